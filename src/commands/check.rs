@@ -1,0 +1,12 @@
+//! `grelot check`: validates configuration and registry: every problem at once.
+
+use super::{Exit, Global};
+
+/// Arguments of `grelot check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_global: &Global, _args: &Args) -> anyhow::Result<Exit> {
+    anyhow::bail!("not built yet")
+}

@@ -1,0 +1,12 @@
+//! `grelot customers`: head office's registry tool.
+
+use super::{Exit, Global};
+
+/// Arguments of `grelot customers`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_global: &Global, _args: &Args) -> anyhow::Result<Exit> {
+    anyhow::bail!("not built yet")
+}

@@ -1,0 +1,12 @@
+//! `grelot decode`: says what an advertisement is.
+
+use super::{Exit, Global};
+
+/// Arguments of `grelot decode`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_global: &Global, _args: &Args) -> anyhow::Result<Exit> {
+    anyhow::bail!("not built yet")
+}

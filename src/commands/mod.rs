@@ -1,0 +1,115 @@
+//! The command line: one file a command.
+
+mod check;
+mod customers;
+mod decode;
+mod demo;
+mod doctor;
+mod record;
+mod replay;
+mod run;
+mod scan;
+mod status;
+mod token;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What clap parses.
+#[derive(Debug, Parser)]
+#[command(name = "grelot", version, about, long_about = None, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// Configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/grelot/grelot.toml")]
+    pub config: PathBuf,
+    /// Prints facts as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// All commands, in the order a newcomer meets them.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole system on one machine: embedded broker, a simulated shop, the tablet page
+    Demo(demo::Args),
+    /// The daemon
+    Run(run::Args),
+    /// Validates configuration and registry: every problem at once
+    Check(check::Args),
+    /// Looks at this machine and says what to mend
+    Doctor(doctor::Args),
+    /// Says what an advertisement is
+    Decode(decode::Args),
+    /// Live table of what is on the air
+    Scan(scan::Args),
+    /// Writes a recording
+    Record(record::Args),
+    /// Runs recordings through the pipeline in virtual time
+    Replay(replay::Args),
+    /// Head office's registry tool
+    Customers(customers::Args),
+    /// What a customer's phone should be saying
+    Token(token::Args),
+    /// What the running daemon sees
+    Status(status::Args),
+}
+
+/// How a command ended, as its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0
+    Done,
+    /// 1
+    Failed,
+    /// 2
+    Usage,
+    /// 78, `EX_CONFIG` of sysexits.h: systemd's unit does not restart on it.
+    BadConfiguration,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::FAILURE,
+            Exit::Usage => Self::from(2),
+            Exit::BadConfiguration => Self::from(78),
+        }
+    }
+}
+
+/// Runs the command line.
+#[expect(clippy::print_stderr, reason = "the last word of a failed command goes to the terminal")]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match &cli.command {
+        Command::Demo(args) => demo::run(&cli.global, args),
+        Command::Run(args) => run::run(&cli.global, args),
+        Command::Check(args) => check::run(&cli.global, args),
+        Command::Doctor(args) => doctor::run(&cli.global, args),
+        Command::Decode(args) => decode::run(&cli.global, args),
+        Command::Scan(args) => scan::run(&cli.global, args),
+        Command::Record(args) => record::run(&cli.global, args),
+        Command::Replay(args) => replay::run(&cli.global, args),
+        Command::Customers(args) => customers::run(&cli.global, args),
+        Command::Token(args) => token::run(&cli.global, args),
+        Command::Status(args) => status::run(&cli.global, args),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("grelot: {error:#}");
+            Exit::Failed.into()
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! `grelot run`: the daemon.
+
+use super::{Exit, Global};
+
+/// Arguments of `grelot run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_global: &Global, _args: &Args) -> anyhow::Result<Exit> {
+    anyhow::bail!("not built yet")
+}

@@ -1,0 +1,140 @@
+//! Text to checked settings: every problem at once, with line, key and hint.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::pipeline::{Place, policy, presence};
+
+/// A whole, checked configuration. Paths are absolute or relative to the working directory
+/// (the loader has already resolved them against the configuration's folder).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `[store]`
+    pub store: Store,
+    /// `[gateway] name`
+    pub gateway: String,
+    /// `[presence.gateway_offset_db]`, by gateway.
+    pub gateway_offset_db: BTreeMap<String, f32>,
+    /// `[broker]`
+    pub broker: Broker,
+    /// `[tls]`
+    pub tls: Tls,
+    /// `[[source]]`
+    pub sources: Vec<Source>,
+    /// `[registry] path`; without it nobody is recognised.
+    pub registry: Option<PathBuf>,
+    /// `[tablets]`; without it no page is served.
+    pub tablets: Option<Tablets>,
+    /// `[state] path`: where what survives a restart lives. By default `$STATE_DIRECTORY`, else
+    /// `/var/lib/grelot` for a configuration under `/etc`, else `state` beside the configuration.
+    pub state: PathBuf,
+    /// `[presence]`
+    pub presence: presence::Settings,
+    /// `[policy]`
+    pub policy: policy::Settings,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Store {
+    /// 1 to 65535.
+    pub id: u16,
+    /// As staff call it.
+    pub name: String,
+    /// Where each gateway stands.
+    pub gateways: BTreeMap<String, Place>,
+    /// Where the shop's beacons stand, by zone (index 1 to 15).
+    pub zones: [Option<Place>; 16],
+}
+
+/// `[broker]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Where it is.
+    pub location: BrokerLocation,
+    /// `username`
+    pub username: Option<String>,
+    /// `password` or the content of `password_file`.
+    pub password: Option<Secret>,
+}
+
+/// Where the broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokerLocation {
+    /// Inside this process, listening on `broker.listen` (default 127.0.0.1:1883).
+    Embedded(SocketAddr),
+    /// Elsewhere, tried in turn.
+    External(Vec<BrokerUrl>),
+}
+
+/// `mqtt://host[:1883]` or `mqtts://host[:8883]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    /// `mqtts`
+    pub tls: bool,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// A password; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// `[tls]`: PEM files. `ca` checks the broker (default: the system's); certificate and key are
+/// this gateway's own, for the broker and for the tablets' page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificate authorities that sign the broker's certificate.
+    pub ca: Option<PathBuf>,
+    /// Certificate chain.
+    pub certificate: Option<PathBuf>,
+    /// Private key.
+    pub key: Option<PathBuf>,
+}
+
+/// `[[source]]`
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// `kind = "bluez"`: the live radio.
+    Bluez {
+        /// `adapter`, such as `hci0`; all where absent.
+        adapter: Option<String>,
+    },
+    /// `kind = "recording"`: a recording or capture.
+    Recording {
+        /// `path`
+        path: PathBuf,
+        /// `speed`: 1 is real time.
+        speed: f64,
+    },
+    /// `kind = "simulated"`: the simulated shop.
+    Simulated {
+        /// `seed`
+        seed: u64,
+        /// `speed`
+        speed: f64,
+    },
+    /// `kind = "h4"`: HCI packets from a pipe or file.
+    H4 {
+        /// `path`
+        path: PathBuf,
+    },
+    /// `kind = "mqtt"`: other gateways of the store, over the broker.
+    Mqtt,
+}
+
+/// `[tablets]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tablets {
+    /// Where the page is served.
+    pub listen: SocketAddr,
+}

@@ -1,0 +1,1 @@
+//! Wiring, no decisions: event loop, named tasks, clock, signals, systemd.

@@ -1,0 +1,1 @@
+//! Notices out: the client, the topics and payloads, the embedded broker.

@@ -1,0 +1,259 @@
+//! All that crosses the pipeline's border: inputs in, effects out. Plain domain types: how they
+//! look on a wire or a disk is the business of `mqtt` and `store`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::identity::Registry;
+use super::units::{Dbm, WallTime};
+use super::{Settings, VisitId};
+
+/// One of the store's gateways: its place in [`Settings::gateways`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GatewayIndex(pub u8);
+
+/// Whether an address is assigned or made up by its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AddressKind {
+    /// Assigned by the IEEE, fixed.
+    Public,
+    /// Static random, resolvable private or non-resolvable private.
+    Random,
+}
+
+/// A Bluetooth device address, most significant octet first (as it is written).
+///
+/// Its `Debug` shows nothing but the kind: addresses of strangers must not reach a log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    /// Public or random.
+    pub kind: AddressKind,
+    /// `5a:11:22:33:44:55` is `[0x5a, 0x11, 0x22, 0x33, 0x44, 0x55]`.
+    pub octets: [u8; 6],
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({:?})", self.kind)
+    }
+}
+
+/// One advertisement heard by one gateway. Lives for the call that looks at it.
+#[derive(Clone, Copy)]
+pub struct Sighting<'a> {
+    /// Who heard it.
+    pub gateway: GatewayIndex,
+    /// Who sent it.
+    pub address: Address,
+    /// How loud; `None` where the driver did not say.
+    pub rssi: Option<Dbm>,
+    /// AD structures, as they were on the air.
+    pub payload: &'a [u8],
+}
+
+impl fmt::Debug for Sighting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sighting({:?}, {} octets)", self.gateway, self.payload.len())
+    }
+}
+
+/// Whether a gateway's radio hears anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hearing {
+    /// Advertisements come in.
+    Listening,
+    /// Adapter gone, scan dead: its silence means nothing.
+    Blind,
+}
+
+/// What a member of staff did to a visit on a tablet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StaffAction {
+    /// Takes care of the customer.
+    Claim,
+    /// Gives the customer back.
+    Release,
+    /// Hides the visit from the tablets.
+    Dismiss,
+}
+
+/// Everything the pipeline can be told.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// An advertisement was heard.
+    Advertisement(Sighting<'a>),
+    /// A gateway's radio fell silent, or came back.
+    Hearing(GatewayIndex, Hearing),
+    /// A new registry, whole and checked, replaces the old one at once.
+    Registry(Box<Registry>),
+    /// New settings replace the old ones at once.
+    Settings(Box<Settings>),
+    /// A customer withdrew consent: everything about them goes.
+    Withdrawn(&'a str),
+    /// A member of staff acted on a visit.
+    Staff {
+        /// Which visit.
+        visit: VisitId,
+        /// Who acted, as they call themselves.
+        by: &'a str,
+        /// What they did.
+        action: StaffAction,
+    },
+    /// Nothing but time has passed: `next_deadline()` has come.
+    Deadline,
+}
+
+/// A visit as staff see it: one stay of one customer in one store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visit {
+    /// Every message about the visit carries it.
+    pub id: VisitId,
+    /// The customer's opaque handle.
+    pub client: Arc<str>,
+    /// The customer's tier.
+    pub tier: Arc<str>,
+    /// What staff may see of the customer, where consent allows.
+    pub card: Option<Arc<Card>>,
+    /// Staff see a silent, discreet entry (the customer is greeted only on asking).
+    pub discreet: bool,
+    /// The gateway that opened the visit.
+    pub gateway: GatewayIndex,
+    /// When the visit was opened.
+    pub arrived_at: WallTime,
+    /// How sure the pipeline was, 0.5 to 1.
+    pub confidence: f32,
+    /// Who takes care of the customer.
+    pub claim: Option<Claim>,
+    /// A member of staff hid the visit.
+    pub dismissed: bool,
+}
+
+/// Who takes care of a customer, since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// As the member of staff calls themself.
+    pub by: Arc<str>,
+    /// Since when.
+    pub since: WallTime,
+}
+
+/// What staff may see of a customer who consented to be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Card {
+    /// How to address the customer.
+    pub name: String,
+    /// Preferred language, as a BCP 47 tag.
+    pub language: Option<String>,
+    /// What helps staff: "Order 1182 is ready to collect".
+    pub note: Option<String>,
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Card(redacted)")
+    }
+}
+
+/// Why a visit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DepartureReason {
+    /// Heard weaker and weaker, then outside or not at all.
+    Left,
+    /// Not heard for as long as this device's silence may last.
+    Silent,
+    /// Open for longer than any visit may be.
+    TooLong,
+}
+
+impl DepartureReason {
+    /// The word on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Silent => "silent",
+            Self::TooLong => "too_long",
+        }
+    }
+}
+
+/// Whether staff are alerted of an arrival, and if not, why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announcement {
+    /// Alert, worthless after `ttl`.
+    Alert {
+        /// From the arrival on.
+        ttl: Duration,
+    },
+    /// The visit is shown, nobody is alerted.
+    Silent(SilentBecause),
+}
+
+/// Why an arrival alerts nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SilentBecause {
+    /// `policy.quiet_hours`.
+    QuietHours,
+    /// `policy.tiers` does not name the customer's tier.
+    Tier,
+    /// `policy.min_hours_between_alerts`.
+    Cap,
+    /// `policy.alerts_per_visit` is reached or zero.
+    VisitCap,
+    /// The customer wants to be greeted only on asking.
+    GreetOnlyIfAsked,
+    /// The customer was inside before the gateway began to listen.
+    WarmUp,
+    /// Quiet hours or a cap are configured and the clock is not known to be set.
+    ClockUnset,
+}
+
+impl SilentBecause {
+    /// The word on the wire and in explanations.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::QuietHours => "quiet_hours",
+            Self::Tier => "tier",
+            Self::Cap => "cap",
+            Self::VisitCap => "visit_cap",
+            Self::GreetOnlyIfAsked => "greet_only_if_asked",
+            Self::WarmUp => "warm_up",
+            Self::ClockUnset => "clock_unset",
+        }
+    }
+}
+
+/// Everything the pipeline can ask the shell to do, in this order, before the next input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// A visit was opened: keep it, show it, and alert staff if so announced.
+    Arrived {
+        /// The new visit.
+        visit: Visit,
+        /// Whether staff are alerted.
+        announcement: Announcement,
+    },
+    /// A visit changed (claimed, released, dismissed, went on after a short absence).
+    Changed(Visit),
+    /// A visit was closed.
+    Departed {
+        /// The visit as it was.
+        visit: Visit,
+        /// When it was closed.
+        at: WallTime,
+        /// Why.
+        reason: DepartureReason,
+    },
+    /// A visit must vanish without a farewell (consent withdrawn).
+    Erased {
+        /// Which visit.
+        visit: VisitId,
+    },
+    /// Forget a customer entirely: stored rows, queued alerts, caps.
+    Forget {
+        /// The customer's handle.
+        client: Arc<str>,
+    },
+    /// Why somebody was, or was not, announced: for `explain` and debug logs.
+    Explained(super::explain::Explanation),
+}

@@ -1,0 +1,16 @@
+//! Why somebody was, or was not, announced.
+
+use std::sync::Arc;
+
+use super::VisitId;
+
+/// One verdict with the numbers that decided it, in one sentence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The customer's handle.
+    pub client: Arc<str>,
+    /// The visit, where there is one.
+    pub visit: Option<VisitId>,
+    /// One English sentence.
+    pub because: String,
+}

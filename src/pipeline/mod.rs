@@ -1,0 +1,65 @@
+//! PURE: everything that grelot decides. Bytes come in as [`Input`]s, decisions go out as
+//! [`Effect`]s.
+//!
+//! Invariant: no IO, no clock, no task, no log, no random number. Same inputs, same effects,
+//! byte for byte, so that `run`, `demo`, `replay` and the tests share one pipeline.
+
+pub mod advert;
+pub mod event;
+pub mod explain;
+pub mod identity;
+pub mod policy;
+pub mod presence;
+pub mod units;
+
+pub use event::{Effect, Input};
+pub use units::Now;
+
+use std::fmt;
+
+/// A visit's id: a UUID (version 8) from a hash of store, client, arrival time and gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VisitId(pub uuid::Uuid);
+
+impl fmt::Display for VisitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where in the store a gateway or a beacon stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// At the door.
+    Door,
+    /// Outside, or where only passers-by are heard best.
+    Outside,
+    /// Well inside.
+    Inside,
+}
+
+/// One gateway of the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gateway {
+    /// Its name, unique in the store.
+    pub name: String,
+    /// Where it stands, if known.
+    pub place: Option<Place>,
+    /// Added to every RSSI it measures, from its walk test.
+    pub offset_db: f32,
+}
+
+/// All that head office and IT decide for the pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The store's number.
+    pub store: u16,
+    /// The store's gateways; the first is this one.
+    pub gateways: Vec<Gateway>,
+    /// Where the shop's beacons stand, by zone (1 to 15; index 0 unused).
+    pub zones: [Option<Place>; 16],
+    /// When somebody counts as here.
+    pub presence: presence::Settings,
+    /// When to say so.
+    pub policy: policy::Settings,
+}

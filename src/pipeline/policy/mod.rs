@@ -1,0 +1,44 @@
+//! Here to whether we may say so: consent, quiet hours, caps.
+
+pub mod consent;
+
+use std::time::Duration;
+
+/// `[policy]`: when and for whom to alert. Keys and ranges are defined in `config::keys`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// At most so many alerts for one visit; 0 never alerts.
+    pub alerts_per_visit: u32,
+    /// At least so long between two alerts for one customer.
+    pub between_alerts: Duration,
+    /// When nobody is alerted, in the store's local time.
+    pub quiet_hours: Option<QuietHours>,
+    /// Whose arrival alerts; empty means every tier's.
+    pub tiers: Vec<String>,
+    /// An alert older than this is dropped, never delivered late.
+    pub alert_ttl: Duration,
+    /// The store's time zone, for quiet hours and `quiet: "today:…"`.
+    pub time_zone: jiff::tz::TimeZone,
+}
+
+/// A daily span in local minutes since midnight; may wrap round midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuietHours {
+    /// First quiet minute, 0 to 1439.
+    pub from_minute: u16,
+    /// First minute that is no longer quiet, 0 to 1439.
+    pub until_minute: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            alerts_per_visit: 1,
+            between_alerts: Duration::from_secs(4 * 3600),
+            quiet_hours: None,
+            tiers: Vec::new(),
+            alert_ttl: Duration::from_secs(120),
+            time_zone: jiff::tz::TimeZone::UTC,
+        }
+    }
+}
