@@ -155,6 +155,37 @@ impl fmt::Debug for Card {
     }
 }
 
+/// What the store remembered across a restart.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Restored {
+    /// Visits that were open, or closed so recently that coming back would continue them.
+    pub visits: Vec<RestoredVisit>,
+    /// When each customer was last alerted about.
+    pub last_alerts: Vec<(Arc<str>, WallTime)>,
+    /// Customers who withdrew consent, whatever the registry still says.
+    pub withdrawn: Vec<Arc<str>>,
+}
+
+/// A visit that survived a restart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoredVisit {
+    /// As it was.
+    pub visit: Visit,
+    /// When it was closed; `None` while it is open.
+    pub departed_at: Option<WallTime>,
+}
+
+/// How a pipeline begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Where the script begins, or after so short a break that nobody was missed: whoever is
+    /// not known to be here has just arrived.
+    Followed,
+    /// In the middle of the shop's life: whoever is heard during `presence.warm_up` may have
+    /// been here already, and alerts nobody.
+    Unfollowed,
+}
+
 /// Why a visit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DepartureReason {
@@ -233,8 +264,11 @@ pub enum Effect {
         /// Whether staff are alerted.
         announcement: Announcement,
     },
-    /// A visit changed (claimed, released, dismissed, went on after a short absence).
+    /// A visit changed (claimed, released, dismissed).
     Changed(Visit),
+    /// The customer of a closed visit came back within `presence.rejoin`: the visit is open
+    /// again, nobody is alerted.
+    Returned(Visit),
     /// A visit was closed.
     Departed {
         /// The visit as it was.

@@ -11,21 +11,11 @@ pub mod identity;
 pub mod policy;
 pub mod presence;
 pub mod units;
+mod visit_id;
 
 pub use event::{Effect, Input};
 pub use units::Now;
-
-use std::fmt;
-
-/// A visit's id: a UUID (version 8) from a hash of store, client, arrival time and gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VisitId(pub uuid::Uuid);
-
-impl fmt::Display for VisitId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+pub use visit_id::VisitId;
 
 /// Where in the store a gateway or a beacon stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
