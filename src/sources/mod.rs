@@ -4,6 +4,9 @@
 //! order of time, which `replay` runs in virtual time and `run` and `demo` at a given speed.
 //! The live radio pushes [`Heard`] into a bounded queue.
 
+pub mod hci;
+pub mod report;
+
 use std::sync::Arc;
 use std::time::Duration;
 
