@@ -1,1 +1,4 @@
 //! Wiring, no decisions: event loop, named tasks, clock, signals, systemd.
+
+pub mod clock;
+pub mod tasks;
