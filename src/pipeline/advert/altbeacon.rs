@@ -1,0 +1,60 @@
+//! `AltBeacon` (altbeacon.org, specification 1.0): manufacturer data of any company that begins
+//! with the beacon code `be ac`.
+
+use super::structure::joined;
+
+/// The beacon code.
+const CODE: [u8; 2] = [0xbe, 0xac];
+
+/// What an `AltBeacon` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AltBeacon {
+    /// The maker's company identifier.
+    pub company: u16,
+    /// Beacon id: by custom a UUID, a major and a minor number.
+    pub id: [u8; 20],
+    /// RSSI at 1 m, in dBm.
+    pub tx_power: i8,
+    /// For the maker's use.
+    pub mfg_reserved: u8,
+}
+
+impl AltBeacon {
+    /// From manufacturer data after the company identifier. Octets beyond the format are
+    /// ignored.
+    #[inline]
+    pub(super) fn from_manufacturer_data(company: u16, data: &[u8]) -> Option<Self> {
+        let (&id, rest) = data.strip_prefix(&CODE)?.split_first_chunk()?;
+        let &[tx_power, mfg_reserved, ..] = rest else { return None };
+        Some(Self { company, id, tx_power: tx_power.cast_signed(), mfg_reserved })
+    }
+
+    /// The id's first 16 octets.
+    pub fn uuid(&self) -> [u8; 16] {
+        self.id.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// The id's next two octets.
+    pub const fn major(&self) -> u16 {
+        let [.., high, low, _, _] = self.id;
+        u16::from_be_bytes([high, low])
+    }
+
+    /// The id's last two octets.
+    pub const fn minor(&self) -> u16 {
+        let [.., high, low] = self.id;
+        u16::from_be_bytes([high, low])
+    }
+
+    /// The whole advertisement.
+    pub fn advertisement(&self) -> [u8; 31] {
+        joined(&[
+            &[2, 0x01, 0x06, 27, 0xff],
+            &self.company.to_le_bytes(),
+            &CODE,
+            &self.id,
+            &self.tx_power.to_be_bytes(),
+            &[self.mfg_reserved],
+        ])
+    }
+}

@@ -1,0 +1,213 @@
+//! Eddystone (Google, github.com/google/eddystone): service data of UUID `feaa`, one frame an
+//! advertisement. The whole first octet is the frame's type: other services of Google's (Find
+//! Hub: 0x40, 0x41) share the UUID.
+//!
+//! Octets beyond a frame's format are ignored, as its reserved ones are.
+
+use super::structure::joined;
+
+/// The service UUID.
+pub const UUID: u16 = 0xfeaa;
+
+/// What goes before every frame: Flags, the service UUID's announcement.
+const HEAD: [u8; 7] = [2, 0x01, 0x06, 3, 0x03, 0xaa, 0xfe];
+
+/// One frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// A fixed identity.
+    Uid(Uid),
+    /// A web address.
+    Url(Url<'a>),
+    /// The beacon's health.
+    Tlm(Telemetry),
+    /// The beacon's health, for its owner's eyes only.
+    EncryptedTlm(EncryptedTelemetry),
+    /// An identity that changes.
+    Eid(Eid),
+}
+
+impl<'a> Frame<'a> {
+    /// From service data after the UUID.
+    #[inline]
+    pub(super) fn from_service_data(data: &'a [u8]) -> Option<Self> {
+        match *data {
+            [0x00, tx_power, ref rest @ ..] => Uid::read(tx_power, rest).map(Self::Uid),
+            [0x10, tx_power, ref rest @ ..] => Url::read(tx_power, rest).map(Self::Url),
+            [0x20, 0x00, ref rest @ ..] => Telemetry::read(rest).map(Self::Tlm),
+            [0x20, 0x01, ref rest @ ..] => EncryptedTelemetry::read(rest).map(Self::EncryptedTlm),
+            [0x30, tx_power, ref rest @ ..] => Eid::read(tx_power, rest).map(Self::Eid),
+            _ => None,
+        }
+    }
+}
+
+/// Eddystone-UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uid {
+    /// The owner.
+    pub namespace: [u8; 10],
+    /// The beacon.
+    pub instance: [u8; 6],
+    /// Power at 0 m, in dBm.
+    pub tx_power: i8,
+}
+
+impl Uid {
+    /// Beacons without the two reserved octets are on the market.
+    #[inline]
+    fn read(tx_power: u8, rest: &[u8]) -> Option<Self> {
+        let (&namespace, rest) = rest.split_first_chunk()?;
+        let &instance = rest.first_chunk()?;
+        Some(Self { namespace, instance, tx_power: tx_power.cast_signed() })
+    }
+
+    /// The whole advertisement.
+    pub fn advertisement(&self) -> [u8; 31] {
+        joined(&[
+            &HEAD,
+            &[23, 0x16, 0xaa, 0xfe, 0x00],
+            &self.tx_power.to_be_bytes(),
+            &self.namespace,
+            &self.instance,
+            &[0, 0],
+        ])
+    }
+}
+
+/// Eddystone-EID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Eid {
+    /// The identity of this rotation period.
+    pub eid: [u8; 8],
+    /// Power at 0 m, in dBm.
+    pub tx_power: i8,
+}
+
+impl Eid {
+    #[inline]
+    fn read(tx_power: u8, rest: &[u8]) -> Option<Self> {
+        let &eid = rest.first_chunk()?;
+        Some(Self { eid, tx_power: tx_power.cast_signed() })
+    }
+
+    /// The whole advertisement.
+    pub fn advertisement(&self) -> [u8; 21] {
+        joined(&[&HEAD, &[13, 0x16, 0xaa, 0xfe, 0x30], &self.tx_power.to_be_bytes(), &self.eid])
+    }
+}
+
+/// Eddystone-TLM, unencrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Telemetry {
+    /// Battery, in millivolts; 0 where there is none (mains).
+    pub voltage_mv: u16,
+    /// In 1/256 degree Celsius; `None` where the beacon has no thermometer.
+    pub temperature_256: Option<i16>,
+    /// Advertisements since power-up.
+    pub adv_count: u32,
+    /// Time since power-up, in tenths of a second.
+    pub uptime_ds: u32,
+}
+
+/// What stands for "no thermometer".
+const NO_TEMPERATURE: i16 = i16::MIN;
+
+impl Telemetry {
+    #[inline]
+    fn read(rest: &[u8]) -> Option<Self> {
+        let (&voltage, rest) = rest.split_first_chunk()?;
+        let (&temperature, rest) = rest.split_first_chunk()?;
+        let (&count, rest) = rest.split_first_chunk()?;
+        let &uptime = rest.first_chunk()?;
+        let temperature = i16::from_be_bytes(temperature);
+        Some(Self {
+            voltage_mv: u16::from_be_bytes(voltage),
+            temperature_256: (temperature != NO_TEMPERATURE).then_some(temperature),
+            adv_count: u32::from_be_bytes(count),
+            uptime_ds: u32::from_be_bytes(uptime),
+        })
+    }
+
+    /// In degrees Celsius.
+    pub fn temperature_c(&self) -> Option<f32> {
+        self.temperature_256.map(|raw| f32::from(raw) / 256.0)
+    }
+
+    /// The whole advertisement.
+    pub fn advertisement(&self) -> [u8; 25] {
+        joined(&[
+            &HEAD,
+            &[17, 0x16, 0xaa, 0xfe, 0x20, 0x00],
+            &self.voltage_mv.to_be_bytes(),
+            &self.temperature_256.unwrap_or(NO_TEMPERATURE).to_be_bytes(),
+            &self.adv_count.to_be_bytes(),
+            &self.uptime_ds.to_be_bytes(),
+        ])
+    }
+}
+
+/// Eddystone-eTLM: recognised, not decrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncryptedTelemetry {
+    /// The encrypted fields of a [`Telemetry`].
+    pub etlm: [u8; 12],
+    /// Salt.
+    pub salt: u16,
+    /// Message integrity check.
+    pub mic: u16,
+}
+
+impl EncryptedTelemetry {
+    #[inline]
+    fn read(rest: &[u8]) -> Option<Self> {
+        let (&etlm, rest) = rest.split_first_chunk()?;
+        let (&salt, rest) = rest.split_first_chunk()?;
+        let &mic = rest.first_chunk()?;
+        Some(Self { etlm, salt: u16::from_be_bytes(salt), mic: u16::from_be_bytes(mic) })
+    }
+}
+
+/// Eddystone-URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Url<'a> {
+    /// Power at 0 m, in dBm.
+    pub tx_power: i8,
+    scheme: &'static str,
+    encoded: &'a [u8],
+}
+
+/// By their code.
+const SCHEMES: [&str; 4] = ["http://www.", "https://www.", "http://", "https://"];
+
+/// By their code: each with a slash, then each without.
+const EXPANSIONS: [&str; 14] = [
+    ".com/", ".org/", ".edu/", ".net/", ".info/", ".biz/", ".gov/", ".com", ".org", ".edu", ".net",
+    ".info", ".biz", ".gov",
+];
+
+impl<'a> Url<'a> {
+    #[inline]
+    fn read(tx_power: u8, rest: &'a [u8]) -> Option<Self> {
+        let (&scheme, encoded) = rest.split_first()?;
+        let &scheme = SCHEMES.get(usize::from(scheme))?;
+        let legal = |&octet: &u8| usize::from(octet) < EXPANSIONS.len() || octet.is_ascii_graphic();
+        encoded.iter().all(legal).then_some(Self {
+            tx_power: tx_power.cast_signed(),
+            scheme,
+            encoded,
+        })
+    }
+
+    /// The address in full: printable ASCII, no space.
+    pub fn url(&self) -> String {
+        let mut url = String::from(self.scheme);
+        for &octet in self.encoded {
+            match EXPANSIONS.get(usize::from(octet)) {
+                Some(expansion) => url.push_str(expansion),
+                None => url.push(char::from(octet)),
+            }
+        }
+        url
+    }
+}
