@@ -8,12 +8,15 @@ pub mod advert;
 pub mod event;
 pub mod explain;
 pub mod identity;
+mod machine;
 pub mod policy;
 pub mod presence;
 pub mod units;
 mod visit_id;
+mod visits;
 
 pub use event::{Effect, Input};
+pub use machine::Pipeline;
 pub use units::Now;
 pub use visit_id::VisitId;
 

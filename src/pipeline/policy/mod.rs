@@ -1,6 +1,9 @@
 //! Here to whether we may say so: consent, quiet hours, caps.
 
+mod alert;
 pub mod consent;
+
+pub use alert::Caps;
 
 use std::time::Duration;
 

@@ -1,39 +1,205 @@
-//! Who to whether they are here: the visit machine on a swappable belief.
+//! Who to whether they are here: a visit machine for every customer who is heard, on a
+//! swappable [`belief`].
+//!
+//! Fast in, slow out: a few loud readings open a visit, a long silence or a long weakness closes
+//! it. Departures are driven by timers on monotonic time, and blindness never makes one.
 
+mod belief;
+mod interval;
+mod settings;
+mod timers;
+mod track;
+
+pub use belief::Reading;
+pub use settings::Settings;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// `[presence]`: when somebody counts as here. Keys and ranges are defined in `config::keys`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// A sighting at or above this speaks for being inside, in dBm.
-    pub arrive_rssi_dbm: f32,
-    /// How sure to be before a visit opens, 0.5 to 0.999.
-    pub arrive_confidence: f32,
-    /// Below this a sighting speaks for being outside, in dBm.
-    pub leave_rssi_dbm: f32,
-    /// Silence or weakness that closes a visit.
-    pub leave_after: Duration,
-    /// Least time inside before the alert goes out.
-    pub dwell: Duration,
-    /// Coming back within this continues the visit.
-    pub rejoin: Duration,
-    /// After a start of the live radio: whoever is heard so early was here already.
-    pub warm_up: Duration,
-    /// The longest a visit can be.
-    pub longest_visit: Duration,
+use super::event::{DepartureReason, GatewayIndex, Hearing, Start};
+use super::identity::CustomerIndex;
+use super::units::Tick;
+use timers::Timers;
+use track::Track;
+
+/// What the machine says about one customer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict {
+    /// Whom it is about.
+    pub who: CustomerIndex,
+    /// What it is.
+    pub what: What,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            arrive_rssi_dbm: -70.0,
-            arrive_confidence: 0.9,
-            leave_rssi_dbm: -78.0,
-            leave_after: Duration::from_secs(60),
-            dwell: Duration::from_secs(2),
-            rejoin: Duration::from_secs(600),
-            warm_up: Duration::from_secs(10),
-            longest_visit: Duration::from_secs(12 * 3600),
+/// The verdicts there are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum What {
+    /// A new visit begins.
+    Arrived {
+        /// The gateway that hears the customer best.
+        gateway: GatewayIndex,
+        /// How sure, 0.5 to 1.
+        confidence: f32,
+        /// The customer may have been here before the gateway began to listen.
+        unfollowed: bool,
+        /// From the first contact on.
+        heard_for: Duration,
+    },
+    /// The closed visit goes on.
+    Returned {
+        /// How sure, 0.5 to 1.
+        confidence: f32,
+    },
+    /// The open visit ends.
+    Departed {
+        /// Why.
+        reason: DepartureReason,
+        /// How long nothing was heard.
+        silent_for: Duration,
+    },
+    /// The closed visit can no longer be continued.
+    Closed,
+    /// The customer was heard, never came in, and is silent now.
+    Passed {
+        /// The highest confidence ever reached.
+        best: f32,
+        /// From the first contact to the last.
+        heard_for: Duration,
+    },
+}
+
+/// The machine: one track for every customer who is or was just heard.
+#[derive(Debug)]
+pub struct Presence {
+    settings: Settings,
+    tracks: BTreeMap<CustomerIndex, Track>,
+    timers: Timers,
+    /// A bit for each gateway whose radio hears nothing.
+    blind: u64,
+    warm_until: Tick,
+}
+
+impl Presence {
+    /// Nobody is here yet.
+    pub fn new(settings: Settings, start: Start, now: Tick) -> Self {
+        let warm_until = match start {
+            Start::Followed => now,
+            Start::Unfollowed => now.plus(settings.warm_up),
+        };
+        Self { settings, tracks: BTreeMap::new(), timers: Timers::default(), blind: 0, warm_until }
+    }
+
+    /// Takes up a visit that was open before a restart.
+    pub fn restore_open(&mut self, who: CustomerIndex, now: Tick) {
+        self.insert(who, Track::here(now));
+    }
+
+    /// Takes up a visit that was closed before a restart and may continue until `until`.
+    pub fn restore_closed(&mut self, who: CustomerIndex, now: Tick, until: Tick) {
+        self.insert(who, Track::gone(now, until));
+    }
+
+    fn insert(&mut self, who: CustomerIndex, mut track: Track) {
+        track.armed = Some(self.timers.arm(who, None, track.deadline(&self.settings)));
+        self.tracks.insert(who, track);
+    }
+
+    /// A customer was heard.
+    pub fn hear(
+        &mut self,
+        who: CustomerIndex,
+        now: Tick,
+        gateway: GatewayIndex,
+        reading: &Reading,
+    ) -> Option<Verdict> {
+        let unfollowed = now < self.warm_until;
+        let track = self.tracks.entry(who).or_insert_with(|| Track::passing(now, unfollowed));
+        track.hear(now, gateway, reading, &self.settings);
+        let verdict = track.after_contact(who, now, &self.settings);
+        track.armed = Some(self.timers.arm(who, track.armed, track.deadline(&self.settings)));
+        verdict
+    }
+
+    /// The next verdict that time alone has brought; call until there is none.
+    pub fn expire(&mut self, now: Tick) -> Option<Verdict> {
+        while let Some(who) = self.timers.pop_due(now) {
+            let Some(track) = self.tracks.get_mut(&who) else { continue };
+            let deaf = track.is_here() && self.blind != 0 && is_deaf(self.blind, track);
+            let verdict = track.after_time(who, now, &self.settings, deaf);
+            if verdict.is_some_and(|v| matches!(v.what, What::Passed { .. } | What::Closed)) {
+                self.tracks.remove(&who);
+            } else {
+                track.armed = Some(self.timers.arm(who, None, track.deadline(&self.settings)));
+            }
+            if verdict.is_some() {
+                return verdict;
+            }
+        }
+        None
+    }
+
+    /// When [`Presence::expire`] should be called at the latest.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.timers.next()
+    }
+
+    /// A gateway fell silent or hears again.
+    pub fn hearing(&mut self, gateway: GatewayIndex, hearing: Hearing, now: Tick) {
+        let bit = 1 << (gateway.0 % 64);
+        match hearing {
+            Hearing::Blind => self.blind |= bit,
+            Hearing::Listening if self.blind & bit != 0 => {
+                self.blind &= !bit;
+                for track in self.tracks.values_mut().filter(|track| track.heard_by(gateway)) {
+                    track.restart_silence(now);
+                }
+            }
+            Hearing::Listening => {}
         }
     }
+
+    /// New settings, at once; timers move with them.
+    pub fn set(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.timers.clear();
+        for (who, track) in &mut self.tracks {
+            track.armed = Some(self.timers.arm(*who, None, track.deadline(&self.settings)));
+        }
+    }
+
+    /// The registry changed: every customer's place goes through `moved`; who has none is
+    /// forgotten.
+    pub fn reindex(&mut self, moved: impl Fn(CustomerIndex) -> Option<CustomerIndex>) {
+        let tracks = std::mem::take(&mut self.tracks);
+        self.timers.clear();
+        for (who, track) in tracks {
+            if let Some(who) = moved(who) {
+                self.insert(who, track);
+            }
+        }
+    }
+
+    /// Forgets a customer.
+    pub fn forget(&mut self, who: CustomerIndex) {
+        if let Some(track) = self.tracks.remove(&who) {
+            self.timers.disarm(who, track.armed);
+        }
+    }
+
+    /// The customers who are followed at the moment, here or not.
+    pub fn customers(&self) -> impl Iterator<Item = CustomerIndex> + '_ {
+        self.tracks.keys().copied()
+    }
+
+    /// How many customers are followed at the moment, here or not.
+    pub fn followed(&self) -> usize {
+        self.tracks.len()
+    }
+}
+
+/// Whether silence means nothing for this customer: one of the gateways that heard them is
+/// blind, or none has heard them yet since a restart.
+fn is_deaf(blind: u64, track: &Track) -> bool {
+    let mut heard = (0..64).map(GatewayIndex).filter(|g| track.heard_by(*g)).peekable();
+    heard.peek().is_none() || heard.any(|g| blind & (1 << (g.0 % 64)) != 0)
 }

@@ -1,0 +1,165 @@
+//! Whether an arrival alerts staff: tiers, quiet hours, marketing pressure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{QuietHours, Settings};
+use crate::pipeline::event::{Announcement, SilentBecause};
+use crate::pipeline::identity::{Customer, Quiet};
+use crate::pipeline::units::{Clock, WallTime};
+
+/// When each customer was last alerted about, as far as it still matters.
+#[derive(Debug, Default)]
+pub struct Caps {
+    last_alert: BTreeMap<Arc<str>, WallTime>,
+}
+
+impl Caps {
+    /// From what survived a restart.
+    pub fn restored(last_alerts: Vec<(Arc<str>, WallTime)>) -> Self {
+        Self { last_alert: last_alerts.into_iter().collect() }
+    }
+
+    /// Forgets a customer.
+    pub fn forget(&mut self, client: &str) {
+        self.last_alert.remove(client);
+    }
+
+    /// Decides about one arrival, and counts it where it alerts.
+    pub fn announce(
+        &mut self,
+        customer: &Customer,
+        unfollowed: bool,
+        clock: Clock,
+        settings: &Settings,
+    ) -> Announcement {
+        if let Some(because) = self.silent_because(customer, unfollowed, clock, settings) {
+            return Announcement::Silent(because);
+        }
+        let now = clock.reading();
+        self.last_alert.retain(|_, last| now < last.plus(settings.between_alerts));
+        if !settings.between_alerts.is_zero() {
+            self.last_alert.insert(Arc::clone(&customer.client), now);
+        }
+        Announcement::Alert { ttl: settings.alert_ttl }
+    }
+
+    fn silent_because(
+        &self,
+        customer: &Customer,
+        unfollowed: bool,
+        clock: Clock,
+        settings: &Settings,
+    ) -> Option<SilentBecause> {
+        if unfollowed {
+            return Some(SilentBecause::WarmUp);
+        }
+        if customer.quiet == Some(Quiet::GreetOnlyIfAsked) {
+            return Some(SilentBecause::GreetOnlyIfAsked);
+        }
+        if !settings.tiers.is_empty() && !settings.tiers.iter().any(|t| **t == *customer.tier) {
+            return Some(SilentBecause::Tier);
+        }
+        if settings.alerts_per_visit == 0 {
+            return Some(SilentBecause::VisitCap);
+        }
+        let Some(now) = clock.known() else {
+            let needs_clock =
+                settings.quiet_hours.is_some() || self.last_alert.contains_key(&*customer.client);
+            return needs_clock.then_some(SilentBecause::ClockUnset);
+        };
+        if settings.quiet_hours.is_some_and(|hours| hours.contain(now, &settings.time_zone)) {
+            return Some(SilentBecause::QuietHours);
+        }
+        let last = self.last_alert.get(&*customer.client)?;
+        // A last alert in the future (the clock was stepped back) does not silence for ever.
+        (now >= *last && now < last.plus(settings.between_alerts)).then_some(SilentBecause::Cap)
+    }
+}
+
+impl QuietHours {
+    /// Whether `time` falls within, in `zone`.
+    pub fn contain(self, time: WallTime, zone: &jiff::tz::TimeZone) -> bool {
+        let Ok(timestamp) = jiff::Timestamp::from_millisecond(time.unix_millis()) else {
+            return false;
+        };
+        let local = zone.to_datetime(timestamp);
+        let minute =
+            u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
+        if self.from_minute <= self.until_minute {
+            (self.from_minute..self.until_minute).contains(&minute)
+        } else {
+            minute >= self.from_minute || minute < self.until_minute
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn customer(tier: &str) -> Customer {
+        Customer {
+            client: Arc::from("c-1"),
+            tier: Arc::from(tier),
+            card: None,
+            consent_expires_at: WallTime::from_unix_secs(i64::MAX / 1000),
+            quiet: None,
+        }
+    }
+
+    fn at(text: &str) -> Clock {
+        Clock::Set(WallTime::parse(text).unwrap())
+    }
+
+    fn alerts(announcement: Announcement) -> bool {
+        matches!(announcement, Announcement::Alert { .. })
+    }
+
+    #[test]
+    fn a_customer_is_not_announced_twice_within_the_cap() {
+        let settings = Settings { between_alerts: Duration::from_hours(4), ..Settings::default() };
+        let mut caps = Caps::default();
+        let gold = customer("gold");
+        assert!(alerts(caps.announce(&gold, false, at("2026-01-05T09:00:00Z"), &settings)));
+        assert_eq!(
+            caps.announce(&gold, false, at("2026-01-05T12:59:59Z"), &settings),
+            Announcement::Silent(SilentBecause::Cap)
+        );
+        assert!(alerts(caps.announce(&gold, false, at("2026-01-05T13:00:00Z"), &settings)));
+    }
+
+    #[test]
+    fn quiet_hours_wrap_round_midnight_in_local_time() {
+        let hours = QuietHours { from_minute: 21 * 60, until_minute: 9 * 60 };
+        let paris = jiff::tz::TimeZone::fixed(jiff::tz::offset(1));
+        let quiet = |text| hours.contain(WallTime::parse(text).unwrap(), &paris);
+        assert!(quiet("2026-01-05T20:00:00Z"));
+        assert!(quiet("2026-01-05T07:59:00Z"));
+        assert!(!quiet("2026-01-05T08:00:00Z"));
+        assert!(!quiet("2026-01-05T19:59:00Z"));
+    }
+
+    #[test]
+    fn only_the_configured_tiers_alert() {
+        let settings = Settings { tiers: vec!["gold".into()], ..Settings::default() };
+        let mut caps = Caps::default();
+        let now = at("2026-01-05T09:00:00Z");
+        assert_eq!(
+            caps.announce(&customer("silver"), false, now, &settings),
+            Announcement::Silent(SilentBecause::Tier)
+        );
+        assert!(alerts(caps.announce(&customer("gold"), false, now, &settings)));
+    }
+
+    #[test]
+    fn whoever_was_here_before_we_listened_alerts_nobody() {
+        let now = at("2026-01-05T09:00:00Z");
+        assert_eq!(
+            Caps::default().announce(&customer("gold"), true, now, &Settings::default()),
+            Announcement::Silent(SilentBecause::WarmUp)
+        );
+    }
+}

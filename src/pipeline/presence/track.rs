@@ -1,0 +1,224 @@
+//! One customer's way through the machine: passing, here, gone.
+
+use std::time::Duration;
+
+use super::Settings;
+use super::belief::{Belief, Reading};
+use super::interval::Interval;
+use super::{Verdict, What};
+use crate::pipeline::event::{DepartureReason, GatewayIndex};
+use crate::pipeline::identity::CustomerIndex;
+use crate::pipeline::units::Tick;
+
+/// Who is heard but never believed to be inside is forgotten after this much silence.
+const FORGET_PASSER: Duration = Duration::from_secs(120);
+/// A candidate's loudest gateway fades by this much a second, so that the visit is credited to
+/// the gateway that hears the customer now.
+const LOUDEST_FADES_DB_PER_S: f32 = 3.0;
+
+/// What is known of one customer who is heard, or was a short while ago.
+#[derive(Debug, Clone)]
+pub struct Track {
+    belief: Belief,
+    interval: Interval,
+    /// The silence that counts began here: the last contact, or later where the radio was blind.
+    silent_since: Tick,
+    last_heard: Option<Tick>,
+    loudest: Option<(GatewayIndex, f32, Tick)>,
+    heard_by: u64,
+    /// Where this customer's timer stands.
+    pub armed: Option<Tick>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stage {
+    /// Heard; not believed to be inside, or not for long enough.
+    Passing { first: Tick, best: f32, sure_since: Option<Tick>, unfollowed: bool },
+    /// A visit is open.
+    Here { opened: Tick, doubtful_since: Option<Tick> },
+    /// A visit was closed; coming back before `until` continues it.
+    Gone { until: Tick, sure_since: Option<Tick> },
+}
+
+impl Track {
+    /// Somebody heard for the first time; `unfollowed` where they may have been here already.
+    pub fn passing(now: Tick, unfollowed: bool) -> Self {
+        Self::new(
+            now,
+            Belief::new(now),
+            Stage::Passing { first: now, best: 0.0, sure_since: None, unfollowed },
+        )
+    }
+
+    /// Somebody whose visit was open before a restart.
+    pub fn here(now: Tick) -> Self {
+        Self::new(now, Belief::inside(now), Stage::Here { opened: now, doubtful_since: None })
+    }
+
+    /// Somebody whose visit was closed before a restart and may yet continue.
+    pub fn gone(now: Tick, until: Tick) -> Self {
+        Self::new(now, Belief::new(now), Stage::Gone { until, sure_since: None })
+    }
+
+    fn new(now: Tick, belief: Belief, stage: Stage) -> Self {
+        Self {
+            belief,
+            interval: Interval::new(),
+            silent_since: now,
+            last_heard: None,
+            loudest: None,
+            heard_by: 0,
+            armed: None,
+            stage,
+        }
+    }
+
+    /// How sure we are that the customer is inside.
+    pub fn confidence(&self) -> f32 {
+        self.belief.confidence()
+    }
+
+    /// Whether a visit is open.
+    pub fn is_here(&self) -> bool {
+        matches!(self.stage, Stage::Here { .. })
+    }
+
+    /// Whether `gateway` has heard the customer.
+    pub fn heard_by(&self, gateway: GatewayIndex) -> bool {
+        self.heard_by & bit(gateway) != 0
+    }
+
+    /// Nothing could be heard until now: silence begins to count here.
+    pub fn restart_silence(&mut self, now: Tick) {
+        self.silent_since = self.silent_since.max(now);
+        self.last_heard = None;
+        if let Stage::Here { doubtful_since, .. } = &mut self.stage {
+            *doubtful_since = None;
+        }
+    }
+
+    /// Takes in one contact.
+    pub fn hear(&mut self, now: Tick, gateway: GatewayIndex, reading: &Reading, set: &Settings) {
+        if let Some(last) = self.last_heard {
+            self.interval.learn(last, now);
+        }
+        self.last_heard = Some(now);
+        self.silent_since = now;
+        self.heard_by |= bit(gateway);
+        self.belief.hear(now, reading, set);
+        let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
+        let louder = self.loudest.is_none_or(|(_, loudest, at)| {
+            rssi >= loudest - now.since(at).as_secs_f32() * LOUDEST_FADES_DB_PER_S
+        });
+        if louder {
+            self.loudest = Some((gateway, rssi, now));
+        }
+        self.note_confidence(now, set);
+    }
+
+    fn note_confidence(&mut self, now: Tick, set: &Settings) {
+        let confidence = self.confidence();
+        let sure = confidence >= set.arrive_confidence;
+        let wavering = confidence < f32::midpoint(set.arrive_confidence, 0.5);
+        match &mut self.stage {
+            Stage::Passing { best, sure_since, .. } => {
+                *best = best.max(confidence);
+                note(sure_since, sure, wavering, now);
+            }
+            Stage::Gone { sure_since, .. } => note(sure_since, sure, wavering, now),
+            Stage::Here { doubtful_since, .. } => {
+                note(
+                    doubtful_since,
+                    confidence <= 1.0 - set.arrive_confidence,
+                    confidence > 0.5,
+                    now,
+                );
+            }
+        }
+    }
+
+    /// What there is to say after a contact: a visit opens on hearing somebody, never on silence.
+    pub fn after_contact(
+        &mut self,
+        who: CustomerIndex,
+        now: Tick,
+        set: &Settings,
+    ) -> Option<Verdict> {
+        let confidence = self.confidence();
+        let gateway = self.loudest.map_or(GatewayIndex(0), |(gateway, _, _)| gateway);
+        let inside = |since: Option<Tick>| since.is_some_and(|since| now.since(since) >= set.dwell);
+        let what = match self.stage {
+            Stage::Passing { sure_since, unfollowed, first, .. } if inside(sure_since) => {
+                What::Arrived { gateway, confidence, unfollowed, heard_for: now.since(first) }
+            }
+            Stage::Gone { sure_since, .. } if inside(sure_since) => What::Returned { confidence },
+            _ => return None,
+        };
+        self.stage = Stage::Here { opened: now, doubtful_since: None };
+        Some(Verdict { who, what })
+    }
+
+    /// What there is to say because time has passed; `deaf` while a gateway that heard the
+    /// customer is blind, for then silence means nothing.
+    pub fn after_time(
+        &mut self,
+        who: CustomerIndex,
+        now: Tick,
+        set: &Settings,
+        deaf: bool,
+    ) -> Option<Verdict> {
+        if now < self.deadline(set) {
+            return None;
+        }
+        let what = match self.stage {
+            Stage::Passing { first, best, .. } => {
+                What::Passed { best, heard_for: self.silent_since.since(first) }
+            }
+            Stage::Gone { .. } => What::Closed,
+            Stage::Here { opened, doubtful_since } => {
+                let reason = if now >= opened.plus(set.longest_visit) {
+                    DepartureReason::TooLong
+                } else if deaf {
+                    self.restart_silence(now);
+                    return None;
+                } else if doubtful_since.is_some_and(|since| now >= since.plus(set.leave_after)) {
+                    DepartureReason::Left
+                } else {
+                    DepartureReason::Silent
+                };
+                let silent_for = now.since(self.silent_since);
+                self.stage = Stage::Gone { until: now.plus(set.rejoin), sure_since: None };
+                self.belief = Belief::new(now);
+                What::Departed { reason, silent_for }
+            }
+        };
+        Some(Verdict { who, what })
+    }
+
+    /// When [`Track::after_time`] has something to say, unless the customer is heard before.
+    pub fn deadline(&self, set: &Settings) -> Tick {
+        match self.stage {
+            Stage::Passing { .. } => self.silent_since.plus(FORGET_PASSER),
+            Stage::Gone { until, .. } => until,
+            Stage::Here { opened, doubtful_since } => {
+                let silent = self.silent_since.plus(self.interval.patience(set.leave_after));
+                let left = doubtful_since.map_or(silent, |since| since.plus(set.leave_after));
+                silent.min(left).min(opened.plus(set.longest_visit))
+            }
+        }
+    }
+}
+
+/// Remembers since when something holds: set on `yes`, forgotten on `no`, else left alone.
+fn note(since: &mut Option<Tick>, yes: bool, no: bool, now: Tick) {
+    if yes {
+        since.get_or_insert(now);
+    } else if no {
+        *since = None;
+    }
+}
+
+fn bit(gateway: GatewayIndex) -> u64 {
+    1 << (gateway.0 % 64)
+}
