@@ -1,0 +1,247 @@
+//! What the broker tells a gateway: staff's actions, withdrawals, configuration, what other
+//! gateways hear. All of it is hostile until parsed here.
+
+use serde::Deserialize;
+
+use super::payload;
+use super::topics::{self, ROOT};
+use crate::pipeline::VisitId;
+use crate::pipeline::event::StaffAction;
+
+/// No message a gateway listens to needs to be longer; asked of the broker, too.
+pub const LONGEST: usize = 64 * 1024;
+
+/// As long as a member of staff's name may be, in characters.
+const LONGEST_NAME: usize = 64;
+
+/// Customers in one [`payload::Contacts`]: more than a store's gateway can hear at once.
+const MOST_CONTACTS: usize = 512;
+
+/// A message that made sense.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inbound {
+    /// A member of staff acted on a visit.
+    Staff {
+        /// Which visit.
+        visit: VisitId,
+        /// Who, as they call themselves.
+        by: String,
+        /// What they did.
+        action: StaffAction,
+    },
+    /// A member of staff says whether the customer was really here.
+    Feedback {
+        /// Which visit.
+        visit: VisitId,
+        /// Whether the customer was.
+        was_here: bool,
+    },
+    /// A customer withdrew consent.
+    Withdrawn {
+        /// The customer's handle.
+        client: String,
+    },
+    /// The retained withdrawal was cleared: tidying, never a new consent.
+    WithdrawalCleared {
+        /// The customer's handle.
+        client: String,
+    },
+    /// Head office's settings for a scope; `None` where they were cleared.
+    Configuration {
+        /// For whom.
+        scope: Scope,
+        /// TOML, unchecked.
+        document: Option<String>,
+    },
+    /// What a gateway of the store hears of matched customers.
+    Contacts {
+        /// Which gateway.
+        gateway: String,
+        /// What it hears.
+        contacts: payload::Contacts,
+    },
+    /// The state of a visit at the broker; `None` where it was cleared.
+    Visit {
+        /// Which visit.
+        visit: VisitId,
+        /// Its state.
+        state: Option<Box<payload::Visit>>,
+    },
+}
+
+/// For whom a configuration is; the narrower wins, key by key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Every gateway of the chain.
+    Fleet,
+    /// A group of stores.
+    Group(String),
+    /// One store.
+    Store,
+    /// One gateway.
+    Gateway(String),
+}
+
+/// Why a message was refused. It shows nothing of the message: that may be anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A topic that nobody asked for.
+    #[error("unknown topic")]
+    Topic,
+    /// Longer than [`LONGEST`].
+    #[error("{0} octets are too long")]
+    TooLong(usize),
+    /// Not the JSON that the topic promises.
+    #[error("not the promised payload (line {line}, column {column})")]
+    Payload {
+        /// In the payload, from 1.
+        line: usize,
+        /// In the line, from 1.
+        column: usize,
+    },
+    /// A version that this program does not know.
+    #[error("payload version {0} is unknown")]
+    Version(u8),
+    /// Well-formed, but out of bounds.
+    #[error("{0}")]
+    OutOfBounds(&'static str),
+}
+
+#[derive(Deserialize)]
+struct StaffWire {
+    v: u8,
+    by: String,
+    action: ActionWire,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ActionWire {
+    Claim,
+    Release,
+    Dismiss,
+}
+
+#[derive(Deserialize)]
+struct FeedbackWire {
+    v: u8,
+    verdict: VerdictWire,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum VerdictWire {
+    WasHere,
+    WasNotHere,
+}
+
+/// Reads a message on a topic of `store`. An entry for fuzzing.
+pub fn parse(store: u16, topic: &[u8], payload: &[u8]) -> Result<Inbound, Refused> {
+    if payload.len() > LONGEST {
+        return Err(Refused::TooLong(payload.len()));
+    }
+    let topic = std::str::from_utf8(topic).map_err(|_| Refused::Topic)?;
+    let below = topic.strip_prefix(ROOT).and_then(|t| t.strip_prefix('/')).ok_or(Refused::Topic)?;
+    let (scope, below) = below.split_once('/').ok_or(Refused::Topic)?;
+    let levels: Vec<&str> = below.splitn(4, '/').collect();
+    if !levels.iter().all(|level| topics::is_level(level)) {
+        return Err(Refused::Topic);
+    }
+    if scope == "config" {
+        let scope = match levels.as_slice() {
+            ["fleet"] => Scope::Fleet,
+            ["group", group] => Scope::Group((*group).to_owned()),
+            _ => return Err(Refused::Topic),
+        };
+        return configuration(scope, payload);
+    }
+    if scope.parse() != Ok(store) {
+        return Err(Refused::Topic);
+    }
+    match levels.as_slice() {
+        ["visits", visit] => state(visit_id(visit)?, payload),
+        ["visits", visit, "claim"] => staff(visit_id(visit)?, payload),
+        ["visits", visit, "feedback"] => feedback(visit_id(visit)?, payload),
+        ["withdrawn", client] => Ok(withdrawn((*client).to_owned(), payload)),
+        ["contacts", gateway] => contacts(gateway, payload),
+        ["config"] => configuration(Scope::Store, payload),
+        ["gateways", gateway, "config"] => {
+            configuration(Scope::Gateway((*gateway).to_owned()), payload)
+        }
+        _ => Err(Refused::Topic),
+    }
+}
+
+fn visit_id(level: &str) -> Result<VisitId, Refused> {
+    level.parse().map_err(|_| Refused::Topic)
+}
+
+fn state(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
+    if payload.is_empty() {
+        return Ok(Inbound::Visit { visit, state: None });
+    }
+    let state: payload::Visit = read(payload)?;
+    known_version(state.arrival.v)?;
+    if state.arrival.visit.parse() != Ok(visit) {
+        return Err(Refused::OutOfBounds("the visit is not the topic's"));
+    }
+    Ok(Inbound::Visit { visit, state: Some(Box::new(state)) })
+}
+
+fn staff(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
+    let StaffWire { v, by, action } = read(payload)?;
+    known_version(v)?;
+    let by = by.trim();
+    if by.is_empty() || by.chars().count() > LONGEST_NAME || by.chars().any(char::is_control) {
+        return Err(Refused::OutOfBounds("`by` must be 1 to 64 printable characters"));
+    }
+    let action = match action {
+        ActionWire::Claim => StaffAction::Claim,
+        ActionWire::Release => StaffAction::Release,
+        ActionWire::Dismiss => StaffAction::Dismiss,
+    };
+    Ok(Inbound::Staff { visit, by: by.to_owned(), action })
+}
+
+fn feedback(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
+    let FeedbackWire { v, verdict } = read(payload)?;
+    known_version(v)?;
+    Ok(Inbound::Feedback { visit, was_here: matches!(verdict, VerdictWire::WasHere) })
+}
+
+/// Whatever the message says, its being there is the withdrawal: privacy errs on that side.
+const fn withdrawn(client: String, payload: &[u8]) -> Inbound {
+    if payload.is_empty() {
+        Inbound::WithdrawalCleared { client }
+    } else {
+        Inbound::Withdrawn { client }
+    }
+}
+
+fn contacts(gateway: &str, payload: &[u8]) -> Result<Inbound, Refused> {
+    let contacts: payload::Contacts = read(payload)?;
+    known_version(contacts.v)?;
+    if contacts.heard.len() > MOST_CONTACTS {
+        return Err(Refused::OutOfBounds("more contacts than a gateway can hear"));
+    }
+    if !contacts.heard.iter().all(|heard| topics::is_level(&heard.client)) {
+        return Err(Refused::OutOfBounds("a client's handle cannot be one"));
+    }
+    Ok(Inbound::Contacts { gateway: gateway.to_owned(), contacts })
+}
+
+fn configuration(scope: Scope, payload: &[u8]) -> Result<Inbound, Refused> {
+    let text = std::str::from_utf8(payload)
+        .map_err(|_| Refused::OutOfBounds("a configuration is UTF-8 text"))?;
+    let document = (!text.is_empty()).then(|| text.to_owned());
+    Ok(Inbound::Configuration { scope, document })
+}
+
+fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Refused> {
+    serde_json::from_slice(payload)
+        .map_err(|error| Refused::Payload { line: error.line(), column: error.column() })
+}
+
+const fn known_version(v: u8) -> Result<(), Refused> {
+    if v == payload::VERSION { Ok(()) } else { Err(Refused::Version(v)) }
+}

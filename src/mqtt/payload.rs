@@ -1,0 +1,280 @@
+//! What messages say: the wire's own types, JSON with a version. `docs/asyncapi.json` describes
+//! them, and a test holds real messages against it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::event::{self, DepartureReason};
+use crate::pipeline::units::WallTime;
+
+/// The version every payload carries as `"v"`.
+pub const VERSION: u8 = 1;
+
+/// `arrivals`: the notification.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// [`VERSION`]
+    pub v: u8,
+    /// The visit's id.
+    pub visit: String,
+    /// The customer's opaque handle.
+    pub client: String,
+    /// The customer's tier.
+    pub tier: String,
+    /// Only where the customer consented to be shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Card>,
+    /// The gateway that opened the visit.
+    pub gateway: String,
+    /// RFC 3339, UTC.
+    pub arrived_at: String,
+    /// 0.5 to 1.
+    pub confidence: f64,
+    /// A silent, discreet entry.
+    pub discreet: bool,
+}
+
+/// What staff may see of a customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// How to address the customer.
+    pub name: String,
+    /// Preferred language, as a BCP 47 tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// What helps staff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// `departures`: the farewell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Departure {
+    /// [`VERSION`]
+    pub v: u8,
+    /// The visit's id.
+    pub visit: String,
+    /// The customer's opaque handle.
+    pub client: String,
+    /// RFC 3339, UTC.
+    pub departed_at: String,
+    /// `left`, `silent` or `too_long`.
+    pub reason: String,
+}
+
+/// `visits/<visit>`: the retained state of an open visit; an empty message ends it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Visit {
+    /// What the notification said, or would have said.
+    #[serde(flatten)]
+    pub arrival: Arrival,
+    /// Whether somebody takes care of the customer.
+    pub state: VisitState,
+    /// Who does; with `claimed` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+}
+
+/// Whether somebody takes care of the customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VisitState {
+    /// Nobody yet.
+    Present,
+    /// Somebody.
+    Claimed,
+}
+
+/// Who takes care of a customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// As the member of staff calls themself.
+    pub by: String,
+    /// RFC 3339, UTC.
+    pub since: String,
+}
+
+/// `gateways/<gateway>/status`: retained, and the last will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`VERSION`]
+    pub v: u8,
+    /// Whether the gateway can do its job.
+    pub state: GatewayState,
+    /// grelot's version.
+    pub version: String,
+    /// A hash of the configuration in force.
+    pub config: String,
+    /// RFC 3339, UTC; `null` in a last will: the broker does not say when it spoke.
+    pub since: Option<String>,
+    /// Why a pushed configuration was refused, one line a problem; absent where none was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
+}
+
+/// Whether a gateway can do its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayState {
+    /// It hears.
+    Online,
+    /// It runs, but its radio hears nothing.
+    Blind,
+    /// It does not run, or cannot be reached.
+    Offline,
+}
+
+/// `gateways/<gateway>/health`: counts since the start, and gauges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// [`VERSION`]
+    pub v: u8,
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// Whether the wall clock is known to be set.
+    pub clock_set: bool,
+    /// Advertisements heard.
+    pub advertisements: u64,
+    /// Of those, the ones of enrolled customers.
+    pub contacts: u64,
+    /// Advertisements shed because a queue was full.
+    pub shed: u64,
+    /// Open visits.
+    pub visits: u64,
+    /// Arrivals that were announced.
+    pub alerts: u64,
+    /// The registry in force.
+    pub registry: RegistryHealth,
+    /// The way to the tablets.
+    pub delivery: DeliveryHealth,
+}
+
+/// The registry in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryHealth {
+    /// Customers who can be recognised.
+    pub customers: u64,
+    /// Lines that could not be read.
+    pub refused_lines: u64,
+}
+
+/// The way to the tablets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryHealth {
+    /// Notices not yet acknowledged.
+    pub queued: u64,
+    /// Notices acknowledged.
+    pub delivered: u64,
+    /// Notices sent more than once: their acknowledgement was lost with a connection.
+    pub repeated: u64,
+    /// Notices dropped because their time was over.
+    pub expired: u64,
+    /// Messages from the broker that made no sense.
+    pub refused: u64,
+    /// Times the connection was established.
+    pub connections: u64,
+    /// What is wrong with the store on disk, if anything.
+    pub store: Option<String>,
+}
+
+/// `beacons/<beacon>`: the state of one of the shop's own beacons.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Beacon {
+    /// [`VERSION`]
+    pub v: u8,
+    /// RFC 3339, UTC; `null` before it was ever heard.
+    pub last_heard: Option<String>,
+    /// Not heard for longer than it should be.
+    pub missing: bool,
+    /// As Eddystone-TLM says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub battery_mv: Option<u16>,
+    /// As Eddystone-TLM says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature_c: Option<f64>,
+}
+
+/// `contacts/<gateway>`: what a gateway hears of matched customers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Contacts {
+    /// [`VERSION`]
+    pub v: u8,
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// One entry a customer.
+    pub heard: Vec<Heard>,
+}
+
+/// What a gateway heard of one customer since it last said so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heard {
+    /// The customer's opaque handle.
+    pub client: String,
+    /// How loud, in dBm; absent if unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rssi: Option<i8>,
+    /// How often.
+    pub count: u16,
+    /// The phone's echo: which of the shop's beacons it hears best, and how well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo: Option<u8>,
+}
+
+impl From<&event::Card> for Card {
+    fn from(card: &event::Card) -> Self {
+        Self { name: card.name.clone(), language: card.language.clone(), note: card.note.clone() }
+    }
+}
+
+impl Arrival {
+    /// Of a visit that the gateway of this name opened.
+    pub fn of(visit: &event::Visit, gateway: &str) -> Self {
+        Self {
+            v: VERSION,
+            visit: visit.id.to_string(),
+            client: visit.client.to_string(),
+            tier: visit.tier.to_string(),
+            card: visit.card.as_deref().map(Card::from),
+            gateway: gateway.to_owned(),
+            arrived_at: visit.arrived_at.to_string(),
+            confidence: to_thousandths(visit.confidence),
+            discreet: visit.discreet,
+        }
+    }
+}
+
+impl Visit {
+    /// The state of a visit that the gateway of this name opened.
+    pub fn of(visit: &event::Visit, gateway: &str) -> Self {
+        let claim = visit
+            .claim
+            .as_ref()
+            .map(|claim| Claim { by: claim.by.to_string(), since: claim.since.to_string() });
+        let state = if claim.is_some() { VisitState::Claimed } else { VisitState::Present };
+        Self { arrival: Arrival::of(visit, gateway), state, claim }
+    }
+}
+
+impl Departure {
+    /// Of a visit that ended.
+    pub fn of(visit: &event::Visit, at: WallTime, reason: DepartureReason) -> Self {
+        Self {
+            v: VERSION,
+            visit: visit.id.to_string(),
+            client: visit.client.to_string(),
+            departed_at: at.to_string(),
+            reason: reason.word().to_owned(),
+        }
+    }
+}
+
+/// What a payload looks like on the wire.
+pub fn encode(payload: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(payload).unwrap_or_default()
+}
+
+/// A confidence is not known to more digits, and `0.97` shall not read `0.9700000286102295`.
+fn to_thousandths(confidence: f32) -> f64 {
+    (f64::from(confidence) * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,134 @@
+//! Where each message goes. The names are promises: tablets, tools and head office rely on them.
+
+use crate::pipeline::VisitId;
+
+/// All topics begin with it; `v1` is the version of names and payloads.
+pub const ROOT: &str = "grelot/v1";
+
+/// The topics of one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics {
+    store: u16,
+}
+
+impl Topics {
+    /// Those of the store of this number.
+    pub const fn of(store: u16) -> Self {
+        Self { store }
+    }
+
+    /// The store's number.
+    pub const fn store(&self) -> u16 {
+        self.store
+    }
+
+    /// `grelot/v1/42/<below>`
+    pub fn under(&self, below: &str) -> String {
+        format!("{ROOT}/{}/{below}", self.store)
+    }
+
+    /// Notifications for staff. The daemon itself must never subscribe here: it would be the
+    /// listener that makes the broker acknowledge an alert nobody sees.
+    pub fn arrivals(&self) -> String {
+        self.under("arrivals")
+    }
+
+    /// Farewells for staff.
+    pub fn departures(&self) -> String {
+        self.under("departures")
+    }
+
+    /// The retained state of a visit.
+    pub fn visit(&self, visit: VisitId) -> String {
+        self.under(&format!("visits/{visit}"))
+    }
+
+    /// Where staff claim, release and dismiss a visit.
+    pub fn claim(&self, visit: VisitId) -> String {
+        self.under(&format!("visits/{visit}/claim"))
+    }
+
+    /// Where staff say whether the customer was really here.
+    pub fn feedback(&self, visit: VisitId) -> String {
+        self.under(&format!("visits/{visit}/feedback"))
+    }
+
+    /// What a gateway hears of matched customers.
+    pub fn contacts(&self, gateway: &str) -> String {
+        self.under(&format!("contacts/{gateway}"))
+    }
+
+    /// The retained state of a gateway, and its last will.
+    pub fn status(&self, gateway: &str) -> String {
+        self.under(&format!("gateways/{gateway}/status"))
+    }
+
+    /// A gateway's counts and gauges.
+    pub fn health(&self, gateway: &str) -> String {
+        self.under(&format!("gateways/{gateway}/health"))
+    }
+
+    /// The state of one of the shop's own beacons.
+    pub fn beacon(&self, beacon: &str) -> String {
+        self.under(&format!("beacons/{beacon}"))
+    }
+
+    /// Consent withdrawn.
+    pub fn withdrawn(&self, client: &str) -> String {
+        self.under(&format!("withdrawn/{client}"))
+    }
+
+    /// What the gateway of this name, in this group if any, subscribes to.
+    pub fn subscriptions(&self, gateway: &str, group: Option<&str>) -> Vec<String> {
+        let mut filters = vec![
+            self.under("visits/+"),
+            self.under("visits/+/claim"),
+            self.under("visits/+/feedback"),
+            self.under("contacts/+"),
+            self.under("withdrawn/+"),
+            format!("{ROOT}/config/fleet"),
+            self.under("config"),
+            self.under(&format!("gateways/{gateway}/config")),
+        ];
+        filters.extend(group.map(|group| format!("{ROOT}/config/group/{group}")));
+        filters
+    }
+}
+
+/// Whether a name can be one level of a topic: not empty, no separator, no wildcard, no control
+/// character, not too long for the 65,535 octets a topic may have.
+pub fn is_level(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 128
+        && !name.chars().any(|c| matches!(c, '/' | '+' | '#') || c.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_spelled_as_promised() {
+        let topics = Topics::of(42);
+        let visit = VisitId(uuid::Uuid::nil());
+        assert_eq!(topics.arrivals(), "grelot/v1/42/arrivals");
+        assert_eq!(topics.visit(visit), format!("grelot/v1/42/visits/{visit}"));
+        assert_eq!(topics.status("door"), "grelot/v1/42/gateways/door/status");
+        assert_eq!(topics.withdrawn("c-7f3a"), "grelot/v1/42/withdrawn/c-7f3a");
+    }
+
+    #[test]
+    fn a_gateway_never_listens_for_its_own_alerts() {
+        let filters = Topics::of(42).subscriptions("door", Some("north"));
+        assert!(!filters.iter().any(|f| f.ends_with("/#") || f.ends_with("/arrivals")));
+        assert!(filters.contains(&"grelot/v1/config/group/north".to_owned()));
+    }
+
+    #[test]
+    fn a_name_with_a_wildcard_is_no_level() {
+        assert!(is_level("c-7f3a"));
+        for bad in ["", "a/b", "a+", "#", "a\0", &"x".repeat(129)] {
+            assert!(!is_level(bad), "{bad:?}");
+        }
+    }
+}

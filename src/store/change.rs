@@ -1,0 +1,110 @@
+//! What an input changes: the one log that disk and outbox both apply.
+
+use std::sync::Arc;
+
+use crate::mqtt::notice::{Announcer, Notice};
+use crate::pipeline::event::{Announcement, Visit};
+use crate::pipeline::units::{Now, WallTime};
+use crate::pipeline::{Effect, Settings, VisitId};
+
+/// A notice on its way, by its place in the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Grows with every notice, across restarts.
+    pub id: u64,
+    /// What to say.
+    pub notice: Notice,
+}
+
+/// One thing to be remembered, or to be forgotten.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A visit as it is now.
+    Visit {
+        /// The visit.
+        visit: Box<Visit>,
+        /// The name of the gateway that opened it.
+        gateway: Arc<str>,
+        /// When it was closed; `None` while it is open.
+        departed_at: Option<WallTime>,
+    },
+    /// A customer was alerted about.
+    Alerted {
+        /// The customer's handle.
+        client: Arc<str>,
+        /// When.
+        at: WallTime,
+    },
+    /// A notice takes its place at the queue's end, and that of any older one it replaces.
+    Queued(Row),
+    /// A notice was acknowledged, or its time was over.
+    Done(u64),
+    /// A visit vanishes, with all that is queued about it.
+    Erased(VisitId),
+    /// A customer vanishes: visits, caps, everything queued that carries their data.
+    Forgotten(Arc<str>),
+    /// A customer withdrew consent; remembered for good.
+    Withdrawn {
+        /// The customer's handle.
+        client: Arc<str>,
+        /// When this gateway heard of it.
+        at: WallTime,
+    },
+    /// grelot is alive, and what is too old to matter goes.
+    Alive {
+        /// When.
+        at: WallTime,
+        /// Visits closed before this cannot be continued any more.
+        closed_before: WallTime,
+        /// Alerts before this cap nothing any more.
+        alerted_before: WallTime,
+    },
+}
+
+/// What `effects` change, in their order; `next_id` numbers the notices.
+pub fn changes(
+    settings: &Settings,
+    now: Now,
+    effects: &[Effect],
+    mut next_id: impl FnMut() -> u64,
+) -> Vec<Change> {
+    let announcer = Announcer { settings, now };
+    let mut changes = Vec::new();
+    for effect in effects {
+        remember(settings, effect, &mut changes);
+        let notices = announcer.notices(effect).into_iter();
+        changes.extend(notices.map(|notice| Change::Queued(Row { id: next_id(), notice })));
+    }
+    changes
+}
+
+/// What a heartbeat at `at` changes.
+pub fn alive(settings: &Settings, at: WallTime) -> Change {
+    Change::Alive {
+        at,
+        closed_before: at.minus(settings.presence.rejoin),
+        alerted_before: at.minus(settings.policy.between_alerts),
+    }
+}
+
+fn remember(settings: &Settings, effect: &Effect, changes: &mut Vec<Change>) {
+    let as_it_is = |visit: &Visit, departed_at| {
+        let gateway = settings.gateways.get(usize::from(visit.gateway.0));
+        let gateway = gateway.map_or("", |gateway| gateway.name.as_str()).into();
+        Change::Visit { visit: Box::new(visit.clone()), gateway, departed_at }
+    };
+    match effect {
+        Effect::Arrived { visit, announcement } => {
+            changes.push(as_it_is(visit, None));
+            if matches!(announcement, Announcement::Alert { .. }) {
+                let client = visit.client.clone();
+                changes.push(Change::Alerted { client, at: visit.arrived_at });
+            }
+        }
+        Effect::Changed(visit) | Effect::Returned(visit) => changes.push(as_it_is(visit, None)),
+        Effect::Departed { visit, at, .. } => changes.push(as_it_is(visit, Some(*at))),
+        Effect::Erased { visit } => changes.push(Change::Erased(*visit)),
+        Effect::Forget { client } => changes.push(Change::Forgotten(client.clone())),
+        Effect::Explained(_) => {}
+    }
+}

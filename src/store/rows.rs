@@ -1,0 +1,221 @@
+//! Domain to rows and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Result, Transaction, named_params, params};
+use serde::{Deserialize, Serialize};
+
+use super::change::{Change, Row};
+use crate::mqtt::notice::Notice;
+use crate::pipeline::event::{Card, Claim, GatewayIndex, Restored, RestoredVisit, Visit};
+use crate::pipeline::units::WallTime;
+use crate::pipeline::{Settings, VisitId};
+
+/// A card as it lies on the disk.
+#[derive(Serialize, Deserialize)]
+struct CardRow {
+    name: String,
+    language: Option<String>,
+    note: Option<String>,
+}
+
+pub(super) fn commit<'a>(
+    db: &mut Connection,
+    changes: impl IntoIterator<Item = &'a Change>,
+) -> Result<()> {
+    let transaction = db.transaction()?;
+    let mut forgot = false;
+    for change in changes {
+        apply(&transaction, change)?;
+        forgot |= matches!(change, Change::Forgotten(_) | Change::Erased(_));
+    }
+    transaction.commit()?;
+    if forgot {
+        // Until a checkpoint the journal still holds the pages as they were.
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
+    match change {
+        Change::Visit { visit, gateway, departed_at } => {
+            put_visit(db, visit, gateway, *departed_at)
+        }
+        Change::Alerted { client, at } => {
+            execute(db, "INSERT OR REPLACE INTO caps VALUES (?1, ?2)", params![client, millis(*at)])
+        }
+        Change::Queued(row) => put_notice(db, row),
+        Change::Done(id) => execute(db, "DELETE FROM outbox WHERE id = ?1", params![to_sql(*id)]),
+        Change::Erased(visit) => {
+            let visit = visit.to_string();
+            execute(db, "DELETE FROM visits WHERE id = ?1", params![visit])?;
+            execute(db, "DELETE FROM outbox WHERE visit = ?1", params![visit])
+        }
+        Change::Forgotten(client) => ["visits", "caps", "outbox"].iter().try_for_each(|table| {
+            execute(db, &format!("DELETE FROM {table} WHERE client = ?1"), params![client])
+        }),
+        Change::Withdrawn { client, at } => {
+            let sql = "INSERT OR IGNORE INTO withdrawals VALUES (?1, ?2)";
+            execute(db, sql, params![client, millis(*at)])
+        }
+        Change::Alive { at, closed_before, alerted_before } => {
+            execute(db, "INSERT OR REPLACE INTO alive VALUES (1, ?1)", params![millis(*at)])?;
+            let closed_before = millis(*closed_before);
+            execute(db, "DELETE FROM visits WHERE departed_at < ?1", params![closed_before])?;
+            let alerted_before = millis(*alerted_before);
+            execute(db, "DELETE FROM caps WHERE last_alert < ?1", params![alerted_before])
+        }
+    }
+}
+
+fn put_visit(
+    db: &Transaction<'_>,
+    visit: &Visit,
+    gateway: &str,
+    departed_at: Option<WallTime>,
+) -> Result<()> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO visits VALUES (:id, :client, :tier, :card, :discreet, :gateway,
+         :arrived_at, :confidence, :claimed_by, :claimed_since, :dismissed, :departed_at)",
+    )?
+    .execute(named_params! {
+        ":id": visit.id.to_string(),
+        ":client": visit.client,
+        ":tier": visit.tier,
+        ":card": visit.card.as_deref().map(card_text),
+        ":discreet": visit.discreet,
+        ":gateway": gateway,
+        ":arrived_at": millis(visit.arrived_at),
+        ":confidence": visit.confidence,
+        ":claimed_by": visit.claim.as_ref().map(|claim| &claim.by),
+        ":claimed_since": visit.claim.as_ref().map(|claim| millis(claim.since)),
+        ":dismissed": visit.dismissed,
+        ":departed_at": departed_at.map(millis),
+    })
+    .map(drop)
+}
+
+fn put_notice(db: &Transaction<'_>, Row { id, notice }: &Row) -> Result<()> {
+    let visit = notice.visit.to_string();
+    let replaced = "DELETE FROM outbox WHERE visit = ?1 AND topic = ?2";
+    execute(db, replaced, params![visit, notice.topic])?;
+    let lifetime = i64::try_from(notice.lifetime.as_millis()).unwrap_or(i64::MAX);
+    execute(
+        db,
+        "INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            to_sql(*id),
+            notice.topic,
+            &notice.payload[..],
+            notice.retain,
+            millis(notice.from),
+            lifetime,
+            visit,
+            notice.client
+        ],
+    )
+}
+
+pub(super) fn restored(db: &Connection, settings: &Settings, now: WallTime) -> Result<Restored> {
+    let closed_before = millis(now.minus(settings.presence.rejoin));
+    let visits = db
+        .prepare(
+            "SELECT * FROM visits WHERE departed_at IS NULL OR departed_at >= ?1
+             ORDER BY arrived_at, id",
+        )?
+        .query_map(params![closed_before], |row| visit(row, settings))?
+        .collect::<Result<_>>()?;
+    let last_alerts = db
+        .prepare("SELECT client, last_alert FROM caps ORDER BY client")?
+        .query_map([], |row| Ok((row.get(0)?, WallTime::from_unix_millis(row.get(1)?))))?
+        .collect::<Result<_>>()?;
+    let withdrawn = db
+        .prepare("SELECT client FROM withdrawals ORDER BY client")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_>>()?;
+    Ok(Restored { visits, last_alerts, withdrawn })
+}
+
+fn visit(row: &rusqlite::Row<'_>, settings: &Settings) -> Result<RestoredVisit> {
+    let claim = match (row.get("claimed_by")?, row.get::<_, Option<i64>>("claimed_since")?) {
+        (Some(by), Some(since)) => Some(Claim { by, since: WallTime::from_unix_millis(since) }),
+        _ => None,
+    };
+    let visit = Visit {
+        id: visit_id(row, "id")?,
+        client: row.get("client")?,
+        tier: row.get("tier")?,
+        card: row.get::<_, Option<String>>("card")?.as_deref().and_then(card).map(Arc::new),
+        discreet: row.get("discreet")?,
+        gateway: gateway(settings, &row.get::<_, String>("gateway")?),
+        arrived_at: WallTime::from_unix_millis(row.get("arrived_at")?),
+        confidence: row.get("confidence")?,
+        claim,
+        dismissed: row.get("dismissed")?,
+    };
+    let departed_at = row.get::<_, Option<i64>>("departed_at")?.map(WallTime::from_unix_millis);
+    Ok(RestoredVisit { visit, departed_at })
+}
+
+/// A gateway that is gone from the configuration hands its visits to this one, the first.
+fn gateway(settings: &Settings, name: &str) -> GatewayIndex {
+    let place = settings.gateways.iter().position(|gateway| gateway.name == name);
+    GatewayIndex(place.and_then(|place| u8::try_from(place).ok()).unwrap_or(0))
+}
+
+pub(super) fn last_alive(db: &Connection) -> Result<Option<WallTime>> {
+    let sql = "SELECT at FROM alive";
+    let at: Option<i64> = db.query_row(sql, [], |row| row.get(0)).optional()?;
+    Ok(at.map(WallTime::from_unix_millis))
+}
+
+pub(super) fn queued(db: &Connection) -> Result<Vec<Row>> {
+    db.prepare("SELECT * FROM outbox ORDER BY id")?
+        .query_map([], |row| {
+            let lifetime = u64::try_from(row.get::<_, i64>("lifetime")?).unwrap_or(0);
+            let notice = Notice {
+                topic: row.get("topic")?,
+                payload: row.get::<_, Vec<u8>>("payload")?.into(),
+                retain: row.get("retain")?,
+                from: WallTime::from_unix_millis(row.get("valid_from")?),
+                lifetime: Duration::from_millis(lifetime),
+                visit: visit_id(row, "visit")?,
+                client: row.get("client")?,
+            };
+            let id = u64::try_from(row.get::<_, i64>("id")?).unwrap_or(0);
+            Ok(Row { id, notice })
+        })?
+        .collect()
+}
+
+fn visit_id(row: &rusqlite::Row<'_>, column: &str) -> Result<VisitId> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error: uuid::Error| {
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+    })
+}
+
+fn card_text(card: &Card) -> String {
+    let Card { name, language, note } = card.clone();
+    serde_json::to_string(&CardRow { name, language, note }).unwrap_or_default()
+}
+
+fn card(text: &str) -> Option<Card> {
+    let CardRow { name, language, note } = serde_json::from_str(text).ok()?;
+    Some(Card { name, language, note })
+}
+
+fn execute(db: &Transaction<'_>, sql: &str, params: impl rusqlite::Params) -> Result<()> {
+    db.prepare_cached(sql)?.execute(params).map(drop)
+}
+
+const fn millis(time: WallTime) -> i64 {
+    time.unix_millis()
+}
+
+fn to_sql(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,42 @@
+//! The tables, and how an older file becomes the newest.
+
+use rusqlite::{Connection, Result};
+
+/// The steps from nothing to the newest schema; step `n` leads to version `n + 1`.
+const STEPS: [&str; 1] = [include_str!("schema_1.sql")];
+
+/// The version this program writes.
+#[expect(clippy::cast_possible_truncation, reason = "there are few steps")]
+pub(super) const NEWEST: u32 = STEPS.len() as u32;
+
+/// Settings that a connection needs before it reads anything.
+///
+/// Exclusive: one process owns the store, which also spares the shared-memory file. Full: a
+/// commit is on the medium when it returns. Secure delete: what is forgotten is overwritten.
+pub(super) fn prepare(db: &Connection) -> Result<()> {
+    db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    db.pragma_update(None, "secure_delete", true)?;
+    db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "cache_size", -256)?;
+    db.pragma_update(None, "temp_store", "MEMORY")
+}
+
+pub(super) fn version(db: &Connection) -> Result<u32> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Brings a file of version `found` to [`NEWEST`], all at once.
+pub(super) fn migrate(db: &mut Connection, found: u32) -> Result<()> {
+    if found == NEWEST {
+        // Takes the lock that a migration would have taken.
+        return db.execute_batch("BEGIN EXCLUSIVE; COMMIT;");
+    }
+    let steps = STEPS.get(usize::try_from(found).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let migration = db.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+    for step in steps {
+        migration.execute_batch(step)?;
+    }
+    migration.pragma_update(None, "user_version", NEWEST)?;
+    migration.commit()
+}
