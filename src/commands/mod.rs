@@ -108,6 +108,10 @@ pub fn run() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
+            if let Some(problems) = error.downcast_ref::<crate::config::Problems>() {
+                eprintln!("{problems}");
+                return Exit::BadConfiguration.into();
+            }
             eprintln!("grelot: {error:#}");
             Exit::Failed.into()
         }

@@ -1,10 +1,36 @@
 //! Text to checked settings: every problem at once, with line, key and hint.
+//!
+//! ```text
+//! text ──► document ──► site ───────► Config ──► layers ──► pipeline::Settings
+//!          (values      detection                (pushed
+//!           with lines) files                     over MQTT)
+//!              ▲
+//!             keys: the one table of every key
+//! ```
+
+mod broker_url;
+pub mod detection;
+mod document;
+mod files;
+pub mod form;
+pub mod keys;
+pub mod layers;
+mod load;
+mod nearest;
+mod problem;
+mod quiet_hours;
+mod site;
+
+pub use files::world_readable;
+pub use load::{Examined, examine, load, load_for_replay, parse};
+pub use problem::{Problem, Problems, Severity};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::pipeline::{Place, policy, presence};
+use crate::pipeline::{self, Place, policy, presence};
+use detection::Detection;
 
 /// A whole, checked configuration. Paths are absolute or relative to the working directory
 /// (the loader has already resolved them against the configuration's folder).
@@ -35,6 +61,44 @@ pub struct Config {
     pub policy: policy::Settings,
 }
 
+impl Config {
+    /// What the pipeline needs of it; this gateway comes first.
+    pub fn settings(&self) -> pipeline::Settings {
+        self.settings_with(Detection::from(self))
+    }
+
+    /// The same with other detection settings, which never change the store's time zone.
+    pub fn settings_with(&self, detection: Detection) -> pipeline::Settings {
+        let mut names = vec![self.gateway.as_str()];
+        names.extend(self.store.gateways.keys().map(String::as_str).filter(|n| *n != self.gateway));
+        let gateway = |name: &str| pipeline::Gateway {
+            name: name.to_owned(),
+            place: self.store.gateways.get(name).copied(),
+            offset_db: detection.gateway_offset_db.get(name).copied().unwrap_or_default(),
+        };
+        pipeline::Settings {
+            store: self.store.id,
+            gateways: names.into_iter().map(gateway).collect(),
+            zones: self.store.zones,
+            presence: detection.presence,
+            policy: policy::Settings {
+                time_zone: self.policy.time_zone.clone(),
+                ..detection.policy
+            },
+        }
+    }
+}
+
+impl From<&Config> for Detection {
+    fn from(config: &Config) -> Self {
+        Self {
+            presence: config.presence.clone(),
+            policy: config.policy.clone(),
+            gateway_offset_db: config.gateway_offset_db.clone(),
+        }
+    }
+}
+
 /// `[store]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Store {
@@ -42,6 +106,8 @@ pub struct Store {
     pub id: u16,
     /// As staff call it.
     pub name: String,
+    /// Whose pushed settings it follows.
+    pub group: Option<String>,
     /// Where each gateway stands.
     pub gateways: BTreeMap<String, Place>,
     /// Where the shop's beacons stand, by zone (index 1 to 15).
@@ -138,3 +204,6 @@ pub struct Tablets {
     /// Where the page is served.
     pub listen: SocketAddr,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! What head office tunes, as keys see it: each key's way into the pipeline's own settings, so
+//! that a default is stated once, there.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::document::Values;
+use super::form::Value;
+use super::problem::{Problem, Problems};
+use super::{keys, quiet_hours};
+use crate::pipeline::{policy, presence};
+
+/// `[presence]` and `[policy]`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Detection {
+    /// `[presence]`
+    pub presence: presence::Settings,
+    /// `[policy]`
+    pub policy: policy::Settings,
+    /// `presence.gateway_offset_db`
+    pub gateway_offset_db: BTreeMap<String, f32>,
+}
+
+/// A key's way into the settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Access {
+    /// What the settings hold.
+    pub get: fn(&Detection) -> Value,
+    /// Puts a checked value into the settings.
+    pub set: fn(&mut Detection, &Value),
+}
+
+/// The decimal that was written, not its nearest binary neighbour: 0.9, not 0.899999976.
+fn decimal(value: f32) -> Value {
+    Value::Number(value.to_string().parse().unwrap_or(f64::from(value)))
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => Some(*number),
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "settings need no more digits than f32 has")]
+pub(super) fn single(value: &Value) -> Option<f32> {
+    number(value).map(|number| number as f32)
+}
+
+fn duration(value: &Value, unit_secs: f64) -> Option<Duration> {
+    number(value).and_then(|units| Duration::try_from_secs_f64(units * unit_secs).ok())
+}
+
+const HOUR: f64 = 3600.0;
+
+macro_rules! level {
+    ($name:ident, $field:ident) => {
+        #[doc = concat!("`presence.", stringify!($field), "`")]
+        pub const $name: Access = Access {
+            get: |settings| decimal(settings.presence.$field),
+            set: |settings, value| {
+                if let Some(value) = single(value) {
+                    settings.presence.$field = value;
+                }
+            },
+        };
+    };
+}
+
+macro_rules! span {
+    ($name:ident, $section:ident.$field:ident, $unit_secs:expr) => {
+        #[doc = concat!("`", stringify!($section), "`: ", stringify!($field))]
+        pub const $name: Access = Access {
+            get: |settings| Value::Number(settings.$section.$field.as_secs_f64() / $unit_secs),
+            set: |settings, value| {
+                if let Some(value) = duration(value, $unit_secs) {
+                    settings.$section.$field = value;
+                }
+            },
+        };
+    };
+}
+
+level!(ARRIVE_RSSI, arrive_rssi_dbm);
+level!(ARRIVE_CONFIDENCE, arrive_confidence);
+level!(LEAVE_RSSI, leave_rssi_dbm);
+span!(LEAVE_AFTER, presence.leave_after, 1.0);
+span!(DWELL, presence.dwell, 1.0);
+span!(REJOIN, presence.rejoin, 1.0);
+span!(WARM_UP, presence.warm_up, 1.0);
+span!(LONGEST_VISIT, presence.longest_visit, HOUR);
+span!(BETWEEN_ALERTS, policy.between_alerts, HOUR);
+span!(ALERT_TTL, policy.alert_ttl, 1.0);
+
+/// `policy.alerts_per_visit`
+pub const ALERTS_PER_VISIT: Access = Access {
+    get: |settings| Value::Integer(settings.policy.alerts_per_visit.into()),
+    set: |settings, value| {
+        if let Value::Integer(alerts) = value {
+            settings.policy.alerts_per_visit = u32::try_from(*alerts).unwrap_or(u32::MAX);
+        }
+    },
+};
+
+/// `policy.quiet_hours`
+pub const QUIET_HOURS: Access = Access {
+    get: |settings| Value::Text(quiet_hours::format(settings.policy.quiet_hours)),
+    set: |settings, value| {
+        if let Value::Text(text) = value {
+            settings.policy.quiet_hours = quiet_hours::parse(text).unwrap_or_default();
+        }
+    },
+};
+
+/// `policy.tiers`
+pub const TIERS: Access = Access {
+    get: |settings| Value::Texts(settings.policy.tiers.clone()),
+    set: |settings, value| {
+        if let Value::Texts(tiers) = value {
+            settings.policy.tiers.clone_from(tiers);
+        }
+    },
+};
+
+/// Between the two levels, or presence flaps.
+const LEAST_HYSTERESIS_DB: f32 = 3.0;
+
+impl Detection {
+    /// These settings with what the documents' `values` say, key by key. What only several
+    /// values together can tell goes to `problems`.
+    #[must_use]
+    pub(super) fn with(mut self, values: &Values, problems: &mut Problems) -> Self {
+        for (path, found) in values {
+            if let Some(gateway) = path.strip_prefix("presence.gateway_offset_db.") {
+                if let Some(offset) = single(&found.value) {
+                    self.gateway_offset_db.insert(gateway.to_owned(), offset);
+                }
+            } else if let Some(access) = keys::find(path).and_then(keys::Key::detection) {
+                (access.set)(&mut self, &found.value);
+            }
+        }
+        self.leave_follows_arrive(values);
+        problems.extend(self.hysteresis(values));
+        problems.extend(self.a_visit_can_end(values));
+        self
+    }
+
+    /// Whoever gives one level only means the usual distance between the two.
+    fn leave_follows_arrive(&mut self, values: &Values) {
+        if values.contains_key(ARRIVE) && !values.contains_key(LEAVE) {
+            let usual = presence::Settings::default();
+            let apart = usual.arrive_rssi_dbm - usual.leave_rssi_dbm;
+            self.presence.leave_rssi_dbm = self.presence.arrive_rssi_dbm - apart;
+        }
+    }
+
+    fn hysteresis(&self, values: &Values) -> Option<Problem> {
+        let presence = &self.presence;
+        if presence.leave_rssi_dbm <= presence.arrive_rssi_dbm - LEAST_HYSTERESIS_DB {
+            return None;
+        }
+        let (key, what, other) = match values.get(LEAVE) {
+            Some(_) => {
+                (LEAVE, "below presence.arrive_rssi_dbm", (ARRIVE, presence.arrive_rssi_dbm))
+            }
+            None => (ARRIVE, "above presence.leave_rssi_dbm", (LEAVE, presence.leave_rssi_dbm)),
+        };
+        let from = origin(values, key, other.0);
+        let what = format!("must be at least {LEAST_HYSTERESIS_DB} dB {what} ({}{from})", other.1);
+        let hint = "6 to 10 dB between them keep presence from flapping";
+        Some(about(values, key, what).hint(hint))
+    }
+
+    fn a_visit_can_end(&self, values: &Values) -> Option<Problem> {
+        if self.presence.leave_after < self.presence.longest_visit {
+            return None;
+        }
+        let key = "presence.leave_after_secs";
+        let hours = self.presence.longest_visit.as_secs_f64() / HOUR;
+        let what = format!("must be shorter than presence.longest_visit_hours ({hours})");
+        Some(about(values, key, what))
+    }
+
+    /// What is in force, one `key = value` a line: the same settings give the same text.
+    pub fn in_force(&self) -> String {
+        let mut text = String::new();
+        for section in [&keys::PRESENCE, &keys::POLICY] {
+            for key in section.keys {
+                if let Some(access) = key.detection() {
+                    let value = (access.get)(self);
+                    let _ = writeln!(text, "{}.{} = {value}", section.name, key.name);
+                }
+            }
+        }
+        for (gateway, offset) in &self.gateway_offset_db {
+            let _ = writeln!(text, "presence.gateway_offset_db.{gateway} = {}", decimal(*offset));
+        }
+        text
+    }
+
+    /// 16 hexadecimal digits that tell whether two gateways run with the same settings.
+    pub fn hash(&self) -> String {
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(self.in_force());
+        hex::encode(digest.first_chunk::<8>().unwrap_or(&[0; 8]))
+    }
+}
+
+const ARRIVE: &str = "presence.arrive_rssi_dbm";
+const LEAVE: &str = "presence.leave_rssi_dbm";
+
+/// Where the other key was written, if in another document.
+fn origin(values: &Values, key: &str, other: &str) -> String {
+    match (values.get(key), values.get(other)) {
+        (Some(found), Some(other)) if found.file != other.file => {
+            format!(", {}:{}", other.file, other.line)
+        }
+        (_, None) => ", its default".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn about(values: &Values, key: &str, what: String) -> Problem {
+    match values.get(key) {
+        Some(found) => {
+            let mut problem =
+                Problem::of_file(found.file.clone(), what).at_line(found.line).about(key);
+            problem.value.clone_from(&found.written);
+            problem
+        }
+        None => Problem::of_file("defaults", what).about(key),
+    }
+}

@@ -1,0 +1,105 @@
+//! The files a configuration names: whether they are there, and who else can read the secrets.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::Secret;
+use super::site::Site;
+
+/// A password of more than a page is another file.
+const LONGEST_PASSWORD: u64 = 4096;
+
+impl Site<'_> {
+    /// Looks at every file; reads the password.
+    pub(super) fn files(&mut self, configuration: &Path) -> Option<Secret> {
+        if self.found("broker.password").is_some() {
+            self.private("broker.password", configuration);
+        }
+        for path in ["tls.ca", "tls.certificate"] {
+            self.readable(path);
+        }
+        for path in ["tls.key", "registry.path"] {
+            if self.readable(path) {
+                self.private_at(path);
+            }
+        }
+        for index in 0.. {
+            let table = format!("source[{index}]");
+            if self.found(&format!("{table}.kind")).is_none() {
+                break;
+            }
+            self.readable(&format!("{table}.path"));
+        }
+        self.password()
+    }
+
+    /// Whether the file at `path` is named and can be read.
+    fn readable(&mut self, path: &str) -> bool {
+        let Some(file) = self.file(path) else { return false };
+        let problem = match fs::metadata(&file) {
+            Ok(found) if found.is_dir() => "is a folder, not a file".to_owned(),
+            // Opening a pipe would wait for its other end.
+            Ok(found) if !found.is_file() => return true,
+            Ok(_) => match File::open(&file) {
+                Ok(_) => return true,
+                Err(error) => unreadable(&file, &error),
+            },
+            Err(error) => unreadable(&file, &error),
+        };
+        let hint = format!("paths are relative to the configuration's folder: {}", file.display());
+        self.problem(path, problem).hint = Some(hint);
+        false
+    }
+
+    fn private_at(&mut self, path: &str) {
+        if let Some(file) = self.file(path) {
+            self.private(path, &file);
+        }
+    }
+
+    /// Warns where everybody can read the secret of the key at `path`.
+    fn private(&mut self, path: &str, file: &Path) {
+        if world_readable(file) {
+            let problem = self.problem(path, "can be read by everybody on this machine");
+            problem.hint = Some(format!("chmod o-rwx {}", file.display()));
+            problem.severity = super::Severity::Warning;
+        }
+    }
+
+    fn password(&mut self) -> Option<Secret> {
+        let path = "broker.password_file";
+        if !self.readable(path) {
+            return None;
+        }
+        self.private_at(path);
+        let mut text = String::new();
+        let read = File::open(self.file(path)?)
+            .and_then(|file| file.take(LONGEST_PASSWORD).read_to_string(&mut text));
+        match (read, text.lines().next()) {
+            (Ok(_), Some(password)) if !password.is_empty() => Some(Secret(password.to_owned())),
+            (Ok(_), _) => {
+                self.problem(path, "has no password on its first line").hint = None;
+                None
+            }
+            (Err(error), _) => {
+                self.problem(path, format!("cannot be read: {error}")).hint = None;
+                None
+            }
+        }
+    }
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
+        _ => format!("cannot be read: {error} ({})", file.display()),
+    }
+}
+
+/// Whether others than owner and group can read `file`.
+pub fn world_readable(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
+}

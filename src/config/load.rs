@@ -1,0 +1,178 @@
+//! A configuration file, read and checked.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::detection::Detection;
+use super::document::{self, Document, Scope};
+use super::problem::{Problem, Problems};
+use super::site::Site;
+use super::{Config, nearest};
+
+/// What came of looking at a configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Examined {
+    /// Present where no problem is an error.
+    pub config: Option<Config>,
+    /// Errors and warnings.
+    pub problems: Problems,
+}
+
+impl Examined {
+    fn new(config: Option<Config>, mut problems: Problems) -> Self {
+        problems.sort();
+        Self { config: config.filter(|_| problems.errors() == 0), problems }
+    }
+
+    fn of(problem: Problem) -> Self {
+        let mut problems = Problems::default();
+        problems.push(problem);
+        Self::new(None, problems)
+    }
+
+    fn into_result(self) -> Result<Config, Problems> {
+        self.config.ok_or(self.problems)
+    }
+}
+
+/// Whether the files a configuration names are its reader's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Files<'a> {
+    /// They must be there; the configuration itself is this one.
+    Checked(&'a Path),
+    /// They are on another machine.
+    Elsewhere,
+}
+
+/// Reads the configuration at `path` and looks at the files it names.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    examine(path).into_result()
+}
+
+/// Reads a configuration to try it here: the files it names may be on another machine, and its
+/// password is not read.
+pub fn load_for_replay(path: &Path) -> Result<Config, Problems> {
+    examine_with(path, Files::Elsewhere).into_result()
+}
+
+/// Like [`load`], and keeps the warnings.
+pub fn examine(path: &Path) -> Examined {
+    examine_with(path, Files::Checked(path))
+}
+
+/// Checks `text`, which messages call `name`; its paths are relative to `folder`. Looks at no
+/// file.
+pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Config, Problems> {
+    check(text, name, folder, Files::Elsewhere).into_result()
+}
+
+fn examine_with(path: &Path, files: Files<'_>) -> Examined {
+    let name = path.display().to_string();
+    let octets = match read(path) {
+        Ok(octets) => octets,
+        Err(error) => return Examined::of(unreadable(path, &name, &error)),
+    };
+    let text = match std::str::from_utf8(&octets) {
+        Ok(text) => text,
+        Err(error) => return Examined::of(not_utf8(&octets, &name, error.valid_up_to())),
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    check(text, &name, folder.unwrap_or(Path::new(".")), files)
+}
+
+/// One octet more than is allowed tells that there is more.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    File::open(path)?.take(document::LONGEST as u64 + 4).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
+fn unreadable(path: &Path, name: &str, error: &io::Error) -> Problem {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            let hint = match similar_file(path) {
+                Some(other) => format!("did you mean {}?", other.display()),
+                None => "name another with --config FILE; `grelot demo` needs none".to_owned(),
+            };
+            Problem::of_file(name, "does not exist").hint(hint)
+        }
+        io::ErrorKind::PermissionDenied => Problem::of_file(name, "may not be read by this user")
+            .hint("run as the user of the service: sudo -u grelot grelot …"),
+        io::ErrorKind::IsADirectory => Problem::of_file(name, "is a folder, not a file"),
+        _ => Problem::of_file(name, format!("cannot be read: {error}")),
+    }
+}
+
+/// A neighbour with nearly the same name.
+fn similar_file(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let wanted = path.file_name()?.to_str()?;
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    names.sort();
+    let near = nearest::of(wanted, names.iter().map(String::as_str))?;
+    Some(path.with_file_name(near))
+}
+
+fn not_utf8(octets: &[u8], name: &str, offset: usize) -> Problem {
+    let readable = octets.get(..offset).unwrap_or_default();
+    let line = readable.split(|octet| *octet == b'\n').count();
+    Problem::of_file(name, "is not UTF-8").at_line(line).hint("save the file as UTF-8")
+}
+
+fn check(text: &str, name: &str, folder: &Path, files: Files<'_>) -> Examined {
+    let mut document = document::read(text, name, Scope::Site);
+    let mut problems = std::mem::take(&mut document.problems);
+    let config = settle(&document, &mut problems, name, folder, files);
+    Examined::new(config, problems)
+}
+
+fn settle(
+    document: &Document,
+    problems: &mut Problems,
+    name: &str,
+    folder: &Path,
+    files: Files<'_>,
+) -> Option<Config> {
+    let detection = Detection::default().with(&document.values, problems);
+    let mut site = Site::new(document, problems, name, folder);
+    let store = site.store();
+    let gateway = site.gateway(store.as_ref());
+    site.offsets_are_of_gateways(store.as_ref(), &gateway);
+    let mut broker = site.broker();
+    if let Files::Checked(configuration) = files {
+        let from_file = site.files(configuration);
+        broker.password = broker.password.or(from_file);
+    }
+    let tls = site.tls();
+    let sources = site.sources();
+    let time_zone = site.time_zone(&detection.policy);
+    Some(Config {
+        gateway,
+        gateway_offset_db: detection.gateway_offset_db,
+        broker,
+        tls,
+        sources,
+        registry: site.file("registry.path"),
+        tablets: site.tablets(),
+        state: site.file("state.path").unwrap_or_else(|| default_state(folder)),
+        presence: detection.presence,
+        policy: crate::pipeline::policy::Settings { time_zone, ..detection.policy },
+        store: store?,
+    })
+}
+
+/// systemd says where; a configuration under `/etc` is an installed one; else beside it.
+fn default_state(folder: &Path) -> PathBuf {
+    let given = std::env::var_os("STATE_DIRECTORY").filter(|given| !given.is_empty());
+    match given {
+        Some(given) => PathBuf::from(given),
+        None if folder.starts_with("/etc") => PathBuf::from("/var/lib/grelot"),
+        None => folder.join("state"),
+    }
+}
