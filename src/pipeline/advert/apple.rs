@@ -27,6 +27,39 @@ pub enum Message<'a> {
     },
 }
 
+impl Message<'_> {
+    /// Its type.
+    pub const fn kind(&self) -> u8 {
+        match *self {
+            Self::Overflow(_) => OVERFLOW,
+            Self::Other { kind, .. } => kind,
+        }
+    }
+}
+
+/// What a type is about, as far as others found out (furiousMAC/continuity).
+pub const fn name(kind: u8) -> &'static str {
+    match kind {
+        OVERFLOW => "overflow area",
+        0x02 => "iBeacon",
+        0x03 => "AirPrint",
+        0x05 => "AirDrop",
+        0x06 => "HomeKit",
+        0x07 => "proximity pairing",
+        0x08 => "Hey Siri",
+        0x09 => "AirPlay target",
+        0x0a => "AirPlay source",
+        0x0b => "Magic Switch",
+        0x0c => "Handoff",
+        0x0d => "tethering target",
+        0x0e => "tethering source",
+        0x0f => "nearby action",
+        0x10 => "nearby info",
+        0x12 => "Find My",
+        _ => "unknown",
+    }
+}
+
 /// Walks Apple's messages; ends at the first that is not whole.
 #[derive(Debug, Clone)]
 pub struct Messages<'a> {

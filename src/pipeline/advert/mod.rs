@@ -4,11 +4,14 @@
 
 pub mod altbeacon;
 pub mod apple;
+mod describe;
 pub mod eddystone;
 pub mod exposure;
 pub mod ibeacon;
 pub mod structure;
 pub mod token;
+
+pub use describe::{Ad, Beacon, Description, Ours, ServiceUuid, describe};
 
 use altbeacon::AltBeacon;
 use apple::{Message, Messages};

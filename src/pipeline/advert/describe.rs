@@ -1,0 +1,271 @@
+//! The full description of an advertisement, for people and tools: everything that [`super::said`]
+//! would say, and everything else that is known of its structures.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::Echo;
+use super::altbeacon::AltBeacon;
+use super::apple::{self, Message, Messages};
+use super::eddystone::{self, Frame};
+use super::exposure::{self, ExposureNotification};
+use super::ibeacon::{self, IBeacon};
+use super::structure::{self, Malformed, Structure, Structures, kind};
+use super::token::{self, Carrier, Token};
+
+/// What an advertisement is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description<'a> {
+    /// Its first fault.
+    pub malformed: Option<Malformed>,
+    /// Its structures.
+    pub ad: Ad<'a>,
+    /// The first beacon in it.
+    pub beacon: Option<Beacon<'a>>,
+    /// Apple's messages.
+    pub apple: Vec<Message<'a>>,
+    /// What it says to grelot.
+    pub ours: Option<Ours>,
+}
+
+/// What the structures say, each of those that can come once from its first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ad<'a> {
+    /// Flags, their first octet.
+    pub flags: Option<u8>,
+    /// The complete name, else the shortened one.
+    pub local_name: Option<Cow<'a, str>>,
+    /// TX power level, in dBm.
+    pub tx_power: Option<i8>,
+    /// Appearance.
+    pub appearance: Option<u16>,
+    /// URI, its scheme expanded where it is one of the web's.
+    pub uri: Option<String>,
+    /// All service UUIDs, whether the list is complete or not.
+    pub service_uuids: Vec<ServiceUuid>,
+    /// All service data.
+    pub service_data: Vec<(ServiceUuid, &'a [u8])>,
+    /// All manufacturer data, by company identifier.
+    pub manufacturer_data: Vec<(u16, &'a [u8])>,
+    /// Every structure, as it was on the air.
+    pub structures: Vec<Structure<'a>>,
+}
+
+/// A service UUID, as short as its value allows: a 32-bit UUID whose upper half is zero is, by
+/// the Core specification, the 16-bit one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceUuid {
+    /// 16 bits.
+    Short(u16),
+    /// 32 bits.
+    Medium(u32),
+    /// 128 bits.
+    Long(Uuid),
+}
+
+impl From<u32> for ServiceUuid {
+    fn from(value: u32) -> Self {
+        u16::try_from(value).map_or(Self::Medium(value), Self::Short)
+    }
+}
+
+/// 4 digits, 8 digits, or the text form.
+impl fmt::Display for ServiceUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short(value) => write!(f, "{value:04x}"),
+            Self::Medium(value) => write!(f, "{value:08x}"),
+            Self::Long(value) => value.fmt(f),
+        }
+    }
+}
+
+/// A beacon of a published format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beacon<'a> {
+    /// iBeacon.
+    IBeacon(IBeacon),
+    /// `AltBeacon`.
+    AltBeacon(AltBeacon),
+    /// Eddystone.
+    Eddystone(Frame<'a>),
+    /// Exposure Notification.
+    ExposureNotification(ExposureNotification),
+}
+
+/// What an advertisement says to grelot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ours {
+    /// A customer's token.
+    Token {
+        /// As derived.
+        token: Token,
+        /// What the phone hears of the shop's beacons.
+        echo: Echo,
+        /// In which form it came.
+        carrier: Carrier,
+    },
+    /// The overflow area shows the service's bit: it may be the app in the background.
+    OverflowHint,
+}
+
+/// Describes `payload`, AD structures as they were on the air.
+pub fn describe(payload: &[u8]) -> Description<'_> {
+    let mut described = Description {
+        malformed: structure::fault(payload),
+        ad: Ad::default(),
+        beacon: None,
+        apple: Vec::new(),
+        ours: None,
+    };
+    for structure in Structures::new(payload) {
+        described.ad.read(structure);
+        described.recognise(structure);
+    }
+    described
+}
+
+impl<'a> Description<'a> {
+    /// The formats inside a structure.
+    fn recognise(&mut self, Structure { kind, data }: Structure<'a>) {
+        match kind {
+            kind::MANUFACTURER => self.recognise_manufacturer(data),
+            kind::SERVICE_DATA_16 => self.beacon = self.beacon.or_else(|| service_beacon(data)),
+            kind::SERVICE_DATA_128 => {
+                self.hear(token::from_service_data(data), Carrier::ServiceData);
+            }
+            kind::UUIDS_128_SOME | kind::UUIDS_128_ALL => {
+                self.hear(token::from_service_uuids(data), Carrier::ServiceUuid);
+            }
+            _ => {}
+        }
+    }
+
+    /// A token counts before a hint, whatever their order.
+    fn hear(&mut self, said: Option<(Token, Echo)>, carrier: Carrier) {
+        if let (Some((token, echo)), None | Some(Ours::OverflowHint)) = (said, self.ours) {
+            self.ours = Some(Ours::Token { token, echo, carrier });
+        }
+    }
+
+    fn recognise_manufacturer(&mut self, data: &'a [u8]) {
+        let Some((&company, data)) = data.split_first_chunk() else { return };
+        let company = u16::from_le_bytes(company);
+        self.beacon = self
+            .beacon
+            .or_else(|| AltBeacon::from_manufacturer_data(company, data).map(Beacon::AltBeacon));
+        if company != apple::COMPANY {
+            return;
+        }
+        for message in Messages::new(data) {
+            self.apple.push(message);
+            match message {
+                Message::Other { kind: ibeacon::TYPE, data } => {
+                    self.beacon =
+                        self.beacon.or_else(|| IBeacon::from_message(data).map(Beacon::IBeacon));
+                }
+                Message::Overflow(mask) if mask.shows(token::OVERFLOW_BIT) => {
+                    self.ours = self.ours.or(Some(Ours::OverflowHint));
+                }
+                Message::Overflow(_) | Message::Other { .. } => {}
+            }
+        }
+    }
+}
+
+/// A beacon in service data of a 16-bit UUID.
+fn service_beacon(data: &[u8]) -> Option<Beacon<'_>> {
+    let (&uuid, data) = data.split_first_chunk()?;
+    match u16::from_le_bytes(uuid) {
+        eddystone::UUID => Frame::from_service_data(data).map(Beacon::Eddystone),
+        exposure::UUID => {
+            ExposureNotification::from_service_data(data).map(Beacon::ExposureNotification)
+        }
+        _ => None,
+    }
+}
+
+impl<'a> Ad<'a> {
+    /// The structure's own meaning.
+    fn read(&mut self, structure: Structure<'a>) {
+        self.structures.push(structure);
+        let Structure { kind, data } = structure;
+        match kind {
+            kind::FLAGS => self.flags = self.flags.or(data.first().copied()),
+            kind::NAME => self.local_name = Some(String::from_utf8_lossy(data)),
+            kind::NAME_SHORT if self.local_name.is_none() => {
+                self.local_name = Some(String::from_utf8_lossy(data));
+            }
+            kind::TX_POWER => {
+                let level = data.first().map(|octet| octet.cast_signed());
+                self.tx_power = self.tx_power.or(level);
+            }
+            kind::APPEARANCE => {
+                let appearance = data.first_chunk().map(|&octets| u16::from_le_bytes(octets));
+                self.appearance = self.appearance.or(appearance);
+            }
+            kind::URI => self.uri = self.uri.take().or_else(|| uri(data)),
+            kind::MANUFACTURER => {
+                if let Some((&company, data)) = data.split_first_chunk() {
+                    self.manufacturer_data.push((u16::from_le_bytes(company), data));
+                }
+            }
+            _ => self.read_services(kind, data),
+        }
+    }
+
+    fn read_services(&mut self, kind: u8, data: &'a [u8]) {
+        match kind {
+            kind::UUIDS_16_SOME | kind::UUIDS_16_ALL => {
+                self.service_uuids.extend(data.as_chunks().0.iter().map(|&on_air| uuid_16(on_air)));
+            }
+            kind::UUIDS_32_SOME | kind::UUIDS_32_ALL => {
+                self.service_uuids.extend(data.as_chunks().0.iter().map(|&on_air| uuid_32(on_air)));
+            }
+            kind::UUIDS_128_SOME | kind::UUIDS_128_ALL => {
+                self.service_uuids
+                    .extend(data.as_chunks().0.iter().map(|&on_air| uuid_128(on_air)));
+            }
+            kind::SERVICE_DATA_16 => self.service_data.extend(with_uuid(data, uuid_16)),
+            kind::SERVICE_DATA_32 => self.service_data.extend(with_uuid(data, uuid_32)),
+            kind::SERVICE_DATA_128 => self.service_data.extend(with_uuid(data, uuid_128)),
+            _ => {}
+        }
+    }
+}
+
+fn uuid_16(on_air: [u8; 2]) -> ServiceUuid {
+    ServiceUuid::Short(u16::from_le_bytes(on_air))
+}
+
+fn uuid_32(on_air: [u8; 4]) -> ServiceUuid {
+    ServiceUuid::from(u32::from_le_bytes(on_air))
+}
+
+fn uuid_128(on_air: [u8; 16]) -> ServiceUuid {
+    ServiceUuid::Long(Uuid::from_u128(u128::from_le_bytes(on_air)))
+}
+
+/// Service data: its UUID, as long as `read` takes, and what follows.
+fn with_uuid<const N: usize>(
+    data: &[u8],
+    read: fn([u8; N]) -> ServiceUuid,
+) -> Option<(ServiceUuid, &[u8])> {
+    let (&uuid, rest) = data.split_first_chunk()?;
+    Some((read(uuid), rest))
+}
+
+/// A URI whose first character is its scheme's code (Assigned Numbers, "URI Scheme Name String
+/// Mapping"): 1 is none, the web's two are 0x16 and 0x17. Other codes are left as they are.
+fn uri(data: &[u8]) -> Option<String> {
+    let (scheme, rest) = match data {
+        [0x01, rest @ ..] => ("", rest),
+        [0x16, rest @ ..] => ("http:", rest),
+        [0x17, rest @ ..] => ("https:", rest),
+        [] => return None,
+        all => ("", all),
+    };
+    Some(format!("{scheme}{}", String::from_utf8_lossy(rest)))
+}
