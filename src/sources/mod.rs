@@ -4,7 +4,9 @@
 //! order of time, which `replay` runs in virtual time and `run` and `demo` at a given speed.
 //! The live radio pushes [`Heard`] into a bounded queue.
 
+pub mod bluez;
 pub mod hci;
+pub mod intake;
 pub mod report;
 
 use std::sync::Arc;

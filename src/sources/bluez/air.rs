@@ -1,0 +1,179 @@
+//! The D-Bus ear: BlueZ's signals, turned into sightings and into the table of adapters.
+//!
+//! Invariant: bounded. BlueZ forgets a silent device after 30 s and says so; should it ever not,
+//! devices beyond [`MOST_DEVICES`] are still heard when they appear, but not remembered.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use dbus::Message;
+use dbus::arg::Iter;
+use tokio::sync::watch;
+
+use super::adapter::{Adapter, Hci, Place};
+use super::device::{Device, News};
+use super::ears::Ears;
+use super::values::{elements, entries};
+use crate::sources::Heard;
+
+/// Four thousand devices at once is a full station hall; each costs some 300 bytes here.
+const MOST_DEVICES: usize = 8_192;
+
+const ADAPTER: &str = "org.bluez.Adapter1";
+const DEVICE: &str = "org.bluez.Device1";
+
+/// The signals that tell of bluetoothd itself, of adapters, and of devices that come and go.
+pub const OBJECTS: [&str; 3] = [
+    "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.bluez'",
+    "type='signal',sender='org.bluez',interface='org.freedesktop.DBus.ObjectManager'",
+    "type='signal',sender='org.bluez',interface='org.freedesktop.DBus.Properties',\
+     member='PropertiesChanged',arg0='org.bluez.Adapter1'",
+];
+
+/// The signals that tell of advertisements of known devices.
+pub const ADVERTISEMENTS: &str = "type='signal',sender='org.bluez',interface='org.freedesktop.DBus.Properties',\
+     member='PropertiesChanged',arg0='org.bluez.Device1'";
+
+/// The adapters there are; `None` while bluetoothd is away or has not been asked yet.
+pub type Adapters = Option<BTreeMap<Hci, Adapter>>;
+
+/// Everything BlueZ has told.
+#[derive(Debug)]
+pub struct Air {
+    ears: Arc<Ears>,
+    /// bluetoothd's unique name: nobody else's signals are believed.
+    owner: Option<String>,
+    devices: HashMap<(Hci, [u8; 6]), Device>,
+    adapters: watch::Sender<Adapters>,
+}
+
+impl Air {
+    /// Knows nothing yet.
+    pub fn new(ears: Arc<Ears>) -> Self {
+        let adapters = watch::Sender::new(None);
+        Self { ears, owner: None, devices: HashMap::new(), adapters }
+    }
+
+    /// Follows the adapters.
+    pub fn adapters(&self) -> watch::Receiver<Adapters> {
+        self.adapters.subscribe()
+    }
+
+    /// Takes in a signal.
+    pub fn signal(&mut self, signal: &Message) {
+        let (Some(member), Some(path)) = (signal.member(), signal.path()) else { return };
+        if &*member == "NameOwnerChanged" {
+            let (_, _, owner) = signal.get3::<&str, &str, &str>();
+            return self.owned_by(owner.filter(|owner| !owner.is_empty()));
+        }
+        if self.owner.is_none() || signal.sender().as_deref() != self.owner.as_deref() {
+            return;
+        }
+        let mut arguments = signal.iter_init();
+        match &*member {
+            "PropertiesChanged" => {
+                let interface = arguments.get::<&str>().unwrap_or_default();
+                arguments.next();
+                self.learn(&path, interface, arguments);
+            }
+            "InterfacesAdded" => self.added(&mut arguments),
+            "InterfacesRemoved" => self.removed(&mut arguments),
+            _ => {}
+        }
+    }
+
+    /// bluetoothd came or went: all it said before is void.
+    pub fn owned_by(&mut self, owner: Option<&str>) {
+        if self.owner.as_deref() != owner {
+            self.owner = owner.map(str::to_owned);
+            self.devices.clear();
+            self.adapters.send_replace(None);
+        }
+    }
+
+    /// Takes in the answer to `GetManagedObjects`: adapters, and devices out of BlueZ's cache,
+    /// none of which has been heard now.
+    pub fn objects(&mut self, answer: &Message) {
+        if answer.msg_type() != dbus::MessageType::MethodReturn {
+            return;
+        }
+        self.devices.clear();
+        self.adapters.send_replace(Some(BTreeMap::new()));
+        for mut object in entries(answer.iter_init()) {
+            let Some(path) = object.get::<dbus::Path<'_>>() else { continue };
+            object.next();
+            for (interface, values) in interfaces(object) {
+                match (interface, Place::at(&path)) {
+                    (DEVICE, Some(Place::Device(hci, address))) => {
+                        self.remember(hci, address, News::read(values));
+                    }
+                    _ => self.learn(&path, interface, values),
+                }
+            }
+        }
+    }
+
+    fn added(&mut self, arguments: &mut Iter<'_>) {
+        let Some(path) = arguments.get::<dbus::Path<'_>>() else { return };
+        arguments.next();
+        for (interface, values) in interfaces(*arguments) {
+            self.learn(&path, interface, values);
+        }
+    }
+
+    fn removed(&mut self, arguments: &mut Iter<'_>) {
+        let place = arguments.get::<dbus::Path<'_>>().and_then(|path| Place::at(&path));
+        arguments.next();
+        let lost = |interface| elements::<&str>(*arguments).any(|name| name == interface);
+        match place {
+            Some(Place::Device(hci, address)) if lost(DEVICE) => {
+                self.devices.remove(&(hci, address));
+            }
+            Some(Place::Adapter(hci)) if lost(ADAPTER) => {
+                self.devices.retain(|(through, _), _| *through != hci);
+                self.adapters.send_if_modified(|adapters| {
+                    adapters.as_mut().is_some_and(|adapters| adapters.remove(&hci).is_some())
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn learn(&mut self, path: &str, interface: &str, values: Iter<'_>) {
+        match (interface, Place::at(path)) {
+            (ADAPTER, Some(Place::Adapter(hci))) => {
+                self.adapters.send_if_modified(|adapters| {
+                    let Some(adapters) = adapters else { return false };
+                    let adapter = adapters.entry(hci).or_default();
+                    let before = adapter.clone();
+                    adapter.learn(values);
+                    *adapter != before
+                });
+            }
+            (DEVICE, Some(Place::Device(hci, address))) => {
+                if let Some(heard) = self.remember(hci, address, News::read(values)) {
+                    self.ears.hear(hci, heard);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds news to what is known of a device; the advertisement they came from, if from one.
+    fn remember(&mut self, hci: Hci, address: [u8; 6], news: News) -> Option<Heard> {
+        let full = self.devices.len() >= MOST_DEVICES;
+        if full && !self.devices.contains_key(&(hci, address)) {
+            return Device::new(address).hear(news);
+        }
+        self.devices.entry((hci, address)).or_insert_with(|| Device::new(address)).hear(news)
+    }
+}
+
+/// The interfaces (`a{sa{sv}}`) `iter` stands on, each with its properties.
+fn interfaces(iter: Iter<'_>) -> impl Iterator<Item = (&str, Iter<'_>)> {
+    entries(iter).filter_map(|mut entry| {
+        let name = entry.get::<&str>()?;
+        entry.next();
+        Some((name, entry))
+    })
+}

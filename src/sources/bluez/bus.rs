@@ -1,0 +1,206 @@
+//! The system bus: one connection, calls that cannot hang, errors a person can mend.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dbus::Message;
+use dbus::arg::AppendAll;
+use dbus::channel::{BusType, Channel, MatchingReceiver as _, Sender as _, default_reply};
+use dbus::message::MatchRule;
+use dbus::nonblock::{NonblockReply as _, SyncConnection};
+use dbus_tokio::connection;
+use tokio::sync::oneshot;
+
+use crate::daemon::tasks;
+
+/// Most calls are answered within milliseconds; powering a controller up takes a second or two.
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// BlueZ's own name on the bus.
+pub const BLUEZ: &str = "org.bluez";
+
+/// Why a call did not do what it was to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No answer in time.
+    #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
+    TimedOut,
+    /// Nobody answers: the connection or the service is gone.
+    #[error("bluetoothd is not on the bus")]
+    NoService,
+    /// The bus or the service refuses.
+    #[error("permission denied: the user must be in group bluetooth")]
+    Denied,
+    /// rfkill holds the radio down.
+    #[error("blocked by rfkill")]
+    Blocked,
+    /// The same is being done already.
+    #[error("already in progress")]
+    InProgress,
+    /// The adapter is not powered.
+    #[error("the adapter is not powered")]
+    NotReady,
+    /// The object went away.
+    #[error("the object is gone")]
+    NoObject,
+    /// Anything else, by its D-Bus name.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<dbus::Error> for CallError {
+    fn from(error: dbus::Error) -> Self {
+        match error.name().unwrap_or_default() {
+            "org.freedesktop.DBus.Error.NoReply" | "org.freedesktop.DBus.Error.Timeout" => {
+                Self::TimedOut
+            }
+            "org.freedesktop.DBus.Error.ServiceUnknown"
+            | "org.freedesktop.DBus.Error.NameHasNoOwner"
+            | "org.freedesktop.DBus.Error.Disconnected" => Self::NoService,
+            "org.freedesktop.DBus.Error.AccessDenied" => Self::Denied,
+            "org.bluez.Error.Blocked" => Self::Blocked,
+            "org.bluez.Error.InProgress" | "org.bluez.Error.AlreadyExists" => Self::InProgress,
+            "org.bluez.Error.NotReady" => Self::NotReady,
+            "org.freedesktop.DBus.Error.UnknownObject"
+            | "org.freedesktop.DBus.Error.UnknownMethod"
+            | "org.bluez.Error.DoesNotExist" => Self::NoObject,
+            name => Self::Other(match error.message() {
+                Some(message) if !message.is_empty() => format!("{name}: {message}"),
+                _ => name.to_owned(),
+            }),
+        }
+    }
+}
+
+/// A connection to the system bus.
+#[derive(Clone)]
+pub struct Bus(Arc<SyncConnection>);
+
+impl Bus {
+    /// Connects; the future carries the connection and ends, with the reason, when it is lost.
+    pub async fn connect() -> Result<(Self, impl Future<Output = String>), CallError> {
+        let (resource, connection) =
+            connection::from_channel::<SyncConnection>(open_channel().await?)?;
+        Ok((Self(connection), async { resource.await.to_string() }))
+    }
+
+    /// Gives every signal and call that comes in to `receive`, in order, on the task that carries
+    /// the connection; what it returns is sent back.
+    pub fn receive(&self, mut receive: impl FnMut(&Message) -> Option<Message> + Send + 'static) {
+        let everything = MatchRule::new();
+        self.0.start_receive(
+            everything,
+            Box::new(move |message, connection| {
+                if let Some(reply) = receive(&message).or_else(|| default_reply(&message)) {
+                    // A lost connection ends its own future; there is nobody left to answer.
+                    connection.send(reply).ok();
+                }
+                true
+            }),
+        );
+    }
+
+    /// Asks the bus for the signals that `rule` describes.
+    pub async fn subscribe(&self, rule: &str) -> Result<(), CallError> {
+        self.bus_call("AddMatch", (rule,)).await.map(drop)
+    }
+
+    /// Calls the bus itself.
+    pub async fn bus_call(
+        &self,
+        member: &str,
+        arguments: impl AppendAll,
+    ) -> Result<Message, CallError> {
+        const NAME: &str = "org.freedesktop.DBus";
+        let call = Message::new_method_call(NAME, "/org/freedesktop/DBus", NAME, member);
+        self.send(call, arguments).await
+    }
+
+    /// Calls systemd.
+    pub async fn systemd_call(
+        &self,
+        member: &str,
+        arguments: impl AppendAll,
+    ) -> Result<Message, CallError> {
+        const NAME: &str = "org.freedesktop.systemd1";
+        let manager = "org.freedesktop.systemd1.Manager";
+        let call = Message::new_method_call(NAME, "/org/freedesktop/systemd1", manager, member);
+        self.send(call, arguments).await
+    }
+
+    /// Calls BlueZ.
+    pub async fn call(
+        &self,
+        path: &str,
+        interface: &str,
+        member: &str,
+        arguments: impl AppendAll,
+    ) -> Result<Message, CallError> {
+        self.send(Message::new_method_call(BLUEZ, path, interface, member), arguments).await
+    }
+
+    /// Calls BlueZ and looks at the answer before any message behind it is looked at.
+    pub async fn call_and_look(
+        &self,
+        path: &str,
+        interface: &str,
+        member: &str,
+        look: impl FnOnce(&Message) + Send + 'static,
+    ) -> Result<Message, CallError> {
+        let call = Message::new_method_call(BLUEZ, path, interface, member);
+        self.send_and_look(call, (), look).await
+    }
+
+    async fn send(
+        &self,
+        call: Result<Message, String>,
+        arguments: impl AppendAll,
+    ) -> Result<Message, CallError> {
+        self.send_and_look(call, arguments, |_| {}).await
+    }
+
+    async fn send_and_look(
+        &self,
+        call: Result<Message, String>,
+        arguments: impl AppendAll,
+        look: impl FnOnce(&Message) + Send + 'static,
+    ) -> Result<Message, CallError> {
+        let mut call = call.map_err(CallError::Other)?;
+        // A bus that may start services would start a bluetoothd IT has stopped on purpose.
+        call.set_auto_start(false);
+        call.append_all(arguments);
+        let (answer, answered) = oneshot::channel();
+        let on_reply = move |reply: Message, _: &SyncConnection| {
+            look(&reply);
+            // Nobody waits any more where the call timed out.
+            drop(answer.send(reply));
+        };
+        let token =
+            self.0.send_with_reply(call, Box::new(on_reply)).map_err(|()| CallError::NoService)?;
+        match tokio::time::timeout(CALL_TIMEOUT, answered).await {
+            Ok(Ok(mut reply)) => {
+                reply.as_result()?;
+                Ok(reply)
+            }
+            Ok(Err(_)) => Err(CallError::NoService),
+            Err(_) => {
+                self.0.cancel_reply(token);
+                Err(CallError::TimedOut)
+            }
+        }
+    }
+}
+
+/// libdbus connects and says hello while it holds its thread, for up to 25 s where the daemon
+/// hangs: a thread of its own, which a shutdown need not wait for.
+async fn open_channel() -> Result<Channel, CallError> {
+    let (opened, open) = oneshot::channel();
+    tasks::thread("dbus-connect", move || drop(opened.send(Channel::get_private(BusType::System))))
+        .map_err(|error| CallError::Other(format!("no thread for the bus: {error}")))?;
+    match tokio::time::timeout(CALL_TIMEOUT, open).await {
+        Ok(Ok(channel)) => Ok(channel?),
+        Ok(Err(_)) => Err(CallError::NoService),
+        Err(_) => Err(CallError::TimedOut),
+    }
+}

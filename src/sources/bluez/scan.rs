@@ -1,0 +1,70 @@
+//! The calls that make an adapter listen.
+
+use std::time::Duration;
+
+use dbus::arg::{PropMap, Variant};
+
+use super::adapter::Hci;
+use super::bus::{Bus, CallError};
+use super::ladder::Step;
+
+const ADAPTER: &str = "org.bluez.Adapter1";
+
+/// Between switching a controller off and on, for its firmware to notice.
+const OFF_FOR: Duration = Duration::from_millis(500);
+
+/// Takes one step for one adapter. Every call in it has its own time-out.
+pub async fn take(bus: &Bus, hci: Hci, step: Step) -> Result<(), CallError> {
+    match step {
+        Step::PowerOn => power(bus, hci, true).await,
+        Step::Scan => start(bus, hci).await,
+        Step::Rescan => {
+            stop(bus, hci).await;
+            start(bus, hci).await
+        }
+        Step::PowerCycle => {
+            power(bus, hci, false).await?;
+            tokio::time::sleep(OFF_FOR).await;
+            power(bus, hci, true).await?;
+            start(bus, hci).await
+        }
+        Step::RestartBluetoothd => restart_bluetoothd(bus).await,
+        // The daemon's business, not BlueZ's.
+        Step::GiveUp => Ok(()),
+    }
+}
+
+async fn power(bus: &Bus, hci: Hci, on: bool) -> Result<(), CallError> {
+    let arguments = (ADAPTER, "Powered", Variant(on));
+    let properties = "org.freedesktop.DBus.Properties";
+    bus.call(&hci.path(), properties, "Set", arguments).await.map(drop)
+}
+
+/// LE transport alone: on a dual-mode adapter "auto" is deaf for about half of the time, while
+/// classic inquiry has the radio. Duplicates wanted: presence lives on repetition. No UUIDs:
+/// BlueZ would match them against the list of services alone, and drop service data.
+async fn start(bus: &Bus, hci: Hci) -> Result<(), CallError> {
+    let mut filter = PropMap::new();
+    filter.insert("Transport".to_owned(), Variant(Box::new("le".to_owned())));
+    filter.insert("DuplicateData".to_owned(), Variant(Box::new(true)));
+    bus.call(&hci.path(), ADAPTER, "SetDiscoveryFilter", (filter,)).await?;
+    match bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await {
+        Err(CallError::InProgress) => {
+            stop(bus, hci).await;
+            bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await.map(drop)
+        }
+        started => started.map(drop),
+    }
+}
+
+/// Whatever BlueZ answers: there may have been nothing to stop.
+async fn stop(bus: &Bus, hci: Hci) {
+    if let Err(error) = bus.call(&hci.path(), ADAPTER, "StopDiscovery", ()).await {
+        tracing::debug!(adapter = %hci, %error, "discovery was not stopped");
+    }
+}
+
+async fn restart_bluetoothd(bus: &Bus) -> Result<(), CallError> {
+    let unit = ("bluetooth.service", "replace");
+    bus.systemd_call("RestartUnit", unit).await.map(drop)
+}

@@ -1,0 +1,37 @@
+//! Walks D-Bus messages without copying what nobody asked for.
+//!
+//! `dbus`'s own `PropMap` boxes every value of every advertisement; here a property is visited
+//! where it lies in the message.
+
+use dbus::arg::{ArgType, Iter};
+
+/// The entries of the dictionary `iter` stands on; none where it stands on something else.
+pub fn entries(mut iter: Iter<'_>) -> impl Iterator<Item = Iter<'_>> {
+    let mut inside = iter.recurse(ArgType::Array);
+    std::iter::from_fn(move || {
+        let at = inside.as_mut()?;
+        let entry = at.recurse(ArgType::DictEntry);
+        at.next();
+        entry
+    })
+}
+
+/// The properties (`a{sv}`) `iter` stands on: each name, and the value inside its variant.
+pub fn properties(iter: Iter<'_>) -> impl Iterator<Item = (&str, Iter<'_>)> {
+    entries(iter).filter_map(|mut entry| {
+        let name = entry.get::<&str>()?;
+        entry.next();
+        Some((name, entry.recurse(ArgType::Variant)?))
+    })
+}
+
+/// The elements of the array `iter` stands on that are of type `T`.
+pub fn elements<'m, T: dbus::arg::Get<'m> + 'm>(mut iter: Iter<'m>) -> impl Iterator<Item = T> {
+    let mut inside = iter.recurse(ArgType::Array);
+    std::iter::from_fn(move || {
+        let at = inside.as_mut()?;
+        let element = at.get::<T>()?;
+        at.next();
+        Some(element)
+    })
+}
