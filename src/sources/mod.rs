@@ -5,10 +5,17 @@
 //! The live radio pushes [`Heard`] into a bounded queue.
 
 pub mod bluez;
+pub mod capture;
+mod fields;
 pub mod hci;
 pub mod intake;
+pub mod link_layer;
+pub mod recording;
 pub mod report;
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +81,28 @@ pub enum Truth {
     Pass,
 }
 
+impl Truth {
+    const ALL: [Self; 6] =
+        [Self::Enter, Self::Leave, Self::Inside, Self::StepOut, Self::StepIn, Self::Pass];
+
+    /// From its word in a recording; `None` for words of others.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|truth| truth.word() == word)
+    }
+
+    /// Its word in a recording.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enter => "enter",
+            Self::Leave => "leave",
+            Self::Inside => "inside",
+            Self::StepOut => "step_out",
+            Self::StepIn => "step_in",
+            Self::Pass => "pass",
+        }
+    }
+}
+
 /// A script: its start and its records.
 pub trait Script: Iterator<Item = Result<Record, ScriptError>> + Send {
     /// Wall time at the script's start.
@@ -101,4 +130,59 @@ pub enum ScriptError {
     /// The file is no recording at all.
     #[error("{0}")]
     NotARecording(String),
+}
+
+/// Opens a recording or capture, plain or compressed with zstd, by what it begins with.
+pub fn open(path: &Path) -> Result<Box<dyn Script>, ScriptError> {
+    open_stream(BufReader::new(File::open(path)?))
+}
+
+/// As [`open`], from memory.
+pub fn open_bytes(bytes: Vec<u8>) -> Result<Box<dyn Script>, ScriptError> {
+    open_stream(Cursor::new(bytes))
+}
+
+fn open_stream(input: impl BufRead + Send + 'static) -> Result<Box<dyn Script>, ScriptError> {
+    const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    let (head, input) = begin(input)?;
+    if head.starts_with(&ZSTD) {
+        let (head, input) = begin(BufReader::new(zstd::Decoder::with_buffer(input)?))?;
+        return open_plain(&head, input);
+    }
+    open_plain(&head, input)
+}
+
+fn open_plain(
+    head: &[u8],
+    input: impl BufRead + Send + 'static,
+) -> Result<Box<dyn Script>, ScriptError> {
+    if let Some(format) = capture::Format::of(head) {
+        return Ok(Box::new(capture::Capture::new(format.frames(input)?)));
+    }
+    if head.starts_with(&[0x1f, 0x8b]) {
+        let problem = "compressed with gzip: unpack it, or compress it with zstd";
+        return Err(ScriptError::NotARecording(problem.into()));
+    }
+    let text = head.iter().all(|octet| !octet.is_ascii_control() || octet.is_ascii_whitespace());
+    if !text {
+        let problem = "neither a recording nor a btsnoop, pcap or pcapng capture";
+        return Err(ScriptError::NotARecording(problem.into()));
+    }
+    Ok(Box::new(recording::Recording::open(input)?))
+}
+
+/// What `input` begins with, and all of it.
+fn begin(
+    mut input: impl BufRead + Send + 'static,
+) -> Result<(Vec<u8>, impl BufRead + Send + 'static), ScriptError> {
+    let mut head = Vec::new();
+    input.by_ref().take(capture::Format::MARK_LENGTH as u64).read_to_end(&mut head)?;
+    Ok((head.clone(), Cursor::new(head).chain(input)))
+}
+
+/// A binary file whose layout cannot be followed any further.
+impl From<fields::CutShort> for ScriptError {
+    fn from(_: fields::CutShort) -> Self {
+        std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "a frame is cut short").into()
+    }
 }

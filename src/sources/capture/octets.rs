@@ -1,0 +1,70 @@
+//! A capture's octets, read in pieces of bounded length.
+
+use std::io::{self, BufRead, ErrorKind, Read};
+
+use crate::sources::ScriptError;
+
+/// No frame with an advertisement comes near this: HCI's longest packet is 64 KiB.
+pub(super) const LONGEST_FRAME: usize = 256 * 1024;
+
+/// What a file holds, in order.
+pub(super) struct Octets {
+    input: Box<dyn BufRead + Send>,
+    piece: Vec<u8>,
+}
+
+impl Octets {
+    pub(super) fn new(input: Box<dyn BufRead + Send>) -> Self {
+        Self { input, piece: Vec::new() }
+    }
+
+    /// The next `N` octets; `None` where the file ends before the first of them.
+    pub(super) fn header<const N: usize>(&mut self) -> Result<Option<[u8; N]>, ScriptError> {
+        let mut header = [0; N];
+        if self.input.fill_buf()?.is_empty() {
+            return Ok(None);
+        }
+        self.input.read_exact(&mut header).map_err(cut_short)?;
+        Ok(Some(header))
+    }
+
+    /// The next `length` octets, in a buffer that the next call uses again.
+    pub(super) fn piece(&mut self, length: usize) -> Result<&[u8], ScriptError> {
+        self.piece.clear();
+        let room = u64::try_from(length).unwrap_or(u64::MAX);
+        let read = self.input.by_ref().take(room).read_to_end(&mut self.piece)?;
+        if read < length {
+            return Err(cut_short(ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(&self.piece)
+    }
+
+    /// The piece that was read last.
+    pub(super) fn last_piece(&self) -> &[u8] {
+        &self.piece
+    }
+
+    /// Leaves out the next `length` octets.
+    pub(super) fn skip(&mut self, length: u64) -> Result<(), ScriptError> {
+        let skipped = io::copy(&mut self.input.by_ref().take(length), &mut io::sink())?;
+        if skipped < length {
+            return Err(cut_short(ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(())
+    }
+}
+
+/// Why a capture is given up at frame `number`: its lengths can no longer be believed.
+pub(super) fn too_long(number: u64, length: usize) -> ScriptError {
+    let problem = format!("a frame of {length} octets: the file is damaged from here on");
+    ScriptError::Line { line: number, problem }
+}
+
+fn cut_short(error: io::Error) -> ScriptError {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            io::Error::new(error.kind(), "the file ends in the middle of a frame").into()
+        }
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,211 @@
+//! Advertising physical channel PDUs as a sniffer took them from the air.
+//!
+//! Layouts: Core, Vol 6 Part B 2.1 (packet), 2.3 (PDUs), 2.3.4 (extended header), 3.1.1 (CRC).
+
+use super::fields::{take, take_address, take_slice};
+use super::report::{Pdu, Report, Status};
+use crate::pipeline::event::{Address, AddressKind};
+use crate::pipeline::units::Dbm;
+
+/// The access address of the primary advertising channels, and of most auxiliary ones.
+const ADVERTISING: [u8; 4] = 0x8e89_bed6_u32.to_le_bytes();
+
+/// Whether a packet arrived as it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crc {
+    /// The sniffer, or our own sum, says so.
+    Correct,
+    /// It was damaged: nothing in it can be relied on.
+    Wrong,
+}
+
+/// One packet on an advertising channel. It carries strangers' bytes: never logged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// PDU type: the low four bits of the header.
+    pub pdu_type: u8,
+    /// Whether it arrived as it was sent.
+    pub crc: Crc,
+    /// How loud.
+    pub rssi: Option<Dbm>,
+    sender_is_random: bool,
+    body: &'a [u8],
+}
+
+impl std::fmt::Debug for Packet<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Packet(type {}, {} octets)", self.pdu_type, self.body.len())
+    }
+}
+
+/// What the capture says of a packet beside its octets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reception {
+    /// How loud.
+    pub rssi: Option<Dbm>,
+    /// What the sniffer said of the CRC; where it said nothing the sum is checked here.
+    pub crc: Option<Crc>,
+    /// LE Coded: one octet, the coding indicator, follows the access address.
+    pub coded: bool,
+}
+
+impl<'a> Packet<'a> {
+    /// Reads a packet from its access address to its CRC. `None` for data channels, and for
+    /// what is too short to be a packet.
+    pub fn read(octets: &'a [u8], reception: Reception) -> Option<Self> {
+        let mut rest = octets.strip_prefix(&ADVERTISING)?;
+        if reception.coded {
+            take::<1>(&mut rest).ok()?;
+        }
+        let [header, length] = take(&mut rest).ok()?;
+        let (body, crc) = rest.split_at_checked(usize::from(length)).unwrap_or((rest, &[]));
+        let summed = || check(header, length, body, crc);
+        Some(Self {
+            pdu_type: header & 0x0f,
+            crc: reception.crc.unwrap_or_else(summed),
+            rssi: reception.rssi,
+            sender_is_random: header & 0x40 != 0,
+            body,
+        })
+    }
+
+    /// Who sent it, where the PDU says so in its first octets: every legacy one does.
+    pub fn sender(&self) -> Option<Address> {
+        if self.pdu_type >= 7 {
+            return None;
+        }
+        take_address(&mut &*self.body).ok().map(|octets| self.address(octets))
+    }
+
+    /// What follows the sender: AD structures, for the PDUs that carry any.
+    pub fn legacy_payload(&self) -> &'a [u8] {
+        match self.pdu_type {
+            0 | 2 | 4 | 6 => self.body.get(6..).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// What an undamaged advertisement says; `None` for scan and connection requests, for
+    /// damaged packets and for extended advertising that names no sender.
+    pub fn report(&self) -> Option<Report<'a>> {
+        let pdu = Pdu::from_link_layer(self.pdu_type).filter(|_| self.crc == Crc::Correct)?;
+        if pdu == Pdu::Extended {
+            return self.extended();
+        }
+        Some(Report {
+            pdu,
+            address: self.sender()?,
+            rssi: self.rssi,
+            payload: self.legacy_payload(),
+            status: Status::Complete,
+            set: None,
+        })
+    }
+
+    /// Extended header: length (6 bits) and mode, flags, then the fields the flags announce,
+    /// of which the sender (bit 0) comes first and the pointer (bit 4) says that more follows.
+    fn extended(&self) -> Option<Report<'a>> {
+        const SENDER: u8 = 1 << 0;
+        const POINTER: u8 = 1 << 4;
+        let mut rest = self.body;
+        let [length] = take(&mut rest).ok()?;
+        let mut header = take_slice(&mut rest, usize::from(length & 0x3f)).ok()?;
+        let [flags] = take(&mut header).ok().filter(|[flags]| flags & SENDER != 0)?;
+        Some(Report {
+            pdu: Pdu::Extended,
+            address: self.address(take_address(&mut header).ok()?),
+            rssi: self.rssi,
+            payload: rest,
+            // What follows names no sender, so cannot be joined to this.
+            status: if flags & POINTER == 0 { Status::Complete } else { Status::Truncated },
+            set: None,
+        })
+    }
+
+    const fn address(&self, octets: [u8; 6]) -> Address {
+        let kind = if self.sender_is_random { AddressKind::Random } else { AddressKind::Public };
+        Address { kind, octets }
+    }
+}
+
+/// Sniffers that do not keep the CRC write zeros, or nothing.
+fn check(header: u8, length: u8, body: &[u8], crc: &[u8]) -> Crc {
+    if body.len() != usize::from(length) {
+        return Crc::Wrong;
+    }
+    match crc.first_chunk::<3>() {
+        None | Some([0, 0, 0]) => Crc::Correct,
+        Some(kept) if *kept == sum(header, length, body) => Crc::Correct,
+        Some(_) => Crc::Wrong,
+    }
+}
+
+/// CRC-24 over the PDU: polynomial 0x65b, preset 0x555555, least significant bit first; here
+/// with all registers mirrored.
+fn sum(header: u8, length: u8, body: &[u8]) -> [u8; 3] {
+    const POLYNOMIAL: u32 = 0x00da_6000;
+    const PRESET: u32 = 0x00aa_aaaa;
+    let mut register = PRESET;
+    for octet in [header, length].iter().chain(body) {
+        register ^= u32::from(*octet);
+        for _ in 0..8 {
+            let carry = register & 1;
+            register = (register >> 1) ^ (carry * POLYNOMIAL);
+        }
+    }
+    let [low, middle, high, _] = register.to_le_bytes();
+    [low, middle, high]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frame 1 of the conference-room capture of mitll/BLE-RSSI-Various-Static-Configurations.
+    const PHONE: &str = "d6be898e4024c9ce38201d6502011a020a080b095465737450686f6e65340bff4c00\
+                         1006671e370adf574a9fae";
+
+    #[test]
+    fn a_packet_names_its_sender_and_carries_its_payload() {
+        let octets = hex::decode(PHONE).unwrap();
+        let packet = Packet::read(&octets, Reception::default()).unwrap();
+        let report = packet.report().unwrap();
+        assert_eq!(report.pdu, Pdu::Ind);
+        assert_eq!(report.address.kind, AddressKind::Random);
+        assert_eq!(report.address.octets, [0x65, 0x1d, 0x20, 0x38, 0xce, 0xc9]);
+        assert!(report.payload.starts_with(&[2, 1, 0x1a, 2, 0x0a, 8]));
+        assert!(report.payload.ends_with(&[0x0a, 0xdf, 0x57]));
+    }
+
+    #[test]
+    fn a_damaged_packet_is_no_advertisement() {
+        let octets = hex::decode(PHONE).unwrap();
+        for place in 4..octets.len() {
+            let mut damaged = octets.clone();
+            damaged[place] ^= 0x10;
+            let heard = Packet::read(&damaged, Reception::default());
+            assert_eq!(heard.and_then(|p| p.report()), None, "octet {place}");
+        }
+    }
+
+    #[test]
+    fn a_packet_cut_short_is_no_advertisement() {
+        let octets = hex::decode(PHONE).unwrap();
+        for length in 0..octets.len() - 3 {
+            let heard = Packet::read(&octets[..length], Reception::default());
+            assert_eq!(heard.and_then(|p| p.report()), None, "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn an_extended_advertisement_names_its_sender_in_its_header() {
+        // AUX_ADV_IND: 9 octets of header with sender and set, then one structure.
+        let mut octets = ADVERTISING.to_vec();
+        octets.extend([0x47, 13, 9, 0b0000_1001, 1, 2, 3, 4, 5, 6, 0x12, 0x34, 2, 1, 6]);
+        let packet = Packet::read(&octets, Reception::default()).unwrap();
+        let report = packet.report().unwrap();
+        assert_eq!(report.pdu, Pdu::Extended);
+        assert_eq!(report.address.octets, [6, 5, 4, 3, 2, 1]);
+        assert_eq!(report.payload, [2, 1, 6]);
+    }
+}

@@ -1,0 +1,291 @@
+//! Grelot's own recordings: one JSON object a line, a header first.
+//!
+//! Invariant: one line is held at a time, whatever the file's length; a line that cannot be
+//! read is an error of that line alone. Errors name lines and columns, never what stands there:
+//! it may be a stranger's.
+
+mod line;
+mod writer;
+
+pub use writer::Writer;
+
+use std::io::{BufRead, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Heard, Record, Script, ScriptError, What};
+use crate::pipeline::units::WallTime;
+use line::{Line, Said};
+
+/// The version of the format.
+const VERSION: u64 = 1;
+
+/// An advertisement of the greatest length takes 3,300 hexadecimal digits.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// A gateway's index is one octet.
+const MOST_GATEWAYS: usize = 255;
+
+/// What a recording says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Wall time at its start.
+    pub started_at: WallTime,
+    /// The store it was recorded in, if known.
+    pub store: Option<u16>,
+    /// The gateways it was recorded by, if known.
+    pub gateways: Vec<Arc<str>>,
+}
+
+/// A recording as a script.
+pub struct Recording {
+    lines: Lines,
+    header: Header,
+    /// Every name met so far, so that each is allocated once.
+    gateways: Vec<Arc<str>>,
+    last: Duration,
+    /// The file could not be read on.
+    over: bool,
+}
+
+impl std::fmt::Debug for Recording {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Recording({:?})", self.header)
+    }
+}
+
+impl Recording {
+    /// Reads the header.
+    pub fn open(input: impl BufRead + Send + 'static) -> Result<Self, ScriptError> {
+        let mut lines = Lines { input: Box::new(input), line: Vec::new(), number: 0 };
+        let header = match lines.next()? {
+            Some(Ok(line)) => line::header(line),
+            Some(Err(problem)) => Err(problem),
+            None => Err("the file is empty".into()),
+        };
+        let header = header.map_err(|problem| {
+            ScriptError::NotARecording(format!("line {}: {problem}", lines.number.max(1)))
+        })?;
+        let gateways = header.gateways.clone();
+        Ok(Self { lines, header, gateways, last: Duration::ZERO, over: false })
+    }
+
+    /// The next line as a record; `None` in the middle for lines that say nothing to us.
+    fn read_line(&mut self) -> Option<Result<Option<Record>, ScriptError>> {
+        if self.over {
+            return None;
+        }
+        let read = match self.lines.next() {
+            Ok(line) => line?,
+            Err(error) => {
+                self.over = true;
+                return Some(Err(error));
+            }
+        };
+        let (gateways, last) = (&mut self.gateways, self.last);
+        let record = read.and_then(|line| record(&Line::parse(line)?, last, gateways));
+        let line = self.lines.number;
+        Some(record.map_err(|problem| ScriptError::Line { line, problem }))
+    }
+}
+
+impl Iterator for Recording {
+    type Item = Result<Record, ScriptError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.read_line()? {
+                Ok(None) => {}
+                Ok(Some(record)) => {
+                    self.last = record.at;
+                    return Some(Ok(record));
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Script for Recording {
+    fn started_at(&self) -> WallTime {
+        self.header.started_at
+    }
+
+    fn store(&self) -> Option<u16> {
+        self.header.store
+    }
+
+    fn gateways(&self) -> &[Arc<str>] {
+        &self.header.gateways
+    }
+}
+
+fn record(
+    line: &Line<'_>,
+    last: Duration,
+    gateways: &mut Vec<Arc<str>>,
+) -> Result<Option<Record>, String> {
+    let Some(said) = line.said()? else { return Ok(None) };
+    let at = line.at()?;
+    if at < last {
+        let (t, last) = (at.as_secs_f64(), last.as_secs_f64());
+        return Err(format!("t goes back from {last} to {t}"));
+    }
+    let what = match said {
+        Said::Truth(word, client) => What::Truth { word, client },
+        Said::Heard { gateway, address, rssi, payload } => {
+            let gateway = gateway.map(|name| named(name, gateways)).transpose()?;
+            What::Heard(Heard { gateway, address, rssi, payload })
+        }
+    };
+    Ok(Some(Record { at, what }))
+}
+
+fn named(name: &str, gateways: &mut Vec<Arc<str>>) -> Result<Arc<str>, String> {
+    if let Some(known) = gateways.iter().find(|known| &***known == name) {
+        return Ok(Arc::clone(known));
+    }
+    if gateways.len() == MOST_GATEWAYS {
+        return Err(format!("more than {MOST_GATEWAYS} gateways"));
+    }
+    let new: Arc<str> = name.into();
+    gateways.push(Arc::clone(&new));
+    Ok(new)
+}
+
+/// The file's lines, of bounded length.
+struct Lines {
+    input: Box<dyn BufRead + Send>,
+    line: Vec<u8>,
+    number: u64,
+}
+
+impl Lines {
+    /// The next line that is not blank; inside, an error for one that is too long.
+    fn next(&mut self) -> Result<Option<Result<&[u8], String>>, ScriptError> {
+        loop {
+            self.line.clear();
+            let room = LONGEST_LINE as u64 + 1;
+            if self.input.by_ref().take(room).read_until(b'\n', &mut self.line)? == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if self.line.len() > LONGEST_LINE {
+                self.input.skip_until(b'\n')?;
+                return Ok(Some(Err(format!("longer than {LONGEST_LINE} octets"))));
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(Some(Ok(&self.line)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::units::Dbm;
+    use crate::sources::Truth;
+    use std::io::Cursor;
+
+    const HEADER: &str = r#"{"grelot":"recording","version":1,"started_at":"2026-01-05T09:00:00Z","store":42,"gateways":["door","till"]}"#;
+    const HEARD: &str = r#"{"t":0.125,"gw":"door","addr":"5a:11:22:33:44:55","kind":"random","rssi":-71,"adv":"1e21f90f48f03c28dc866d41b62c99a0ea47011ae3d4576d362c08e9eb802c"}"#;
+
+    fn read(lines: &[&str]) -> (Recording, Vec<Result<Record, ScriptError>>) {
+        let mut recording = Recording::open(Cursor::new(lines.join("\n"))).unwrap();
+        let records = recording.by_ref().collect();
+        (recording, records)
+    }
+
+    fn problem(line: &str) -> String {
+        let (_, mut records) = read(&[HEADER, HEARD, line]);
+        records.remove(1).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_documented_recording_is_read() {
+        let enter = r#"{"t":12.300,"truth":"enter","client":"c-7f3a"}"#;
+        let (recording, records) = read(&[HEADER, HEARD, enter]);
+        assert_eq!(recording.started_at().to_string(), "2026-01-05T09:00:00Z");
+        assert_eq!(recording.store(), Some(42));
+        assert_eq!(recording.gateways(), [Arc::from("door"), Arc::from("till")]);
+        let [Ok(heard), Ok(truth)] = records.as_slice() else { panic!("{records:?}") };
+        let What::Heard(advert) = &heard.what else { panic!("{heard:?}") };
+        assert_eq!(heard.at, Duration::from_millis(125));
+        assert_eq!(advert.gateway.as_deref(), Some("door"));
+        assert_eq!(advert.address.octets, [0x5a, 0x11, 0x22, 0x33, 0x44, 0x55]);
+        assert_eq!(advert.rssi.map(Dbm::value), Some(-71));
+        assert_eq!((advert.payload.len(), advert.payload[0]), (31, 0x1e));
+        assert_eq!(truth.at, Duration::from_millis(12_300));
+        assert_eq!(truth.what, What::Truth { word: Truth::Enter, client: "c-7f3a".into() });
+    }
+
+    #[test]
+    fn what_is_absent_unknown_or_not_ours_is_no_error() {
+        let (_, records) = read(&[
+            HEADER,
+            r#"{"t":1,"addr":"5A:11:22:33:44:55","adv":"","battery":3}"#,
+            r#"{"t":2,"addr":"5a:11:22:33:44:55","kind":"public","rssi":127,"adv":"0201060"}"#,
+            r#"{"t":2,"addr":"5a:11:22:33:44:55","kind":"public","rssi":127,"adv":"020106"}"#,
+            "",
+            r#"{"t":3,"truth":"yawn","client":"c-7f3a"}"#,
+            r#"{"note":"the door was open"}"#,
+        ]);
+        let [Ok(bare), Err(odd), Ok(deaf)] = records.as_slice() else { panic!("{records:?}") };
+        assert_eq!(odd.to_string(), "line 3: adv is not hexadecimal");
+        for record in [bare, deaf] {
+            let What::Heard(heard) = &record.what else { panic!("{record:?}") };
+            assert_eq!((heard.rssi, &heard.gateway), (None, &None));
+        }
+    }
+
+    #[test]
+    fn a_bad_line_is_named_and_the_next_is_read() {
+        let (_, records) =
+            read(&[HEADER, HEARD, r#"{"t":0.1,"truth":"enter","client":"c"}"#, HEARD]);
+        assert_eq!(records.len(), 3);
+        let error = records[1].as_ref().unwrap_err().to_string();
+        assert_eq!(error, "line 3: t goes back from 0.125 to 0.1");
+        assert!(records[2].is_ok());
+    }
+
+    #[test]
+    fn problems_name_the_place_and_never_the_content() {
+        let heard = |t: &str, addr: &str| format!(r#"{{"t":{t},"addr":{addr},"adv":"02"}}"#);
+        let addr = r#""5a:11:22:33:44:55""#;
+        assert_eq!(problem("{oops"), "line 3: not JSON from column 2 on");
+        assert_eq!(problem("[1]"), "line 3: not an object");
+        assert_eq!(problem(&heard("\"x\"", addr)), "line 3: of the wrong kind up to column 8");
+        assert_eq!(problem(&heard("-1", addr)), "line 3: t is not a time");
+        assert_eq!(problem(&heard("1e300", addr)), "line 3: t is not a time");
+        assert_eq!(problem(r#"{"addr":"","adv":""}"#), "line 3: addr is not an address");
+        assert_eq!(problem(&heard("1", "\"5a:11:22:33:44\"")), "line 3: addr is not an address");
+        assert_eq!(problem(r#"{"t":1,"adv":""}"#), "line 3: no addr");
+        assert_eq!(problem(r#"{"t":1,"truth":"enter"}"#), "line 3: no client");
+        let long = format!(r#"{{"t":1,"note":"{}"}}"#, "x".repeat(LONGEST_LINE));
+        assert_eq!(problem(&long), "line 3: longer than 65536 octets");
+    }
+
+    #[test]
+    fn a_compressed_recording_cut_short_ends_in_one_error() {
+        let lines: Vec<_> = (0..9999).map(|x| format!(r#"{{"t":{x},"x":{}}}"#, x * x)).collect();
+        let text = format!("{HEADER}\n{HEARD}\n{}", lines.join("\n"));
+        let whole = zstd::encode_all(text.as_bytes(), 3).unwrap();
+        let script = crate::sources::open_bytes(whole[..whole.len() - 4].to_vec()).unwrap();
+        let read: Vec<_> = script.take(9).collect();
+        assert!(matches!(read.as_slice(), [Ok(_), Err(ScriptError::Io(_))]), "{read:?}");
+    }
+
+    #[test]
+    fn what_is_no_recording_is_refused_with_the_reason() {
+        let refused = |text: &'static str| {
+            Recording::open(Cursor::new(text)).map(|_| ()).unwrap_err().to_string()
+        };
+        assert_eq!(refused(""), "line 1: the file is empty");
+        assert_eq!(refused(HEARD), "line 1: no header: {\"grelot\":\"recording\",...}");
+        let newer = r#"{"grelot":"recording","version":2,"started_at":"2026-01-05T09:00:00Z"}"#;
+        assert_eq!(refused(newer), "line 1: recording version 2, this grelot reads 1");
+        let undated = r#"{"grelot":"recording","version":1,"started_at":"yesterday"}"#;
+        assert_eq!(refused(undated), "line 1: started_at is not a time (RFC 3339)");
+    }
+}
