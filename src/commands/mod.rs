@@ -13,8 +13,11 @@ mod status;
 mod token;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use crate::config::Problems;
 
 /// What clap parses.
 #[derive(Debug, Parser)]
@@ -89,7 +92,6 @@ impl From<Exit> for ExitCode {
 }
 
 /// Runs the command line.
-#[expect(clippy::print_stderr, reason = "the last word of a failed command goes to the terminal")]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let ended = match &cli.command {
@@ -107,13 +109,35 @@ pub fn run() -> ExitCode {
     };
     match ended {
         Ok(exit) => exit.into(),
+        Err(error) if error.is::<Problems>() => {
+            complain(&error.to_string());
+            Exit::BadConfiguration.into()
+        }
+        // Whoever reads our output has had enough of it (`grelot replay … | head`).
+        Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            if let Some(problems) = error.downcast_ref::<crate::config::Problems>() {
-                eprintln!("{problems}");
-                return Exit::BadConfiguration.into();
-            }
-            eprintln!("grelot: {error:#}");
+            complain(&format!("grelot: {error:#}"));
             Exit::Failed.into()
         }
     }
+}
+
+/// Prints a line of what the command was asked for.
+fn print(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+/// Prints a line about what went wrong.
+#[expect(clippy::print_stderr, reason = "complaints go to the terminal")]
+fn complain(line: &str) {
+    eprintln!("{line}");
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -75,6 +75,7 @@ impl Config {
             name: name.to_owned(),
             place: self.store.gateways.get(name).copied(),
             offset_db: detection.gateway_offset_db.get(name).copied().unwrap_or_default(),
+            levels: None,
         };
         pipeline::Settings {
             store: self.store.id,

@@ -129,16 +129,15 @@ impl Pipeline {
         if !consent::recognisable(&customer, now.clock, zone) {
             return;
         }
-        let gateway = self.settings.gateways.get(usize::from(sighting.gateway.0));
         let reading = Reading::new(
+            sighting.gateway,
+            self.settings.gateways.get(usize::from(sighting.gateway.0)),
             sighting.rssi,
-            gateway.map_or(0.0, |gateway| gateway.offset_db),
-            gateway.and_then(|gateway| gateway.place),
             found.echo,
             &self.settings.zones,
+            &self.settings.presence,
         );
-        let who = found.customer;
-        if let Some(verdict) = self.presence.hear(who, now.tick, sighting.gateway, &reading) {
+        if let Some(verdict) = self.presence.hear(found.customer, now.tick, &reading) {
             self.perform(verdict, now, effects);
         }
     }

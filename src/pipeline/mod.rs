@@ -40,6 +40,18 @@ pub struct Gateway {
     pub place: Option<Place>,
     /// Added to every RSSI it measures, from its walk test.
     pub offset_db: f32,
+    /// What it usually measures of customers, from its walk test; by default
+    /// `presence.arrive_rssi_dbm` and `presence.leave_rssi_dbm`, the other way round outside.
+    pub levels: Option<Levels>,
+}
+
+/// What a gateway usually measures of customers on either side of the door, offset added.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Levels {
+    /// Of customers inside, in dBm.
+    pub inside_dbm: f32,
+    /// Of passers-by outside, in dBm.
+    pub outside_dbm: f32,
 }
 
 /// All that head office and IT decide for the pipeline.

@@ -105,16 +105,10 @@ impl Presence {
     }
 
     /// A customer was heard.
-    pub fn hear(
-        &mut self,
-        who: CustomerIndex,
-        now: Tick,
-        gateway: GatewayIndex,
-        reading: &Reading,
-    ) -> Option<Verdict> {
+    pub fn hear(&mut self, who: CustomerIndex, now: Tick, reading: &Reading) -> Option<Verdict> {
         let unfollowed = now < self.warm_until;
         let track = self.tracks.entry(who).or_insert_with(|| Track::passing(now, unfollowed));
-        track.hear(now, gateway, reading, &self.settings);
+        track.hear(now, reading, &self.settings);
         let verdict = track.after_contact(who, now, &self.settings);
         track.armed = Some(self.timers.arm(who, track.armed, track.deadline(&self.settings)));
         verdict

@@ -46,19 +46,19 @@ impl Track {
     pub fn passing(now: Tick, unfollowed: bool) -> Self {
         Self::new(
             now,
-            Belief::new(now),
+            Belief::new(),
             Stage::Passing { first: now, best: 0.0, sure_since: None, unfollowed },
         )
     }
 
     /// Somebody whose visit was open before a restart.
     pub fn here(now: Tick) -> Self {
-        Self::new(now, Belief::inside(now), Stage::Here { opened: now, doubtful_since: None })
+        Self::new(now, Belief::inside(), Stage::Here { opened: now, doubtful_since: None })
     }
 
     /// Somebody whose visit was closed before a restart and may yet continue.
     pub fn gone(now: Tick, until: Tick) -> Self {
-        Self::new(now, Belief::new(now), Stage::Gone { until, sure_since: None })
+        Self::new(now, Belief::new(), Stage::Gone { until, sure_since: None })
     }
 
     fn new(now: Tick, belief: Belief, stage: Stage) -> Self {
@@ -99,14 +99,15 @@ impl Track {
     }
 
     /// Takes in one contact.
-    pub fn hear(&mut self, now: Tick, gateway: GatewayIndex, reading: &Reading, set: &Settings) {
+    pub fn hear(&mut self, now: Tick, reading: &Reading, set: &Settings) {
+        let gateway = reading.gateway;
         if let Some(last) = self.last_heard {
             self.interval.learn(last, now);
         }
         self.last_heard = Some(now);
         self.silent_since = now;
         self.heard_by |= bit(gateway);
-        self.belief.hear(now, reading, set);
+        self.belief.hear(now, reading);
         let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
         let louder = self.loudest.is_none_or(|(_, loudest, at)| {
             rssi >= loudest - now.since(at).as_secs_f32() * LOUDEST_FADES_DB_PER_S
@@ -189,7 +190,7 @@ impl Track {
                 };
                 let silent_for = now.since(self.silent_since);
                 self.stage = Stage::Gone { until: now.plus(set.rejoin), sure_since: None };
-                self.belief = Belief::new(now);
+                self.belief = Belief::new();
                 What::Departed { reason, silent_for }
             }
         };

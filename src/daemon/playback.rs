@@ -1,0 +1,146 @@
+//! A script through the pipeline in virtual time: as fast as the machine can, and the same effects
+//! every time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::pipeline::event::{GatewayIndex, Restored, Sighting, Start};
+use crate::pipeline::identity::Registry;
+use crate::pipeline::units::{Clock, Now, Tick, WallTime};
+use crate::pipeline::{Effect, Gateway, Input, Pipeline, Settings};
+use crate::sources::{Heard, Script, ScriptError, Truth, What};
+
+/// What a playback tells, in the order of virtual time.
+#[derive(Debug)]
+pub enum Told {
+    /// The pipeline decided something.
+    Effect(Effect),
+    /// The script knows the truth about a customer.
+    Truth(Truth, String),
+    /// A line or frame of the script could not be read.
+    Unreadable(ScriptError),
+}
+
+/// How a playback ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Played {
+    /// Advertisements that went through the pipeline.
+    pub advertisements: u64,
+    /// Lines or frames that could not be read.
+    pub unreadable: u64,
+    /// When the script ended.
+    pub ended_at: Duration,
+}
+
+/// Plays `script` to its end, then lets time pass until the last open visit is closed. `settings`
+/// name the script's gateways ([`with_gateways`]).
+pub fn play(
+    mut script: Box<dyn Script>,
+    settings: Settings,
+    registry: Registry,
+    mut tell: impl FnMut(Duration, Told),
+) -> Result<Played, ScriptError> {
+    let started_at = script.started_at();
+    let gateways = Gateways::of(&settings);
+    let start = moment(started_at, Tick::ZERO);
+    let (mut pipeline, effects) =
+        Pipeline::new(settings, registry, Restored::default(), Start::Followed, start);
+    for effect in effects {
+        tell(Duration::ZERO, Told::Effect(effect));
+    }
+    let mut played = Played::default();
+    while let Some(record) = script.next() {
+        let record = match record {
+            Ok(record) => record,
+            Err(fault @ ScriptError::Line { .. }) => {
+                played.unreadable += 1;
+                tell(played.ended_at, Told::Unreadable(fault));
+                continue;
+            }
+            Err(fault) => return Err(fault),
+        };
+        played.ended_at = record.at;
+        let tick = Tick::ZERO.plus(record.at);
+        pass_time(&mut pipeline, started_at, |due| due < tick, &mut tell);
+        match record.what {
+            What::Truth { word, client } => tell(record.at, Told::Truth(word, client)),
+            What::Heard(heard) => {
+                played.advertisements += 1;
+                let sighting = gateways.sighting(&heard);
+                let now = moment(started_at, tick);
+                for effect in pipeline.handle(now, Input::Advertisement(sighting)) {
+                    tell(record.at, Told::Effect(effect));
+                }
+            }
+        }
+    }
+    while pipeline.open_visits().next().is_some() {
+        let Some(next) = pipeline.next_deadline() else { break };
+        pass_time(&mut pipeline, started_at, |due| due <= next, &mut tell);
+    }
+    Ok(played)
+}
+
+fn pass_time(
+    pipeline: &mut Pipeline,
+    started_at: WallTime,
+    is_due: impl Fn(Tick) -> bool,
+    tell: &mut impl FnMut(Duration, Told),
+) {
+    while let Some(due) = pipeline.next_deadline().filter(|due| is_due(*due)) {
+        for effect in pipeline.handle(moment(started_at, due), Input::Deadline) {
+            tell(due.since(Tick::ZERO), Told::Effect(effect));
+        }
+    }
+}
+
+fn moment(started_at: WallTime, tick: Tick) -> Now {
+    Now { tick, clock: Clock::Set(started_at.plus(tick.since(Tick::ZERO))) }
+}
+
+/// `settings` with the gateways a script names and the configuration does not.
+pub fn with_gateways(mut settings: Settings, named: &[Arc<str>]) -> Settings {
+    for name in named {
+        let known = settings.gateways.iter().any(|gateway| gateway.name == **name);
+        if !known && settings.gateways.len() < usize::from(u8::MAX) {
+            settings.gateways.push(Gateway {
+                name: name.to_string(),
+                place: None,
+                offset_db: 0.0,
+                levels: None,
+            });
+        }
+    }
+    settings
+}
+
+/// From a gateway's name to its place in [`Settings::gateways`].
+#[derive(Debug)]
+pub struct Gateways {
+    by_name: BTreeMap<Arc<str>, GatewayIndex>,
+}
+
+impl Gateways {
+    /// Those of `settings`.
+    pub fn of(settings: &Settings) -> Self {
+        let by_name = settings
+            .gateways
+            .iter()
+            .zip(0..=u8::MAX)
+            .map(|(gateway, index)| (Arc::from(gateway.name.as_str()), GatewayIndex(index)))
+            .collect();
+        Self { by_name }
+    }
+
+    /// What the pipeline is shown of `heard`; a gateway nobody named counts as this one.
+    pub fn sighting<'a>(&self, heard: &'a Heard) -> Sighting<'a> {
+        let named = heard.gateway.as_ref().and_then(|name| self.by_name.get(name));
+        Sighting {
+            gateway: named.copied().unwrap_or(GatewayIndex(0)),
+            address: heard.address,
+            rssi: heard.rssi,
+            payload: &heard.payload,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Recordings and simulated shops as sources of the running daemon: their records, when due.
+
+use std::iter::Peekable;
+use std::time::Duration;
+
+use crate::pipeline::units::WallTime;
+use crate::sources::{Heard, Record, Script, ScriptError, What};
+
+/// The scripts that play, merged in the order of time.
+///
+/// They share one virtual clock, that of the first: a store has one time.
+#[derive(Default)]
+pub struct Scripts {
+    playing: Vec<Peekable<Box<dyn Script>>>,
+    unreadable: u64,
+}
+
+/// The virtual clock that scripts bring along.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Wall time where the script begins.
+    pub started_at: WallTime,
+    /// Seconds of the script for one real second.
+    pub speed: f64,
+}
+
+impl Scripts {
+    /// Adds a script.
+    pub fn add(&mut self, script: Box<dyn Script>) {
+        self.playing.push(script.peekable());
+    }
+
+    /// Whether there is anything left to play.
+    pub fn is_empty(&self) -> bool {
+        self.playing.is_empty()
+    }
+
+    /// Lines and frames that could not be read so far.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    /// When the next record is due.
+    pub fn next_due(&mut self) -> Option<Duration> {
+        self.earliest().map(|(at, _)| at)
+    }
+
+    /// The next advertisement due at `now`; truth is for scoring and passed over.
+    pub fn pop_due(&mut self, now: Duration) -> Option<(Duration, Heard)> {
+        loop {
+            let (at, which) = self.earliest()?;
+            if at > now {
+                return None;
+            }
+            let record = self.playing.get_mut(which).and_then(Iterator::next);
+            if let Some(Ok(Record { at, what: What::Heard(heard) })) = record {
+                return Some((at, heard));
+            }
+        }
+    }
+
+    /// The script whose next record comes first; on the way, what cannot be read is passed over
+    /// and counted, and scripts that have ended are put away.
+    fn earliest(&mut self) -> Option<(Duration, usize)> {
+        for script in &mut self.playing {
+            while let Some(fault) = script.next_if(Result::is_err).and_then(Result::err) {
+                self.unreadable += 1;
+                // A line's own error shows the line's place, never its content.
+                tracing::warn!(%fault, "part of a recording is unreadable");
+                if !matches!(fault, ScriptError::Line { .. }) {
+                    break;
+                }
+            }
+        }
+        self.playing.retain_mut(|script| script.peek().is_some());
+        let dues = self.playing.iter_mut().enumerate().filter_map(|(which, script)| {
+            let at = script.peek()?.as_ref().map_or(Duration::ZERO, |record| record.at);
+            Some((at, which))
+        });
+        dues.min()
+    }
+}
+
+impl std::fmt::Debug for Scripts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scripts({} playing)", self.playing.len())
+    }
+}
