@@ -1,6 +1,20 @@
 //! `mqtt://host[:1883]` and `mqtts://host[:8883]`.
 
+use std::fmt;
+
 use super::BrokerUrl;
+
+impl fmt::Display for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tls, host, port } = self;
+        let scheme = if *tls { "mqtts" } else { "mqtt" };
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}")
+        }
+    }
+}
 
 /// Reads an address; the reason is for people.
 pub fn parse(text: &str) -> Result<BrokerUrl, String> {

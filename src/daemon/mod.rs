@@ -1,5 +1,6 @@
 //! Wiring, no decisions: event loop, named tasks, clock, signals, systemd.
 
 pub mod clock;
+pub mod delivery;
 pub mod playback;
 pub mod tasks;

@@ -4,7 +4,8 @@
 use serde::Deserialize;
 
 use super::payload;
-use super::topics::{self, ROOT};
+use super::topics::{self, Addressee, ROOT};
+use crate::config::layers::Reach;
 use crate::pipeline::VisitId;
 use crate::pipeline::event::StaffAction;
 
@@ -46,12 +47,12 @@ pub enum Inbound {
         /// The customer's handle.
         client: String,
     },
-    /// Head office's settings for a scope; `None` where they were cleared.
+    /// Head office's settings.
     Configuration {
         /// For whom.
-        scope: Scope,
-        /// TOML, unchecked.
-        document: Option<String>,
+        reach: Reach,
+        /// TOML, unchecked; empty where it was cleared.
+        document: Vec<u8>,
     },
     /// What a gateway of the store hears of matched customers.
     Contacts {
@@ -67,19 +68,6 @@ pub enum Inbound {
         /// Its state.
         state: Option<Box<payload::Visit>>,
     },
-}
-
-/// For whom a configuration is; the narrower wins, key by key.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// Every gateway of the chain.
-    Fleet,
-    /// A group of stores.
-    Group(String),
-    /// One store.
-    Store,
-    /// One gateway.
-    Gateway(String),
 }
 
 /// Why a message was refused. It shows nothing of the message: that may be anything.
@@ -135,27 +123,27 @@ enum VerdictWire {
     WasNotHere,
 }
 
-/// Reads a message on a topic of `store`. An entry for fuzzing.
-pub fn parse(store: u16, topic: &[u8], payload: &[u8]) -> Result<Inbound, Refused> {
+/// Reads a message for `to`. An entry for fuzzing.
+pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Refused> {
     if payload.len() > LONGEST {
         return Err(Refused::TooLong(payload.len()));
     }
     let topic = std::str::from_utf8(topic).map_err(|_| Refused::Topic)?;
     let below = topic.strip_prefix(ROOT).and_then(|t| t.strip_prefix('/')).ok_or(Refused::Topic)?;
-    let (scope, below) = below.split_once('/').ok_or(Refused::Topic)?;
+    let (root, below) = below.split_once('/').ok_or(Refused::Topic)?;
     let levels: Vec<&str> = below.splitn(4, '/').collect();
     if !levels.iter().all(|level| topics::is_level(level)) {
         return Err(Refused::Topic);
     }
-    if scope == "config" {
-        let scope = match levels.as_slice() {
-            ["fleet"] => Scope::Fleet,
-            ["group", group] => Scope::Group((*group).to_owned()),
-            _ => return Err(Refused::Topic),
+    let configuration = |reach| Ok(Inbound::Configuration { reach, document: payload.to_owned() });
+    if root == "config" {
+        return match levels.as_slice() {
+            ["fleet"] => configuration(Reach::Fleet),
+            ["group", group] if to.group.as_deref() == Some(*group) => configuration(Reach::Group),
+            _ => Err(Refused::Topic),
         };
-        return configuration(scope, payload);
     }
-    if scope.parse() != Ok(store) {
+    if root.parse() != Ok(to.topics.store()) {
         return Err(Refused::Topic);
     }
     match levels.as_slice() {
@@ -164,10 +152,8 @@ pub fn parse(store: u16, topic: &[u8], payload: &[u8]) -> Result<Inbound, Refuse
         ["visits", visit, "feedback"] => feedback(visit_id(visit)?, payload),
         ["withdrawn", client] => Ok(withdrawn((*client).to_owned(), payload)),
         ["contacts", gateway] => contacts(gateway, payload),
-        ["config"] => configuration(Scope::Store, payload),
-        ["gateways", gateway, "config"] => {
-            configuration(Scope::Gateway((*gateway).to_owned()), payload)
-        }
+        ["config"] => configuration(Reach::Store),
+        ["gateways", gateway, "config"] if *gateway == to.gateway => configuration(Reach::Gateway),
         _ => Err(Refused::Topic),
     }
 }
@@ -228,13 +214,6 @@ fn contacts(gateway: &str, payload: &[u8]) -> Result<Inbound, Refused> {
         return Err(Refused::OutOfBounds("a client's handle cannot be one"));
     }
     Ok(Inbound::Contacts { gateway: gateway.to_owned(), contacts })
-}
-
-fn configuration(scope: Scope, payload: &[u8]) -> Result<Inbound, Refused> {
-    let text = std::str::from_utf8(payload)
-        .map_err(|_| Refused::OutOfBounds("a configuration is UTF-8 text"))?;
-    let document = (!text.is_empty()).then(|| text.to_owned());
-    Ok(Inbound::Configuration { scope, document })
 }
 
 fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Refused> {

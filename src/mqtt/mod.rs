@@ -3,10 +3,20 @@
 //! Invariant: an alert is acknowledged by the broker, with somebody listening, or still in the
 //! outbox until it expires.
 
+mod backoff;
+pub mod client;
+pub mod counts;
 pub mod inbound;
+mod link;
 pub mod notice;
+pub mod outbox;
 pub mod payload;
+pub mod retained;
+pub mod tls;
 pub mod topics;
+
+pub use client::Connection;
+pub use link::Identity;
 
 /// The `AsyncAPI` description of every topic and payload; ships with the program.
 pub const ASYNCAPI: &str = include_str!("../../docs/asyncapi.json");

@@ -170,6 +170,8 @@ pub struct DeliveryHealth {
     pub repeated: u64,
     /// Notices dropped because their time was over.
     pub expired: u64,
+    /// Notices dropped because the queue was full, or because no broker takes them.
+    pub shed: u64,
     /// Messages from the broker that made no sense.
     pub refused: u64,
     /// Times the connection was established.

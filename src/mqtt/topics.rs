@@ -77,21 +77,35 @@ impl Topics {
     pub fn withdrawn(&self, client: &str) -> String {
         self.under(&format!("withdrawn/{client}"))
     }
+}
 
-    /// What the gateway of this name, in this group if any, subscribes to.
-    pub fn subscriptions(&self, gateway: &str, group: Option<&str>) -> Vec<String> {
-        let mut filters = vec![
-            self.under("visits/+"),
-            self.under("visits/+/claim"),
-            self.under("visits/+/feedback"),
-            self.under("contacts/+"),
-            self.under("withdrawn/+"),
-            format!("{ROOT}/config/fleet"),
-            self.under("config"),
-            self.under(&format!("gateways/{gateway}/config")),
-        ];
-        filters.extend(group.map(|group| format!("{ROOT}/config/group/{group}")));
+/// A gateway, as the messages that are meant for it know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressee {
+    /// Its store's topics.
+    pub topics: Topics,
+    /// Its name.
+    pub gateway: String,
+    /// The group of stores it belongs to, if any.
+    pub group: Option<String>,
+}
+
+impl Addressee {
+    /// What it listens to.
+    pub fn subscriptions(&self) -> Vec<String> {
+        let below =
+            ["visits/+", "visits/+/claim", "visits/+/feedback", "contacts/+", "withdrawn/+"];
+        let mut filters: Vec<String> = below.iter().map(|below| self.topics.under(below)).collect();
+        filters.push(format!("{ROOT}/config/fleet"));
+        filters.extend(self.group.as_ref().map(|group| format!("{ROOT}/config/group/{group}")));
+        filters.push(self.topics.under("config"));
+        filters.push(self.topics.under(&format!("gateways/{}/config", self.gateway)));
         filters
+    }
+
+    /// Where it says how it is.
+    pub fn status(&self) -> String {
+        self.topics.status(&self.gateway)
     }
 }
 
@@ -119,7 +133,9 @@ mod tests {
 
     #[test]
     fn a_gateway_never_listens_for_its_own_alerts() {
-        let filters = Topics::of(42).subscriptions("door", Some("north"));
+        let group = Some("north".to_owned());
+        let door = Addressee { topics: Topics::of(42), gateway: "door".to_owned(), group };
+        let filters = door.subscriptions();
         assert!(!filters.iter().any(|f| f.ends_with("/#") || f.ends_with("/arrivals")));
         assert!(filters.contains(&"grelot/v1/config/group/north".to_owned()));
     }

@@ -4,6 +4,7 @@
 //! of it.
 
 mod change;
+pub mod keeper;
 mod rows;
 mod schema;
 

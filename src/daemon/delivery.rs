@@ -1,0 +1,212 @@
+//! From effects to the broker and back: the store's thread, the client's task, and what the
+//! core needs to speak to both.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::clock::Clocks;
+use super::tasks::{self, Task};
+use crate::mqtt::Connection;
+use crate::mqtt::client::{Client, Lines, Peer, Remark};
+use crate::mqtt::counts::Counts;
+use crate::mqtt::inbound::Inbound;
+use crate::mqtt::notice::Announcer;
+use crate::mqtt::outbox::Outbox;
+use crate::mqtt::payload::{self, Beacon, Contacts, DeliveryHealth, Health, Status};
+use crate::mqtt::retained::Retained;
+use crate::mqtt::topics::Topics;
+use crate::pipeline::event::Restored;
+use crate::pipeline::units::Now;
+use crate::pipeline::{Effect, Settings};
+use crate::store::keeper::{self, Keeper, Request};
+use crate::store::{self, Store, StoreError};
+
+/// Inbound messages the core has not taken yet; then the connection is not read.
+const INBOUND: usize = 64;
+
+/// Remarks the client has not taken yet; then the newest is dropped.
+const REMARKS: usize = 64;
+
+/// The client takes leave of the broker, the store writes its last change.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
+
+/// The way to staff and back.
+///
+/// Everything it is given is durable before the broker hears of it; nothing it does waits for
+/// the disk or the broker, except [`Delivery::perform`] where the disk is slower than the shop.
+pub struct Delivery {
+    keeper: mpsc::Sender<Request>,
+    remarks: mpsc::Sender<Remark>,
+    status: watch::Sender<Status>,
+    connection: watch::Receiver<Connection>,
+    trouble: watch::Receiver<Option<String>>,
+    counts: Arc<Counts>,
+    next_id: AtomicU64,
+    topics: Topics,
+    gateway: String,
+    client: Task<()>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+/// Why delivery cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No thread for the store.
+    #[error("cannot start the store's thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl Delivery {
+    /// Starts the store's thread and the client's task. What the broker says comes out of the
+    /// receiver.
+    ///
+    /// `restored` is what [`Store::restored`] said; `status` how this gateway is for a start.
+    pub fn start(
+        store: Store,
+        restored: &Restored,
+        peer: Peer,
+        settings: &Settings,
+        status: Status,
+        clocks: Clocks,
+    ) -> Result<(Self, mpsc::Receiver<Inbound>), StartError> {
+        let now = clocks.now();
+        let rows = store.queued()?;
+        let next_id = rows.last().map_or(1, |row| row.id + 1);
+        let mut retained = states(restored, settings, now);
+        rows.iter().for_each(|row| retained.follow(&row.notice, now));
+
+        let (keeper, requests) = mpsc::channel(keeper::QUEUE);
+        let (committing, committed) = mpsc::channel(keeper::QUEUE);
+        let (troubled, trouble) = watch::channel(None);
+        let (remarks, remarked) = mpsc::channel(REMARKS);
+        let (status, status_seen) = watch::channel(status);
+        let (connecting, connection) = watch::channel(Connection::Connecting);
+        let (hearing, inbound) = mpsc::channel(INBOUND);
+        let counts = Arc::new(Counts::default());
+        let lines = Lines {
+            committed,
+            keeper: keeper.clone(),
+            remarks: remarked,
+            status: status_seen,
+            inbound: hearing,
+            connection: connecting,
+            trouble: trouble.clone(),
+            counts: Arc::clone(&counts),
+        };
+        let (topics, gateway) = (peer.here.topics.clone(), peer.here.gateway.clone());
+        let outbox = Outbox::of(rows, now);
+        let withdrawn = restored.withdrawn.iter().cloned().collect();
+        let client = Client::new(peer, lines, clocks, outbox, retained, withdrawn);
+
+        let owner = Keeper::new(store, requests, committing, troubled);
+        let thread = tasks::thread("store", move || owner.run())?;
+        let client = tasks::spawn("delivery", client.run());
+        let delivery = Self {
+            keeper,
+            remarks,
+            status,
+            connection,
+            trouble,
+            counts,
+            next_id: AtomicU64::new(next_id),
+            topics,
+            gateway,
+            client,
+            thread,
+        };
+        Ok((delivery, inbound))
+    }
+
+    /// Makes the effects of one input durable, then says them to the broker.
+    pub async fn perform(&self, settings: &Settings, now: Now, effects: &[Effect]) {
+        let next_id = || self.next_id.fetch_add(1, Ordering::Relaxed);
+        let changes = store::changes(settings, now, effects, next_id);
+        if !changes.is_empty() {
+            self.commit(changes).await;
+        }
+    }
+
+    /// Tells the store that grelot is alive, so that a restart knows how long it was not.
+    pub async fn heartbeat(&self, settings: &Settings, now: Now) {
+        self.commit(vec![store::alive(settings, now.clock.reading())]).await;
+    }
+
+    async fn commit(&self, changes: Vec<store::Change>) {
+        // The keeper ends after this struct only.
+        let _ = self.keeper.send(Request::Commit(changes)).await;
+    }
+
+    /// Says how this gateway is: now, and on every new connection.
+    pub fn set_status(&self, status: Status) {
+        self.status.send_if_modified(|before| {
+            let changed = *before != status;
+            *before = status;
+            changed
+        });
+    }
+
+    /// Says `health`, if there is a connection.
+    pub fn mention_health(&self, health: &Health) {
+        self.mention(self.topics.health(&self.gateway), payload::encode(health));
+    }
+
+    /// Tells the store's other gateways what this one hears, if there is a connection.
+    pub fn mention_contacts(&self, contacts: &Contacts) {
+        self.mention(self.topics.contacts(&self.gateway), payload::encode(contacts));
+    }
+
+    fn mention(&self, topic: String, payload: Vec<u8>) {
+        let _ = self.remarks.try_send(Remark::Mention { topic, payload });
+    }
+
+    /// Says how one of the shop's beacons is: now, and on every new connection.
+    pub fn set_beacon(&self, beacon: &str, state: &Beacon) {
+        let (topic, payload) = (self.topics.beacon(beacon), payload::encode(state));
+        let _ = self.remarks.try_send(Remark::Keep { topic, payload });
+    }
+
+    /// How it stands with the broker.
+    pub fn connection(&self) -> watch::Receiver<Connection> {
+        self.connection.clone()
+    }
+
+    /// What is wrong with the store, if anything.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.clone()
+    }
+
+    /// Counts, for the health report and `grelot status`.
+    pub fn health(&self) -> DeliveryHealth {
+        self.counts.health(self.trouble.borrow().clone())
+    }
+
+    /// Writes what was performed, delivers what can be delivered, tells the broker that the
+    /// gateway is offline, and ends.
+    pub async fn stop(self) {
+        let _ = self.keeper.send(Request::Close).await;
+        self.client.ended(STOP_WITHIN).await;
+        drop(self.keeper);
+        let thread = self.thread;
+        let joined = tokio::task::spawn_blocking(move || thread.join());
+        if !matches!(tokio::time::timeout(STOP_WITHIN, joined).await, Ok(Ok(Ok(())))) {
+            tracing::warn!("the store did not end in time");
+        }
+    }
+}
+
+/// The states of the visits that were open.
+fn states(restored: &Restored, settings: &Settings, now: Now) -> Retained {
+    let announcer = Announcer { settings, now };
+    let mut retained = Retained::default();
+    for open in restored.visits.iter().filter(|restored| restored.departed_at.is_none()) {
+        retained.follow(&announcer.state(&open.visit), now);
+    }
+    retained
+}

@@ -1,0 +1,211 @@
+//! The notices on their way, as the client sees them: what to send next, what an answer means.
+//!
+//! Invariant: it holds what the outbox on the disk holds; both apply the same [`Change`]s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::notice::Notice;
+use crate::pipeline::VisitId;
+use crate::pipeline::units::{Now, Tick};
+use crate::store::{Change, Row};
+
+/// More notices than hours without a broker can bring; then the oldest alert goes.
+const MOST: usize = 5_000;
+
+/// How often [`Outbox::beat`] wants to be called while there is anything in it.
+pub const BEAT: Duration = Duration::from_millis(250);
+
+/// Beats without an answer after which a connection is dead: 5 s.
+const PATIENCE: u8 = 20;
+
+/// Beats between two attempts while nobody listens, at most: 2 s.
+const LONGEST_REST: u8 = 8;
+
+/// Notices by their place in the queue.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    entries: BTreeMap<u64, Entry>,
+    /// Topics that nobody listens to, by how long they still rest.
+    resting: BTreeMap<String, Rest>,
+    /// Notices sent a second time because a connection died before their answer.
+    repeated: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    notice: Notice,
+    until: Tick,
+    state: State,
+    tried: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Sent { beats: u8 },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    left: u8,
+    whole: u8,
+}
+
+/// What a beat found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// Notices whose time is over; they are gone.
+    pub expired: Vec<u64>,
+    /// The broker has not answered for too long.
+    pub stalled: bool,
+}
+
+impl Outbox {
+    /// The outbox as the disk remembers it.
+    pub fn of(rows: Vec<Row>, now: Now) -> Self {
+        let mut outbox = Self::default();
+        for row in rows {
+            outbox.queue(&row, now);
+        }
+        outbox
+    }
+
+    /// Does to the queue what the disk does; tells which notice had to make room, if any.
+    pub fn apply(&mut self, change: &Change, now: Now) -> Option<u64> {
+        match change {
+            Change::Queued(row) => return self.queue(row, now),
+            Change::Done(id) => drop(self.entries.remove(id)),
+            Change::Erased(visit) => self.entries.retain(|_, e| e.notice.visit != *visit),
+            Change::Forgotten(client) => {
+                self.entries.retain(|_, e| e.notice.client.as_ref() != Some(client));
+            }
+            Change::Visit { .. }
+            | Change::Alerted { .. }
+            | Change::Withdrawn { .. }
+            | Change::Alive { .. } => {}
+        }
+        None
+    }
+
+    fn queue(&mut self, Row { id, notice }: &Row, now: Now) -> Option<u64> {
+        self.entries.retain(|_, entry| !notice.replaces(&entry.notice));
+        let evicted = (self.entries.len() >= MOST).then(|| self.least_worth()).flatten();
+        if let Some(id) = evicted {
+            self.entries.remove(&id);
+        }
+        let until = now.tick.plus(notice.remaining(now));
+        let notice = notice.clone();
+        self.entries.insert(*id, Entry { notice, until, state: State::Waiting, tried: false });
+        evicted
+    }
+
+    fn least_worth(&self) -> Option<u64> {
+        let oldest_alert = self.entries.iter().find(|(_, entry)| !entry.notice.retain);
+        oldest_alert.or_else(|| self.entries.first_key_value()).map(|(id, _)| *id)
+    }
+
+    /// The next notice to send, and how long it is still worth something; it counts as sent.
+    ///
+    /// A farewell waits for the greeting of the same visit: staff shall not see them reversed.
+    pub fn next(&mut self, now: Now) -> Option<(u64, &Notice, Duration)> {
+        let mut unheard = BTreeSet::<VisitId>::new();
+        let (id, entry) = self.entries.iter_mut().find(|(_, entry)| {
+            let spoken = !entry.notice.retain;
+            let held = spoken && !unheard.insert(entry.notice.visit);
+            let rests = entry.tried && rests(&self.resting, &entry.notice.topic);
+            entry.state == State::Waiting && now.tick < entry.until && !held && !rests
+        })?;
+        entry.state = State::Sent { beats: 0 };
+        entry.tried = true;
+        Some((*id, &entry.notice, entry.until.since(now.tick)))
+    }
+
+    /// The broker has it, and somebody listens (or it is kept for whoever comes). Whether it was
+    /// still wanted.
+    pub fn delivered(&mut self, id: u64) -> bool {
+        let Some(entry) = self.entries.remove(&id) else { return false };
+        self.resting.remove(&entry.notice.topic);
+        true
+    }
+
+    /// The broker dropped it, because nobody listens or because it may not be said: it is said
+    /// again, soon, then less often.
+    pub fn unheard(&mut self, id: u64) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.state = State::Waiting;
+        let rest =
+            self.resting.entry(entry.notice.topic.clone()).or_insert(Rest { left: 0, whole: 0 });
+        if rest.left == 0 {
+            rest.whole = (rest.whole * 2).clamp(1, LONGEST_REST);
+            rest.left = rest.whole;
+        }
+    }
+
+    /// Whether a notice clears or sets a retained message; `None` where it is gone meanwhile.
+    pub fn is_retained(&self, id: u64) -> Option<bool> {
+        self.entries.get(&id).map(|entry| entry.notice.retain)
+    }
+
+    /// The connection is gone: whatever was not answered counts as unsent.
+    pub fn disconnected(&mut self) {
+        for entry in self.entries.values_mut() {
+            if matches!(entry.state, State::Sent { .. }) {
+                entry.state = State::Waiting;
+                self.repeated += 1;
+            }
+        }
+        self.resting.clear();
+    }
+
+    /// [`BEAT`] has passed.
+    pub fn beat(&mut self, now: Now) -> Beat {
+        let mut beat = Beat::default();
+        for (id, entry) in &mut self.entries {
+            if now.tick >= entry.until {
+                beat.expired.push(*id);
+            } else if let State::Sent { beats } = &mut entry.state {
+                *beats = beats.saturating_add(1);
+                beat.stalled |= *beats > PATIENCE;
+            }
+        }
+        for id in &beat.expired {
+            self.entries.remove(id);
+        }
+        for rest in self.resting.values_mut() {
+            rest.left = rest.left.saturating_sub(1);
+        }
+        beat
+    }
+
+    /// Whether `topic` waits here to be said anew.
+    pub fn speaks_on(&self, topic: &str) -> bool {
+        self.entries.values().any(|entry| entry.notice.topic == topic)
+    }
+
+    /// Notices not yet acknowledged.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether everything is acknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether anything could go out, or be answered, at once.
+    pub fn is_busy(&self) -> bool {
+        self.entries.values().any(|entry| {
+            entry.state != State::Waiting || !rests(&self.resting, &entry.notice.topic)
+        })
+    }
+
+    /// Notices sent a second time because a connection died before their answer.
+    pub const fn repeated(&self) -> u64 {
+        self.repeated
+    }
+}
+
+fn rests(resting: &BTreeMap<String, Rest>, topic: &str) -> bool {
+    resting.get(topic).is_some_and(|rest| rest.left > 0)
+}

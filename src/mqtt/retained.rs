@@ -1,0 +1,49 @@
+//! What the broker ought to be keeping for who comes later: said again on each connection,
+//! because a broker may have forgotten.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::notice::Notice;
+use crate::pipeline::units::{Now, Tick};
+
+/// Retained messages by topic.
+#[derive(Debug, Default)]
+pub struct Retained(BTreeMap<String, Kept>);
+
+/// One retained message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// What it says.
+    pub payload: Arc<[u8]>,
+    /// When it loses its meaning; `None` for never.
+    pub until: Option<Tick>,
+}
+
+impl Retained {
+    /// Follows what a notice sets or clears.
+    pub fn follow(&mut self, notice: &Notice, now: Now) {
+        if notice.clears() {
+            self.0.remove(&notice.topic);
+        } else if notice.retain {
+            let until = Some(now.tick.plus(notice.remaining(now)));
+            self.0.insert(notice.topic.clone(), Kept { payload: notice.payload.clone(), until });
+        }
+    }
+
+    /// Sets what stays until it is set anew.
+    pub fn set(&mut self, topic: String, payload: Vec<u8>) {
+        self.0.insert(topic, Kept { payload: payload.into(), until: None });
+    }
+
+    /// The message of a topic.
+    pub fn get(&self, topic: &str) -> Option<&Kept> {
+        self.0.get(topic)
+    }
+
+    /// Drops what has lost its meaning, and names the rest.
+    pub fn topics(&mut self, now: Now) -> impl Iterator<Item = &String> {
+        self.0.retain(|_, kept| kept.until.is_none_or(|until| now.tick < until));
+        self.0.keys()
+    }
+}

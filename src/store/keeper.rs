@@ -1,0 +1,129 @@
+//! The thread that owns the store: the disk never holds up the event loop.
+//!
+//! Invariant: changes are on the disk before they are passed on. Only while the disk takes
+//! nothing (full, read-only) are they passed on first, loudly, and kept here until it does:
+//! staff hear the bell, and nothing is lost unless the power goes, too.
+
+use tokio::sync::{mpsc, watch};
+
+use super::{Change, Store};
+
+/// Batches that wait for the disk; then their senders wait.
+pub const QUEUE: usize = 256;
+
+/// Batches written in one transaction, at most.
+const TOGETHER: usize = 64;
+
+/// Changes kept while the disk takes nothing: days of a busy store. Then the oldest go.
+const BACKLOG: usize = 10_000;
+
+/// What the keeper is asked to do.
+#[derive(Debug)]
+pub enum Request {
+    /// Make durable, and pass on what the core asked for.
+    Commit(Vec<Change>),
+    /// Make durable: the outbox's own progress. An empty list only tries the backlog again.
+    Record(Vec<Change>),
+    /// No more commits come: let the outbox wind up.
+    Close,
+}
+
+/// The store's owner.
+pub struct Keeper {
+    store: Store,
+    requests: mpsc::Receiver<Request>,
+    /// To the outbox; `None` once closed.
+    committed: Option<mpsc::Sender<Vec<Change>>>,
+    /// What is wrong with the disk, if anything.
+    trouble: watch::Sender<Option<String>>,
+    backlog: Vec<Change>,
+}
+
+impl Keeper {
+    /// A keeper of `store` that passes what is durable to `committed`.
+    pub const fn new(
+        store: Store,
+        requests: mpsc::Receiver<Request>,
+        committed: mpsc::Sender<Vec<Change>>,
+        trouble: watch::Sender<Option<String>>,
+    ) -> Self {
+        Self { store, requests, committed: Some(committed), trouble, backlog: Vec::new() }
+    }
+
+    /// Works until all who could ask for something are gone. Blocks: a thread's whole life.
+    pub fn run(mut self) {
+        while let Some(first) = self.requests.blocking_recv() {
+            let mut pass_on = Vec::new();
+            let mut close = self.take(first, &mut pass_on);
+            for _ in 1..TOGETHER {
+                let Ok(next) = self.requests.try_recv() else { break };
+                close |= self.take(next, &mut pass_on);
+            }
+            self.write();
+            self.pass_on(pass_on);
+            if close {
+                self.committed = None;
+            }
+        }
+    }
+
+    fn take(&mut self, request: Request, pass_on: &mut Vec<Change>) -> bool {
+        match request {
+            Request::Commit(changes) => {
+                self.backlog.extend_from_slice(&changes);
+                pass_on.extend(changes);
+                false
+            }
+            Request::Record(changes) => {
+                self.backlog.extend(changes);
+                false
+            }
+            Request::Close => true,
+        }
+    }
+
+    fn write(&mut self) {
+        if self.backlog.is_empty() {
+            return;
+        }
+        match self.store.commit(&self.backlog) {
+            Ok(()) => {
+                self.backlog.clear();
+                if self.trouble.send_replace(None).is_some() {
+                    tracing::info!("the store takes changes again");
+                }
+            }
+            Err(error) => {
+                let trouble = Some(error.to_string());
+                if self.trouble.send_replace(trouble.clone()) != trouble {
+                    tracing::error!(
+                        %error,
+                        "the store takes no changes; alerts still go out, but would not survive a restart"
+                    );
+                }
+                self.shorten_backlog();
+            }
+        }
+    }
+
+    /// What must be forgotten is never forgotten to be forgotten.
+    fn shorten_backlog(&mut self) {
+        let mut excess = self.backlog.len().saturating_sub(BACKLOG);
+        self.backlog.retain(|change| {
+            let droppable = !matches!(
+                change,
+                Change::Erased(_) | Change::Forgotten(_) | Change::Withdrawn { .. }
+            );
+            let drop = excess > 0 && droppable;
+            excess -= usize::from(drop);
+            !drop
+        });
+    }
+
+    fn pass_on(&self, changes: Vec<Change>) {
+        if let (Some(committed), false) = (&self.committed, changes.is_empty()) {
+            // Gone only when the outbox is: at the end.
+            let _ = committed.blocking_send(changes);
+        }
+    }
+}
