@@ -94,6 +94,10 @@ impl From<Exit> for ExitCode {
 /// Runs the command line.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    crate::telemetry::logs::start(match cli.command {
+        Command::Run(_) => tracing::Level::INFO,
+        _ => tracing::Level::WARN,
+    });
     let ended = match &cli.command {
         Command::Demo(args) => demo::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),

@@ -1,12 +1,142 @@
 //! `grelot status`: what the running daemon sees.
 
+use std::fmt::Write as _;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
 use super::{Exit, Global};
+use crate::config;
+use crate::daemon::status::{self, Snapshot, Source};
+use crate::mqtt::payload::GatewayState;
 
 /// Arguments of `grelot status`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  sudo -u grelot grelot status")]
 pub struct Args {}
 
+/// The daemon itself gives up sooner.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A snapshot of a shop full of customers is far shorter.
+const LONGEST: u64 = 16 * 1024 * 1024;
+
 /// Runs the command.
-pub fn run(_global: &Global, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
+    let config = config::load_for_replay(&global.config)?;
+    let text = ask(&status::socket(&config.state))?;
+    let mut out = io::stdout().lock();
+    if global.json {
+        writeln!(out, "{}", text.trim_end())?;
+    } else {
+        let snapshot = serde_json::from_str(&text)
+            .context("the daemon's answer is not understood: is it another version?")?;
+        out.write_all(view(&snapshot).as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The daemon's answer, one line of JSON.
+fn ask(socket: &Path) -> anyhow::Result<String> {
+    let stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => anyhow::anyhow!(
+            "no daemon runs with this configuration (nothing answers at {})\n  \
+             hint: start it with `systemctl start grelot`, or name its configuration with --config",
+            socket.display()
+        ),
+        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "{} may not be opened by this user\n  hint: sudo -u grelot grelot status",
+            socket.display()
+        ),
+        _ => anyhow::Error::new(error).context(format!("cannot ask at {}", socket.display())),
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut text = String::new();
+    stream.take(LONGEST).read_to_string(&mut text).context("the daemon did not answer in time")?;
+    anyhow::ensure!(!text.is_empty(), "the daemon runs but does not answer: it may be overloaded");
+    Ok(text)
+}
+
+/// For people.
+fn view(now: &Snapshot) -> String {
+    let state = match now.state {
+        GatewayState::Online => "online",
+        GatewayState::Blind => "BLIND: the radio hears nothing",
+        GatewayState::Offline => "offline",
+    };
+    let mut text = String::new();
+    let mut row = |label: &str, value: String| {
+        let _ = writeln!(text, "{label:<14}{value}");
+    };
+    row("gateway", format!("{} of {} (store {})", now.gateway, now.store_name, now.store));
+    row("state", format!("{state}, for {}", duration(now.uptime_s)));
+    row("version", format!("{}, process {}", now.version, now.pid));
+    row(
+        "configuration",
+        format!("{}, settings {}", now.configuration.file, now.configuration.hash),
+    );
+    for refused in &now.configuration.refused {
+        row("  refused", refused.replace('\n', " "));
+    }
+    row("clock", if now.clock_set { "set" } else { "NOT SET: tokens are tried widely" }.to_owned());
+    for source in &now.sources {
+        row("source", source_line(source));
+    }
+    let registry = &now.registry;
+    row("customers", format!("{} can be recognised", registry.customers));
+    if registry.refused_lines > 0 {
+        row("", format!("{} registry lines refused: grelot check", registry.refused_lines));
+    }
+    row(
+        "visits",
+        format!("{} open, {} arrivals, {} alerts", now.visits.len(), now.arrivals, now.alerts),
+    );
+    for visit in &now.visits {
+        let claim = visit.claimed_by.as_ref().map(|by| format!(", with {by}")).unwrap_or_default();
+        row("", format!("{} ({}) since {}{claim}", visit.client, visit.tier, visit.arrived_at));
+    }
+    row("broker", broker_line(now));
+    let delivery = &now.delivery;
+    row(
+        "alerts queue",
+        format!(
+            "{} waiting, {} delivered, {} expired",
+            delivery.queued, delivery.delivered, delivery.expired
+        ),
+    );
+    if let Some(problem) = &delivery.store {
+        row("disk", format!("NOT WRITABLE: {problem}"));
+    }
+    text
+}
+
+fn source_line(source: &Source) -> String {
+    let hears = if source.listening { "listening" } else { "HEARS NOTHING" };
+    let mut line =
+        format!("{}: {hears}, {:.1}/s, {} heard", source.name, source.per_second, source.heard);
+    if source.shed > 0 {
+        let _ = write!(line, ", {} shed", source.shed);
+    }
+    if let Some(note) = &source.note {
+        let _ = write!(line, " ({note})");
+    }
+    line
+}
+
+fn broker_line(now: &Snapshot) -> String {
+    let state = if now.broker.connected { "connected" } else { "NOT CONNECTED" };
+    match &now.broker.problem {
+        Some(problem) => format!("{}: {state}: {problem}", now.broker.place),
+        None => format!("{}: {state}", now.broker.place),
+    }
+}
+
+/// `2 d 03:04:05`
+fn duration(secs: u64) -> String {
+    let (days, hours, minutes) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60);
+    let clock = format!("{hours:02}:{minutes:02}:{:02}", secs % 60);
+    if days > 0 { format!("{days} d {clock}") } else { clock }
 }

@@ -3,4 +3,5 @@
 pub mod clock;
 pub mod delivery;
 pub mod playback;
+pub mod status;
 pub mod tasks;

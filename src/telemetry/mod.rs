@@ -1,1 +1,8 @@
-//! Logs, metrics, redaction.
+//! What grelot says of itself: logs for the journal, counts and gauges for `status` and MQTT,
+//! and what must not be said.
+
+pub mod health;
+pub mod logs;
+pub mod redact;
+
+pub use health::Health;

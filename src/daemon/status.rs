@@ -1,0 +1,276 @@
+//! What the running daemon sees, told over a Unix socket in the state folder that only the
+//! service's user and root can open.
+//!
+//! Whoever connects is sent one JSON [`Snapshot`] and the end. The event loop is asked anew each
+//! time: an answer is never stale, and an event loop that hangs does not answer.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::mqtt::payload::{DeliveryHealth, GatewayState, RegistryHealth};
+use crate::pipeline::event::Hearing;
+use crate::pipeline::units::Tick;
+use crate::telemetry::health::SourceHealth;
+
+/// A question to the event loop: send the snapshot back.
+pub type Question = oneshot::Sender<Snapshot>;
+
+/// Longer than any input takes; then the event loop hangs.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the daemon sees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// 1
+    pub v: u8,
+    /// grelot's version.
+    pub version: String,
+    /// The daemon's process.
+    pub pid: u32,
+    /// The store's number.
+    pub store: u16,
+    /// The store as staff call it.
+    pub store_name: String,
+    /// This gateway.
+    pub gateway: String,
+    /// Whether it can do its job.
+    pub state: GatewayState,
+    /// RFC 3339, UTC, as far as the clock knew then.
+    pub started_at: String,
+    /// Since the start.
+    pub uptime_s: u64,
+    /// Whether the wall clock is known to be set.
+    pub clock_set: bool,
+    /// What settings are in force.
+    pub configuration: Configuration,
+    /// Where adverts come from.
+    pub sources: Vec<Source>,
+    /// Sightings of enrolled customers.
+    pub contacts: u64,
+    /// Visits opened since the start.
+    pub arrivals: u64,
+    /// Of those, the ones that alerted staff.
+    pub alerts: u64,
+    /// Who is here.
+    pub visits: Vec<Visit>,
+    /// The registry in force.
+    pub registry: RegistryHealth,
+    /// The broker.
+    pub broker: Broker,
+    /// The way to the tablets.
+    pub delivery: DeliveryHealth,
+}
+
+/// The settings in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The configuration file.
+    pub file: String,
+    /// Equal where the detection settings are.
+    pub hash: String,
+    /// Why what head office pushed last was refused, one line a problem.
+    pub refused: Vec<String>,
+}
+
+/// One place adverts come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// As people call it.
+    pub name: String,
+    /// Whether it hears.
+    pub listening: bool,
+    /// What is wrong, or worth knowing.
+    pub note: Option<String>,
+    /// Advertisements since the start.
+    pub heard: u64,
+    /// Advertisements a second, of late.
+    pub per_second: f64,
+    /// Advertisements shed because a queue was full.
+    pub shed: u64,
+}
+
+impl Source {
+    /// As counted until `now`.
+    pub fn of(source: &SourceHealth, now: Tick) -> Self {
+        Self {
+            name: source.name.clone(),
+            listening: source.hearing == Hearing::Listening,
+            note: source.note.clone(),
+            heard: source.heard,
+            per_second: (source.rate.per_second(now) * 10.0).round() / 10.0,
+            shed: source.shed,
+        }
+    }
+}
+
+/// One open visit, by handle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visit {
+    /// The visit's id.
+    pub visit: String,
+    /// The customer's opaque handle.
+    pub client: String,
+    /// The customer's tier.
+    pub tier: String,
+    /// The gateway that opened it.
+    pub gateway: String,
+    /// RFC 3339, UTC.
+    pub arrived_at: String,
+    /// Who takes care of the customer.
+    pub claimed_by: Option<String>,
+}
+
+/// The broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broker {
+    /// Where it is: `embedded, 127.0.0.1:1883`, `mqtts://broker-a:8883`.
+    pub place: String,
+    /// Whether it is there.
+    pub connected: bool,
+    /// Why not, where it said so.
+    pub problem: Option<String>,
+}
+
+/// Where the daemon of a state folder answers.
+pub fn socket(state: &Path) -> PathBuf {
+    state.join("status.sock")
+}
+
+/// Opens the socket at `path`, in the place of one whose daemon died; refuses where one lives.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        let what = format!("another grelot runs on {}", path.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until stopped, one after the other, then takes the socket away.
+pub async fn serve(listener: UnixListener, ask: mpsc::Sender<Question>, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of descriptors, most likely: do not spin.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        let answered = tokio::time::timeout(PATIENCE, answer(stream, &ask));
+        tokio::select! {
+            () = stop.cancelled() => break,
+            answered = answered => match answered {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "status was not read to the end"),
+                Err(_) => tracing::warn!("status was asked for and not given in time"),
+            },
+        }
+    }
+    if let Ok(address) = listener.local_addr()
+        && let Some(path) = address.as_pathname()
+    {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+async fn answer(mut stream: UnixStream, ask: &mpsc::Sender<Question>) -> io::Result<()> {
+    let (question, snapshot) = oneshot::channel();
+    let gone = || io::Error::other("the event loop has ended");
+    ask.send(question).await.map_err(|_| gone())?;
+    let snapshot = snapshot.await.map_err(|_| gone())?;
+    let mut line = serde_json::to_vec(&snapshot)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    stream.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt as _;
+
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            v: 1,
+            version: "0.1.0".to_owned(),
+            pid: 7,
+            store: 42,
+            store_name: "Paris Rivoli".to_owned(),
+            gateway: "door".to_owned(),
+            state: GatewayState::Online,
+            started_at: "2026-01-05T09:00:00Z".to_owned(),
+            uptime_s: 60,
+            clock_set: true,
+            configuration: Configuration {
+                file: "grelot.toml".to_owned(),
+                hash: "0011223344556677".to_owned(),
+                refused: Vec::new(),
+            },
+            sources: Vec::new(),
+            contacts: 0,
+            arrivals: 0,
+            alerts: 0,
+            visits: Vec::new(),
+            registry: RegistryHealth::default(),
+            broker: Broker { place: "embedded".to_owned(), connected: true, problem: None },
+            delivery: DeliveryHealth::default(),
+        }
+    }
+
+    async fn ask(path: &Path) -> String {
+        let mut text = String::new();
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_is_sent_the_snapshot_and_the_socket_goes_with_the_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = socket(folder.path());
+        let listener = listen(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(listen(&path).is_err(), "a second daemon is refused");
+
+        let stop = CancellationToken::new();
+        let (questions, mut asked) = mpsc::channel::<Question>(1);
+        let event_loop = async {
+            while let Some(question) = asked.recv().await {
+                question.send(snapshot()).unwrap();
+            }
+        };
+        let visitor = async {
+            for _ in 0..2 {
+                let told: Snapshot = serde_json::from_str(&ask(&path).await).unwrap();
+                assert_eq!(told, snapshot());
+            }
+            stop.cancel();
+        };
+        tokio::join!(serve(listener, questions, stop.clone()), event_loop, visitor);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn the_socket_of_a_daemon_that_died_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = socket(folder.path());
+        drop(listen(&path).unwrap());
+        assert!(path.exists());
+        listen(&path).unwrap();
+    }
+}

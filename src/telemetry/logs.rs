@@ -1,0 +1,100 @@
+//! Events to standard error: for people on a terminal, for journald under systemd.
+//!
+//! Invariant: whatever level is asked for, other crates say warnings and errors only. Radio and
+//! MQTT libraries log addresses and payloads below that, and strangers leave no trace.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn};
+use tracing_subscriber::fmt::format::{Format, Full, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// The environment variable that says how much is logged: a level, or `grelot::mqtt=debug,info`.
+pub const VARIABLE: &str = "GRELOT_LOG";
+
+/// Starts logging at `usual`, or as `GRELOT_LOG` says. Later calls change nothing.
+pub fn start(usual: Level) {
+    let (wanted, misread) = match std::env::var(VARIABLE) {
+        Err(_) => (at(usual), None),
+        Ok(text) => match wanted(&text) {
+            Some(wanted) => (wanted, None),
+            None => (at(usual), Some(text)),
+        },
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    let started = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        let layer = layer
+            .with_ansi(false)
+            .event_format(Journal(Format::default().without_time().with_level(false)));
+        tracing_subscriber::registry().with(layer.with_filter(only(wanted))).try_init()
+    } else {
+        let layer = layer.with_ansi(io::stderr().is_terminal()).with_target(false);
+        tracing_subscriber::registry().with(layer.with_filter(only(wanted))).try_init()
+    };
+    if let (Ok(()), Some(text)) = (started, misread) {
+        tracing::warn!(variable = VARIABLE, text, "not a log level, taking the usual one");
+    }
+}
+
+fn at(level: Level) -> Targets {
+    Targets::new().with_default(level)
+}
+
+/// A level alone, or levels by module.
+fn wanted(text: &str) -> Option<Targets> {
+    match text.trim().parse::<LevelFilter>() {
+        Ok(level) => Some(Targets::new().with_default(level)),
+        Err(_) => text.parse().ok(),
+    }
+}
+
+/// What was asked for, of grelot's own events; warnings and worse of all others.
+fn only<S: Subscriber>(wanted: Targets) -> impl tracing_subscriber::layer::Filter<S> {
+    wanted.and(filter_fn(|event| {
+        let own = event.target() == "grelot" || event.target().starts_with("grelot::");
+        own || *event.level() <= Level::WARN
+    }))
+}
+
+/// journald has the time already, and reads the level from a prefix (`sd-daemon(3)`).
+struct Journal(Format<Full, ()>);
+
+impl<S, N> FormatEvent<S, N> for Journal
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let priority = match *event.metadata().level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            _ => 7,
+        };
+        write!(writer, "<{priority}>")?;
+        self.0.format_event(context, writer, event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_or_levels_by_module_can_be_asked_for() {
+        assert!(wanted("debug").is_some_and(|t| t.would_enable("grelot::mqtt", &Level::DEBUG)));
+        let some = wanted("grelot::mqtt=debug,warn").expect("read");
+        assert!(some.would_enable("grelot::mqtt", &Level::DEBUG));
+        assert!(!some.would_enable("grelot::store", &Level::INFO));
+        assert!(wanted("grelot=loud").is_none());
+    }
+}
