@@ -10,6 +10,10 @@ use crate::pipeline::units::Dbm;
 /// The access address of the primary advertising channels, and of most auxiliary ones.
 const ADVERTISING: [u8; 4] = 0x8e89_bed6_u32.to_le_bytes();
 
+/// Bits of a PDU's header.
+const SENDER_IS_RANDOM: u8 = 0x40;
+const ADDRESSEE_IS_RANDOM: u8 = 0x80;
+
 /// Whether a packet arrived as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crc {
@@ -28,7 +32,7 @@ pub struct Packet<'a> {
     pub crc: Crc,
     /// How loud.
     pub rssi: Option<Dbm>,
-    sender_is_random: bool,
+    header: u8,
     body: &'a [u8],
 }
 
@@ -64,17 +68,24 @@ impl<'a> Packet<'a> {
             pdu_type: header & 0x0f,
             crc: reception.crc.unwrap_or_else(summed),
             rssi: reception.rssi,
-            sender_is_random: header & 0x40 != 0,
+            header,
             body,
         })
     }
 
-    /// Who sent it, where the PDU says so in its first octets: every legacy one does.
-    pub fn sender(&self) -> Option<Address> {
-        if self.pdu_type >= 7 {
-            return None;
-        }
-        take_address(&mut &*self.body).ok().map(|octets| self.address(octets))
+    /// The advertiser that sent it, or that a scan or connection request is addressed to;
+    /// `None` for extended advertising, which may leave it out, and for reserved types.
+    pub fn advertiser(&self) -> Option<Address> {
+        let mut body = self.body;
+        let random = match self.pdu_type {
+            0 | 1 | 2 | 4 | 6 => SENDER_IS_RANDOM,
+            3 | 5 => {
+                take_address(&mut body).ok()?;
+                ADDRESSEE_IS_RANDOM
+            }
+            _ => return None,
+        };
+        Some(self.address(take_address(&mut body).ok()?, random))
     }
 
     /// What follows the sender: AD structures, for the PDUs that carry any.
@@ -94,7 +105,7 @@ impl<'a> Packet<'a> {
         }
         Some(Report {
             pdu,
-            address: self.sender()?,
+            address: self.advertiser()?,
             rssi: self.rssi,
             payload: self.legacy_payload(),
             status: Status::Complete,
@@ -113,7 +124,7 @@ impl<'a> Packet<'a> {
         let [flags] = take(&mut header).ok().filter(|[flags]| flags & SENDER != 0)?;
         Some(Report {
             pdu: Pdu::Extended,
-            address: self.address(take_address(&mut header).ok()?),
+            address: self.address(take_address(&mut header).ok()?, SENDER_IS_RANDOM),
             rssi: self.rssi,
             payload: rest,
             // What follows names no sender, so cannot be joined to this.
@@ -122,9 +133,12 @@ impl<'a> Packet<'a> {
         })
     }
 
-    const fn address(&self, octets: [u8; 6]) -> Address {
-        let kind = if self.sender_is_random { AddressKind::Random } else { AddressKind::Public };
-        Address { kind, octets }
+    /// `random` is the bit of the header that tells about this address.
+    const fn address(&self, octets: [u8; 6], random: u8) -> Address {
+        match self.header & random {
+            0 => Address { kind: AddressKind::Public, octets },
+            _ => Address { kind: AddressKind::Random, octets },
+        }
     }
 }
 
