@@ -1,0 +1,154 @@
+use super::*;
+
+const NOW: WallTime = WallTime::from_unix_secs(1_767_603_600);
+
+fn visit(id: u128, client: &str, gateway: &str, second: u64) -> Visit {
+    Visit {
+        id: VisitId(uuid::Uuid::from_u128(id)),
+        client: client.into(),
+        tier: "gold".into(),
+        card: None,
+        discreet: false,
+        gateway: gateway.into(),
+        arrived_at: NOW.plus(Duration::from_secs(second)),
+        confidence: 0.9,
+        claim: None,
+        announced_at: None,
+    }
+}
+
+fn claimed(mut visit: Visit, by: &str, second: u64) -> Visit {
+    let since = NOW.plus(Duration::from_secs(second));
+    visit.claim = Some(Claim { by: by.into(), since });
+    visit
+}
+
+fn board() -> Board {
+    Board::new(Duration::from_mins(5), NOW)
+}
+
+fn ids(board: &Board) -> Vec<u128> {
+    board.stays().iter().filter_map(Stay::id).map(|id| id.0.as_u128()).collect()
+}
+
+#[test]
+fn two_gateways_that_announce_one_customer_are_one_stay_in_any_order() {
+    let notices = [
+        Notice::Present(visit(1, "c-1", "till", 4)),
+        Notice::Present(visit(2, "c-1", "door", 2)),
+        Notice::Arrival(visit(1, "c-1", "till", 4)),
+        Notice::Arrival(visit(2, "c-1", "door", 2)),
+        Notice::Present(visit(3, "c-2", "door", 3)),
+    ];
+    let mut shown = Vec::new();
+    for turn in 0..notices.len() {
+        let mut board = board();
+        for place in 0..notices.len() {
+            let notice = notices[(turn + place) % notices.len()].clone();
+            board.hear(NOW, notice.clone());
+            board.hear(NOW, notice);
+        }
+        let stays: Vec<_> = board
+            .stays()
+            .iter()
+            .map(|stay| (stay.id(), stay.merged().collect::<Vec<_>>(), stay.announced_at()))
+            .collect();
+        shown.push(stays);
+    }
+    assert_eq!(shown[0].len(), 2);
+    assert_eq!(shown[0][0].0, Some(VisitId(uuid::Uuid::from_u128(2))), "the earlier one leads");
+    assert_eq!(shown[0][0].1.len(), 1, "the other is part of it");
+    assert!(shown.iter().all(|other| *other == shown[0]), "{shown:?}");
+}
+
+#[test]
+fn the_same_customer_hours_later_is_another_stay() {
+    let mut board = board();
+    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
+    board.hear(NOW, Notice::Present(visit(2, "c-1", "door", 301)));
+    assert_eq!(ids(&board), [1, 2]);
+}
+
+#[test]
+fn a_claim_on_either_visit_of_a_stay_counts_and_the_first_one_wins() {
+    let mut board = board();
+    board.hear(NOW, Notice::Present(claimed(visit(1, "c-1", "door", 0), "Paul", 9)));
+    board.hear(NOW, Notice::Present(claimed(visit(2, "c-1", "till", 1), "Léa", 8)));
+    assert_eq!(board.stays()[0].claim().map(|claim| claim.by.as_str()), Some("Léa"));
+}
+
+#[test]
+fn an_arrival_does_not_undo_a_claim() {
+    let mut board = board();
+    board.hear(NOW, Notice::Present(claimed(visit(1, "c-1", "door", 0), "Léa", 2)));
+    board.hear(NOW, Notice::Arrival(visit(1, "c-1", "door", 0)));
+    let stays = board.stays();
+    assert!(stays[0].claim().is_some());
+    assert_eq!(stays[0].announced_at(), Some(NOW));
+}
+
+#[test]
+fn a_notification_that_is_delivered_late_does_not_bring_back_who_has_left() {
+    let mut board = board();
+    board.hear(NOW, Notice::Arrival(visit(1, "c-1", "door", 0)));
+    board.hear(NOW, Notice::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
+    board.hear(NOW, Notice::Arrival(visit(1, "c-1", "door", 0)));
+    assert!(board.stays().is_empty());
+    assert_eq!(board.farewells().len(), 1);
+}
+
+#[test]
+fn whoever_comes_back_within_the_cool_down_is_here_again() {
+    let mut board = board();
+    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
+    board.hear(NOW, Notice::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
+    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
+    assert_eq!(ids(&board), [1]);
+    assert!(board.farewells().is_empty());
+}
+
+#[test]
+fn a_farewell_is_forgotten_after_ten_minutes() {
+    let mut board = board();
+    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
+    board.hear(NOW, Notice::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
+    assert!(!board.tidy(NOW.plus(Duration::from_secs(599))));
+    assert!(board.tidy(NOW.plus(Duration::from_mins(10))));
+    assert!(board.farewells().is_empty());
+}
+
+#[test]
+fn whoever_left_while_the_broker_was_away_is_gone_after_its_return() {
+    let mut board = board();
+    board.hear(NOW, Notice::Link(Link::Live));
+    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
+    board.hear(NOW, Notice::Present(visit(2, "c-2", "door", 0)));
+    board.hear(NOW, Notice::Link(Link::Away));
+    assert_eq!(ids(&board), [1, 2], "still shown, with the link's state beside it");
+    board.hear(NOW, Notice::Link(Link::Live));
+    board.hear(NOW, Notice::Present(visit(2, "c-2", "door", 0)));
+    board.hear(NOW, Notice::Replayed);
+    assert_eq!(ids(&board), [2]);
+}
+
+#[test]
+fn a_withdrawal_takes_the_customer_off_the_board_and_off_the_farewells() {
+    let mut board = board();
+    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
+    board.hear(NOW, Notice::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
+    board.hear(NOW, Notice::Present(visit(2, "c-1", "door", 400)));
+    board.hear(NOW, Notice::Withdrawn("c-1".into()));
+    assert!(board.stays().is_empty());
+    assert!(board.farewells().is_empty());
+}
+
+#[test]
+fn a_flood_of_visits_is_bounded() {
+    let mut board = board();
+    for id in 0..2 * MOST_VISITS as u128 {
+        board.hear(NOW, Notice::Present(visit(id, &format!("c-{id}"), "door", 0)));
+        board.hear(NOW, Notice::Gateway(format!("g-{id}"), Hearing::Online, None));
+    }
+    assert_eq!(board.stays().len(), MOST_VISITS);
+    assert_eq!(board.gateways().count(), MOST_GATEWAYS);
+}

@@ -1,0 +1,153 @@
+//! What a message on one of the store's topics tells a tablet. An entry for fuzzing.
+
+use serde::Deserialize;
+
+use super::board::{Card, Claim, Hearing, Notice, Visit};
+use crate::mqtt::payload::{self, GatewayState};
+use crate::mqtt::topics::Topics;
+use crate::pipeline::VisitId;
+use crate::pipeline::units::WallTime;
+
+/// Reads a message; `None` where it is none of a tablet's business, or makes no sense.
+pub fn notice(topics: &Topics, topic: &str, payload: &[u8]) -> Option<Notice> {
+    let below = topic.strip_prefix(topics.under("").as_str())?;
+    let mut levels = below.split('/');
+    let levels = (levels.next()?, levels.next(), levels.next(), levels.next());
+    match levels {
+        ("arrivals", None, ..) => Some(Notice::Arrival(arrival(read(payload)?)?)),
+        ("departures", None, ..) => departure(&read(payload)?),
+        ("visits", Some(id), None, _) => visit(id.parse().ok()?, payload),
+        ("gateways", Some(name), Some("status"), None) => gateway(name, payload),
+        ("withdrawn", Some(client), None, _) if !payload.is_empty() => {
+            Some(Notice::Withdrawn(client.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+fn visit(id: VisitId, payload: &[u8]) -> Option<Notice> {
+    if payload.is_empty() {
+        return Some(Notice::Cleared(id));
+    }
+    let state: payload::Visit = read(payload)?;
+    let mut visit = arrival(state.arrival)?;
+    visit.claim = state.claim.and_then(claim);
+    (visit.id == id).then_some(Notice::Present(visit))
+}
+
+fn arrival(said: payload::Arrival) -> Option<Visit> {
+    if said.v != payload::VERSION {
+        return None;
+    }
+    Some(Visit {
+        id: said.visit.parse().ok()?,
+        client: said.client,
+        tier: said.tier,
+        card: said.card.map(|card| Card {
+            name: card.name,
+            language: card.language,
+            note: card.note,
+        }),
+        discreet: said.discreet,
+        gateway: said.gateway,
+        arrived_at: WallTime::parse(&said.arrived_at)?,
+        confidence: said.confidence,
+        claim: None,
+        announced_at: None,
+    })
+}
+
+fn claim(said: payload::Claim) -> Option<Claim> {
+    Some(Claim { since: WallTime::parse(&said.since)?, by: said.by })
+}
+
+fn departure(said: &payload::Departure) -> Option<Notice> {
+    if said.v != payload::VERSION {
+        return None;
+    }
+    let id: VisitId = said.visit.parse().ok()?;
+    Some(Notice::Departure(id, WallTime::parse(&said.departed_at)?))
+}
+
+fn gateway(name: &str, payload: &[u8]) -> Option<Notice> {
+    if payload.is_empty() {
+        return Some(Notice::GatewayRetired(name.to_owned()));
+    }
+    let status: payload::Status = read(payload)?;
+    let hearing = match status.state {
+        GatewayState::Online => Hearing::Online,
+        GatewayState::Blind => Hearing::Blind,
+        GatewayState::Offline => Hearing::Offline,
+    };
+    let since = status.since.as_deref().and_then(WallTime::parse);
+    (status.v == payload::VERSION).then(|| Notice::Gateway(name.to_owned(), hearing, since))
+}
+
+fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Option<T> {
+    serde_json::from_slice(payload).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VISIT: &str = "018d0000-0000-8000-8000-000000000001";
+
+    fn heard(below: &str, payload: &str) -> Option<Notice> {
+        notice(&Topics::of(42), &format!("grelot/v1/42/{below}"), payload.as_bytes())
+    }
+
+    fn state(visit: &str) -> String {
+        format!(
+            r#"{{"v":1,"visit":"{visit}","client":"c-7f3a","tier":"gold","gateway":"door",
+            "arrived_at":"2026-01-05T09:00:14.250Z","confidence":0.97,"discreet":false,
+            "state":"claimed","claim":{{"by":"Léa","since":"2026-01-05T09:00:20Z"}}}}"#
+        )
+    }
+
+    #[test]
+    fn the_retained_state_of_a_visit_says_who_takes_care() {
+        let Some(Notice::Present(visit)) = heard(&format!("visits/{VISIT}"), &state(VISIT)) else {
+            panic!("not understood");
+        };
+        assert_eq!(visit.id.to_string(), VISIT);
+        assert_eq!(visit.claim.map(|claim| claim.by).as_deref(), Some("Léa"));
+        assert_eq!(visit.announced_at, None);
+    }
+
+    #[test]
+    fn an_empty_state_ends_a_visit() {
+        let cleared = heard(&format!("visits/{VISIT}"), "");
+        assert_eq!(cleared, Some(Notice::Cleared(VISIT.parse().unwrap())));
+    }
+
+    #[test]
+    fn a_state_on_another_visits_topic_is_refused() {
+        let other = VISIT.replace("01", "02");
+        assert_eq!(heard(&format!("visits/{other}"), &state(VISIT)), None);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_passed_over() {
+        for (below, payload) in [
+            ("arrivals", "{"),
+            ("arrivals", r#"{"v":1}"#),
+            ("arrivals/x", &state(VISIT)),
+            ("visits/not-a-visit", &state(VISIT)),
+            ("arrivals", &state(VISIT).replace(r#""v":1"#, r#""v":2"#)),
+            ("arrivals", &state(VISIT).replace("2026-01-05", "someday")),
+            ("gateways/door/health", "{}"),
+            ("", ""),
+        ] {
+            assert_eq!(heard(below, payload), None, "{below} {payload}");
+        }
+        assert_eq!(notice(&Topics::of(42), "grelot/v1/43/arrivals", state(VISIT).as_bytes()), None);
+    }
+
+    #[test]
+    fn a_last_will_says_that_a_gateway_is_offline_but_not_since_when() {
+        let will = r#"{"v":1,"state":"offline","version":"0.1.0","config":"","since":null}"#;
+        let notice = heard("gateways/door/status", will);
+        assert_eq!(notice, Some(Notice::Gateway("door".into(), Hearing::Offline, None)));
+    }
+}

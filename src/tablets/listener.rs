@@ -1,0 +1,167 @@
+//! The page's listening socket: every connection bounded in time, all of them in number.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::TlsFiles;
+
+/// A browser opens up to six connections a page; twenty tablets are a very large shop.
+const MOST_CONNECTIONS: usize = 128;
+
+/// For a TLS handshake or a request's head: beyond it nobody serious is there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A tablet that acknowledges nothing for so long has walked out of the Wi-Fi, or has stopped
+/// reading; two heartbeats long.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// What a stopping server leaves open requests to end in.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Why the page cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address is taken, not ours, or not permitted.
+    #[error("cannot listen on {address} for the tablets' page")]
+    Bind {
+        /// `tablets.listen`
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A PEM file cannot be read.
+    #[error("cannot read {path}")]
+    Pem {
+        /// `tls.certificate` or `tls.key`
+        path: String,
+        /// Why.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// Certificate and key are no pair, or of a kind that is not supported.
+    #[error("cannot use {certificate} with {key}")]
+    Tls {
+        /// `tls.certificate`
+        certificate: String,
+        /// `tls.key`
+        key: String,
+        /// Why.
+        source: rustls::Error,
+    },
+}
+
+/// Takes the address.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })
+}
+
+/// Reads certificate and key.
+pub fn tls(files: &TlsFiles) -> Result<TlsAcceptor, ListenError> {
+    let pem = |path: &Path, source| ListenError::Pem { path: path.display().to_string(), source };
+    let chain = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|source| pem(&files.certificate, source))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| pem(&files.key, source))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+    let mut config = config.map_err(|source| ListenError::Tls {
+        certificate: files.certificate.display().to_string(),
+        key: files.key.display().to_string(),
+        source,
+    })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves `pages` until told to stop. One task owns the socket and all its connections, so none
+/// outlives it.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    pages: Router,
+    stop: CancellationToken,
+) {
+    let mut connections = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(()) = connections.next() => {}
+            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    connections.push(connection(stream, tls.clone(), pages.clone(), stop.clone()));
+                }
+                // Out of file descriptors, say: others may be returned meanwhile.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a tablet's connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    if timeout(GOODBYE, connections.for_each(std::future::ready)).await.is_err() {
+        tracing::debug!("a tablet's request was cut short");
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    pages: Router,
+    stop: CancellationToken,
+) {
+    let socket = socket2::SockRef::from(&stream);
+    let prepared =
+        socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_user_timeout(Some(SILENCE)));
+    if let Err(error) = prepared {
+        return tracing::debug!(%error, "a tablet's connection was gone at once");
+    }
+    match tls {
+        None => requests(stream, pages, stop).await,
+        Some(tls) => match timeout(PATIENCE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => requests(stream, pages, stop).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a tablet's TLS handshake failed"),
+            Err(_) => tracing::debug!("a tablet's TLS handshake took too long"),
+        },
+    }
+}
+
+async fn requests<S>(stream: S, pages: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a tablet's connection broke");
+    }
+}

@@ -1,0 +1,33 @@
+//! The page's files, part of the program: nothing is loaded from anywhere else.
+
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+const MANIFEST: &str = "application/manifest+json";
+
+/// Path, type and content of each.
+const FILES: [(&str, &str, &str); 9] = [
+    ("/", HTML, include_str!("page/index.html")),
+    ("/page/style.css", CSS, include_str!("page/style.css")),
+    ("/page/main.js", SCRIPT, include_str!("page/main.js")),
+    ("/page/words.js", SCRIPT, include_str!("page/words.js")),
+    ("/page/link.js", SCRIPT, include_str!("page/link.js")),
+    ("/page/cards.js", SCRIPT, include_str!("page/cards.js")),
+    ("/page/bell.js", SCRIPT, include_str!("page/bell.js")),
+    ("/page/bell.svg", SVG, include_str!("page/bell.svg")),
+    ("/page/manifest.webmanifest", MANIFEST, include_str!("page/manifest.webmanifest")),
+];
+
+/// Their routes. They hold nobody's data, so they need no pairing.
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    FILES.into_iter().fold(Router::new(), |routes, (path, kind, content)| {
+        let file = async move || ([(header::CONTENT_TYPE, kind)], content).into_response();
+        routes.route(path, get(file))
+    })
+}
