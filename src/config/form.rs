@@ -30,7 +30,7 @@ pub enum Form {
     Text,
     /// A name that becomes part of a topic.
     Name,
-    /// Several names.
+    /// Several names that people gave, such as tiers.
     Names,
     /// A password; never repeated in a message.
     Secret,
@@ -110,7 +110,7 @@ impl Form {
         match self {
             Self::Integer { .. } | Self::Number { .. } => self.read_number(value, unit),
             Self::Flag => value.as_bool().map(Value::Flag).ok_or_else(|| self.other_type(value)),
-            Self::Names => self.read_texts(value, name),
+            Self::Names => self.read_texts(value, plain_text),
             Self::BrokerUrls => self
                 .read_texts(value, |text| broker_url::parse(text).map(|_| ()).map_err(Misfit::new)),
             _ => {

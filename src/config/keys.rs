@@ -276,7 +276,7 @@ const SOURCE: Section = Section {
         .example("1.0"),
         Key::new(
             "seed",
-            Form::Integer { least: 0, most: i64::MAX },
+            Form::Integer { least: 0, most: 4_294_967_295 },
             Absent::Is("1"),
             "`simulated`: the same seed gives the same shop",
         )
@@ -344,7 +344,7 @@ pub const PRESENCE: Section = Section {
             "leave_rssi_dbm",
             Form::Number { least: -110.0, most: -33.0 },
             Absent::Domain(detection::LEAVE_RSSI),
-            "below this a sighting speaks for being outside; at least 3 dB under `arrive_rssi_dbm`",
+            "below this a sighting speaks for being outside; at least 3 dB under `arrive_rssi_dbm`, and as far under it as by default where only that one is given",
         )
         .unit("dBm"),
         Key::new(

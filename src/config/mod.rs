@@ -208,3 +208,6 @@ pub struct Tablets {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod reference;
