@@ -76,9 +76,9 @@ pub enum Answer {
     Refused(String),
 }
 
-/// What happens on a connection.
+/// What happens on a connection; `T` finds back to whoever said what is answered.
 #[derive(Debug)]
-pub enum News {
+pub enum News<T = Ticket> {
     /// The broker welcomed us.
     Up,
     /// It let us listen, but for so many filters.
@@ -87,7 +87,7 @@ pub enum News {
         refused: usize,
     },
     /// It answered.
-    Answered(Ticket, Answer),
+    Answered(T, Answer),
     /// Somebody said something.
     Heard {
         /// Where.
@@ -111,21 +111,21 @@ pub enum Down {
 }
 
 /// One connection.
-pub struct Link {
+pub struct Link<T = Ticket> {
     client: AsyncClient,
     /// A stream, because dropping rumqttc's `poll` half-way would lose what it was writing.
     events: Pin<Box<dyn Stream<Item = Result<Event, ConnectionError>> + Send>>,
     /// Handed over, no packet id yet; ids are given in this order.
-    submitted: VecDeque<Ticket>,
-    in_flight: BTreeMap<u16, Ticket>,
+    submitted: VecDeque<T>,
+    in_flight: BTreeMap<u16, T>,
     window: usize,
     largest: usize,
     up: bool,
 }
 
-impl Link {
-    /// Begins to connect; `will` is said by the broker when the connection dies.
-    pub fn dial(broker: &BrokerUrl, identity: &Identity, will: &Message<'_>) -> Self {
+impl<T> Link<T> {
+    /// Begins to connect; `will`, if any, is said by the broker when the connection dies.
+    pub fn dial(broker: &BrokerUrl, identity: &Identity, will: Option<&Message<'_>>) -> Self {
         let options = options(broker, identity, will);
         let (client, event_loop) = AsyncClient::new(options, WINDOW * 2);
         let events = stream::unfold(event_loop, |mut event_loop| async move {
@@ -147,6 +147,11 @@ impl Link {
         self.up && self.unanswered() < self.window
     }
 
+    /// Whether the broker welcomed us.
+    pub const fn is_up(&self) -> bool {
+        self.up
+    }
+
     /// Messages on their way.
     pub fn unanswered(&self) -> usize {
         self.submitted.len() + self.in_flight.len()
@@ -159,7 +164,7 @@ impl Link {
     }
 
     /// Says something at least once; false if it could not even be handed over.
-    pub fn say(&mut self, ticket: Ticket, message: &Message<'_>) -> bool {
+    pub fn say(&mut self, ticket: T, message: &Message<'_>) -> bool {
         let handed_over = self.publish(QoS::AtLeastOnce, message);
         if handed_over {
             self.submitted.push_back(ticket);
@@ -192,13 +197,18 @@ impl Link {
         self.client.try_subscribe_many(filters).is_ok()
     }
 
+    /// Asks for what matches `filter` no longer.
+    pub fn ignore(&self, filter: String) -> bool {
+        self.client.try_unsubscribe(filter).is_ok()
+    }
+
     /// Takes leave of the broker, which then keeps the last will to itself.
     pub fn hang_up(&self) {
         let _ = self.client.try_disconnect();
     }
 
     /// What happens next. May be dropped at any time and called again.
-    pub async fn news(&mut self) -> News {
+    pub async fn news(&mut self) -> News<T> {
         loop {
             let news = match self.events.next().await {
                 Some(Ok(event)) => self.make_sense_of(event),
@@ -211,7 +221,7 @@ impl Link {
         }
     }
 
-    fn make_sense_of(&mut self, event: Event) -> Option<News> {
+    fn make_sense_of(&mut self, event: Event) -> Option<News<T>> {
         match event {
             Event::Incoming(Packet::ConnAck(welcome)) => Some(self.welcomed(&welcome)),
             Event::Incoming(Packet::SubAck(answer)) => Some(listening(&answer)),
@@ -233,7 +243,7 @@ impl Link {
         }
     }
 
-    fn welcomed(&mut self, welcome: &ConnAck) -> News {
+    fn welcomed(&mut self, welcome: &ConnAck) -> News<T> {
         self.up = true;
         if let Some(properties) = &welcome.properties {
             if let Some(most) = properties.receive_max {
@@ -248,7 +258,7 @@ impl Link {
         News::Up
     }
 
-    fn answered(&mut self, answer: &PubAck) -> Option<News> {
+    fn answered(&mut self, answer: &PubAck) -> Option<News<T>> {
         let ticket = self.in_flight.remove(&answer.pkid)?;
         let answer = match answer.reason {
             PubAckReason::Success => Answer::Taken,
@@ -259,7 +269,7 @@ impl Link {
     }
 }
 
-fn options(broker: &BrokerUrl, identity: &Identity, will: &Message<'_>) -> MqttOptions {
+fn options(broker: &BrokerUrl, identity: &Identity, will: Option<&Message<'_>>) -> MqttOptions {
     let mut options = MqttOptions::new(&identity.client_id, &broker.host, broker.port);
     options.set_clean_start(true);
     options.set_keep_alive(KEEP_ALIVE);
@@ -279,8 +289,10 @@ fn options(broker: &BrokerUrl, identity: &Identity, will: &Message<'_>) -> MqttO
         let tls = TlsConfiguration::Rustls(Arc::clone(tls));
         options.set_transport(Transport::tls_with_config(tls));
     }
-    let qos = QoS::AtLeastOnce;
-    options.set_last_will(LastWill::new(will.topic, will.payload, qos, will.retain, None));
+    if let Some(will) = will {
+        let qos = QoS::AtLeastOnce;
+        options.set_last_will(LastWill::new(will.topic, will.payload, qos, will.retain, None));
+    }
     options
 }
 
@@ -289,7 +301,7 @@ fn whole_seconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }
 
-fn listening(answer: &SubAck) -> News {
+fn listening<T>(answer: &SubAck) -> News<T> {
     let granted = |code: &&SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
     let codes = &answer.return_codes;
     News::Listening { refused: codes.len() - codes.iter().filter(granted).count() }

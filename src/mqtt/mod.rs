@@ -3,11 +3,11 @@
 //! Invariant: an alert is acknowledged by the broker, with somebody listening, or still in the
 //! outbox until it expires.
 
-mod backoff;
+pub(crate) mod backoff;
 pub mod client;
 pub mod counts;
 pub mod inbound;
-mod link;
+pub(crate) mod link;
 pub mod notice;
 pub mod outbox;
 pub mod payload;

@@ -1,53 +1,43 @@
 //! The tablets' own way to the broker: notices in, what staff say out.
 //!
-//! Every connection is a fresh client with a clean start, as everything that matters is retained:
-//! after a broken connection the broker tells again who is here. It listens to `arrivals` only
-//! while somebody looks on, so that the broker never takes an empty room for an audience and
-//! acknowledges an alert that nobody has heard.
+//! It starts over with every connection, as everything that matters is retained: the broker
+//! tells again who is here. It listens to `arrivals` only while somebody looks on, so that the
+//! broker never takes an empty room for an audience and acknowledges an alert that nobody heard.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Packet, PubAckReason, Publish};
-use rumqttc::v5::{AsyncClient, ClientError, ConnectionError, Event, MqttOptions};
-use rumqttc::{Outgoing, TlsConfiguration, Transport};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::BrokerAccess;
-use super::board::{Link, Notice};
+use super::board::{Link as Way, Notice};
 use super::hear;
 use super::hub::Hub;
 use super::words::{Action, Verdict};
-use crate::config::{BrokerUrl, Secret};
+use crate::config::BrokerUrl;
 use crate::daemon::clock::Clocks;
+use crate::mqtt::backoff::Backoff;
+use crate::mqtt::link::{Answer, Down, Link, Message, News};
 use crate::mqtt::payload;
 use crate::mqtt::topics::Topics;
 use crate::pipeline::VisitId;
 
-/// Of what staff say; a tap is answered or refused within [`ANSWER`], so few can wait.
+/// Of what staff say; a tap is answered within [`PATIENCE`], so few can wait.
 const MOST_WAITING: usize = 32;
 
 /// Longer than this a member of staff does not look at a button.
-const ANSWER: Duration = Duration::from_secs(4);
-
-/// Between two attempts to reach a broker.
-const RETRY: Duration = Duration::from_secs(2);
-
-/// No notice of a store is longer.
-const LONGEST_MESSAGE: u32 = 64 * 1024;
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// When everything retained should have been heard after a connection: the broker sends it at
 /// once, gateways that lost the broker at the same time say it again within seconds.
 const REPLAY: Duration = Duration::from_secs(10);
 
-/// Between signs of life; a silent broker is given up after twice as long.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// To the last word.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why what a member of staff said did not reach a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +61,8 @@ pub struct Mouth {
 struct Word {
     topic: String,
     payload: Vec<u8>,
-    heard: oneshot::Sender<Result<(), NotSent>>,
+    /// Dropped where it cannot be said.
+    answer: oneshot::Sender<Answer>,
 }
 
 #[derive(Serialize)]
@@ -101,27 +92,35 @@ impl Mouth {
     }
 
     async fn say(&self, topic: String, payload: Vec<u8>) -> Result<(), NotSent> {
-        let (heard, answer) = oneshot::channel();
-        let word = Word { topic, payload, heard };
+        let (answer, answered) = oneshot::channel();
+        let word = Word { topic, payload, answer };
         self.words.try_send(word).map_err(|_| NotSent::BrokerAway)?;
-        match timeout(ANSWER, answer).await {
-            Ok(Ok(answer)) => answer,
-            _ => Err(NotSent::BrokerAway),
+        match timeout(PATIENCE, answered).await {
+            Ok(Ok(Answer::Taken)) => Ok(()),
+            Ok(Ok(Answer::NobodyListens)) => Err(NotSent::NobodyListens),
+            Ok(Ok(Answer::Refused(why))) => {
+                tracing::error!(%why, "the broker refuses what staff say");
+                Err(NotSent::BrokerAway)
+            }
+            Ok(Err(_)) | Err(_) => Err(NotSent::BrokerAway),
         }
     }
 }
 
 /// The subscriber. One task owns it and its connection.
-#[derive(Debug)]
 pub struct Feed {
     broker: BrokerAccess,
     topics: Topics,
     hub: Arc<Hub>,
     clocks: Clocks,
+    words: mpsc::Receiver<Word>,
     /// How many look on.
     audience: watch::Receiver<usize>,
+    /// Whether the broker was asked for `arrivals`.
+    attending: bool,
+    /// When all that is retained should have been heard.
+    replay: Option<Pin<Box<Sleep>>>,
     stop: CancellationToken,
-    words: mpsc::Receiver<Word>,
 }
 
 impl Feed {
@@ -136,220 +135,154 @@ impl Feed {
     ) -> (Self, Mouth) {
         let (sender, words) = mpsc::channel(MOST_WAITING);
         let mouth = Mouth { topics: topics.clone(), words: sender };
-        (Self { broker, topics, hub, clocks, audience, stop, words }, mouth)
+        let (attending, replay) = (false, None);
+        (Self { broker, topics, hub, clocks, words, audience, attending, replay, stop }, mouth)
     }
 
     /// Connects, listens, and connects again, until told to stop.
     pub async fn run(mut self) {
         let stop = self.stop.clone();
-        let urls = self.broker.urls.clone();
-        for url in urls.iter().cycle() {
+        let mut backoff = Backoff::default();
+        for broker in self.broker.brokers.clone().iter().cycle() {
+            let mut link = Link::dial(broker, &self.broker.identity, None);
+            let down = tokio::select! {
+                () = stop.cancelled() => return leave(link).await,
+                down = self.attend_to(&mut link, &mut backoff) => down,
+            };
+            self.lost(broker, &down);
+            let wait = match down {
+                Down::Unreachable(_) => backoff.unreachable(),
+                Down::Refused(_) => Backoff::refused(),
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                error = self.connection(url) => self.lost(url, &error),
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.pause() => {}
+                () = self.pause(wait) => {}
             }
         }
     }
 
     /// One connection, until it breaks.
-    async fn connection(&mut self, url: &BrokerUrl) -> ConnectionError {
-        let (client, mut events) = AsyncClient::new(self.options(url), 2 * MOST_WAITING);
-        let mut line = Line::new(client);
-        loop {
-            let event = {
-                // Polled to its end whatever else happens: it may hold half a packet.
-                let mut event = pin!(events.poll());
-                loop {
-                    tokio::select! {
-                        event = &mut event => break event,
-                        Some(word) = self.words.recv() => line.say(word),
-                        Ok(()) = self.audience.changed() => {
-                            let attended = *self.audience.borrow_and_update() > 0;
-                            line.attend(&self.topics, attended);
-                        }
-                        () = &mut line.replay, if line.replaying => {
-                            line.replaying = false;
-                            self.hear(Notice::Replayed);
-                        }
-                    }
-                }
-            };
-            match event {
-                Err(error) => return error,
-                Ok(Event::Incoming(packet)) => self.incoming(&mut line, packet),
-                Ok(Event::Outgoing(Outgoing::Publish(pkid))) => line.sent(pkid),
-                Ok(Event::Outgoing(_)) => {}
-            }
-        }
-    }
-
-    fn incoming(&self, line: &mut Line, packet: Packet) {
-        match packet {
-            Packet::ConnAck(_) => {
-                self.hear(Notice::Link(Link::Live));
-                line.open(&self.topics, *self.audience.borrow() > 0);
-                tracing::info!("the tablets' page hears the broker");
-            }
-            Packet::Publish(publish) => self.publish(&publish),
-            Packet::PubAck(ack) => line.acknowledged(ack.pkid, ack.reason),
-            _ => {}
-        }
-    }
-
-    fn publish(&self, publish: &Publish) {
-        let topic = std::str::from_utf8(&publish.topic).ok();
-        let notice = topic.and_then(|topic| hear::notice(&self.topics, topic, &publish.payload));
-        if let Some(notice) = notice {
-            self.hear(notice);
-        } else {
-            tracing::debug!(octets = publish.payload.len(), "a notice made no sense");
-        }
-    }
-
-    fn hear(&self, notice: Notice) {
-        self.hub.hear(self.clocks.now().clock.reading(), notice);
-    }
-
-    fn lost(&self, url: &BrokerUrl, error: &ConnectionError) {
-        let broker = &url.host;
-        if self.hub.board().broker().0 == Link::Live {
-            tracing::warn!(%error, %broker, "the tablets' page lost the broker");
-            self.hear(Notice::Link(Link::Away));
-        } else {
-            tracing::debug!(%error, %broker, "the tablets' page cannot reach the broker");
-        }
-    }
-
-    /// Waits before the next attempt; whoever speaks meanwhile is told at once.
-    async fn pause(&mut self) {
-        let mut pause = pin!(sleep(RETRY));
+    async fn attend_to(
+        &mut self,
+        link: &mut Link<oneshot::Sender<Answer>>,
+        backoff: &mut Backoff,
+    ) -> Down {
         loop {
             tokio::select! {
-                () = &mut pause => return,
-                Some(word) = self.words.recv() => word.refused(NotSent::BrokerAway),
+                news = link.news() => match news {
+                    News::Up => {
+                        backoff.succeeded();
+                        self.begin(link);
+                    }
+                    News::Heard { topic, payload, .. } => self.heard(&topic, &payload),
+                    News::Answered(answer, said) => drop(answer.send(said)),
+                    News::Listening { refused: 0 } => {}
+                    News::Listening { refused } => {
+                        tracing::error!(refused, "the broker does not let the tablets' page listen");
+                    }
+                    News::Down(down) => return down,
+                },
+                Some(word) = self.words.recv() => say(link, word),
+                Ok(()) = self.audience.changed() => self.attend(link),
+                () = replayed(&mut self.replay) => self.tell(Notice::Replayed),
             }
         }
     }
 
-    fn options(&self, url: &BrokerUrl) -> MqttOptions {
-        let id = format!("grelot-tablets-{:08x}", getrandom::u32().unwrap_or_default());
-        let mut options = MqttOptions::new(id, &url.host, url.port);
-        options.set_keep_alive(KEEP_ALIVE);
-        options.set_clean_start(true);
-        options.set_max_packet_size(Some(LONGEST_MESSAGE));
-        let mut network = options.network_options();
-        network.set_tcp_nodelay(true);
-        options.set_network_options(network);
-        if let Some(username) = &self.broker.username {
-            let password = self.broker.password.as_ref().map_or("", |Secret(password)| password);
-            options.set_credentials(username, password);
-        }
-        if let (true, Some(tls)) = (url.tls, &self.broker.tls) {
-            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(
-                Arc::clone(tls),
-            )));
-        }
-        options
-    }
-}
-
-impl Word {
-    fn refused(self, why: NotSent) {
-        self.answer(Err(why));
-    }
-
-    /// Whoever asked may have stopped waiting.
-    fn answer(self, answer: Result<(), NotSent>) {
-        let _ = self.heard.send(answer);
-    }
-}
-
-/// One connection's own state.
-struct Line {
-    client: AsyncClient,
-    open: bool,
-    attended: bool,
-    replaying: bool,
-    replay: Pin<Box<Sleep>>,
-    /// Handed to the client, not yet on the wire.
-    waiting: VecDeque<Word>,
-    /// On the wire, not yet acknowledged, by packet id.
-    unacknowledged: BTreeMap<u16, Word>,
-}
-
-impl Line {
-    fn new(client: AsyncClient) -> Self {
-        Self {
-            client,
-            open: false,
-            attended: false,
-            replaying: false,
-            replay: Box::pin(sleep(REPLAY)),
-            waiting: VecDeque::new(),
-            unacknowledged: BTreeMap::new(),
-        }
-    }
-
-    fn open(&mut self, topics: &Topics, attended: bool) {
+    fn begin(&mut self, link: &Link<oneshot::Sender<Answer>>) {
+        self.tell(Notice::Link(Way::Live));
+        self.replay = Some(Box::pin(sleep(REPLAY)));
+        self.attending = false;
         let filters = ["visits/+", "departures", "gateways/+/status", "withdrawn/+"];
-        let filters = filters.map(|below| Filter::new(topics.under(below), QoS::AtLeastOnce));
-        Self::requested(self.client.try_subscribe_many(filters));
-        self.open = true;
-        self.attend(topics, attended);
-        self.replaying = true;
-        self.replay = Box::pin(sleep(REPLAY));
+        link.listen(filters.map(|below| self.topics.under(below)).into());
+        self.attend(link);
+        tracing::info!("the tablets' page hears the broker");
     }
 
     /// Listens to alerts while there is somebody to hear them.
-    fn attend(&mut self, topics: &Topics, attended: bool) {
-        if !self.open || self.attended == attended {
+    fn attend(&mut self, link: &Link<oneshot::Sender<Answer>>) {
+        let attended = *self.audience.borrow_and_update() > 0;
+        if !link.is_up() || attended == self.attending {
             return;
         }
-        self.attended = attended;
-        let arrivals = topics.arrivals();
-        Self::requested(if attended {
-            self.client.try_subscribe(arrivals, QoS::AtLeastOnce)
+        let arrivals = self.topics.arrivals();
+        let asked = if attended { link.listen(vec![arrivals]) } else { link.ignore(arrivals) };
+        if asked {
+            self.attending = attended;
+        }
+    }
+
+    fn heard(&self, topic: &[u8], payload: &[u8]) {
+        let topic = std::str::from_utf8(topic).ok();
+        if let Some(notice) = topic.and_then(|topic| hear::notice(&self.topics, topic, payload)) {
+            self.tell(notice);
         } else {
-            self.client.try_unsubscribe(arrivals)
-        });
-    }
-
-    fn say(&mut self, word: Word) {
-        let full = self.waiting.len() + self.unacknowledged.len() >= MOST_WAITING;
-        if !self.open || full {
-            return word.refused(NotSent::BrokerAway);
-        }
-        let said =
-            self.client.try_publish(&word.topic, QoS::AtLeastOnce, false, word.payload.clone());
-        match said {
-            Ok(()) => self.waiting.push_back(word),
-            Err(_) => word.refused(NotSent::BrokerAway),
+            tracing::debug!(octets = payload.len(), "a notice made no sense");
         }
     }
 
-    fn sent(&mut self, pkid: u16) {
-        if let Some(word) = self.waiting.pop_front() {
-            self.unacknowledged.insert(pkid, word);
-        }
+    fn tell(&self, notice: Notice) {
+        self.hub.hear(self.clocks.now().clock.reading(), notice);
     }
 
-    fn acknowledged(&mut self, pkid: u16, reason: PubAckReason) {
-        let Some(word) = self.unacknowledged.remove(&pkid) else { return };
-        match reason {
-            PubAckReason::Success => word.answer(Ok(())),
-            PubAckReason::NoMatchingSubscribers => word.refused(NotSent::NobodyListens),
-            _ => word.refused(NotSent::BrokerAway),
+    fn lost(&mut self, broker: &BrokerUrl, down: &Down) {
+        let (Down::Unreachable(why) | Down::Refused(why)) = down;
+        let broker = &broker.host;
+        let was_live = self.hub.board().broker().0 == Way::Live;
+        if was_live {
+            self.tell(Notice::Link(Way::Away));
         }
+        match down {
+            Down::Refused(_) => {
+                tracing::error!(%broker, why, "the broker refuses the tablets' page")
+            }
+            Down::Unreachable(_) if was_live => {
+                tracing::warn!(%broker, why, "the tablets' page lost the broker");
+            }
+            Down::Unreachable(_) => {
+                tracing::debug!(%broker, why, "the tablets' page cannot reach the broker");
+            }
+        }
+        self.attending = false;
+        self.replay = None;
     }
 
-    /// The client's queue holds more than is ever asked of it at once.
-    fn requested(request: Result<(), ClientError>) {
-        if let Err(error) = request {
-            tracing::warn!(%error, "a request to the broker was not taken");
+    /// Waits before the next attempt; whoever speaks meanwhile is told at once that it is in vain.
+    async fn pause(&mut self, wait: Duration) {
+        let mut over = std::pin::pin!(sleep(wait));
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                Some(word) = self.words.recv() => drop(word),
+            }
         }
     }
+}
+
+fn say(link: &mut Link<oneshot::Sender<Answer>>, word: Word) {
+    let message = Message {
+        topic: &word.topic,
+        payload: &word.payload,
+        retain: false,
+        expiry: Some(PATIENCE),
+    };
+    // Said later than its patience it would surprise whoever said it: now or not at all.
+    if link.has_room() && link.fits(&message) {
+        link.say(word.answer, &message);
+    }
+}
+
+async fn replayed(replay: &mut Option<Pin<Box<Sleep>>>) {
+    match replay {
+        Some(sleep) => sleep.await,
+        None => std::future::pending().await,
+    }
+    *replay = None;
+}
+
+/// Takes leave of the broker.
+async fn leave(mut link: Link<oneshot::Sender<Answer>>) {
+    link.hang_up();
+    let gone = async { while !matches!(link.news().await, News::Down(_)) {} };
+    drop(timeout(LEAVE_WITHIN, gone).await);
 }

@@ -37,16 +37,18 @@ pub use self::listener::ListenError;
 use self::live::Seats;
 use self::pairing::Pairings;
 use self::web::Shop;
-use crate::config::{BrokerUrl, Secret};
+use crate::config::BrokerUrl;
 use crate::daemon::clock::Clocks;
 use crate::daemon::tasks::{self, Task};
+use crate::mqtt::Identity;
+use crate::mqtt::client::Peer;
 use crate::mqtt::topics::Topics;
 
 /// How long the server may take to end: open requests, then its connections.
 const END: Duration = Duration::from_secs(5);
 
 /// What the server needs to know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TabletsConfig {
     /// Where the page is served; port 0 takes any free one.
     pub listen: SocketAddr,
@@ -83,16 +85,22 @@ pub struct StoreLabel {
 }
 
 /// The way to the broker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BrokerAccess {
     /// Tried in turn.
-    pub urls: Vec<BrokerUrl>,
-    /// As the broker knows us.
-    pub username: Option<String>,
-    /// The password that goes with it.
-    pub password: Option<Secret>,
-    /// For `mqtts`.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
+    pub brokers: Vec<BrokerUrl>,
+    /// As whom.
+    pub identity: Identity,
+}
+
+impl BrokerAccess {
+    /// A connection of the page's own beside the gateway's: same brokers, same login, another
+    /// client id.
+    pub fn beside(peer: &Peer) -> Self {
+        let mut identity = peer.identity.clone();
+        identity.client_id.push_str("-tablets");
+        Self { brokers: peer.brokers.clone(), identity }
+    }
 }
 
 /// Whether a tablet must be paired.

@@ -196,7 +196,7 @@ impl Client {
         let topic = self.peer.here.status();
         let payload = self.offline(None);
         let will = Message { topic: &topic, payload: &payload, retain: true, expiry: None };
-        self.link = Some(Link::dial(broker, &self.peer.identity, &will));
+        self.link = Some(Link::dial(broker, &self.peer.identity, Some(&will)));
     }
 
     fn on_news(&mut self, news: News) {
