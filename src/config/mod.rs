@@ -25,6 +25,8 @@ pub use files::world_readable;
 pub use load::{Examined, examine, load, load_for_replay, parse};
 pub use problem::{Problem, Problems, Severity};
 
+pub mod registry;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,14 +1,43 @@
 //! What was said to who: the registry of enrolled customers and its look-up tables.
+//!
+//! One table look-up for an advertisement, whatever the number of customers. Tables of what
+//! rotates are built ahead, in slices of less than 1 ms that [`Identity::advance`] does between
+//! advertisements; so the registry of a million customers never holds up the radio.
+//!
+//! Invariant: whoever is not enrolled leaves no trace here, but for addresses that were tried
+//! against `irk` keys, which are forgotten within the hour (see [`irk`]).
+
+pub mod beacon;
+pub mod eid;
+pub mod enrolment;
+pub mod irk;
+pub mod key;
+mod loader;
+mod people;
+mod registry;
+mod remembered;
+mod rolling;
+mod slots;
+pub mod token;
+pub mod window;
+
+pub use enrolment::{BeaconIdentity, Consent, Credential, EidCard, Enrolment};
+pub use loader::{Loader, Reason, Refusal, Report, Skipped, TooManyIrks};
+pub use registry::Registry;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::advert::Echo;
-use super::event::{Card, Sighting};
-use super::units::{Now, Tick, WallTime};
+use subtle::ConstantTimeEq;
 
-/// The enrolled, consenting customers of this store, checked and ready to be matched.
-#[derive(Debug, Default)]
-pub struct Registry {}
+use super::advert::{self, Echo, Said};
+use super::event::{Address, Card, Sighting};
+use super::units::{Clock, Now, Tick, WallTime};
+use key::Message;
+use rolling::Urgency;
+
+/// Between two slices of what is built ahead: a million customers take 100 s of a window's 600.
+const PACE: Duration = Duration::from_millis(20);
 
 /// A customer's place in the current registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,51 +82,211 @@ pub struct Match {
 #[derive(Debug)]
 pub struct Identity {
     registry: Registry,
+    /// The wall clock when it was last looked at what tables are wanted.
+    planned: Clock,
+    /// Until then the plan holds, if the clock runs on undisturbed.
+    replan_at: WallTime,
+    due: Option<Tick>,
+    /// Registries that were replaced, until they are wiped.
+    retired: Vec<Registry>,
 }
 
 impl Identity {
-    /// Builds the tables that `now` needs.
-    pub fn new(store: u16, registry: Registry, now: Now) -> Self {
-        let _ = (store, now);
-        Self { registry }
+    /// Builds the tables that `now` needs, unless the registry brings them along.
+    pub fn new(_store: u16, mut registry: Registry, now: Now) -> Self {
+        registry.prepare(now.clock);
+        let (planned, replan_at) = plan_of(now.clock);
+        let mut identity = Self { registry, planned, replan_at, due: None, retired: Vec::new() };
+        identity.schedule(now);
+        identity
     }
 
     /// Who sent this, if anybody enrolled. The radio's path: one look-up, no allocation.
+    #[inline]
     pub fn identify(&mut self, now: Now, sighting: &Sighting<'_>) -> Option<Match> {
-        let _ = (now, sighting);
-        None
+        if self.is_outdated(now.clock) {
+            self.due = Some(now.tick);
+        }
+        for said in advert::said(sighting.payload) {
+            if let Some(found) = self.recognise(&said, now.clock) {
+                return self.admitted(found, now.clock);
+            }
+        }
+        self.resolve(sighting.address, now)
+    }
+
+    /// Whether an answer to a challenge over GATT (version, echo, token and proof) is a
+    /// customer's: the token counts now and the proof shows that it was not merely overheard.
+    pub fn check_answer(&self, now: Now, nonce: &[u8; 16], answer: &[u8; 21]) -> Option<Match> {
+        let [advert::token::VERSION, echo, rest @ ..] = answer else { return None };
+        let (token, proof) = rest.split_first_chunk::<11>()?;
+        let tokens = &self.registry.tokens;
+        let (credential, window) = tokens.credentials.find(token, now.clock)?;
+        let message = Message::challenge(nonce, *echo, token);
+        let tag = tokens.credentials.midstates(credential, window)?.tag(&message);
+        if !bool::from(tag.get(..proof.len())?.ct_eq(proof)) {
+            return None;
+        }
+        let customer = CustomerIndex(tokens.owners.of(credential)?);
+        self.admitted(Match { customer, echo: Some(Echo::from_byte(*echo)) }, now.clock)
     }
 
     /// The customer at `index`; `None` after they withdrew.
     pub fn customer(&self, index: CustomerIndex) -> Option<Customer> {
-        let _ = (index, &self.registry);
-        None
+        self.registry.people.customer(index)
     }
 
     /// Where `client` stands in the current registry.
     pub fn index_of(&self, client: &str) -> Option<CustomerIndex> {
-        let _ = client;
-        None
+        let people = &self.registry.people;
+        people.position(client).filter(|at| people.is_present(*at)).map(CustomerIndex)
     }
 
     /// Replaces the registry at once; earlier indices mean nothing afterwards.
     pub fn replace(&mut self, registry: Registry, now: Now) {
-        let _ = now;
-        self.registry = registry;
+        let retired = std::mem::replace(&mut self.registry, registry);
+        self.recall_clocks(&retired);
+        self.retired.push(retired);
+        self.plan(now);
     }
 
     /// Takes `client` out: cannot be matched from here on.
     pub fn withdraw(&mut self, client: &str) {
-        let _ = client;
+        if let Some(at) = self.registry.people.position(client) {
+            self.registry.remove(at);
+        }
     }
 
     /// When [`Identity::advance`] wants to be called.
     pub fn next_deadline(&self) -> Option<Tick> {
-        None
+        self.due
     }
 
     /// Builds a slice (at most 1 ms) of the next window's tables, drops outdated ones.
     pub fn advance(&mut self, now: Now) {
-        let _ = now;
+        if self.is_outdated(now.clock) {
+            self.registry.irks.credentials.forget_unheard(now.tick);
+            self.plan(now);
+        } else if self.registry.irks.credentials.urgency() == Urgency::Now {
+            self.registry.irks.credentials.work(now.tick);
+        } else if self.registry.work(now.clock) == Urgency::None {
+            self.wipe_retired();
+        }
+        self.schedule(now);
     }
+
+    /// The registry in force.
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    #[inline]
+    fn recognise(&mut self, said: &Said, clock: Clock) -> Option<Match> {
+        let registry = &mut self.registry;
+        let beacon = |identity: BeaconIdentity| {
+            registry.beacons.owners.of(registry.beacons.credentials.find(&identity)?)
+        };
+        let (customer, echo) = match *said {
+            Said::Token { token, echo } => {
+                let (credential, _) = registry.tokens.credentials.find(&token, clock)?;
+                (registry.tokens.owners.of(credential)?, Some(echo))
+            }
+            Said::Eid(eid) => {
+                let card = registry.eids.credentials.find(eid, clock)?;
+                (registry.eids.owners.of(card)?, None)
+            }
+            Said::IBeacon { uuid, major, minor } => {
+                (beacon(BeaconIdentity::IBeacon { uuid, major, minor })?, None)
+            }
+            Said::EddystoneUid { namespace, instance } => {
+                (beacon(BeaconIdentity::EddystoneUid { namespace, instance })?, None)
+            }
+            Said::AltBeacon(id) => (beacon(BeaconIdentity::AltBeacon(id))?, None),
+            Said::Telemetry(_) | Said::OverflowHint => return None,
+        };
+        Some(Match { customer: CustomerIndex(customer), echo })
+    }
+
+    #[inline]
+    fn resolve(&mut self, address: Address, now: Now) -> Option<Match> {
+        let irks = &mut self.registry.irks;
+        let found = irks.credentials.find(address, now.tick);
+        if irks.credentials.urgency() == Urgency::Now {
+            self.due = Some(now.tick);
+        }
+        let customer = CustomerIndex(irks.owners.of(found?)?);
+        self.admitted(Match { customer, echo: None }, now.clock)
+    }
+
+    /// Nobody who withdrew or whose consent has run out since the registry was loaded.
+    fn admitted(&self, found: Match, clock: Clock) -> Option<Match> {
+        let people = &self.registry.people;
+        let expired = || {
+            let expires = people.expires_at(found.customer.0);
+            expires.is_none_or(|expires| clock.known().is_some_and(|now| expires <= now))
+        };
+        (people.is_present(found.customer.0) && !expired()).then_some(found)
+    }
+
+    /// The clock left the time that the tables were planned for, or was stepped.
+    fn is_outdated(&self, clock: Clock) -> bool {
+        let set = |clock: &Clock| matches!(clock, Clock::Set(_));
+        let reading = clock.reading();
+        reading < self.planned.reading()
+            || reading >= self.replan_at
+            || set(&clock) != set(&self.planned)
+    }
+
+    fn plan(&mut self, now: Now) {
+        self.registry.plan(now.clock);
+        (self.planned, self.replan_at) = plan_of(now.clock);
+        self.schedule(now);
+    }
+
+    fn schedule(&mut self, now: Now) {
+        let irks = self.registry.irks.credentials.urgency();
+        let mut urgency = self.registry.urgency(now.clock).max(irks);
+        if !self.retired.is_empty() {
+            urgency = urgency.max(Urgency::Ahead);
+        }
+        self.due = match urgency {
+            Urgency::Now => Some(now.tick),
+            Urgency::Ahead => Some(now.tick.plus(PACE)),
+            Urgency::None if self.registry.ages() => {
+                let left = self.replan_at.unix_millis() - now.clock.reading().unix_millis();
+                Some(now.tick.plus(Duration::from_millis(left.max(0).unsigned_abs())))
+            }
+            Urgency::None => None,
+        };
+    }
+
+    /// What heard cards taught of their clocks holds for the new registry as well, unless head
+    /// office has learned something, too.
+    fn recall_clocks(&mut self, before: &Registry) {
+        for (card, learned) in before.eids.credentials.learned() {
+            let given = before.eids.credentials.given_offset_s(card);
+            let customer = before.eids.owners.of(card).map(CustomerIndex);
+            let client = customer.and_then(|index| before.people.customer(index));
+            let Some(at) = client.and_then(|c| self.registry.people.position(&c.client)) else {
+                continue;
+            };
+            for card in self.registry.eids.owners.credentials_of(at) {
+                if self.registry.eids.credentials.given_offset_s(card) == given {
+                    self.registry.eids.credentials.recall(card, learned);
+                }
+            }
+        }
+    }
+
+    fn wipe_retired(&mut self) {
+        if let Some(registry) = self.retired.last_mut()
+            && !registry.shred()
+        {
+            self.retired.pop();
+        }
+    }
+}
+
+fn plan_of(clock: Clock) -> (Clock, WallTime) {
+    (clock, clock.reading().plus(window::unchanged_for(clock)))
 }

@@ -1,0 +1,219 @@
+//! Registry files to registries: streamed, plain or zstd, every bad line refused with its reason.
+//!
+//! Invariant: a file is hostile. Lines, their number and what a decompressor may hold are
+//! bounded, and nothing that is said about a file repeats what stands in it.
+
+pub mod line;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::pipeline::identity::{Enrolment, Loader, Reason, Registry, Report, TooManyIrks};
+use crate::pipeline::units::{Clock, WallTime};
+use line::{Header, Line};
+
+/// The longest line: a customer's takes 400 octets, a card's with a week of keys 1,000.
+const LONGEST_LINE: u64 = 16 * 1024;
+/// More customers than any chain has; bounds memory.
+const MOST_LINES: u32 = 5_000_000;
+/// zstd at its highest level looks back 128 MiB; bundles are made to need 8.
+const WINDOW_LOG: u32 = 23;
+/// First octets of a zstd frame (RFC 8878, 3.1.1).
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Why a registry was not loaded at all.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read registry {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// More lines than are read.
+    #[error("registry {0} has more than {MOST_LINES} lines")]
+    TooLong(PathBuf),
+    /// It is another store's.
+    #[error("registry {path} is for store {found}, this is store {store}")]
+    OtherStore {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is.
+        found: u16,
+        /// Whose it should be.
+        store: u16,
+    },
+    /// It is too old.
+    #[error("registry {path} expired at {at}")]
+    Expired {
+        /// Which file.
+        path: PathBuf,
+        /// When.
+        at: WallTime,
+    },
+    /// The false-match rule.
+    #[error(transparent)]
+    TooManyIrks(#[from] TooManyIrks),
+}
+
+/// Reads the registry of `store` from a file, with the tables that `clock` needs built. Takes
+/// seconds for a million customers: for a blocking thread.
+pub fn load(path: &Path, store: u16, clock: Clock) -> Result<(Registry, Report), Error> {
+    Reading::new(store, clock).load(path)
+}
+
+/// How a registry is to be read.
+#[derive(Debug)]
+pub struct Reading {
+    store: u16,
+    clock: Clock,
+    every_day: bool,
+    withdrawn: BTreeSet<String>,
+}
+
+impl Reading {
+    /// For a gateway of `store`.
+    pub const fn new(store: u16, clock: Clock) -> Self {
+        Self { store, clock, every_day: false, withdrawn: BTreeSet::new() }
+    }
+
+    /// Keeps every day's keys, not only today's and tomorrow's: for virtual time that runs on for
+    /// days.
+    #[must_use]
+    pub const fn keeping_every_day(mut self) -> Self {
+        self.every_day = true;
+        self
+    }
+
+    /// Leaves out customers who withdrew, whatever the registry says.
+    #[must_use]
+    pub fn without(mut self, withdrawn: BTreeSet<String>) -> Self {
+        self.withdrawn = withdrawn;
+        self
+    }
+
+    /// Reads a file.
+    pub fn load(self, path: &Path) -> Result<(Registry, Report), Error> {
+        let unread = |source| Error::Read { path: path.to_owned(), source };
+        let file = open(path).map_err(unread)?;
+        self.load_from(file, path)
+    }
+
+    /// Reads lines from anywhere; `path` is what errors call it.
+    pub fn load_from(self, lines: impl BufRead, path: &Path) -> Result<(Registry, Report), Error> {
+        let mut loader = Loader::new(self.store, self.clock).without(self.withdrawn);
+        if self.every_day {
+            loader = loader.keeping_every_day();
+        }
+        let mut lines = Lines::new(lines);
+        while let Some((number, text)) = lines.next().map_err(|error| error.at(path))? {
+            match text.map(|text| line::read(text)) {
+                Ok(Ok(Line::Customer(enrolment))) => loader.enrol(number, &enrolment),
+                Ok(Ok(Line::Header(header))) if number == 1 => {
+                    check(&header, self.store, self.clock, path)?;
+                }
+                Ok(Ok(Line::Header(_))) => {
+                    loader.refuse(number, Reason::Unreadable("a second header".to_owned()));
+                }
+                Ok(Err(reason)) | Err(reason) => loader.refuse(number, Reason::Unreadable(reason)),
+            }
+        }
+        Ok(loader.finish()?)
+    }
+}
+
+/// Looks up one customer's line, without loading the others.
+pub fn find(path: &Path, client: &str) -> Result<Option<Enrolment>, Error> {
+    let file = open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let mut lines = Lines::new(file);
+    while let Some((_, text)) = lines.next().map_err(|error| error.at(path))? {
+        if let Ok(Ok(Line::Customer(enrolment))) = text.map(|text| line::read(text))
+            && enrolment.client == client
+        {
+            return Ok(Some(*enrolment));
+        }
+    }
+    Ok(None)
+}
+
+/// Opens a file, decompressing it if it begins like a zstd frame.
+pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    if file.fill_buf()?.starts_with(&ZSTD) {
+        let mut decoder = zstd::Decoder::with_buffer(file)?;
+        decoder.window_log_max(WINDOW_LOG)?;
+        return Ok(Box::new(BufReader::with_capacity(1 << 16, decoder)));
+    }
+    Ok(Box::new(file))
+}
+
+fn check(header: &Header, store: u16, clock: Clock, path: &Path) -> Result<(), Error> {
+    if header.store != store {
+        return Err(Error::OtherStore { path: path.to_owned(), found: header.store, store });
+    }
+    match (header.expires_at, clock.known()) {
+        (at, Some(now)) if at <= now => Err(Error::Expired { path: path.to_owned(), at }),
+        _ => Ok(()),
+    }
+}
+
+/// The lines of a file, numbered from 1; blank ones are passed over, overlong ones not kept.
+struct Lines<R> {
+    from: R,
+    number: u32,
+    buffer: Vec<u8>,
+}
+
+enum LinesError {
+    Io(io::Error),
+    TooLong,
+}
+
+impl LinesError {
+    fn at(self, path: &Path) -> Error {
+        let path = path.to_owned();
+        match self {
+            Self::Io(source) => Error::Read { path, source },
+            Self::TooLong => Error::TooLong(path),
+        }
+    }
+}
+
+impl<R: BufRead> Lines<R> {
+    const fn new(from: R) -> Self {
+        Self { from, number: 0, buffer: Vec::new() }
+    }
+
+    /// The next line that is not blank, or why it cannot be taken.
+    fn next(&mut self) -> Result<Option<(u32, Result<&[u8], String>)>, LinesError> {
+        loop {
+            self.buffer.clear();
+            let mut limited = self.from.by_ref().take(LONGEST_LINE);
+            if limited.read_until(b'\n', &mut self.buffer).map_err(LinesError::Io)? == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if self.number > MOST_LINES {
+                return Err(LinesError::TooLong);
+            }
+            if self.buffer.len() as u64 == LONGEST_LINE && !self.buffer.ends_with(b"\n") {
+                self.from.skip_until(b'\n').map_err(LinesError::Io)?;
+                let reason = format!("longer than {LONGEST_LINE} octets");
+                return Ok(Some((self.number, Err(reason))));
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        Ok(Some((self.number, Ok(self.buffer.trim_ascii()))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! One customer as head office enrols them: what a registry line means.
+
+use std::fmt;
+
+use super::Quiet;
+use super::key::Key;
+use crate::pipeline::event::Card;
+use crate::pipeline::units::WallTime;
+
+/// What a registry line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolment {
+    /// Opaque handle.
+    pub client: String,
+    /// Tier.
+    pub tier: String,
+    /// How the customer is recognised.
+    pub credential: Credential,
+    /// What the customer consented to; `None` if to nothing.
+    pub consent: Option<Consent>,
+    /// What staff may see, if consent allows it.
+    pub card: Option<Card>,
+    /// What the customer asked for.
+    pub quiet: Option<Quiet>,
+}
+
+/// A customer's consent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// When it ends.
+    pub expires_at: WallTime,
+    /// Whether staff may see the card.
+    pub show_name: bool,
+    /// The stores it is for; `None` for every store.
+    pub stores: Option<Vec<u16>>,
+    /// It was taken back.
+    pub withdrawn: bool,
+}
+
+/// How a customer is recognised.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// The shop's own app: this store's key for each day (since 1970).
+    Token(Vec<(u32, Key)>),
+    /// A card that speaks Eddystone-EID.
+    Eid(EidCard),
+    /// A card with a fixed identity.
+    Beacon(BeaconIdentity),
+    /// A paired phone's Identity Resolving Key, most significant octet first.
+    Irk(Key),
+}
+
+impl Credential {
+    /// The scheme's word in the registry.
+    pub const fn scheme(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::Eid(_) => "eid",
+            Self::Beacon(_) => "beacon",
+            Self::Irk(_) => "irk",
+        }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({})", self.scheme())
+    }
+}
+
+/// What a gateway is given of a card that speaks Eddystone-EID.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EidCard {
+    /// 0 to 15: a new identity every 2^k seconds.
+    pub k: u8,
+    /// The card's clock less Unix time, in seconds.
+    pub offset_s: i64,
+    /// Temporary keys by the top 16 bits of the card's clock.
+    pub keys: Vec<(u16, Key)>,
+    /// When the offset was measured, if head office knows.
+    pub offset_at: Option<WallTime>,
+}
+
+/// A fixed identity, as a card says it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BeaconIdentity {
+    /// iBeacon.
+    IBeacon {
+        /// Proximity UUID, most significant octet first.
+        uuid: [u8; 16],
+        /// Major number.
+        major: u16,
+        /// Minor number.
+        minor: u16,
+    },
+    /// Eddystone-UID.
+    EddystoneUid {
+        /// Namespace.
+        namespace: [u8; 10],
+        /// Instance.
+        instance: [u8; 6],
+    },
+    /// `AltBeacon`.
+    AltBeacon([u8; 20]),
+}
+
+impl fmt::Debug for BeaconIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BeaconIdentity")
+    }
+}

@@ -1,0 +1,213 @@
+//! Scheme `irk`: whose resolvable private address it is, by trying every key.
+//!
+//! An address is tried once and its answer remembered, misses too: a phone keeps its address for
+//! about fifteen minutes. Where there are many keys, addresses wait to be tried several at a time
+//! in slices, off the radio's path. Invariant: what waits and what is remembered is bounded,
+//! lives in memory alone, and is forgotten soon after it was last heard.
+
+use aes::Aes128Enc;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+
+use super::key::Key;
+use super::remembered::{Answer, Remembered};
+use super::rolling::Urgency;
+use crate::pipeline::event::{Address, AddressKind};
+use crate::pipeline::units::Tick;
+
+/// More keys than that would take somebody for somebody else once in 1,000 addresses.
+pub const MOST_KEYS: usize = 16_777;
+/// With more keys than that it is once in 10,000: worth a warning.
+pub const MANY_KEYS: usize = 1_677;
+
+/// With so few keys an address is tried when it is heard: 1 ms on the slowest supported processor.
+const AT_ONCE: usize = 256;
+/// Addresses tried together: software AES does four or eight blocks for the price of one.
+const BATCH: usize = 8;
+/// Keys tried in a slice, for a whole batch.
+const SLICE: usize = 200;
+/// Addresses that may wait; a further one is tried when it is next heard.
+const WAITING: usize = 64;
+
+/// What `ah` of the Bluetooth Core specification (Vol 3, Part H, 2.2.2) makes of three octets.
+pub fn hash(irk: &Key, prand: [u8; 3]) -> [u8; 3] {
+    let mut block = block(prand).into();
+    Aes128Enc::new(&irk.0.into()).encrypt_block(&mut block);
+    low(&block.into())
+}
+
+fn block([a, b, c]: [u8; 3]) -> [u8; 16] {
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c]
+}
+
+const fn low(block: &[u8; 16]) -> [u8; 3] {
+    let [.., a, b, c] = *block;
+    [a, b, c]
+}
+
+/// An address that its device made up of a random part and its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resolvable {
+    prand: [u8; 3],
+    hash: [u8; 3],
+}
+
+impl Resolvable {
+    /// `None` for public, static and non-resolvable addresses.
+    pub fn from_address(address: Address) -> Option<Self> {
+        let [a, b, c, d, e, f] = address.octets;
+        (address.kind == AddressKind::Random && a >> 6 == 0b01)
+            .then_some(Self { prand: [a, b, c], hash: [d, e, f] })
+    }
+
+    /// As 48 bits.
+    fn number(self) -> u64 {
+        let ([a, b, c], [d, e, f]) = (self.prand, self.hash);
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
+}
+
+/// All `irk` credentials of the registry, and what is remembered of addresses.
+#[derive(Debug, Default)]
+pub struct Irks {
+    ciphers: Vec<Aes128Enc>,
+    remembered: Remembered,
+    waiting: Vec<Resolvable>,
+    trying: Trial,
+}
+
+/// Some addresses on their way through the keys.
+#[derive(Debug, Default)]
+struct Trial {
+    addresses: Vec<Resolvable>,
+    answers: [Answer; BATCH],
+    next_key: usize,
+}
+
+impl Irks {
+    /// The given keys.
+    pub fn new(ciphers: Vec<Aes128Enc>) -> Self {
+        let remembered =
+            if ciphers.is_empty() { Remembered::default() } else { Remembered::with_room() };
+        Self { ciphers, remembered, ..Self::default() }
+    }
+
+    /// A key, expanded.
+    pub fn expanded(key: &Key) -> Aes128Enc {
+        Aes128Enc::new(&key.0.into())
+    }
+
+    /// Whose address it is; `None` as well while that is not known yet.
+    pub fn find(&mut self, address: Address, now: Tick) -> Option<u32> {
+        if self.ciphers.is_empty() {
+            return None;
+        }
+        let address = Resolvable::from_address(address)?;
+        match self.remembered.recall(address.number(), now) {
+            Some(answer) => answer.key(),
+            None if self.ciphers.len() <= AT_ONCE => {
+                let mut trial = Trial::of(vec![address]);
+                trial.go_on(&self.ciphers, usize::MAX);
+                trial.conclude(&mut self.remembered, now);
+                self.remembered.recall(address.number(), now)?.key()
+            }
+            None => {
+                self.wait(address);
+                None
+            }
+        }
+    }
+
+    fn wait(&mut self, address: Resolvable) {
+        let known = self.waiting.contains(&address) || self.trying.addresses.contains(&address);
+        if !known && self.waiting.len() < WAITING {
+            self.waiting.push(address);
+        }
+    }
+
+    /// Tries waiting addresses against a slice of the keys.
+    pub fn work(&mut self, now: Tick) {
+        if self.trying.addresses.is_empty() {
+            let batch = self.waiting.len().min(BATCH);
+            self.trying = Trial::of(self.waiting.drain(..batch).collect());
+        }
+        self.trying.go_on(&self.ciphers, SLICE);
+        if self.trying.next_key >= self.ciphers.len() {
+            std::mem::take(&mut self.trying).conclude(&mut self.remembered, now);
+        }
+    }
+
+    /// Whether addresses wait.
+    pub fn urgency(&self) -> Urgency {
+        if self.waiting.is_empty() && self.trying.addresses.is_empty() {
+            Urgency::None
+        } else {
+            Urgency::Now
+        }
+    }
+
+    /// Forgets addresses that were not heard for long.
+    pub fn forget_unheard(&mut self, now: Tick) {
+        self.remembered.forget_unheard(now);
+    }
+
+    /// How many keys there are.
+    pub const fn len(&self) -> usize {
+        self.ciphers.len()
+    }
+
+    /// Octets on the heap, nearly.
+    pub const fn octets(&self) -> usize {
+        self.ciphers.capacity() * size_of::<Aes128Enc>() + self.remembered.octets()
+    }
+
+    /// Wipes a credential: an all-zero key, and nobody's.
+    pub fn remove(&mut self, at: u32) {
+        if let Some(cipher) = self.ciphers.get_mut(at as usize) {
+            *cipher = Self::expanded(&Key([0; 16]));
+        }
+    }
+
+    /// Wipes and frees a slice; true while there is more.
+    pub fn shred(&mut self) -> bool {
+        let left = self.ciphers.len().saturating_sub(64);
+        self.ciphers.truncate(left); // each wipes itself
+        self.ciphers.shrink_to(left);
+        left > 0
+    }
+}
+
+impl Trial {
+    fn of(addresses: Vec<Resolvable>) -> Self {
+        Self { addresses, ..Self::default() }
+    }
+
+    /// Tries the next `count` keys.
+    fn go_on(&mut self, ciphers: &[Aes128Enc], count: usize) {
+        let until = self.next_key.saturating_add(count).min(ciphers.len());
+        let mut plain = [[0; 16].into(); BATCH];
+        for (block, address) in plain.iter_mut().zip(&self.addresses) {
+            *block = self::block(address.prand).into();
+        }
+        let plain = plain.get(..self.addresses.len()).unwrap_or_default();
+        let mut blocks = [[0; 16].into(); BATCH];
+        let blocks = blocks.get_mut(..plain.len()).unwrap_or_default();
+        let keys = ciphers.get(self.next_key..until).unwrap_or_default();
+        for (key, cipher) in (self.next_key..).zip(keys) {
+            blocks.copy_from_slice(plain);
+            cipher.encrypt_blocks(blocks);
+            let tried = self.addresses.iter().zip(&mut self.answers);
+            for (block, (address, answer)) in blocks.iter().zip(tried) {
+                if low(block.as_ref()) == address.hash {
+                    answer.add(key);
+                }
+            }
+        }
+        self.next_key = until;
+    }
+
+    fn conclude(self, remembered: &mut Remembered, now: Tick) {
+        for (address, answer) in self.addresses.iter().zip(self.answers) {
+            remembered.remember(address.number(), answer, now);
+        }
+    }
+}

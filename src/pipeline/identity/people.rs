@@ -1,0 +1,309 @@
+//! The enrolled customers, in columns: no heap object of their own, a few dozen octets each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::enrolment::Enrolment;
+use super::rolling::shred;
+use super::slots::{Slots, hash};
+use super::{Customer, CustomerIndex, Quiet};
+use crate::pipeline::event::Card;
+use crate::pipeline::units::WallTime;
+
+/// Notes and languages repeat ("fr", no note); beyond so many different ones they would not.
+const SHARED_PHRASES: usize = 4096;
+
+/// A card's language and note.
+type Phrase = (Option<String>, Option<String>);
+
+/// The enrolled customers.
+#[derive(Debug, Default)]
+pub struct People {
+    /// Each customer's handle, then their card.
+    text: Vec<u8>,
+    /// Where each customer's text ends.
+    ends: Vec<u32>,
+    /// When consent ends, in Unix seconds.
+    expires: Vec<u32>,
+    /// Index into `tiers`.
+    tier: Vec<u16>,
+    tiers: Vec<Arc<str>>,
+    phrases: Vec<Phrase>,
+    /// The few who asked for something.
+    quiet: BTreeMap<u32, Quiet>,
+    by_handle: Slots,
+    /// Withdrawn, or refused after all: one bit each.
+    gone: Vec<u64>,
+}
+
+impl People {
+    /// How many there are, gone ones included.
+    pub const fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// How many may be matched.
+    pub fn present(&self) -> usize {
+        self.len() - self.gone.iter().map(|word| word.count_ones() as usize).sum::<usize>()
+    }
+
+    /// Octets on the heap, nearly.
+    pub const fn octets(&self) -> usize {
+        self.text.capacity()
+            + self.ends.capacity() * 4
+            + self.expires.capacity() * 4
+            + self.tier.capacity() * 2
+            + self.gone.capacity() * 8
+            + self.by_handle.octets()
+    }
+
+    /// Where the customer with that handle stands, gone or not.
+    pub fn position(&self, handle: &str) -> Option<u32> {
+        self.by_handle.find(hash(handle.as_bytes()), |at| {
+            self.text_of(at).is_some_and(|text| handle_in(text) == handle.as_bytes())
+        })
+    }
+
+    /// Whether the customer may be matched at all.
+    pub fn is_present(&self, at: u32) -> bool {
+        self.gone.get(at as usize / 64).is_some_and(|word| word >> (at % 64) & 1 == 0)
+    }
+
+    /// Takes a customer out.
+    pub fn remove(&mut self, at: u32) {
+        if let Some(word) = self.gone.get_mut(at as usize / 64) {
+            *word |= 1 << (at % 64);
+        }
+        self.quiet.remove(&at);
+    }
+
+    /// When the customer's consent ends.
+    pub fn expires_at(&self, at: u32) -> Option<WallTime> {
+        self.expires.get(at as usize).map(|secs| WallTime::from_unix_secs(i64::from(*secs)))
+    }
+
+    /// All that may be known of a customer who has not gone.
+    pub fn customer(&self, index: CustomerIndex) -> Option<Customer> {
+        let at = index.0;
+        if !self.is_present(at) {
+            return None;
+        }
+        let text = self.text_of(at)?;
+        let tier = self.tiers.get(usize::from(*self.tier.get(at as usize)?))?;
+        Some(Customer {
+            client: str::from_utf8(handle_in(text)).ok()?.into(),
+            tier: Arc::clone(tier),
+            card: self.card_in(text).map(Arc::new),
+            consent_expires_at: self.expires_at(at)?,
+            quiet: self.quiet.get(&at).cloned(),
+        })
+    }
+
+    /// Wipes and frees a slice; true while there is more.
+    pub fn shred(&mut self) -> bool {
+        const SLICE: usize = 1 << 16;
+        self.quiet.clear();
+        self.phrases.clear();
+        shred(&mut self.text, SLICE)
+            || shred(&mut self.ends, SLICE / 4)
+            || shred(&mut self.expires, SLICE / 4)
+            || shred(&mut self.tier, SLICE / 2)
+            || self.by_handle.shred(SLICE / 64)
+    }
+
+    fn text_of(&self, at: u32) -> Option<&[u8]> {
+        let at = at as usize;
+        let start = match at.checked_sub(1) {
+            Some(before) => *self.ends.get(before)? as usize,
+            None => 0,
+        };
+        self.text.get(start..*self.ends.get(at)? as usize)
+    }
+
+    /// After the handle: nothing, or the phrase's number and the name.
+    fn card_in(&self, text: &[u8]) -> Option<Card> {
+        let card = text.get(1 + handle_in(text).len()..)?;
+        let (number, name) = card.split_first_chunk::<2>()?;
+        let (language, note) = self.phrases.get(usize::from(u16::from_le_bytes(*number)))?;
+        let (name, own_note) = match note {
+            Some(_) => (name, None),
+            None => split_note(name),
+        };
+        Some(Card {
+            name: str::from_utf8(name).ok()?.to_owned(),
+            language: language.clone(),
+            note: note.clone().or(own_note),
+        })
+    }
+}
+
+/// The handle stands behind its length.
+fn handle_in(text: &[u8]) -> &[u8] {
+    match text.split_first() {
+        Some((length, rest)) => rest.get(..usize::from(*length)).unwrap_or_default(),
+        None => &[],
+    }
+}
+
+/// A name, and behind a NUL the note that nobody else has.
+fn split_note(text: &[u8]) -> (&[u8], Option<String>) {
+    match text.iter().position(|octet| *octet == 0) {
+        Some(at) => {
+            let (name, note) = text.split_at(at);
+            let note = note.get(1..).and_then(|note| str::from_utf8(note).ok());
+            (name, note.map(str::to_owned))
+        }
+        None => (text, None),
+    }
+}
+
+/// Why a customer could not be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// Their handle is known already, with another tier, card, wish or end of consent.
+    Contradiction,
+    /// More text, tiers or customers than a registry can hold.
+    TooMany,
+}
+
+/// Adds customers one by one.
+#[derive(Debug, Default)]
+pub struct Enrolling {
+    people: People,
+    tier_numbers: BTreeMap<Arc<str>, u16>,
+    phrase_numbers: BTreeMap<Phrase, u16>,
+}
+
+impl Enrolling {
+    /// Those added so far.
+    pub const fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// Those added so far.
+    pub const fn people_mut(&mut self) -> &mut People {
+        &mut self.people
+    }
+
+    /// Adds whom `enrolment` (which has consent) is about; somebody known already keeps their
+    /// place, so that a phone and a card of theirs are one customer.
+    pub fn add(&mut self, enrolment: &Enrolment) -> Result<u32, Unfit> {
+        let consent = enrolment.consent.as_ref();
+        let card = enrolment.card.as_ref().filter(|_| consent.is_some_and(|c| c.show_name));
+        let expires = consent.map_or(0, |consent| {
+            u32::try_from(consent.expires_at.unix_secs().max(0)).unwrap_or(u32::MAX)
+        });
+        if let Some(at) = self.people.position(&enrolment.client) {
+            let known = self.people.customer(CustomerIndex(at));
+            let same = known.is_some_and(|known| {
+                known.tier.as_ref() == enrolment.tier
+                    && known.card.as_deref() == card
+                    && known.quiet == enrolment.quiet
+                    && known.consent_expires_at == WallTime::from_unix_secs(i64::from(expires))
+            });
+            return if same { Ok(at) } else { Err(Unfit::Contradiction) };
+        }
+        let at = u32::try_from(self.people.len()).map_err(|_| Unfit::TooMany)?;
+        let tier = self.tier_number(&enrolment.tier).ok_or(Unfit::TooMany)?;
+        self.write_text(enrolment, card)?;
+        let people = &mut self.people;
+        people.expires.push(expires);
+        people.tier.push(tier);
+        if at.is_multiple_of(64) {
+            people.gone.push(0);
+        }
+        if let Some(quiet) = &enrolment.quiet {
+            people.quiet.insert(at, quiet.clone());
+        }
+        self.index(at, &enrolment.client);
+        Ok(at)
+    }
+
+    /// Gives back what growing took too much of.
+    pub fn finish(mut self) -> People {
+        let people = &mut self.people;
+        people.text.shrink_to_fit();
+        people.ends.shrink_to_fit();
+        people.expires.shrink_to_fit();
+        people.tier.shrink_to_fit();
+        people.gone.shrink_to_fit();
+        self.rebuild_index(self.people.len());
+        self.people
+    }
+
+    fn tier_number(&mut self, tier: &str) -> Option<u16> {
+        if let Some(number) = self.tier_numbers.get(tier) {
+            return Some(*number);
+        }
+        let number = u16::try_from(self.people.tiers.len()).ok()?;
+        let tier: Arc<str> = tier.into();
+        self.people.tiers.push(Arc::clone(&tier));
+        self.tier_numbers.insert(tier, number);
+        Some(number)
+    }
+
+    fn write_text(&mut self, enrolment: &Enrolment, card: Option<&Card>) -> Result<(), Unfit> {
+        let start = self.people.text.len();
+        let length = u8::try_from(enrolment.client.len()).map_err(|_| Unfit::TooMany)?;
+        self.people.text.push(length);
+        self.people.text.extend_from_slice(enrolment.client.as_bytes());
+        if let Some(card) = card {
+            let (number, own_note) = self.phrase_number(card);
+            self.people.text.extend_from_slice(&number.to_le_bytes());
+            self.people.text.extend_from_slice(card.name.as_bytes());
+            if let Some(note) = own_note {
+                self.people.text.push(0);
+                self.people.text.extend_from_slice(note.as_bytes());
+            }
+        }
+        if let Ok(end) = u32::try_from(self.people.text.len()) {
+            self.people.ends.push(end);
+            return Ok(());
+        }
+        self.people.text.truncate(start);
+        Err(Unfit::TooMany)
+    }
+
+    /// The number of the card's language and note, and the note where it must stand alone.
+    fn phrase_number<'a>(&mut self, card: &'a Card) -> (u16, Option<&'a str>) {
+        let mut phrase = (card.language.clone(), card.note.clone());
+        let mut own_note = None;
+        if !self.phrase_numbers.contains_key(&phrase) && self.phrases() >= SHARED_PHRASES {
+            phrase.1 = None;
+            own_note = card.note.as_deref();
+        }
+        if let Some(number) = self.phrase_numbers.get(&phrase) {
+            return (*number, own_note);
+        }
+        // Languages alone are few; if a hostile file names 60,000, the last ones share one.
+        let number = u16::try_from(self.phrases()).unwrap_or(u16::MAX);
+        if number < u16::MAX {
+            self.people.phrases.push(phrase.clone());
+            self.phrase_numbers.insert(phrase, number);
+        }
+        (number, own_note)
+    }
+
+    const fn phrases(&self) -> usize {
+        self.people.phrases.len()
+    }
+
+    fn index(&mut self, at: u32, handle: &str) {
+        let room = self.people.by_handle.room();
+        if at as usize >= room {
+            self.rebuild_index((room * 2).max(1024));
+        } else {
+            self.people.by_handle.insert(hash(handle.as_bytes()), at);
+        }
+    }
+
+    fn rebuild_index(&mut self, room: usize) {
+        let mut slots = Slots::with_capacity(room);
+        for at in 0..u32::try_from(self.people.len()).unwrap_or(u32::MAX) {
+            if let Some(text) = self.people.text_of(at) {
+                slots.insert(hash(handle_in(text)), at);
+            }
+        }
+        self.people.by_handle = slots;
+    }
+}

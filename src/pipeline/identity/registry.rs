@@ -1,0 +1,189 @@
+//! The enrolled, consenting customers of this store, and whose each credential is.
+
+use super::beacon::Beacons;
+use super::eid::Eids;
+use super::irk::Irks;
+use super::people::People;
+use super::rolling::{Urgency, shred};
+use super::token::Tokens;
+use crate::pipeline::units::Clock;
+
+/// The enrolled, consenting customers of this store, checked and ready to be matched.
+///
+/// A [`super::Loader`] makes it, with the tables that its clock needs, wherever that delays
+/// nobody; so an [`super::Identity`] can take it over at once.
+#[derive(Debug, Default)]
+pub struct Registry {
+    pub(super) people: People,
+    pub(super) tokens: Owned<Tokens>,
+    pub(super) eids: Owned<Eids>,
+    pub(super) beacons: Owned<Beacons>,
+    pub(super) irks: Owned<Irks>,
+    pub(super) enrolled: usize,
+}
+
+/// Credentials of one scheme, and whose they are.
+#[derive(Debug, Default)]
+pub struct Owned<T> {
+    pub(super) credentials: T,
+    pub(super) owners: Owners,
+}
+
+/// Whose each credential is. As long as the n-th is the n-th customer's, nothing is written down.
+#[derive(Debug, Default)]
+pub struct Owners {
+    len: u32,
+    each: Vec<u32>,
+}
+
+impl Owners {
+    /// The next credential is `owner`'s.
+    pub fn push(&mut self, owner: u32) {
+        if self.each.is_empty() && owner != self.len {
+            self.each = (0..self.len).collect();
+        }
+        if owner != self.len || !self.each.is_empty() {
+            self.each.push(owner);
+        }
+        self.len += 1;
+    }
+
+    /// Whose the credential is.
+    pub fn of(&self, credential: u32) -> Option<u32> {
+        if self.each.is_empty() {
+            return (credential < self.len).then_some(credential);
+        }
+        self.each.get(credential as usize).copied()
+    }
+
+    /// The credentials of a customer.
+    pub fn credentials_of(&self, owner: u32) -> Vec<u32> {
+        if self.each.is_empty() {
+            return (owner < self.len).then_some(owner).into_iter().collect();
+        }
+        (0..).zip(&self.each).filter(|(_, of)| **of == owner).map(|(at, _)| at).collect()
+    }
+}
+
+impl Registry {
+    /// How many customers can be matched.
+    pub const fn len(&self) -> usize {
+        self.enrolled
+    }
+
+    /// Whether nobody can be matched.
+    pub const fn is_empty(&self) -> bool {
+        self.enrolled == 0
+    }
+
+    /// The days (since 1970) that there are `token` keys for.
+    pub fn days(&self) -> impl Iterator<Item = u32> {
+        self.tokens.credentials.days()
+    }
+
+    /// Octets on the heap, nearly.
+    pub fn octets(&self) -> usize {
+        let owners = |owners: &Owners| owners.each.capacity() * 4;
+        self.people.octets()
+            + self.tokens.credentials.octets()
+            + self.eids.credentials.octets()
+            + self.beacons.credentials.octets()
+            + self.irks.credentials.octets()
+            + owners(&self.tokens.owners)
+            + owners(&self.eids.owners)
+            + owners(&self.beacons.owners)
+            + owners(&self.irks.owners)
+    }
+
+    /// Builds every table that `clock` needs, now and next. Takes a second for a million
+    /// customers: not on the radio's path.
+    pub fn prepare(&mut self, clock: Clock) {
+        self.plan(clock);
+        while self.work(clock) != Urgency::None {}
+    }
+
+    /// Begins the tables that are wanted.
+    pub(super) fn plan(&mut self, clock: Clock) {
+        self.tokens.credentials.plan(clock);
+        self.eids.credentials.plan(clock);
+    }
+
+    /// Builds a slice of the most urgent table; says how urgent the next one is.
+    pub(super) fn work(&mut self, clock: Clock) -> Urgency {
+        let (tokens, eids) = (&mut self.tokens.credentials, &mut self.eids.credentials);
+        if tokens.urgency(clock) >= eids.urgency(clock) {
+            tokens.work(clock).max(eids.urgency(clock))
+        } else {
+            eids.work(clock).max(tokens.urgency(clock))
+        }
+    }
+
+    /// How urgent the next slice is.
+    pub(super) fn urgency(&self, clock: Clock) -> Urgency {
+        self.tokens.credentials.urgency(clock).max(self.eids.credentials.urgency(clock))
+    }
+
+    /// Whether anything in it changes with time.
+    pub(super) const fn ages(&self) -> bool {
+        self.tokens.credentials.len() + self.eids.credentials.len() + self.irks.credentials.len()
+            > 0
+    }
+
+    /// Takes a customer out and wipes their keys.
+    pub(super) fn remove(&mut self, at: u32) {
+        if !self.people.is_present(at) {
+            return;
+        }
+        self.people.remove(at);
+        self.enrolled = self.enrolled.saturating_sub(1);
+        for credential in self.tokens.owners.credentials_of(at) {
+            self.tokens.credentials.remove(credential);
+        }
+        for credential in self.eids.owners.credentials_of(at) {
+            self.eids.credentials.remove(credential);
+        }
+        for credential in self.beacons.owners.credentials_of(at) {
+            self.beacons.credentials.remove(credential);
+        }
+        for credential in self.irks.owners.credentials_of(at) {
+            self.irks.credentials.remove(credential);
+        }
+    }
+
+    /// Wipes and frees a slice; true while there is more.
+    pub(super) fn shred(&mut self) -> bool {
+        let owners = |owners: &mut Owners| shred(&mut owners.each, 1 << 14);
+        self.tokens.credentials.shred()
+            || self.eids.credentials.shred()
+            || self.irks.credentials.shred()
+            || self.beacons.credentials.shred()
+            || owners(&mut self.tokens.owners)
+            || owners(&mut self.eids.owners)
+            || owners(&mut self.beacons.owners)
+            || owners(&mut self.irks.owners)
+            || self.people.shred()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_are_written_down_only_when_somebody_has_two_credentials() {
+        let mut owners = Owners::default();
+        owners.push(0);
+        owners.push(1);
+        assert!(owners.each.is_empty());
+        owners.push(1);
+        owners.push(2);
+        assert_eq!(
+            (0..5).map(|at| owners.of(at)).collect::<Vec<_>>(),
+            [Some(0), Some(1), Some(1), Some(2), None]
+        );
+        assert_eq!(owners.credentials_of(1), [1, 2]);
+        let mut owners = Owners::default();
+        owners.push(7);
+        assert_eq!((owners.of(0), owners.credentials_of(7)), (Some(7), vec![0]));
+    }
+}

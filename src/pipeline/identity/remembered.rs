@@ -1,0 +1,102 @@
+//! Whose address it was, for a bounded number of addresses and a short time.
+
+use std::time::Duration;
+
+use crate::pipeline::units::Tick;
+
+/// Sets of [`WAYS`] addresses each: 4,096 addresses, 96 KiB.
+const SETS: usize = 512;
+const WAYS: usize = 8;
+/// A phone keeps its address for about 15 minutes; one that is silent for longer is gone.
+const FORGET_AFTER: Duration = Duration::from_secs(20 * 60);
+
+/// Whose address it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Answer {
+    /// Nobody's who is enrolled.
+    #[default]
+    Nobody,
+    /// The owner's of this key.
+    Key(u32),
+    /// More than one key fits, so nobody is taken for somebody else.
+    Ambiguous,
+}
+
+impl Answer {
+    /// The key, if there is exactly one.
+    pub const fn key(self) -> Option<u32> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Nobody | Self::Ambiguous => None,
+        }
+    }
+
+    /// Another key fits.
+    pub fn add(&mut self, key: usize) {
+        *self = match (*self, u32::try_from(key)) {
+            (Self::Nobody, Ok(key)) => Self::Key(key),
+            _ => Self::Ambiguous,
+        };
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    address: u64,
+    answer: Answer,
+    heard: Tick,
+}
+
+/// The addresses heard lately. The longest unheard of a set makes room for the next.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    sets: Vec<[Option<Entry>; WAYS]>,
+}
+
+impl Remembered {
+    /// Room for all it will ever hold.
+    pub fn with_room() -> Self {
+        Self { sets: vec![[None; WAYS]; SETS] }
+    }
+
+    /// What is known of `address`, which was heard just now.
+    pub fn recall(&mut self, address: u64, now: Tick) -> Option<Answer> {
+        let entry =
+            self.set(address)?.iter_mut().flatten().find(|entry| entry.address == address)?;
+        entry.heard = now;
+        Some(entry.answer)
+    }
+
+    /// Notes what was found out about `address`.
+    pub fn remember(&mut self, address: u64, answer: Answer, now: Tick) {
+        let entry = Entry { address, answer, heard: now };
+        let oldest = self.set(address).into_iter().flatten().min_by_key(|way| match way {
+            Some(same) if same.address == address => (0, Tick::ZERO),
+            None => (1, Tick::ZERO),
+            Some(other) => (2, other.heard),
+        });
+        if let Some(oldest) = oldest {
+            *oldest = Some(entry);
+        }
+    }
+
+    /// Forgets whom nobody heard for long.
+    pub fn forget_unheard(&mut self, now: Tick) {
+        for way in self.sets.iter_mut().flatten() {
+            if way.is_some_and(|entry| now.since(entry.heard) > FORGET_AFTER) {
+                *way = None;
+            }
+        }
+    }
+
+    /// Octets on the heap.
+    pub const fn octets(&self) -> usize {
+        self.sets.capacity() * size_of::<[Option<Entry>; WAYS]>()
+    }
+
+    fn set(&mut self, address: u64) -> Option<&mut [Option<Entry>; WAYS]> {
+        let hash = super::slots::hash(&address.to_be_bytes());
+        let count = self.sets.len() as u64;
+        self.sets.get_mut(usize::try_from(hash.checked_rem(count)?).ok()?)
+    }
+}

@@ -1,0 +1,123 @@
+//! Tables that hold for a window of time: the next one is built ahead, a slice at a time.
+
+use std::ops::RangeInclusive;
+
+use super::window::{Window, counts};
+use crate::pipeline::units::Clock;
+
+/// A look-up table for one window.
+pub trait Table: Default {
+    /// What it is built from.
+    type Source;
+
+    /// Begins to build the table of `window`, in the memory of whatever it was before.
+    fn begin(&mut self, source: &Self::Source, window: Window, clock: Clock);
+
+    /// Builds a slice: what the slowest supported processor does in less than 1 ms.
+    fn build(&mut self, source: &mut Self::Source);
+
+    /// Whether nothing is left to build.
+    fn is_built(&self) -> bool;
+
+    /// Its window.
+    fn window(&self) -> Window;
+
+    /// Frees a slice; true while there is more to free.
+    fn shred(&mut self) -> bool;
+}
+
+/// How soon the next slice must be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Nothing is left to do.
+    None,
+    /// Something is built ahead of its time, or freed.
+    Ahead,
+    /// Somebody who is here may not be recognised before it is done.
+    Now,
+}
+
+/// The tables of the windows that are wanted.
+#[derive(Debug, Default)]
+pub struct Rolling<T> {
+    tables: Vec<T>,
+    outdated: Vec<T>,
+}
+
+impl<T: Table> Rolling<T> {
+    /// Begins the tables of `wanted` that there are not, in the memory of those no longer wanted.
+    pub fn plan(&mut self, source: &T::Source, wanted: RangeInclusive<Window>, clock: Clock) {
+        for at in (0..self.tables.len()).rev() {
+            if self.tables.get(at).is_some_and(|table| !wanted.contains(&table.window())) {
+                self.outdated.push(self.tables.swap_remove(at));
+            }
+        }
+        for window in wanted {
+            if self.tables.iter().all(|table| table.window() != window) {
+                let mut table = self.outdated.pop().unwrap_or_default();
+                table.begin(source, window, clock);
+                self.tables.push(table);
+            }
+        }
+    }
+
+    /// Builds or frees a slice of what is most urgent; says how urgent what is left is.
+    pub fn work(&mut self, source: &mut T::Source, clock: Clock) -> Urgency {
+        let unbuilt = |table: &&mut T| !table.is_built();
+        let urgent = |table: &&mut T| !table.is_built() && counts(table.window(), clock);
+        if let Some(table) = self.tables.iter_mut().find(urgent) {
+            table.build(source);
+        } else if let Some(table) = self.tables.iter_mut().find(unbuilt) {
+            table.build(source);
+        } else if let Some(table) = self.outdated.last_mut()
+            && !table.shred()
+        {
+            self.outdated.pop();
+        }
+        self.urgency(clock)
+    }
+
+    /// How urgent the next slice is.
+    pub fn urgency(&self, clock: Clock) -> Urgency {
+        let of = |table: &T| match (table.is_built(), counts(table.window(), clock)) {
+            (true, _) => Urgency::None,
+            (false, true) => Urgency::Now,
+            (false, false) => Urgency::Ahead,
+        };
+        let idle = if self.outdated.is_empty() { Urgency::None } else { Urgency::Ahead };
+        self.tables.iter().map(of).max().unwrap_or(Urgency::None).max(idle)
+    }
+
+    /// All tables, finished or not.
+    pub fn tables(&self) -> impl Iterator<Item = &T> {
+        self.tables.iter()
+    }
+
+    /// All tables, finished or not.
+    pub fn tables_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.tables.iter_mut()
+    }
+
+    /// Frees a slice of everything; true while there is more to free.
+    pub fn shred(&mut self) -> bool {
+        self.outdated.append(&mut self.tables);
+        if let Some(table) = self.outdated.last_mut()
+            && !table.shred()
+        {
+            self.outdated.pop();
+        }
+        !self.outdated.is_empty()
+    }
+}
+
+/// Wipes and frees the last `count` of a column; true while there are more. Freeing a large
+/// column at once would hold up the radio for milliseconds.
+pub fn shred<T: zeroize::Zeroize>(column: &mut Vec<T>, count: usize) -> bool {
+    let left = column.len().saturating_sub(count);
+    if let Some(last) = column.get_mut(left..) {
+        last.iter_mut().for_each(zeroize::Zeroize::zeroize);
+    }
+    column.truncate(left);
+    column.shrink_to(left);
+    left > 0
+}

@@ -1,0 +1,281 @@
+//! Scheme `token`: what a customer's phone says in a window, for all customers of the store.
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+use super::key::{Key, Message, Midstates};
+use super::rolling::{Rolling, Table, Urgency, shred};
+use super::slots::Slots;
+use super::window::{Day, Window, counts, day_of, wanted};
+use crate::pipeline::units::Clock;
+
+/// Customers in a slice: four compressions each, 4 us on the slowest supported processor.
+const SLICE: usize = 200;
+/// Buckets laid out in a slice: 128 KiB of fresh pages.
+const LAY_OUT: usize = 2048;
+/// Columns' entries freed in a slice.
+const SHRED: usize = 4096;
+/// Midstates halve the cost of a window for 64 octets a customer: 16 MB at most.
+const KEEP_MIDSTATES: usize = 1 << 18;
+
+/// No key: the customer has none for that day. No line may bring it.
+pub const NO_KEY: [u8; 16] = [0; 16];
+
+/// All `token` credentials of the registry, and the tables of the windows that count.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    keys: DayKeys,
+    tables: Rolling<TokenTable>,
+}
+
+/// Each day's keys, in columns: a credential has the same place in each.
+#[derive(Debug, Default)]
+pub struct DayKeys {
+    len: usize,
+    days: Vec<Column>,
+}
+
+#[derive(Debug)]
+struct Column {
+    day: Day,
+    keys: Vec<[u8; 16]>,
+    /// Filled while the day's first table is built.
+    midstates: Vec<Midstates>,
+}
+
+impl Drop for Column {
+    fn drop(&mut self) {
+        self.keys.iter_mut().for_each(Zeroize::zeroize);
+        self.midstates.iter_mut().for_each(Zeroize::zeroize);
+    }
+}
+
+impl Tokens {
+    /// The credentials in `keys`, without any table yet.
+    pub fn new(mut keys: DayKeys) -> Self {
+        for column in &mut keys.days {
+            column.keys.shrink_to_fit();
+        }
+        Self { keys, tables: Rolling::default() }
+    }
+
+    /// The credential that says `token` now, and the window it says it for.
+    pub fn find(&self, token: &[u8; 11], clock: Clock) -> Option<(u32, Window)> {
+        let tables = self.tables.tables().filter(|table| counts(table.window, clock));
+        tables.filter_map(|table| Some((table.find(token)?, table.window))).next()
+    }
+
+    /// The credential's HMAC, keyed for the day of `window`.
+    pub fn midstates(&self, credential: u32, window: Window) -> Option<Midstates> {
+        let column = self.keys.column(day_of(window))?;
+        column.keys.get(credential as usize).map(Midstates::new)
+    }
+
+    /// How many credentials there are.
+    pub const fn len(&self) -> usize {
+        self.keys.len
+    }
+
+    /// The days there are keys for.
+    pub fn days(&self) -> impl Iterator<Item = Day> {
+        self.keys.days.iter().map(|column| column.day)
+    }
+
+    /// Octets on the heap, nearly.
+    pub fn octets(&self) -> usize {
+        let column =
+            |c: &Column| c.keys.capacity() * 16 + c.midstates.capacity() * size_of::<Midstates>();
+        let table = |t: &TokenTable| t.tokens.capacity() * 11 + t.slots.octets();
+        self.keys.days.iter().map(column).sum::<usize>()
+            + self.tables.tables().map(table).sum::<usize>()
+    }
+
+    /// Wipes a credential.
+    pub fn remove(&mut self, credential: u32) {
+        self.keys.remove(credential);
+        for table in self.tables.tables_mut() {
+            if let Some(token) = table.tokens.get_mut(credential as usize) {
+                *token = [0; 11];
+            }
+        }
+    }
+
+    /// Begins the tables that are wanted. Keys of a day that is over stay until the registry is
+    /// replaced: they are in its file as well, and a clock may be set back.
+    pub fn plan(&mut self, clock: Clock) {
+        if self.keys.len > 0 {
+            self.tables.plan(&self.keys, wanted(clock), clock);
+        }
+    }
+
+    /// Builds or frees a slice; says how urgent the next one is.
+    pub fn work(&mut self, clock: Clock) -> Urgency {
+        self.tables.work(&mut self.keys, clock)
+    }
+
+    /// How urgent the next slice is.
+    pub fn urgency(&self, clock: Clock) -> Urgency {
+        self.tables.urgency(clock)
+    }
+
+    /// Wipes and frees a slice; true while there is more.
+    pub fn shred(&mut self) -> bool {
+        let keys = self.keys.days.iter_mut().any(|column| {
+            shred(&mut column.midstates, SHRED / 4) || shred(&mut column.keys, SHRED)
+        });
+        keys || self.tables.shred()
+    }
+}
+
+impl DayKeys {
+    /// How many credentials there are.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a credential with its keys (not [`NO_KEY`]), each for another day.
+    pub fn push(&mut self, keys: &[(Day, Key)]) {
+        for (day, key) in keys {
+            let len = self.len;
+            let column = self.column_for(*day);
+            column.keys.resize(len, NO_KEY);
+            column.keys.push(key.0);
+        }
+        self.len += 1;
+        for column in &mut self.days {
+            column.keys.resize(self.len, NO_KEY);
+        }
+    }
+
+    /// The days there are keys for.
+    pub fn days(&self) -> impl Iterator<Item = Day> {
+        self.days.iter().map(|column| column.day)
+    }
+
+    /// The credential's key for a day.
+    pub fn key(&self, day: Day, credential: u32) -> Option<&[u8; 16]> {
+        self.column(day)?.keys.get(credential as usize).filter(|key| **key != NO_KEY)
+    }
+
+    /// Wipes a credential's keys.
+    pub fn remove(&mut self, credential: u32) {
+        let at = credential as usize;
+        for column in &mut self.days {
+            if let Some(key) = column.keys.get_mut(at) {
+                key.zeroize();
+            }
+            if let Some(midstates) = column.midstates.get_mut(at) {
+                midstates.zeroize();
+            }
+        }
+    }
+
+    fn column(&self, day: Day) -> Option<&Column> {
+        self.days.iter().find(|column| column.day == day)
+    }
+
+    fn column_for(&mut self, day: Day) -> &mut Column {
+        let at = match self.days.binary_search_by_key(&day, |column| column.day) {
+            Ok(at) => at,
+            Err(at) => {
+                let column = Column { day, keys: Vec::new(), midstates: Vec::new() };
+                self.days.insert(at, column);
+                at
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "found or inserted just now")]
+        &mut self.days[at]
+    }
+}
+
+impl Column {
+    /// The token of one credential in the window of `message`.
+    fn token(&mut self, at: usize, message: &Message) -> Option<[u8; 11]> {
+        let key = self.keys.get(at).filter(|key| **key != NO_KEY);
+        if self.keys.len() > KEEP_MIDSTATES {
+            return key.map(|key| Midstates::new(key).token(message));
+        }
+        if at == self.midstates.len() {
+            self.midstates.reserve_exact(self.keys.len() - at);
+            self.midstates.push(Midstates::new(key.unwrap_or(&NO_KEY)));
+        }
+        key?;
+        self.midstates.get(at).map(|midstates| midstates.token(message))
+    }
+}
+
+/// What every customer says in one window.
+#[derive(Debug, Default)]
+pub struct TokenTable {
+    window: Window,
+    /// By credential; as long as the table is far built.
+    tokens: Vec<[u8; 11]>,
+    /// As long as `tokens` will be.
+    len: usize,
+    slots: Slots,
+}
+
+impl TokenTable {
+    fn find(&self, token: &[u8; 11]) -> Option<u32> {
+        if !self.slots.is_laid_out() {
+            return None;
+        }
+        self.slots.find(hash_of(token), |at| {
+            self.tokens
+                .get(at as usize)
+                .is_some_and(|own| own.as_slice().ct_eq(token.as_slice()).into())
+        })
+    }
+}
+
+/// Tokens are as good as random: their first octets are their hash.
+const fn hash_of(token: &[u8; 11]) -> u64 {
+    match token.first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => 0,
+    }
+}
+
+impl Table for TokenTable {
+    type Source = DayKeys;
+
+    fn begin(&mut self, source: &DayKeys, window: Window, _: Clock) {
+        self.window = window;
+        self.tokens.clear();
+        self.len = if source.column(day_of(window)).is_some() { source.len } else { 0 };
+        self.tokens.reserve_exact(self.len);
+        self.slots.begin(self.len, self.len);
+    }
+
+    fn build(&mut self, source: &mut DayKeys) {
+        if !self.slots.is_laid_out() {
+            self.slots.lay_out(LAY_OUT);
+            return;
+        }
+        let day = day_of(self.window);
+        let Some(column) = source.days.iter_mut().find(|column| column.day == day) else {
+            self.len = self.tokens.len(); // the keys went while the table was built
+            return;
+        };
+        let message = Message::token(self.window);
+        for at in self.tokens.len()..self.len.min(self.tokens.len() + SLICE) {
+            let token = column.token(at, &message);
+            if let (Some(token), Ok(index)) = (&token, u32::try_from(at)) {
+                self.slots.insert(hash_of(token), index);
+            }
+            self.tokens.push(token.unwrap_or_default());
+        }
+    }
+
+    fn is_built(&self) -> bool {
+        self.slots.is_laid_out() && self.tokens.len() == self.len
+    }
+
+    fn window(&self) -> Window {
+        self.window
+    }
+
+    fn shred(&mut self) -> bool {
+        shred(&mut self.tokens, SHRED) | self.slots.shred(LAY_OUT)
+    }
+}
