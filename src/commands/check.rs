@@ -1,12 +1,132 @@
 //! `grelot check`: validates configuration and registry: every problem at once.
 
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
 use super::{Exit, Global};
+use crate::config::{self, BrokerLocation, Config, Problem, Problems, Severity};
 
 /// Arguments of `grelot check`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "Examples:\n  grelot check\n  grelot check new.toml\n  \
+                        grelot check --json | jq '.problems[].key'\n\n\
+                        Ends with 0 where the configuration counts, with 78 where it does not.")]
+pub struct Args {
+    /// The configuration, instead of --config
+    file: Option<PathBuf>,
+}
 
 /// Runs the command.
-pub fn run(_global: &Global, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    let path = args.file.as_ref().unwrap_or(&global.config);
+    let examined = config::examine(path);
+    let summary = examined.config().map(summary);
+    let name = path.display().to_string();
+    let verdict = Verdict::new(&name, &examined.problems, summary);
+    let mut out = io::stdout().lock();
+    if global.json {
+        serde_json::to_writer(&mut out, &verdict)?;
+        writeln!(out)?;
+    } else {
+        for problem in &examined.problems {
+            writeln!(out, "{problem}")?;
+        }
+        writeln!(out, "{}", verdict.last_line())?;
+    }
+    Ok(if verdict.ok { Exit::Done } else { Exit::BadConfiguration })
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Verdict<'a> {
+    file: &'a str,
+    ok: bool,
+    errors: usize,
+    warnings: usize,
+    problems: Vec<Told<'a>>,
+    /// What the configuration says in short; `null` where it does not count.
+    summary: Option<String>,
+}
+
+/// A problem on the wire: a key that does not apply is `null`.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    severity: &'static str,
+    file: &'a str,
+    line: Option<usize>,
+    key: Option<&'a str>,
+    value: Option<&'a str>,
+    what: &'a str,
+    hint: Option<&'a str>,
+}
+
+impl<'a> Verdict<'a> {
+    fn new(file: &'a str, problems: &'a Problems, summary: Option<String>) -> Self {
+        Self {
+            file,
+            ok: problems.errors() == 0,
+            errors: problems.errors(),
+            warnings: problems.warnings(),
+            problems: problems.iter().map(Told::from).collect(),
+            summary: summary.filter(|_| problems.errors() == 0),
+        }
+    }
+
+    fn last_line(&self) -> String {
+        let found = format!(
+            "{}, {}",
+            counted(self.errors, "error", "errors"),
+            counted(self.warnings, "warning", "warnings")
+        );
+        match &self.summary {
+            Some(summary) if self.warnings == 0 => format!("{}: {summary}", self.file),
+            Some(summary) => format!("{found}\n{}: {summary}", self.file),
+            None => found,
+        }
+    }
+}
+
+impl<'a> From<&'a Problem> for Told<'a> {
+    fn from(problem: &'a Problem) -> Self {
+        Self {
+            severity: match problem.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            file: &problem.file,
+            line: problem.line,
+            key: problem.key.as_deref(),
+            value: problem.value.as_deref(),
+            what: &problem.what,
+            hint: problem.hint.as_deref(),
+        }
+    }
+}
+
+/// What a configuration is about, so that whoever checked the wrong file notices.
+fn summary(config: &Config) -> String {
+    let broker = match &config.broker.location {
+        BrokerLocation::Embedded(listen) => format!("broker embedded on {listen}"),
+        BrokerLocation::External(urls) => counted(urls.len(), "broker", "brokers"),
+    };
+    let page = match &config.tablets {
+        Some(tablets) if config.tls.certificate.is_some() => {
+            format!("page on https://{}", tablets.listen)
+        }
+        Some(tablets) => format!("page on http://{}", tablets.listen),
+        None => "no page".to_owned(),
+    };
+    format!(
+        "gateway {} of {} (store {}), {}, {broker}, {page}",
+        config.gateway,
+        config.store.name,
+        config.store.id,
+        counted(config.sources.len(), "source", "sources"),
+    )
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::form::{Misfit, Value};
 use super::keys::{self, Key, Section};
 use super::nearest;
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, shown};
 
 /// No honest configuration is as large.
 pub const LONGEST: usize = 256 * 1024;
@@ -240,21 +240,6 @@ impl<'a> Reader<'a> {
     fn written(&self, span: &Range<usize>) -> String {
         shown(self.text.get(span.clone()).unwrap_or_default())
     }
-}
-
-/// Text from a file, made harmless for a terminal and short.
-fn shown(text: &str) -> String {
-    const MOST: usize = 60;
-    let line = text.lines().next().unwrap_or_default();
-    let mut shown: String = line.chars().take(MOST).flat_map(harmless).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    shown
-}
-
-fn harmless(c: char) -> impl Iterator<Item = char> {
-    if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }.into_iter()
 }
 
 /// What was probably meant: a key of the same table, else a table or key of another name.

@@ -13,8 +13,8 @@ use super::{Config, nearest};
 /// What came of looking at a configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Examined {
-    /// Present where no problem is an error.
-    pub config: Option<Config>,
+    /// What could be read; it counts only where no problem is an error.
+    readable: Option<Config>,
     /// Errors and warnings.
     pub problems: Problems,
 }
@@ -22,7 +22,17 @@ pub struct Examined {
 impl Examined {
     fn new(config: Option<Config>, mut problems: Problems) -> Self {
         problems.sort();
-        Self { config: config.filter(|_| problems.errors() == 0), problems }
+        Self { readable: config, problems }
+    }
+
+    /// The configuration, where it is without errors.
+    pub fn config(&self) -> Option<&Config> {
+        self.readable.as_ref().filter(|_| self.problems.errors() == 0)
+    }
+
+    /// As much of it as could be read, to look for more problems.
+    pub fn readable(&self) -> Option<&Config> {
+        self.readable.as_ref()
     }
 
     fn of(problem: Problem) -> Self {
@@ -32,7 +42,10 @@ impl Examined {
     }
 
     fn into_result(self) -> Result<Config, Problems> {
-        self.config.ok_or(self.problems)
+        match self.readable {
+            Some(config) if self.problems.errors() == 0 => Ok(config),
+            _ => Err(self.problems),
+        }
     }
 }
 

@@ -53,8 +53,8 @@ impl Problem {
 
     /// About `key`.
     #[must_use]
-    pub fn about(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+    pub fn about(mut self, key: impl AsRef<str>) -> Self {
+        self.key = Some(shown(key.as_ref()));
         self
     }
 
@@ -103,6 +103,21 @@ impl fmt::Display for Problem {
         }
         Ok(())
     }
+}
+
+/// Text from a file, made harmless for a terminal and short.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 80;
+    let line = text.lines().next().unwrap_or_default();
+    let mut shown: String = line.chars().take(MOST).flat_map(harmless).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn harmless(c: char) -> impl Iterator<Item = char> {
+    if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }.into_iter()
 }
 
 /// Everything that is wrong with a configuration, in the order of its lines.

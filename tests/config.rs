@@ -1,0 +1,251 @@
+//! `grelot check` as IT meets it: bad configurations through the real binary.
+
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A folder with `grelot.toml` in it.
+struct Site(TempDir);
+
+impl Site {
+    fn with(configuration: impl AsRef<[u8]>) -> Self {
+        let site = Self(tempfile::tempdir().unwrap());
+        site.write("grelot.toml", configuration);
+        site
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.0.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    fn check(&self) -> Checked {
+        grelot(self.0.path(), &["check", "grelot.toml"])
+    }
+}
+
+/// How a command ended, and what it printed on standard output.
+struct Checked {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Checked {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+fn grelot(folder: &Path, arguments: &[&str]) -> Checked {
+    Command::new(env!("CARGO_BIN_EXE_grelot"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("GRELOT_LOG")
+        .env_remove("STATE_DIRECTORY")
+        .output()
+        .unwrap()
+        .into()
+}
+
+const FIVE_MISTAKES: &str = r#"[store]
+id = 70000
+gateways = { door = "dor" }
+
+[broker]
+urls = ["http://broker"]
+
+[presence]
+arive_rssi_dbm = -70
+arrive_confidence = "0.9"
+"#;
+
+#[test]
+fn five_mistakes_are_told_at_once_with_their_lines() {
+    let checked = Site::with(FIVE_MISTAKES).check();
+    assert_eq!(checked.code, Some(78));
+    assert_eq!(
+        checked.out,
+        r#"grelot.toml:2: store.id = 70000
+  must be a whole number from 1 to 65535
+  hint: the store's number: the major of its iBeacon, part of every topic and key derivation
+grelot.toml:3: store.gateways.door = "dor"
+  must be "door", "outside" or "inside"
+  hint: did you mean "door"?
+grelot.toml:6: broker.urls = ["http://broker"]
+  `http://` is not spoken here, only `mqtt://` and `mqtts://`
+  hint: brokers elsewhere, tried in turn: `mqtt://host:1883`, `mqtts://host:8883`
+grelot.toml:9: presence.arive_rssi_dbm
+  is not a known key
+  hint: did you mean `presence.arrive_rssi_dbm`?
+grelot.toml:10: presence.arrive_confidence = "0.9"
+  must be a number from 0.5 to 0.999, not text
+  hint: write it without quotes
+5 errors, 0 warnings
+"#
+    );
+}
+
+#[test]
+fn every_command_that_needs_a_configuration_refuses_a_bad_one_with_78() {
+    let site = Site::with(FIVE_MISTAKES);
+    for command in ["status"] {
+        let refused = grelot(site.0.path(), &[command, "--config", "grelot.toml"]);
+        assert_eq!(refused.code, Some(78), "{command}: {}", refused.err);
+        for line in ["toml:2:", "toml:3:", "toml:6:", "toml:9:", "toml:10:"] {
+            assert!(refused.err.contains(line), "{command} does not tell {line}");
+        }
+    }
+}
+
+#[test]
+fn json_tells_the_same_in_fields() {
+    let site = Site::with(FIVE_MISTAKES);
+    let checked = grelot(site.0.path(), &["check", "grelot.toml", "--json"]);
+    assert_eq!(checked.code, Some(78));
+    let verdict: serde_json::Value = serde_json::from_str(&checked.out).unwrap();
+    assert_eq!(verdict["ok"], false);
+    assert_eq!(verdict["errors"], 5);
+    assert_eq!(verdict["problems"][3]["line"], 9);
+    assert_eq!(verdict["problems"][3]["key"], "presence.arive_rssi_dbm");
+    assert_eq!(verdict["problems"][3]["hint"], "did you mean `presence.arrive_rssi_dbm`?");
+    assert_eq!(verdict["summary"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_good_configuration_is_told_in_one_line() {
+    let checked = Site::with("[store]\nid = 42\n").check();
+    assert_eq!(checked.code, Some(0), "{}", checked.out);
+    assert_eq!(
+        checked.out,
+        "grelot.toml: gateway gateway of Store 42 (store 42), 1 source, \
+         broker embedded on 127.0.0.1:1883, no page\n"
+    );
+}
+
+#[test]
+fn the_configurations_that_ship_are_good() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    for name in ["grelot.toml", "demo.toml"] {
+        let checked = grelot(&folder, &["check", name]);
+        assert_eq!(checked.code, Some(0), "{name}: {}", checked.out);
+    }
+    let site = Site::with(fs::read(folder.join("minimal.toml")).unwrap());
+    site.write("customers.jsonl", "");
+    let checked = site.check();
+    assert_eq!(checked.code, Some(0), "{}", checked.out);
+}
+
+#[test]
+fn a_missing_file_is_told_as_such() {
+    let site = Site::with("");
+    let checked = grelot(site.0.path(), &["check", "grelott.toml"]);
+    assert_eq!(checked.code, Some(78));
+    assert!(checked.out.contains("grelott.toml: does not exist"), "{}", checked.out);
+    assert!(checked.out.contains("did you mean grelot.toml?"), "{}", checked.out);
+    let folder = grelot(site.0.path(), &["check", "."]);
+    assert_eq!(folder.code, Some(78));
+    assert!(folder.out.contains("is a folder"), "{}", folder.out);
+}
+
+#[test]
+fn what_is_no_text_is_told_with_its_line() {
+    let checked = Site::with(b"[store]\nid = 42\nname = \"caf\xe9\"\n").check();
+    assert_eq!(checked.code, Some(78));
+    assert!(checked.out.starts_with("grelot.toml:3: is not UTF-8"), "{}", checked.out);
+}
+
+#[test]
+fn broken_toml_hides_no_other_mistake() {
+    let text = "[store]\nid = 42\nname = \"Paris\n[gateway]\nname = 3\n[presense]\n";
+    let checked = Site::with(text).check();
+    assert_eq!(checked.code, Some(78));
+    for told in
+        ["grelot.toml:3: is not TOML", "grelot.toml:5: gateway.name", "did you mean `[presence]`"]
+    {
+        assert!(checked.out.contains(told), "{told} is not in\n{}", checked.out);
+    }
+}
+
+#[test]
+fn hostile_files_are_refused_quickly_and_quietly() {
+    let long = "x".repeat(300 * 1024);
+    let deep = format!("a = {}", "[".repeat(100_000));
+    let dotted = format!("{} = 1", vec!["a"; 50_000].join("."));
+    let many: String = (0..20_000).map(|key| format!("k{key} = 1\n")).collect();
+    let escape = "\u{1b}[2J = 1\n[store]\nid = \"\u{1b}]0;owned\u{7}\"\n".to_owned();
+    let name =
+        "[store]\nid = 42\ngateways = { \"\\u001b[2J\" = 3, \"a/b\" = \"door\" }\n".to_owned();
+    for hostile in [long, deep, dotted, many, "\0\0\0".to_owned(), escape, name] {
+        let checked = Site::with(&hostile).check();
+        let start: String = hostile.chars().take(20).collect();
+        assert_eq!(checked.code, Some(78), "{start:?}: {}", checked.err);
+        assert!(checked.out.len() < 64 * 1024, "{start:?}: {} octets", checked.out.len());
+        let quiet = |c: char| c == '\n' || !c.is_control();
+        assert!(checked.out.chars().all(quiet), "{start:?}: control characters in the output");
+        assert!(!checked.err.contains("panicked"), "{start:?}: {}", checked.err);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_no_mistake() {
+    let checked = Site::with("\u{feff}[store]\r\nid = 42\r\n").check();
+    assert_eq!(checked.code, Some(0), "{}", checked.out);
+}
+
+#[test]
+fn files_that_are_named_must_be_there() {
+    let site = Site::with(
+        "[store]\nid = 42\n[broker]\nurls = [\"mqtts://b\"]\nusername = \"g\"\n\
+         password_file = \"secret\"\n[tls]\nca = \"ca.pem\"\n[[source]]\nkind = \"recording\"\n\
+         path = \"monday.jsonl\"\n[registry]\npath = \"customers.jsonl\"\n",
+    );
+    let checked = site.check();
+    assert_eq!(checked.code, Some(78));
+    for line in [6, 8, 11, 13] {
+        let told = format!("grelot.toml:{line}:");
+        assert!(checked.out.contains(&told), "{told} is not in\n{}", checked.out);
+    }
+    assert_eq!(checked.out.matches("does not exist").count(), 4, "{}", checked.out);
+}
+
+#[test]
+fn secrets_that_everybody_can_read_are_warned_of_and_never_repeated() {
+    let site = Site::with(
+        "[store]\nid = 42\n[broker]\nusername = \"g\"\npassword = \"hunter2\"\nlisten = 3\n",
+    );
+    fs::set_permissions(site.path("grelot.toml"), fs::Permissions::from_mode(0o644)).unwrap();
+    let checked = site.check();
+    assert_eq!(checked.code, Some(78));
+    assert!(checked.out.contains("grelot.toml:5: warning: broker.password\n"), "{}", checked.out);
+    assert!(!checked.out.contains("hunter2"), "{}", checked.out);
+}
+
+#[test]
+fn a_warning_alone_does_not_void_a_configuration() {
+    let checked = Site::with("[store]\nid = 42\n[policy]\nquiet_hours = \"21:00-09:00\"\n").check();
+    assert_eq!(checked.code, Some(0));
+    assert!(checked.out.contains("grelot.toml:4: warning: policy.quiet_hours"), "{}", checked.out);
+}
+
+#[test]
+fn status_says_clearly_when_no_daemon_runs() {
+    let site = Site::with("[store]\nid = 42\n");
+    let status = grelot(site.0.path(), &["status", "--config", "grelot.toml"]);
+    assert_eq!(status.code, Some(1));
+    assert!(status.err.contains("no daemon runs with this configuration"), "{}", status.err);
+}
