@@ -9,6 +9,7 @@ mod record;
 mod replay;
 mod run;
 mod scan;
+pub mod score;
 mod status;
 mod token;
 
