@@ -4,10 +4,12 @@
 //! outbox until it expires.
 
 pub(crate) mod backoff;
+pub mod broker;
 pub mod client;
 pub mod counts;
 pub mod inbound;
 pub(crate) mod link;
+pub mod login;
 pub mod notice;
 pub mod outbox;
 pub mod payload;
