@@ -37,7 +37,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// Somebody else listens there.
-    #[error("broker.listen = {0}: the port is in use by another program; hint: another broker runs on this machine: name it in broker.urls, or choose another port")]
+    #[error(
+        "broker.listen = {0}: the port is in use by another program; hint: another broker runs on this machine: name it in broker.urls, or choose another port"
+    )]
     PortInUse(SocketAddr),
     /// The system does not let us listen there.
     #[error("broker.listen = {address}: {source}")]

@@ -1,0 +1,6 @@
+//! Alerts reach staff: through a real mosquitto and the embedded broker, over kills, refusals,
+//! a full disk and garbage.
+
+mod mosquitto;
+mod notices;
+mod shop;
