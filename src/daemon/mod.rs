@@ -2,6 +2,12 @@
 
 pub mod clock;
 pub mod delivery;
+pub mod event_loop;
+pub mod head_office;
 pub mod playback;
+mod report;
+pub mod scripts;
+pub mod start;
 pub mod status;
+pub mod systemd;
 pub mod tasks;

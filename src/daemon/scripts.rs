@@ -11,8 +11,14 @@ use crate::sources::{Heard, Record, Script, ScriptError, What};
 /// They share one virtual clock, that of the first: a store has one time.
 #[derive(Default)]
 pub struct Scripts {
-    playing: Vec<Peekable<Box<dyn Script>>>,
+    playing: Vec<Playing>,
     unreadable: u64,
+}
+
+struct Playing {
+    script: Peekable<Box<dyn Script>>,
+    /// Its place among the configuration's sources.
+    source: usize,
 }
 
 /// The virtual clock that scripts bring along.
@@ -25,9 +31,9 @@ pub struct Pace {
 }
 
 impl Scripts {
-    /// Adds a script.
-    pub fn add(&mut self, script: Box<dyn Script>) {
-        self.playing.push(script.peekable());
+    /// Adds the script of the configuration's `source`.
+    pub fn add(&mut self, source: usize, script: Box<dyn Script>) {
+        self.playing.push(Playing { script: script.peekable(), source });
     }
 
     /// Whether there is anything left to play.
@@ -45,16 +51,16 @@ impl Scripts {
         self.earliest().map(|(at, _)| at)
     }
 
-    /// The next advertisement due at `now`; truth is for scoring and passed over.
-    pub fn pop_due(&mut self, now: Duration) -> Option<(Duration, Heard)> {
+    /// The next advertisement due at `now`, with its source; truth is for scoring and passed over.
+    pub fn pop_due(&mut self, now: Duration) -> Option<(Duration, usize, Heard)> {
         loop {
             let (at, which) = self.earliest()?;
             if at > now {
                 return None;
             }
-            let record = self.playing.get_mut(which).and_then(Iterator::next);
-            if let Some(Ok(Record { at, what: What::Heard(heard) })) = record {
-                return Some((at, heard));
+            let playing = self.playing.get_mut(which)?;
+            if let Some(Ok(Record { at, what: What::Heard(heard) })) = playing.script.next() {
+                return Some((at, playing.source, heard));
             }
         }
     }
@@ -62,7 +68,7 @@ impl Scripts {
     /// The script whose next record comes first; on the way, what cannot be read is passed over
     /// and counted, and scripts that have ended are put away.
     fn earliest(&mut self) -> Option<(Duration, usize)> {
-        for script in &mut self.playing {
+        for Playing { script, .. } in &mut self.playing {
             while let Some(fault) = script.next_if(Result::is_err).and_then(Result::err) {
                 self.unreadable += 1;
                 // A line's own error shows the line's place, never its content.
@@ -72,9 +78,9 @@ impl Scripts {
                 }
             }
         }
-        self.playing.retain_mut(|script| script.peek().is_some());
-        let dues = self.playing.iter_mut().enumerate().filter_map(|(which, script)| {
-            let at = script.peek()?.as_ref().map_or(Duration::ZERO, |record| record.at);
+        self.playing.retain_mut(|playing| playing.script.peek().is_some());
+        let dues = self.playing.iter_mut().enumerate().filter_map(|(which, playing)| {
+            let at = playing.script.peek()?.as_ref().map_or(Duration::ZERO, |record| record.at);
             Some((at, which))
         });
         dues.min()

@@ -24,6 +24,7 @@ pub struct Pipeline {
     caps: Caps,
     visits: Visits,
     withdrawn: BTreeSet<Arc<str>>,
+    contacts: u64,
 }
 
 impl Pipeline {
@@ -44,7 +45,8 @@ impl Pipeline {
         let caps = Caps::restored(restored.last_alerts);
         let visits = Visits::default();
         let withdrawn = restored.withdrawn.into_iter().collect();
-        let mut pipeline = Self { settings, identity, presence, caps, visits, withdrawn };
+        let mut pipeline =
+            Self { settings, identity, presence, caps, visits, withdrawn, contacts: 0 };
         let effects =
             restored.visits.into_iter().filter_map(|visit| pipeline.restore(visit, now)).collect();
         (pipeline, effects)
@@ -112,6 +114,11 @@ impl Pipeline {
         self.presence.followed()
     }
 
+    /// Sightings of enrolled customers so far.
+    pub fn contacts(&self) -> u64 {
+        self.contacts
+    }
+
     /// The customers and tables in force.
     pub fn identity(&self) -> &Identity {
         &self.identity
@@ -129,6 +136,7 @@ impl Pipeline {
         if !consent::recognisable(&customer, now.clock, zone) {
             return;
         }
+        self.contacts += 1;
         let reading = Reading::new(
             sighting.gateway,
             self.settings.gateways.get(usize::from(sighting.gateway.0)),

@@ -1,8 +1,8 @@
-//! `grelot replay`: runs recordings through the pipeline in virtual time.
+//! `grelot doctor`: looks at this machine and says what to mend.
 
 use super::{Exit, Global};
 
-/// Arguments of `grelot replay`.
+/// Arguments of `grelot doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 

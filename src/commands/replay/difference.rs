@@ -1,0 +1,54 @@
+//! `grelot replay --diff`: what another configuration would change.
+
+use super::events::{Event, Word};
+use super::{Args, play};
+use crate::commands::{Exit, Global, print};
+use crate::config::Config;
+use crate::daemon::playback::Told;
+
+/// Two visits that begin this close to each other are the same visit, earlier or later.
+const SAME_VISIT_S: f64 = 60.0;
+
+/// Prints arrivals that only one of the two configurations announces, and those whose moment or
+/// alert differs.
+pub fn run(global: &Global, args: &Args, now: &Config, other: &Config) -> anyhow::Result<Exit> {
+    for file in &args.files {
+        let before = arrivals(file, now, args)?;
+        let mut after = arrivals(file, other, args)?;
+        for was in &before {
+            let same = |is: &Event| is.client == was.client && (is.t - was.t).abs() < SAME_VISIT_S;
+            match after.iter().position(same).map(|at| after.remove(at)) {
+                None => show(global, "lost", was, None)?,
+                Some(is) if *was == is => {}
+                Some(is) => show(global, "changed", was, Some(&is))?,
+            }
+        }
+        for is in &after {
+            show(global, "new", is, None)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn arrivals(file: &std::path::Path, config: &Config, args: &Args) -> anyhow::Result<Vec<Event>> {
+    let mut arrivals = Vec::new();
+    play(file, config, args, |at, settings, told| {
+        if let Told::Effect(effect) = &told {
+            let event = Event::of(at, effect, settings, false);
+            arrivals.extend(event.filter(|event| event.event == Word::Arrival));
+        }
+    })?;
+    Ok(arrivals)
+}
+
+fn show(global: &Global, what: &str, event: &Event, becomes: Option<&Event>) -> anyhow::Result<()> {
+    if global.json {
+        let line = serde_json::json!({ "diff": what, "was": event, "is": becomes });
+        return print(&line.to_string());
+    }
+    let mut line = format!("{what:<8}{}", event.line());
+    if let Some(becomes) = becomes {
+        line += &format!("\n     now{}", becomes.line());
+    }
+    print(&line)
+}

@@ -1,0 +1,149 @@
+//! `grelot replay`: recordings through the very same pipeline, in virtual time.
+
+mod difference;
+mod events;
+mod witness;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::score::{Delays, Line, Score};
+use super::{Exit, Global, print};
+use crate::config::registry::Reading;
+use crate::config::{self, Config};
+use crate::daemon::playback::{self, Told};
+use crate::pipeline::Settings;
+use crate::pipeline::identity::Registry;
+use crate::pipeline::units::Clock;
+use crate::sources;
+use events::Event;
+pub use witness::Witness;
+
+/// Arguments of `grelot replay`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    grelot --config shop.toml replay monday.jsonl.zst\n  \
+    grelot --config shop.toml replay --score *.jsonl\n  \
+    grelot --config shop.toml replay monday.jsonl --diff quieter.toml\n\n\
+    Reads recordings (.jsonl, .jsonl.zst), btsnoop (btmon -w), pcap and pcapng.\n\
+    The same input prints the same bytes, every time.")]
+pub struct Args {
+    /// Recordings or captures
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Customers, instead of those the configuration names
+    #[arg(long, value_name = "FILE")]
+    registry: Option<PathBuf>,
+    /// Compares with the recordings' truth, in a last line
+    #[arg(long)]
+    score: bool,
+    /// Prints only what would change under another configuration
+    #[arg(long, value_name = "CONFIG", conflicts_with = "score")]
+    diff: Option<PathBuf>,
+    /// Says why somebody was, or was not, announced
+    #[arg(long)]
+    explain: bool,
+}
+
+/// Runs the command.
+pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    let config = config::load_for_replay(&global.config)?;
+    if let Some(other) = &args.diff {
+        let other = config::load_for_replay(other)?;
+        return difference::run(global, args, &config, &other);
+    }
+    let mut score = Score::default();
+    let mut unreadable = 0;
+    for file in &args.files {
+        let mut printed = Ok(());
+        let mut witness = Witness::default();
+        let outcome = play(file, &config, args, |at, settings, told| {
+            if let Told::Unreadable(fault) = &told {
+                super::complain(&format!("{}: {fault}", file.display()));
+            }
+            witness.note(at, &told);
+            let event = match &told {
+                Told::Effect(effect) => Event::of(at, effect, settings, args.explain),
+                Told::Truth(..) | Told::Unreadable(_) => None,
+            };
+            if let (Some(event), Ok(())) = (event, &printed) {
+                printed = print(&if global.json { event.json() } else { event.line() });
+            }
+        })?;
+        printed?;
+        score.absorb(witness.score(outcome.ended_at));
+        unreadable += outcome.unreadable;
+    }
+    if args.score {
+        let line = score.line();
+        print(&if global.json {
+            serde_json::json!({ "score": line }).to_string()
+        } else {
+            table(&line)
+        })?;
+    }
+    Ok(if unreadable == 0 { Exit::Done } else { Exit::Failed })
+}
+
+/// Plays one file with the customers of `config` or of `--registry`.
+fn play(
+    file: &Path,
+    config: &Config,
+    args: &Args,
+    mut tell: impl FnMut(Duration, &Settings, Told),
+) -> anyhow::Result<playback::Played> {
+    let name = || format!("cannot replay {}", file.display());
+    let script = sources::open(file).with_context(name)?;
+    if let Some(store) = script.store().filter(|store| *store != config.store.id) {
+        let here = config.store.id;
+        super::complain(&format!(
+            "{}: recorded in store {store}, replayed as store {here}: its tokens mean nothing here",
+            file.display()
+        ));
+    }
+    let path = args.registry.as_deref().or(config.registry.as_deref());
+    let registry = match path {
+        None => Registry::default(),
+        Some(path) => {
+            let clock = Clock::Set(script.started_at());
+            let reading = Reading::new(config.store.id, clock).keeping_every_day();
+            let (registry, report) = reading.load(path)?;
+            for refusal in &report.refusals {
+                super::complain(&format!("{}: {refusal}", path.display()));
+            }
+            registry
+        }
+    };
+    let settings = playback::with_gateways(config.settings(), script.gateways());
+    let tell = |at, told| tell(at, &settings, told);
+    playback::play(script, settings.clone(), registry, tell).with_context(name)
+}
+
+fn table(score: &Line) -> String {
+    let seconds =
+        |delay: Option<f64>| delay.map_or("–".to_owned(), |delay| format!("{delay:.1} s"));
+    let delays = |delays: &Delays| {
+        format!("median {}, 95th percentile {}", seconds(delays.p50), seconds(delays.p95))
+    };
+    let kinds = &score.false_by_kind;
+    format!(
+        "\nvisits              {}\nfound               {}  ({} within 10 s, {} within 60 s)\n\
+        false arrivals      {}  (passing by {}, again {}, inside already {}, too early {}, other {})\n\
+        false departures    {}\narrival delay       {}\ndeparture delay     {}",
+        score.visits,
+        score.found,
+        score.found_within_s.ten,
+        score.found_within_s.sixty,
+        score.false_arrivals,
+        kinds.pass,
+        kinds.flap,
+        kinds.restart,
+        kinds.early,
+        kinds.other,
+        score.false_departures,
+        delays(&score.arrival_delay_s),
+        delays(&score.departure_delay_s),
+    )
+}

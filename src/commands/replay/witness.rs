@@ -1,0 +1,42 @@
+//! Listens to a playback for what a score compares: truth and events.
+
+use std::time::Duration;
+
+use crate::commands::score::{Event, EventKind, Fact, Score};
+use crate::daemon::playback::Told;
+use crate::pipeline::Effect;
+use crate::sources::Truth;
+
+/// What one playback told.
+#[derive(Debug, Default)]
+pub struct Witness {
+    facts: Vec<Fact>,
+    events: Vec<Event>,
+}
+
+impl Witness {
+    /// Takes note of what matters.
+    pub fn note(&mut self, at: Duration, told: &Told) {
+        let (kind, visit) = match told {
+            Told::Truth(word, client) => {
+                self.facts.push(Fact { at, word: *word, client: client.clone() });
+                return;
+            }
+            Told::Effect(Effect::Arrived { visit, .. }) => (EventKind::Arrival, visit),
+            Told::Effect(Effect::Departed { visit, .. }) => (EventKind::Departure, visit),
+            _ => return,
+        };
+        self.events.push(Event { at, kind, client: visit.client.to_string() });
+    }
+
+    /// The score of a recording that ended at `end`. Whoever was still inside then did not leave:
+    /// the silence after the end is the recording's.
+    pub fn score(mut self, end: Duration) -> Score {
+        let left = |client: &str| {
+            let last = self.facts.iter().rev().find(|fact| fact.client == client);
+            last.is_some_and(|fact| fact.word == Truth::Leave)
+        };
+        self.events.retain(|event| event.at <= end || left(&event.client));
+        Score::of(&self.facts, &self.events)
+    }
+}

@@ -1,0 +1,317 @@
+//! One owner of the pipeline: takes in one thing after the other, performs what follows from it,
+//! and sleeps until the next.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clocks;
+use super::delivery::Delivery;
+use super::head_office::HeadOffice;
+use super::playback::Gateways;
+use super::report;
+use super::scripts::{Pace, Scripts};
+use super::status::Question;
+use super::systemd::{self, Watchdog};
+use crate::config::Config;
+use crate::mqtt::inbound::Inbound;
+use crate::mqtt::payload::RegistryHealth;
+use crate::pipeline::event::{Announcement, GatewayIndex, Hearing};
+use crate::pipeline::identity::Registry;
+use crate::pipeline::units::{Clock, Now, Tick};
+use crate::pipeline::{Effect, Input, Pipeline};
+use crate::sources::Heard;
+use crate::sources::bluez::RadioEvent;
+use crate::telemetry::health::Health;
+use crate::telemetry::redact;
+
+/// Advertisements of a script that fall into this span of real time are taken in one go: a
+/// wake-up costs more than an advertisement.
+const BATCH: Duration = Duration::from_millis(20);
+/// Between two health reports, and two signs of life in the store.
+const HEALTH: Duration = Duration::from_secs(60);
+/// This gateway's place among the store's.
+const HERE: GatewayIndex = GatewayIndex(0);
+
+/// Why the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// Nothing is left that it could do itself: a fresh process may help.
+    GaveUp,
+}
+
+/// Everything the event loop listens to, besides its clock.
+#[derive(Debug)]
+pub struct Ears {
+    /// Recordings and simulated shops.
+    pub scripts: Scripts,
+    /// The live radio.
+    pub radio: mpsc::Receiver<(usize, RadioEvent)>,
+    /// What the broker says.
+    pub inbound: mpsc::Receiver<Inbound>,
+    /// New registries, whole and checked.
+    pub registries: mpsc::Receiver<(Registry, RegistryHealth)>,
+    /// `grelot status` asks.
+    pub questions: mpsc::Receiver<Question>,
+}
+
+/// The event loop: owner of the pipeline.
+pub struct EventLoop {
+    pub(super) config: Config,
+    pub(super) config_file: String,
+    pub(super) clocks: Clocks,
+    /// The virtual clock, where a script brings one along.
+    pub(super) pace: Option<Pace>,
+    pub(super) pipeline: Pipeline,
+    pub(super) gateways: Gateways,
+    pub(super) delivery: Delivery,
+    pub(super) head_office: HeadOffice,
+    pub(super) health: Health,
+    /// Why nothing is heard, if nothing is.
+    pub(super) blind_because: Option<String>,
+    /// Since when the gateway's state is what it is.
+    pub(super) state_since: Now,
+    /// Time never goes back for the pipeline, whatever the order of its sources.
+    pub(super) latest: Tick,
+}
+
+impl EventLoop {
+    /// Turns until `stop`, or until nothing is left to do but to begin anew. Returns the way to
+    /// the broker, to take leave.
+    pub async fn run(mut self, mut ears: Ears, stop: CancellationToken) -> (Ended, Delivery) {
+        let watchdog = Watchdog::from_environment();
+        let mut beat = watchdog.every().map(tokio::time::interval);
+        let mut minute = tokio::time::interval(HEALTH);
+        let mut connection = self.delivery.connection();
+        let ended = loop {
+            let wait = self.next_wake(&mut ears.scripts);
+            tokio::select! {
+                () = stop.cancelled() => break Ended::Stopped,
+                Some((source, event)) = ears.radio.recv() => {
+                    if self.on_radio(source, event).await.is_break() {
+                        break Ended::GaveUp;
+                    }
+                }
+                Some(inbound) = ears.inbound.recv() => self.on_inbound(inbound).await,
+                Some((registry, health)) = ears.registries.recv() => {
+                    tracing::info!(customers = health.customers, "a new registry is in force");
+                    self.health.registry = health;
+                    let now = self.now();
+                    self.feed(now, Input::Registry(Box::new(registry))).await;
+                }
+                Some(question) = ears.questions.recv() => {
+                    // Whoever asked may be gone.
+                    let _ = question.send(report::snapshot(&self));
+                }
+                Ok(()) = connection.changed() => {
+                    self.health.broker = report::broker(&connection.borrow_and_update());
+                }
+                () = beat_of(&mut beat) => watchdog.feed(),
+                _ = minute.tick() => self.each_minute().await,
+                () = tokio::time::sleep(wait) => {}
+            }
+            self.play(&mut ears.scripts).await;
+            self.pass_time().await;
+        };
+        systemd::stopping();
+        (ended, self.delivery)
+    }
+
+    /// How long there is nothing to do: until the pipeline's next deadline or the next record,
+    /// but records are worth waking up for only once a batch.
+    fn next_wake(&self, scripts: &mut Scripts) -> Duration {
+        let speed = self.pace.map_or(1.0, |pace| pace.speed);
+        let tick = self.clocks.now().tick;
+        let real = |due: Tick| due.since(tick).div_f64(speed);
+        let deadline = self.pipeline.next_deadline().map(real);
+        let record = scripts.next_due().map(|at| real(Tick::ZERO.plus(at)).max(BATCH));
+        [deadline, record].into_iter().flatten().min().unwrap_or(HEALTH)
+    }
+
+    /// Feeds all records that are due, each at its own time, so that a script gives the same
+    /// effects here as in a replay.
+    async fn play(&mut self, scripts: &mut Scripts) {
+        let due = self.clocks.now().tick.since(Tick::ZERO);
+        while let Some((at, source, heard)) = scripts.pop_due(due) {
+            let tick = Tick::ZERO.plus(at);
+            self.pass_time_until(tick).await;
+            let now = self.at(tick);
+            self.hear(now, source, &heard).await;
+        }
+    }
+
+    async fn pass_time(&mut self) {
+        let tick = self.clocks.now().tick;
+        self.pass_time_until(tick.plus(Duration::from_micros(1))).await;
+    }
+
+    /// Feeds all deadlines before `tick`, each at its own time.
+    async fn pass_time_until(&mut self, tick: Tick) {
+        while let Some(due) = self.pipeline.next_deadline().filter(|due| *due < tick) {
+            let now = self.at(due);
+            self.feed(now, Input::Deadline).await;
+        }
+    }
+
+    async fn on_radio(&mut self, source: usize, event: RadioEvent) -> std::ops::ControlFlow<()> {
+        match event {
+            RadioEvent::Heard(batch) => {
+                let now = self.now();
+                for heard in &batch {
+                    self.hear(now, source, heard).await;
+                }
+            }
+            RadioEvent::Hearing(hearing, reason) => self.on_hearing(source, hearing, reason).await,
+            RadioEvent::GiveUp => {
+                tracing::error!("the radio cannot be brought back from here; starting anew");
+                return std::ops::ControlFlow::Break(());
+            }
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    async fn on_hearing(&mut self, source: usize, hearing: Hearing, reason: Option<String>) {
+        if let Some(source) = self.health.sources.get_mut(source) {
+            source.hearing = hearing;
+            source.note.clone_from(&reason);
+        }
+        let was = self.hearing();
+        self.blind_because = match hearing {
+            Hearing::Blind => Some(reason.unwrap_or_else(|| "nothing is heard".to_owned())),
+            Hearing::Listening => None,
+        };
+        let now = self.now();
+        if self.hearing() != was {
+            self.state_since = now;
+        }
+        self.publish_status();
+        let hearing = self.hearing();
+        self.feed(now, Input::Hearing(HERE, hearing)).await;
+    }
+
+    /// This gateway hears as long as any of its sources does.
+    pub(super) fn hearing(&self) -> Hearing {
+        let all_blind = !self.health.sources.is_empty()
+            && self.health.sources.iter().all(|source| source.hearing == Hearing::Blind);
+        if all_blind { Hearing::Blind } else { Hearing::Listening }
+    }
+
+    async fn on_inbound(&mut self, inbound: Inbound) {
+        let now = self.now();
+        match inbound {
+            Inbound::Staff { visit, by, action } => {
+                self.feed(now, Input::Staff { visit, by: &by, action }).await;
+            }
+            Inbound::Withdrawn { client } => {
+                tracing::info!(client = %redact::Client(&client), "consent was withdrawn");
+                self.feed(now, Input::Withdrawn(&client)).await;
+            }
+            Inbound::Configuration { reach, document } => {
+                let settings = self.head_office.push(&self.config, reach, &document);
+                if let Some(settings) = settings {
+                    self.feed(now, Input::Settings(settings)).await;
+                }
+                self.publish_status();
+            }
+            Inbound::Feedback { visit, was_here } => {
+                tracing::info!(%visit, was_here, "staff say whether the customer was here");
+            }
+            Inbound::Contacts { .. }
+            | Inbound::Visit { .. }
+            | Inbound::WithdrawalCleared { .. } => {}
+        }
+    }
+
+    async fn hear(&mut self, now: Now, source: usize, heard: &Heard) {
+        if let Some(source) = self.health.sources.get_mut(source) {
+            source.count(now.tick);
+        }
+        let sighting = self.gateways.sighting(heard);
+        let effects = self.pipeline.handle(now, Input::Advertisement(sighting));
+        if !effects.is_empty() {
+            self.perform(now, &effects).await;
+        }
+    }
+
+    async fn feed(&mut self, now: Now, input: Input<'_>) {
+        let effects = self.pipeline.handle(now, input);
+        if !effects.is_empty() {
+            self.perform(now, &effects).await;
+        }
+    }
+
+    /// All effects of one input, before the next one.
+    async fn perform(&mut self, now: Now, effects: &[Effect]) {
+        for effect in effects {
+            self.note(effect);
+        }
+        self.delivery.perform(self.pipeline.settings(), now, effects).await;
+    }
+
+    fn note(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Arrived { visit, announcement } => {
+                self.health.arrivals += 1;
+                let alert = matches!(announcement, Announcement::Alert { .. });
+                self.health.alerts += u64::from(alert);
+                let client = redact::Client(&visit.client);
+                tracing::info!(visit = %visit.id, %client, alert, "a customer arrived");
+            }
+            Effect::Departed { visit, reason, .. } => {
+                self.health.departures += 1;
+                let client = redact::Client(&visit.client);
+                let reason = reason.word();
+                tracing::info!(visit = %visit.id, %client, reason, "a customer departed");
+            }
+            Effect::Explained(why) => {
+                let client = redact::Client(&why.client);
+                tracing::debug!(%client, because = why.because, "a verdict");
+            }
+            _ => {}
+        }
+    }
+
+    async fn each_minute(&mut self) {
+        let now = self.now();
+        self.health.open_visits =
+            u64::try_from(self.pipeline.open_visits().count()).unwrap_or(u64::MAX);
+        self.health.contacts = self.pipeline.contacts();
+        self.health.delivery = self.delivery.health();
+        self.delivery.mention_health(&self.health.payload(now));
+        self.delivery.heartbeat(self.pipeline.settings(), now).await;
+        self.publish_status();
+    }
+
+    pub(super) fn publish_status(&self) {
+        self.delivery.set_status(report::status(self));
+    }
+
+    /// Both clocks, now.
+    pub(super) fn now(&mut self) -> Now {
+        let now = self.clocks.now();
+        self.latest = self.latest.max(now.tick);
+        Now { tick: self.latest, ..now }
+    }
+
+    /// Both clocks at `tick`, which is now or was a moment ago.
+    fn at(&mut self, tick: Tick) -> Now {
+        self.latest = self.latest.max(tick);
+        let clock = match self.pace {
+            Some(pace) => Clock::Set(pace.started_at.plus(self.latest.since(Tick::ZERO))),
+            None => self.clocks.now().clock,
+        };
+        Now { tick: self.latest, clock }
+    }
+}
+
+async fn beat_of(beat: &mut Option<tokio::time::Interval>) {
+    match beat {
+        Some(beat) => {
+            beat.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,104 @@
+//! What the event loop says of itself: to the broker, to `grelot status`.
+
+use super::event_loop::EventLoop;
+use super::status::{Broker, Configuration, Snapshot, Source, Visit};
+use crate::config::BrokerLocation;
+use crate::mqtt::Connection;
+use crate::mqtt::payload::{self, GatewayState, Status};
+use crate::pipeline::event::Hearing;
+use crate::telemetry::health::BrokerState;
+
+/// For `gateways/<gateway>/status`.
+pub fn status(daemon: &EventLoop) -> Status {
+    Status {
+        v: payload::VERSION,
+        state: state(daemon),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config: daemon.head_office.hash().to_owned(),
+        since: Some(daemon.state_since.clock.reading().to_string()),
+        refused: daemon.head_office.refused().to_vec(),
+    }
+}
+
+fn state(daemon: &EventLoop) -> GatewayState {
+    match daemon.hearing() {
+        Hearing::Listening => GatewayState::Online,
+        Hearing::Blind => GatewayState::Blind,
+    }
+}
+
+/// How it stands with the broker, for the health report.
+pub fn broker(connection: &Connection) -> BrokerState {
+    match connection {
+        Connection::Connected { .. } => BrokerState::Connected,
+        Connection::Refused { why, .. } => BrokerState::Refused(why.clone()),
+        Connection::Connecting | Connection::Unreachable { .. } | Connection::Closed => {
+            BrokerState::Connecting
+        }
+    }
+}
+
+/// For `grelot status`.
+pub fn snapshot(daemon: &EventLoop) -> Snapshot {
+    let now = daemon.clocks.now();
+    let health = &daemon.health;
+    let connection = daemon.delivery.connection().borrow().clone();
+    let started = health.started.unwrap_or(now);
+    let gateways = &daemon.pipeline.settings().gateways;
+    let gateway_name = |index: usize| gateways.get(index).map_or("", |g| g.name.as_str());
+    let visits = daemon.pipeline.open_visits().map(|visit| Visit {
+        visit: visit.id.to_string(),
+        client: visit.client.to_string(),
+        tier: visit.tier.to_string(),
+        gateway: gateway_name(usize::from(visit.gateway.0)).to_owned(),
+        arrived_at: visit.arrived_at.to_string(),
+        claimed_by: visit.claim.as_ref().map(|claim| claim.by.to_string()),
+    });
+    Snapshot {
+        v: 1,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        store: daemon.config.store.id,
+        store_name: daemon.config.store.name.clone(),
+        gateway: daemon.config.gateway.clone(),
+        state: state(daemon),
+        started_at: started.clock.reading().to_string(),
+        uptime_s: health.uptime(now).as_secs(),
+        clock_set: now.clock.known().is_some(),
+        configuration: Configuration {
+            file: daemon.config_file.clone(),
+            hash: daemon.head_office.hash().to_owned(),
+            refused: daemon.head_office.refused().to_vec(),
+        },
+        sources: health.sources.iter().map(|source| Source::of(source, now.tick)).collect(),
+        contacts: daemon.pipeline.contacts(),
+        arrivals: health.arrivals,
+        alerts: health.alerts,
+        visits: visits.collect(),
+        registry: health.registry.clone(),
+        broker: Broker {
+            place: place(daemon, &connection),
+            connected: matches!(connection, Connection::Connected { .. }),
+            problem: match connection {
+                Connection::Refused { why, .. } | Connection::Unreachable { why, .. } => Some(why),
+                _ => None,
+            },
+        },
+        delivery: daemon.delivery.health(),
+    }
+}
+
+fn place(daemon: &EventLoop, connection: &Connection) -> String {
+    match (&daemon.config.broker.location, connection) {
+        (BrokerLocation::Embedded(address), _) => format!("embedded, {address}"),
+        (
+            _,
+            Connection::Connected { broker }
+            | Connection::Unreachable { broker, .. }
+            | Connection::Refused { broker, .. },
+        ) => broker.clone(),
+        (BrokerLocation::External(urls), _) => {
+            urls.first().map(ToString::to_string).unwrap_or_default()
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What staff, head office and customers expect of presence and policy, told through the
+//! pipeline's own door: inputs in, effects out, no clock and no sleeping.
+
+use std::path::Path;
+use std::time::Duration;
+
+use grelot::config::registry::Reading;
+use grelot::pipeline::event::{
+    Address, AddressKind, Announcement, GatewayIndex, Hearing, Restored, RestoredVisit, Sighting,
+    SilentBecause, StaffAction, Start, Visit,
+};
+use grelot::pipeline::identity::Registry;
+use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
+use grelot::pipeline::{Effect, Gateway, Input, Pipeline, Settings, policy, presence};
+
+/// iBeacon `e2c56db5-…`, major 1, minor 2 or 3, 0 dBm at a metre.
+const LEA: &[u8] = b"\x1a\xff\x4c\x00\x02\x15\xe2\xc5\x6d\xb5\xdf\xfb\x48\xd2\xb0\x60\xd0\xf5\xa7\x10\x96\xe0\x00\x01\x00\x02\xc5";
+const MAX: &[u8] = b"\x1a\xff\x4c\x00\x02\x15\xe2\xc5\x6d\xb5\xdf\xfb\x48\xd2\xb0\x60\xd0\xf5\xa7\x10\x96\xe0\x00\x01\x00\x03\xc5";
+const STRANGER: &[u8] = b"\x1a\xff\x4c\x00\x02\x15\xe2\xc5\x6d\xb5\xdf\xfb\x48\xd2\xb0\x60\xd0\xf5\xa7\x10\x96\xe0\x00\x09\x00\x09\xc5";
+
+/// One shop, its pipeline and all that it said.
+struct Shop {
+    pipeline: Pipeline,
+    tick: Tick,
+    said: Vec<(f64, Effect)>,
+}
+
+impl Shop {
+    fn open() -> Self {
+        Self::with(settings(), Restored::default(), Start::Followed)
+    }
+
+    fn with(settings: Settings, restored: Restored, start: Start) -> Self {
+        let now = at(Tick::ZERO);
+        let (pipeline, effects) = Pipeline::new(settings, registry(), restored, start, now);
+        let mut shop = Self { pipeline, tick: Tick::ZERO, said: Vec::new() };
+        shop.note(effects);
+        shop
+    }
+
+    fn note(&mut self, effects: Vec<Effect>) {
+        let t = self.tick.since(Tick::ZERO).as_secs_f64();
+        self.said.extend(effects.into_iter().map(|effect| (t, effect)));
+    }
+
+    fn feed(&mut self, input: Input<'_>) {
+        let effects = self.pipeline.handle(at(self.tick), input);
+        self.note(effects);
+    }
+
+    /// Lets time pass, as the daemon does: every deadline at its own time.
+    fn wait(&mut self, secs: f64) {
+        let end = self.tick.plus(Duration::from_secs_f64(secs));
+        while let Some(due) = self.pipeline.next_deadline().filter(|due| *due <= end) {
+            self.tick = self.tick.max(due);
+            self.feed(Input::Deadline);
+        }
+        self.tick = end;
+    }
+
+    /// One advertisement every `every` seconds for `secs`, its RSSI from `first` to `last`.
+    fn heard(&mut self, who: &[u8], every: f64, secs: f64, first: f64, last: f64) {
+        let steps = (secs / every) as u32;
+        for step in 0..steps {
+            let rssi = first + (last - first) * f64::from(step) / f64::from(steps);
+            self.feed(Input::Advertisement(sighting(who, rssi as i16)));
+            self.wait(every);
+        }
+    }
+
+    fn arrivals(&self) -> Vec<(f64, Visit, Announcement)> {
+        let arrival = |(t, effect): &(f64, Effect)| match effect {
+            Effect::Arrived { visit, announcement } => Some((*t, visit.clone(), *announcement)),
+            _ => None,
+        };
+        self.said.iter().filter_map(arrival).collect()
+    }
+
+    fn departures(&self) -> Vec<f64> {
+        let departure = |(t, e): &(f64, Effect)| matches!(e, Effect::Departed { .. }).then_some(*t);
+        self.said.iter().filter_map(departure).collect()
+    }
+
+    fn returns(&self) -> usize {
+        self.said.iter().filter(|(_, effect)| matches!(effect, Effect::Returned(_))).count()
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        store: 42,
+        gateways: vec![Gateway { name: "door".into(), place: None, offset_db: 0.0, levels: None }],
+        zones: [None; 16],
+        presence: presence::Settings {
+            arrive_rssi_dbm: -70.0,
+            leave_rssi_dbm: -80.0,
+            leave_after: Duration::from_secs(60),
+            rejoin: Duration::from_secs(600),
+            ..presence::Settings::default()
+        },
+        policy: policy::Settings { between_alerts: Duration::ZERO, ..policy::Settings::default() },
+    }
+}
+
+fn registry() -> Registry {
+    let line = |client: &str, minor: u16| {
+        format!(
+            r#"{{"client":"{client}","tier":"gold","scheme":"beacon","ibeacon":{{"uuid":"e2c56db5-dffb-48d2-b060-d0f5a71096e0","major":1,"minor":{minor}}},"consent":{{"given_at":"2025-11-02T10:14:00Z","text":"fr-2025-10","expires_at":"2028-11-02T00:00:00Z","show_name":false}},"quiet":null}}"#
+        )
+    };
+    let lines = format!("{}\n{}\n", line("c-lea", 2), line("c-max", 3));
+    let reading = Reading::new(42, at(Tick::ZERO).clock);
+    let (registry, report) =
+        reading.load_from(lines.as_bytes(), Path::new("customers.jsonl")).unwrap();
+    assert_eq!(report.refused, 0, "{:?}", report.refusals);
+    registry
+}
+
+fn at(tick: Tick) -> Now {
+    let opening = WallTime::parse("2026-01-05T09:00:00Z").unwrap();
+    Now { tick, clock: Clock::Set(opening.plus(tick.since(Tick::ZERO))) }
+}
+
+fn sighting(payload: &[u8], rssi: i16) -> Sighting<'_> {
+    let address = Address { kind: AddressKind::Random, octets: [0xc0, 1, 2, 3, 4, 5] };
+    Sighting { gateway: GatewayIndex(0), address, rssi: Dbm::measured(rssi), payload }
+}
+
+#[test]
+fn a_customer_who_walks_in_is_announced_once_and_soon() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.25, 10.0, -90.0, -78.0);
+    assert!(shop.arrivals().is_empty(), "still in the street");
+    shop.heard(LEA, 0.25, 120.0, -62.0, -60.0);
+    let arrivals = shop.arrivals();
+    assert_eq!(arrivals.len(), 1);
+    let (t, visit, announcement) = &arrivals[0];
+    assert!((10.0..14.0).contains(t), "announced at {t} s");
+    assert_eq!(&*visit.client, "c-lea");
+    assert!(visit.confidence >= 0.9);
+    assert!(matches!(announcement, Announcement::Alert { .. }));
+    assert!(shop.departures().is_empty());
+}
+
+#[test]
+fn somebody_who_walks_past_the_window_is_not_announced() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.25, 6.0, -95.0, -76.0);
+    shop.heard(LEA, 0.25, 6.0, -76.0, -95.0);
+    shop.wait(300.0);
+    assert!(shop.arrivals().is_empty());
+    let why = shop.said.iter().find_map(|(_, effect)| match effect {
+        Effect::Explained(why) => Some(why.because.clone()),
+        _ => None,
+    });
+    assert!(why.is_some_and(|why| why.contains("not announced")), "explained");
+}
+
+#[test]
+fn a_stranger_makes_no_effect_at_all() {
+    let mut shop = Shop::open();
+    shop.heard(STRANGER, 0.1, 60.0, -40.0, -40.0);
+    shop.wait(3600.0);
+    assert!(shop.said.is_empty());
+    assert_eq!(shop.pipeline.followed(), 0);
+}
+
+#[test]
+fn a_phone_in_a_pocket_does_not_leave_and_return() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.25, 20.0, -62.0, -62.0);
+    for _ in 0..20 {
+        shop.heard(LEA, 1.0, 40.0, -84.0, -84.0);
+        shop.heard(LEA, 1.0, 20.0, -72.0, -68.0);
+    }
+    assert_eq!(shop.arrivals().len(), 1);
+    assert!(shop.departures().is_empty());
+}
+
+#[test]
+fn a_silent_customer_departs_by_the_clock_and_not_by_other_traffic() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    shop.wait(600.0);
+    let departures = shop.departures();
+    assert_eq!(departures.len(), 1);
+    assert!((departures[0] - 89.5).abs() < 0.01, "60 s after 29.5 s, not {}", departures[0]);
+}
+
+#[test]
+fn coming_back_from_a_cigarette_is_the_same_visit() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    shop.wait(300.0);
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    assert_eq!((shop.arrivals().len(), shop.departures().len(), shop.returns()), (1, 1, 1));
+    shop.wait(3600.0);
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    assert_eq!(shop.arrivals().len(), 2, "an hour later is a new visit");
+}
+
+#[test]
+fn two_customers_do_not_disturb_each_other() {
+    let mut shop = Shop::open();
+    for _ in 0..60 {
+        shop.heard(LEA, 0.25, 0.5, -60.0, -60.0);
+        shop.heard(MAX, 0.25, 0.5, -92.0, -92.0);
+    }
+    let clients: Vec<String> =
+        shop.arrivals().iter().map(|(_, visit, _)| visit.client.to_string()).collect();
+    assert_eq!(clients, ["c-lea"]);
+}
+
+#[test]
+fn blindness_never_makes_a_departure() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    shop.feed(Input::Hearing(GatewayIndex(0), Hearing::Blind));
+    shop.wait(3600.0);
+    assert!(shop.departures().is_empty());
+    shop.feed(Input::Hearing(GatewayIndex(0), Hearing::Listening));
+    shop.wait(30.0);
+    assert!(shop.departures().is_empty(), "silence counts from the moment we listen again");
+    shop.wait(60.0);
+    assert_eq!(shop.departures().len(), 1);
+}
+
+#[test]
+fn after_a_restart_nobody_has_just_arrived() {
+    let mut before = Shop::open();
+    before.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    let visit = before.arrivals()[0].1.clone();
+    let restored = Restored {
+        visits: vec![RestoredVisit { visit: visit.clone(), departed_at: None }],
+        ..Restored::default()
+    };
+    let mut after = Shop::with(settings(), restored, Start::Unfollowed);
+    after.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    assert!(after.arrivals().is_empty(), "the visit goes on");
+    after.heard(MAX, 0.5, 60.0, -60.0, -60.0);
+    after.wait(3600.0);
+    assert_eq!(after.departures().len(), 2);
+    let first = after.said.iter().find_map(|(_, effect)| match effect {
+        Effect::Departed { visit, .. } => Some(visit.id),
+        _ => None,
+    });
+    assert_eq!(first, Some(visit.id));
+}
+
+#[test]
+fn whoever_is_heard_first_thing_after_an_unfollowed_start_alerts_nobody() {
+    let mut shop = Shop::with(settings(), Restored::default(), Start::Unfollowed);
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    shop.heard(MAX, 0.5, 30.0, -60.0, -60.0);
+    let announced: Vec<Announcement> = shop.arrivals().into_iter().map(|(_, _, a)| a).collect();
+    assert_eq!(announced[0], Announcement::Silent(SilentBecause::WarmUp));
+    assert!(matches!(announced[1], Announcement::Alert { .. }));
+}
+
+#[test]
+fn a_withdrawal_erases_the_visit_and_is_final() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    let id = shop.arrivals()[0].1.id;
+    shop.feed(Input::Withdrawn("c-lea"));
+    shop.heard(LEA, 0.5, 300.0, -50.0, -50.0);
+    shop.feed(Input::Registry(Box::new(registry())));
+    shop.heard(LEA, 0.5, 300.0, -50.0, -50.0);
+    let erased = shop.said.iter().any(|(_, e)| *e == Effect::Erased { visit: id });
+    let forgotten = shop
+        .said
+        .iter()
+        .any(|(_, e)| matches!(e, Effect::Forget { client } if &**client == "c-lea"));
+    assert!(erased && forgotten);
+    assert_eq!(shop.arrivals().len(), 1, "an older registry does not bring the customer back");
+    assert!(shop.departures().is_empty(), "no farewell for whoever is forgotten");
+}
+
+#[test]
+fn a_new_registry_does_not_disturb_an_open_visit() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    shop.feed(Input::Registry(Box::new(registry())));
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    assert_eq!((shop.arrivals().len(), shop.departures().len()), (1, 0));
+}
+
+#[test]
+fn a_customer_who_is_no_longer_enrolled_vanishes_from_the_tablets() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    let id = shop.arrivals()[0].1.id;
+    shop.feed(Input::Registry(Box::default()));
+    assert!(shop.said.iter().any(|(_, e)| *e == Effect::Erased { visit: id }));
+    assert_eq!(shop.pipeline.open_visits().count(), 0);
+}
+
+#[test]
+fn the_first_claim_stands_until_it_is_released() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    let id = shop.arrivals()[0].1.id;
+    let holder = |shop: &Shop| {
+        let visit = shop.pipeline.open_visits().next().cloned();
+        visit.and_then(|visit| visit.claim).map(|claim| claim.by.to_string())
+    };
+    let act = |shop: &mut Shop, by: &str, action: StaffAction| {
+        shop.feed(Input::Staff { visit: id, by, action });
+    };
+    act(&mut shop, "Léa", StaffAction::Claim);
+    act(&mut shop, "Tom", StaffAction::Claim);
+    assert_eq!(holder(&shop).as_deref(), Some("Léa"));
+    act(&mut shop, "Tom", StaffAction::Release);
+    assert_eq!(holder(&shop).as_deref(), Some("Léa"));
+    act(&mut shop, "Léa", StaffAction::Release);
+    act(&mut shop, "Tom", StaffAction::Claim);
+    assert_eq!(holder(&shop).as_deref(), Some("Tom"));
+    let answers = shop.said.iter().filter(|(_, e)| matches!(e, Effect::Changed(_))).count();
+    assert_eq!(answers, 5, "every action is answered with the visit as it is");
+}
+
+#[test]
+fn the_same_inputs_give_the_same_effects() {
+    let run = || {
+        let mut shop = Shop::open();
+        for round in 0..5 {
+            shop.heard(LEA, 0.3, 20.0, -90.0, -60.0);
+            shop.heard(MAX, 0.7, 50.0, -60.0, -80.0 - f64::from(round));
+            shop.wait(200.0);
+        }
+        format!("{:?}", shop.said)
+    };
+    assert_eq!(run(), run());
+}
