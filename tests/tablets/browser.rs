@@ -1,0 +1,248 @@
+//! A headless Chromium, driven over the WebDriver protocol.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// A driver of its own for each test, so that each ends what it began.
+pub struct Chromium {
+    driver: Child,
+    port: u16,
+}
+
+/// One window of a browser of its own: one tablet.
+pub struct Tablet {
+    port: u16,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+/// Counts the bell's strikes: every page runs it before its own scripts.
+const COUNT_STRIKES: &str = "window.strikes = 0; \
+    const start = OscillatorNode.prototype.start; \
+    OscillatorNode.prototype.start = function (...at) { window.strikes += 1; start.apply(this, at); };";
+
+impl Chromium {
+    pub fn start() -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver (Debian package chromium-driver)");
+        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines
+            .map_while(Result::ok)
+            .find_map(|line| {
+                line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
+            })
+            .expect("chromedriver says on which port it listens");
+        Self { driver, port }
+    }
+
+    /// A tablet with this browser language and size.
+    pub fn tablet(&self, language: &str, width: u32, height: u32) -> Tablet {
+        let profile = tempfile::tempdir().unwrap();
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--no-first-run",
+            "--hide-scrollbars",
+            "--mute-audio",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            &format!("--user-data-dir={}", profile.path().display()),
+            &format!("--window-size={width},{height}"),
+        ];
+        let options = json!({
+            "args": arguments,
+            "prefs": { "intl.accept_languages": language, "intl.selected_languages": language },
+        });
+        let capabilities =
+            json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
+        let answer = call(self.port, "POST", "/session", &capabilities);
+        let session = answer["sessionId"].as_str().expect("a session").to_owned();
+        let tablet = Tablet { port: self.port, session, _profile: profile };
+        tablet.resize(width, height);
+        tablet
+            .devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": COUNT_STRIKES }));
+        tablet
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        // Ends its browsers, too; killed, it would leave them behind.
+        let _ = exchange(self.port, "GET", "/shutdown", "");
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+impl Tablet {
+    pub fn open(&self, url: &str) {
+        self.command("POST", "/url", &json!({ "url": url }));
+    }
+
+    /// Exactly this large, as narrow as a phone if need be.
+    pub fn resize(&self, width: u32, height: u32) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    pub fn dark(&self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        self.devtools("Emulation.setEmulatedMedia", &feature);
+    }
+
+    /// What a function body returns.
+    pub fn run(&self, script: &str) -> Value {
+        self.command("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Waits until an expression is true.
+    #[track_caller]
+    pub fn until(&self, expression: &str, within: Duration) {
+        let deadline = Instant::now() + within;
+        let script = format!("return Boolean({expression})");
+        while self.run(&script) != json!(true) {
+            let page = self.run("return document.body.innerText");
+            assert!(Instant::now() < deadline, "never came true: {expression}\n{page}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until the page shows this text.
+    #[track_caller]
+    pub fn shows(&self, text: &str) {
+        self.shows_within(text, Duration::from_secs(10));
+    }
+
+    #[track_caller]
+    pub fn shows_within(&self, text: &str, within: Duration) {
+        self.until(&format!("document.body.innerText.includes({})", json!(text)), within);
+    }
+
+    /// Waits until the page shows this text no longer.
+    #[track_caller]
+    pub fn hides(&self, text: &str) {
+        let hidden = format!("!document.body.innerText.includes({})", json!(text));
+        self.until(&hidden, Duration::from_secs(20));
+    }
+
+    /// Touches the element, as a finger would: only if it can be seen and is not covered.
+    #[track_caller]
+    pub fn tap(&self, selector: &str) {
+        let quoted = json!(selector);
+        self.until(
+            &format!(
+                "(() => {{ const e = document.querySelector({quoted}); \
+                 return e && !e.disabled && e.offsetParent !== null && !e.closest('[data-settling]'); }})()"
+            ),
+            Duration::from_secs(10),
+        );
+        let found = json!({ "using": "css selector", "value": selector });
+        let element = self.command("POST", "/element", &found);
+        let id = element.as_object().and_then(|e| e.values().next()?.as_str()).unwrap();
+        self.command("POST", &format!("/element/{id}/click"), &json!({}));
+    }
+
+    #[track_caller]
+    pub fn type_into(&self, selector: &str, text: &str) {
+        let found = json!({ "using": "css selector", "value": selector });
+        let element = self.command("POST", "/element", &found);
+        let id = element.as_object().and_then(|e| e.values().next()?.as_str()).unwrap();
+        self.command("POST", &format!("/element/{id}/value"), &json!({ "text": text }));
+    }
+
+    /// Says who stands at the tablet.
+    #[track_caller]
+    pub fn i_am(&self, name: &str) {
+        self.until("document.querySelector('#name').open", Duration::from_secs(10));
+        self.type_into("#first-name", name);
+        self.tap("#name button.main");
+    }
+
+    /// Keeps what the page looks like, for human eyes, under the build's scratch folder.
+    pub fn picture(&self, name: &str) {
+        self.run("scrollTo(0, 0)");
+        let picture = self.devtools("Page.captureScreenshot", &json!({ "format": "png" }));
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
+        std::fs::create_dir_all(&folder).unwrap();
+        let png = base64(picture["data"].as_str().unwrap());
+        std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
+    }
+
+    pub fn devtools(&self, method: &str, parameters: &Value) -> Value {
+        self.command("POST", "/goog/cdp/execute", &json!({ "cmd": method, "params": parameters }))
+    }
+
+    #[track_caller]
+    fn command(&self, method: &str, path: &str, body: &Value) -> Value {
+        call(self.port, method, &format!("/session/{}{path}", self.session), body)
+    }
+}
+
+impl Drop for Tablet {
+    fn drop(&mut self) {
+        let _ = exchange(self.port, "DELETE", &format!("/session/{}", self.session), "");
+    }
+}
+
+#[track_caller]
+fn call(port: u16, method: &str, path: &str, body: &Value) -> Value {
+    let answer = exchange(port, method, path, &body.to_string()).expect("chromedriver answers");
+    let answer: Value = serde_json::from_str(&answer).expect("JSON from chromedriver");
+    let value = answer["value"].clone();
+    assert!(value.get("error").is_none(), "{path}: {value}");
+    value
+}
+
+fn exchange(port: u16, method: &str, path: &str, body: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    for line in reader.by_ref().lines() {
+        let line = line?.to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+    }
+    let mut answer = vec![0; length];
+    reader.read_exact(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    let value = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let sextets: Vec<u8> = text.bytes().filter(|c| *c != b'=').map(value).collect();
+    let quads = sextets.chunks(4).flat_map(|quad| {
+        let bits = quad.iter().fold(0u32, |bits, s| bits << 6 | u32::from(*s));
+        let bits = bits << (6 * (4 - quad.len()));
+        bits.to_be_bytes()[1..quad.len()].to_vec()
+    });
+    quads.collect()
+}

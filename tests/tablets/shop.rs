@@ -1,0 +1,341 @@
+//! A shop round the page: a real mosquitto, the page's server, and a gateway that speaks as
+//! interfaces promise.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use grelot::config::BrokerUrl;
+use grelot::daemon::clock::Clocks;
+use grelot::mqtt::Identity;
+use grelot::mqtt::payload::{
+    Arrival, Card, Claim, Departure, GatewayState, Status, Visit, VisitState, encode,
+};
+use grelot::pipeline::units::WallTime;
+use grelot::tablets::{
+    BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles,
+};
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::Packet;
+use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+pub struct Shop {
+    pub runtime: Runtime,
+    pub broker: Mosquitto,
+    pub state: tempfile::TempDir,
+    pub gateway: Gateway,
+    page: Option<(Running, CancellationToken)>,
+    config: TabletsConfig,
+}
+
+impl Shop {
+    /// A shop whose page needs no pairing.
+    pub fn open() -> Self {
+        Self::open_with(|_| {})
+    }
+
+    pub fn open_with(change: impl FnOnce(&mut TabletsConfig)) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let broker = Mosquitto::start();
+        let state = tempfile::tempdir().unwrap();
+        let identity = Identity { client_id: "page".into(), login: None, tls: None };
+        let url = BrokerUrl { tls: false, host: "127.0.0.1".into(), port: broker.port };
+        let mut config = TabletsConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            tls: None,
+            store: StoreLabel { id: 42, name: "Paris Rivoli".into() },
+            broker: BrokerAccess { brokers: vec![url], identity },
+            state: state.path().to_owned(),
+            rejoin: Duration::from_secs(300),
+            pairing: Pairing::NotNeeded,
+        };
+        change(&mut config);
+        let gateway = Gateway::open(&runtime, "door", broker.port);
+        let mut shop = Self { runtime, broker, state, gateway, page: None, config };
+        shop.start_page();
+        shop
+    }
+
+    pub fn start_page(&mut self) {
+        let stop = CancellationToken::new();
+        let started = Server::start(self.config.clone(), Clocks::machine(), stop.clone());
+        let running = self.runtime.block_on(started).unwrap();
+        // The same address after a restart, as in a shop.
+        self.config.listen = running.address();
+        self.page = Some((running, stop));
+    }
+
+    pub fn stop_page(&mut self) {
+        let Some((running, stop)) = self.page.take() else { return };
+        stop.cancel();
+        self.runtime.block_on(running.ended());
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.config.listen
+    }
+
+    pub fn url(&self) -> String {
+        self.page.as_ref().unwrap().0.url().to_owned()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.stop_page();
+    }
+}
+
+pub struct Mosquitto {
+    pub port: u16,
+    folder: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+impl Mosquitto {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
+        std::fs::write(folder.path().join("mosquitto.conf"), settings).unwrap();
+        let mut broker = Self { port, folder, child: None };
+        broker.restart();
+        broker
+    }
+
+    pub fn restart(&mut self) {
+        let child = Command::new("mosquitto")
+            .arg("-c")
+            .arg(self.folder.path().join("mosquitto.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .or_else(|_| Command::new("/usr/sbin/mosquitto").spawn());
+        self.child = Some(child.expect("mosquitto (Debian package mosquitto)"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "mosquitto does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// At once, without a farewell.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A gateway as the page sees it: what it retains, what it announces, how it decides on claims.
+/// It keeps its retained messages across broker restarts, as the real one does.
+pub struct Gateway {
+    name: &'static str,
+    client: Arc<Mutex<AsyncClient>>,
+    retained: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    /// Claims heard and not decided on yet, while `slow`.
+    held: Arc<Mutex<Option<Vec<(String, Value)>>>>,
+}
+
+impl Gateway {
+    pub fn open(runtime: &Runtime, name: &'static str, port: u16) -> Self {
+        let retained = Arc::new(Mutex::new(BTreeMap::new()));
+        let held = Arc::new(Mutex::new(None));
+        let (client, mut events) = connect(name, port);
+        let client = Arc::new(Mutex::new(client));
+        let gateway =
+            Self { name, client: client.clone(), retained: retained.clone(), held: held.clone() };
+        let decider = Self { name, client: client.clone(), retained, held };
+        runtime.spawn(async move {
+            loop {
+                match events.poll().await {
+                    Ok(Event::Incoming(Packet::ConnAck(_))) => decider.begin(),
+                    Ok(Event::Incoming(Packet::Publish(message))) => {
+                        let topic = String::from_utf8(message.topic.to_vec()).unwrap();
+                        let visit = topic.split('/').nth(4).unwrap().to_owned();
+                        if topic.ends_with("/claim") {
+                            let claim = serde_json::from_slice(&message.payload).unwrap();
+                            decider.asked(visit, claim);
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(_) => {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        let (fresh, fresh_events) = connect(name, port);
+                        *client.lock().unwrap() = fresh;
+                        events = fresh_events;
+                    }
+                }
+            }
+        });
+        gateway.status(GatewayState::Online);
+        gateway
+    }
+
+    fn begin(&self) {
+        let client = self.client.lock().unwrap();
+        client.try_subscribe("grelot/v1/42/visits/+/claim", QoS::AtLeastOnce).unwrap();
+        client.try_subscribe("grelot/v1/42/visits/+/feedback", QoS::AtLeastOnce).unwrap();
+        for (topic, payload) in &*self.retained.lock().unwrap() {
+            client.try_publish(topic, QoS::AtLeastOnce, true, payload.clone()).unwrap();
+        }
+    }
+
+    fn say(&self, below: &str, retain: bool, payload: Vec<u8>) {
+        let topic = format!("grelot/v1/42/{below}");
+        if retain {
+            self.retained.lock().unwrap().insert(topic.clone(), payload.clone());
+        }
+        let client = self.client.lock().unwrap();
+        client.try_publish(topic, QoS::AtLeastOnce, retain, payload).unwrap();
+    }
+
+    pub fn status(&self, state: GatewayState) {
+        let status = Status {
+            v: 1,
+            state,
+            version: "0.1.0".into(),
+            config: "0".into(),
+            since: Some(now().to_string()),
+            refused: Vec::new(),
+        };
+        self.say(&format!("gateways/{}/status", self.name), true, encode(&status));
+    }
+
+    /// Opens a visit, and alerts staff of it.
+    pub fn arrives(&self, visit: &Arrival) {
+        self.say("arrivals", false, encode(visit));
+        self.is_here(visit);
+    }
+
+    /// Opens a visit that alerts nobody.
+    pub fn is_here(&self, visit: &Arrival) {
+        let state = Visit { arrival: visit.clone(), state: VisitState::Present, claim: None };
+        self.say(&format!("visits/{}", visit.visit), true, encode(&state));
+    }
+
+    pub fn leaves(&self, visit: &Arrival) {
+        let farewell = Departure {
+            v: 1,
+            visit: visit.visit.clone(),
+            client: visit.client.clone(),
+            departed_at: now().to_string(),
+            reason: "left".into(),
+        };
+        self.say("departures", false, encode(&farewell));
+        self.say(&format!("visits/{}", visit.visit), true, Vec::new());
+    }
+
+    /// Takes its time with what staff ask, until told to decide.
+    pub fn hesitate(&self) {
+        *self.held.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// Decides, once so many claims have come in, in their order.
+    pub fn decide_after(&self, claims: usize) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.held.lock().unwrap().as_ref().unwrap().len() < claims {
+            assert!(Instant::now() < deadline, "the claims never came");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        for (visit, claim) in self.held.lock().unwrap().take().unwrap() {
+            self.decide(&visit, &claim);
+        }
+    }
+
+    fn asked(&self, visit: String, claim: Value) {
+        if let Some(held) = &mut *self.held.lock().unwrap() {
+            return held.push((visit, claim));
+        }
+        self.decide(&visit, &claim);
+    }
+
+    fn decide(&self, visit: &str, asked: &Value) {
+        let below = format!("visits/{visit}");
+        let payload = self.retained.lock().unwrap()[&format!("grelot/v1/42/{below}")].clone();
+        let mut state: Visit = serde_json::from_slice(&payload).unwrap();
+        match asked["action"].as_str().unwrap() {
+            "claim" if state.claim.is_none() => {
+                let by = asked["by"].as_str().unwrap().to_owned();
+                state.claim = Some(Claim { by, since: now().to_string() });
+                state.state = VisitState::Claimed;
+            }
+            "release" => {
+                state.claim = None;
+                state.state = VisitState::Present;
+            }
+            "dismiss" => return self.say(&below, true, Vec::new()),
+            _ => return,
+        }
+        self.say(&below, true, encode(&state));
+    }
+}
+
+fn connect(name: &str, port: u16) -> (AsyncClient, rumqttc::v5::EventLoop) {
+    let mut options = MqttOptions::new(format!("gateway-{name}"), "127.0.0.1", port);
+    options.set_clean_start(true);
+    AsyncClient::new(options, 64)
+}
+
+pub fn now() -> WallTime {
+    Clocks::machine().now().clock.reading()
+}
+
+/// A visit of a customer who lets their name be shown, begun so many seconds ago.
+pub fn visit(number: u8, name: &str, tier: &str, seconds_ago: i64) -> Arrival {
+    let arrived = WallTime::from_unix_millis(now().unix_millis() - seconds_ago * 1000);
+    let card = Card { name: name.into(), language: None, note: None };
+    Arrival {
+        v: 1,
+        visit: format!("00000000-0000-8000-8000-0000000000{number:02x}"),
+        client: format!("c-{number:04x}"),
+        tier: tier.into(),
+        card: (!name.is_empty()).then_some(card),
+        gateway: "door".into(),
+        arrived_at: arrived.to_string(),
+        confidence: 0.97,
+        discreet: false,
+    }
+}
+
+/// What goes with the name.
+pub fn with_card(mut visit: Arrival, language: &str, note: &str) -> Arrival {
+    let card = visit.card.as_mut().unwrap();
+    card.language = Some(language.to_owned());
+    card.note = Some(note.to_owned());
+    visit
+}
+
+/// A certificate for 127.0.0.1, good for this test.
+pub fn certificate(folder: &std::path::Path) -> TlsFiles {
+    let (key, certificate): (PathBuf, PathBuf) = (folder.join("key.pem"), folder.join("cert.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .stderr(Stdio::null())
+        .status()
+        .expect("openssl (Debian package openssl)");
+    assert!(made.success());
+    TlsFiles { certificate, key }
+}
