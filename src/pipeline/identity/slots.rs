@@ -83,11 +83,6 @@ impl Slots {
         left > 0
     }
 
-    /// How many entries there are.
-    pub const fn len(&self) -> usize {
-        self.len
-    }
-
     /// How many entries there is good room for, and the first index there is none for.
     pub fn room(&self) -> usize {
         (self.buckets.len() * FILLED).min((1 << self.index_bits) - 1)
@@ -247,7 +242,6 @@ mod tests {
         assert!(!slots.lay_out(2));
         assert_eq!(slots.find(hash(&[1]), |_| true), None);
         while !slots.lay_out(2) {}
-        assert_eq!(slots.len(), 0);
         for i in 0..100u8 {
             assert_eq!(slots.find(hash(&[i]), |_| true), None);
         }

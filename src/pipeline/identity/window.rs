@@ -8,7 +8,7 @@ use crate::pipeline::units::{Clock, WallTime};
 /// A token counts for one window; 144 windows a day, none straddles two days.
 pub const WINDOW_MS: i64 = 600_000;
 /// A phone's clock may be off: a token counts so long before its window opens and after it closes.
-const SKEW_MS: i64 = 120_000;
+pub const SKEW_MS: i64 = 120_000;
 /// The next window's table is begun once the last one's no longer counts, so that there are
 /// never more than two: it opens 480 s into the window, and the old one closes at 120 s.
 const AHEAD_MS: i64 = 359_999;

@@ -1,0 +1,129 @@
+//! `grelot token`: app developers compare with it what their phones say.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+/// The long-term key, and what it leads to, of the published vector.
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const SERVICE_DATA: &str = "1e21f90f48f03c28dc866d41b62c99a0ea47011ae3d4576d362c08e9eb802c";
+const REGISTRY: &str = r#"{"client":"c-7f3a","tier":"gold","scheme":"token","days":{"20454":"09105c3e5587169051414225f96c0d79"},"consent":{"expires_at":"2028-11-02T00:00:00Z"}}
+{"client":"card","tier":"gold","scheme":"eid","k":10,"offset_s":-1767160064,"tks":{"1":"bebc1b5d2ba3a2d3dd4f76c25da2a0ae"},"consent":{"expires_at":"2028-11-02T00:00:00Z"}}
+{"client":"phone","tier":"gold","scheme":"irk","irk":"ec0234a357c8ad05341010a60a397d9b","consent":{"expires_at":"2028-11-02T00:00:00Z"}}"#;
+
+fn grelot(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_grelot"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that ends at once does not read its input.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn json(arguments: &[&str], input: &str) -> serde_json::Value {
+    let output = grelot(arguments, input);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_published_vector_from_a_long_term_key() {
+    let told = json(
+        &[
+            "token",
+            "--json",
+            "--key-file",
+            "-",
+            "--store",
+            "42",
+            "--at",
+            "1767225600",
+            "--echo",
+            "1:10",
+        ],
+        KEY,
+    );
+    assert_eq!(told["token"], "e3d4576d362c08e9eb802c");
+    assert_eq!((told["day"].as_u64(), told["window"].as_u64()), (Some(20454), Some(2_945_376)));
+    assert_eq!(told["carriers"]["service_data"], SERVICE_DATA);
+    assert_eq!(told["service_uuid"], "593942a4-1ae3-d457-6d36-2c08e9eb802c");
+    assert_eq!(told["carriers"]["overflow"], "14ff4c000100000000000000000000000000040000");
+    assert_eq!(told["valid_until"], "2026-01-01T00:10:00Z");
+    let later = json(
+        &["token", "--json", "--key-file", "-", "--store", "42", "--at", "2026-01-01T00:10:00Z"],
+        KEY,
+    );
+    assert_eq!(later["token"], "c832cfc701c868a7cf77bd");
+}
+
+#[test]
+fn a_registry_gives_the_same_and_decode_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = folder.path().join("customers.jsonl");
+    std::fs::write(&registry, REGISTRY).unwrap();
+    let registry = registry.to_str().unwrap();
+    let of = |client| {
+        json(
+            &[
+                "token",
+                client,
+                "--json",
+                "--registry",
+                registry,
+                "--at",
+                "1767225600",
+                "--hears",
+                "1:-60",
+            ],
+            "",
+        )
+    };
+    let token = of("c-7f3a");
+    assert_eq!(token["carriers"]["service_data"], SERVICE_DATA);
+    for carrier in ["service_data", "service_uuid"] {
+        let decoded = json(&["decode", "--json", token["carriers"][carrier].as_str().unwrap()], "");
+        assert_eq!(decoded["grelot"]["token"], "e3d4576d362c08e9eb802c");
+        assert_eq!(decoded["grelot"]["zone"], 1);
+        assert_eq!(decoded["grelot"]["carrier"], carrier);
+    }
+    let card = of("card");
+    assert_eq!(card["counter"], 65536);
+    let decoded =
+        json(&["decode", "--json", card["carriers"]["eddystone_eid"].as_str().unwrap()], "");
+    assert_eq!(decoded["beacon"]["eid"], card["eid"]);
+    assert_eq!(of("phone")["scheme"], "irk");
+}
+
+#[test]
+fn what_is_missing_is_named_and_no_key_is_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = folder.path().join("customers.jsonl");
+    std::fs::write(&registry, REGISTRY).unwrap();
+    let registry = registry.to_str().unwrap();
+    for (arguments, input, code, told) in [
+        (&["token"][..], "", 2, "a CLIENT of the registry or --key-file is needed"),
+        (&["token", "nobody", "--registry", registry], "", 1, "has no readable line of nobody"),
+        (
+            &["token", "c-7f3a", "--registry", registry, "--at", "2026-01-05T00:00:00Z"],
+            "",
+            1,
+            "day 20458",
+        ),
+        (
+            &["token", "--key-file", "-", "--store", "42"],
+            "5ec3e7",
+            1,
+            "neither 64 hexadecimal digits",
+        ),
+        (&["token", "--key-file", "-", "--store", "0"], "", 2, "--store"),
+    ] {
+        let output = grelot(arguments, input);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{complaint}");
+        assert!(complaint.contains(told), "{complaint}");
+        assert!(!complaint.contains("5ec3e7"));
+    }
+}
