@@ -186,7 +186,7 @@ fn hostile_files_are_refused_quickly_and_quietly() {
     let long = "x".repeat(300 * 1024);
     let deep = format!("a = {}", "[".repeat(100_000));
     let dotted = format!("{} = 1", vec!["a"; 50_000].join("."));
-    let many: String = (0..20_000).map(|key| format!("k{key} = 1\n")).collect();
+    let many = (0..20_000).map(|key| format!("k{key} = 1")).collect::<Vec<_>>().join("\n");
     let escape = "\u{1b}[2J = 1\n[store]\nid = \"\u{1b}]0;owned\u{7}\"\n".to_owned();
     let name =
         "[store]\nid = 42\ngateways = { \"\\u001b[2J\" = 3, \"a/b\" = \"door\" }\n".to_owned();

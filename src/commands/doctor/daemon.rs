@@ -1,0 +1,40 @@
+//! The daemon: whether it runs already, which explains ports and files in use.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+
+use super::Finding;
+use crate::config::Config;
+use crate::daemon::status;
+
+/// Whether the daemon of a configuration runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Daemon {
+    Runs,
+    DoesNot,
+    /// Its socket is not for this user.
+    Hidden,
+}
+
+pub(super) fn look(config: &Config) -> Daemon {
+    match UnixStream::connect(status::socket(&config.state)) {
+        Ok(_) => Daemon::Runs,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Daemon::Hidden,
+        Err(_) => Daemon::DoesNot,
+    }
+}
+
+impl Daemon {
+    pub(super) fn finding(self) -> Finding {
+        let about = "daemon";
+        match self {
+            Self::Runs => Finding::ok(about, "runs"),
+            Self::DoesNot => {
+                Finding::warn(about, "does not run", "sudo systemctl enable --now grelot")
+            }
+            Self::Hidden => {
+                Finding::warn(about, "cannot be asked by this user", "sudo grelot doctor")
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! `grelot doctor`: looks at this machine, one line each, with the mend.
+
+mod certificates;
+mod clock;
+mod daemon;
+mod disk;
+mod network;
+mod radio;
+mod x509;
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use super::{Exit, Global};
+use crate::config::{self, Config};
+
+/// Arguments of `grelot doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo grelot doctor\n  \
+                        grelot doctor --json | jq '.findings[] | select(.verdict != \"ok\")'\n\n\
+                        Ends with 1 where something keeps grelot from its work.")]
+pub struct Args {}
+
+/// What was found about one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Finding {
+    /// What was looked at.
+    about: &'static str,
+    verdict: Verdict,
+    /// What was seen.
+    says: String,
+    /// What to do about it; absent where all is well.
+    mend: Option<String>,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// As it should be.
+    Ok,
+    /// grelot works, but somebody should look.
+    Warn,
+    /// grelot cannot do its job.
+    Fail,
+}
+
+impl Finding {
+    fn ok(about: &'static str, says: impl Into<String>) -> Self {
+        Self { about, verdict: Verdict::Ok, says: says.into(), mend: None }
+    }
+
+    fn warn(about: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { about, verdict: Verdict::Warn, says: says.into(), mend: Some(mend.into()) }
+    }
+
+    fn fail(about: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { about, verdict: Verdict::Fail, says: says.into(), mend: Some(mend.into()) }
+    }
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report {
+    ok: bool,
+    findings: Vec<Finding>,
+}
+
+/// Runs the command.
+pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
+    let examined = config::examine(&global.config);
+    let mut findings = vec![configuration(global, &examined)];
+    findings.extend(radio::findings(examined.readable()));
+    findings.push(clock::finding());
+    if let Some(config) = examined.readable() {
+        findings.extend(of_the_site(config));
+    }
+    let report =
+        Report { ok: findings.iter().all(|finding| finding.verdict != Verdict::Fail), findings };
+    let mut out = io::stdout().lock();
+    if global.json {
+        serde_json::to_writer(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        for finding in &report.findings {
+            tell(&mut out, finding)?;
+        }
+    }
+    Ok(if report.ok { Exit::Done } else { Exit::Failed })
+}
+
+/// Everything that the configuration says where to look for.
+fn of_the_site(config: &Config) -> Vec<Finding> {
+    let daemon = daemon::look(config);
+    let mut findings = vec![daemon.finding(), disk::state(config), disk::space(config)];
+    findings.extend(certificates::findings(&config.tls));
+    findings.push(network::broker(config, daemon));
+    findings.extend(network::page(config, daemon));
+    findings
+}
+
+fn configuration(global: &Global, examined: &config::Examined) -> Finding {
+    let about = "configuration";
+    let name = global.config.display();
+    let (errors, warnings) = (examined.problems.errors(), examined.problems.warnings());
+    let mend = format!("grelot check {name}");
+    match (errors, warnings) {
+        (0, 0) => Finding::ok(about, name.to_string()),
+        (0, _) => Finding::warn(about, format!("{name}: {warnings} warnings"), mend),
+        _ => Finding::fail(about, format!("{name}: {errors} errors"), mend),
+    }
+}
+
+fn tell(out: &mut impl io::Write, finding: &Finding) -> io::Result<()> {
+    let verdict = match finding.verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "FAIL",
+    };
+    writeln!(out, "{verdict:<6}{:<15}{}", finding.about, finding.says)?;
+    match &finding.mend {
+        Some(mend) => writeln!(out, "{:<21}mend: {mend}", ""),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,105 @@
+//! The network: the broker answers and lets this gateway in; the page's port is free.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use super::Finding;
+use super::daemon::Daemon;
+use crate::config::{BrokerLocation, BrokerUrl, Config};
+use crate::mqtt::client::Peer;
+use crate::mqtt::link::{Down, Link, News};
+
+/// Name resolution, TCP, TLS and MQTT together.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Whether the broker can be used: an embedded one's port, an external one by logging in.
+pub(super) fn broker(config: &Config, daemon: Daemon) -> Finding {
+    let about = "broker";
+    if let BrokerLocation::Embedded(listen) = &config.broker.location {
+        return port(about, "broker.listen", *listen, daemon);
+    }
+    let peer = match Peer::configured(config) {
+        Ok(peer) => peer,
+        Err(error) => return Finding::fail(about, error.to_string(), "see [tls]"),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(runtime) = runtime else {
+        return Finding::warn(about, "cannot be tried on this machine", "see ulimit -n");
+    };
+    let answers: Vec<_> =
+        peer.brokers.iter().map(|url| (url, runtime.block_on(log_in(url, &peer)))).collect();
+    let well = answers.iter().filter(|(_, answer)| answer.is_ok()).count();
+    let told: Vec<String> = answers.iter().map(|(url, answer)| tell(url, answer)).collect();
+    let says = told.join("; ");
+    match well {
+        0 => Finding::fail(about, says, mend(&answers)),
+        _ if well < answers.len() => Finding::warn(about, says, mend(&answers)),
+        _ => Finding::ok(about, says),
+    }
+}
+
+fn tell(url: &BrokerUrl, answer: &Result<(), Down>) -> String {
+    let scheme = if url.tls { "mqtts" } else { "mqtt" };
+    let says = match answer {
+        Ok(()) => "lets this gateway in",
+        Err(Down::Unreachable(why) | Down::Refused(why)) => why,
+    };
+    format!("{scheme}://{}:{} {says}", url.host, url.port)
+}
+
+fn mend(answers: &[(&BrokerUrl, Result<(), Down>)]) -> &'static str {
+    let refused = |answer: &Result<(), Down>| matches!(answer, Err(Down::Refused(_)));
+    if answers.iter().any(|(_, answer)| refused(answer)) {
+        "see broker.username, broker.password_file and [tls], and the broker's own log"
+    } else {
+        "see broker.urls, the network and its firewall, and whether the broker runs"
+    }
+}
+
+/// Logs in under a name of its own, for the daemon's would end the daemon's connection.
+async fn log_in(broker: &BrokerUrl, peer: &Peer) -> Result<(), Down> {
+    let mut identity = peer.identity.clone();
+    identity.client_id.push_str("-doctor");
+    let mut link = Link::<()>::dial(broker, &identity, None);
+    let welcome = async {
+        loop {
+            match link.news().await {
+                News::Up => return Ok(()),
+                News::Down(down) => return Err(down),
+                _ => {}
+            }
+        }
+    };
+    let timed_out = || Err(Down::Unreachable("does not answer".to_owned()));
+    let welcome = tokio::time::timeout(PATIENCE, welcome).await.unwrap_or_else(|_| timed_out());
+    if welcome.is_ok() {
+        link.hang_up();
+        let _ = tokio::time::timeout(PATIENCE, link.news()).await;
+    }
+    welcome
+}
+
+/// Whether the page can be served.
+pub(super) fn page(config: &Config, daemon: Daemon) -> Option<Finding> {
+    let tablets = config.tablets.as_ref()?;
+    Some(port("page", "tablets.listen", tablets.listen, daemon))
+}
+
+/// Whether a port is the daemon's, or free for it.
+fn port(about: &'static str, key: &str, listen: SocketAddr, daemon: Daemon) -> Finding {
+    match (TcpListener::bind(listen), daemon) {
+        (Ok(_), Daemon::Runs) => {
+            let mend = format!("see the daemon's log, and whether {key} changed since its start");
+            Finding::warn(about, format!("the daemon runs and does not listen on {listen}"), mend)
+        }
+        (Ok(_), _) => Finding::ok(about, format!("{listen} is free")),
+        (Err(_), Daemon::Runs) => Finding::ok(about, format!("served on {listen}")),
+        (Err(error), Daemon::Hidden) => {
+            Finding::warn(about, format!("{listen}: {error}"), "sudo grelot doctor")
+        }
+        (Err(error), Daemon::DoesNot) => {
+            let mend = format!("take another port in {key}; `sudo ss -ltnp` tells who has this");
+            Finding::fail(about, format!("{listen}: {error}"), mend)
+        }
+    }
+}

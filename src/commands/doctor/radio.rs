@@ -1,0 +1,143 @@
+//! The radio: an adapter, not switched off, and BlueZ to speak with.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use dbus::blocking::Connection;
+use dbus::blocking::stdintf::org_freedesktop_dbus::Properties as _;
+
+use super::Finding;
+use crate::config::{Config, Source};
+
+/// Where the kernel lists adapters.
+const ADAPTERS: &str = "/sys/class/bluetooth";
+
+/// Longer than a healthy bus takes, shorter than patience lasts.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// All there is to say of the radio; nothing where the configuration does without one.
+pub(super) fn findings(config: Option<&Config>) -> Vec<Finding> {
+    let wanted = config.is_none_or(|config| {
+        config.sources.iter().any(|source| matches!(source, Source::Bluez { .. }))
+    });
+    if !wanted {
+        return Vec::new();
+    }
+    let mut findings = adapters(Path::new(ADAPTERS), config);
+    findings.push(bluez());
+    findings
+}
+
+/// The adapters in `folder`, against those the configuration names.
+fn adapters(folder: &Path, config: Option<&Config>) -> Vec<Finding> {
+    let mut present: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        // `hci0:64` is a connection.
+        .filter(|name| name.starts_with("hci") && !name.contains(':'))
+        .collect();
+    present.sort();
+    if present.is_empty() {
+        let mend = "plug one in; on a Raspberry Pi see that config.txt has no dtoverlay=disable-bt";
+        return vec![Finding::fail("adapter", "this machine has no Bluetooth adapter", mend)];
+    }
+    let mut findings: Vec<Finding> =
+        present.iter().map(|adapter| switch(folder, adapter)).collect();
+    for source in config.map(|config| config.sources.as_slice()).unwrap_or_default() {
+        if let Source::Bluez { adapter: Some(wanted) } = source
+            && !present.contains(wanted)
+        {
+            let says = format!("{wanted} is configured and not there");
+            let mend = format!("there is {}: see source.adapter", present.join(", "));
+            findings.push(Finding::fail("adapter", says, mend));
+        }
+    }
+    findings
+}
+
+/// Whether a software or hardware switch holds the adapter down.
+fn switch(folder: &Path, adapter: &str) -> Finding {
+    let blocked = |kind: &str| {
+        let switches = fs::read_dir(folder.join(adapter)).into_iter().flatten().flatten();
+        switches.filter(|entry| entry.file_name().to_string_lossy().starts_with("rfkill")).any(
+            |entry| {
+                fs::read_to_string(entry.path().join(kind)).is_ok_and(|state| state.trim() == "1")
+            },
+        )
+    };
+    if blocked("hard") {
+        Finding::fail("adapter", format!("{adapter} is off by its own switch"), "switch it on")
+    } else if blocked("soft") {
+        Finding::fail("adapter", format!("{adapter} is blocked"), "sudo rfkill unblock bluetooth")
+    } else {
+        Finding::ok("adapter", adapter)
+    }
+}
+
+/// Whether bluetoothd runs and lets this user speak to it.
+fn bluez() -> Finding {
+    let about = "BlueZ";
+    let Ok(bus) = Connection::new_system() else {
+        let mend = "sudo apt install dbus bluez, and start both";
+        return Finding::fail(about, "the system's D-Bus cannot be reached", mend);
+    };
+    let daemon = bus.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", PATIENCE);
+    let owner: Result<(bool,), _> =
+        daemon.method_call("org.freedesktop.DBus", "NameHasOwner", ("org.bluez",));
+    match owner {
+        Ok((true,)) => {}
+        Ok((false,)) => {
+            let mend = "sudo apt install bluez; sudo systemctl enable --now bluetooth";
+            return Finding::fail(about, "bluetoothd does not run", mend);
+        }
+        Err(error) => {
+            let says = format!("D-Bus does not answer: {error}");
+            return Finding::fail(about, says, "sudo systemctl status dbus");
+        }
+    }
+    let adapter = bus.with_proxy("org.bluez", "/org/bluez/hci0", PATIENCE);
+    let powered: Result<bool, dbus::Error> = adapter.get("org.bluez.Adapter1", "Powered");
+    match powered {
+        Ok(true) => Finding::ok(about, "runs, hci0 is powered"),
+        Ok(false) => Finding::warn(about, "runs, hci0 is not powered", "grelot powers it itself"),
+        Err(error) if error.name() == Some("org.freedesktop.DBus.Error.AccessDenied") => {
+            let mend = "run as the service's user; it must be in the group bluetooth, or install \
+                        systemd/grelot-dbus.conf (docs/install.md)";
+            Finding::fail(about, "does not speak to this user", mend)
+        }
+        Err(_) => Finding::warn(about, "runs, without hci0", "see the adapter above"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adapter_that_is_blocked_or_not_there_is_told() {
+        let sys = tempfile::tempdir().unwrap();
+        assert!(adapters(sys.path(), None)[0].says.contains("no Bluetooth adapter"));
+        for (adapter, blocked) in [("hci0", "0"), ("hci1", "1"), ("hci0:64", "0")] {
+            let rfkill = sys.path().join(adapter).join("rfkill3");
+            fs::create_dir_all(&rfkill).unwrap();
+            fs::write(rfkill.join("soft"), format!("{blocked}\n")).unwrap();
+        }
+        let text = "[store]\nid = 42\n[[source]]\nkind = \"bluez\"\nadapter = \"hci7\"\n";
+        let config = crate::config::parse(text, "grelot.toml", Path::new("/")).unwrap();
+        assert_eq!(
+            adapters(sys.path(), Some(&config)),
+            [
+                Finding::ok("adapter", "hci0"),
+                Finding::fail("adapter", "hci1 is blocked", "sudo rfkill unblock bluetooth"),
+                Finding::fail(
+                    "adapter",
+                    "hci7 is configured and not there",
+                    "there is hci0, hci1: see source.adapter"
+                ),
+            ]
+        );
+    }
+}

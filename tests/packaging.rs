@@ -1,0 +1,127 @@
+//! What is installed beside the binary, held against systemd's own tools.
+
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "tests say what they skip and found"
+)]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// What issue and operators were promised: `systemd-analyze security`, in tenths.
+const MOST_EXPOSURE: &str = "15";
+
+/// The same with the drop-in that grants `CAP_NET_RAW`, which costs the private user namespace.
+const MOST_EXPOSURE_WITH_SECOND_EAR: &str = "17";
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name)
+}
+
+/// A machine's root folder with grelot installed; `None`, and a word about it, where this machine
+/// has no systemd to look at it with.
+fn installed(drop_ins: &[&str]) -> Option<TempDir> {
+    let targets = Path::new("/usr/lib/systemd/system");
+    let present = Command::new("systemd-analyze").arg("--version").output().is_ok();
+    if !present || !targets.exists() {
+        eprintln!("SKIPPED: no systemd on this machine");
+        return None;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let at = |path: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    };
+    for entry in fs::read_dir(targets).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "target") && path.is_file() {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            fs::copy(&path, at(&format!("usr/lib/systemd/system/{name}"))).unwrap();
+        }
+    }
+    fs::copy(env!("CARGO_BIN_EXE_grelot"), at("usr/bin/grelot")).unwrap();
+    fs::copy(shipped("grelot.service"), at("usr/lib/systemd/system/grelot.service")).unwrap();
+    for name in drop_ins {
+        let path = at(&format!("etc/systemd/system/grelot.service.d/{name}"));
+        fs::copy(shipped(name), path).unwrap();
+    }
+    Some(root)
+}
+
+fn analyze(root: &TempDir, arguments: &[&str]) -> Output {
+    Command::new("systemd-analyze")
+        .arg(format!("--root={}", root.path().display()))
+        .args(arguments)
+        .arg("grelot.service")
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> String {
+    [output.stdout.as_slice(), output.stderr.as_slice()]
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .concat()
+}
+
+#[test]
+fn systemd_takes_the_unit_without_a_word() {
+    for drop_ins in [&[][..], &["grelot-lan-only.conf"], &["grelot-second-ear.conf"]] {
+        let Some(root) = installed(drop_ins) else { return };
+        let verified = analyze(&root, &["--man=no", "verify"]);
+        assert!(verified.status.success(), "{drop_ins:?}: {}", text(&verified));
+        assert_eq!(text(&verified), "", "{drop_ins:?}");
+    }
+}
+
+#[test]
+fn the_units_exposure_is_within_its_promise() {
+    for (drop_ins, most) in [
+        (&[][..], MOST_EXPOSURE),
+        (&["grelot-lan-only.conf"], MOST_EXPOSURE),
+        (&["grelot-second-ear.conf"], MOST_EXPOSURE_WITH_SECOND_EAR),
+    ] {
+        let Some(root) = installed(drop_ins) else { return };
+        let threshold = format!("--threshold={most}");
+        let rated = analyze(&root, &["security", "--offline=yes", &threshold]);
+        let said = text(&rated);
+        println!("{drop_ins:?}: {}", said.lines().last().unwrap_or_default());
+        assert!(rated.status.success(), "{drop_ins:?}: {said}");
+        assert!(said.contains("Overall exposure level"), "{said}");
+    }
+}
+
+#[test]
+fn user_and_folders_are_made_as_the_unit_wants_them() {
+    let Some(root) = installed(&[]) else { return };
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("SKIPPED: only root gives files to other users");
+        return;
+    }
+    let configuration = root.path().join("etc/grelot");
+    fs::create_dir_all(&configuration).unwrap();
+    let run = |tool: &str, arguments: &[&str]| {
+        Command::new(tool)
+            .arg(format!("--root={}", root.path().display()))
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let made = run("systemd-sysusers", &[shipped("grelot.sysusers").to_str().unwrap()]);
+    assert!(made.status.success(), "{}", text(&made));
+    let users = fs::read_to_string(root.path().join("etc/passwd")).unwrap();
+    assert!(users.contains("grelot:x:") && users.contains("nologin"), "{users}");
+
+    fs::write(configuration.join("grelot.toml"), "").unwrap();
+    let made = run("systemd-tmpfiles", &["--create", shipped("grelot.tmpfiles").to_str().unwrap()]);
+    assert!(made.status.success(), "{}", text(&made));
+    let access = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(access(&configuration), 0o750);
+    assert_eq!(access(&configuration.join("grelot.toml")), 0o640);
+}
