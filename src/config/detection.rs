@@ -9,7 +9,7 @@ use super::document::Values;
 use super::form::Value;
 use super::problem::{Problem, Problems};
 use super::{keys, quiet_hours};
-use crate::pipeline::{policy, presence};
+use crate::pipeline::{Levels, policy, presence};
 
 /// `[presence]` and `[policy]`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,6 +20,10 @@ pub struct Detection {
     pub policy: policy::Settings,
     /// `presence.gateway_offset_db`
     pub gateway_offset_db: BTreeMap<String, f32>,
+    /// `presence.gateway_inside_dbm`
+    pub gateway_inside_dbm: BTreeMap<String, f32>,
+    /// `presence.gateway_outside_dbm`
+    pub gateway_outside_dbm: BTreeMap<String, f32>,
 }
 
 /// A key's way into the settings.
@@ -132,9 +136,9 @@ impl Detection {
     #[must_use]
     pub(super) fn with(mut self, values: &Values, problems: &mut Problems) -> Self {
         for (path, found) in values {
-            if let Some(gateway) = path.strip_prefix("presence.gateway_offset_db.") {
-                if let Some(offset) = single(&found.value) {
-                    self.gateway_offset_db.insert(gateway.to_owned(), offset);
+            if let Some((table, gateway)) = self.by_gateway(path) {
+                if let Some(decibels) = single(&found.value) {
+                    table.insert(gateway.to_owned(), decibels);
                 }
             } else if let Some(access) = keys::find(path).and_then(keys::Key::detection) {
                 (access.set)(&mut self, &found.value);
@@ -144,6 +148,26 @@ impl Detection {
         problems.extend(self.hysteresis(values));
         problems.extend(self.a_visit_can_end(values));
         self
+    }
+
+    /// The table of values by gateway that `path` goes into, and the gateway.
+    fn by_gateway<'a>(&mut self, path: &'a str) -> Option<(&mut BTreeMap<String, f32>, &'a str)> {
+        let (key, gateway) = path.strip_prefix("presence.gateway_")?.split_once('.')?;
+        let table = match key {
+            "offset_db" => &mut self.gateway_offset_db,
+            "inside_dbm" => &mut self.gateway_inside_dbm,
+            "outside_dbm" => &mut self.gateway_outside_dbm,
+            _ => return None,
+        };
+        Some((table, gateway))
+    }
+
+    /// What a gateway's walk test measured on either side of the door.
+    pub fn levels(&self, gateway: &str) -> Option<Levels> {
+        Some(Levels {
+            inside_dbm: *self.gateway_inside_dbm.get(gateway)?,
+            outside_dbm: *self.gateway_outside_dbm.get(gateway)?,
+        })
     }
 
     /// Whoever gives one level only means the usual distance between the two.
@@ -193,8 +217,14 @@ impl Detection {
                 }
             }
         }
-        for (gateway, offset) in &self.gateway_offset_db {
-            let _ = writeln!(text, "presence.gateway_offset_db.{gateway} = {}", decimal(*offset));
+        for (key, table) in [
+            ("gateway_offset_db", &self.gateway_offset_db),
+            ("gateway_inside_dbm", &self.gateway_inside_dbm),
+            ("gateway_outside_dbm", &self.gateway_outside_dbm),
+        ] {
+            for (gateway, decibels) in table {
+                let _ = writeln!(text, "presence.{key}.{gateway} = {}", decimal(*decibels));
+            }
         }
         text
     }

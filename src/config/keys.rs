@@ -390,6 +390,22 @@ pub const PRESENCE: Section = Section {
         )
         .unit("dB")
         .example("{ door = -3.5 }"),
+        Key::new(
+            "gateway_inside_dbm.*",
+            Form::Number { least: -127.0, most: 20.0 },
+            Absent::Means("presence.arrive_rssi_dbm (presence.leave_rssi_dbm where the gateway stands outside)"),
+            "what a gateway usually measures of customers inside, offset added, from its walk test",
+        )
+        .unit("dBm")
+        .example("{ door = -64 }"),
+        Key::new(
+            "gateway_outside_dbm.*",
+            Form::Number { least: -127.0, most: 20.0 },
+            Absent::Means("presence.leave_rssi_dbm (presence.arrive_rssi_dbm where the gateway stands outside)"),
+            "what a gateway usually measures of passers-by, offset added; counts together with gateway_inside_dbm",
+        )
+        .unit("dBm")
+        .example("{ door = -76 }"),
     ],
 };
 

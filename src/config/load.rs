@@ -168,6 +168,8 @@ fn settle(
     Some(Config {
         gateway,
         gateway_offset_db: detection.gateway_offset_db,
+        gateway_inside_dbm: detection.gateway_inside_dbm,
+        gateway_outside_dbm: detection.gateway_outside_dbm,
         broker,
         tls,
         sources,

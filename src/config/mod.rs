@@ -44,6 +44,10 @@ pub struct Config {
     pub gateway: String,
     /// `[presence.gateway_offset_db]`, by gateway.
     pub gateway_offset_db: BTreeMap<String, f32>,
+    /// `[presence.gateway_inside_dbm]`, by gateway.
+    pub gateway_inside_dbm: BTreeMap<String, f32>,
+    /// `[presence.gateway_outside_dbm]`, by gateway.
+    pub gateway_outside_dbm: BTreeMap<String, f32>,
     /// `[broker]`
     pub broker: Broker,
     /// `[tls]`
@@ -77,7 +81,7 @@ impl Config {
             name: name.to_owned(),
             place: self.store.gateways.get(name).copied(),
             offset_db: detection.gateway_offset_db.get(name).copied().unwrap_or_default(),
-            levels: None,
+            levels: detection.levels(name),
         };
         pipeline::Settings {
             store: self.store.id,
@@ -98,6 +102,8 @@ impl From<&Config> for Detection {
             presence: config.presence.clone(),
             policy: config.policy.clone(),
             gateway_offset_db: config.gateway_offset_db.clone(),
+            gateway_inside_dbm: config.gateway_inside_dbm.clone(),
+            gateway_outside_dbm: config.gateway_outside_dbm.clone(),
         }
     }
 }

@@ -161,9 +161,9 @@ impl<'a> Site<'a> {
     /// An offset for a gateway that is not there is a typing error.
     pub(super) fn offsets_are_of_gateways(&mut self, store: Option<&Store>, this: &str) {
         let Some(store) = store.filter(|store| !store.gateways.is_empty()) else { return };
-        let prefix = "presence.gateway_offset_db.";
-        for path in self.document.values.keys().filter(|path| path.starts_with(prefix)) {
-            let gateway = path.strip_prefix(prefix).unwrap_or_default();
+        for path in self.document.values.keys() {
+            let Some(rest) = path.strip_prefix("presence.gateway_") else { continue };
+            let Some((_, gateway)) = rest.split_once('.') else { continue };
             if gateway != this && !store.gateways.contains_key(gateway) {
                 let near = super::nearest::of(gateway, store.gateways.keys().map(String::as_str));
                 self.problem(path, "is not one of store.gateways").hint =
