@@ -451,7 +451,9 @@ impl Client {
         if self.phase == Phase::Working {
             return ControlFlow::Continue(());
         }
-        let Some(link) = &self.link else { return ControlFlow::Break(()) };
+        let Some(link) = self.link.as_ref().filter(|link| link.is_up()) else {
+            return ControlFlow::Break(());
+        };
         let quiet = link.unanswered() == 0 && self.asserting.is_empty();
         match self.phase {
             Phase::Flushing if quiet && !self.outbox.is_busy() => {
