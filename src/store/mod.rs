@@ -94,8 +94,10 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        touch_private(path)
-            .map_err(|source| StoreError::Directory { path: path.to_owned(), source })?;
+        touch_private(path).map_err(|source| StoreError::Directory {
+            path: path.parent().unwrap_or(path).to_owned(),
+            source,
+        })?;
         let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
         schema::prepare(&db).map_err(failed)?;
         let found = schema::version(&db).map_err(failed)?;
@@ -104,6 +106,7 @@ impl Store {
             return Err(StoreError::Newer { path, found, known: schema::NEWEST });
         }
         schema::migrate(&mut db, found).map_err(failed)?;
+        schema::check(&db).map_err(failed)?;
         Ok(Self { path: path.to_owned(), db })
     }
 

@@ -1,6 +1,8 @@
 //! The tables, and how an older file becomes the newest.
 
-use rusqlite::{Connection, Result};
+use std::time::Duration;
+
+use rusqlite::{Connection, Error, Result, ffi};
 
 /// The steps from nothing to the newest schema; step `n` leads to version `n + 1`.
 const STEPS: [&str; 1] = [include_str!("schema_1.sql")];
@@ -9,11 +11,15 @@ const STEPS: [&str; 1] = [include_str!("schema_1.sql")];
 #[expect(clippy::cast_possible_truncation, reason = "there are few steps")]
 pub(super) const NEWEST: u32 = STEPS.len() as u32;
 
+/// A predecessor that is just stopping lets go within this.
+const BUSY: Duration = Duration::from_secs(1);
+
 /// Settings that a connection needs before it reads anything.
 ///
 /// Exclusive: one process owns the store, which also spares the shared-memory file. Full: a
 /// commit is on the medium when it returns. Secure delete: what is forgotten is overwritten.
 pub(super) fn prepare(db: &Connection) -> Result<()> {
+    db.busy_timeout(BUSY)?;
     db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
@@ -39,4 +45,13 @@ pub(super) fn migrate(db: &mut Connection, found: u32) -> Result<()> {
     }
     migration.pragma_update(None, "user_version", NEWEST)?;
     migration.commit()
+}
+
+/// Reads every page: a bad one shall be found now, not by a visit.
+pub(super) fn check(db: &Connection) -> Result<()> {
+    let verdict: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(verdict)))
 }

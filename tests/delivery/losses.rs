@@ -29,7 +29,7 @@ async fn what_happens_while_the_broker_is_dead_is_said_when_it_is_back() {
     for n in 0..30 {
         assert_eq!(staff.next().await.json()["client"], format!("c-{n}"), "in their order");
     }
-    shop.delivered().await;
+    shop.delivered(60).await;
     shop.delivery.stop().await;
 }
 
@@ -42,7 +42,7 @@ async fn a_broker_that_forgot_everything_is_told_who_is_here() {
     let here = visit("c-1", OPENING);
     shop.perform(&[alert(&here)]).await;
     staff.next().await;
-    shop.delivered().await;
+    shop.delivered(2).await;
 
     broker.kill();
     broker.restart();
@@ -76,7 +76,7 @@ async fn a_restart_says_what_was_queued_and_remembers_who_is_here() {
     assert_eq!(shop.restored.visits[0].departed_at, None);
     assert_eq!(shop.restored.last_alerts, [("c-1".into(), OPENING)]);
     assert_eq!(staff.next().await.json()["visit"], here.id.to_string());
-    shop.delivered().await;
+    shop.delivered(2).await;
     shop.delivery.stop().await;
 }
 
@@ -103,8 +103,7 @@ async fn a_refused_password_is_told_and_loses_nothing() {
     let state = dir.path().join("state");
     let wishes = Wishes { login: Some(("door", "right")), ..Wishes::default() };
     let broker = Mosquitto::start(dir.path(), &wishes);
-    let mut staff =
-        broker.subscribe(&["-u", "door", "-P", "right", "-t", ARRIVALS]).await;
+    let mut staff = broker.subscribe(&["-u", "door", "-P", "right", "-t", ARRIVALS]).await;
     let shop = Shop::open(&state, with_login(peer(broker.port), "door", "wrong"));
     shop.perform(&[alert(&visit("c-1", OPENING))]).await;
 
@@ -113,7 +112,7 @@ async fn a_refused_password_is_told_and_loses_nothing() {
     let Connection::Refused { broker: whom, why } = refused else { unreachable!() };
     assert_eq!(whom, format!("mqtt://127.0.0.1:{}", broker.port));
     assert!(why.contains("username and password"), "{why}");
-    assert_eq!(shop.delivery.health().queued, 2);
+    shop.health(|health| health.queued == 2).await;
     shop.delivery.stop().await;
 
     let shop = Shop::open(&state, with_login(peer(broker.port), "door", "right"));
@@ -149,7 +148,10 @@ async fn a_gateway_that_dies_is_offline_and_one_that_stops_says_so_itself() {
     shop.clock.advance(Duration::from_secs(7));
     shop.delivery.stop().await;
     let said = it.next().await.json();
-    assert_eq!((&said["state"], &said["since"]), (&"offline".into(), &"2026-01-05T09:00:07Z".into()));
+    assert_eq!(
+        (&said["state"], &said["since"]),
+        (&"offline".into(), &"2026-01-05T09:00:07Z".into())
+    );
 
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     assert_eq!(it.next().await.json()["state"], "online");

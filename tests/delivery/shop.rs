@@ -11,7 +11,7 @@ use grelot::daemon::clock::Clocks;
 use grelot::daemon::delivery::Delivery;
 use grelot::mqtt::client::Peer;
 use grelot::mqtt::inbound::Inbound;
-use grelot::mqtt::payload::{GatewayState, Status};
+use grelot::mqtt::payload::{DeliveryHealth, GatewayState, Status};
 use grelot::mqtt::topics::{Addressee, Topics};
 use grelot::mqtt::{Connection, Identity};
 use grelot::pipeline::event::{Announcement, Card, GatewayIndex, Restored, Visit};
@@ -102,11 +102,20 @@ impl Shop {
         self.connection(|state| matches!(state, Connection::Connected { .. })).await;
     }
 
-    /// Waits until the outbox is empty.
-    pub async fn delivered(&self) {
+    /// Waits until so many notices are acknowledged and none is left.
+    pub async fn delivered(&self, notices: u64) {
+        self.health(|health| health.delivered >= notices && health.queued == 0).await;
+    }
+
+    /// Waits until the counts are as wanted.
+    pub async fn health(&self, wanted: impl Fn(&DeliveryHealth) -> bool) {
         let begun = tokio::time::Instant::now();
-        while self.delivery.health().queued > 0 {
-            assert!(begun.elapsed() < crate::mosquitto::PATIENCE, "never delivered");
+        loop {
+            let health = self.delivery.health();
+            if wanted(&health) {
+                return;
+            }
+            assert!(begun.elapsed() < crate::mosquitto::PATIENCE, "not reached: {health:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
