@@ -12,6 +12,7 @@ pub mod intake;
 pub mod link_layer;
 pub mod recording;
 pub mod report;
+pub mod simulated;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};

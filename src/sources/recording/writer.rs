@@ -66,6 +66,11 @@ impl<W: Write> Writer<W> {
         }
     }
 
+    /// What was written to.
+    pub fn into_inner(self) -> W {
+        self.output
+    }
+
     fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.output, line)?;
         self.output.write_all(b"\n")

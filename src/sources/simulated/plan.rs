@@ -1,0 +1,241 @@
+//! What people mean to do, as ways through the scene with the truth about them.
+
+use super::floor::{DEPTH, HALF_WIDTH, Point};
+use super::path::Path;
+use super::random::Random;
+use crate::sources::Truth;
+
+/// What somebody means to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Plan {
+    /// Comes in at once, strolls for about so many seconds, pays, goes.
+    ComeIn {
+        /// Among the shelves, in seconds.
+        for_s: f64,
+    },
+    /// Looks at the window first, then comes in.
+    LookFirst {
+        /// Before the window, in seconds.
+        look_s: f64,
+        /// Among the shelves, in seconds.
+        for_s: f64,
+    },
+    /// Lingers before the window and goes.
+    LingerAndGo {
+        /// Before the window, in seconds.
+        for_s: f64,
+    },
+    /// Walks past.
+    PassBy,
+    /// Comes in and sits down at the back.
+    Sit {
+        /// In the chair, in seconds.
+        for_s: f64,
+    },
+    /// Steps out in the middle of the visit, for a cigarette or a call, and comes back.
+    StepOut {
+        /// Outside, in seconds.
+        for_s: f64,
+    },
+    /// Goes to the shop next door.
+    NextDoor {
+        /// In there, in seconds.
+        for_s: f64,
+    },
+    /// Is inside when the scene begins, strolls, goes.
+    AlreadyInside {
+        /// Among the shelves, in seconds.
+        for_s: f64,
+    },
+    /// Stays where they are all the time: staff, or things that advertise.
+    Stay {
+        /// Where.
+        place: Point,
+        /// So long, in seconds.
+        for_s: f64,
+    },
+}
+
+/// A way through the scene, and what is true along it.
+#[derive(Debug, Clone)]
+pub struct Walk {
+    /// Where one is.
+    pub path: Path,
+    /// When which truth holds, in seconds; in the order of time.
+    pub truth: Vec<(f64, Truth)>,
+}
+
+/// The street's end, out of the radio's reach or nearly.
+const STREET_END: f64 = 25.0;
+
+const TO_THE_SHOP: Point = Point::at(0.0, 1.0);
+
+/// How far somebody walks beside another.
+const BESIDE: f64 = 0.6;
+
+impl Plan {
+    /// How it is done from `at_s` on by somebody walking `beside` (0 alone, 1 the second) others.
+    pub fn walk(self, at_s: f64, beside: u8, random: &mut Random) -> Walk {
+        let side = if random.chance(0.5) { STREET_END } else { -STREET_END };
+        let offset = BESIDE * f64::from(beside);
+        let pavement = Point::at(side, random.between(-2.8, -1.2) - offset);
+        let start = match self {
+            Self::AlreadyInside { .. } => somewhere_inside(random),
+            Self::Stay { place, .. } => place,
+            _ => pavement,
+        };
+        let mut walk = Walk { path: Path::new(at_s, start, random), truth: Vec::new() };
+        let window = Point::at(random.between(1.6, 3.4) * side.signum(), -0.9 - offset);
+        match self {
+            Self::ComeIn { for_s } => walk.visit(for_s, offset, random),
+            Self::LookFirst { look_s, for_s } => {
+                walk.path.walk(window);
+                walk.path.stay(look_s, TO_THE_SHOP);
+                walk.visit(for_s, offset, random);
+            }
+            Self::LingerAndGo { for_s } => {
+                let there = walk.path.walk(window);
+                walk.path.linger(for_s * 0.2, 3.0, random);
+                walk.path.stay(for_s * 0.8, TO_THE_SHOP);
+                walk.truth.push((there, Truth::Pass));
+            }
+            Self::PassBy => {
+                let before_the_door = walk.path.walk(Point::at(0.0, pavement.y));
+                walk.truth.push((before_the_door, Truth::Pass));
+            }
+            Self::Sit { for_s } => walk.sit(for_s, offset, random),
+            Self::StepOut { for_s } => walk.step_out(for_s, offset, random),
+            Self::NextDoor { for_s } => walk.next_door(for_s, random),
+            Self::AlreadyInside { for_s } => {
+                walk.truth.push((at_s, Truth::Inside));
+                walk.among_the_shelves(for_s, random);
+                walk.leave(offset);
+            }
+            Self::Stay { for_s, .. } => {
+                walk.path.stay(for_s, random.direction());
+                return walk;
+            }
+        }
+        walk.path.walk(Point::at(-side, pavement.y));
+        walk
+    }
+}
+
+impl Walk {
+    fn visit(&mut self, for_s: f64, offset: f64, random: &mut Random) {
+        self.enter(offset, Truth::Enter);
+        self.among_the_shelves(for_s, random);
+        self.leave(offset);
+    }
+
+    /// Through the door: the truth is told on the threshold.
+    fn enter(&mut self, offset: f64, truth: Truth) {
+        self.path.walk(Point::at(-offset / 2.0, -0.8 - offset));
+        let threshold = self.path.walk(Point::at(-offset / 2.0, 0.0));
+        self.truth.push((threshold, truth));
+        self.path.walk(Point::at(offset, 1.5));
+    }
+
+    fn go_out(&mut self, offset: f64, truth: Truth) {
+        self.path.walk(Point::at(offset, 1.5));
+        let threshold = self.path.walk(Point::at(0.0, 0.0));
+        self.truth.push((threshold, truth));
+        self.path.walk(Point::at(0.0, -1.0 - offset));
+    }
+
+    /// To the till, and out.
+    fn leave(&mut self, offset: f64) {
+        self.path.stroll(Point::at(-2.8, 2.6));
+        self.path.stay(20.0, Point::at(-1.0, 0.0));
+        self.go_out(offset, Truth::Leave);
+    }
+
+    /// From one thing to the next, stopping before most.
+    fn among_the_shelves(&mut self, for_s: f64, random: &mut Random) {
+        let until = self.path.end_s() + for_s;
+        while self.path.end_s() < until {
+            self.path.stroll(somewhere_inside(random));
+            let stop = random.wait(20.0).min(90.0).min((until - self.path.end_s()).max(1.0));
+            self.path.linger(stop, 8.0, random);
+        }
+    }
+
+    fn sit(&mut self, for_s: f64, offset: f64, random: &mut Random) {
+        self.enter(offset, Truth::Enter);
+        self.path.stroll(Point::at(3.0, DEPTH - 3.0));
+        self.path.linger(for_s, 120.0, random);
+        self.leave(offset);
+    }
+
+    fn step_out(&mut self, for_s: f64, offset: f64, random: &mut Random) {
+        self.enter(offset, Truth::Enter);
+        self.among_the_shelves(random.between(60.0, 150.0), random);
+        self.go_out(offset, Truth::StepOut);
+        self.path.walk(Point::at(random.between(-4.0, 4.0), random.between(-2.5, -1.2)));
+        self.path.linger(for_s, 6.0, random);
+        self.enter(offset, Truth::StepIn);
+        self.among_the_shelves(random.between(60.0, 150.0), random);
+        self.leave(offset);
+    }
+
+    fn next_door(&mut self, for_s: f64, random: &mut Random) {
+        let door = HALF_WIDTH + 4.0;
+        let passing = self.path.walk(Point::at(door, -1.0));
+        self.truth.push((passing, Truth::Pass));
+        self.path.walk(Point::at(door, 1.5));
+        let until = self.path.end_s() + for_s;
+        while self.path.end_s() < until {
+            let x = random.between(HALF_WIDTH + 0.5, HALF_WIDTH + 8.0);
+            self.path.stroll(Point::at(x, random.between(1.0, 10.0)));
+            self.path.linger(random.wait(25.0).min(90.0), 8.0, random);
+        }
+        self.path.walk(Point::at(door, 1.5));
+        self.path.walk(Point::at(door, -1.0));
+    }
+}
+
+/// Before some shelf.
+fn somewhere_inside(random: &mut Random) -> Point {
+    let side = HALF_WIDTH - 0.5;
+    Point::at(random.between(-side, side), random.between(2.0, DEPTH - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(plan: Plan) -> Vec<Truth> {
+        let walk = plan.walk(5.0, 0, &mut Random::new(3, &[]));
+        assert!(walk.truth.is_sorted_by(|a, b| a.0 <= b.0));
+        assert!(walk.truth.iter().all(|(at, _)| *at >= 5.0 && *at <= walk.path.end_s()));
+        walk.truth.into_iter().map(|(_, word)| word).collect()
+    }
+
+    #[test]
+    fn every_plan_tells_the_truth_about_itself() {
+        use Truth::{Enter, Inside, Leave, Pass, StepIn, StepOut};
+        assert_eq!(words(Plan::ComeIn { for_s: 60.0 }), [Enter, Leave]);
+        assert_eq!(words(Plan::LookFirst { look_s: 20.0, for_s: 60.0 }), [Enter, Leave]);
+        assert_eq!(words(Plan::LingerAndGo { for_s: 60.0 }), [Pass]);
+        assert_eq!(words(Plan::PassBy), [Pass]);
+        assert_eq!(words(Plan::Sit { for_s: 3600.0 }), [Enter, Leave]);
+        assert_eq!(words(Plan::StepOut { for_s: 120.0 }), [Enter, StepOut, StepIn, Leave]);
+        assert_eq!(words(Plan::NextDoor { for_s: 300.0 }), [Pass]);
+        assert_eq!(words(Plan::AlreadyInside { for_s: 60.0 }), [Inside, Leave]);
+        assert_eq!(words(Plan::Stay { place: Point::at(0.0, 5.0), for_s: 60.0 }), []);
+    }
+
+    #[test]
+    fn whoever_is_inside_by_the_truth_is_behind_the_facade() {
+        let plan = Plan::LookFirst { look_s: 20.0, for_s: 60.0 };
+        let mut walk = plan.walk(0.0, 0, &mut Random::new(9, &[]));
+        let [(enter, _), (leave, _)] = walk.truth[..] else { panic!("{:?}", walk.truth) };
+        let mut at = 0.0;
+        while at < walk.path.end_s() {
+            let (place, _) = walk.path.at(at);
+            let inside = at > enter + 0.01 && at < leave - 0.01;
+            assert!((place.y > 0.0) == inside || place.y.abs() < 0.02, "{at}: {place:?}");
+            at += 0.1;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! How loud a phone is heard: the radio model.
+//!
+//! In this order: what distance and obstacles leave of the direct path, what the body of whoever
+//! carries the phone leaves of that, what the room scatters beside it, slow shadowing, fast
+//! fading on each of the three advertising channels, the receiver's own limits. Every constant
+//! is compared with measurements that nobody on this project made by `cargo run --example
+//! radio`.
+
+use super::floor::{Point, obstruction_db};
+use super::math::{decibels, exp, power};
+use super::random::Random;
+use crate::pipeline::units::Dbm;
+
+/// Direct path: free space, as 2.4 GHz indoors in sight is (ITU-R P.1238-12, line of sight).
+const DIRECT_EXPONENT: f64 = 2.0;
+
+/// The scattered field of a room falls more slowly than the direct one (ITU-R P.1238-12 and the
+/// room-electromagnetics of Andersen et al., IEEE Antennas and Propagation Magazine 49, 2007).
+const SCATTERED_EXPONENT: f64 = 1.4;
+
+/// The scattered field at 1 m, against the direct one (fitted to the walks).
+const SCATTERED_AT_1_M_DB: f64 = -8.0;
+
+/// What the body takes away from behind, at most (fitted: open courtyard, `rssi_body_position`).
+const BODY_DB: f64 = 20.0;
+
+/// Slow shadowing: log-normal with this deviation (fitted to the walks), and ...
+const SHADOWING_DB: f64 = 3.0;
+
+/// ... an exponential correlation over this distance (Gudmundson, Electronics Letters 27, 1991;
+/// fitted to the walks).
+const SHADOWING_METRES: f64 = 1.8;
+
+/// Fast fading is another one half a wavelength on (Clarke, Bell System Technical Journal 47,
+/// 1968): 12.3 cm at 2.44 GHz.
+const FADING_METRES: f64 = 0.0615;
+
+/// Around somebody who stands still, people and hands move: as if the phone moved this fast.
+const RESTLESSNESS_M_PER_S: f64 = 0.03;
+
+/// An advertisement of 31 octets takes this long on the air at 1 Mbit/s (Core, Vol 6 Part B 2.1).
+const AIR_TIME_S: f64 = 376e-6;
+
+/// Of two packets at once the stronger survives so often (an assumption).
+const CAPTURE: f64 = 0.5;
+
+/// Half of the packets at this level are lost, as of a usual receiver ...
+const SENSITIVITY_DBM: f64 = -95.0;
+
+/// ... and nearly none this much above.
+const SENSITIVITY_WIDTH_DB: f64 = 1.2;
+
+/// Where a phone is on its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// In the hand, before the chest.
+    Hand,
+    /// At the left ear.
+    Ear,
+    /// Front pocket, left.
+    FrontPocket,
+    /// Back pocket.
+    BackPocket,
+    /// Purse, on the right.
+    Purse,
+    /// On no body: a tag on a table, a television.
+    Apart,
+}
+
+impl Carried {
+    /// Cosine and sine of the angle to the left from where the owner faces, and what the place
+    /// takes away even in front of it, in dB.
+    const fn bearing(self) -> Option<((f64, f64), f64)> {
+        match self {
+            Self::Hand => Some(((1.0, 0.0), 0.0)),
+            Self::Ear => Some(((0.5, 0.866), 0.0)),
+            Self::FrontPocket => Some(((0.866, 0.5), 3.0)),
+            Self::BackPocket => Some(((-1.0, 0.0), 3.0)),
+            Self::Purse => Some(((0.5, -0.866), 2.0)),
+            Self::Apart => None,
+        }
+    }
+}
+
+/// Where a phone is, which way its owner faces, and how loud it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Phone {
+    /// Seconds since the start.
+    pub at_s: f64,
+    /// Where.
+    pub place: Point,
+    /// Which way its owner faces.
+    pub facing: Point,
+    /// How it is carried.
+    pub carried: Carried,
+    /// As heard 1 m away in the open, in dBm.
+    pub at_1_m_dbm: f64,
+}
+
+/// The radio path between one phone and one fixed place, with its memory.
+#[derive(Debug, Clone)]
+pub struct Link {
+    fixed: Point,
+    random: Random,
+    shadowing: f64,
+    /// Scattered field on each advertising channel, real and imaginary part.
+    scattered: [(f64, f64); 3],
+    last: Option<(f64, Point)>,
+}
+
+impl Link {
+    /// A path to the receiver, or from the beacon, at `fixed`.
+    pub fn new(fixed: Point, mut random: Random) -> Self {
+        let shadowing = random.normal();
+        let scattered = [(); 3].map(|()| (random.normal(), random.normal()));
+        Self { fixed, random, shadowing, scattered, last: None }
+    }
+
+    /// One packet's level on one of the three channels, in dBm.
+    pub fn level_dbm(&mut self, phone: &Phone) -> f64 {
+        self.move_on(phone);
+        let (real, imaginary) = self.random.pick(&self.scattered).unwrap_or_default();
+        let distance = phone.place.distance(self.fixed).max(0.3);
+        let decades = decibels(distance);
+        let direct = power(self.body_db(phone) - DIRECT_EXPONENT * decades);
+        let scattered = power(SCATTERED_AT_1_M_DB - SCATTERED_EXPONENT * decades) / 2.0;
+        let (real, imaginary) =
+            (direct.sqrt() + scattered.sqrt() * real, scattered.sqrt() * imaginary);
+        phone.at_1_m_dbm - obstruction_db(phone.place, self.fixed)
+            + self.shadowing * SHADOWING_DB
+            + decibels(real * real + imaginary * imaginary)
+    }
+
+    /// What the body leaves of the direct path, in dB (0 or less): nothing lost in the direction
+    /// the phone is worn on, most in the opposite one, a raised cosine between.
+    fn body_db(&self, phone: &Phone) -> f64 {
+        let Some((bearing, lost_anyway)) = phone.carried.bearing() else { return 0.0 };
+        let Some(direction) = phone.place.towards(self.fixed) else { return -lost_anyway };
+        let cosine = phone.facing.turned(bearing).cosine(direction);
+        -lost_anyway - BODY_DB * (1.0 - cosine) / 2.0
+    }
+
+    /// Ages shadowing and fading by how far the phone and the world have moved on.
+    fn move_on(&mut self, phone: &Phone) {
+        let Some((then, there)) = self.last.replace((phone.at_s, phone.place)) else { return };
+        let moved = there.distance(phone.place) + (phone.at_s - then) * RESTLESSNESS_M_PER_S;
+        let random = &mut self.random;
+        let kept = exp(-moved / SHADOWING_METRES);
+        self.shadowing = kept * self.shadowing + (1.0 - kept * kept).sqrt() * random.normal();
+        let kept = exp(-moved / FADING_METRES);
+        let fresh = (1.0 - kept * kept).sqrt();
+        for (real, imaginary) in &mut self.scattered {
+            *real = kept * *real + fresh * random.normal();
+            *imaginary = kept * *imaginary + fresh * random.normal();
+        }
+    }
+
+    /// One packet as a receiver reports it; `None` where it is lost, in noise or to one of
+    /// `packets_per_s` others on the channel (pure ALOHA: Abramson, AFIPS 37, 1970).
+    pub fn hear(&mut self, phone: &Phone, packets_per_s: f64) -> Option<Dbm> {
+        let level = self.level_dbm(phone);
+        let over = (level - SENSITIVITY_DBM) / SENSITIVITY_WIDTH_DB;
+        let readable = 1.0 / (1.0 + exp(-over));
+        let undisturbed = exp(-2.0 * AIR_TIME_S * packets_per_s * (1.0 - CAPTURE));
+        if !self.random.chance(readable * undisturbed) {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a cast from f64 saturates")]
+        Dbm::measured(level.round() as i16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phone(at_s: f64, x: f64, facing: Point) -> Phone {
+        let carried = Carried::Hand;
+        Phone { at_s, place: Point::at(x, 5.0), facing, carried, at_1_m_dbm: -60.0 }
+    }
+
+    fn mean(x: f64, facing: Point) -> f64 {
+        let levels = (0..400).map(|seed| {
+            let mut link = Link::new(Point::at(0.0, 5.0), Random::new(seed, &[]));
+            link.level_dbm(&phone(0.0, x, facing))
+        });
+        levels.sum::<f64>() / 400.0
+    }
+
+    const TOWARDS: Point = Point::at(-1.0, 0.0);
+    const AWAY: Point = Point::at(1.0, 0.0);
+
+    #[test]
+    fn further_away_is_quieter() {
+        let levels = [1.0, 3.0, 9.0].map(|x| mean(x, TOWARDS));
+        assert!(levels.is_sorted_by(|near, far| near > far), "{levels:?}");
+        assert!((levels[0] - -60.0).abs() < 2.0, "{levels:?}");
+    }
+
+    #[test]
+    fn a_body_between_takes_several_decibels_but_the_room_fills_in() {
+        let lost = mean(2.0, TOWARDS) - mean(2.0, AWAY);
+        assert!((6.0..16.0).contains(&lost), "{lost} dB");
+    }
+
+    #[test]
+    fn what_is_too_quiet_is_not_heard() {
+        let mut link = Link::new(Point::at(0.0, 5.0), Random::new(1, &[]));
+        let quiet = Phone { at_1_m_dbm: -100.0, ..phone(0.0, 9.0, TOWARDS) };
+        let heard = (0..100).filter(|_| link.hear(&quiet, 0.0).is_some()).count();
+        assert_eq!(heard, 0);
+    }
+
+    #[test]
+    fn a_crowd_costs_packets() {
+        let mut link = Link::new(Point::at(0.0, 5.0), Random::new(1, &[]));
+        let mut heard = |load| {
+            (0..1000).filter(|_| link.hear(&phone(0.0, 2.0, TOWARDS), load).is_some()).count()
+        };
+        let (alone, crowded) = (heard(0.0), heard(1000.0));
+        assert!(alone > 990, "{alone}");
+        assert!((600..800).contains(&crowded), "{crowded}");
+    }
+}

@@ -1,0 +1,207 @@
+//! Somebody, or something, in the scene: a way through it and a device that advertises.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::floor::Point;
+use super::path::Path;
+use super::plan::Walk;
+use super::radio::{Carried, Link, Phone};
+use super::random::Random;
+use super::voice::{Voice, random_address};
+use crate::pipeline::advert::Echo;
+use crate::pipeline::event::Address;
+use crate::pipeline::units::{Dbm, WallTime};
+use crate::sources::Truth;
+
+/// Addresses made up by a device last for about a quarter of an hour (Core, Vol 3 Part C 10.7;
+/// Android's and Apple's choice).
+const ADDRESS_S: f64 = 900.0;
+
+/// A device draws up to so much on top of each interval (Core, Vol 6 Part B 4.4.2.2.1).
+const JITTER_S: f64 = 0.010;
+
+/// How often the app looks again which beacon it hears best, as iOS does when ranging.
+const RANGING_S: f64 = 1.0;
+
+/// The app speaks on for so long after it last heard a beacon of the shop.
+const FAREWELL_S: f64 = 20.0;
+
+/// The beacons' power at 1 m, in dBm.
+const BEACON_AT_1_M_DBM: f64 = -59.0;
+
+/// A phone hears no beacon below this.
+const PHONE_HEARS_DBM: f64 = -96.0;
+
+/// Somebody or something.
+#[derive(Debug)]
+pub struct Walker {
+    path: Path,
+    truth: VecDeque<(f64, Truth)>,
+    client: Option<Arc<str>>,
+    device: Device,
+    /// One for each gateway.
+    ears: Vec<Link>,
+}
+
+/// What advertises.
+#[derive(Debug)]
+pub struct Device {
+    /// What it says.
+    pub voice: Voice,
+    /// Where it is carried.
+    pub carried: Carried,
+    /// How loud it is, 1 m away in the open, in dBm.
+    pub at_1_m_dbm: f64,
+    /// Seconds between two advertisements.
+    pub interval_s: f64,
+    /// Its address for now.
+    pub address: Address,
+    /// When it takes another; never, for most things that are not phones.
+    pub next_address_s: f64,
+    /// When it advertises next.
+    pub next_s: f64,
+    /// What it hears of the shop's beacons, where it listens for them.
+    pub ranging: Option<Ranging>,
+    /// Its own randomness.
+    pub random: Random,
+}
+
+/// An app that listens for the shop's beacons.
+#[derive(Debug)]
+pub struct Ranging {
+    /// Each beacon with its zone.
+    pub beacons: Vec<(u8, Link)>,
+    /// How long the phone takes to wake the app once it hears a beacon.
+    pub wake_s: f64,
+    /// When it looks again.
+    pub next_s: f64,
+    /// Since when, and until when, it speaks.
+    pub speaks: Option<(f64, f64)>,
+    /// What it says of the beacon heard best.
+    pub echo: Echo,
+}
+
+/// What happens next to somebody.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Next {
+    /// A truth holds from then on.
+    Truth(f64),
+    /// Their device advertises.
+    Advertises(f64),
+    /// They are gone.
+    Gone,
+}
+
+impl Walker {
+    /// Somebody on `walk`, heard by `ears`.
+    pub fn new(walk: Walk, client: Option<Arc<str>>, device: Device, ears: Vec<Link>) -> Self {
+        let truth = if client.is_some() { walk.truth.into() } else { VecDeque::new() };
+        Self { path: walk.path, truth, client, device, ears }
+    }
+
+    /// What happens next.
+    pub fn next(&self) -> Next {
+        let advertises = self.device.next_s;
+        match self.truth.front() {
+            Some((at, _)) if *at <= advertises => Next::Truth(*at),
+            _ if advertises > self.path.end_s() => Next::Gone,
+            _ => Next::Advertises(advertises),
+        }
+    }
+
+    /// Takes the next truth.
+    pub fn tell(&mut self) -> Option<(Truth, Arc<str>)> {
+        let (_, word) = self.truth.pop_front()?;
+        Some((word, Arc::clone(self.client.as_ref()?)))
+    }
+
+    /// Packets a second on each channel.
+    pub fn load(&self) -> f64 {
+        1.0 / self.device.interval_s
+    }
+
+    /// The device advertises: from whom, what, and how loud each gateway hears it, if it does.
+    pub fn advertise(
+        &mut self,
+        now: WallTime,
+        packets_per_s: f64,
+        mut heard: impl FnMut(usize, Address, Dbm, &[u8]),
+    ) {
+        let device = &mut self.device;
+        let at_s = device.next_s;
+        let (place, facing) = self.path.at(at_s);
+        device.next_s += device.interval_s + device.random.between(0.0, JITTER_S);
+        let Some(echo) = device.range(at_s, place, facing) else { return };
+        device.hide(at_s, now);
+        let payload = device.voice.says(now, echo);
+        let phone = device.phone(at_s, place, facing);
+        for (gateway, ear) in self.ears.iter_mut().enumerate() {
+            if let Some(rssi) = ear.hear(&phone, packets_per_s) {
+                heard(gateway, device.address, rssi, &payload);
+            }
+        }
+    }
+}
+
+impl Device {
+    const fn phone(&self, at_s: f64, place: Point, facing: Point) -> Phone {
+        Phone { at_s, place, facing, carried: self.carried, at_1_m_dbm: self.at_1_m_dbm }
+    }
+
+    /// What it says of the beacons; `None` while it is silent.
+    fn range(&mut self, at_s: f64, place: Point, facing: Point) -> Option<Echo> {
+        const NONE: Echo = Echo { zone: 0, level: 0 };
+        let mut phone = self.phone(at_s, place, facing);
+        phone.at_1_m_dbm = BEACON_AT_1_M_DBM;
+        let Some(ranging) = &mut self.ranging else { return Some(NONE) };
+        if at_s >= ranging.next_s {
+            ranging.next_s = at_s + RANGING_S;
+            ranging.look(&phone);
+        }
+        let (from, until) = ranging.speaks?;
+        (at_s >= from && at_s <= until).then_some(ranging.echo)
+    }
+
+    /// Takes another address when it is time, or when its voice begins anew.
+    fn hide(&mut self, at_s: f64, now: WallTime) {
+        let restarts = self.voice.restarts(now);
+        if at_s < self.next_address_s && !restarts {
+            return;
+        }
+        self.next_address_s = at_s + ADDRESS_S + self.random.between(-30.0, 30.0);
+        match &mut self.voice {
+            Voice::Foreign(kind, payload) => {
+                self.address = kind.address(&mut self.random);
+                *payload = kind.payload(&mut self.random);
+            }
+            _ => self.address = random_address(&mut self.random, 0b01),
+        }
+    }
+}
+
+impl Ranging {
+    /// Each beacon's level is the mean of a few packets, as ranging gives it.
+    fn look(&mut self, phone: &Phone) {
+        const PACKETS: u8 = 3;
+        let levels = self.beacons.iter_mut().map(|(zone, link)| {
+            let sum: f64 = (0..PACKETS).map(|_| link.level_dbm(phone)).sum();
+            (*zone, sum / f64::from(PACKETS))
+        });
+        let best = levels.max_by(|(_, one), (_, other)| one.total_cmp(other));
+        let heard = best.filter(|(_, level)| *level >= PHONE_HEARS_DBM);
+        let Some((zone, level)) = heard else {
+            self.echo = Echo { zone: 0, level: 0 };
+            return;
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "a cast from f64 saturates")]
+        let level = Dbm::measured(level.round() as i16);
+        self.echo = level.map_or(Echo { zone, level: 0 }, |level| Echo::hearing(zone, level));
+        let until = phone.at_s + FAREWELL_S;
+        let from = match self.speaks {
+            Some((from, spoke_until)) if phone.at_s <= spoke_until => from,
+            _ => phone.at_s + self.wake_s,
+        };
+        self.speaks = Some((from, until));
+    }
+}
