@@ -103,7 +103,7 @@ grelot.toml:10: presence.arrive_confidence = "0.9"
 #[test]
 fn every_command_that_needs_a_configuration_refuses_a_bad_one_with_78() {
     let site = Site::with(FIVE_MISTAKES);
-    for command in ["status"] {
+    for command in ["run", "status"] {
         let refused = grelot(site.0.path(), &[command, "--config", "grelot.toml"]);
         assert_eq!(refused.code, Some(78), "{command}: {}", refused.err);
         for line in ["toml:2:", "toml:3:", "toml:6:", "toml:9:", "toml:10:"] {
@@ -133,7 +133,7 @@ fn a_good_configuration_is_told_in_one_line() {
     assert_eq!(
         checked.out,
         "grelot.toml: gateway gateway of Store 42 (store 42), 1 source, \
-         broker embedded on 127.0.0.1:1883, no page\n"
+         0 customers, broker embedded on 127.0.0.1:1883, no page\n"
     );
 }
 
@@ -221,6 +221,36 @@ fn files_that_are_named_must_be_there() {
         assert!(checked.out.contains(&told), "{told} is not in\n{}", checked.out);
     }
     assert_eq!(checked.out.matches("does not exist").count(), 4, "{}", checked.out);
+}
+
+const CUSTOMER: &str = r#"{"client":"c-1","tier":"gold","scheme":"beacon","eddystone_uid":{"namespace":"00112233445566778899","instance":"aabbccddeeff"},"consent":{"given_at":"2025-11-02T10:14:00Z","text":"fr","expires_at":"2099-01-01T00:00:00Z","show_name":false},"quiet":null}"#;
+
+#[test]
+fn bad_lines_of_the_registry_are_told_beside_the_configurations_mistakes() {
+    let site = Site::with("[store]\nid = 42\ncolour = 1\n[registry]\npath = \"customers.jsonl\"\n");
+    let twin = CUSTOMER.replace("c-1", "c-2");
+    site.write("customers.jsonl", format!("{CUSTOMER}\nnonsense\n{twin}\n"));
+    let checked = site.check();
+    assert_eq!(checked.code, Some(78));
+    for told in [
+        "grelot.toml:3: store.colour",
+        "customers.jsonl:1:",
+        "customers.jsonl:2:",
+        "customers.jsonl:3:",
+    ] {
+        assert!(checked.out.contains(told), "{told} is not in\n{}", checked.out);
+    }
+    assert!(checked.out.ends_with("4 errors, 0 warnings\n"), "{}", checked.out);
+    assert!(!checked.out.contains("001122"), "an identity is repeated:\n{}", checked.out);
+}
+
+#[test]
+fn customers_who_can_be_recognised_are_counted() {
+    let site = Site::with("[store]\nid = 42\n[registry]\npath = \"customers.jsonl\"\n");
+    site.write("customers.jsonl", CUSTOMER);
+    let checked = site.check();
+    assert_eq!(checked.code, Some(0), "{}", checked.out);
+    assert!(checked.out.contains(", 1 customer, "), "{}", checked.out);
 }
 
 #[test]

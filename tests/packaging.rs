@@ -1,11 +1,7 @@
 //! What is installed beside the binary, held against systemd's own tools.
 
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
-#![expect(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "tests say what they skip and found"
-)]
+#![expect(clippy::print_stderr, reason = "tests say what they skip and found")]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

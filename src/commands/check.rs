@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Exit, Global};
+use super::{Exit, Global, registry};
 use crate::config::{self, BrokerLocation, Config, Problem, Problems, Severity};
 
 /// Arguments of `grelot check`.
@@ -22,16 +22,18 @@ pub struct Args {
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let path = args.file.as_ref().unwrap_or(&global.config);
     let examined = config::examine(path);
-    let summary = examined.config().map(summary);
+    let mut problems = examined.problems.clone();
+    let customers = examined.readable().and_then(|config| registry::look(config, &mut problems));
+    let summary = examined.config().map(|config| summary(config, customers));
     let name = path.display().to_string();
-    let verdict = Verdict::new(&name, &examined.problems, summary);
+    let verdict = Verdict::new(&name, &problems, summary);
     let mut out = io::stdout().lock();
     if global.json {
         serde_json::to_writer(&mut out, &verdict)?;
         writeln!(out)?;
     } else {
-        for problem in &examined.problems {
-            writeln!(out, "{problem}")?;
+        if !problems.is_empty() {
+            writeln!(out, "{problems}")?;
         }
         writeln!(out, "{}", verdict.last_line())?;
     }
@@ -106,7 +108,7 @@ impl<'a> From<&'a Problem> for Told<'a> {
 }
 
 /// What a configuration is about, so that whoever checked the wrong file notices.
-fn summary(config: &Config) -> String {
+fn summary(config: &Config, customers: Option<usize>) -> String {
     let broker = match &config.broker.location {
         BrokerLocation::Embedded(listen) => format!("broker embedded on {listen}"),
         BrokerLocation::External(urls) => counted(urls.len(), "broker", "brokers"),
@@ -119,11 +121,12 @@ fn summary(config: &Config) -> String {
         None => "no page".to_owned(),
     };
     format!(
-        "gateway {} of {} (store {}), {}, {broker}, {page}",
+        "gateway {} of {} (store {}), {}, {}, {broker}, {page}",
         config.gateway,
         config.store.name,
         config.store.id,
         counted(config.sources.len(), "source", "sources"),
+        counted(customers.unwrap_or_default(), "customer", "customers"),
     )
 }
 

@@ -6,6 +6,7 @@ mod decode;
 mod demo;
 mod doctor;
 mod record;
+mod registry;
 mod replay;
 mod run;
 mod scan;

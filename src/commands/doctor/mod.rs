@@ -12,8 +12,8 @@ use std::io::{self, Write as _};
 
 use serde::Serialize;
 
-use super::{Exit, Global};
-use crate::config::{self, Config};
+use super::{Exit, Global, registry};
+use crate::config::{self, Config, Problems};
 
 /// Arguments of `grelot doctor`.
 #[derive(Debug, clap::Args)]
@@ -94,6 +94,7 @@ pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
 fn of_the_site(config: &Config) -> Vec<Finding> {
     let daemon = daemon::look(config);
     let mut findings = vec![daemon.finding(), disk::state(config), disk::space(config)];
+    findings.push(customers(config));
     findings.extend(certificates::findings(&config.tls));
     findings.push(network::broker(config, daemon));
     findings.extend(network::page(config, daemon));
@@ -109,6 +110,28 @@ fn configuration(global: &Global, examined: &config::Examined) -> Finding {
         (0, 0) => Finding::ok(about, name.to_string()),
         (0, _) => Finding::warn(about, format!("{name}: {warnings} warnings"), mend),
         _ => Finding::fail(about, format!("{name}: {errors} errors"), mend),
+    }
+}
+
+/// Whether there is anybody to recognise.
+fn customers(config: &Config) -> Finding {
+    let about = "registry";
+    let Some(path) = &config.registry else {
+        let mend = "name the customers' file in registry.path";
+        return Finding::warn(about, "none is configured: nobody is recognised", mend);
+    };
+    let mut problems = Problems::default();
+    let customers = registry::look(config, &mut problems);
+    let says = match customers {
+        Some(customers) => format!("{}: {customers} customers", path.display()),
+        None => format!("{}: not loaded", path.display()),
+    };
+    match (customers, problems.errors() + problems.warnings()) {
+        (None, _) => Finding::fail(about, says, "grelot check"),
+        (Some(_), 0) => Finding::ok(about, says),
+        (Some(_), worth_a_look) => {
+            Finding::warn(about, format!("{says}, {worth_a_look} problems"), "grelot check")
+        }
     }
 }
 

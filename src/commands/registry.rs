@@ -1,0 +1,59 @@
+//! The registry, looked at for `check` and `doctor`.
+
+use std::path::Path;
+
+use crate::config::{Config, Problem, Problems, registry};
+use crate::daemon::clock::Clocks;
+use crate::pipeline::identity::Report;
+
+/// Reads the registry that `config` names, adds everything that is wrong with it to `problems`,
+/// and returns how many customers can be recognised.
+pub fn look(config: &Config, problems: &mut Problems) -> Option<usize> {
+    let path = config.registry.as_deref()?;
+    // That it cannot be opened is the configuration's problem, and told with its line.
+    std::fs::File::open(path).ok()?;
+    let clock = Clocks::machine().now().clock;
+    match registry::load(path, config.store.id, clock) {
+        Ok((_, report)) => {
+            problems.extend(told(path, &report));
+            Some(report.loaded)
+        }
+        Err(error) => {
+            problems.push(Problem::of_file(path.display().to_string(), error.to_string()));
+            None
+        }
+    }
+}
+
+fn told(path: &Path, report: &Report) -> Vec<Problem> {
+    let of_file = |what: String| Problem::of_file(path.display().to_string(), what);
+    let mut problems: Vec<Problem> = report
+        .refusals
+        .iter()
+        .map(|refusal| {
+            let line = usize::try_from(refusal.line).unwrap_or_default();
+            of_file(refusal.reason.to_string()).at_line(line)
+        })
+        .collect();
+    let more = report.refused.saturating_sub(report.refusals.len());
+    if more > 0 {
+        problems.push(of_file(format!("{more} more lines are refused")));
+    }
+    problems.extend(report.warnings().into_iter().map(|what| of_file(what).as_warning()));
+    if report.loaded == 0 && report.refused == 0 {
+        let what = "nobody can be recognised".to_owned();
+        problems.push(of_file(what).hint(nobody_because(report)).as_warning());
+    }
+    problems
+}
+
+fn nobody_because(report: &Report) -> String {
+    let skipped = &report.skipped;
+    match skipped.total() {
+        0 => "the registry is empty".to_owned(),
+        all => format!(
+            "of {all} lines {} lack consent, {} are expired, {} withdrawn, {} for other stores",
+            skipped.no_consent, skipped.expired, skipped.withdrawn, skipped.other_store
+        ),
+    }
+}
