@@ -1,6 +1,7 @@
 //! From a checked configuration to a running daemon, and back to nothing.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::playback::{Gateways, with_gateways};
 use super::scripts::{Pace, Scripts};
 use super::tasks::{self, Task};
 use super::{status, systemd};
+use crate::config::registry::Reading;
 use crate::config::{BrokerLocation, BrokerUrl, Config, Secret, Source};
 use crate::mqtt::broker::EmbeddedBroker;
 use crate::mqtt::client::Peer;
@@ -25,9 +27,10 @@ use crate::mqtt::topics::{Addressee, Topics};
 use crate::mqtt::{Identity, tls};
 use crate::pipeline::Pipeline;
 use crate::pipeline::event::{Hearing, Start};
-use crate::pipeline::identity::Registry;
+use crate::pipeline::identity::{Registry, Report};
 use crate::pipeline::units::{Clock, Now};
 use crate::sources::bluez::{Hci, Radio, RadioEvent};
+use crate::sources::simulated::{Scene, Shop};
 use crate::sources::{self, Script};
 use crate::store::Store;
 use crate::tablets::{BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles};
@@ -37,6 +40,8 @@ use crate::telemetry::health::{Health, SourceHealth};
 const SHORT_BREAK: Duration = Duration::from_secs(180);
 /// Batches of the radio that the event loop has not taken yet; the radio's own queue sheds.
 const RADIO_BATCHES: usize = 4;
+/// A simulated shop can run on, sped up, for so many days.
+const SIMULATED_DAYS: u32 = 60;
 /// Tasks end on their own once they are told to.
 const END: Duration = Duration::from_secs(5);
 
@@ -206,7 +211,13 @@ fn open_sources(config: &Config) -> anyhow::Result<Sounds> {
                 let script = sources::open(path).with_context(|| format!("cannot open {name}"))?;
                 Some((script, *speed))
             }
-            Source::Simulated { .. } => None,
+            Source::Simulated { seed, speed } => {
+                let shop = simulated_shop(config, *seed);
+                if config.registry.is_none() {
+                    sounds.registry = Some(made_up_customers(&shop, config.store.id)?);
+                }
+                Some((Box::new(shop), *speed))
+            }
             Source::Bluez { .. } | Source::H4 { .. } | Source::Mqtt => None,
         };
         if let Some((script, speed)) = opened {
@@ -219,6 +230,29 @@ fn open_sources(config: &Config) -> anyhow::Result<Sounds> {
         sounds.health.push(health);
     }
     Ok(sounds)
+}
+
+/// A shop whose gateways and beacons stand where the configuration says, opened now.
+fn simulated_shop(config: &Config, seed: u64) -> Shop {
+    let own = (config.gateway.as_str(), config.store.gateways.get(&config.gateway).copied());
+    let others = config.store.gateways.iter().filter(|(name, _)| **name != config.gateway);
+    let others = others.map(|(name, place)| (name.as_str(), Some(*place)));
+    let gateways: Vec<_> = std::iter::once(own).chain(others).collect();
+    let scene = Scene::daily(config.store.id, &gateways, &config.store.zones);
+    Shop::new(scene, seed, Clocks::machine().now().clock.reading())
+}
+
+/// The registry that goes with a simulated shop, by the way every registry comes in.
+fn made_up_customers(shop: &Shop, store: u16) -> anyhow::Result<(Registry, RegistryHealth)> {
+    let lines = shop.registry_lines(SIMULATED_DAYS).collect::<Vec<_>>().join("\n");
+    let reading = Reading::new(store, Clock::Set(shop.started_at())).keeping_every_day();
+    let (registry, report) = reading.load_from(lines.as_bytes(), Path::new("simulated shop"))?;
+    Ok((registry, registry_health(&report)))
+}
+
+fn registry_health(report: &Report) -> RegistryHealth {
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    RegistryHealth { customers: count(report.loaded), refused_lines: count(report.refused) }
 }
 
 fn source_name(source: &Source) -> String {
@@ -320,10 +354,7 @@ fn load_registry(config: &Config, clock: Clock) -> anyhow::Result<(Registry, Reg
     for refusal in &report.refusals {
         tracing::warn!(line = refusal.line, because = %refusal.reason, "a registry line is refused");
     }
-    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let health =
-        RegistryHealth { customers: count(report.loaded), refused_lines: count(report.refused) };
-    Ok((registry, health))
+    Ok((registry, registry_health(&report)))
 }
 
 /// One task that listens for every `bluez` source, and one that says which source it was.

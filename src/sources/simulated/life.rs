@@ -19,7 +19,7 @@ use crate::pipeline::event::{Address, AddressKind};
 const PHONE_AT_1_M_DBM: (f64, f64) = (-60.0, 4.0);
 
 /// Between two customers on an ordinary day, in seconds: three or four are inside at a time.
-const BETWEEN_CUSTOMERS_S: f64 = 45.0;
+const BETWEEN_CUSTOMERS_S: f64 = 40.0;
 
 /// When the day's first customer crosses the door: soon enough for whoever watches, late enough
 /// to be seen to come.
@@ -114,12 +114,14 @@ impl Life {
         let number = daily.next;
         daily.next += 1;
         daily.next_s = match number {
-            0 => 12.0,
-            1 => 30.0,
+            0 => 6.0,
+            1 => 12.0,
             _ => now_s + self.random.wait(BETWEEN_CUSTOMERS_S).clamp(8.0, 120.0),
         };
         let plan = match number {
             0 => Plan::ComeIn { for_s: 150.0 },
+            1 => Plan::PassBy,
+            2 => Plan::ComeIn { for_s: 240.0 },
             _ => any_plan(&mut self.random),
         };
         let customer = number % daily.enrolled.max(1);
