@@ -3,9 +3,11 @@
 
 mod disk;
 mod embedded;
+mod kills;
 mod losses;
 mod mosquitto;
 mod notices;
+mod scene;
 mod secure;
 mod shop;
 mod wishes;

@@ -1,0 +1,143 @@
+//! A recording of customers with loyalty cards who come in one by one and stay, and a real
+//! `grelot run` that hears it.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// What the scene's files say.
+pub struct Scene {
+    pub store: u16,
+    pub customers: u16,
+    /// Between two customers who come in, in the recording's time.
+    pub every: Duration,
+    /// How fast the recording is played.
+    pub speed: u32,
+}
+
+impl Scene {
+    /// Real time until the last customer has been announced, with a margin.
+    pub fn real_time(&self) -> Duration {
+        (self.every * u32::from(self.customers) + Duration::from_secs(20)) / self.speed
+    }
+
+    /// Writes configuration, registry and recording, and names the configuration.
+    pub fn write(&self, dir: &Path, broker: &str) -> PathBuf {
+        fs::write(dir.join("customers.jsonl"), self.registry()).unwrap();
+        fs::write(dir.join("scene.jsonl"), self.recording()).unwrap();
+        let config = dir.join("grelot.toml");
+        let Self { store, speed, .. } = self;
+        let text = format!(
+            r#"
+[store]
+id = {store}
+[gateway]
+name = "door"
+[broker]
+{broker}
+[[source]]
+kind = "recording"
+path = "scene.jsonl"
+speed = {speed}.0
+[registry]
+path = "customers.jsonl"
+[state]
+path = "state"
+[policy]
+alert_ttl_secs = 3600
+"#
+        );
+        fs::write(&config, text).unwrap();
+        config
+    }
+
+    fn registry(&self) -> String {
+        let mut lines = String::new();
+        for n in 1..=self.customers {
+            writeln!(
+                lines,
+                r#"{{"client":"c-{n}","tier":"gold","scheme":"beacon","ibeacon":{{"uuid":"5a4bcfce-174e-4bac-a814-092e77f6b7e5","major":7,"minor":{n}}},"consent":{{"given_at":"2025-11-02T10:14:00Z","text":"en-2025-10","expires_at":"2099-11-02T00:00:00Z","show_name":false}},"quiet":null}}"#
+            )
+            .unwrap();
+        }
+        lines
+    }
+
+    fn recording(&self) -> String {
+        let store = self.store;
+        let mut lines = format!(
+            r#"{{"grelot":"recording","version":1,"started_at":"2026-01-05T09:00:00Z","store":{store},"gateways":["door"]}}"#
+        );
+        let end = self.every * u32::from(self.customers) + Duration::from_secs(10);
+        let mut at = Duration::ZERO;
+        while at < end {
+            let here = (1..=self.customers).take_while(|n| self.every * u32::from(*n - 1) <= at);
+            for n in here {
+                write!(
+                    lines,
+                    "\n{{\"t\":{:.3},\"gw\":\"door\",\"addr\":\"c0:00:00:00:{:02x}:{:02x}\",\"kind\":\"random\",\"rssi\":-55,\"adv\":\"0201061aff4c0002155a4bcfce174e4baca814092e77f6b7e50007{n:04x}c5\"}}",
+                    at.as_secs_f64(), n >> 8, n & 0xff
+                )
+                .unwrap();
+            }
+            at += Duration::from_millis(250);
+        }
+        lines.push('\n');
+        lines
+    }
+}
+
+/// A running `grelot run`; killed when dropped.
+pub struct Grelot {
+    config: PathBuf,
+    process: Option<Child>,
+}
+
+impl Grelot {
+    pub fn start(config: PathBuf) -> Self {
+        let mut grelot = Self { config, process: None };
+        grelot.restart();
+        grelot
+    }
+
+    pub fn restart(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.config.with_extension("log"))
+            .unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_grelot"))
+            .arg("run")
+            .arg("--config")
+            .arg(&self.config)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        self.process = Some(process.unwrap());
+    }
+
+    /// SIGKILL; it must not have ended by itself.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let ended = process.try_wait().unwrap();
+            assert_eq!(ended, None, "grelot ended by itself: {}", self.log());
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.config.with_extension("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Grelot {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
