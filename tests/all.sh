@@ -1,0 +1,68 @@
+#!/bin/bash
+# Tests everything; the last lines are the test runner's own summary.
+#
+#   tests/all.sh           within half an hour on two cores, from a clean checkout
+#   tests/all.sh --long    also lints, and every fuzz target for a minute
+#
+# Real parts are used: a broker, a browser, a virtual machine with BlueZ. What this machine lacks
+# of them is installed with apt-get, as root or through sudo. Services that a package starts are
+# left alone; tests use ports and folders of their own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin:/sbin
+failed=0
+
+# Debian package and a command it brings.
+parts='
+build-essential   cc
+mosquitto         mosquitto
+mosquitto-clients mosquitto_sub
+openssl           openssl
+chromium          chromium
+chromium-driver   chromedriver
+qemu-system-x86   qemu-system-x86_64
+cpio              cpio
+kmod              depmod
+xz-utils          xz
+'
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+install_parts() {
+    local missing=() package command
+    while read -r package command; do
+        [ -z "$package" ] || command -v "$command" >/dev/null || missing+=("$package")
+    done <<<"$parts"
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "== installing ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+}
+
+step() {
+    echo "== $*"
+    "$@" </dev/null || { echo "== FAILED: $*" >&2; failed=1; }
+}
+
+long_form() {
+    step cargo clippy --locked --all-targets -- -D warnings
+    command -v cargo-fuzz >/dev/null || step cargo install --quiet --locked cargo-fuzz
+    step tests/fuzz/run.sh 60
+}
+
+install_parts || echo "== could not install all parts: tests that need them will fail" >&2
+if cargo fmt --version >/dev/null 2>&1; then step cargo fmt --check; fi
+[ "${1:-}" != --long ] || long_form
+
+# nextest ends a test that hangs; plain cargo test serves as well.
+if command -v cargo-nextest >/dev/null; then
+    runner=(cargo nextest run --locked --no-fail-fast)
+else
+    runner=(cargo test --locked --no-fail-fast --all-targets)
+fi
+echo "== ${runner[*]}"
+"${runner[@]}" </dev/null || failed=1
+exit $failed
