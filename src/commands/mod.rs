@@ -12,6 +12,7 @@ mod run;
 mod scan;
 pub mod score;
 mod status;
+mod tablets;
 mod token;
 
 use clap::{Parser, Subcommand};
@@ -67,6 +68,8 @@ enum Command {
     Token(token::Args),
     /// What the running daemon sees
     Status(status::Args),
+    /// Which tablets may see the staff's page
+    Tablets(tablets::Args),
 }
 
 /// How a command ended, as its exit code.
@@ -112,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Customers(args) => customers::run(&cli.global, args),
         Command::Token(args) => token::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
+        Command::Tablets(args) => tablets::run(&cli.global, args),
     };
     match ended {
         Ok(exit) => exit.into(),

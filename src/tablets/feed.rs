@@ -234,7 +234,7 @@ impl Feed {
         }
         match down {
             Down::Refused(_) => {
-                tracing::error!(%broker, why, "the broker refuses the tablets' page")
+                tracing::error!(%broker, why, "the broker refuses the tablets' page");
             }
             Down::Unreachable(_) if was_live => {
                 tracing::warn!(%broker, why, "the tablets' page lost the broker");

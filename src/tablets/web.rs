@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -18,7 +19,7 @@ use super::board::Link;
 use super::feed::{Mouth, NotSent};
 use super::hub::Hub;
 use super::live::{self, Audience, Seats};
-use super::pairing::Refusal;
+use super::pairing::{Refusal, Token};
 use super::{page, words};
 use crate::daemon::clock::Clocks;
 use crate::pipeline::VisitId;
@@ -159,6 +160,17 @@ impl From<Refusal> for Problem {
     }
 }
 
+/// Somebody who may pass; looked at before anything else of a request.
+struct Admitted(Option<Token>);
+
+impl FromRequestParts<Shop> for Admitted {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shop: &Shop) -> Result<Self, Problem> {
+        shop.admission.admits(&parts.headers).map(Self)
+    }
+}
+
 /// A JSON body; anything else is a bad request, told in our own words.
 struct Said<T>(T);
 
@@ -178,10 +190,9 @@ struct Tab {
 
 async fn events(
     State(shop): State<Shop>,
+    Admitted(token): Admitted,
     Query(Tab { tab }): Query<Tab>,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let token = shop.admission.admits(&headers)?;
     if tab.is_empty() || tab.len() > 40 {
         return Err(Problem::BadRequest);
     }
@@ -206,11 +217,10 @@ struct Claim {
 
 async fn claim(
     State(shop): State<Shop>,
+    _: Admitted,
     Path(visit): Path<String>,
-    headers: HeaderMap,
     Said(claim): Said<Claim>,
 ) -> Result<StatusCode, Problem> {
-    shop.admission.admits(&headers)?;
     let by = words::first_name(&claim.by).ok_or(Problem::BadRequest)?;
     let visit = on_the_board(&shop.hub, &visit)?;
     shop.mouth.claim(visit, &by, claim.action).await?;
@@ -224,11 +234,10 @@ struct Feedback {
 
 async fn feedback(
     State(shop): State<Shop>,
+    _: Admitted,
     Path(visit): Path<String>,
-    headers: HeaderMap,
     Said(feedback): Said<Feedback>,
 ) -> Result<StatusCode, Problem> {
-    shop.admission.admits(&headers)?;
     let visit = on_the_board(&shop.hub, &visit)?;
     shop.mouth.feedback(visit, feedback.verdict).await?;
     Ok(StatusCode::ACCEPTED)
@@ -239,8 +248,8 @@ fn on_the_board(hub: &Hub, visit: &str) -> Result<VisitId, Problem> {
     if hub.board().knows(visit) { Ok(visit) } else { Err(Problem::VisitOver) }
 }
 
-async fn session(State(shop): State<Shop>, headers: HeaderMap) -> Result<StatusCode, Problem> {
-    shop.admission.admits(&headers).map(|_| StatusCode::NO_CONTENT)
+async fn session(_: Admitted) -> StatusCode {
+    StatusCode::NO_CONTENT
 }
 
 #[derive(Deserialize)]

@@ -1,11 +1,12 @@
-//! A headless Chromium, driven over the WebDriver protocol.
+//! A headless Chromium, driven over its `WebDriver` protocol.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use crate::http;
 
 /// A driver of its own for each test, so that each ends what it began.
 pub struct Chromium {
@@ -20,7 +21,7 @@ pub struct Tablet {
     _profile: tempfile::TempDir,
 }
 
-/// Counts the bell's strikes: every page runs it before its own scripts.
+/// Counts the bell's strikes.
 const COUNT_STRIKES: &str = "window.strikes = 0; \
     const start = OscillatorNode.prototype.start; \
     OscillatorNode.prototype.start = function (...at) { window.strikes += 1; start.apply(this, at); };";
@@ -45,6 +46,15 @@ impl Chromium {
 
     /// A tablet with this browser language and size.
     pub fn tablet(&self, language: &str, width: u32, height: u32) -> Tablet {
+        self.tablet_with(&json!({}), language, width, height)
+    }
+
+    /// The same, for a certificate that nobody signed.
+    pub fn tablet_that_trusts_all(&self, language: &str, width: u32, height: u32) -> Tablet {
+        self.tablet_with(&json!({ "acceptInsecureCerts": true }), language, width, height)
+    }
+
+    fn tablet_with(&self, wishes: &Value, language: &str, width: u32, height: u32) -> Tablet {
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
             "--headless=new",
@@ -64,8 +74,9 @@ impl Chromium {
             "args": arguments,
             "prefs": { "intl.accept_languages": language, "intl.selected_languages": language },
         });
-        let capabilities =
-            json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
+        let mut wishes = wishes.clone();
+        wishes["goog:chromeOptions"] = options;
+        let capabilities = json!({ "capabilities": { "alwaysMatch": wishes } });
         let answer = call(self.port, "POST", "/session", &capabilities);
         let session = answer["sessionId"].as_str().expect("a session").to_owned();
         let tablet = Tablet { port: self.port, session, _profile: profile };
@@ -79,7 +90,7 @@ impl Chromium {
 impl Drop for Chromium {
     fn drop(&mut self) {
         // Ends its browsers, too; killed, it would leave them behind.
-        let _ = exchange(self.port, "GET", "/shutdown", "");
+        let _ = http::json(self.port, "GET", "/shutdown", &json!({}));
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
@@ -88,6 +99,11 @@ impl Drop for Chromium {
 impl Tablet {
     pub fn open(&self, url: &str) {
         self.command("POST", "/url", &json!({ "url": url }));
+    }
+
+    /// What every page runs before its own scripts.
+    pub fn before_load(&self, script: &str) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }));
     }
 
     /// Exactly this large, as narrow as a phone if need be.
@@ -193,41 +209,17 @@ impl Tablet {
 
 impl Drop for Tablet {
     fn drop(&mut self) {
-        let _ = exchange(self.port, "DELETE", &format!("/session/{}", self.session), "");
+        let _ = http::json(self.port, "DELETE", &format!("/session/{}", self.session), &json!({}));
     }
 }
 
 #[track_caller]
 fn call(port: u16, method: &str, path: &str, body: &Value) -> Value {
-    let answer = exchange(port, method, path, &body.to_string()).expect("chromedriver answers");
-    let answer: Value = serde_json::from_str(&answer).expect("JSON from chromedriver");
+    let answer = http::json(port, method, path, body).expect("chromedriver answers");
+    let answer: Value = serde_json::from_str(&answer.body).expect("JSON from chromedriver");
     let value = answer["value"].clone();
     assert!(value.get("error").is_none(), "{path}: {value}");
     value
-}
-
-fn exchange(port: u16, method: &str, path: &str, body: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut reader = BufReader::new(stream);
-    let mut length = 0;
-    for line in reader.by_ref().lines() {
-        let line = line?.to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or(0);
-        }
-    }
-    let mut answer = vec![0; length];
-    reader.read_exact(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 fn base64(text: &str) -> Vec<u8> {

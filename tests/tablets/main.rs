@@ -3,6 +3,8 @@
 //! What it cannot show: how the bell sounds, and how glass feels under a finger.
 
 mod browser;
+mod door;
+mod http;
 mod shop;
 
 use std::time::Duration;
@@ -76,6 +78,167 @@ fn the_quicker_colleague_wins_and_the_other_is_told_kindly() {
     lea.shows("You take care");
 }
 
+#[test]
+fn a_lost_server_is_plainly_visible_and_the_page_finds_back_by_itself() {
+    let mut shop = Shop::open();
+    shop.gateway.is_here(&visit(1, "Mme Duval", "gold", 200));
+    let chromium = Chromium::start();
+    let tablet = chromium.tablet("en", 1280, 800);
+    tablet.open(&shop.url());
+    tablet.i_am("Léa");
+    tablet.shows("Mme Duval");
+    tablet.shows("Live");
+
+    shop.stop_page();
+    tablet.shows_within("Reconnecting since", Duration::from_secs(20));
+    tablet.shows("No connection to the shop’s gateway");
+    tablet.shows("Mme Duval");
+    assert_eq!(tablet.run("return document.querySelector('.card .main').disabled"), true);
+    tablet.picture("lost");
+
+    shop.gateway.arrives(&visit(2, "M. Okafor", "gold", 0));
+    shop.start_page();
+    tablet.shows_within("M. Okafor", Duration::from_secs(20));
+    tablet.shows("Live");
+    tablet.hides("No connection");
+}
+
+#[test]
+fn a_connection_that_only_looks_alive_is_noticed_within_twenty_seconds() {
+    let shop = Shop::open();
+    let chromium = Chromium::start();
+    let tablet = chromium.tablet("en", 1280, 800);
+    // A stream that opens and says nothing, as behind a Wi-Fi access point that has lost us.
+    tablet.before_load(
+        "window.EventSource = class extends EventTarget { \
+            constructor() { super(); window.opened = (window.opened ?? 0) + 1; } close() {} };",
+    );
+    tablet.open(&shop.url());
+    tablet.shows_within("Reconnecting since", Duration::from_secs(20));
+    tablet.until("opened > 1", Duration::from_secs(5));
+}
+
+#[test]
+fn a_lost_broker_is_told_and_whoever_left_meanwhile_is_gone_after_its_return() {
+    let mut shop = Shop::open();
+    let (duval, okafor) = (visit(1, "Mme Duval", "gold", 200), visit(2, "M. Okafor", "gold", 300));
+    shop.gateway.is_here(&duval);
+    shop.gateway.is_here(&okafor);
+    let chromium = Chromium::start();
+    let tablet = chromium.tablet("fr", 1280, 800);
+    tablet.open(&shop.url());
+    tablet.i_am("Léa");
+    tablet.shows("M. Okafor");
+
+    shop.broker.kill();
+    tablet.shows("La messagerie de la boutique ne répond plus");
+    tablet.picture("broker-away");
+    let claim = format!("/visits/{}/claim", duval.visit);
+    let asked = json!({ "by": "Léa", "action": "claim" });
+    let answer = http::json(shop.address().port(), "POST", &claim, &asked).unwrap();
+    assert_eq!((answer.status, answer.problem().as_deref()), (503, Some("broker_away")));
+
+    shop.gateway.leaves(&okafor);
+    shop.broker.restart();
+    tablet.shows_within("En direct", Duration::from_secs(20));
+    tablet.hides("M. Okafor");
+    tablet.shows("Mme Duval");
+    tablet.tap("#welcome .card .main");
+    tablet.shows("Vous vous en occupez");
+}
+
+#[test]
+fn a_blind_gateway_is_told_and_the_rest_goes_on() {
+    let shop = Shop::open();
+    let chromium = Chromium::start();
+    let tablet = chromium.tablet("en", 1280, 800);
+    shop.gateway.is_here(&visit(1, "Mme Duval", "gold", 200));
+    shop.gateway.status(GatewayState::Blind);
+    tablet.open(&shop.url());
+    tablet.i_am("Léa");
+    tablet.shows("The gateway “door” has heard nothing since");
+    tablet.picture("blind");
+    tablet.tap("#welcome .card .main");
+    tablet.shows("You take care");
+    shop.gateway.status(GatewayState::Online);
+    tablet.hides("has heard nothing");
+}
+
+#[test]
+fn a_customer_who_was_not_here_is_reported_and_taken_off_all_tablets() {
+    let shop = Shop::open();
+    let chromium = Chromium::start();
+    let (lea, paul) = (chromium.tablet("en", 1280, 800), chromium.tablet("en", 1280, 800));
+    shop.gateway.is_here(&visit(1, "Mme Duval", "gold", 200));
+    for (tablet, name) in [(&lea, "Léa"), (&paul, "Paul")] {
+        tablet.open(&shop.url());
+        tablet.i_am(name);
+        tablet.shows("Mme Duval");
+    }
+    lea.tap(".card .more");
+    lea.picture("menu");
+    lea.tap(".card .absent");
+    lea.shows("It helps the bell to learn.");
+    paul.hides("Mme Duval");
+    assert_eq!(shop.gateway.verdicts(), ["was_not_here"]);
+}
+
+#[test]
+fn one_touch_switches_the_bell_on_and_the_next_one_off() {
+    let shop = Shop::open();
+    let chromium = Chromium::start();
+    let tablet = chromium.tablet("en", 1280, 800);
+    tablet.before_load("localStorage.setItem('names', '[\"Léa\"]')");
+    tablet.open(&shop.url());
+    tablet.shows("All is calm");
+    for (state, strikes) in [("Tap for sound", false), ("Bell on", true), ("Bell off", false)] {
+        tablet.shows(state);
+        assert_eq!(tablet.run("const rung = strikes > 0; strikes = 0; return rung"), strikes);
+        tablet.tap("#sound");
+    }
+    tablet.shows("Bell on");
+}
+
+#[test]
+fn a_discreet_customer_is_shown_without_a_sound() {
+    let shop = Shop::open();
+    let chromium = Chromium::start();
+    let tablet = chromium.tablet("en", 1280, 800);
+    tablet.open(&shop.url());
+    tablet.i_am("Léa");
+    tablet.shows("All is calm");
+    let mut aubry = visit(1, "Mlle Aubry", "gold", 0);
+    aubry.discreet = true;
+    shop.gateway.is_here(&aubry);
+    tablet.shows("DISCREETLY HERE");
+    tablet.shows("All is calm");
+    assert_eq!(tablet.run("return strikes"), 0);
+}
+
+#[test]
+fn the_browser_keeps_no_customer_and_asks_nobody_else() {
+    let shop = Shop::open();
+    shop.gateway.is_here(&with_card(visit(1, "Mme Duval", "gold", 9), "fr", "Order 1182"));
+    let chromium = Chromium::start();
+    let tablet = chromium.tablet("en", 1280, 800);
+    tablet.open(&shop.url());
+    tablet.i_am("Léa");
+    tablet.shows("Mme Duval");
+    let kept = tablet.run(
+        "return JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie + document.title",
+    );
+    let kept = kept.as_str().unwrap();
+    assert!(kept.contains("Léa"));
+    assert!(
+        !kept.contains("Duval") && !kept.contains("1182") && !kept.contains("c-0001"),
+        "{kept}"
+    );
+    let asked = tablet
+        .run("return performance.getEntriesByType('resource').map((r) => new URL(r.name).origin)");
+    let own = tablet.run("return location.origin");
+    assert!(asked.as_array().unwrap().iter().all(|origin| *origin == own), "{asked}");
+}
+
 /// Fills the shop with all there can be.
 fn a_busy_afternoon(shop: &Shop) {
     let gateway = &shop.gateway;
@@ -110,6 +273,7 @@ fn nothing_overflows_on_tablets_and_phones_in_either_language() {
     let chromium = Chromium::start();
     let tablet = chromium.tablet("en", 1280, 800);
     tablet.open(&shop.url());
+    tablet.until("document.querySelector('#name').open", Duration::from_secs(10));
     tablet.picture("name-en");
     tablet.i_am("Léa");
     tablet.shows("Mme Duval");

@@ -51,7 +51,7 @@ impl Shop {
         let identity = Identity { client_id: "page".into(), login: None, tls: None };
         let url = BrokerUrl { tls: false, host: "127.0.0.1".into(), port: broker.port };
         let mut config = TabletsConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: None,
             store: StoreLabel { id: 42, name: "Paris Rivoli".into() },
             broker: BrokerAccess { brokers: vec![url], identity },
@@ -85,6 +85,10 @@ impl Shop {
         self.config.listen
     }
 
+    pub fn config(&self) -> TabletsConfig {
+        self.config.clone()
+    }
+
     pub fn url(&self) -> String {
         self.page.as_ref().unwrap().0.url().to_owned()
     }
@@ -114,13 +118,12 @@ impl Mosquitto {
     }
 
     pub fn restart(&mut self) {
-        let child = Command::new("mosquitto")
+        let child = Command::new("/usr/sbin/mosquitto")
             .arg("-c")
             .arg(self.folder.path().join("mosquitto.conf"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
-            .or_else(|_| Command::new("/usr/sbin/mosquitto").spawn());
+            .spawn();
         self.child = Some(child.expect("mosquitto (Debian package mosquitto)"));
         let deadline = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
@@ -146,10 +149,12 @@ impl Drop for Mosquitto {
 
 /// A gateway as the page sees it: what it retains, what it announces, how it decides on claims.
 /// It keeps its retained messages across broker restarts, as the real one does.
+#[derive(Clone)]
 pub struct Gateway {
     name: &'static str,
     client: Arc<Mutex<AsyncClient>>,
     retained: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    verdicts: Arc<Mutex<Vec<String>>>,
     /// Claims heard and not decided on yet, while `slow`.
     held: Arc<Mutex<Option<Vec<(String, Value)>>>>,
 }
@@ -158,11 +163,11 @@ impl Gateway {
     pub fn open(runtime: &Runtime, name: &'static str, port: u16) -> Self {
         let retained = Arc::new(Mutex::new(BTreeMap::new()));
         let held = Arc::new(Mutex::new(None));
+        let verdicts = Arc::new(Mutex::new(Vec::new()));
         let (client, mut events) = connect(name, port);
         let client = Arc::new(Mutex::new(client));
-        let gateway =
-            Self { name, client: client.clone(), retained: retained.clone(), held: held.clone() };
-        let decider = Self { name, client: client.clone(), retained, held };
+        let gateway = Self { name, client: client.clone(), retained, verdicts, held };
+        let decider = gateway.clone();
         runtime.spawn(async move {
             loop {
                 match events.poll().await {
@@ -170,9 +175,10 @@ impl Gateway {
                     Ok(Event::Incoming(Packet::Publish(message))) => {
                         let topic = String::from_utf8(message.topic.to_vec()).unwrap();
                         let visit = topic.split('/').nth(4).unwrap().to_owned();
-                        if topic.ends_with("/claim") {
-                            let claim = serde_json::from_slice(&message.payload).unwrap();
-                            decider.asked(visit, claim);
+                        let said: Value = serde_json::from_slice(&message.payload).unwrap();
+                        match said["verdict"].as_str() {
+                            Some(verdict) => decider.verdicts.lock().unwrap().push(verdict.into()),
+                            None => decider.asked(visit, said),
                         }
                     }
                     Ok(_) => {}
@@ -241,6 +247,11 @@ impl Gateway {
         };
         self.say("departures", false, encode(&farewell));
         self.say(&format!("visits/{}", visit.visit), true, Vec::new());
+    }
+
+    /// What staff said of visits.
+    pub fn verdicts(&self) -> Vec<String> {
+        self.verdicts.lock().unwrap().clone()
     }
 
     /// Takes its time with what staff ask, until told to decide.

@@ -37,11 +37,11 @@ export async function unlockBell() {
   tell();
 }
 
-export function switchBell() {
+export async function switchBell() {
   wanted = !wanted;
   localStorage.setItem("sound", wanted ? "on" : "off");
+  await unlockBell();
   if (wanted) ring();
-  tell();
 }
 
 /** Rings, where it may; says whether it did. */

@@ -20,6 +20,7 @@ const desk = { me: names[0] ?? "", pending: new Map(), cutOff: true, act, wasNot
 
 const live = connect({
   onBoard(next) {
+    if (!board && !desk.me && !$("name").open) askName();
     board = next;
     welcome(board.visits);
     settle(board.visits);
@@ -32,6 +33,7 @@ const live = connect({
   onUnpaired() {
     board = null;
     show();
+    $("name").close();
     if (!$("pair").open) $("pair").showModal();
   },
 });
@@ -192,7 +194,7 @@ $("name").querySelector("form").onsubmit = (event) => {
 $("name").querySelector(".quiet").onclick = () => $("name").close();
 $("name").onclose = () => (afterName = null);
 $("me").onclick = () => askName();
-$("sound").onclick = async () => (bellState() === "locked" ? (await unlockBell(), ring()) : switchBell());
+$("sound").onclick = () => (bellWas === "locked" ? unlockBell().then(ring) : switchBell());
 $("language").onclick = () => {
   switchLanguage();
   translate(document);
@@ -208,9 +210,16 @@ $("pair").querySelector("form").onsubmit = async (event) => {
   live.open();
 };
 
-// Any touch unlocks the bell, and keeps the screen awake where the browser allows.
-addEventListener("pointerdown", () => unlockBell());
-addEventListener("keydown", () => unlockBell());
+// Any touch unlocks the bell; what the button shows is what its touch was meant for.
+let bellWas = bellState();
+for (const touch of ["pointerdown", "keydown"]) {
+  addEventListener(touch, () => {
+    bellWas = bellState();
+    unlockBell();
+  });
+}
+
+// The screen stays on where the browser allows.
 const stayAwake = () => {
   if (document.visibilityState === "visible") navigator.wakeLock?.request("screen").catch(() => {});
 };
@@ -221,4 +230,3 @@ onBellChange(showTools);
 translate(document);
 show();
 setInterval(show, 5_000);
-if (!desk.me) askName();

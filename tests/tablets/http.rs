@@ -1,0 +1,75 @@
+//! As much HTTP as a browser's driver, and somebody who tries the page's door, need.
+
+use std::io::{BufRead, BufReader, Read, Result, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub struct Answer {
+    pub status: u16,
+    /// The header lines, names in small letters.
+    pub head: Vec<String>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+    }
+
+    /// The server's own word for what is wrong.
+    pub fn problem(&self) -> Option<String> {
+        let answer: Value = serde_json::from_str(&self.body).ok()?;
+        Some(answer["error"].as_str()?.to_owned())
+    }
+}
+
+pub fn json(port: u16, method: &str, path: &str, body: &Value) -> Result<Answer> {
+    let host = format!("127.0.0.1:{port}");
+    let headers = [("Host", host.as_str()), ("Content-Type", "application/json")];
+    request(port, method, path, &headers, &body.to_string())
+}
+
+pub fn request(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer> {
+    let mut head: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    if !body.is_empty() {
+        head += &format!("Content-Length: {}\r\n", body.len());
+    }
+    let head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n{head}\r\n");
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.write_all(head.as_bytes())?;
+    // A server that has read enough may have closed already.
+    let _ = stream.write_all(body.as_bytes());
+    read(stream)
+}
+
+fn read(stream: TcpStream) -> Result<Answer> {
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    for line in reader.by_ref().lines() {
+        let line = line?;
+        if line.is_empty() {
+            break;
+        }
+        head.push(match line.split_once(':') {
+            Some((name, value)) => format!("{}:{value}", name.to_ascii_lowercase()),
+            None => line,
+        });
+    }
+    let status = head.first().and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or(0);
+    let mut answer = Answer { status, head, body: String::new() };
+    let length = answer.header("content-length").and_then(|length| length.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body)?;
+    answer.body = String::from_utf8_lossy(&body).into_owned();
+    Ok(answer)
+}
