@@ -22,7 +22,7 @@ use crate::pipeline::{Gateway, Place};
 const CORRELATION_S: f32 = 1.0;
 /// Standard deviation of a smoothed level round its mean, dB: what is left of 9 to 11 dB of
 /// fading and shadowing after averaging about ten readings.
-const SPREAD_DB: f32 = 5.0;
+const SPREAD_DB: f32 = 4.5;
 /// Standard deviation of a phone's loudness and of how it is carried, dB.
 const LOUDNESS_DB: f32 = 5.0;
 /// A level older than this says nothing about now.
@@ -30,13 +30,15 @@ const STALE: Duration = Duration::from_secs(4);
 /// Log-odds of being inside for somebody who is heard for the first time.
 const FIRST_HEARD: f32 = -2.0;
 /// Nobody becomes so certainly outside that walking in takes long to believe...
-const SURELY_OUTSIDE: f32 = -4.0;
+const SURELY_OUTSIDE: f32 = -3.0;
 /// ... nor so certainly inside that leaving does.
-const SURELY_INSIDE: f32 = 6.0;
+const SURELY_INSIDE: f32 = 4.5;
 /// Log-odds that one correlation time of evidence adds or takes at the most.
 const STRONGEST: f32 = 4.0;
 /// Gateways that are weighed for one customer: more hear nothing new.
 const MOST_EARS: usize = 12;
+/// So many gateways are independent witnesses; more share the same walls and the same body.
+const INDEPENDENT: f32 = 3.0;
 
 /// One contact, as the belief weighs it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -156,7 +158,7 @@ impl Belief {
     /// With x the excesses, ±h the half steps, and covariance S = s² I + l² 11ᵀ (spread s,
     /// loudness l), the ratio of the two Gaussians is 2 hᵀ S⁻¹ x; S⁻¹ by Sherman and Morrison.
     fn evidence(&self, now: Tick) -> f32 {
-        let (mut n, mut hx, mut h, mut x) = (0.0, 0.0, 0.0, 0.0);
+        let (mut n, mut hx, mut h, mut x) = (0.0_f32, 0.0, 0.0, 0.0);
         for ear in self.ears.iter().filter(|ear| now.since(ear.heard) < STALE) {
             // Beyond one step further than usual a level says no more.
             let bound = 2.0 * ear.half_step_db.abs();
@@ -166,7 +168,8 @@ impl Belief {
             h += ear.half_step_db;
             x += excess;
         }
-        let (s2, l2) = (SPREAD_DB * SPREAD_DB, LOUDNESS_DB * LOUDNESS_DB);
+        let s2 = SPREAD_DB * SPREAD_DB * (n / INDEPENDENT).max(1.0);
+        let l2 = LOUDNESS_DB * LOUDNESS_DB;
         2.0 * (hx - l2 / (s2 + n * l2) * h * x) / s2
     }
 }

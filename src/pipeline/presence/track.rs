@@ -129,12 +129,7 @@ impl Track {
             }
             Stage::Gone { sure_since, .. } => note(sure_since, sure, wavering, now),
             Stage::Here { doubtful_since, .. } => {
-                note(
-                    doubtful_since,
-                    confidence <= 1.0 - set.arrive_confidence,
-                    confidence > 0.5,
-                    now,
-                );
+                note(doubtful_since, confidence < 0.5, confidence >= 0.5, now);
             }
         }
     }
