@@ -80,7 +80,9 @@ impl Delivery {
         let rows = store.queued()?;
         let next_id = rows.last().map_or(1, |row| row.id + 1);
         let mut retained = states(restored, settings, now);
-        rows.iter().for_each(|row| retained.follow(&row.notice, now));
+        for row in &rows {
+            retained.follow(&row.notice, now);
+        }
 
         let (keeper, requests) = mpsc::channel(keeper::QUEUE);
         let (committing, committed) = mpsc::channel(keeper::QUEUE);

@@ -12,6 +12,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// failures must not lock this gateway out.
 const REFUSED: Duration = Duration::from_secs(15);
 
+/// The wait before another broker is tried.
+pub const SOON: Duration = Duration::from_millis(50);
+
 /// Doubling waits with jitter, so that a chain's gateways do not return in step.
 #[derive(Debug, Default)]
 pub struct Backoff {

@@ -25,7 +25,7 @@ const LARGEST_PACKET: usize = 1024 * 1024;
 const MOST_CLIENTS: usize = 256;
 
 /// A tablet that stays away longer starts anew.
-const SESSION_LIFE: Duration = Duration::from_secs(24 * 3600);
+const SESSION_LIFE: Duration = Duration::from_hours(24);
 
 /// Open visits, gateways, beacons, withdrawals.
 const MOST_RETAINED: usize = 20_000;

@@ -224,3 +224,96 @@ fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Refused> {
 const fn known_version(v: u8) -> Result<(), Refused> {
     if v == payload::VERSION { Ok(()) } else { Err(Refused::Version(v)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::topics::Topics;
+    use proptest::prelude::*;
+
+    fn door() -> Addressee {
+        let group = Some("north".to_owned());
+        Addressee { topics: Topics::of(42), gateway: "door".to_owned(), group }
+    }
+
+    fn read(topic: &str, payload: &str) -> Result<Inbound, Refused> {
+        parse(&door(), topic.as_bytes(), payload.as_bytes())
+    }
+
+    #[test]
+    fn only_what_is_meant_for_this_gateway_is_heard() {
+        for (topic, heard) in [
+            ("grelot/v1/config/fleet", true),
+            ("grelot/v1/config/group/north", true),
+            ("grelot/v1/config/group/south", false),
+            ("grelot/v1/42/config", true),
+            ("grelot/v1/43/config", false),
+            ("grelot/v1/42/gateways/door/config", true),
+            ("grelot/v1/42/gateways/till/config", false),
+            ("grelot/v2/42/config", false),
+            ("grelot/v1/42", false),
+            ("grelot/v1/42/withdrawn/c-1", true),
+            ("grelot/v1/42/withdrawn/c-1/x", false),
+            ("grelot/v1/42/arrivals", false),
+        ] {
+            assert_eq!(read(topic, "x").is_ok(), heard, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_withdrawal_counts_whatever_it_says_but_not_when_it_is_cleared() {
+        let client = "c-1".to_owned();
+        let withdrawn = Inbound::Withdrawn { client: client.clone() };
+        assert_eq!(read("grelot/v1/42/withdrawn/c-1", "garbage"), Ok(withdrawn));
+        let cleared = Inbound::WithdrawalCleared { client };
+        assert_eq!(read("grelot/v1/42/withdrawn/c-1", ""), Ok(cleared));
+    }
+
+    #[test]
+    fn a_state_belongs_to_its_topic() {
+        let (one, two) = (VisitId(uuid::Uuid::from_u128(1)), VisitId(uuid::Uuid::from_u128(2)));
+        let payload = format!(
+            r#"{{"v":1,"visit":"{one}","client":"c-1","tier":"gold","gateway":"till",
+            "arrived_at":"2026-01-05T09:00:00Z","confidence":0.97,"discreet":false,
+            "state":"present"}}"#
+        );
+        assert!(matches!(
+            read(&Topics::of(42).visit(one), &payload),
+            Ok(Inbound::Visit { state: Some(_), .. })
+        ));
+        assert!(read(&Topics::of(42).visit(two), &payload).is_err());
+        let cleared = Inbound::Visit { visit: two, state: None };
+        assert_eq!(read(&Topics::of(42).visit(two), ""), Ok(cleared));
+    }
+
+    #[test]
+    fn a_refusal_tells_nothing_of_the_message() {
+        let topic = Topics::of(42).claim(VisitId(uuid::Uuid::nil()));
+        let refused = read(&topic, r#"{"v":1,"by":"Mme Dumoulin","action":"adore"}"#).unwrap_err();
+        assert!(!refused.to_string().contains("Dumoulin"), "{refused}");
+        assert!(!refused.to_string().contains("adore"), "{refused}");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_comes_over_the_broker_panics(
+            below in "(visits|withdrawn|contacts|config|gateways)(/[a-z0-9+#/-]{0,40})?",
+            payload in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let topic = format!("grelot/v1/42/{below}");
+            let _ = parse(&door(), topic.as_bytes(), &payload);
+            let _ = parse(&door(), &payload, below.as_bytes());
+        }
+
+        #[test]
+        fn a_claim_survives_any_name_of_staff(by in "\\PC{1,80}", action in 0..4_usize) {
+            let action = ["claim", "release", "dismiss", "adore"][action];
+            let payload = serde_json::json!({"v": 1, "by": by, "action": action}).to_string();
+            let topic = Topics::of(42).claim(VisitId(uuid::Uuid::nil()));
+            if let Ok(Inbound::Staff { by: heard, .. }) = read(&topic, &payload) {
+                prop_assert_eq!(heard, by.trim());
+                prop_assert!(action != "adore" && by.trim().chars().count() <= LONGEST_NAME);
+            }
+        }
+    }
+}

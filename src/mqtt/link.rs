@@ -315,8 +315,9 @@ fn explain(error: &ConnectionError) -> Down {
         ConnectionError::Timeout(_) => {
             Down::Unreachable(format!("no answer within {CONNECT_WITHIN} s"))
         }
-        ConnectionError::Io(error) => Down::Unreachable(error.to_string()),
-        ConnectionError::MqttState(StateError::Io(error)) => Down::Unreachable(error.to_string()),
+        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
+            Down::Unreachable(error.to_string())
+        }
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
             hung_up(*reason_code)
         }
@@ -350,5 +351,31 @@ fn hung_up(code: DisconnectReasonCode) -> Down {
                 .to_owned(),
         ),
         code => Down::Unreachable(format!("it hung up: {code:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nearly_over_is_still_worth_a_second_to_the_broker() {
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+        assert_eq!(whole_seconds(Duration::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn refusals_that_somebody_must_mend_differ_from_those_that_pass() {
+        for (code, must_mend) in [
+            (ConnectReturnCode::BadUserNamePassword, true),
+            (ConnectReturnCode::NotAuthorized, true),
+            (ConnectReturnCode::UnsupportedProtocolVersion, true),
+            (ConnectReturnCode::ServerUnavailable, false),
+            (ConnectReturnCode::ServerBusy, false),
+        ] {
+            assert_eq!(matches!(refused(code), Down::Refused(_)), must_mend, "{code:?}");
+        }
     }
 }

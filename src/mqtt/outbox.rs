@@ -183,6 +183,11 @@ impl Outbox {
         self.entries.values().any(|entry| entry.notice.topic == topic)
     }
 
+    /// The places of the notices not yet acknowledged, in their order.
+    pub fn ids(&self) -> impl Iterator<Item = u64> {
+        self.entries.keys().copied()
+    }
+
     /// Notices not yet acknowledged.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -208,4 +213,139 @@ impl Outbox {
 
 fn rests(resting: &BTreeMap<String, Rest>, topic: &str) -> bool {
     resting.get(topic).is_some_and(|rest| rest.left > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::units::{Clock, WallTime};
+
+    fn at(secs: u64) -> Now {
+        let tick = Tick::ZERO.plus(Duration::from_secs(secs));
+        Now { tick, clock: Clock::Set(WallTime::from_unix_secs(0).plus(tick.since(Tick::ZERO))) }
+    }
+
+    fn row(id: u64, topic: &str, visit: u128) -> Row {
+        let notice = Notice {
+            topic: topic.to_owned(),
+            payload: b"{}".as_slice().into(),
+            retain: topic == "state",
+            from: WallTime::from_unix_secs(0),
+            lifetime: Duration::from_secs(120),
+            visit: VisitId(uuid::Uuid::from_u128(visit)),
+            client: None,
+        };
+        Row { id, notice }
+    }
+
+    fn next(outbox: &mut Outbox, now: Now) -> Option<u64> {
+        outbox.next(now).map(|(id, ..)| id)
+    }
+
+    fn beats(outbox: &mut Outbox, n: usize) -> bool {
+        (0..n).any(|_| outbox.beat(at(0)).stalled)
+    }
+
+    #[test]
+    fn notices_go_out_in_their_order_and_once() {
+        let rows = vec![row(1, "arrivals", 1), row(2, "state", 1), row(3, "arrivals", 2)];
+        let mut outbox = Outbox::of(rows, at(0));
+        let said: Vec<_> = std::iter::from_fn(|| next(&mut outbox, at(0))).collect();
+        assert_eq!(said, [1, 2, 3]);
+        assert!(outbox.delivered(1) && !outbox.delivered(1));
+        assert_eq!(outbox.len(), 2);
+    }
+
+    #[test]
+    fn a_newer_state_takes_the_place_of_an_older_one() {
+        let mut outbox = Outbox::of(vec![row(1, "state", 1)], at(0));
+        assert_eq!(next(&mut outbox, at(0)), Some(1));
+        outbox.apply(&Change::Queued(row(2, "state", 1)), at(0));
+        assert_eq!(next(&mut outbox, at(0)), Some(2), "although the older is on its way");
+        assert!(!outbox.delivered(1), "the older one's answer means nothing any more");
+        assert_eq!(outbox.len(), 1);
+    }
+
+    #[test]
+    fn what_nobody_hears_rests_longer_each_time_while_other_topics_go_on() {
+        let rows = vec![row(1, "arrivals", 1), row(2, "state", 1)];
+        let mut outbox = Outbox::of(rows, at(0));
+        for rest in [1, 2, 4, 8, 8] {
+            assert_eq!(next(&mut outbox, at(0)), Some(1));
+            outbox.unheard(1);
+            next(&mut outbox, at(0));
+            for _ in 0..rest {
+                assert_eq!(next(&mut outbox, at(0)), None);
+                outbox.beat(at(0));
+            }
+        }
+        outbox.apply(&Change::Queued(row(3, "arrivals", 2)), at(0));
+        assert_eq!(next(&mut outbox, at(0)), Some(1));
+        outbox.unheard(1);
+        assert_eq!(next(&mut outbox, at(0)), Some(3), "what is new asks for listeners at once");
+        outbox.delivered(3);
+        assert_eq!(next(&mut outbox, at(0)), Some(1), "somebody listens again");
+    }
+
+    #[test]
+    fn a_farewell_waits_for_the_greeting() {
+        let rows = vec![row(1, "arrivals", 1), row(2, "departures", 1), row(3, "departures", 2)];
+        let mut outbox = Outbox::of(rows, at(0));
+        assert_eq!(next(&mut outbox, at(0)), Some(1));
+        assert_eq!(next(&mut outbox, at(0)), Some(3));
+        assert_eq!(next(&mut outbox, at(0)), None);
+        outbox.delivered(1);
+        assert_eq!(next(&mut outbox, at(0)), Some(2));
+    }
+
+    #[test]
+    fn a_lost_connection_makes_the_unanswered_unsent_and_counts_it() {
+        let mut outbox = Outbox::of(vec![row(1, "arrivals", 1), row(2, "arrivals", 2)], at(0));
+        next(&mut outbox, at(0));
+        outbox.disconnected();
+        assert_eq!(outbox.repeated(), 1);
+        assert_eq!(next(&mut outbox, at(0)), Some(1));
+    }
+
+    #[test]
+    fn what_is_too_old_is_dropped_and_never_sent() {
+        let mut outbox = Outbox::of(vec![row(1, "arrivals", 1)], at(10));
+        assert_eq!(outbox.next(at(119)).map(|(.., worth)| worth), Some(Duration::from_secs(1)));
+        outbox.disconnected();
+        assert_eq!(next(&mut outbox, at(120)), None);
+        assert_eq!(outbox.beat(at(120)).expired, [1]);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_neither_drops_nor_prolongs_an_alert() {
+        let mut outbox = Outbox::of(vec![row(1, "arrivals", 1)], at(0));
+        let far = Clock::Set(WallTime::from_unix_secs(4_000_000_000));
+        assert_eq!(next(&mut outbox, Now { clock: far, ..at(1) }), Some(1));
+        let back = Clock::Set(WallTime::from_unix_secs(-50));
+        let outbox = &mut Outbox::of(vec![row(1, "arrivals", 1)], Now { clock: back, ..at(0) });
+        assert_eq!(outbox.beat(at(120)).expired, [1], "never longer than its lifetime");
+    }
+
+    #[test]
+    fn a_broker_that_stops_answering_is_noticed() {
+        let mut outbox = Outbox::of(vec![row(1, "arrivals", 1)], at(0));
+        assert!(!beats(&mut outbox, 100), "nothing is on its way");
+        next(&mut outbox, at(0));
+        assert!(!beats(&mut outbox, usize::from(PATIENCE)));
+        assert!(beats(&mut outbox, 1));
+    }
+
+    #[test]
+    fn a_full_outbox_gives_up_the_oldest_alert_not_a_state() {
+        let mut outbox = Outbox::default();
+        outbox.apply(&Change::Queued(row(1, "state", 1)), at(0));
+        for id in 2..=5_000 {
+            let change = Change::Queued(row(id, "arrivals", u128::from(id)));
+            assert_eq!(outbox.apply(&change, at(0)), None);
+        }
+        let one_more = Change::Queued(row(5_001, "arrivals", 5_001));
+        assert_eq!(outbox.apply(&one_more, at(0)), Some(2));
+        assert_eq!(outbox.len(), MOST);
+    }
 }

@@ -85,6 +85,6 @@ fn key_in(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| unusable(path, error))
 }
 
-fn unusable(path: &Path, problem: impl ToString) -> TlsError {
+fn unusable(path: &Path, problem: impl std::fmt::Display) -> TlsError {
     TlsError::File { path: path.to_owned(), problem: problem.to_string() }
 }

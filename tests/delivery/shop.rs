@@ -1,6 +1,5 @@
 //! A gateway's delivery without its ears: effects go in by hand, on a clock of the test's own.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -122,8 +121,8 @@ impl Shop {
 }
 
 pub async fn reached<T: Clone>(mut seen: watch::Receiver<T>, wanted: impl FnMut(&T) -> bool) -> T {
-    let waited = tokio::time::timeout(crate::mosquitto::PATIENCE, seen.wait_for(wanted)).await;
-    waited.expect("the state is reached").unwrap().clone()
+    let reached = tokio::time::timeout(crate::mosquitto::PATIENCE, seen.wait_for(wanted)).await;
+    reached.expect("the state is reached").unwrap().clone()
 }
 
 pub fn online() -> Status {
@@ -163,9 +162,4 @@ pub fn card() -> Arc<Card> {
 pub fn alert(visit: &Visit) -> Effect {
     let announcement = Announcement::Alert { ttl: Duration::from_secs(120) };
     Effect::Arrived { visit: visit.clone(), announcement }
-}
-
-/// The visits named by the payloads.
-pub fn visits(said: &[crate::mosquitto::Said]) -> BTreeSet<String> {
-    said.iter().map(|said| said.json()["visit"].as_str().unwrap().to_owned()).collect()
 }

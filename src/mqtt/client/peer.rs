@@ -30,10 +30,8 @@ impl Peer {
         let login = username.as_ref().map(|username| {
             (username.clone(), password.clone().unwrap_or_else(|| Secret(String::new())))
         });
-        let tls = match brokers.iter().any(|broker| broker.tls) {
-            true => Some(tls::client(&config.tls)?),
-            false => None,
-        };
+        let secure = brokers.iter().any(|broker| broker.tls);
+        let tls = if secure { Some(tls::client(&config.tls)?) } else { None };
         let here = Addressee {
             topics: Topics::of(config.store.id),
             gateway: config.gateway.clone(),

@@ -1,0 +1,66 @@
+//! What is heard, and what of it the core shall know.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::Client;
+use crate::mqtt::inbound::{self, Inbound};
+use crate::store::Change;
+
+impl Client {
+    pub(super) fn on_heard(&mut self, topic: &[u8], payload: &[u8], retained: bool) {
+        match inbound::parse(&self.peer.here, topic, payload) {
+            Ok(inbound) => self.heard = self.worth_telling(inbound, retained),
+            Err(refused) => {
+                let refusals = &self.lines.counts.refused;
+                refusals.one();
+                // The 1st, 2nd, 4th, 8th …: whoever floods the topics shall not flood the log.
+                if refusals.get().is_power_of_two() {
+                    let so_far = refusals.get();
+                    tracing::warn!(%refused, so_far, "a message from the broker makes no sense");
+                }
+            }
+        }
+    }
+
+    /// What the core shall hear of: neither old wishes nor this gateway's own echo.
+    fn worth_telling(&mut self, inbound: Inbound, retained: bool) -> Option<Inbound> {
+        match &inbound {
+            Inbound::Staff { .. } | Inbound::Feedback { .. } => (!retained).then_some(inbound),
+            Inbound::Contacts { gateway, .. } => {
+                (!retained && *gateway != self.peer.here.gateway).then_some(inbound)
+            }
+            Inbound::Visit { visit, state } => match state {
+                Some(state) if state.arrival.gateway == self.peer.here.gateway => {
+                    let topic = self.peer.here.topics.visit(*visit);
+                    if self.retained.get(&topic).is_none() {
+                        // A visit of ours that we do not know: what an earlier life left behind.
+                        self.assert(topic);
+                    }
+                    None
+                }
+                _ => Some(inbound),
+            },
+            Inbound::Withdrawn { client } => {
+                let client: Arc<str> = client.as_str().into();
+                let at = self.clocks.now().clock.reading();
+                let news = self.withdrawn.insert(Arc::clone(&client));
+                if news {
+                    self.unrecorded.push(Change::Withdrawn { client, at });
+                }
+                news.then_some(inbound)
+            }
+            Inbound::WithdrawalCleared { .. } => None,
+            Inbound::Configuration { .. } => Some(inbound),
+        }
+    }
+}
+
+/// Waits for the core to take what was heard; a core that is gone takes nothing.
+pub(super) async fn hand_over(heard: &mut Option<Inbound>, to: &mpsc::Sender<Inbound>) {
+    let place = to.reserve().await;
+    if let (Some(inbound), Ok(place)) = (heard.take(), place) {
+        place.send(inbound);
+    }
+}
