@@ -1,11 +1,13 @@
-//! `grelot check` as IT meets it: bad configurations through the real binary.
+//! `grelot check`, `status` and `doctor` as IT meets them, through the real binary.
 
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -133,7 +135,7 @@ fn a_good_configuration_is_told_in_one_line() {
     assert_eq!(
         checked.out,
         "grelot.toml: gateway gateway of Store 42 (store 42), 1 source, \
-         0 customers, broker embedded on 127.0.0.1:1883, no page\n"
+         no registry, broker embedded on 127.0.0.1:1883, no page\n"
     );
 }
 
@@ -278,4 +280,80 @@ fn status_says_clearly_when_no_daemon_runs() {
     let status = grelot(site.0.path(), &["status", "--config", "grelot.toml"]);
     assert_eq!(status.code, Some(1));
     assert!(status.err.contains("no daemon runs with this configuration"), "{}", status.err);
+}
+
+/// A mosquitto on a free port that knows one user.
+struct Mosquitto {
+    process: Child,
+    port: u16,
+}
+
+impl Mosquitto {
+    fn knowing(user: &str, password: &str, folder: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let users = folder.join("users");
+        let made = Command::new("mosquitto_passwd")
+            .args(["-b", "-c", users.to_str().unwrap(), user, password])
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let settings = folder.join("mosquitto.conf");
+        let login = format!("password_file {}\nuser root\n", users.display());
+        fs::write(&settings, format!("listener {port} 127.0.0.1\n{login}")).unwrap();
+        let process = Command::new("mosquitto")
+            .args(["-c", settings.to_str().unwrap()])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { process, port }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn doctor_logs_in_at_the_broker_and_says_what_to_mend() {
+    let site = Site::with("");
+    let mosquitto = Mosquitto::knowing("gateway", "right", site.0.path());
+    let finding = |password: &str| {
+        site.write("secret", password);
+        let broker = format!("urls = [\"mqtt://127.0.0.1:{}\"]", mosquitto.port);
+        site.write(
+            "grelot.toml",
+            format!(
+                "[store]\nid = 42\n[broker]\n{broker}\nusername = \"gateway\"\n\
+                 password_file = \"secret\"\n[[source]]\nkind = \"mqtt\"\n"
+            ),
+        );
+        let told = grelot(site.0.path(), &["doctor", "--config", "grelot.toml", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        let broker = findings.iter().find(|finding| finding["about"] == "broker").unwrap();
+        (told.code, broker.clone())
+    };
+    let (code, broker) = finding("right");
+    assert_eq!(broker["verdict"], "ok", "{broker}");
+    assert_eq!(code, Some(0));
+    let (code, broker) = finding("wrong");
+    assert_eq!(broker["verdict"], "fail", "{broker}");
+    assert!(broker["mend"].as_str().unwrap().contains("broker.password_file"), "{broker}");
+    assert_eq!(code, Some(1));
+}
+
+#[test]
+fn doctor_looks_at_the_machine_even_where_the_configuration_is_bad() {
+    let site = Site::with(FIVE_MISTAKES);
+    let told = grelot(site.0.path(), &["doctor", "--config", "grelot.toml"]);
+    assert_eq!(told.code, Some(1));
+    assert!(told.out.contains("FAIL  configuration  grelot.toml: 5 errors"), "{}", told.out);
+    assert!(told.out.contains("mend: grelot check grelot.toml"), "{}", told.out);
+    assert!(told.out.contains("clock"), "{}", told.out);
 }

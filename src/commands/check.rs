@@ -126,7 +126,7 @@ fn summary(config: &Config, customers: Option<usize>) -> String {
         config.store.name,
         config.store.id,
         counted(config.sources.len(), "source", "sources"),
-        counted(customers.unwrap_or_default(), "customer", "customers"),
+        customers.map_or_else(|| "no registry".to_owned(), |n| counted(n, "customer", "customers")),
     )
 }
 

@@ -72,7 +72,7 @@ fn view(now: &Snapshot) -> String {
         let _ = writeln!(text, "{label:<14}{value}");
     };
     row("gateway", format!("{} of {} (store {})", now.gateway, now.store_name, now.store));
-    row("state", format!("{state}, for {}", duration(now.uptime_s)));
+    row("state", format!("{state}, up for {}", duration(now.uptime_s)));
     row("version", format!("{}, process {}", now.version, now.pid));
     row(
         "configuration",

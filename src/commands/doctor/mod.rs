@@ -13,7 +13,7 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 
 use super::{Exit, Global, registry};
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config, Problems, Source};
 
 /// Arguments of `grelot doctor`.
 #[derive(Debug, clap::Args)]
@@ -94,7 +94,9 @@ pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
 fn of_the_site(config: &Config) -> Vec<Finding> {
     let daemon = daemon::look(config);
     let mut findings = vec![daemon.finding(), disk::state(config), disk::space(config)];
-    findings.push(customers(config));
+    if !config.sources.iter().any(|source| matches!(source, Source::Simulated { .. })) {
+        findings.push(customers(config));
+    }
     findings.extend(certificates::findings(&config.tls));
     findings.push(network::broker(config, daemon));
     findings.extend(network::page(config, daemon));
