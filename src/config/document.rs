@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
                 Some(section) => {
                     let known = "only [presence] and [policy] can be pushed";
                     if let Some(problem) = self.problem(&span, section.name, known) {
-                        problem.hint = Some("the rest is the site's own business".to_owned());
+                        problem.suggest("the rest is the site's own business");
                     }
                 }
                 None => self.unknown(&span, "", name.get_ref()),
@@ -233,7 +233,7 @@ impl<'a> Reader<'a> {
         let key = if table.is_empty() { shown } else { format!("{table}.{shown}") };
         let hint = suggestion(self.scope, table, name);
         if let Some(problem) = self.problem(span, &key, "is not a known key") {
-            problem.hint = Some(hint);
+            problem.suggest(hint);
         }
     }
 

@@ -49,7 +49,7 @@ impl Site<'_> {
             Err(error) => unreadable(&file, &error),
         };
         let hint = format!("paths are relative to the configuration's folder: {}", file.display());
-        self.problem(path, problem).hint = Some(hint);
+        self.problem(path, problem).suggest(hint);
         false
     }
 
@@ -63,7 +63,7 @@ impl Site<'_> {
     fn private(&mut self, path: &str, file: &Path) {
         if world_readable(file) {
             let problem = self.problem(path, "can be read by everybody on this machine");
-            problem.hint = Some(format!("chmod o-rwx {}", file.display()));
+            problem.suggest(format!("chmod o-rwx {}", file.display()));
             problem.severity = super::Severity::Warning;
         }
     }
@@ -80,11 +80,11 @@ impl Site<'_> {
         match (read, text.lines().next()) {
             (Ok(_), Some(password)) if !password.is_empty() => Some(Secret(password.to_owned())),
             (Ok(_), _) => {
-                self.problem(path, "has no password on its first line").hint = None;
+                self.problem(path, "has no password on its first line");
                 None
             }
             (Err(error), _) => {
-                self.problem(path, format!("cannot be read: {error}")).hint = None;
+                self.problem(path, format!("cannot be read: {error}"));
                 None
             }
         }

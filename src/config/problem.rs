@@ -65,6 +65,11 @@ impl Problem {
         self
     }
 
+    /// The way to mend it, for a problem that is told already.
+    pub(super) fn suggest(&mut self, hint: impl Into<String>) {
+        self.hint = Some(hint.into());
+    }
+
     /// Not as bad as that.
     #[must_use]
     pub fn as_warning(mut self) -> Self {

@@ -16,7 +16,7 @@ the configuration's folder.
 The smallest configuration is [`config/minimal.toml`](../config/minimal.toml);
 [`config/grelot.toml`](../config/grelot.toml) has every key with its explanation.
 
-This page is written from `src/config/keys.rs`, which also feeds the error messages.
+This page is written from `src/config/keys`, which also feeds the error messages.
 ";
 
 const REFERENCE_TAIL: &str = "
@@ -83,7 +83,7 @@ const SAMPLE_HEAD: &str = "\
 # Every key of grelot, with its default or an example. A line that begins with `#` and a key is
 # not in force: take the `#` away and change it. Check the result with `grelot check`.
 #
-# This file is written from src/config/keys.rs; docs/configuration.md has the same as a table.
+# This file is written from src/config/keys; docs/configuration.md has the same as a table.
 ";
 
 /// Sections that the sample has in force, as a first gateway wants them.
@@ -213,7 +213,7 @@ fn what_a_detection_key_sets_is_what_it_gets() {
     for key in SECTIONS.iter().flat_map(|section| section.keys) {
         let Some(access) = key.detection() else { continue };
         let other = match key.form {
-            Form::Number { least, most } => Value::Number(((least + most) / 2.0).round()),
+            Form::Number { least, most } => Value::Number(f64::midpoint(least, most).round()),
             Form::Integer { most, .. } => Value::Integer(most),
             Form::QuietHours => Value::Text("12:00-14:00".to_owned()),
             _ => Value::Texts(vec!["platinum".to_owned()]),

@@ -1,0 +1,205 @@
+//! The site's keys, which are IT's.
+
+use super::super::form::Form;
+use super::{Absent, Key, Section};
+
+const PLACES: Form = Form::Word(&["door", "outside", "inside"]);
+
+pub(super) const STORE: Section = Section {
+    name: "store",
+    repeats: false,
+    says: "The shop this gateway stands in.",
+    keys: &[
+        Key::new("id", Form::Integer { least: 1, most: 65_535 }, Absent::Required,
+            "the store's number: the major of its iBeacon, part of every topic and key derivation")
+            .example("42"),
+        Key::new("name", Form::Text, Absent::Means("\"Store\" and its number"),
+            "the store as staff call it")
+            .example("\"Paris Rivoli\""),
+        Key::new("group", Form::Name, Absent::Means("the store belongs to no group"),
+            "whose settings the store follows: head office pushes them to `grelot/v1/config/group/<group>`")
+            .example("\"ile-de-france\""),
+        Key::new("time_zone", Form::TimeZone, Absent::Is("\"UTC\""),
+            "the store's local time, for quiet hours and for customers who asked for quiet today")
+            .example("\"Europe/Paris\""),
+        Key::new("gateways.*", PLACES, Absent::Means("places are not known"),
+            "where each of the store's gateways stands")
+            .example("{ door = \"door\", street = \"outside\", till = \"inside\" }"),
+        Key::new("zones.*", PLACES, Absent::Means("phones' echoes are not weighed"),
+            "where the shop's beacons stand, by their zone (1 to 15)")
+            .example("{ 1 = \"door\", 2 = \"inside\" }"),
+    ],
+};
+
+pub(super) const GATEWAY: Section = Section {
+    name: "gateway",
+    repeats: false,
+    says: "This machine.",
+    keys: &[Key::new(
+        "name",
+        Form::Name,
+        Absent::Is("\"gateway\""),
+        "its name, unique in the store: part of its topics",
+    )
+    .example("\"door\"")],
+};
+
+pub(super) const BROKER: Section = Section {
+    name: "broker",
+    repeats: false,
+    says: "The MQTT broker: inside this program, or elsewhere.",
+    keys: &[
+        Key::new(
+            "embedded",
+            Form::Flag,
+            Absent::Means("true where there are no `urls`"),
+            "whether this gateway is the store's broker",
+        )
+        .example("true"),
+        Key::new(
+            "listen",
+            Form::Listen,
+            Absent::Is("\"127.0.0.1:1883\""),
+            "where the embedded broker listens",
+        )
+        .example("\"127.0.0.1:1883\""),
+        Key::new(
+            "urls",
+            Form::BrokerUrls,
+            Absent::Means("the embedded broker"),
+            "brokers elsewhere, tried in turn: `mqtt://host:1883`, `mqtts://host:8883`",
+        )
+        .example("[\"mqtts://broker-a:8883\", \"mqtts://broker-b:8883\"]"),
+        Key::new(
+            "username",
+            Form::Text,
+            Absent::Means("none"),
+            "who this gateway is to the broker",
+        )
+        .example("\"gateway-door\""),
+        Key::new(
+            "password",
+            Form::Secret,
+            Absent::Means("none"),
+            "its password; better kept in a file of its own",
+        )
+        .example("\"…\""),
+        Key::new(
+            "password_file",
+            Form::File,
+            Absent::Means("none"),
+            "a file whose first line is the password, readable by the service alone",
+        )
+        .example("\"broker.password\""),
+    ],
+};
+
+pub(super) const TLS: Section = Section {
+    name: "tls",
+    repeats: false,
+    says: "PEM files for `mqtts://` brokers and for the tablets' page.",
+    keys: &[
+        Key::new(
+            "ca",
+            Form::File,
+            Absent::Means("the system's authorities"),
+            "the authorities that sign the broker's certificate",
+        )
+        .example("\"ca.pem\""),
+        Key::new(
+            "certificate",
+            Form::File,
+            Absent::Means("none: the page is served over plain HTTP"),
+            "this gateway's own certificate chain, shown to the broker and to tablets",
+        )
+        .example("\"gateway.pem\""),
+        Key::new(
+            "key",
+            Form::File,
+            Absent::Means("none"),
+            "the private key of that certificate, readable by the service alone",
+        )
+        .example("\"gateway.key\""),
+    ],
+};
+
+const SPEED: Form = Form::Number { least: 0.001, most: 1_000_000.0 };
+
+pub(super) const SOURCE: Section = Section {
+    name: "source",
+    repeats: true,
+    says: "Where advertisements come from; without any, the radio of this machine.",
+    keys: &[
+        Key::new(
+            "kind",
+            Form::Word(&["bluez", "recording", "simulated", "h4", "mqtt"]),
+            Absent::Required,
+            "the radio, a recording or capture, a simulated shop, an HCI stream, or other gateways",
+        )
+        .example("\"bluez\""),
+        Key::new(
+            "adapter",
+            Form::Name,
+            Absent::Means("every adapter"),
+            "`bluez`: the adapter to listen with",
+        )
+        .example("\"hci0\""),
+        Key::new(
+            "path",
+            Form::File,
+            Absent::Means("required for `recording` and `h4`"),
+            "`recording`, `h4`: the file or pipe to read",
+        )
+        .example("\"monday.jsonl\""),
+        Key::new(
+            "speed",
+            SPEED,
+            Absent::Is("1.0"),
+            "`recording`, `simulated`: how fast time passes; 1 is real time",
+        )
+        .example("1.0"),
+        Key::new(
+            "seed",
+            Form::Integer { least: 0, most: 4_294_967_295 },
+            Absent::Is("1"),
+            "`simulated`: the same seed gives the same shop",
+        )
+        .example("1"),
+    ],
+};
+
+pub(super) const REGISTRY: Section = Section {
+    name: "registry",
+    repeats: false,
+    says: "The customers who asked to be recognised.",
+    keys: &[Key::new(
+        "path",
+        Form::File,
+        Absent::Means("nobody is recognised"),
+        "the registry (`customers.jsonl` or `.jsonl.zst`), readable by the service alone",
+    )
+    .example("\"customers.jsonl\"")],
+};
+
+pub(super) const TABLETS: Section = Section {
+    name: "tablets",
+    repeats: false,
+    says: "The staff's page.",
+    keys: &[Key::new(
+        "listen",
+        Form::Listen,
+        Absent::Means("no page is served"),
+        "where the page is served; HTTPS where `[tls]` has a certificate",
+    )
+    .example("\"0.0.0.0:8443\"")],
+};
+
+pub(super) const STATE: Section = Section {
+    name: "state",
+    repeats: false,
+    says: "What survives a restart.",
+    keys: &[Key::new("path", Form::File,
+        Absent::Means("`$STATE_DIRECTORY`; else `/var/lib/grelot` for a configuration under `/etc`; else `state` beside the configuration"),
+        "a folder for visits, unsent alerts and withdrawals, writable by the service alone")
+        .example("\"/var/lib/grelot\"")],
+};

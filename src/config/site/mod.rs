@@ -1,0 +1,123 @@
+//! Checked values to the site's settings, and what only several values together can tell.
+
+mod broker;
+mod sources;
+mod store;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::document::{Document, Found};
+use super::form::Value;
+use super::problem::{Problem, Problems};
+use super::{Tablets, Tls, keys};
+
+/// Values with the places they came from, and what is wrong with them together.
+pub(super) struct Site<'a> {
+    document: &'a Document,
+    file: &'a str,
+    /// Where relative paths begin.
+    folder: &'a Path,
+    problems: &'a mut Problems,
+}
+
+impl<'a> Site<'a> {
+    pub(super) fn new(
+        document: &'a Document,
+        problems: &'a mut Problems,
+        file: &'a str,
+        folder: &'a Path,
+    ) -> Self {
+        Self { document, file, folder, problems }
+    }
+
+    pub(super) fn found(&self, path: &str) -> Option<&'a Found> {
+        self.document.values.get(path)
+    }
+
+    /// A problem with what is written at `path`, or with its absence.
+    pub(super) fn problem(&mut self, path: &str, what: impl Into<String>) -> &mut Problem {
+        let mut problem = Problem::of_file(self.file, what).about(without_index(path));
+        if let Some(found) = self.found(path) {
+            problem.line = Some(found.line);
+            problem.value.clone_from(&found.written);
+        } else {
+            let section = path.split('.').next().unwrap_or(path);
+            problem.line = self.document.sections.get(section).copied();
+        }
+        self.problems.add(problem)
+    }
+
+    /// The value at `path`, else its default.
+    fn value(&self, path: &str) -> Option<Value> {
+        match self.found(path) {
+            Some(found) => Some(found.value.clone()),
+            None => keys::find(&without_index(path)).and_then(keys::Key::default),
+        }
+    }
+
+    pub(super) fn text(&self, path: &str) -> Option<String> {
+        match self.value(path)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn number(&self, path: &str) -> Option<f64> {
+        match self.value(path)? {
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn integer(&self, path: &str) -> Option<i64> {
+        match self.value(path)? {
+            Value::Integer(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    pub(super) fn file(&self, path: &str) -> Option<PathBuf> {
+        self.text(path).map(|file| self.folder.join(file))
+    }
+
+    fn address(&self, path: &str) -> Option<SocketAddr> {
+        self.text(path)?.parse().ok()
+    }
+
+    fn already_wrong(&self, key: &str) -> bool {
+        self.problems.iter().any(|problem| problem.key.as_deref() == Some(key))
+    }
+
+    /// The places of a table whose names the user chose.
+    pub(super) fn tls(&mut self) -> Tls {
+        let tls = Tls {
+            ca: self.file("tls.ca"),
+            certificate: self.file("tls.certificate"),
+            key: self.file("tls.key"),
+        };
+        let hint = "a certificate is of no use without its private key, nor the key without it";
+        match (&tls.certificate, &tls.key) {
+            (Some(_), None) => {
+                self.problem("tls.certificate", "needs tls.key").suggest(hint);
+            }
+            (None, Some(_)) => {
+                self.problem("tls.key", "needs tls.certificate").suggest(hint);
+            }
+            _ => {}
+        }
+        tls
+    }
+
+    pub(super) fn tablets(&self) -> Option<Tablets> {
+        self.address("tablets.listen").map(|listen| Tablets { listen })
+    }
+}
+
+/// `source[2].kind` is written `source.kind`.
+fn without_index(path: &str) -> String {
+    match (path.split_once('['), path.split_once(']')) {
+        (Some((before, _)), Some((_, after))) => format!("{before}{after}"),
+        _ => path.to_owned(),
+    }
+}

@@ -1,0 +1,89 @@
+//! `[[source]]`: where advertisements come from.
+
+use std::path::PathBuf;
+
+use super::super::Source;
+use super::Site;
+
+impl Site<'_> {
+    pub(in crate::config) fn sources(&mut self) -> Vec<Source> {
+        let tables = (0..).map(|index| format!("source[{index}]"));
+        let given = |table: &String| self.document.sections.contains_key(table);
+        let tables: Vec<String> = tables.take_while(given).collect();
+        if tables.is_empty() {
+            return vec![Source::Bluez { adapter: None }];
+        }
+        let mut sources = Vec::new();
+        for table in tables {
+            let Some(source) = self.source(&table) else { continue };
+            if sources.iter().any(|other| hears_the_same(other, &source)) {
+                self.problem(&format!("{table}.kind"), "hears the same as another [[source]]")
+                    .suggest("every advertisement would count twice");
+            }
+            sources.push(source);
+        }
+        sources
+    }
+
+    fn source(&mut self, table: &str) -> Option<Source> {
+        let at = |key: &str| format!("{table}.{key}");
+        let Some(kind) = self.text(&at("kind")) else {
+            if !self.document.torn && !self.already_wrong("source.kind") {
+                self.problem(&at("kind"), "is missing").suggest("such as kind = \"bluez\"");
+            }
+            return None;
+        };
+        self.foreign_keys(table, &kind);
+        let speed = self.number(&at("speed")).unwrap_or(1.0);
+        match kind.as_str() {
+            "bluez" => Some(Source::Bluez { adapter: self.text(&at("adapter")) }),
+            "recording" => Some(Source::Recording { path: self.source_path(table)?, speed }),
+            "simulated" => {
+                let number = self.integer(&at("seed")).unwrap_or(1);
+                Some(Source::Simulated { seed: number.unsigned_abs(), speed })
+            }
+            "h4" => Some(Source::H4 { path: self.source_path(table)? }),
+            _ => Some(Source::Mqtt),
+        }
+    }
+
+    fn source_path(&mut self, table: &str) -> Option<PathBuf> {
+        let path = format!("{table}.path");
+        let file = self.file(&path);
+        if file.is_none() && !self.document.torn && !self.already_wrong("source.path") {
+            self.problem(&path, "is missing")
+                .suggest("the file or pipe that this kind of source reads");
+        }
+        file
+    }
+
+    /// A key that this kind of source has no use for was meant for something.
+    fn foreign_keys(&mut self, table: &str, kind: &str) {
+        let of_use: &[&str] = match kind {
+            "bluez" => &["adapter"],
+            "recording" => &["path", "speed"],
+            "simulated" => &["seed", "speed"],
+            "h4" => &["path"],
+            _ => &[],
+        };
+        for key in ["adapter", "path", "speed", "seed"] {
+            let path = format!("{table}.{key}");
+            if !of_use.contains(&key) && self.found(&path).is_some() {
+                self.problem(&path, format!("means nothing for kind = \"{kind}\""));
+            }
+        }
+    }
+}
+
+fn hears_the_same(a: &Source, b: &Source) -> bool {
+    match (a, b) {
+        (Source::Bluez { adapter: a }, Source::Bluez { adapter: b }) => {
+            a == b || a.is_none() || b.is_none()
+        }
+        (Source::Recording { path: a, .. }, Source::Recording { path: b, .. })
+        | (Source::H4 { path: a }, Source::H4 { path: b }) => a == b,
+        (Source::Simulated { seed: a, .. }, Source::Simulated { seed: b, .. }) => a == b,
+        (Source::Mqtt, Source::Mqtt) => true,
+        _ => false,
+    }
+}
