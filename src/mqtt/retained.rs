@@ -18,6 +18,8 @@ pub struct Kept {
     pub payload: Arc<[u8]>,
     /// When it loses its meaning; `None` for never.
     pub until: Option<Tick>,
+    /// Whether it is worth an acknowledgement (`QoS` 1).
+    pub assured: bool,
 }
 
 impl Retained {
@@ -27,13 +29,14 @@ impl Retained {
             self.0.remove(&notice.topic);
         } else if notice.retain {
             let until = Some(now.tick.plus(notice.remaining(now)));
-            self.0.insert(notice.topic.clone(), Kept { payload: notice.payload.clone(), until });
+            let kept = Kept { payload: notice.payload.clone(), until, assured: true };
+            self.0.insert(notice.topic.clone(), kept);
         }
     }
 
     /// Sets what stays until it is set anew.
-    pub fn set(&mut self, topic: String, payload: Vec<u8>) {
-        self.0.insert(topic, Kept { payload: payload.into(), until: None });
+    pub fn set(&mut self, topic: String, payload: Vec<u8>, assured: bool) {
+        self.0.insert(topic, Kept { payload: payload.into(), until: None, assured });
     }
 
     /// The message of a topic.

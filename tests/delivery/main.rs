@@ -12,6 +12,7 @@
 )]
 
 mod agreement;
+mod asyncapi;
 mod disk;
 mod embedded;
 mod kills;

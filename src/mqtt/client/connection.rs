@@ -119,7 +119,7 @@ impl Client {
             Phase::Flushing if quiet && !self.outbox.is_busy() => {
                 let since = Some(self.clocks.now().clock.reading().to_string());
                 let offline = self.offline(since);
-                self.keep(self.peer.here.status(), offline);
+                self.keep(self.peer.here.status(), offline, true);
                 self.phase = Phase::Parting;
                 self.submit();
             }

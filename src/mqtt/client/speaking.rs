@@ -28,17 +28,17 @@ impl Client {
                     Message { topic: &topic, payload: &payload, retain: false, expiry: None };
                 let _ = self.link.as_ref().is_some_and(|link| link.mention(&message));
             }
-            Remark::Keep { topic, payload } => self.keep(topic, payload),
+            Remark::Keep { topic, payload } => self.keep(topic, payload, false),
         }
     }
 
     pub(super) fn keep_status(&mut self) {
         let status = payload::encode(&*self.lines.status.borrow_and_update());
-        self.keep(self.peer.here.status(), status);
+        self.keep(self.peer.here.status(), status, true);
     }
 
-    pub(super) fn keep(&mut self, topic: String, payload: Vec<u8>) {
-        self.retained.set(topic.clone(), payload);
+    pub(super) fn keep(&mut self, topic: String, payload: Vec<u8>, assured: bool) {
+        self.retained.set(topic.clone(), payload, assured);
         self.assert(topic);
     }
 
@@ -147,6 +147,10 @@ impl Client {
             retain: true,
             expiry: kept.and_then(|kept| kept.until).map(|until| until.since(now.tick)),
         };
-        link.say(Ticket::Retained(topic.clone()), &message)
+        if kept.is_none_or(|kept| kept.assured) {
+            link.say(Ticket::Retained(topic.clone()), &message)
+        } else {
+            link.mention(&message)
+        }
     }
 }

@@ -1,0 +1,259 @@
+//! The AsyncAPI document that ships with the program, against what is really said and heard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use grelot::mqtt::payload::{Beacon, Contacts, Health, Heard, RegistryHealth};
+use grelot::mqtt::topics::{Addressee, Topics};
+use grelot::mqtt::{ASYNCAPI, inbound};
+use grelot::pipeline::Effect;
+use grelot::pipeline::event::{Claim, DepartureReason};
+use grelot::pipeline::units::WallTime;
+use serde_json::Value;
+
+use crate::mosquitto::{Mosquitto, Said, Wishes};
+use crate::shop::{OPENING, Shop, alert, card, peer, visit};
+
+fn document() -> Value {
+    serde_json::from_str(ASYNCAPI).unwrap()
+}
+
+/// The document's channels by name: address, schema of the payload, direction, retained.
+struct Channel {
+    address: String,
+    message: Value,
+    sends: bool,
+    retained: bool,
+}
+
+fn channels(document: &Value) -> BTreeMap<String, Channel> {
+    let operations = document["operations"].as_object().unwrap();
+    let channel = |(name, operation): (&String, &Value)| {
+        let channel = resolve(document, &operation["channel"]);
+        let message = channel["messages"].as_object().unwrap().values().next().unwrap();
+        let channel = Channel {
+            address: channel["address"].as_str().unwrap().to_owned(),
+            message: resolve(document, message).clone(),
+            sends: operation["action"] == "send",
+            retained: operation["bindings"]["mqtt"]["retain"].as_bool().unwrap(),
+        };
+        (name.clone(), channel)
+    };
+    operations.iter().map(channel).collect()
+}
+
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return value };
+    let found = document.pointer(reference.strip_prefix('#').unwrap());
+    resolve(document, found.unwrap_or_else(|| panic!("{reference} leads nowhere")))
+}
+
+/// What `value` offends against in `schema`; knows every keyword the document uses, and no other.
+fn offences(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    let mut known = BTreeSet::new();
+    let mut found = structure(document, schema, value, at, &mut known);
+    for key in value.as_object().into_iter().flat_map(|object| object.keys()) {
+        if !known.contains(key) {
+            found.push(format!("{at}.{key} is not described"));
+        }
+    }
+    found
+}
+
+fn structure(
+    document: &Value,
+    schema: &Value,
+    value: &Value,
+    at: &str,
+    known: &mut BTreeSet<String>,
+) -> Vec<String> {
+    let schema = resolve(document, schema);
+    let mut found = Vec::new();
+    let mut demand = |holds: bool, what: &Value| {
+        if !holds {
+            found.push(format!("{at}: {value} is not {what}"));
+        }
+    };
+    for (keyword, demanded) in schema.as_object().unwrap() {
+        let number = || demanded.as_f64().unwrap();
+        let size = || value.as_str().map_or(0, |text| text.chars().count()) as f64;
+        match keyword.as_str() {
+            "description" | "properties" | "allOf" | "items" => {}
+            "type" => demand(has_type(demanded, value), demanded),
+            "const" => demand(value == demanded, demanded),
+            "enum" => demand(demanded.as_array().unwrap().contains(value), demanded),
+            "minimum" => demand(value.as_f64().is_some_and(|v| v >= number()), demanded),
+            "maximum" => demand(value.as_f64().is_some_and(|v| v <= number()), demanded),
+            "minLength" => demand(size() >= number(), demanded),
+            "maxLength" => demand(size() <= number(), demanded),
+            "maxItems" => {
+                demand(value.as_array().is_some_and(|v| v.len() as f64 <= number()), demanded);
+            }
+            "format" => demand(value.is_null() || has_format(demanded, value), demanded),
+            "required" => {
+                let keys = demanded.as_array().unwrap();
+                demand(keys.iter().all(|key| value.get(key.as_str().unwrap()).is_some()), demanded);
+            }
+            other => panic!("this check does not know the keyword {other}"),
+        }
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        found.extend(structure(document, part, value, at, known));
+    }
+    for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
+        known.insert(key.clone());
+        if let Some(value) = value.get(key) {
+            found.extend(offences(document, schema, value, &format!("{at}.{key}")));
+        }
+    }
+    if let (Some(schema), Some(items)) = (schema.get("items"), value.as_array()) {
+        found.extend(items.iter().flat_map(|item| offences(document, schema, item, at)));
+    }
+    found
+}
+
+fn has_type(demanded: &Value, value: &Value) -> bool {
+    let is = |name: &Value| match name.as_str().unwrap() {
+        "string" => value.is_string(),
+        "number" => value.is_number(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "boolean" => value.is_boolean(),
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "null" => value.is_null(),
+        other => panic!("this check does not know the type {other}"),
+    };
+    demanded.as_array().map_or_else(|| is(demanded), |types| types.iter().any(is))
+}
+
+fn has_format(demanded: &Value, value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    match demanded.as_str().unwrap() {
+        "date-time" => text.ends_with('Z') && WallTime::parse(text).is_some(),
+        "uuid" => uuid::Uuid::try_parse(text).is_ok(),
+        other => panic!("this check does not know the format {other}"),
+    }
+}
+
+fn matches(address: &str, topic: &str) -> bool {
+    let address = address.replace("{store}", "42");
+    let (address, topic): (Vec<_>, Vec<_>) =
+        (address.split('/').collect(), topic.split('/').collect());
+    address.len() == topic.len()
+        && address.iter().zip(&topic).all(|(a, t)| a.starts_with('{') || a == t)
+}
+
+/// Everything a gateway can say, said once.
+async fn say_everything(shop: &Shop) {
+    let mut arrived = visit("c-1", OPENING);
+    arrived.card = Some(card());
+    let mut claimed = arrived.clone();
+    claimed.claim = Some(Claim { by: "Léa".into(), since: OPENING });
+    let reason = DepartureReason::TooLong;
+    let departed = Effect::Departed { visit: claimed.clone(), at: OPENING, reason };
+    shop.connected().await;
+    shop.perform(&[alert(&arrived)]).await;
+    shop.delivered(2).await;
+    shop.perform(&[Effect::Changed(claimed)]).await;
+    shop.delivered(3).await;
+    shop.perform(&[departed]).await;
+    shop.delivered(5).await;
+    let at = OPENING.to_string();
+    let heard = Heard { client: "c-1".to_owned(), rssi: Some(-61), count: 3, echo: Some(0x1a) };
+    shop.delivery.mention_contacts(&Contacts { v: 1, at: at.clone(), heard: vec![heard] });
+    shop.delivery.mention_health(&Health {
+        v: 1,
+        at: at.clone(),
+        uptime_s: 60,
+        clock_set: true,
+        advertisements: 1,
+        contacts: 1,
+        shed: 0,
+        visits: 0,
+        alerts: 1,
+        registry: RegistryHealth::default(),
+        delivery: shop.delivery.health(),
+    });
+    let (battery_mv, temperature_c) = (Some(2950), Some(21.5));
+    let beacon = Beacon { v: 1, last_heard: Some(at), missing: false, battery_mv, temperature_c };
+    shop.delivery.set_beacon("entrance", &beacon);
+}
+
+#[tokio::test]
+async fn everything_said_is_as_the_document_describes_it() {
+    let document = document();
+    let channels = channels(&document);
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let mut all = broker.subscribe(&["--retain-as-published", "-t", "grelot/#"]).await;
+    let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
+
+    say_everything(&shop).await;
+    let mut said = Vec::new();
+    while said.last().is_none_or(|last: &Said| !last.topic.ends_with("/beacons/entrance")) {
+        said.push(all.next().await);
+    }
+    shop.delivery.stop().await;
+    said.push(all.next().await);
+    assert_eq!(said.last().unwrap().json()["state"], "offline");
+
+    let described = check(&document, &channels, &said);
+    let promised = channels.iter().filter(|(_, c)| c.sends).map(|(name, _)| name.clone());
+    assert_eq!(described, promised.collect::<BTreeSet<_>>(), "each of them was said");
+}
+
+/// Holds messages against the document, and names the channels they came on.
+fn check(
+    document: &Value,
+    channels: &BTreeMap<String, Channel>,
+    said: &[Said],
+) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    for message in said {
+        let described =
+            channels.iter().find(|(_, c)| c.sends && matches(&c.address, &message.topic));
+        let (name, channel) = described.unwrap_or_else(|| panic!("not described: {message:?}"));
+        assert_eq!(message.retained, channel.retained, "{name}");
+        if !message.payload.is_empty() {
+            let schema = &channel.message["payload"];
+            let offences = offences(document, schema, &message.json(), name);
+            assert!(offences.is_empty(), "{offences:#?}");
+        }
+        seen.insert(name.clone());
+    }
+    seen
+}
+
+#[test]
+fn every_example_is_heard_and_fits_its_schema() {
+    let document = document();
+    let here = Addressee {
+        topics: Topics::of(42),
+        gateway: "door".to_owned(),
+        group: Some("north".to_owned()),
+    };
+    let id = visit("c-1", OPENING).id.to_string();
+    let mut heard = 0;
+    for (name, channel) in channels(&document) {
+        let topic = [
+            ("store", "42"),
+            ("visit", &id),
+            ("group", "north"),
+            ("client", "c-1"),
+            ("gateway", "door"),
+        ]
+        .iter()
+        .fold(channel.address, |topic, (key, value)| topic.replace(&format!("{{{key}}}"), value));
+        for example in channel.message["examples"].as_array().into_iter().flatten() {
+            let payload = &example["payload"];
+            let offences = offences(&document, &channel.message["payload"], payload, &name);
+            assert!(offences.is_empty(), "{offences:#?}");
+            if !channel.sends {
+                let text = payload.as_str().map_or_else(|| payload.to_string(), str::to_owned);
+                let read = inbound::parse(&here, topic.as_bytes(), text.as_bytes());
+                assert!(read.is_ok(), "{name}: {read:?}");
+                heard += 1;
+            }
+        }
+    }
+    assert_eq!(heard, 7, "claim, feedback, withdrawal, four scopes of settings");
+}
