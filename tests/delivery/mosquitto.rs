@@ -43,6 +43,8 @@ pub struct Wishes<'a> {
     pub tls: Option<&'a Path>,
     /// Keeps what it holds across a kill.
     pub durable: bool,
+    /// Access rules; with a login for the gateway and one for a `tablet` of the same password.
+    pub access: Option<&'a str>,
 }
 
 impl Mosquitto {
@@ -58,6 +60,14 @@ impl Mosquitto {
                 .stderr(Stdio::null())
                 .status();
             assert!(made.unwrap().success());
+            if let Some(access) = wishes.access {
+                let mut second = Command::new("mosquitto_passwd");
+                second.arg("-b").arg(&file).args(["tablet", password]).stderr(Stdio::null());
+                assert!(second.status().unwrap().success());
+                let rules = dir.join("access");
+                std::fs::write(&rules, access).unwrap();
+                writeln!(config, "acl_file {}", rules.display()).unwrap();
+            }
             writeln!(config, "password_file {}\nallow_anonymous false", file.display()).unwrap();
         } else {
             config.push_str("allow_anonymous true\n");

@@ -1,15 +1,17 @@
 //! TLS: whom a gateway trusts, and who it is.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use grelot::config::Tls;
 use grelot::mqtt::Connection;
 use grelot::mqtt::client::Peer;
+use grelot::mqtt::inbound::Inbound;
 use grelot::mqtt::tls::{self, TlsError};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::mosquitto::{Mosquitto, Wishes};
-use crate::shop::{OPENING, Shop, alert, peer, visit};
+use crate::shop::{OPENING, Shop, alert, peer, visit, with_login};
 
 /// Writes an authority, a broker's and a gateway's certificate with their keys.
 fn certificates(dir: &Path) {
@@ -90,4 +92,39 @@ fn a_file_that_is_no_certificate_is_named() {
     assert!(problem.to_string().starts_with(missing.to_str().unwrap()), "{problem}");
     let half = Tls { key: None, ..files(dir.path(), &dir.path().join("ca.pem")) };
     assert!(matches!(tls::client(&half), Err(TlsError::Half("tls.key"))));
+}
+
+#[tokio::test]
+async fn the_access_rules_of_the_documentation_suffice() {
+    let guide = include_str!("../../docs/mqtt.md");
+    let rules = guide.split("```").find(|block| block.trim_start().starts_with("pattern")).unwrap();
+    let access = format!("user tablet\ntopic readwrite grelot/#\n{rules}");
+    let dir = tempfile::tempdir().unwrap();
+    let wishes =
+        Wishes { login: Some(("door", "secret")), access: Some(&access), ..Wishes::default() };
+    let broker = Mosquitto::start(dir.path(), &wishes);
+    let tablet = ["-u", "tablet", "-P", "secret"];
+    let mut staff = broker.subscribe(&[&tablet[..], &["-t", "grelot/#"]].concat()).await;
+    let gateway = with_login(peer(broker.port), "door", "secret");
+    let mut shop = Shop::open(&dir.path().join("state"), gateway);
+    let arrived = visit("c-1", OPENING);
+
+    shop.perform(&[alert(&arrived)]).await;
+
+    let mut topics = BTreeSet::new();
+    while topics.len() < 3 {
+        topics.insert(staff.next().await.topic);
+    }
+    shop.delivered(2).await;
+    let topic = format!("grelot/v1/42/visits/{}/claim", arrived.id);
+    let claim = ["-t", &topic, "-m", r#"{"v":1,"by":"Léa","action":"claim"}"#];
+    broker.publish(&[&tablet[..], &claim].concat()).await;
+    assert!(matches!(shop.inbound.recv().await, Some(Inbound::Staff { .. })));
+    let withdrawal = ["-r", "-t", "grelot/v1/42/withdrawn/c-1", "-m", r#"{"v":1}"#];
+    broker.publish(&[&tablet[..], &withdrawal].concat()).await;
+    assert!(matches!(shop.inbound.recv().await, Some(Inbound::Withdrawn { .. })));
+    let config = ["-r", "-t", "grelot/v1/config/fleet", "-m", "[policy]"];
+    broker.publish(&[&tablet[..], &config].concat()).await;
+    assert!(matches!(shop.inbound.recv().await, Some(Inbound::Configuration { .. })));
+    shop.delivery.stop().await;
 }
