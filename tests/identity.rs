@@ -289,13 +289,13 @@ fn cards_with_a_fixed_identity_are_recognised_by_all_of_it() {
     assert_eq!(heard(&mut gateway, time, &card(1, 2)), Some("c-1".into()));
     assert_eq!(heard(&mut gateway, time, &card(1, 3)), None);
     assert_eq!(heard(&mut gateway, time, &card(2, 1)), None);
-    let uid = |last| eddystone::Uid {
+    let frame = |last| eddystone::Uid {
         namespace: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
         instance: [10, 11, 12, 13, 14, last],
         tx_power: 0,
     };
-    assert_eq!(heard(&mut gateway, time, &uid(15).advertisement()), Some("c-2".into()));
-    assert_eq!(heard(&mut gateway, time, &uid(16).advertisement()), None);
+    assert_eq!(heard(&mut gateway, time, &frame(15).advertisement()), Some("c-2".into()));
+    assert_eq!(heard(&mut gateway, time, &frame(16).advertisement()), None);
     let mut alt = vec![27, 0xff, 0x18, 0x01, 0xbe, 0xac];
     alt.extend([0x5a; 20]);
     alt.extend([0xc5, 0]);

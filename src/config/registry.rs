@@ -113,7 +113,7 @@ impl Reading {
         }
         let mut lines = Lines::new(lines);
         while let Some((number, text)) = lines.next().map_err(|error| error.at(path))? {
-            match text.map(|text| line::read(text)) {
+            match text.map(line::read) {
                 Ok(Ok(Line::Customer(enrolment))) => loader.enrol(number, &enrolment),
                 Ok(Ok(Line::Header(header))) if number == 1 => {
                     check(&header, self.store, self.clock, path)?;
@@ -133,7 +133,7 @@ pub fn find(path: &Path, client: &str) -> Result<Option<Enrolment>, Error> {
     let file = open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let mut lines = Lines::new(file);
     while let Some((_, text)) = lines.next().map_err(|error| error.at(path))? {
-        if let Ok(Ok(Line::Customer(enrolment))) = text.map(|text| line::read(text))
+        if let Ok(Ok(Line::Customer(enrolment))) = text.map(line::read)
             && enrolment.client == client
         {
             return Ok(Some(*enrolment));
@@ -170,6 +170,9 @@ struct Lines<R> {
     buffer: Vec<u8>,
 }
 
+/// A line's number, and its text or why it cannot be taken.
+type Numbered<'a> = (u32, Result<&'a [u8], String>);
+
 enum LinesError {
     Io(io::Error),
     TooLong,
@@ -190,8 +193,8 @@ impl<R: BufRead> Lines<R> {
         Self { from, number: 0, buffer: Vec::new() }
     }
 
-    /// The next line that is not blank, or why it cannot be taken.
-    fn next(&mut self) -> Result<Option<(u32, Result<&[u8], String>)>, LinesError> {
+    /// The next line that is not blank.
+    fn next(&mut self) -> Result<Option<Numbered<'_>>, LinesError> {
         loop {
             self.buffer.clear();
             let mut limited = self.from.by_ref().take(LONGEST_LINE);

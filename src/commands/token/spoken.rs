@@ -90,11 +90,14 @@ impl Spoken {
     /// An address that resolves: phones choose its random part anew every 15 minutes or so, here
     /// it follows from the time.
     pub fn irk(key: &Key, at: WallTime) -> Self {
-        let [.., a, b, c] = (at.unix_secs() / 900).to_be_bytes();
-        let prand = [0x40 | (a & 0x3f), b, c];
-        let [d, e, f] = irk::hash(key, prand);
-        let [a, b, c] = prand;
-        Self::Irk([a, b, c, d, e, f])
+        let [.., high, middle, low] = (at.unix_secs() / 900).to_be_bytes();
+        let prand = [0x40 | (high & 0x3f), middle, low];
+        let hash = irk::hash(key, prand);
+        let mut address = [0; 6];
+        for (to, from) in address.iter_mut().zip(prand.into_iter().chain(hash)) {
+            *to = from;
+        }
+        Self::Irk(address)
     }
 
     /// One JSON object.
@@ -134,7 +137,7 @@ impl Spoken {
                 "carriers": {*kind: hex::encode(payload)},
             }),
             Self::Irk(address) => json!({
-                "client": client, "scheme": "irk", "address": colons(address),
+                "client": client, "scheme": "irk", "address": colons(*address),
             }),
         }
     }
@@ -177,7 +180,7 @@ impl Spoken {
                 ("service data", hex::encode(eid_frame(*eid))),
             ],
             Self::Beacon(kind, payload) => vec![(*kind, hex::encode(payload))],
-            Self::Irk(address) => vec![("address", colons(address))],
+            Self::Irk(address) => vec![("address", colons(*address))],
         }
     }
 }
@@ -194,6 +197,6 @@ fn moved(time: WallTime, ms: i64) -> WallTime {
     WallTime::from_unix_millis(time.unix_millis() + ms)
 }
 
-fn colons(address: &[u8; 6]) -> String {
+fn colons(address: [u8; 6]) -> String {
     address.map(|octet| format!("{octet:02x}")).join(":")
 }

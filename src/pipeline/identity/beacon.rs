@@ -60,7 +60,7 @@ impl Beacons {
     }
 
     /// How many there are.
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.identities.len()
     }
 

@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::enrolment::EidCard;
+use super::key::put;
 use super::rolling::{Rolling, Table, Urgency, shred};
 use super::slots::Slots;
 use super::window::{Day, WINDOW_MS, Window, opens_at};
@@ -42,8 +43,8 @@ pub fn temporary_key(identity_key: &[u8; 16], top: u16) -> [u8; 16] {
 /// What a card says in the rotation period that begins at `start` (a multiple of 2^k) of its
 /// clock.
 pub fn identity(temporary_key: &[u8; 16], k: u8, start: u32) -> [u8; 8] {
-    let [a, b, c, d] = start.to_be_bytes();
-    let block = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, k, a, b, c, d];
+    let mut block = [0; 16];
+    put(&mut block, &[&[0; 11], &[k], &start.to_be_bytes()]);
     let [first @ .., _, _, _, _, _, _, _, _] =
         encrypt(&Aes128Enc::new(temporary_key.into()), block);
     first
@@ -96,7 +97,7 @@ impl Drop for Cards {
 
 impl Cards {
     /// How many there are.
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.k.len()
     }
 
@@ -124,7 +125,7 @@ impl Cards {
 
     /// Every key, with the card it belongs to.
     pub fn all_keys(&self) -> Vec<(u32, &[u8; 16])> {
-        let cards = 0..u32::try_from(self.len()).unwrap_or(u32::MAX);
+        let cards = 0..u32::try_from(self.count()).unwrap_or(u32::MAX);
         let of = |card| {
             let range = self.range_of(card).unwrap_or_default();
             self.keys.get(range).unwrap_or_default().iter().map(move |key| (card, key))
@@ -263,8 +264,8 @@ impl Eids {
     }
 
     /// How many cards there are.
-    pub const fn len(&self) -> usize {
-        self.cards.len()
+    pub const fn count(&self) -> usize {
+        self.cards.count()
     }
 
     /// What was learned of clocks.
@@ -287,7 +288,7 @@ impl Eids {
 
     /// Octets on the heap, nearly.
     pub fn octets(&self) -> usize {
-        self.cards.len() * (1 + 8 + 2 + 4)
+        self.cards.count() * (1 + 8 + 2 + 4)
             + self.cards.keys.capacity() * 18
             + self.tables.tables().map(|table| table.slots.octets()).sum::<usize>()
     }
@@ -299,7 +300,7 @@ impl Eids {
 
     /// Begins the tables that are wanted.
     pub fn plan(&mut self, clock: Clock) {
-        if self.cards.len() > 0 {
+        if self.cards.count() > 0 {
             let set = Clock::Set(clock.reading());
             self.tables.plan(&self.cards, super::window::wanted(set), clock);
         }
@@ -369,10 +370,10 @@ impl Table for EidTable {
         self.window = window;
         self.slack = slack(clock);
         self.next = 0;
-        self.cards = u32::try_from(cards.len()).unwrap_or(u32::MAX);
+        self.cards = u32::try_from(cards.count()).unwrap_or(u32::MAX);
         let identities = cards.identities(window, self.slack);
         // Cards that move their clocks add a few.
-        self.slots.begin(identities + identities / 64 + EXPONENTS, cards.len());
+        self.slots.begin(identities + identities / 64 + EXPONENTS, cards.count());
     }
 
     fn build(&mut self, cards: &mut Cards) {

@@ -8,7 +8,7 @@
 use aes::Aes128Enc;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 
-use super::key::Key;
+use super::key::{Key, put};
 use super::remembered::{Answer, Remembered};
 use super::rolling::Urgency;
 use crate::pipeline::event::{Address, AddressKind};
@@ -54,15 +54,16 @@ pub struct Resolvable {
 impl Resolvable {
     /// `None` for public, static and non-resolvable addresses.
     pub fn from_address(address: Address) -> Option<Self> {
-        let [a, b, c, d, e, f] = address.octets;
-        (address.kind == AddressKind::Random && a >> 6 == 0b01)
-            .then_some(Self { prand: [a, b, c], hash: [d, e, f] })
+        let (&[prand, hash], []) = address.octets.as_chunks::<3>() else { return None };
+        let [first, ..] = prand;
+        (address.kind == AddressKind::Random && first >> 6 == 0b01).then_some(Self { prand, hash })
     }
 
     /// As 48 bits.
     fn number(self) -> u64 {
-        let ([a, b, c], [d, e, f]) = (self.prand, self.hash);
-        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        let mut octets = [0; 8];
+        put(&mut octets, &[&[0; 2], &self.prand, &self.hash]);
+        u64::from_be_bytes(octets)
     }
 }
 
@@ -151,7 +152,7 @@ impl Irks {
     }
 
     /// How many keys there are.
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.ciphers.len()
     }
 

@@ -318,8 +318,12 @@ impl Loader {
         for (at, _) in (0..).zip(left).filter(|(_, left)| *left == 0) {
             self.enrolling.people_mut().remove(at);
         }
-        tokens.into_iter().for_each(|at| self.tokens.credentials.remove(at));
-        eids.into_iter().for_each(|at| self.eids.credentials.remove(at));
+        for at in tokens {
+            self.tokens.credentials.remove(at);
+        }
+        for at in eids {
+            self.eids.credentials.remove(at);
+        }
         for at in beacons {
             if let Some(identity) = self.beacons.credentials.get_mut(at as usize) {
                 *identity = [0; 21];
@@ -355,7 +359,8 @@ impl<T> Gathered<T> {
     /// Counts each customer's credentials that were not refused.
     fn count(&self, refused: &BTreeSet<u32>, left: &mut [u32]) {
         let count = u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
-        for owner in (0..count).filter(|at| !refused.contains(at)).flat_map(|at| self.owners.of(at))
+        for owner in
+            (0..count).filter(|at| !refused.contains(at)).filter_map(|at| self.owners.of(at))
         {
             if let Some(left) = left.get_mut(owner as usize) {
                 *left += 1;
@@ -426,7 +431,7 @@ fn same<'a>(len: usize, key: impl Fn(u32) -> Option<&'a [u8]>) -> Vec<Pair> {
 }
 
 fn same_tokens(keys: &DayKeys) -> Vec<Pair> {
-    let of_day = |day| same(keys.len(), move |at| keys.key(day, at).map(<[u8; 16]>::as_slice));
+    let of_day = |day| same(keys.count(), move |at| keys.key(day, at).map(<[u8; 16]>::as_slice));
     keys.days().flat_map(of_day).collect()
 }
 

@@ -125,7 +125,9 @@ impl Registry {
 
     /// Whether anything in it changes with time.
     pub(super) const fn ages(&self) -> bool {
-        self.tokens.credentials.len() + self.eids.credentials.len() + self.irks.credentials.len()
+        self.tokens.credentials.count()
+            + self.eids.credentials.count()
+            + self.irks.credentials.count()
             > 0
     }
 

@@ -8,7 +8,7 @@ use crate::pipeline::units::Tick;
 const SETS: usize = 512;
 const WAYS: usize = 8;
 /// A phone keeps its address for about 15 minutes; one that is silent for longer is gone.
-const FORGET_AFTER: Duration = Duration::from_secs(20 * 60);
+const FORGET_AFTER: Duration = Duration::from_mins(20);
 
 /// Whose address it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -24,6 +24,7 @@ impl Bucket {
     }
 
     /// Whether any slot carries `tag`: all sixteen compared at once, without a branch.
+    #[expect(clippy::needless_bitwise_bool, reason = "a lazy or would branch sixteen times")]
     fn has(&self, tag: u32, mask: u32) -> bool {
         self.0.iter().fold(false, |found, slot| found | ((slot & mask) == tag))
     }
@@ -140,7 +141,6 @@ impl Slots {
     }
 
     /// A bucket by the hash's upper half, scaled instead of divided.
-    #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below len")]
     const fn home(&self, hash: u64) -> usize {
         (((hash >> 32) * self.buckets.len() as u64) >> 32) as usize
     }

@@ -61,8 +61,8 @@ impl Tokens {
 
     /// The credential that says `token` now, and the window it says it for.
     pub fn find(&self, token: &[u8; 11], clock: Clock) -> Option<(u32, Window)> {
-        let tables = self.tables.tables().filter(|table| counts(table.window, clock));
-        tables.filter_map(|table| Some((table.find(token)?, table.window))).next()
+        let mut tables = self.tables.tables().filter(|table| counts(table.window, clock));
+        tables.find_map(|table| Some((table.find(token)?, table.window)))
     }
 
     /// The credential's HMAC, keyed for the day of `window`.
@@ -72,7 +72,7 @@ impl Tokens {
     }
 
     /// How many credentials there are.
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.keys.len
     }
 
@@ -129,7 +129,7 @@ impl Tokens {
 
 impl DayKeys {
     /// How many credentials there are.
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.len
     }
 

@@ -134,7 +134,8 @@ mod tests {
                     if unset { Clock::Unset(time) } else { Clock::Set(time) }
                 };
                 let change = unchanged_for(clock);
-                let before = wanted(later(change - Duration::from_millis(1)));
+                let just_before = change.saturating_sub(Duration::from_millis(1));
+                let before = wanted(later(just_before));
                 assert_eq!(wanted(later(Duration::ZERO)), before);
                 assert_ne!(wanted(later(change)), before);
             }
