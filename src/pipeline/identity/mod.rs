@@ -39,6 +39,9 @@ use rolling::Urgency;
 /// Between two slices of what is built ahead: a million customers take 100 s of a window's 600.
 const PACE: Duration = Duration::from_millis(20);
 
+/// Before the next slice of what somebody waits for, whatever else has happened comes first.
+const SOON: Duration = Duration::from_micros(1);
+
 /// A customer's place in the current registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomerIndex(pub u32);
@@ -105,7 +108,7 @@ impl Identity {
     #[inline]
     pub fn identify(&mut self, now: Now, sighting: &Sighting<'_>) -> Option<Match> {
         if self.is_outdated(now.clock) {
-            self.due = Some(now.tick);
+            self.due = Some(now.tick.plus(SOON));
         }
         for said in advert::said(sighting.payload) {
             if let Some(found) = self.recognise(&said, now.clock) {
@@ -212,7 +215,7 @@ impl Identity {
         let irks = &mut self.registry.irks;
         let found = irks.credentials.find(address, now.tick);
         if irks.credentials.urgency() == Urgency::Now {
-            self.due = Some(now.tick);
+            self.due = Some(now.tick.plus(SOON));
         }
         let customer = CustomerIndex(irks.owners.of(found?)?);
         self.admitted(Match { customer, echo: None }, now.clock)
@@ -250,7 +253,7 @@ impl Identity {
             urgency = urgency.max(Urgency::Ahead);
         }
         self.due = match urgency {
-            Urgency::Now => Some(now.tick),
+            Urgency::Now => Some(now.tick.plus(SOON)),
             Urgency::Ahead => Some(now.tick.plus(PACE)),
             Urgency::None if self.registry.ages() => {
                 let left = self.replan_at.unix_millis() - now.clock.reading().unix_millis();
