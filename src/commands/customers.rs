@@ -1,12 +1,57 @@
 //! `grelot customers`: head office's registry tool.
 
+mod book;
+mod bundle;
+mod csv;
+mod import;
+mod keygen;
+mod list;
+mod secret;
+mod withdraw;
+
 use super::{Exit, Global};
 
 /// Arguments of `grelot customers`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+A year of head office:
+  grelot customers keygen --out keys              once; gateways pin keys/grelot.pub
+  grelot customers import crm.csv --into book.jsonl --map client=id,name=full_name
+  grelot customers bundle --from book.jsonl --store 42 --store 43 --key keys/grelot.key --out www
+  grelot customers list book.jsonl
+  grelot customers withdraw c-7f3a --book book.jsonl --store 42 --store 43
+
+The book is one JSON object a line, like a registry, with the customers' long-term keys (`ck` for
+scheme token, `ik` for scheme eid). It never leaves head office: gateways get bundles.")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Makes the key pair that bundles are signed with
+    Keygen(keygen::Args),
+    /// Turns customers with their long-term keys into signed registries for stores
+    Bundle(bundle::Args),
+    /// Takes customers from a CSV file into the book
+    Import(import::Args),
+    /// Lists the customers of a registry or of the book
+    List(list::ListArgs),
+    /// Shows one customer, without keys
+    Show(list::ShowArgs),
+    /// Takes back a customer's consent: gateways act on it within seconds
+    Withdraw(withdraw::Args),
+}
 
 /// Runs the command.
-pub fn run(_global: &Global, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    match &args.command {
+        Command::Keygen(args) => keygen::run(args),
+        Command::Bundle(args) => bundle::run(global, args),
+        Command::Import(args) => import::run(global, args),
+        Command::List(args) => list::list(global, args),
+        Command::Show(args) => list::show(global, args),
+        Command::Withdraw(args) => withdraw::run(global, args),
+    }
 }

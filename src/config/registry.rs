@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -24,6 +25,18 @@ const MOST_LINES: u32 = 5_000_000;
 const WINDOW_LOG: u32 = 23;
 /// First octets of a zstd frame (RFC 8878, 3.1.1).
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// What a bundle's file is called.
+pub const BUNDLE: &str = "customers.jsonl.zst";
+/// A bundle counts for so long: today and tomorrow.
+pub const LIFETIME: Duration = Duration::from_hours(48);
+
+/// Where the signature over `bundle` is.
+pub fn signature_of(bundle: &Path) -> PathBuf {
+    let mut path = bundle.as_os_str().to_owned();
+    path.push(".minisig");
+    PathBuf::from(path)
+}
 
 /// Why a registry was not loaded at all.
 #[derive(Debug, Error)]

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use sha2::block_api::compress256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -32,18 +31,32 @@ impl fmt::Debug for ClientKey {
 impl ClientKey {
     /// `SDK`: what the gateways of `store` are given of this customer for one `day`.
     pub fn store_day_key(&self, day: u32, store: u16, epoch: u16) -> Key {
+        self.day_key(day).for_store(&Message::store(store, epoch))
+    }
+
+    /// `DK`: from which the keys of all stores for one `day` follow.
+    pub fn day_key(&self, day: u32) -> DayKey {
         let mut info = [0; 16];
         put(&mut info, &[b"grelot/1/day", &day.to_be_bytes()]);
         let mut day_key = [0; 16];
         // 16 octets are always within what HKDF-SHA256 can expand to.
         let expanded = Hkdf::<Sha256>::new(None, &self.0).expand(&info, &mut day_key);
         debug_assert!(expanded.is_ok());
-        let parts: [&[u8]; 3] =
-            [b"grelot/1/store", &u32::from(store).to_be_bytes(), &epoch.to_be_bytes()];
-        let tag = hmac(&day_key, &parts);
+        let absorbed = Midstates::new(&day_key);
         day_key.zeroize();
+        DayKey(absorbed)
+    }
+}
+
+/// `DK`, absorbed: a customer's key for one day. Never leaves head office.
+#[derive(Debug, Clone, Copy, Zeroize)]
+pub struct DayKey(Midstates);
+
+impl DayKey {
+    /// The key for the store (and epoch) of [`Message::store`].
+    pub fn for_store(&self, store: &Message) -> Key {
         let mut key = [0; 16];
-        put(&mut key, &[&tag]);
+        put(&mut key, &[&self.0.tag(store)]);
         Key(key)
     }
 }
@@ -53,16 +66,6 @@ pub(super) fn put(into: &mut [u8], parts: &[&[u8]]) {
     for (to, from) in into.iter_mut().zip(parts.iter().copied().flatten()) {
         *to = *from;
     }
-}
-
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-        return [0; 32]; // HMAC takes keys of any length
-    };
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
 }
 
 /// SHA-256's initial state (FIPS 180-4, 5.3.3).
@@ -136,6 +139,12 @@ fn octets(state: &[u32; 8]) -> [u8; 32] {
 pub struct Message([u8; 64]);
 
 impl Message {
+    /// What a store's key is the tag of.
+    pub fn store(store: u16, epoch: u16) -> Self {
+        let store = u32::from(store).to_be_bytes();
+        Self::closed(&[b"grelot/1/store", &store, &epoch.to_be_bytes()])
+    }
+
     /// What the token of window `w` is the tag of.
     pub fn token(window: u32) -> Self {
         Self::closed(&[b"grelot/1/token", &window.to_be_bytes()])
@@ -166,6 +175,13 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hmac::{Hmac, KeyInit, Mac};
+
+    fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
+    }
 
     fn ck() -> ClientKey {
         ClientKey(std::array::from_fn(|i| u8::try_from(i).unwrap()))

@@ -1,0 +1,67 @@
+//! Files that hold secrets, and files that replace others whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use zeroize::Zeroizing;
+
+/// The first line of a password file.
+pub fn password(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let text = Zeroizing::new(text);
+    let line = text.lines().next().filter(|line| !line.is_empty());
+    let line =
+        line.with_context(|| format!("{} has no password on its first line", file.display()))?;
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+/// A new file for the owner's eyes only; never over an old one.
+pub fn create_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// A file that takes its place whole, or not at all.
+pub struct Replacement {
+    file: File,
+    new: PathBuf,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Begins to write what will be `path`, for the owner's eyes only.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
+        let new = PathBuf::from(new);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        Ok(Self { file: options.open(&new)?, new, path: path.to_owned() })
+    }
+
+    /// Where to write, and to read again.
+    pub const fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Puts it in its place, with the rights of what it replaces.
+    pub fn done(self) -> io::Result<()> {
+        if let Ok(old) = fs::metadata(&self.path) {
+            self.file.set_permissions(old.permissions())?;
+        }
+        self.file.sync_all()?;
+        fs::rename(&self.new, &self.path)
+    }
+
+    /// Puts it in its place, for everybody to read.
+    pub fn done_in_public(self) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        self.file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        self.file.sync_all()?;
+        fs::rename(&self.new, &self.path)
+    }
+}

@@ -1,0 +1,173 @@
+//! `grelot customers withdraw`: consent taken back, at head office and in the stores.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use super::super::{Exit, Global, complain, print};
+use super::book;
+use super::secret::Replacement;
+use crate::config::{self, BrokerLocation};
+use crate::daemon::clock::Clocks;
+use crate::mqtt::client::Peer;
+use crate::mqtt::link::{Answer, Down, Link, Message, News};
+use crate::mqtt::login::Login;
+use crate::mqtt::topics::{Topics, is_level};
+
+/// A broker that has not answered by then is out of reach.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Arguments of `grelot customers withdraw`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  grelot customers withdraw c-7f3a
+  grelot customers withdraw c-7f3a --store 42 --store 43 --book book.jsonl
+  grelot customers withdraw c-7f3a --book book.jsonl --no-broker
+
+The configuration names the broker, and the store where no --store does. The message is retained:
+gateways that are away act on it as soon as they are back, and it holds against older registries.")]
+pub struct Args {
+    /// The customer's handle
+    client: String,
+    /// A store the customer is enrolled in; may be repeated
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    store: Vec<u16>,
+    /// Marks the customer in the book as well, so that no further bundle has them
+    #[arg(long, value_name = "FILE")]
+    book: Option<PathBuf>,
+    /// Tells no gateway
+    #[arg(long, requires = "book")]
+    no_broker: bool,
+}
+
+/// Runs the command.
+pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    if !is_level(&args.client) {
+        bail!("{:?} cannot be a customer's handle", args.client);
+    }
+    let at = Clocks::machine().now().clock.reading().to_string();
+    let mut marked = 0;
+    if let Some(book) = &args.book {
+        marked = mark(book, &args.client, &at)?;
+        if marked == 0 {
+            complain(&format!("grelot: {} is not in {}", args.client, book.display()));
+        }
+    }
+    let told = if args.no_broker { Vec::new() } else { tell(global, args, &at)? };
+    if global.json {
+        let client = &args.client;
+        print(&json!({"client": client, "book_lines": marked, "stores": told}).to_string())?;
+    } else {
+        for store in &told {
+            print(&format!("store {store}: its broker has the withdrawal of {}", args.client))?;
+        }
+        if marked > 0 {
+            print(&format!("{marked} lines of the book are marked"))?;
+        }
+    }
+    Ok(if told.is_empty() && marked == 0 { Exit::Failed } else { Exit::Done })
+}
+
+/// Writes `withdrawn_at` into the consent of all of the customer's lines.
+fn mark(path: &Path, client: &str, at: &str) -> anyhow::Result<usize> {
+    let mut marked = 0;
+    let mut book = Replacement::of(path).with_context(|| format!("writing {}", path.display()))?;
+    let mut out = BufWriter::new(book.file().try_clone()?);
+    book::read(path, |_, mut object| {
+        if object.get("client").and_then(Value::as_str) == Some(client) {
+            marked += 1;
+            object.insert("consent".to_owned(), withdrawn(object.get("consent"), at));
+        }
+        let line = zeroize::Zeroizing::new(serde_json::to_vec(&Value::Object(object))?);
+        out.write_all(&line)?;
+        Ok(out.write_all(b"\n")?)
+    })?;
+    out.flush()?;
+    drop(out);
+    book.done().with_context(|| format!("writing {}", path.display()))?;
+    Ok(marked)
+}
+
+fn withdrawn(consent: Option<&Value>, at: &str) -> Value {
+    match consent {
+        Some(Value::Object(consent)) => {
+            let mut consent = consent.clone();
+            consent.insert("withdrawn_at".to_owned(), json!(at));
+            Value::Object(consent)
+        }
+        _ => Value::Null,
+    }
+}
+
+/// Tells the gateways of every store, and waits until the broker has it.
+fn tell(global: &Global, args: &Args, at: &str) -> anyhow::Result<Vec<u16>> {
+    let config = config::load(&global.config)?;
+    let mut peer = Peer::configured(&config)?;
+    if let BrokerLocation::Embedded(address) = config.broker.location
+        && peer.identity.login.is_none()
+    {
+        let login = Login::kept_in(&config.state).context("reading the embedded broker's login")?;
+        peer = peer.embedded(address, &login.username, &login.password);
+    }
+    // Under the gateway's own id the broker would end the gateway's connection.
+    let mut unique = [0; 8];
+    getrandom::fill(&mut unique).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    peer.identity.client_id = format!("grelot-withdraw-{}", hex::encode(unique));
+    let stores = if args.store.is_empty() { vec![config.store.id] } else { args.store.clone() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let said = say(&peer, &args.client, &stores, at);
+        tokio::time::timeout(PATIENCE, said).await.context("the broker does not answer")?
+    })?;
+    Ok(stores)
+}
+
+async fn say(peer: &Peer, client: &str, stores: &[u16], at: &str) -> anyhow::Result<()> {
+    let mut last = None;
+    for broker in &peer.brokers {
+        match say_to(&mut Link::dial(broker, &peer.identity, None), client, stores, at).await {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                last = Some(error.context(format!("broker {}:{}", broker.host, broker.port)))
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| anyhow::anyhow!("no broker is configured")))
+}
+
+async fn say_to(
+    link: &mut Link<u16>,
+    client: &str,
+    stores: &[u16],
+    at: &str,
+) -> anyhow::Result<()> {
+    let payload = json!({"v": 1, "withdrawn_at": at}).to_string();
+    let mut left = stores.iter().copied().peekable();
+    loop {
+        while link.has_room()
+            && let Some(store) = left.next()
+        {
+            let topic = Topics::of(store).withdrawn(client);
+            let payload = payload.as_bytes();
+            let message = Message { topic: &topic, payload, retain: true, expiry: None };
+            if !link.say(store, &message) {
+                bail!("the connection takes nothing");
+            }
+        }
+        if link.is_up() && link.unanswered() == 0 && left.peek().is_none() {
+            link.hang_up();
+            // What was said is answered; the farewell is only polite.
+            while !matches!(link.news().await, News::Down(_)) {}
+            return Ok(());
+        }
+        match link.news().await {
+            News::Answered(store, Answer::Refused(why)) => bail!("store {store}: refused: {why}"),
+            News::Down(Down::Unreachable(why) | Down::Refused(why)) => bail!("{why}"),
+            _ => {}
+        }
+    }
+}
