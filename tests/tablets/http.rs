@@ -1,6 +1,7 @@
 //! As much HTTP as a browser's driver, and somebody who tries the page's door, need.
 
-use std::io::{BufRead, BufReader, Read, Result, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Result, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -38,14 +39,16 @@ pub fn request(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Result<Answer> {
-    let mut head: String =
-        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    if !body.is_empty() {
-        head += &format!("Content-Length: {}\r\n", body.len());
+    let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
-    let head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n{head}\r\n");
+    if !body.is_empty() {
+        write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
+    }
+    head.push_str("\r\n");
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     stream.write_all(head.as_bytes())?;
     // A server that has read enough may have closed already.
     let _ = stream.write_all(body.as_bytes());

@@ -2,12 +2,20 @@
 //!
 //! What it cannot show: how the bell sounds, and how glass feels under a finger.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests say where they cannot go on, and wait for real programs by the real clock"
+)]
+
 mod browser;
 mod door;
 mod http;
 mod shop;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use browser::Chromium;
 use grelot::mqtt::payload::GatewayState;
@@ -95,6 +103,13 @@ fn a_lost_server_is_plainly_visible_and_the_page_finds_back_by_itself() {
     tablet.shows("Mme Duval");
     assert_eq!(tablet.run("return document.querySelector('.card .main').disabled"), true);
     tablet.picture("lost");
+    for _ in ["English", "French"] {
+        tablet.tap("#language");
+        for (width, height) in SIZES {
+            tablet.resize(width, height);
+            assert_eq!(tablet.run(OVERFLOWING), json!([]), "{width}x{height}");
+        }
+    }
 
     shop.gateway.arrives(&visit(2, "M. Okafor", "gold", 0));
     shop.start_page();
@@ -181,6 +196,25 @@ fn a_customer_who_was_not_here_is_reported_and_taken_off_all_tablets() {
     lea.shows("It helps the bell to learn.");
     paul.hides("Mme Duval");
     assert_eq!(shop.gateway.verdicts(), ["was_not_here"]);
+}
+
+#[test]
+fn an_empty_room_is_no_audience_for_an_alert() {
+    let shop = Shop::open();
+    let chromium = Chromium::start();
+    assert!(!shop.somebody_hears_arrivals(), "no tablet looks on");
+    let tablet = chromium.tablet("en", 1280, 800);
+    tablet.open(&shop.url());
+    tablet.shows("All is calm");
+    let wait_until = |heard: bool| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while shop.somebody_hears_arrivals() != heard {
+            assert!(Instant::now() < deadline, "never became {heard}");
+        }
+    };
+    wait_until(true);
+    drop(tablet);
+    wait_until(false);
 }
 
 #[test]
@@ -289,7 +323,7 @@ fn nothing_overflows_on_tablets_and_phones_in_either_language() {
     for (language, other) in [("en", "Français"), ("fr", "English")] {
         for dark in [false, true] {
             tablet.dark(dark);
-            for (width, height) in [(1280, 800), (800, 1280), (360, 740)] {
+            for (width, height) in SIZES {
                 tablet.resize(width, height);
                 tablet.shows(other);
                 tablet.until("!document.querySelector('[data-settling]')", Duration::from_secs(5));
@@ -301,6 +335,9 @@ fn nothing_overflows_on_tablets_and_phones_in_either_language() {
         tablet.tap("#language");
     }
 }
+
+/// A tablet held either way, and a small phone.
+const SIZES: [(u32, u32); 3] = [(1280, 800), (800, 1280), (360, 740)];
 
 /// What sticks out of the page, or has more to say than it shows; names that are cut by an
 /// ellipsis on purpose excepted.

@@ -19,7 +19,7 @@ use grelot::tablets::{
     BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles,
 };
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::Packet;
+use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason};
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -56,7 +56,7 @@ impl Shop {
             store: StoreLabel { id: 42, name: "Paris Rivoli".into() },
             broker: BrokerAccess { brokers: vec![url], identity },
             state: state.path().to_owned(),
-            rejoin: Duration::from_secs(300),
+            rejoin: Duration::from_mins(5),
             pairing: Pairing::NotNeeded,
         };
         change(&mut config);
@@ -83,6 +83,21 @@ impl Shop {
 
     pub fn address(&self) -> SocketAddr {
         self.config.listen
+    }
+
+    /// Whether the broker knows anybody who listens to `arrivals`: it says so to whoever
+    /// publishes there.
+    pub fn somebody_hears_arrivals(&self) -> bool {
+        self.runtime.block_on(async {
+            let (client, mut events) = connect("curious", self.broker.port);
+            let topic = "grelot/v1/42/arrivals";
+            client.publish(topic, QoS::AtLeastOnce, false, "{}").await.unwrap();
+            loop {
+                if let Event::Incoming(Packet::PubAck(ack)) = events.poll().await.unwrap() {
+                    return ack.reason == PubAckReason::Success;
+                }
+            }
+        })
     }
 
     pub fn config(&self) -> TabletsConfig {
@@ -147,6 +162,9 @@ impl Drop for Mosquitto {
     }
 }
 
+/// By visit, in the order they came.
+type Held = Vec<(String, Value)>;
+
 /// A gateway as the page sees it: what it retains, what it announces, how it decides on claims.
 /// It keeps its retained messages across broker restarts, as the real one does.
 #[derive(Clone)]
@@ -156,7 +174,7 @@ pub struct Gateway {
     retained: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     verdicts: Arc<Mutex<Vec<String>>>,
     /// Claims heard and not decided on yet, while `slow`.
-    held: Arc<Mutex<Option<Vec<(String, Value)>>>>,
+    held: Arc<Mutex<Option<Held>>>,
 }
 
 impl Gateway {
