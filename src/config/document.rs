@@ -1,7 +1,7 @@
 //! TOML text to checked values, each with the line it was written on. Hostile text costs a
 //! message, never a panic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -58,6 +58,8 @@ pub struct Document {
     pub sections: BTreeMap<String, usize>,
     /// What could not.
     pub problems: Problems,
+    /// Paths of values that are there and not of the right form: not missing.
+    pub misread: BTreeSet<String>,
     /// The text is not even TOML: what is missing may only have been unreadable.
     pub torn: bool,
 }
@@ -220,6 +222,7 @@ impl<'a> Reader<'a> {
                 self.document.values.insert(path, found);
             }
             Err(Misfit { what, hint }) => {
+                self.document.misread.insert(path);
                 if let Some(problem) = self.problem(&span, pattern, what) {
                     problem.value = written;
                     problem.hint = hint.or_else(|| Some(key.hint.unwrap_or(key.says).to_owned()));

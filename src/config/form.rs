@@ -273,11 +273,16 @@ fn listen(text: &str) -> Result<(), Misfit> {
 }
 
 fn time_zone(text: &str) -> Result<(), Misfit> {
-    match jiff::tz::TimeZone::get(text) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Misfit::new("is not a time zone this machine knows")
-            .hint("such as \"Europe/Paris\"; on Debian the package tzdata has them all")),
+    if jiff::tz::TimeZone::get(text).is_ok() {
+        return Ok(());
     }
+    let misfit = Misfit::new("is not a time zone this machine knows");
+    let city = |zone: &str| zone.rsplit('/').next().unwrap_or_default().to_lowercase();
+    let meant = jiff::tz::db().available().find(|zone| city(zone.as_str()) == text.to_lowercase());
+    Err(match meant {
+        Some(zone) => misfit.hint(format!("did you mean \"{zone}\"?")),
+        None => misfit.hint("such as \"Europe/Paris\"; Debian's package tzdata has them all"),
+    })
 }
 
 fn unknown_word(text: &str, words: &'static [&'static str]) -> Misfit {

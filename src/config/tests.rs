@@ -110,3 +110,45 @@ grelot.toml:12: source.kind = "bluetooth"
   hint: did you mean "bluez"?"#
     );
 }
+
+#[test]
+fn what_is_missing_is_told_for_each_source() {
+    let told = problems(
+        "[store]\nid = 42\n[[source]]\nkind = \"recording\"\n[[source]]\nkind = 3\n[[source]]\n",
+    );
+    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("grelot")).collect();
+    assert_eq!(
+        lines,
+        [
+            "grelot.toml:3: source.path",
+            "grelot.toml:6: source.kind = 3",
+            "grelot.toml:7: source.kind"
+        ]
+    );
+}
+
+#[test]
+fn a_city_is_told_its_time_zone() {
+    let told = problems("[store]\nid = 42\ntime_zone = \"paris\"\n");
+    assert!(told.contains("hint: did you mean \"Europe/Paris\"?"), "{told}");
+}
+
+#[test]
+fn one_level_alone_keeps_the_usual_distance_to_the_other() {
+    let config = read("[store]\nid = 42\n[presence]\narrive_rssi_dbm = -85\n").unwrap();
+    let usual = presence::Settings::default();
+    let apart = usual.arrive_rssi_dbm - usual.leave_rssi_dbm;
+    assert!((config.presence.leave_rssi_dbm - (-85.0 - apart)).abs() < f32::EPSILON);
+    assert!(read("[store]\nid = 42\n[presence]\nleave_rssi_dbm = -60\n").is_err());
+}
+
+#[test]
+fn paths_are_relative_to_the_configuration() {
+    let config =
+        read("[store]\nid = 42\n[registry]\npath = \"../c.jsonl\"\n[state]\npath = \"/var/x\"\n")
+            .unwrap();
+    assert_eq!(config.registry.as_deref(), Some(Path::new("/shop/../c.jsonl")));
+    assert_eq!(config.state, Path::new("/var/x"));
+    let installed = parse("[store]\nid = 42\n", "grelot.toml", Path::new("/etc/grelot")).unwrap();
+    assert_eq!(installed.state, Path::new("/var/lib/grelot"));
+}

@@ -85,8 +85,9 @@ impl<'a> Site<'a> {
         self.text(path)?.parse().ok()
     }
 
-    fn already_wrong(&self, key: &str) -> bool {
-        self.problems.iter().any(|problem| problem.key.as_deref() == Some(key))
+    /// Whether nothing at all is written at `path`. Of a torn document that cannot be said.
+    fn is_missing(&self, path: &str) -> bool {
+        !self.document.torn && self.found(path).is_none() && !self.document.misread.contains(path)
     }
 
     /// The places of a table whose names the user chose.

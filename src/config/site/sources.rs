@@ -28,7 +28,7 @@ impl Site<'_> {
     fn source(&mut self, table: &str) -> Option<Source> {
         let at = |key: &str| format!("{table}.{key}");
         let Some(kind) = self.text(&at("kind")) else {
-            if !self.document.torn && !self.already_wrong("source.kind") {
+            if self.is_missing(&at("kind")) {
                 self.problem(&at("kind"), "is missing").suggest("such as kind = \"bluez\"");
             }
             return None;
@@ -50,7 +50,7 @@ impl Site<'_> {
     fn source_path(&mut self, table: &str) -> Option<PathBuf> {
         let path = format!("{table}.path");
         let file = self.file(&path);
-        if file.is_none() && !self.document.torn && !self.already_wrong("source.path") {
+        if self.is_missing(&path) {
             self.problem(&path, "is missing")
                 .suggest("the file or pipe that this kind of source reads");
         }

@@ -12,7 +12,7 @@ use crate::pipeline::{Place, policy};
 impl<'a> Site<'a> {
     pub(in crate::config) fn store(&mut self) -> Option<Store> {
         let id = self.integer("store.id").and_then(|id| u16::try_from(id).ok());
-        if id.is_none() && !self.document.torn && !self.already_wrong("store.id") {
+        if self.is_missing("store.id") {
             self.problem("store.id", "is missing")
                 .suggest("the store's number, 1 to 65535: [store] id = 42");
         }
