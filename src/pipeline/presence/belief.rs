@@ -143,12 +143,16 @@ impl Belief {
                 ear.half_step_db = reading.half_step_db;
                 ear.heard = now;
             }
-            None if room => self.ears.push(Ear {
-                gateway: reading.gateway,
-                excess_db,
-                half_step_db: reading.half_step_db,
-                heard: now,
-            }),
+            None if room => {
+                // Most customers are heard by one gateway: no room for more on stock.
+                self.ears.reserve_exact(1);
+                self.ears.push(Ear {
+                    gateway: reading.gateway,
+                    excess_db,
+                    half_step_db: reading.half_step_db,
+                    heard: now,
+                });
+            }
             None => {}
         }
     }

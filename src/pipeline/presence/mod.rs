@@ -72,7 +72,8 @@ pub enum What {
 #[derive(Debug)]
 pub struct Presence {
     settings: Settings,
-    tracks: BTreeMap<CustomerIndex, Track>,
+    /// Boxed: a map's nodes are half empty, and a track is far larger than its key.
+    tracks: BTreeMap<CustomerIndex, Box<Track>>,
     timers: Timers,
     /// A bit for each gateway whose radio hears nothing.
     blind: u64,
@@ -91,15 +92,15 @@ impl Presence {
 
     /// Takes up a visit that was open before a restart.
     pub fn restore_open(&mut self, who: CustomerIndex, now: Tick) {
-        self.insert(who, Track::here(now));
+        self.insert(who, Box::new(Track::here(now)));
     }
 
     /// Takes up a visit that was closed before a restart and may continue until `until`.
     pub fn restore_closed(&mut self, who: CustomerIndex, now: Tick, until: Tick) {
-        self.insert(who, Track::gone(now, until));
+        self.insert(who, Box::new(Track::gone(now, until)));
     }
 
-    fn insert(&mut self, who: CustomerIndex, mut track: Track) {
+    fn insert(&mut self, who: CustomerIndex, mut track: Box<Track>) {
         track.armed = Some(self.timers.arm(who, None, track.deadline(&self.settings)));
         self.tracks.insert(who, track);
     }
@@ -107,7 +108,8 @@ impl Presence {
     /// A customer was heard.
     pub fn hear(&mut self, who: CustomerIndex, now: Tick, reading: &Reading) -> Option<Verdict> {
         let unfollowed = now < self.warm_until;
-        let track = self.tracks.entry(who).or_insert_with(|| Track::passing(now, unfollowed));
+        let track =
+            self.tracks.entry(who).or_insert_with(|| Box::new(Track::passing(now, unfollowed)));
         track.hear(now, reading, &self.settings);
         let verdict = track.after_contact(who, now, &self.settings);
         track.armed = Some(self.timers.arm(who, track.armed, track.deadline(&self.settings)));
