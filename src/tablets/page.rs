@@ -11,11 +11,8 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 const MANIFEST: &str = "application/manifest+json";
 
-const FONT: &str = "font/woff2";
-const TEXT: &str = "text/plain; charset=utf-8";
-
 /// Path, type and content of each.
-const FILES: [(&str, &str, &[u8]); 12] = [
+const FILES: [(&str, &str, &[u8]); 9] = [
     ("/", HTML, include_bytes!("page/index.html")),
     ("/page/style.css", CSS, include_bytes!("page/style.css")),
     ("/page/main.js", SCRIPT, include_bytes!("page/main.js")),
@@ -24,9 +21,6 @@ const FILES: [(&str, &str, &[u8]); 12] = [
     ("/page/cards.js", SCRIPT, include_bytes!("page/cards.js")),
     ("/page/bell.js", SCRIPT, include_bytes!("page/bell.js")),
     ("/page/bell.svg", SVG, include_bytes!("page/bell.svg")),
-    ("/page/name.woff2", FONT, include_bytes!("page/name.woff2")),
-    ("/page/name-ext.woff2", FONT, include_bytes!("page/name-ext.woff2")),
-    ("/page/name.OFL.txt", TEXT, include_bytes!("page/name.OFL.txt")),
     ("/page/manifest.webmanifest", MANIFEST, include_bytes!("page/manifest.webmanifest")),
 ];
 
