@@ -28,7 +28,7 @@ use crate::telemetry::redact;
 
 /// Advertisements of a script that fall into this span of real time are taken in one go: a
 /// wake-up costs more than an advertisement.
-const BATCH: Duration = Duration::from_millis(40);
+const BATCH: Duration = Duration::from_millis(50);
 /// Between two health reports, and two signs of life in the store.
 const HEALTH: Duration = Duration::from_secs(60);
 /// This gateway's place among the store's.
