@@ -14,11 +14,11 @@ use crate::mosquitto::{Mosquitto, Wishes, free_port};
 use crate::shop::{OPENING, Shop, alert, card, peer, reached, settings, visit};
 
 /// A small file system of its own; unmounted when dropped.
-struct Tmpfs(PathBuf);
+pub struct Tmpfs(PathBuf);
 
 impl Tmpfs {
     /// `None`, and a word about it, where mounting is not permitted.
-    fn mount(at: &Path, options: &str) -> Option<Self> {
+    pub fn mount(at: &Path, options: &str) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let arguments = ["-t", "tmpfs", "-o", options, "tmpfs"];
         let mounted = mount_succeeds(Command::new("mount").args(arguments).arg(at));
@@ -95,7 +95,7 @@ fn a_state_directory_that_cannot_be_written_is_named() {
     assert!(error.contains("full") || error.contains("space"), "{error}");
 }
 
-fn fill(ballast: &Path) {
+pub fn fill(ballast: &Path) {
     use std::io::Write;
     let mut file = fs::File::create(ballast).unwrap();
     for size in [4096, 1] {

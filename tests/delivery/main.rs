@@ -13,6 +13,7 @@
 
 mod agreement;
 mod asyncapi;
+mod daemon;
 mod disk;
 mod embedded;
 mod kills;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::mosquitto::{PATIENCE, eventually};
+
 /// What the scene's files say.
 pub struct Scene {
     pub store: u16,
@@ -128,7 +130,26 @@ impl Grelot {
         }
     }
 
-    fn log(&self) -> String {
+    /// SIGTERM, and the exit code.
+    pub async fn stop(&mut self) -> Option<i32> {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").arg(id).status().unwrap().success());
+        self.ended().await
+    }
+
+    /// Waits for its end, and tells the exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let mut process = self.process.take().unwrap();
+        let ended = tokio::task::spawn_blocking(move || process.wait());
+        tokio::time::timeout(PATIENCE, ended).await.expect("it ends").unwrap().unwrap().code()
+    }
+
+    /// Waits until it has logged something.
+    pub fn logs(&self, what: &str) {
+        eventually(&format!("{what} in the log"), || self.log().contains(what));
+    }
+
+    pub fn log(&self) -> String {
         fs::read_to_string(self.config.with_extension("log")).unwrap_or_default()
     }
 }
