@@ -1,0 +1,20 @@
+//! Files through the door that tells their format by how they begin: captures with any of the
+//! link types, and anything compressed.
+#![no_main]
+
+use grelot::sources;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|file: &[u8]| {
+    let Ok(script) = sources::open_bytes(file.to_vec()) else { return };
+    let mut last = std::time::Duration::ZERO;
+    for record in script {
+        match record {
+            Ok(record) => {
+                assert!(record.at >= last, "time goes back");
+                last = record.at;
+            }
+            Err(error) => drop(error.to_string()),
+        }
+    }
+});
