@@ -5,7 +5,6 @@ mod customers;
 mod decode;
 mod demo;
 mod doctor;
-mod record;
 mod registry;
 mod replay;
 mod run;
@@ -58,8 +57,6 @@ enum Command {
     Decode(decode::Args),
     /// Live table of what is on the air
     Scan(scan::Args),
-    /// Writes a recording
-    Record(record::Args),
     /// Runs recordings through the pipeline in virtual time
     Replay(replay::Args),
     /// Head office's registry tool
@@ -110,7 +107,6 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&cli.global, args),
         Command::Decode(args) => decode::run(&cli.global, args),
         Command::Scan(args) => scan::run(&cli.global, args),
-        Command::Record(args) => record::run(&cli.global, args),
         Command::Replay(args) => replay::run(&cli.global, args),
         Command::Customers(args) => customers::run(&cli.global, args),
         Command::Token(args) => token::run(&cli.global, args),

@@ -218,7 +218,13 @@ fn open_sources(config: &Config) -> anyhow::Result<Sounds> {
                 }
                 Some((Box::new(shop), *speed))
             }
-            Source::Bluez { .. } | Source::H4 { .. } | Source::Mqtt => None,
+            Source::Bluez { .. } => None,
+            Source::H4 { .. } | Source::Mqtt => {
+                let note = "this version does not listen to it yet";
+                tracing::warn!(source = name, note, "a source stays silent");
+                health.note = Some(note.to_owned());
+                None
+            }
         };
         if let Some((script, speed)) = opened {
             health.hearing = Hearing::Listening;

@@ -96,7 +96,7 @@ async fn a_claim_changes_the_state_and_a_departure_clears_it() {
     });
     assert_eq!(farewell.json(), expected);
     assert_eq!(staff.next_on(&topic).await.payload, "");
-    shop.delivered(5).await;
+    shop.health(|health| health.queued == 0).await;
     let mut later = broker.subscribe(&["-t", "grelot/v1/42/visits/+"]).await;
     assert_eq!(later.within(Duration::from_millis(200)).await, []);
     shop.delivery.stop().await;
