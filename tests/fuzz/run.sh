@@ -25,10 +25,13 @@ cp ../../Cargo.lock Cargo.lock
 # fast without an address sanitizer.
 cargo fuzz build --fuzz-dir . --sanitizer none
 for target in "$@"; do
-    mkdir -p "corpus/$target"
+    mkdir -p "corpus/$target" "artifacts/$target"
     log=target/$target.log
     echo "== $target, $seconds s"
-    cargo fuzz run --fuzz-dir . --sanitizer none "$target" "corpus/$target" "seeds/$target" -- \
+    # The built program itself: `cargo fuzz run` would build everything once more.
+    "target/$(rustc -vV | sed -n 's/^host: //p')/release/$target" \
+        "corpus/$target" "seeds/$target" \
+        -artifact_prefix="artifacts/$target/" \
         -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=4096 \
         -print_final_stats=1 -verbosity=0 2>"$log" || {
         tail -n 40 "$log" >&2
