@@ -152,3 +152,13 @@ fn paths_are_relative_to_the_configuration() {
     let installed = parse("[store]\nid = 42\n", "grelot.toml", Path::new("/etc/grelot")).unwrap();
     assert_eq!(installed.state, Path::new("/var/lib/grelot"));
 }
+
+#[test]
+fn a_gateway_that_is_not_named_is_taken_to_stand_at_the_door() {
+    let of = |gateways: &str| {
+        read(&format!("[store]\nid = 42\ngateways = {{ {gateways} }}\n")).unwrap().gateway
+    };
+    assert_eq!(of(""), "gateway");
+    assert_eq!(of("till = \"inside\""), "till");
+    assert_eq!(of("a = \"inside\", front = \"door\", street = \"outside\""), "front");
+}

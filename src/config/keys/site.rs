@@ -38,7 +38,7 @@ pub(super) const GATEWAY: Section = Section {
     keys: &[Key::new(
         "name",
         Form::Name,
-        Absent::Is("\"gateway\""),
+        Absent::Means("the one of `store.gateways` at the door; `gateway` where there are none"),
         "its name, unique in the store: part of its topics",
     )
     .example("\"door\"")],

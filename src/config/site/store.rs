@@ -56,18 +56,22 @@ impl<'a> Site<'a> {
 
     /// The name of this gateway, and that it is one of the store's.
     pub(in crate::config) fn gateway(&mut self, store: Option<&Store>) -> String {
-        let name = self.text("gateway.name").unwrap_or_default();
-        for gateway in store.map(|store| &store.gateways).into_iter().flat_map(BTreeMap::keys) {
+        let gateways = store.map(|store| store.gateways.clone()).unwrap_or_default();
+        for gateway in gateways.keys() {
             if let Err(misfit) = form::name(gateway) {
                 let path = format!("store.gateways.{gateway}");
                 self.problem(&path, misfit.what).hint = misfit.hint;
             }
         }
-        if let Some(store) = store
-            && !store.gateways.is_empty()
-            && !store.gateways.contains_key(&name)
-        {
-            let all = store.gateways.keys().map(String::as_str);
+        match self.text("gateway.name") {
+            Some(name) => self.gateway_named(name, &gateways),
+            None => self.gateway_guessed(&gateways),
+        }
+    }
+
+    fn gateway_named(&mut self, name: String, gateways: &BTreeMap<String, Place>) -> String {
+        if !gateways.is_empty() && !gateways.contains_key(&name) {
+            let all = gateways.keys().map(String::as_str);
             let hint = match nearest::of(&name, all.clone()) {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => format!("known there: {}", all.collect::<Vec<_>>().join(", ")),
@@ -75,6 +79,21 @@ impl<'a> Site<'a> {
             self.problem("gateway.name", "is not one of store.gateways").suggest(hint);
         }
         name
+    }
+
+    /// A recording is replayed without saying who replays it; a daemon should be told its name.
+    fn gateway_guessed(&mut self, gateways: &BTreeMap<String, Place>) -> String {
+        let at_the_door = gateways.iter().find(|(_, place)| **place == Place::Door);
+        let Some((name, _)) = at_the_door.or_else(|| gateways.iter().next()) else {
+            return "gateway".to_owned();
+        };
+        if gateways.len() > 1 && self.is_missing("gateway.name") {
+            let what = format!("is missing, taken to be \"{name}\"");
+            let problem = self.problem("gateway.name", what);
+            problem.severity = Severity::Warning;
+            problem.suggest("two gateways of one name would silence each other");
+        }
+        name.clone()
     }
 
     /// An offset for a gateway that is not there is a typing error.
