@@ -19,6 +19,12 @@
 //!
 //! Percentiles are by nearest rank, so that each is a delay that was measured.
 
+mod line;
+#[cfg(test)]
+mod tests;
+
+pub use line::{Delays, Line, Within};
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -139,21 +145,6 @@ impl Score {
         self.departure_delays_s.extend(other.departure_delays_s);
     }
 
-    /// The score as `grelot replay --score --json` prints it.
-    pub fn line(&self) -> Line {
-        Line {
-            visits: self.visits,
-            found: self.found,
-            false_arrivals: self.false_arrivals.total(),
-            false_departures: self.false_departures,
-            arrival_delay_s: Delays::of(&self.arrival_delays_s),
-            departure_delay_s: Delays::of(&self.departure_delays_s),
-            false_by_kind: self.false_arrivals,
-            found_within_s: Within { ten: self.found_within(10.0), sixty: self.found_within(60.0) },
-            already_inside: self.already_inside,
-        }
-    }
-
     /// Visits found at most `seconds` after entering.
     pub fn found_within(&self, seconds: f64) -> u32 {
         count(self.arrival_delays_s.iter().filter(|delay| **delay <= seconds))
@@ -162,54 +153,6 @@ impl Score {
 
 fn count(items: impl Iterator) -> u32 {
     u32::try_from(items.count()).unwrap_or(u32::MAX)
-}
-
-/// A score in its printed form.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the keys are documented with Score")]
-pub struct Line {
-    pub visits: u32,
-    pub found: u32,
-    pub false_arrivals: u32,
-    pub false_departures: u32,
-    pub arrival_delay_s: Delays,
-    pub departure_delay_s: Delays,
-    pub false_by_kind: FalseArrivals,
-    pub found_within_s: Within,
-    pub already_inside: u32,
-}
-
-/// Delays in seconds, to the millisecond; `None` where there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Delays {
-    /// Median.
-    pub p50: Option<f64>,
-    /// 95th percentile.
-    pub p95: Option<f64>,
-}
-
-impl Delays {
-    /// By nearest rank.
-    pub fn of(delays: &[f64]) -> Self {
-        let mut sorted = delays.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let rank = |percent: usize| {
-            let index = (percent * sorted.len()).div_ceil(100).saturating_sub(1);
-            sorted.get(index).map(|delay| (delay * 1000.0).round() / 1000.0)
-        };
-        Self { p50: rank(50), p95: rank(95) }
-    }
-}
-
-/// Visits found soon enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Within {
-    /// Within 10 s.
-    #[serde(rename = "10")]
-    pub ten: u32,
-    /// Within a minute.
-    #[serde(rename = "60")]
-    pub sixty: u32,
 }
 
 /// What is true of one customer.
@@ -314,107 +257,5 @@ impl Stay {
 
     fn is_out(&self, at: Duration) -> bool {
         self.outs.iter().any(|(from, until)| *from <= at && until.is_none_or(|until| at < until))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts(facts: &[(u64, Truth)]) -> Vec<Fact> {
-        let fact = |&(at, word)| Fact { at: Duration::from_secs(at), word, client: "c".into() };
-        facts.iter().map(fact).collect()
-    }
-
-    fn score(truth: &[(u64, Truth)], arrivals: &[u64], departures: &[u64]) -> Score {
-        let event =
-            |kind| move |&at| Event { at: Duration::from_secs(at), kind, client: "c".into() };
-        let mut events: Vec<_> = arrivals.iter().map(event(EventKind::Arrival)).collect();
-        events.extend(departures.iter().map(event(EventKind::Departure)));
-        events.sort_by_key(|event| event.at);
-        Score::of(&facts(truth), &events)
-    }
-
-    const VISIT: [(u64, Truth); 2] = [(100, Truth::Enter), (200, Truth::Leave)];
-
-    #[test]
-    fn a_visit_announced_once_and_closed_after_leaving_is_all_there_is_to_find() {
-        let score = score(&VISIT, &[102], &[230]);
-        assert_eq!((score.visits, score.found, score.false_arrivals.total()), (1, 1, 0));
-        assert_eq!((score.arrival_delays_s, score.departure_delays_s), (vec![2.0], vec![30.0]));
-        assert_eq!(score.false_departures, 0);
-    }
-
-    #[test]
-    fn a_visit_never_announced_is_missed() {
-        let score = score(&VISIT, &[], &[]);
-        assert_eq!((score.visits, score.found), (1, 0));
-    }
-
-    #[test]
-    fn announcing_the_same_stay_twice_is_a_flap_and_closing_it_early_is_false() {
-        let score = score(&VISIT, &[102, 150], &[130, 230]);
-        assert_eq!((score.found, score.false_arrivals.flap, score.false_departures), (1, 1, 1));
-    }
-
-    #[test]
-    fn an_arrival_is_early_by_seconds_or_false() {
-        assert_eq!(score(&VISIT, &[96], &[]).arrival_delays_s, [-4.0]);
-        let waiting_at_the_window = score(&VISIT, &[60], &[]);
-        assert_eq!(waiting_at_the_window.false_arrivals.early, 1);
-        assert_eq!(waiting_at_the_window.found, 0);
-    }
-
-    #[test]
-    fn whoever_only_passed_never_arrived() {
-        let score = score(&[(50, Truth::Pass)], &[51], &[90]);
-        assert_eq!((score.visits, score.false_arrivals.pass), (0, 1));
-        assert_eq!(score.false_departures, 0);
-    }
-
-    #[test]
-    fn an_arrival_after_leaving_is_a_flap() {
-        assert_eq!(score(&VISIT, &[101, 260], &[240]).false_arrivals.flap, 1);
-    }
-
-    #[test]
-    fn whoever_was_inside_needs_no_arrival_and_is_no_newcomer_later() {
-        let truth = [(0, Truth::Inside), (500, Truth::Leave)];
-        let at_once = score(&truth, &[3], &[530]);
-        assert_eq!((at_once.visits, at_once.already_inside), (0, 1));
-        assert_eq!(at_once.false_arrivals.total(), 0);
-        assert_eq!(at_once.departure_delays_s, [30.0]);
-        assert_eq!(score(&truth, &[300], &[]).false_arrivals.restart, 1);
-    }
-
-    #[test]
-    fn stepping_out_is_no_new_visit_and_no_false_departure() {
-        let [enter, leave] = VISIT;
-        let truth = [enter, (130, Truth::StepOut), (160, Truth::StepIn), leave];
-        assert_eq!(score(&truth, &[101], &[150, 220]).false_departures, 0);
-        assert_eq!(score(&truth, &[101, 161], &[150]).false_arrivals.flap, 1);
-        assert_eq!(score(&truth, &[101], &[170]).false_departures, 1);
-    }
-
-    #[test]
-    fn a_customer_nobody_told_the_truth_about_is_false_of_another_kind() {
-        assert_eq!(score(&[], &[10], &[]).false_arrivals.other, 1);
-    }
-
-    #[test]
-    fn percentiles_are_delays_that_were_measured() {
-        let delays: Vec<f64> = (1..=20).map(f64::from).collect();
-        assert_eq!(Delays::of(&delays), Delays { p50: Some(10.0), p95: Some(19.0) });
-        assert_eq!(Delays::of(&[]), Delays { p50: None, p95: None });
-    }
-
-    #[test]
-    fn the_printed_score_has_the_promised_keys() {
-        let line = serde_json::to_value(score(&VISIT, &[102], &[230]).line()).unwrap();
-        assert_eq!(line["arrival_delay_s"], serde_json::json!({"p50": 2.0, "p95": 2.0}));
-        for key in ["visits", "found", "false_arrivals", "false_departures", "departure_delay_s"] {
-            assert!(line.get(key).is_some(), "{key}");
-        }
-        assert_eq!(line["found_within_s"]["10"], 1);
     }
 }
