@@ -4,32 +4,33 @@
 //! carries the phone leaves of that, what the room scatters beside it, slow shadowing, fast
 //! fading on each of the three advertising channels, the receiver's own limits. Every constant
 //! is compared with measurements that nobody on this project made by `cargo run --example
-//! radio`.
+//! realism`.
 
 use super::floor::{Point, obstruction_db};
 use super::math::{decibels, exp, power};
 use super::random::Random;
 use crate::pipeline::units::Dbm;
 
-/// Direct path: free space, as 2.4 GHz indoors in sight is (ITU-R P.1238-12, line of sight).
-const DIRECT_EXPONENT: f64 = 2.0;
+/// Direct path: a little less than free space's 2.
+const DIRECT_EXPONENT: f64 = 1.75;
 
-/// The scattered field of a room falls more slowly than the direct one (ITU-R P.1238-12 and the
-/// room-electromagnetics of Andersen et al., IEEE Antennas and Propagation Magazine 49, 2007).
-const SCATTERED_EXPONENT: f64 = 1.4;
+/// The scattered field of a room falls more slowly (Andersen et al., IEEE Antennas and
+/// Propagation Magazine 49, 2007). Both together fall by the exponent 1.46 that ITU-R P.1238-11,
+/// table 2, gives for offices in sight, and as in the walks.
+const SCATTERED_EXPONENT: f64 = 1.2;
 
-/// The scattered field at 1 m, against the direct one (fitted to the walks).
-const SCATTERED_AT_1_M_DB: f64 = -8.0;
+/// The scattered field at 1 m, against the direct one (fitted: walks and body positions).
+const SCATTERED_AT_1_M_DB: f64 = -7.0;
 
-/// What the body takes away from behind, at most (fitted: open courtyard, `rssi_body_position`).
-const BODY_DB: f64 = 20.0;
+/// What the body takes away from behind, at most (fitted: body positions).
+const BODY_DB: f64 = 16.0;
 
-/// Slow shadowing: log-normal with this deviation (fitted to the walks), and ...
+/// Slow shadowing: log-normal with this deviation (fitted: walks), and ...
 const SHADOWING_DB: f64 = 3.0;
 
 /// ... an exponential correlation over this distance (Gudmundson, Electronics Letters 27, 1991;
 /// fitted to the walks).
-const SHADOWING_METRES: f64 = 1.8;
+const SHADOWING_METRES: f64 = 2.2;
 
 /// Fast fading is another one half a wavelength on (Clarke, Bell System Technical Journal 47,
 /// 1968): 12.3 cm at 2.44 GHz.
@@ -69,14 +70,14 @@ pub enum Carried {
 
 impl Carried {
     /// Cosine and sine of the angle to the left from where the owner faces, and what the place
-    /// takes away even in front of it, in dB.
+    /// takes away even in front of it, in dB (fitted: body positions).
     const fn bearing(self) -> Option<((f64, f64), f64)> {
         match self {
             Self::Hand => Some(((1.0, 0.0), 0.0)),
-            Self::Ear => Some(((0.5, 0.866), 0.0)),
-            Self::FrontPocket => Some(((0.866, 0.5), 3.0)),
-            Self::BackPocket => Some(((-1.0, 0.0), 3.0)),
-            Self::Purse => Some(((0.5, -0.866), 2.0)),
+            Self::Ear => Some(((0.643, 0.766), 0.0)),
+            Self::FrontPocket => Some(((0.866, 0.5), 2.0)),
+            Self::BackPocket => Some(((-0.94, -0.342), 2.0)),
+            Self::Purse => Some(((0.94, -0.342), 2.0)),
             Self::Apart => None,
         }
     }
@@ -106,6 +107,8 @@ pub struct Link {
     /// Scattered field on each advertising channel, real and imaginary part.
     scattered: [(f64, f64); 3],
     last: Option<(f64, Point)>,
+    /// No walls, no shelves.
+    open: bool,
 }
 
 impl Link {
@@ -113,7 +116,12 @@ impl Link {
     pub fn new(fixed: Point, mut random: Random) -> Self {
         let shadowing = random.normal();
         let scattered = [(); 3].map(|()| (random.normal(), random.normal()));
-        Self { fixed, random, shadowing, scattered, last: None }
+        Self { fixed, random, shadowing, scattered, last: None, open: false }
+    }
+
+    /// The same in a room of its own, without the shop's walls and shelves.
+    pub fn in_the_open(fixed: Point, random: Random) -> Self {
+        Self { open: true, ..Self::new(fixed, random) }
     }
 
     /// One packet's level on one of the three channels, in dBm.
@@ -126,7 +134,8 @@ impl Link {
         let scattered = power(SCATTERED_AT_1_M_DB - SCATTERED_EXPONENT * decades) / 2.0;
         let (real, imaginary) =
             (direct.sqrt() + scattered.sqrt() * real, scattered.sqrt() * imaginary);
-        phone.at_1_m_dbm - obstruction_db(phone.place, self.fixed)
+        let obstructed = if self.open { 0.0 } else { obstruction_db(phone.place, self.fixed) };
+        phone.at_1_m_dbm - obstructed
             + self.shadowing * SHADOWING_DB
             + decibels(real * real + imaginary * imaginary)
     }
