@@ -7,6 +7,8 @@
 )]
 
 mod common;
+#[path = "traces/csv.rs"]
+mod csv;
 #[path = "traces/door.rs"]
 mod door;
 #[path = "traces/output.rs"]

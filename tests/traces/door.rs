@@ -3,16 +3,15 @@
 //! Every 100 ms each receiver gives one level, -100 where it missed the packet. Labels: 0
 //! outside, 1 inside, 2 at the test position inside.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use grelot::sources::Truth;
 
+use super::csv::{self, Row, number};
 use super::output::{
-    Folders, Levels, Moment, Post, Set, number, read_csv, write_config, write_recording,
-    write_registry,
+    Folders, Levels, Moment, Post, Set, write_config, write_recording, write_registry,
 };
 
 const TRACES: [&str; 6] = [
@@ -42,7 +41,7 @@ const MISSED: i16 = -100;
 const PRESENCE: [(&str, f64); 3] =
     [("leave_after_secs", 5.0), ("rejoin_secs", 0.0), ("dwell_secs", 0.0)];
 
-type Rows = Vec<BTreeMap<String, String>>;
+type Rows = Vec<Row>;
 
 pub fn import(data: &Path, out: &Path) -> anyhow::Result<Vec<Set>> {
     fs::create_dir_all(out)?;
@@ -50,7 +49,7 @@ pub fn import(data: &Path, out: &Path) -> anyhow::Result<Vec<Set>> {
     let mut traces = Vec::new();
     let mut levels = Levels::default();
     for name in TRACES {
-        let rows = read_csv(&data.join(name).with_extension("csv"))?;
+        let rows = csv::read(&data.join(name).with_extension("csv"))?;
         if CALIBRATING.contains(&name) {
             learn(&mut levels, &rows)?;
         }

@@ -5,6 +5,7 @@
 //! `rssi_door_SAL` and `rssi_walk_position_danis`. The transmitter of each trace is made one
 //! enrolled customer with a loyalty card; each receiver is a gateway.
 
+mod csv;
 mod door;
 mod output;
 mod walks;

@@ -175,25 +175,3 @@ impl Levels {
         Some((mean(inside)?, mean(outside)?))
     }
 }
-
-/// The rows of a comma-separated file, by column; none of the data sets quotes anything.
-pub fn read_csv(path: &Path) -> anyhow::Result<Vec<BTreeMap<String, String>>> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut lines = text.lines();
-    let columns: Vec<_> = lines.next().unwrap_or_default().split(',').collect();
-    let row = |line: &str| {
-        let cells = columns.iter().zip(line.split(','));
-        cells.map(|(column, cell)| ((*column).to_owned(), cell.to_owned())).collect()
-    };
-    Ok(lines.map(row).collect())
-}
-
-/// A cell as a number.
-pub fn number<T: std::str::FromStr>(
-    row: &BTreeMap<String, String>,
-    column: &str,
-) -> anyhow::Result<T> {
-    let cell = row.get(column).with_context(|| format!("no column {column}"))?;
-    cell.parse().ok().with_context(|| format!("{column} is not a number"))
-}

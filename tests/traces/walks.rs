@@ -13,9 +13,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use grelot::sources::Truth;
 
+use super::csv::{self, Row, number};
 use super::output::{
-    Folders, Levels, Moment, Post, Set, number, read_csv, write_config, write_recording,
-    write_registry,
+    Folders, Levels, Moment, Post, Set, write_config, write_recording, write_registry,
 };
 
 /// The virtual door's hysteresis, in metres from the receiver.
@@ -64,8 +64,8 @@ pub fn import(data: &Path, out: &Path) -> anyhow::Result<Vec<Set>> {
 
 /// Where each receiver is.
 fn sensors(path: &Path) -> anyhow::Result<BTreeMap<Arc<str>, (f64, f64)>> {
-    let rows = read_csv(path)?;
-    let sensor = |row: &BTreeMap<String, String>| {
+    let rows = csv::read(path)?;
+    let sensor = |row: &Row| {
         let name = row.get("sensor").context("no column sensor")?;
         Ok((Arc::from(name.as_str()), (number(row, "x_m")?, number(row, "y_m")?)))
     };
@@ -74,7 +74,7 @@ fn sensors(path: &Path) -> anyhow::Result<BTreeMap<Arc<str>, (f64, f64)>> {
 
 fn walks(path: &Path) -> anyhow::Result<BTreeMap<String, Vec<Measurement>>> {
     let mut walks: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
-    for row in read_csv(path)? {
+    for row in csv::read(path)? {
         let walk = row.get("track").context("no column track")?;
         let sensor = row.get("sensor").context("no column sensor")?;
         walks.entry(walk.clone()).or_default().push(Measurement {
