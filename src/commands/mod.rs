@@ -5,6 +5,7 @@ mod customers;
 mod decode;
 mod demo;
 mod doctor;
+mod labels;
 mod registry;
 mod replay;
 mod run;
@@ -59,6 +60,8 @@ enum Command {
     Scan(scan::Args),
     /// Runs recordings through the pipeline in virtual time
     Replay(replay::Args),
+    /// What staff said of visits, for tuning
+    Labels(labels::Args),
     /// Head office's registry tool
     Customers(customers::Args),
     /// What a customer's phone should be saying
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Decode(args) => decode::run(&cli.global, args),
         Command::Scan(args) => scan::run(&cli.global, args),
         Command::Replay(args) => replay::run(&cli.global, args),
+        Command::Labels(args) => labels::run(&cli.global, args),
         Command::Customers(args) => customers::run(&cli.global, args),
         Command::Token(args) => token::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),

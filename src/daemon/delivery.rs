@@ -21,7 +21,7 @@ use crate::mqtt::retained::Retained;
 use crate::mqtt::topics::Topics;
 use crate::pipeline::event::Restored;
 use crate::pipeline::units::Now;
-use crate::pipeline::{Effect, Settings};
+use crate::pipeline::{Effect, Settings, VisitId};
 use crate::store::keeper::{self, Keeper, Request};
 use crate::store::{self, Store, StoreError};
 
@@ -138,6 +138,17 @@ impl Delivery {
     /// Tells the store that grelot is alive, so that a restart knows how long it was not.
     pub async fn heartbeat(&self, settings: &Settings, now: Now) {
         self.commit(vec![store::alive(settings, now.clock.reading())]).await;
+    }
+
+    /// Keeps what staff said of a visit, for tuning.
+    pub async fn label(&self, visit: VisitId, was_here: bool, now: Now) {
+        self.commit(vec![store::Change::Labelled { visit, was_here, at: now.clock.reading() }])
+            .await;
+    }
+
+    /// The way to the store's thread, for whoever asks it something.
+    pub fn keeper(&self) -> mpsc::Sender<Request> {
+        self.keeper.clone()
     }
 
     async fn commit(&self, changes: Vec<store::Change>) {

@@ -218,6 +218,7 @@ impl EventLoop {
             }
             Inbound::Feedback { visit, was_here } => {
                 tracing::info!(%visit, was_here, "staff say whether the customer was here");
+                self.delivery.label(visit, was_here, now).await;
             }
             Inbound::Contacts { .. }
             | Inbound::Visit { .. }

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod delivery;
 pub mod event_loop;
 pub mod head_office;
+pub mod labels;
 pub mod playback;
 mod report;
 pub mod scripts;

@@ -16,7 +16,7 @@ use super::head_office::HeadOffice;
 use super::playback::{Gateways, with_gateways};
 use super::scripts::{Pace, Scripts};
 use super::tasks::{self, Task};
-use super::{status, systemd};
+use super::{labels, status, systemd};
 use crate::config::registry::Reading;
 use crate::config::{BrokerLocation, BrokerUrl, Config, Secret, Source};
 use crate::mqtt::broker::EmbeddedBroker;
@@ -110,6 +110,8 @@ impl Daemon {
         let (delivery, inbound) =
             Delivery::start(store, &restored, peer, &settings, status, clocks.clone())?;
 
+        tasks.push(serve_labels(&config, &delivery, &stop)?);
+
         let tablets = match &config.tablets {
             None => None,
             Some(tablets) => {
@@ -192,6 +194,17 @@ fn serve_status(
     let listener = status::listen(&path)
         .with_context(|| format!("cannot answer `grelot status` on {}", path.display()))?;
     Ok(tasks::spawn("status", status::serve(listener, ask, stop.clone())))
+}
+
+fn serve_labels(
+    config: &Config,
+    delivery: &Delivery,
+    stop: &CancellationToken,
+) -> anyhow::Result<Task<()>> {
+    let path = labels::socket(&config.state);
+    let listener = status::listen(&path)
+        .with_context(|| format!("cannot answer `grelot labels` on {}", path.display()))?;
+    Ok(tasks::spawn("labels", labels::serve(listener, delivery.keeper(), stop.clone())))
 }
 
 /// Opens recordings and simulated shops, and names all sources.

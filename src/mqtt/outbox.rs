@@ -82,6 +82,7 @@ impl Outbox {
             }
             Change::Visit { .. }
             | Change::Alerted { .. }
+            | Change::Labelled { .. }
             | Change::Withdrawn { .. }
             | Change::Alive { .. } => {}
         }

@@ -35,6 +35,15 @@ pub enum Change {
         /// When.
         at: WallTime,
     },
+    /// Staff said whether a visit's customer was here.
+    Labelled {
+        /// Which visit.
+        visit: VisitId,
+        /// What they said.
+        was_here: bool,
+        /// When.
+        at: WallTime,
+    },
     /// A notice takes its place at the queue's end, and that of any older one it replaces.
     Queued(Row),
     /// A notice was acknowledged, or its time was over.

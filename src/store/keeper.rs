@@ -4,9 +4,9 @@
 //! nothing (full, read-only) are they passed on first, loudly, and kept here until it does:
 //! staff hear the bell, and nothing is lost unless the power goes, too.
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Change, Store};
+use super::{Change, Label, Store};
 
 /// Batches that wait for the disk; then their senders wait.
 pub const QUEUE: usize = 256;
@@ -24,6 +24,8 @@ pub enum Request {
     Commit(Vec<Change>),
     /// Make durable: the outbox's own progress. An empty list only tries the backlog again.
     Record(Vec<Change>),
+    /// Say what staff said of visits.
+    Labels(oneshot::Sender<Vec<Label>>),
     /// No more commits come: let the outbox wind up.
     Close,
 }
@@ -37,6 +39,8 @@ pub struct Keeper {
     /// What is wrong with the disk, if anything.
     trouble: watch::Sender<Option<String>>,
     backlog: Vec<Change>,
+    /// Who wants the labels, once what came before is written.
+    curious: Vec<oneshot::Sender<Vec<Label>>>,
 }
 
 impl Keeper {
@@ -47,7 +51,14 @@ impl Keeper {
         committed: mpsc::Sender<Vec<Change>>,
         trouble: watch::Sender<Option<String>>,
     ) -> Self {
-        Self { store, requests, committed: Some(committed), trouble, backlog: Vec::new() }
+        Self {
+            store,
+            requests,
+            committed: Some(committed),
+            trouble,
+            backlog: Vec::new(),
+            curious: Vec::new(),
+        }
     }
 
     /// Works until all who could ask for something are gone. Blocks: a thread's whole life.
@@ -61,6 +72,7 @@ impl Keeper {
             }
             self.write();
             self.pass_on(pass_on);
+            self.tell_labels();
             if close {
                 self.committed = None;
             }
@@ -76,6 +88,10 @@ impl Keeper {
             }
             Request::Record(changes) => {
                 self.backlog.extend(changes);
+                false
+            }
+            Request::Labels(answer) => {
+                self.curious.push(answer);
                 false
             }
             Request::Close => true,
@@ -102,6 +118,16 @@ impl Keeper {
                     );
                 }
                 self.shorten_backlog();
+            }
+        }
+    }
+
+    fn tell_labels(&mut self) {
+        for answer in self.curious.drain(..) {
+            match self.store.labels() {
+                // Whoever asked may be gone.
+                Ok(labels) => drop(answer.send(labels)),
+                Err(error) => tracing::warn!(%error, "the labels cannot be read"),
             }
         }
     }

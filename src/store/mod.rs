@@ -1,10 +1,11 @@
-//! What survives a restart: open visits, caps, the outbox, withdrawals. One `SQLite` file.
+//! What survives a restart: open visits, caps, the outbox, withdrawals, labels. One `SQLite` file.
 //!
 //! Invariant: what one input changed is on the disk together or not at all, before anybody hears
 //! of it.
 
 mod change;
 pub mod keeper;
+mod labels;
 mod rows;
 mod schema;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use change::{Change, Row, alive, changes};
+pub use labels::Label;
 
 use crate::pipeline::Settings;
 use crate::pipeline::event::Restored;
@@ -89,6 +91,11 @@ impl Store {
         }
     }
 
+    /// Whether there is one in the state directory `dir`.
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(FILE).exists()
+    }
+
     fn open_file(path: &Path) -> Result<Self, StoreError> {
         let failed = |source| explain(path, source);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -124,6 +131,11 @@ impl Store {
     /// The outbox, oldest first.
     pub fn queued(&self) -> Result<Vec<Row>, StoreError> {
         rows::queued(&self.db).map_err(|source| self.failed(source))
+    }
+
+    /// What staff said of visits, oldest visit first.
+    pub fn labels(&self) -> Result<Vec<Label>, StoreError> {
+        labels::all(&self.db).map_err(|source| self.failed(source))
     }
 
     /// Makes all of `changes` durable, or none.

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Transaction, named_params,
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Row};
+use super::labels;
 use crate::mqtt::notice::Notice;
 use crate::pipeline::event::{Card, Claim, GatewayIndex, Restored, RestoredVisit, Visit};
 use crate::pipeline::units::WallTime;
@@ -47,16 +48,20 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
         Change::Alerted { client, at } => {
             execute(db, "INSERT OR REPLACE INTO caps VALUES (?1, ?2)", params![client, millis(*at)])
         }
+        Change::Labelled { visit, was_here, at } => labels::put(db, *visit, *was_here, *at),
         Change::Queued(row) => put_notice(db, row),
         Change::Done(id) => execute(db, "DELETE FROM outbox WHERE id = ?1", params![to_sql(*id)]),
         Change::Erased(visit) => {
             let visit = visit.to_string();
             execute(db, "DELETE FROM visits WHERE id = ?1", params![visit])?;
+            execute(db, "DELETE FROM labels WHERE visit = ?1", params![visit])?;
             execute(db, "DELETE FROM outbox WHERE visit = ?1", params![visit])
         }
-        Change::Forgotten(client) => ["visits", "caps", "outbox"].iter().try_for_each(|table| {
-            execute(db, &format!("DELETE FROM {table} WHERE client = ?1"), params![client])
-        }),
+        Change::Forgotten(client) => {
+            ["visits", "caps", "outbox", "labels"].iter().try_for_each(|table| {
+                execute(db, &format!("DELETE FROM {table} WHERE client = ?1"), params![client])
+            })
+        }
         Change::Withdrawn { client, at } => {
             let sql = "INSERT OR IGNORE INTO withdrawals VALUES (?1, ?2)";
             execute(db, sql, params![client, millis(*at)])
@@ -66,7 +71,8 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
             let closed_before = millis(*closed_before);
             execute(db, "DELETE FROM visits WHERE departed_at < ?1", params![closed_before])?;
             let alerted_before = millis(*alerted_before);
-            execute(db, "DELETE FROM caps WHERE last_alert < ?1", params![alerted_before])
+            execute(db, "DELETE FROM caps WHERE last_alert < ?1", params![alerted_before])?;
+            labels::age(db, *at)
         }
     }
 }
@@ -191,7 +197,7 @@ pub(super) fn queued(db: &Connection) -> Result<Vec<Row>> {
         .collect()
 }
 
-fn visit_id(row: &rusqlite::Row<'_>, column: &str) -> Result<VisitId> {
+pub(super) fn visit_id(row: &rusqlite::Row<'_>, column: &str) -> Result<VisitId> {
     let text: String = row.get(column)?;
     text.parse().map_err(|error: uuid::Error| {
         rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))

@@ -17,6 +17,7 @@ mod daemon;
 mod disk;
 mod embedded;
 mod kills;
+mod labels;
 mod losses;
 mod mosquitto;
 mod notices;

@@ -1,0 +1,111 @@
+//! What staff said of visits, told over a Unix socket in the state folder: while the daemon runs
+//! nobody else can read its store.
+//!
+//! Whoever connects is sent one JSON [`Line`] a label and the end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Label;
+use crate::store::keeper::Request;
+
+/// To read all labels from a slow card, and for a slow reader to take them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One label as `grelot labels` prints it and `grelot tune --labels` reads it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// What staff said.
+    pub label: Verdict,
+    /// Which visit.
+    pub visit: String,
+    /// The customer's opaque handle.
+    pub client: String,
+    /// The gateway that opened the visit.
+    pub gateway: String,
+    /// RFC 3339, UTC.
+    pub arrived_at: String,
+    /// How sure the pipeline was, 0.5 to 1.
+    pub confidence: f64,
+    /// RFC 3339, UTC.
+    pub said_at: String,
+}
+
+/// Staff's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The customer was here.
+    WasHere,
+    /// The bell rang for nobody.
+    WasNotHere,
+}
+
+impl From<&Label> for Line {
+    fn from(label: &Label) -> Self {
+        Self {
+            label: if label.was_here { Verdict::WasHere } else { Verdict::WasNotHere },
+            visit: label.visit.to_string(),
+            client: label.client.to_string(),
+            gateway: label.gateway.clone(),
+            arrived_at: label.arrived_at.to_string(),
+            confidence: (f64::from(label.confidence) * 1000.0).round() / 1000.0,
+            said_at: label.said_at.to_string(),
+        }
+    }
+}
+
+/// Labels as lines of JSON.
+pub fn lines(labels: &[Label]) -> String {
+    let line = |label| serde_json::to_string(&Line::from(label)).unwrap_or_default() + "\n";
+    labels.iter().map(line).collect()
+}
+
+/// Where the daemon of a state folder answers.
+pub fn socket(state: &Path) -> PathBuf {
+    state.join("labels.sock")
+}
+
+/// Answers until stopped, one after the other, then takes the socket away.
+pub async fn serve(listener: UnixListener, keeper: mpsc::Sender<Request>, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of descriptors, most likely: do not spin.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            answered = tokio::time::timeout(PATIENCE, answer(stream, &keeper)) => {
+                if !matches!(answered, Ok(Ok(()))) {
+                    tracing::debug!("labels were not read to the end");
+                }
+            }
+        }
+    }
+    if let Ok(address) = listener.local_addr()
+        && let Some(path) = address.as_pathname()
+    {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+async fn answer(mut stream: UnixStream, keeper: &mpsc::Sender<Request>) -> io::Result<()> {
+    let (question, labels) = oneshot::channel();
+    let gone = || io::Error::other("the store has ended");
+    keeper.send(Request::Labels(question)).await.map_err(|_| gone())?;
+    let labels = labels.await.map_err(|_| gone())?;
+    stream.write_all(lines(&labels).as_bytes()).await?;
+    stream.shutdown().await
+}

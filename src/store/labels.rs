@@ -1,0 +1,75 @@
+//! What staff said of visits, kept as labels for tuning: one a visit, for a season, and gone
+//! with its customer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, Result, Transaction, params};
+
+use super::rows::visit_id;
+use crate::pipeline::VisitId;
+use crate::pipeline::units::WallTime;
+
+/// A shop changes with its seasons; so does what was true of it.
+const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// As many as a lively shop's staff gives in that time; then the oldest go.
+const MOST: u32 = 20_000;
+
+/// What staff said of one visit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Label {
+    /// Which visit.
+    pub visit: VisitId,
+    /// Whose.
+    pub client: Arc<str>,
+    /// The name of the gateway that opened it.
+    pub gateway: String,
+    /// When it was opened.
+    pub arrived_at: WallTime,
+    /// How sure the pipeline was.
+    pub confidence: f32,
+    /// Whether the customer was here.
+    pub was_here: bool,
+    /// When staff said so last.
+    pub said_at: WallTime,
+}
+
+/// Keeps what staff said of `visit`; of a visit that is not known, nothing. The last word counts.
+pub(super) fn put(
+    db: &Transaction<'_>,
+    visit: VisitId,
+    was_here: bool,
+    at: WallTime,
+) -> Result<()> {
+    let sql = "INSERT OR REPLACE INTO labels
+               SELECT id, client, gateway, arrived_at, confidence, ?2, ?3 FROM visits WHERE id = ?1";
+    let row = params![visit.to_string(), was_here, at.unix_millis()];
+    db.prepare_cached(sql)?.execute(row).map(drop)
+}
+
+/// Drops what is too old at `now`, or too much.
+pub(super) fn age(db: &Transaction<'_>, now: WallTime) -> Result<()> {
+    let sql = "DELETE FROM labels WHERE said_at < ?1";
+    db.prepare_cached(sql)?.execute(params![now.minus(KEPT).unix_millis()])?;
+    let sql = "DELETE FROM labels WHERE said_at <
+               (SELECT said_at FROM labels ORDER BY said_at DESC LIMIT 1 OFFSET ?1)";
+    db.prepare_cached(sql)?.execute(params![MOST]).map(drop)
+}
+
+/// All, oldest visit first.
+pub(super) fn all(db: &Connection) -> Result<Vec<Label>> {
+    db.prepare("SELECT * FROM labels ORDER BY arrived_at, visit")?
+        .query_map([], |row| {
+            Ok(Label {
+                visit: visit_id(row, "visit")?,
+                client: row.get("client")?,
+                gateway: row.get("gateway")?,
+                arrived_at: WallTime::from_unix_millis(row.get("arrived_at")?),
+                confidence: row.get("confidence")?,
+                was_here: row.get("was_here")?,
+                said_at: WallTime::from_unix_millis(row.get("said_at")?),
+            })
+        })?
+        .collect()
+}
