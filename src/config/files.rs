@@ -21,7 +21,7 @@ impl Site<'_> {
             self.readable(path);
         }
         for path in ["tls.key", "registry.path"] {
-            if self.readable(path) {
+            if !self.may_come_later(path) && self.readable(path) {
                 self.private_at(path);
             }
         }
@@ -51,6 +51,19 @@ impl Site<'_> {
         let hint = format!("paths are relative to the configuration's folder: {}", file.display());
         self.problem(path, problem).suggest(hint);
         false
+    }
+
+    /// A signed bundle that was taken in need not stay, and the first may be on its way: warns
+    /// where there is none.
+    fn may_come_later(&mut self, path: &str) -> bool {
+        let signed = path == "registry.path" && self.found("registry.public_keys").is_some();
+        if !signed || self.file(path).is_none_or(|file| file.exists()) {
+            return false;
+        }
+        let problem = self.problem(path, "there is no bundle at the moment");
+        problem.suggest("the last one that counted serves on; put the next one there");
+        problem.severity = super::Severity::Warning;
+        true
     }
 
     fn private_at(&mut self, path: &str) {

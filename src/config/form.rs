@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use toml::de::DeValue;
 
-use super::{broker_url, quiet_hours};
+use super::{broker_url, https_url, quiet_hours};
 
 /// What a key's value must look like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,6 +42,10 @@ pub enum Form {
     Listen,
     /// Where brokers are.
     BrokerUrls,
+    /// A file on an HTTPS server.
+    HttpsUrl,
+    /// Public keys of minisign.
+    PublicKeys,
     /// An IANA time zone.
     TimeZone,
     /// A daily span, or `none`.
@@ -113,6 +117,7 @@ impl Form {
             Self::Names => self.read_texts(value, plain_text),
             Self::BrokerUrls => self
                 .read_texts(value, |text| broker_url::parse(text).map(|_| ()).map_err(Misfit::new)),
+            Self::PublicKeys => self.read_texts(value, public_key),
             _ => {
                 let text = value.as_str().ok_or_else(|| self.other_type(value))?;
                 self.read_text(text)?;
@@ -163,6 +168,7 @@ impl Form {
             Self::Word(words) if !words.contains(&text) => Err(unknown_word(text, words)),
             Self::Listen => listen(text),
             Self::TimeZone => time_zone(text),
+            Self::HttpsUrl => https_url::parse(text).map(|_| ()).map_err(Misfit::new),
             Self::QuietHours => quiet_hours::parse(text).map(|_| ()).map_err(|what| {
                 Misfit::new(what).hint("such as \"21:00-09:00\", in the store's local time")
             }),
@@ -189,7 +195,7 @@ impl Form {
                 misfit.hint("write it without quotes")
             }
             (Self::Integer { .. }, DeValue::Float(_)) => misfit.hint("write it without a fraction"),
-            (Self::Names | Self::BrokerUrls, DeValue::String(_)) => {
+            (Self::Names | Self::BrokerUrls | Self::PublicKeys, DeValue::String(_)) => {
                 misfit.hint("put it in square brackets: [\"…\"]")
             }
             (Self::Integer { .. } | Self::Number { .. } | Self::Flag, _) => misfit,
@@ -225,6 +231,8 @@ impl fmt::Display for Form {
             Self::File => f.write_str("a path"),
             Self::Listen => f.write_str("an IP address and port"),
             Self::BrokerUrls => f.write_str("a list of `mqtt://` or `mqtts://` addresses"),
+            Self::HttpsUrl => f.write_str("an `https://` address"),
+            Self::PublicKeys => f.write_str("a list of minisign's public keys"),
             Self::TimeZone => f.write_str("an IANA time zone"),
             Self::QuietHours => f.write_str("a daily span, `HH:MM-HH:MM`, or `none`"),
         }
@@ -270,6 +278,14 @@ fn listen(text: &str) -> Result<(), Misfit> {
         Some(port) => misfit.hint(format!("such as \"127.0.0.1{port}\"")),
         None => misfit.hint("such as \"127.0.0.1:8443\", or \"0.0.0.0:8443\" for every network"),
     })
+}
+
+fn public_key(text: &str) -> Result<(), Misfit> {
+    match minisign_verify::PublicKey::from_base64(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Misfit::new("is no public key of minisign")
+            .hint("`grelot customers keygen` prints it: 56 characters that begin with RW")),
+    }
 }
 
 fn time_zone(text: &str) -> Result<(), Misfit> {

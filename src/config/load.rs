@@ -174,6 +174,7 @@ fn settle(
         tls,
         sources,
         registry: site.file("registry.path"),
+        bundles: site.bundles(),
         tablets: site.tablets(),
         state: site.file("state.path").unwrap_or_else(|| default_state(folder)),
         presence: detection.presence,

@@ -13,6 +13,7 @@ pub mod detection;
 mod document;
 mod files;
 pub mod form;
+mod https_url;
 pub mod keys;
 pub mod layers;
 mod load;
@@ -56,6 +57,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// `[registry] path`; without it nobody is recognised.
     pub registry: Option<PathBuf>,
+    /// The rest of `[registry]`: signed bundles, and for how long it is known who was recognised.
+    pub bundles: Bundles,
     /// `[tablets]`; without it no page is served.
     pub tablets: Option<Tablets>,
     /// `[state] path`: where what survives a restart lives. By default `$STATE_DIRECTORY`, else
@@ -162,6 +165,30 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret")
     }
+}
+
+/// `[registry]`, but for its path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bundles {
+    /// minisign's public keys, base64; with any, only signed bundles count.
+    pub public_keys: Vec<String>,
+    /// Where bundles are fetched from.
+    pub url: Option<HttpsUrl>,
+    /// Between two looks there.
+    pub check_every: std::time::Duration,
+    /// For how long it is kept who was recognised when.
+    pub audit: std::time::Duration,
+}
+
+/// `https://host[:443]/path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpsUrl {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// With its leading slash, and a query where there is one.
+    pub path: String,
 }
 
 /// `[tls]`: PEM files. `ca` checks the broker (default: the system's); certificate and key are

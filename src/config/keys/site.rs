@@ -172,13 +172,46 @@ pub(super) const REGISTRY: Section = Section {
     name: "registry",
     repeats: false,
     says: "The customers who asked to be recognised.",
-    keys: &[Key::new(
-        "path",
-        Form::File,
-        Absent::Means("nobody is recognised"),
-        "the registry (`customers.jsonl` or `.jsonl.zst`), readable by the service alone",
-    )
-    .example("\"customers.jsonl\"")],
+    keys: &[
+        Key::new(
+            "path",
+            Form::File,
+            Absent::Means("nobody is recognised, unless `url` brings a registry"),
+            "the registry (`customers.jsonl` or `.jsonl.zst`), readable by the service alone; \
+             read again whenever it changes",
+        )
+        .example("\"customers.jsonl\""),
+        Key::new(
+            "public_keys",
+            Form::PublicKeys,
+            Absent::Means("registries need no signature"),
+            "head office's public keys: only bundles that one of them signed count, beside the \
+             registry as `.minisig`, for this store, not expired and never older than the last",
+        )
+        .example("[\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"]"),
+        Key::new(
+            "url",
+            Form::HttpsUrl,
+            Absent::Means("bundles come as a file only"),
+            "where bundles are fetched from, with their `.minisig`; `[tls]` says whom to trust \
+             and who to be",
+        )
+        .example("\"https://office.example/42/customers.jsonl.zst\""),
+        Key::new(
+            "check_secs",
+            Form::Integer { least: 10, most: 86_400 },
+            Absent::Is("300"),
+            "between two looks at `url`; head office can announce a bundle over MQTT as well",
+        )
+        .unit("seconds"),
+        Key::new(
+            "audit_hours",
+            Form::Integer { least: 0, most: 720 },
+            Absent::Is("24"),
+            "for how long this gateway knows whom it recognised when, for customers who ask",
+        )
+        .unit("hours"),
+    ],
 };
 
 pub(super) const TABLETS: Section = Section {

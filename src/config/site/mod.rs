@@ -1,6 +1,7 @@
 //! Checked values to the site's settings, and what only several values together can tell.
 
 mod broker;
+mod registry;
 mod sources;
 mod store;
 

@@ -1,0 +1,63 @@
+//! `https://host[:443]/path` of a bundle.
+
+use super::HttpsUrl;
+
+impl std::fmt::Display for HttpsUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port, path } = self;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        write!(f, "https://{host}:{port}{path}")
+    }
+}
+
+/// Reads an address; the reason is for people.
+pub fn parse(text: &str) -> Result<HttpsUrl, String> {
+    let rest = text.strip_prefix("https://").ok_or("must begin with `https://`")?;
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at_checked(at).unwrap_or((rest, "")),
+        None => (rest, ""),
+    };
+    if path.len() < 2 || path.ends_with('/') {
+        return Err("must name a file, such as `https://host/42/customers.jsonl.zst`".to_owned());
+    }
+    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '#' | '"' | '<' | '>' | '\\');
+    if !path.chars().all(fits) {
+        return Err("must have no blanks or other characters that addresses have not".to_owned());
+    }
+    // A broker's address has the same form, and the same reasons why it may be none.
+    let broker = super::broker_url::parse(&format!("mqtts://{authority}"))?;
+    let named_port =
+        authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let port = if named_port { broker.port } else { 443 };
+    Ok(HttpsUrl { host: broker.host, port, path: path.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_and_written() {
+        for (text, written) in [
+            ("https://a.example/42/c.zst", "https://a.example:443/42/c.zst"),
+            ("https://[::1]:8443/c.zst?store=42", "https://[::1]:8443/c.zst?store=42"),
+            ("https://[::1]/c", "https://[::1]:443/c"),
+        ] {
+            assert_eq!(parse(text).unwrap().to_string(), written);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "http://a/c",
+            "https://a",
+            "https://a/",
+            "https:///c",
+            "https://u@a/c",
+            "https://a/c d",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}
