@@ -1,5 +1,6 @@
 //! `grelot customers`: head office's registry tool.
 
+mod audit;
 mod book;
 mod bundle;
 mod csv;
@@ -40,6 +41,8 @@ enum Command {
     List(list::ListArgs),
     /// Shows one customer, without keys
     Show(list::ShowArgs),
+    /// Prints when this gateway recognised a customer
+    Audit(audit::Args),
     /// Takes back a customer's consent: gateways act on it within seconds
     Withdraw(withdraw::Args),
 }
@@ -52,6 +55,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         Command::Import(args) => import::run(global, args),
         Command::List(args) => list::list(global, args),
         Command::Show(args) => list::show(global, args),
+        Command::Audit(args) => audit::run(global, args),
         Command::Withdraw(args) => withdraw::run(global, args),
     }
 }

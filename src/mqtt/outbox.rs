@@ -83,6 +83,7 @@ impl Outbox {
             Change::Visit { .. }
             | Change::Alerted { .. }
             | Change::Labelled { .. }
+            | Change::Recognised { .. }
             | Change::Withdrawn { .. }
             | Change::Alive { .. } => {}
         }

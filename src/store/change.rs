@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::mqtt::notice::{Announcer, Notice};
-use crate::pipeline::event::{Announcement, Visit};
+use crate::pipeline::event::{Announcement, GatewayIndex, Visit};
 use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::{Effect, Settings, VisitId};
 
@@ -52,6 +52,17 @@ pub enum Change {
     Erased(VisitId),
     /// A customer vanishes: visits, caps, everything queued that carries their data.
     Forgotten(Arc<str>),
+    /// It became known where a customer is: for the audit alone.
+    Recognised {
+        /// The customer's handle.
+        client: Arc<str>,
+        /// When.
+        at: WallTime,
+        /// `arrived`, `returned`, `departed` or `passed`.
+        what: &'static str,
+        /// The name of the gateway that decided it.
+        gateway: Arc<str>,
+    },
     /// A customer withdrew consent; remembered for good.
     Withdrawn {
         /// The customer's handle.
@@ -81,6 +92,7 @@ pub fn changes(
     let mut changes = Vec::new();
     for effect in effects {
         remember(settings, effect, &mut changes);
+        changes.extend(recognised(settings, effect, now.clock.reading()));
         let notices = announcer.notices(effect).into_iter();
         changes.extend(notices.map(|notice| Change::Queued(Row { id: next_id(), notice })));
     }
@@ -94,6 +106,20 @@ pub fn alive(settings: &Settings, at: WallTime) -> Change {
         closed_before: at.minus(settings.presence.rejoin),
         alerted_before: at.minus(settings.policy.between_alerts),
     }
+}
+
+/// What the audit notes.
+fn recognised(settings: &Settings, effect: &Effect, at: WallTime) -> Option<Change> {
+    let (client, gateway, what) = match effect {
+        Effect::Arrived { visit, .. } => (&visit.client, visit.gateway, "arrived"),
+        Effect::Returned(visit) => (&visit.client, visit.gateway, "returned"),
+        Effect::Departed { visit, .. } => (&visit.client, visit.gateway, "departed"),
+        Effect::Explained(why) if why.visit.is_none() => (&why.client, GatewayIndex(0), "passed"),
+        _ => return None,
+    };
+    let gateway = settings.gateways.get(usize::from(gateway.0));
+    let gateway = gateway.map_or("", |gateway| gateway.name.as_str()).into();
+    Some(Change::Recognised { client: Arc::clone(client), at, what, gateway })
 }
 
 fn remember(settings: &Settings, effect: &Effect, changes: &mut Vec<Change>) {

@@ -3,6 +3,7 @@
 //! Invariant: what one input changed is on the disk together or not at all, before anybody hears
 //! of it.
 
+pub mod audit;
 mod change;
 pub mod keeper;
 mod labels;
@@ -12,6 +13,7 @@ mod schema;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -64,6 +66,7 @@ pub enum StoreError {
 pub struct Store {
     path: PathBuf,
     db: Connection,
+    audit: Option<audit::Audit>,
 }
 
 impl Store {
@@ -114,7 +117,14 @@ impl Store {
         }
         schema::migrate(&mut db, found).map_err(failed)?;
         schema::check(&db).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), db })
+        Ok(Self { path: path.to_owned(), db, audit: None })
+    }
+
+    /// Keeps for so long who was recognised when; what was kept for longer goes.
+    pub fn keep_audit(&mut self, keep: Duration) -> Result<(), StoreError> {
+        let dir = self.path.parent().unwrap_or(&self.path);
+        self.audit = audit::Audit::open(dir, keep).map_err(|source| self.failed(source))?;
+        Ok(())
     }
 
     /// What the pipeline begins with. Visits that closed longer than `presence.rejoin` before
@@ -141,9 +151,14 @@ impl Store {
     /// Makes all of `changes` durable, or none.
     pub fn commit<'a>(
         &mut self,
-        changes: impl IntoIterator<Item = &'a Change>,
+        changes: impl IntoIterator<Item = &'a Change> + Clone,
     ) -> Result<(), StoreError> {
-        rows::commit(&mut self.db, changes).map_err(|source| explain(&self.path, source))
+        let failed = |source| explain(&self.path, source);
+        rows::commit(&mut self.db, changes.clone()).map_err(failed)?;
+        if let Some(audit) = &mut self.audit {
+            audit.follow(changes);
+        }
+        Ok(())
     }
 
     fn failed(&self, source: rusqlite::Error) -> StoreError {

@@ -62,6 +62,7 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
                 execute(db, &format!("DELETE FROM {table} WHERE client = ?1"), params![client])
             })
         }
+        Change::Recognised { .. } => Ok(()), // the audit's
         Change::Withdrawn { client, at } => {
             let sql = "INSERT OR IGNORE INTO withdrawals VALUES (?1, ?2)";
             execute(db, sql, params![client, millis(*at)])

@@ -1,0 +1,255 @@
+//! Who was recognised when, by handle: for the customer's right to know, for a day or so.
+//!
+//! A file of its own, which `grelot customers audit` reads while the daemon writes. Invariants: an
+//! entry is overwritten once it is older than it may be, or its customer withdrew; and whatever
+//! becomes of this file, the bell rings on.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Result, params};
+
+use super::{Change, is_corrupt};
+use crate::pipeline::units::WallTime;
+
+/// In the state directory.
+const FILE: &str = "audit.db";
+/// Somebody who reads is done within this.
+const BUSY: Duration = Duration::from_secs(1);
+/// Notes that wait for the disk; then no further ones are taken.
+const BACKLOG: usize = 1_000;
+
+/// The audit: one connection, beside the store's own.
+#[derive(Debug)]
+pub struct Audit {
+    db: Connection,
+    keep: Duration,
+    /// What the disk did not take.
+    missed: Vec<Change>,
+}
+
+/// One thing that became known of a customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: WallTime,
+    /// `arrived`, `returned`, `departed` or `passed`.
+    pub what: String,
+    /// The gateway that decided it.
+    pub gateway: String,
+}
+
+impl Audit {
+    /// Opens the audit in the state directory `dir`. Nothing kept means no file; a file that cannot
+    /// be read as a database is begun anew.
+    pub fn open(dir: &Path, keep: Duration) -> Result<Option<Self>> {
+        let path = dir.join(FILE);
+        if keep.is_zero() {
+            remove(&path);
+            return Ok(None);
+        }
+        let db = match begin(&path) {
+            Err(error) if is_corrupt(&error) => {
+                tracing::error!(path = %path.display(), %error, "the audit cannot be read; a new one is begun");
+                remove(&path);
+                begin(&path)?
+            }
+            opened => opened?,
+        };
+        Ok(Some(Self { db, keep, missed: Vec::new() }))
+    }
+
+    /// Follows what the store is told. What the disk does not take is tried again with the next;
+    /// what must be forgotten is never forgotten to be forgotten.
+    pub fn follow<'a>(&mut self, changes: impl IntoIterator<Item = &'a Change>) {
+        let mut all = std::mem::take(&mut self.missed);
+        all.extend(changes.into_iter().filter(|change| concerns(change)).cloned());
+        if all.is_empty() {
+            return;
+        }
+        if let Err(error) = self.write(&all) {
+            tracing::warn!(%error, "the audit takes no notes");
+            let mut room = BACKLOG;
+            all.retain(|change| {
+                let note = matches!(change, Change::Recognised { .. });
+                room = room.saturating_sub(usize::from(note));
+                matches!(change, Change::Forgotten(_)) || note && room > 0
+            });
+            self.missed = all;
+        }
+    }
+
+    fn write(&mut self, changes: &[Change]) -> Result<()> {
+        let transaction = self.db.transaction()?;
+        let mut deleted = 0;
+        for change in changes {
+            match change {
+                Change::Recognised { client, at, what, gateway } => {
+                    let sql = "INSERT INTO recognised VALUES (?1, ?2, ?3, ?4)";
+                    let row = params![client, at.unix_millis(), what, gateway];
+                    transaction.prepare_cached(sql)?.execute(row)?;
+                }
+                Change::Forgotten(client) => {
+                    let sql = "DELETE FROM recognised WHERE client = ?1";
+                    deleted += transaction.execute(sql, params![client])?;
+                }
+                Change::Alive { at, .. } => {
+                    let before = at.minus(self.keep).unix_millis();
+                    let sql = "DELETE FROM recognised WHERE at < ?1";
+                    deleted += transaction.execute(sql, params![before])?;
+                }
+                _ => {}
+            }
+        }
+        transaction.commit()?;
+        if deleted > 0 {
+            // Until a checkpoint the journal still holds the pages as they were.
+            self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        Ok(())
+    }
+}
+
+const fn concerns(change: &Change) -> bool {
+    matches!(change, Change::Recognised { .. } | Change::Forgotten(_) | Change::Alive { .. })
+}
+
+fn begin(path: &Path) -> Result<Connection> {
+    // The journal gets the file's own rights, so the file is made first, and private.
+    let private = super::touch_private(path);
+    private.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let db = Connection::open(path)?;
+    db.busy_timeout(BUSY)?;
+    db.pragma_update(None, "secure_delete", true)?;
+    db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    db.pragma_update(None, "synchronous", "NORMAL")?;
+    db.pragma_update(None, "cache_size", -64)?;
+    db.execute_batch(
+        "CREATE TABLE IF NOT EXISTS recognised (
+             client TEXT NOT NULL, at INTEGER NOT NULL, what TEXT NOT NULL, gateway TEXT NOT NULL
+         ) STRICT;
+         CREATE INDEX IF NOT EXISTS recognised_by_client ON recognised (client, at);
+         CREATE INDEX IF NOT EXISTS recognised_by_time ON recognised (at);",
+    )?;
+    Ok(db)
+}
+
+fn remove(path: &Path) {
+    for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+        // What is not there need not be removed.
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+/// What the audit in the state directory `dir` has of `client`, oldest first.
+pub fn of(dir: &Path, client: &str) -> Result<Vec<Entry>> {
+    let path = dir.join(FILE);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.busy_timeout(BUSY)?;
+    db.prepare("SELECT at, what, gateway FROM recognised WHERE client = ?1 ORDER BY at")?
+        .query_map(params![client], |row| {
+            let at = WallTime::from_unix_millis(row.get(0)?);
+            Ok(Entry { at, what: row.get(1)?, gateway: row.get(2)? })
+        })?
+        .collect()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recognised(client: &str, secs: i64) -> Change {
+        Change::Recognised {
+            client: client.into(),
+            at: WallTime::from_unix_secs(secs),
+            what: "arrived",
+            gateway: "door".into(),
+        }
+    }
+
+    fn alive(secs: i64) -> Change {
+        let at = WallTime::from_unix_secs(secs);
+        Change::Alive { at, closed_before: at, alerted_before: at }
+    }
+
+    fn raw(dir: &Path) -> Vec<u8> {
+        let files = std::fs::read_dir(dir).unwrap();
+        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+
+    fn holds(raw: &[u8], text: &str) -> bool {
+        raw.windows(text.len()).any(|part| part == text.as_bytes())
+    }
+
+    #[test]
+    fn a_customer_learns_when_they_were_recognised_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let hour = Duration::from_hours(1);
+        let mut audit = Audit::open(folder.path(), hour).unwrap().unwrap();
+        audit.follow(&[recognised("c-1111", 0), recognised("c-2222", 10)]);
+        let entries = of(folder.path(), "c-1111").unwrap();
+        assert_eq!(entries.len(), 1);
+        assert_eq!((entries[0].what.as_str(), entries[0].gateway.as_str()), ("arrived", "door"));
+        audit.follow(&[alive(3600)]);
+        assert_eq!(of(folder.path(), "c-1111").unwrap().len(), 1, "an hour is not over yet");
+        audit.follow(&[alive(3601)]);
+        assert_eq!(of(folder.path(), "c-1111").unwrap(), []);
+        assert_eq!(of(folder.path(), "c-2222").unwrap().len(), 1);
+        let raw = raw(folder.path());
+        assert!(!holds(&raw, "c-1111") && holds(&raw, "c-2222"));
+    }
+
+    #[test]
+    fn whoever_withdrew_is_overwritten_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap().unwrap();
+        audit.follow(&[recognised("c-1111", 0), recognised("c-2222", 10)]);
+        audit.follow(&[Change::Forgotten("c-1111".into())]);
+        let raw = raw(folder.path());
+        assert!(!holds(&raw, "c-1111") && holds(&raw, "c-2222"));
+    }
+
+    #[test]
+    fn an_audit_that_was_damaged_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), "no database at all, but long enough").unwrap();
+        let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap().unwrap();
+        audit.follow(&[recognised("c-1111", 0)]);
+        assert_eq!(of(folder.path(), "c-1111").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_the_disk_did_not_take_is_noted_and_forgotten_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap().unwrap();
+        audit.follow(&[recognised("c-1111", 0)]);
+        let full = |audit: &Audit, full| audit.db.pragma_update(None, "query_only", full).unwrap();
+        full(&audit, true);
+        audit.follow(&[recognised("c-2222", 1), Change::Forgotten("c-1111".into())]);
+        assert_eq!(of(folder.path(), "c-1111").unwrap().len(), 1);
+        full(&audit, false);
+        audit.follow(&[]);
+        assert_eq!(of(folder.path(), "c-1111").unwrap(), []);
+        assert_eq!(of(folder.path(), "c-2222").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn nothing_kept_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut audit = Audit::open(folder.path(), Duration::from_hours(1)).unwrap().unwrap();
+        audit.follow(&[recognised("c-1111", 0)]);
+        drop(audit);
+        assert!(Audit::open(folder.path(), Duration::ZERO).unwrap().is_none());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(of(folder.path(), "c-1111").unwrap(), []);
+    }
+}
