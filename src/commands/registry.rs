@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use crate::config::{Config, Problem, Problems, registry};
+use crate::config::{Config, Problem, Problems};
 use crate::daemon::clock::Clocks;
+use crate::daemon::registry::check::Rules;
+use crate::daemon::registry::vault::Vault;
 use crate::pipeline::identity::Report;
 
 /// Reads the registry that `config` names, adds everything that is wrong with it to `problems`,
@@ -13,10 +15,12 @@ pub fn look(config: &Config, problems: &mut Problems) -> Option<usize> {
     // That it cannot be opened is the configuration's problem, and told with its line.
     std::fs::File::open(path).ok()?;
     let clock = Clocks::machine().now().clock;
-    match registry::load(path, config.store.id, clock) {
-        Ok((_, report)) => {
-            problems.extend(told(path, &report));
-            Some(report.loaded)
+    let keys = &config.bundles.public_keys;
+    let rules = Rules::new(config.store.id, keys, config.state.clone(), Vault::default());
+    match rules.examine(path, clock) {
+        Ok(loaded) => {
+            problems.extend(told(path, &loaded.report));
+            Some(loaded.report.loaded)
         }
         Err(error) => {
             problems.push(Problem::of_file(path.display().to_string(), error.to_string()));

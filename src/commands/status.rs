@@ -32,11 +32,19 @@ pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     if global.json {
         writeln!(out, "{}", text.trim_end())?;
     } else {
-        let snapshot = serde_json::from_str(&text)
-            .context("the daemon's answer is not understood: is it another version?")?;
-        out.write_all(view(&snapshot).as_bytes())?;
+        out.write_all(view(&understood(&text)?).as_bytes())?;
     }
     Ok(Exit::Done)
+}
+
+/// What the daemon of a state folder sees.
+pub(super) fn snapshot(state: &Path) -> anyhow::Result<Snapshot> {
+    understood(&ask(&status::socket(state))?)
+}
+
+fn understood(text: &str) -> anyhow::Result<Snapshot> {
+    serde_json::from_str(text)
+        .context("the daemon's answer is not understood: is it another version?")
 }
 
 /// The daemon's answer, one line of JSON.
@@ -89,6 +97,12 @@ fn view(now: &Snapshot) -> String {
     row("customers", format!("{} can be recognised", registry.customers));
     if registry.refused_lines > 0 {
         row("", format!("{} registry lines refused: grelot check", registry.refused_lines));
+    }
+    if let Some(expires) = &registry.expires_at {
+        row("", format!("the registry counts until {expires}"));
+    }
+    if let Some(trouble) = &registry.trouble {
+        row("", format!("WRONG: {trouble}"));
     }
     row(
         "visits",

@@ -62,6 +62,19 @@ pub enum Error {
         /// Whose it should be.
         store: u16,
     },
+    /// It is older than the one in force: somebody may want withdrawn customers back.
+    #[error("registry {path} was made at {made_at}, the one in force at {in_force}")]
+    Older {
+        /// Which file.
+        path: PathBuf,
+        /// When it was made.
+        made_at: WallTime,
+        /// When the one in force was made.
+        in_force: WallTime,
+    },
+    /// It does not say whose it is.
+    #[error("registry {0} has no header: only bundles of `grelot customers bundle` count here")]
+    NoHeader(PathBuf),
     /// It is too old.
     #[error("registry {path} expired at {at}")]
     Expired {
@@ -88,12 +101,35 @@ pub struct Reading {
     clock: Clock,
     every_day: bool,
     withdrawn: BTreeSet<String>,
+    bundles_only: bool,
+    even_expired: bool,
+    in_force: Option<WallTime>,
+}
+
+/// A registry that was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The customers.
+    pub registry: Registry,
+    /// What became of the lines.
+    pub report: Report,
+    /// What a bundle says of itself.
+    pub header: Option<Header>,
 }
 
 impl Reading {
     /// For a gateway of `store`.
     pub const fn new(store: u16, clock: Clock) -> Self {
-        Self { store, clock, every_day: false, withdrawn: BTreeSet::new() }
+        let withdrawn = BTreeSet::new();
+        Self {
+            store,
+            clock,
+            every_day: false,
+            withdrawn,
+            bundles_only: false,
+            even_expired: false,
+            in_force: None,
+        }
     }
 
     /// Keeps every day's keys, not only today's and tomorrow's: for virtual time that runs on for
@@ -111,6 +147,27 @@ impl Reading {
         self
     }
 
+    /// Takes nothing but bundles.
+    #[must_use]
+    pub const fn bundles_only(mut self) -> Self {
+        self.bundles_only = true;
+        self
+    }
+
+    /// Takes an expired bundle as well: by it nobody is recognised, and nothing older comes in.
+    #[must_use]
+    pub const fn even_expired(mut self) -> Self {
+        self.even_expired = true;
+        self
+    }
+
+    /// Takes no bundle that is older than the one in force.
+    #[must_use]
+    pub const fn not_older_than(mut self, in_force: Option<WallTime>) -> Self {
+        self.in_force = in_force;
+        self
+    }
+
     /// Reads a file.
     pub fn load(self, path: &Path) -> Result<(Registry, Report), Error> {
         let unread = |source| Error::Read { path: path.to_owned(), source };
@@ -120,24 +177,67 @@ impl Reading {
 
     /// Reads lines from anywhere; `path` is what errors call it.
     pub fn load_from(self, lines: impl BufRead, path: &Path) -> Result<(Registry, Report), Error> {
-        let mut loader = Loader::new(self.store, self.clock).without(self.withdrawn);
+        self.load_bundle(lines, path).map(|loaded| (loaded.registry, loaded.report))
+    }
+
+    /// The same, with what a bundle says of itself.
+    pub fn load_bundle(mut self, lines: impl BufRead, path: &Path) -> Result<Loaded, Error> {
+        let withdrawn = std::mem::take(&mut self.withdrawn);
+        let mut loader = Loader::new(self.store, self.clock).without(withdrawn);
         if self.every_day {
             loader = loader.keeping_every_day();
         }
+        let mut bundle = None;
         let mut lines = Lines::new(lines);
         while let Some((number, text)) = lines.next().map_err(|error| error.at(path))? {
             match text.map(line::read) {
-                Ok(Ok(Line::Customer(enrolment))) => loader.enrol(number, &enrolment),
                 Ok(Ok(Line::Header(header))) if number == 1 => {
-                    check(&header, self.store, self.clock, path)?;
+                    self.check(&header, path)?;
+                    loader = loader.valid_until(header.expires_at);
+                    bundle = Some(header);
                 }
+                _ if self.bundles_only && bundle.is_none() => {
+                    return Err(Error::NoHeader(path.to_owned()));
+                }
+                Ok(Ok(Line::Customer(enrolment))) => loader.enrol(number, &enrolment),
                 Ok(Ok(Line::Header(_))) => {
                     loader.refuse(number, Reason::Unreadable("a second header".to_owned()));
                 }
                 Ok(Err(reason)) | Err(reason) => loader.refuse(number, Reason::Unreadable(reason)),
             }
         }
-        Ok(loader.finish()?)
+        if self.bundles_only && bundle.is_none() {
+            return Err(Error::NoHeader(path.to_owned()));
+        }
+        let (registry, report) = loader.finish()?;
+        Ok(Loaded { registry, report, header: bundle })
+    }
+
+    fn check(&self, header: &Header, path: &Path) -> Result<(), Error> {
+        let path = || path.to_owned();
+        let Header { store: found, made_at, expires_at } = *header;
+        if found != self.store {
+            return Err(Error::OtherStore { path: path(), found, store: self.store });
+        }
+        if let Some(in_force) = self.in_force.filter(|in_force| made_at < *in_force) {
+            return Err(Error::Older { path: path(), made_at, in_force });
+        }
+        if !self.even_expired && self.clock.known().is_some_and(|now| expires_at <= now) {
+            return Err(Error::Expired { path: path(), at: expires_at });
+        }
+        Ok(())
+    }
+}
+
+/// What a bundle says of itself, believed by nobody before its signature was verified.
+pub fn peek(lines: impl BufRead) -> Option<Header> {
+    let mut lines = Lines::new(lines);
+    match lines.next() {
+        Ok(Some((1, Ok(text)))) => match line::read(text) {
+            Ok(Line::Header(header)) => Some(header),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -157,23 +257,18 @@ pub fn find(path: &Path, client: &str) -> Result<Option<Enrolment>, Error> {
 
 /// Opens a file, decompressing it if it begins like a zstd frame.
 pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    unpack(File::open(path)?)
+}
+
+/// The lines in `packed`, decompressed if it begins like a zstd frame.
+pub fn unpack(packed: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
+    let mut file = BufReader::with_capacity(1 << 16, packed);
     if file.fill_buf()?.starts_with(&ZSTD) {
         let mut decoder = zstd::Decoder::with_buffer(file)?;
         decoder.window_log_max(WINDOW_LOG)?;
         return Ok(Box::new(BufReader::with_capacity(1 << 16, decoder)));
     }
     Ok(Box::new(file))
-}
-
-fn check(header: &Header, store: u16, clock: Clock, path: &Path) -> Result<(), Error> {
-    if header.store != store {
-        return Err(Error::OtherStore { path: path.to_owned(), found: header.store, store });
-    }
-    match (header.expires_at, clock.known()) {
-        (at, Some(now)) if at <= now => Err(Error::Expired { path: path.to_owned(), at }),
-        _ => Ok(()),
-    }
 }
 
 /// The lines of a file, numbered from 1; blank ones are passed over, overlong ones not kept.

@@ -10,15 +10,14 @@ use super::clock::Clocks;
 use super::delivery::Delivery;
 use super::head_office::HeadOffice;
 use super::playback::Gateways;
+use super::registry;
 use super::report;
 use super::scripts::{Pace, Scripts};
 use super::status::Question;
 use super::systemd::{self, Watchdog};
 use crate::config::Config;
 use crate::mqtt::inbound::Inbound;
-use crate::mqtt::payload::RegistryHealth;
 use crate::pipeline::event::{Announcement, GatewayIndex, Hearing};
-use crate::pipeline::identity::Registry;
 use crate::pipeline::units::{Clock, Now, Tick};
 use crate::pipeline::{Effect, Input, Pipeline};
 use crate::sources::Heard;
@@ -53,7 +52,7 @@ pub struct Ears {
     /// What the broker says.
     pub inbound: mpsc::Receiver<Inbound>,
     /// New registries, whole and checked.
-    pub registries: mpsc::Receiver<(Registry, RegistryHealth)>,
+    pub registries: mpsc::Receiver<registry::News>,
     /// `grelot status` asks.
     pub questions: mpsc::Receiver<Question>,
 }
@@ -69,6 +68,8 @@ pub struct EventLoop {
     pub(super) gateways: Gateways,
     pub(super) delivery: Delivery,
     pub(super) head_office: HeadOffice,
+    /// For whoever looks for new registries.
+    pub(super) intake_hints: mpsc::Sender<registry::Hint>,
     pub(super) health: Health,
     /// Why nothing is heard, if nothing is.
     pub(super) blind_because: Option<String>,
@@ -96,12 +97,7 @@ impl EventLoop {
                     }
                 }
                 Some(inbound) = ears.inbound.recv() => self.on_inbound(inbound).await,
-                Some((registry, health)) = ears.registries.recv() => {
-                    tracing::info!(customers = health.customers, "a new registry is in force");
-                    self.health.registry = health;
-                    let now = self.now();
-                    self.feed(now, Input::Registry(Box::new(registry))).await;
-                }
+                Some(news) = ears.registries.recv() => self.on_registry(news).await,
                 Some(question) = ears.questions.recv() => {
                     // Whoever asked may be gone.
                     let _ = question.send(report::snapshot(&self));
@@ -199,6 +195,28 @@ impl EventLoop {
         if all_blind { Hearing::Blind } else { Hearing::Listening }
     }
 
+    async fn on_registry(&mut self, news: registry::News) {
+        match news {
+            registry::News::InForce(registry, health) => {
+                tracing::info!(customers = health.customers, "a new registry is in force");
+                self.health.registry = health;
+                let now = self.now();
+                self.feed(now, Input::Registry(registry)).await;
+            }
+            registry::News::Trouble(trouble) => self.health.registry.trouble = trouble,
+        }
+        self.count_customers();
+        self.publish_status();
+    }
+
+    /// Who can be recognised now: nobody once the registry has expired.
+    fn count_customers(&mut self) {
+        let clock = self.now().clock;
+        let registry = self.pipeline.identity().registry();
+        let customers = if registry.has_expired(clock) { 0 } else { registry.len() };
+        self.health.registry.customers = u64::try_from(customers).unwrap_or(u64::MAX);
+    }
+
     async fn on_inbound(&mut self, inbound: Inbound) {
         let now = self.now();
         match inbound {
@@ -208,6 +226,8 @@ impl EventLoop {
             Inbound::Withdrawn { client } => {
                 tracing::info!(client = %redact::Client(&client), "consent was withdrawn");
                 self.feed(now, Input::Withdrawn(&client)).await;
+                // If it is full, the pipeline takes them out again with the next registry.
+                let _ = self.intake_hints.try_send(registry::Hint::Withdrawn(client));
             }
             Inbound::Configuration { reach, document } => {
                 let settings = self.head_office.push(&self.config, reach, &document);
@@ -215,6 +235,10 @@ impl EventLoop {
                     self.feed(now, Input::Settings(settings)).await;
                 }
                 self.publish_status();
+            }
+            Inbound::RegistryAnnounced => {
+                // If it is full, registries are looked for anyway.
+                let _ = self.intake_hints.try_send(registry::Hint::Announced);
             }
             Inbound::Feedback { visit, was_here } => {
                 tracing::info!(%visit, was_here, "staff say whether the customer was here");
@@ -277,6 +301,7 @@ impl EventLoop {
 
     async fn each_minute(&mut self) {
         let now = self.now();
+        self.count_customers();
         self.health.open_visits =
             u64::try_from(self.pipeline.open_visits().count()).unwrap_or(u64::MAX);
         self.health.contacts = self.pipeline.contacts();

@@ -6,6 +6,7 @@ pub mod event_loop;
 pub mod head_office;
 pub mod labels;
 pub mod playback;
+pub mod registry;
 mod report;
 pub mod scripts;
 pub mod start;

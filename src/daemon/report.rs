@@ -16,8 +16,15 @@ pub fn status(daemon: &EventLoop) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: daemon.head_office.hash().to_owned(),
         since: Some(daemon.state_since.clock.reading().to_string()),
-        refused: daemon.head_office.refused().to_vec(),
+        refused: refused(daemon),
     }
+}
+
+/// Documents that head office sent in vain.
+fn refused(daemon: &EventLoop) -> Vec<String> {
+    let mut refused = daemon.head_office.refused().to_vec();
+    refused.extend(daemon.health.registry.trouble.clone());
+    refused
 }
 
 fn state(daemon: &EventLoop) -> GatewayState {

@@ -14,6 +14,7 @@ use super::delivery::Delivery;
 use super::event_loop::{Ears, Ended, EventLoop};
 use super::head_office::HeadOffice;
 use super::playback::{Gateways, with_gateways};
+use super::registry::{self, Intake};
 use super::scripts::{Pace, Scripts};
 use super::tasks::{self, Task};
 use super::{labels, status, systemd};
@@ -27,7 +28,7 @@ use crate::mqtt::topics::{Addressee, Topics};
 use crate::mqtt::{Identity, tls};
 use crate::pipeline::Pipeline;
 use crate::pipeline::event::{Hearing, Start};
-use crate::pipeline::identity::{Registry, Report};
+use crate::pipeline::identity::Registry;
 use crate::pipeline::units::{Clock, Now};
 use crate::sources::bluez::{Hci, Radio, RadioEvent};
 use crate::sources::simulated::{Scene, Shop};
@@ -74,7 +75,8 @@ impl Daemon {
         config_file: String,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let store = Store::open(&config.state)?;
+        let mut store = Store::open(&config.state)?;
+        store.keep_audit(config.bundles.audit)?;
         let mut tasks = Vec::new();
         let (ask, questions) = mpsc::channel(4);
         tasks.push(serve_status(&config, ask, &stop)?);
@@ -120,9 +122,13 @@ impl Daemon {
             }
         };
 
-        let (registry, registry_health) = match sounds.registry.take() {
-            Some(simulated) => simulated,
-            None => load_registry(&config, now.clock)?,
+        let (registry, registry_health, intake) = match sounds.registry.take() {
+            Some((simulated, health)) => (simulated, health, None),
+            None => {
+                let (intake, registry, health) =
+                    Intake::begin(&config, &clocks, &restored.withdrawn)?;
+                (registry, health, Some(intake))
+            }
         };
         let (pipeline, effects) = Pipeline::new(settings, registry, restored, followed, now);
         delivery.perform(pipeline.settings(), now, &effects).await;
@@ -131,7 +137,10 @@ impl Daemon {
         let (radio_events, radio) = mpsc::channel(RADIO_BATCHES);
         tasks.extend(start_radios(&config, &clocks, &radio_events, &stop));
         drop(radio_events);
-        let (_registries, registries) = mpsc::channel(1);
+        let (found, registries) = mpsc::channel(1);
+        let (intake_hints, hints) = mpsc::channel(registry::HINTS);
+        let intake = intake.map(|intake| intake.run(found, hints, stop.clone()));
+        tasks.extend(intake.map(|intake| tasks::spawn("registry", intake)));
         let gateways = Gateways::of(pipeline.settings());
         let event_loop = EventLoop {
             config,
@@ -142,6 +151,7 @@ impl Daemon {
             gateways,
             delivery,
             head_office,
+            intake_hints,
             health: Health { registry: registry_health, ..health },
             blind_because: None,
             state_since: now,
@@ -266,12 +276,7 @@ fn made_up_customers(shop: &Shop, store: u16) -> anyhow::Result<(Registry, Regis
     let lines = shop.registry_lines(SIMULATED_DAYS).collect::<Vec<_>>().join("\n");
     let reading = Reading::new(store, Clock::Set(shop.started_at())).keeping_every_day();
     let (registry, report) = reading.load_from(lines.as_bytes(), Path::new("simulated shop"))?;
-    Ok((registry, registry_health(&report)))
-}
-
-fn registry_health(report: &Report) -> RegistryHealth {
-    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    RegistryHealth { customers: count(report.loaded), refused_lines: count(report.refused) }
+    Ok((registry, registry::health(&report, None)))
 }
 
 fn source_name(source: &Source) -> String {
@@ -361,19 +366,6 @@ fn first_status(health: &Health, head_office: &HeadOffice, now: Now) -> Status {
         since: Some(now.clock.reading().to_string()),
         refused: Vec::new(),
     }
-}
-
-/// The customers in the file that `[registry] path` names.
-fn load_registry(config: &Config, clock: Clock) -> anyhow::Result<(Registry, RegistryHealth)> {
-    let Some(path) = &config.registry else {
-        tracing::warn!("no registry is configured: nobody can be recognised");
-        return Ok((Registry::default(), RegistryHealth::default()));
-    };
-    let (registry, report) = crate::config::registry::load(path, config.store.id, clock)?;
-    for refusal in &report.refusals {
-        tracing::warn!(line = refusal.line, because = %refusal.reason, "a registry line is refused");
-    }
-    Ok((registry, registry_health(&report)))
 }
 
 /// One task that listens for every `bluez` source, and one that says which source it was.

@@ -47,6 +47,8 @@ pub enum Inbound {
         /// The customer's handle.
         client: String,
     },
+    /// Head office has a new registry for this store.
+    RegistryAnnounced,
     /// Head office's settings.
     Configuration {
         /// For whom.
@@ -153,6 +155,7 @@ pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Re
         ["withdrawn", client] => Ok(withdrawn((*client).to_owned(), payload)),
         ["contacts", gateway] => contacts(gateway, payload),
         ["config"] => configuration(Reach::Store),
+        ["registry"] => Ok(Inbound::RegistryAnnounced),
         ["gateways", gateway, "config"] if *gateway == to.gateway => configuration(Reach::Gateway),
         _ => Err(Refused::Topic),
     }

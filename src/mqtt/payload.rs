@@ -153,10 +153,20 @@ pub struct Health {
 /// The registry in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryHealth {
-    /// Customers who can be recognised.
+    /// Customers who can be recognised; 0 once the registry has expired.
     pub customers: u64,
     /// Lines that could not be read.
     pub refused_lines: u64,
+    /// When head office made it, RFC 3339, UTC; absent where it is no bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_at: Option<String>,
+    /// When recognition stops without a newer one; absent where it is no bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// Why the last one was refused, or that the one in force has expired; absent where all is
+    /// well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// The way to the tablets.

@@ -73,6 +73,11 @@ impl Topics {
         self.under(&format!("beacons/{beacon}"))
     }
 
+    /// Head office has a new registry for this store.
+    pub fn registry(&self) -> String {
+        self.under("registry")
+    }
+
     /// Consent withdrawn.
     pub fn withdrawn(&self, client: &str) -> String {
         self.under(&format!("withdrawn/{client}"))
@@ -99,6 +104,7 @@ impl Addressee {
         filters.push(format!("{ROOT}/config/fleet"));
         filters.extend(self.group.as_ref().map(|group| format!("{ROOT}/config/group/{group}")));
         filters.push(self.topics.under("config"));
+        filters.push(self.topics.registry());
         filters.push(self.topics.under(&format!("gateways/{}/config", self.gateway)));
         filters
     }

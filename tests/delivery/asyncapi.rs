@@ -255,5 +255,5 @@ fn every_example_is_heard_and_fits_its_schema() {
             }
         }
     }
-    assert_eq!(heard, 7, "claim, feedback, withdrawal, four scopes of settings");
+    assert_eq!(heard, 8, "claim, feedback, withdrawal, announcement, four scopes of settings");
 }

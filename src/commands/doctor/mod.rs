@@ -6,14 +6,15 @@ mod daemon;
 mod disk;
 mod network;
 mod radio;
+mod registry;
 mod x509;
 
 use std::io::{self, Write as _};
 
 use serde::Serialize;
 
-use super::{Exit, Global, registry};
-use crate::config::{self, Config, Problems, Source};
+use super::{Exit, Global};
+use crate::config::{self, Config, Source};
 
 /// Arguments of `grelot doctor`.
 #[derive(Debug, clap::Args)]
@@ -95,7 +96,7 @@ fn of_the_site(config: &Config) -> Vec<Finding> {
     let daemon = daemon::look(config);
     let mut findings = vec![daemon.finding(), disk::state(config), disk::space(config)];
     if !config.sources.iter().any(|source| matches!(source, Source::Simulated { .. })) {
-        findings.push(customers(config));
+        findings.push(registry::finding(config, daemon));
     }
     findings.extend(certificates::findings(&config.tls));
     findings.push(network::broker(config, daemon));
@@ -112,28 +113,6 @@ fn configuration(global: &Global, examined: &config::Examined) -> Finding {
         (0, 0) => Finding::ok(about, name.to_string()),
         (0, _) => Finding::warn(about, format!("{name}: {warnings} warnings"), mend),
         _ => Finding::fail(about, format!("{name}: {errors} errors"), mend),
-    }
-}
-
-/// Whether there is anybody to recognise.
-fn customers(config: &Config) -> Finding {
-    let about = "registry";
-    let Some(path) = &config.registry else {
-        let mend = "name the customers' file in registry.path";
-        return Finding::warn(about, "none is configured: nobody is recognised", mend);
-    };
-    let mut problems = Problems::default();
-    let customers = registry::look(config, &mut problems);
-    let says = match customers {
-        Some(customers) => format!("{}: {customers} customers", path.display()),
-        None => format!("{}: not loaded", path.display()),
-    };
-    match (customers, problems.errors() + problems.warnings()) {
-        (None, _) => Finding::fail(about, says, "grelot check"),
-        (Some(_), 0) => Finding::ok(about, says),
-        (Some(_), worth_a_look) => {
-            Finding::warn(about, format!("{says}, {worth_a_look} problems"), "grelot check")
-        }
     }
 }
 

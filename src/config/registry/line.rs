@@ -24,7 +24,7 @@ pub enum Line {
 }
 
 /// What a bundle says of itself, on its first line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The store it is for.
     pub store: u16,

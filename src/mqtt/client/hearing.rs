@@ -52,7 +52,7 @@ impl Client {
                 news.then_some(inbound)
             }
             Inbound::WithdrawalCleared { .. } => None,
-            Inbound::Configuration { .. } => Some(inbound),
+            Inbound::Configuration { .. } | Inbound::RegistryAnnounced => Some(inbound),
         }
     }
 }

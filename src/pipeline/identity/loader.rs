@@ -15,7 +15,7 @@ use super::registry::{Owned, Owners, Registry};
 use super::slots::{Slots, hash};
 use super::token::{DayKeys, NO_KEY, Tokens};
 use super::window::{Day, counting, day_of};
-use crate::pipeline::units::Clock;
+use crate::pipeline::units::{Clock, WallTime};
 
 /// Refusals that are told apart; more are counted.
 const TOLD: usize = 1_000;
@@ -28,6 +28,7 @@ pub struct Loader {
     store: u16,
     clock: Clock,
     every_day: bool,
+    valid_until: Option<WallTime>,
     withdrawn: BTreeSet<String>,
     enrolling: Enrolling,
     tokens: Gathered<DayKeys>,
@@ -136,6 +137,7 @@ impl Loader {
             store,
             clock,
             every_day: false,
+            valid_until: None,
             withdrawn: BTreeSet::new(),
             enrolling: Enrolling::default(),
             tokens: Gathered::default(),
@@ -151,6 +153,13 @@ impl Loader {
     #[must_use]
     pub fn keeping_every_day(mut self) -> Self {
         self.every_day = true;
+        self
+    }
+
+    /// From then on nobody is recognised.
+    #[must_use]
+    pub const fn valid_until(mut self, end: WallTime) -> Self {
+        self.valid_until = Some(end);
         self
     }
 
@@ -191,6 +200,7 @@ impl Loader {
         let ciphers = self.irks.credentials.iter().map(Irks::expanded).collect();
         let people = self.enrolling.finish();
         let mut registry = Registry {
+            valid_until: self.valid_until,
             enrolled: people.present(),
             people,
             tokens: self.tokens.owned(Tokens::new),

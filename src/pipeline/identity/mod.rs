@@ -110,6 +110,9 @@ impl Identity {
         if self.is_outdated(now.clock) {
             self.due = Some(now.tick.plus(SOON));
         }
+        if self.registry.has_expired(now.clock) {
+            return None;
+        }
         for said in advert::said(sighting.payload) {
             if let Some(found) = self.recognise(&said, now.clock) {
                 return self.admitted(found, now.clock);
@@ -122,6 +125,9 @@ impl Identity {
     /// customer's: the token counts now and the proof shows that it was not merely overheard.
     pub fn check_answer(&self, now: Now, nonce: &[u8; 16], answer: &[u8; 21]) -> Option<Match> {
         let [advert::token::VERSION, echo, rest @ ..] = answer else { return None };
+        if self.registry.has_expired(now.clock) {
+            return None;
+        }
         let (token, proof) = rest.split_first_chunk::<11>()?;
         let tokens = &self.registry.tokens;
         let (credential, window) = tokens.credentials.find(token, now.clock)?;

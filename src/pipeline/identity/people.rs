@@ -102,7 +102,12 @@ impl People {
     /// Wipes and frees a slice; true while there is more.
     pub fn shred(&mut self) -> bool {
         const SLICE: usize = 1 << 16;
-        self.quiet.clear();
+        if !self.quiet.is_empty() {
+            for _ in 0..SLICE / 64 {
+                self.quiet.pop_first();
+            }
+            return true;
+        }
         self.phrases.clear();
         shred(&mut self.text, SLICE)
             || shred(&mut self.ends, SLICE / 4)

@@ -6,7 +6,7 @@ use super::irk::Irks;
 use super::people::People;
 use super::rolling::{Urgency, shred};
 use super::token::Tokens;
-use crate::pipeline::units::Clock;
+use crate::pipeline::units::{Clock, WallTime};
 
 /// The enrolled, consenting customers of this store, checked and ready to be matched.
 ///
@@ -20,6 +20,8 @@ pub struct Registry {
     pub(super) beacons: Owned<Beacons>,
     pub(super) irks: Owned<Irks>,
     pub(super) enrolled: usize,
+    /// From then on nobody is recognised.
+    pub(super) valid_until: Option<WallTime>,
 }
 
 /// Credentials of one scheme, and whose they are.
@@ -79,6 +81,12 @@ impl Registry {
     /// The days (since 1970) that there are `token` keys for.
     pub fn days(&self) -> impl Iterator<Item = u32> {
         self.tokens.credentials.days()
+    }
+
+    /// Whether head office's word on who is enrolled is too old. A clock that was never set runs
+    /// late rather than early.
+    pub fn has_expired(&self, clock: Clock) -> bool {
+        self.valid_until.is_some_and(|end| end <= clock.reading())
     }
 
     /// Octets on the heap, nearly.

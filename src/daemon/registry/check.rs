@@ -1,0 +1,270 @@
+//! Whether a bundle counts: signed by a pinned key, for this store, not expired, never older than
+//! the one in force; then it is loaded, and kept for the next start.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use minisign_verify::{PublicKey, Signature};
+use thiserror::Error;
+
+use super::vault::Vault;
+use crate::config::registry::line::Header;
+use crate::config::registry::{self, Loaded, Reading, signature_of};
+use crate::pipeline::units::{Clock, WallTime};
+
+/// A signature has four lines.
+const LONGEST_SIGNATURE: u64 = 4096;
+/// Servers send a hash or a time and a length.
+const LONGEST_ETAG: u64 = 1024;
+
+/// Why a candidate changes nothing.
+#[derive(Debug, Error)]
+pub enum Refused {
+    /// It cannot be read, is another store's, too old, or breaks the false-match rule.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The signature is missing, cut off, another key's or another file's.
+    #[error("registry {path}: {because}")]
+    Signature {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        because: &'static str,
+    },
+}
+
+impl Refused {
+    pub(super) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
+}
+
+/// What counts, and where it is kept.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The store.
+    pub store: u16,
+    /// Pinned keys; without any, registries need no signature.
+    pub keys: Vec<Pinned>,
+    /// Where the bundle in force and the one that comes in are kept.
+    pub folder: PathBuf,
+    /// How.
+    pub vault: Vault,
+    /// Customers who withdrew, whatever registries say.
+    pub withdrawn: BTreeSet<String>,
+}
+
+/// A pinned key.
+#[derive(Clone)]
+pub struct Pinned(PublicKey);
+
+impl std::fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pinned")
+    }
+}
+
+impl Rules {
+    /// The rules for a gateway of `store`; `keys` were checked with the configuration.
+    pub fn new(store: u16, keys: &[String], folder: PathBuf, vault: Vault) -> Self {
+        let keys = keys.iter().filter_map(|key| PublicKey::from_base64(key).ok()).map(Pinned);
+        Self { store, keys: keys.collect(), folder, vault, withdrawn: BTreeSet::new() }
+    }
+
+    /// The bundle that comes in, before it is checked.
+    pub fn incoming(&self) -> PathBuf {
+        self.folder.join("incoming")
+    }
+
+    /// The bundle in force.
+    pub fn accepted(&self) -> PathBuf {
+        self.folder.join("accepted")
+    }
+
+    /// Whether a file has anything newer than what is in force, as far as its unverified header
+    /// tells; registries without one always may.
+    pub fn may_be_newer(&self, path: &Path, in_force: Option<WallTime>) -> bool {
+        let header = registry::open(path).ok().and_then(registry::peek);
+        header.zip(in_force).is_none_or(|(header, in_force)| header.made_at != in_force)
+    }
+
+    /// Looks whether a file would be taken in, and keeps nothing.
+    pub fn examine(&self, path: &Path, clock: Clock) -> Result<Loaded, Refused> {
+        if !self.keys.is_empty() {
+            let file = File::open(path).map_err(Refused::file(path))?;
+            self.verify(file, &read_signature(&signature_of(path), path)?, path)?;
+        }
+        let lines = registry::open(path).map_err(Refused::file(path))?;
+        Ok(self.reading(clock).load_bundle(lines, path)?)
+    }
+
+    /// Takes a file in: checks it, loads it, and keeps it where it is a signed bundle.
+    pub fn take_in(
+        &self,
+        path: &Path,
+        in_force: Option<WallTime>,
+        clock: Clock,
+    ) -> Result<Loaded, Refused> {
+        if self.keys.is_empty() {
+            let lines = registry::open(path).map_err(Refused::file(path))?;
+            return Ok(self.reading(clock).not_older_than(in_force).load_bundle(lines, path)?);
+        }
+        let signature = read_signature(&signature_of(path), path)?;
+        let incoming = self.incoming();
+        let mut file = File::open(path).map_err(Refused::file(path))?;
+        let mut kept = self.vault.create(&incoming).map_err(Refused::file(&incoming))?;
+        io::copy(&mut file, &mut kept).map_err(Refused::file(path))?;
+        kept.finish().map_err(Refused::file(&incoming))?;
+        self.take_in_incoming(&signature, path, in_force, clock)
+    }
+
+    /// The same for what was put in the place of [`Rules::incoming`] already; `path` is where it
+    /// came from, for people.
+    pub fn take_in_incoming(
+        &self,
+        signature: &str,
+        path: &Path,
+        in_force: Option<WallTime>,
+        clock: Clock,
+    ) -> Result<Loaded, Refused> {
+        let incoming = self.incoming();
+        let taken = self.verify_kept(&incoming, signature, path).and_then(|()| {
+            let reading = self.reading(clock).not_older_than(in_force);
+            let loaded = self.load(reading, &incoming, path)?;
+            self.keep(&incoming, signature).map_err(Refused::file(&incoming))?;
+            Ok(loaded)
+        });
+        if taken.is_err() {
+            // What is refused is not kept; if it cannot be removed, it is overwritten next time.
+            let _ = fs::remove_file(&incoming);
+        }
+        taken
+    }
+
+    /// The bundle that was in force when grelot stopped, expired or not.
+    pub fn restore(&self, clock: Clock) -> Option<Result<Loaded, Refused>> {
+        if self.keys.is_empty() || !signature_of(&self.accepted()).exists() {
+            return None;
+        }
+        let reading = self.reading(clock).even_expired();
+        Some(self.kept().and_then(|kept| self.load(reading, &kept, &kept)))
+    }
+
+    /// The bundle that the kept signature is of. A power cut between the two renames of
+    /// [`Rules::keep`] leaves it in the place of the incoming one.
+    fn kept(&self) -> Result<PathBuf, Refused> {
+        let (accepted, incoming) = (self.accepted(), self.incoming());
+        let signature = read_signature(&signature_of(&accepted), &accepted)?;
+        let verified = self.verify_kept(&accepted, &signature, &accepted);
+        if verified.is_err() && self.verify_kept(&incoming, &signature, &accepted).is_ok() {
+            fs::rename(&incoming, &accepted).map_err(Refused::file(&accepted))?;
+            return Ok(accepted);
+        }
+        verified.map(|()| accepted)
+    }
+
+    /// The server's name for the bundle in force, if that came from there.
+    pub fn kept_etag(&self) -> Option<String> {
+        let mut etag = String::new();
+        let file = File::open(self.etag()).ok()?;
+        file.take(LONGEST_ETAG).read_to_string(&mut etag).ok()?;
+        Some(etag)
+    }
+
+    /// Notes it for the next start. Without it the bundle is only fetched once more.
+    pub fn keep_etag(&self, etag: Option<&str>) {
+        let kept =
+            etag.map_or_else(|| fs::remove_file(self.etag()), |etag| fs::write(self.etag(), etag));
+        if let Err(error) = kept.or_else(absent_is_well) {
+            tracing::debug!(%error, "the registry's ETag is not kept");
+        }
+    }
+
+    fn etag(&self) -> PathBuf {
+        self.folder.join("accepted.etag")
+    }
+
+    fn reading(&self, clock: Clock) -> Reading {
+        let reading = Reading::new(self.store, clock).without(self.withdrawn.clone());
+        if self.keys.is_empty() { reading } else { reading.bundles_only() }
+    }
+
+    fn load(&self, reading: Reading, kept: &Path, path: &Path) -> Result<Loaded, Refused> {
+        let packed = self.vault.open(kept).map_err(Refused::file(kept))?;
+        let lines = registry::unpack(packed).map_err(Refused::file(path))?;
+        Ok(reading.load_bundle(lines, path)?)
+    }
+
+    fn verify_kept(&self, kept: &Path, signature: &str, path: &Path) -> Result<(), Refused> {
+        let file = self.vault.open(kept).map_err(Refused::file(kept))?;
+        self.verify(file, signature, path)
+    }
+
+    fn verify(&self, mut file: impl Read, signature: &str, path: &Path) -> Result<(), Refused> {
+        let refused = |because| Refused::Signature { path: path.to_owned(), because };
+        let signature =
+            Signature::decode(signature).map_err(|_| refused("its signature cannot be read"))?;
+        let verifier = self.keys.iter().find_map(|key| key.0.verify_stream(&signature).ok());
+        let mut verifier =
+            verifier.ok_or_else(|| refused("it is signed with a key that is not pinned"))?;
+        let mut chunk = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut chunk).map_err(Refused::file(path))? {
+                0 => break,
+                count => verifier.update(chunk.get(..count).unwrap_or_default()),
+            }
+        }
+        verifier.finalize().map_err(|_| {
+            refused(
+                "its signature does not fit: it is cut off, changed, or not written to its end yet",
+            )
+        })
+    }
+
+    /// The signature first, so that a start in between finds both: see [`Rules::kept`].
+    fn keep(&self, incoming: &Path, signature: &str) -> io::Result<()> {
+        let accepted = self.accepted();
+        let path = signature_of(&accepted);
+        let new = path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(signature.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(new, path)?;
+        fs::rename(incoming, accepted)?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+fn read_signature(path: &Path, bundle: &Path) -> Result<String, Refused> {
+    let mut text = String::new();
+    let read =
+        File::open(path).and_then(|file| file.take(LONGEST_SIGNATURE).read_to_string(&mut text));
+    match read {
+        Ok(_) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Refused::Signature {
+            path: bundle.to_owned(),
+            because: "its signature (.minisig) is missing",
+        }),
+        Err(source) => Err(Refused::File { path: path.to_owned(), source }),
+    }
+}
+
+fn absent_is_well(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// When the bundle was made.
+pub fn made_at(header: Option<&Header>) -> Option<WallTime> {
+    header.map(|header| header.made_at)
+}

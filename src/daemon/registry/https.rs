@@ -1,0 +1,250 @@
+//! A bundle from head office's server: fetched when it has changed, resumed where it broke off.
+//!
+//! What comes is not believed: the signature is checked afterwards. TLS keeps it from being read
+//! on the way, and tells the server who asks where `[tls]` has a certificate.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{
+    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HOST, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE,
+    USER_AGENT,
+};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::check::Rules;
+use crate::config::HttpsUrl;
+use crate::daemon::tasks::{self, Task};
+
+/// To connect, and between two parts of an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Five million customers' bundle; a server that sends more is not head office's.
+const LONGEST: u64 = 2 << 30;
+/// A signature has four lines.
+const LONGEST_SIGNATURE: usize = 4096;
+
+/// Why nothing was fetched.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// No connection, or it broke off.
+    #[error("{url}: {source}")]
+    Connection {
+        /// Where.
+        url: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server says no.
+    #[error("{url}: the server answers {status}")]
+    Status {
+        /// Where.
+        url: String,
+        /// What it answers.
+        status: StatusCode,
+    },
+}
+
+/// What came of asking.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// What we have is what there is.
+    Unchanged,
+    /// A new one is in the place of [`Rules::incoming`].
+    New {
+        /// Its signature, unchecked.
+        signature: String,
+        /// The server's name for this version.
+        etag: Option<String>,
+    },
+}
+
+/// A place to fetch from.
+pub struct Remote {
+    url: HttpsUrl,
+    tls: Arc<rustls::ClientConfig>,
+    /// The version that is half here.
+    half: Option<String>,
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Remote({})", self.url)
+    }
+}
+
+impl Remote {
+    /// Bundles of `url`.
+    pub const fn new(url: HttpsUrl, tls: Arc<rustls::ClientConfig>) -> Self {
+        Self { url, tls, half: None }
+    }
+
+    /// Where.
+    pub fn place(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// Fetches what is there, unless its ETag is `known`.
+    pub async fn fetch(
+        &mut self,
+        known: Option<&str>,
+        rules: &Rules,
+    ) -> Result<Fetched, FetchError> {
+        let mut connection = self.connect().await?;
+        let half = self.half.clone().filter(|_| rules.incoming().exists());
+        let resumed = half.as_ref().and_then(|_| rules.vault.resume(&rules.incoming()).ok());
+        let mut request = self.request(&self.url.path);
+        let headers = request.headers_mut();
+        match (&half, &resumed) {
+            (Some(etag), Some((_, length))) if *length > 0 => {
+                headers.insert(RANGE, header(&format!("bytes={length}-")));
+                headers.insert(IF_RANGE, header(etag));
+            }
+            _ => headers.extend(known.map(|etag| (IF_NONE_MATCH, header(etag)))),
+        }
+        let answer = self.say(&mut connection, request).await?;
+        let etag =
+            answer.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let (mut file, already) = match (answer.status(), resumed) {
+            (StatusCode::NOT_MODIFIED, _) => return Ok(Fetched::Unchanged),
+            (StatusCode::PARTIAL_CONTENT, Some((file, length))) if begins_at(&answer, length) => {
+                (file, length)
+            }
+            (StatusCode::OK, _) => {
+                let file = rules.vault.create(&rules.incoming()).map_err(|e| self.broken(e))?;
+                (file, 0)
+            }
+            (status, _) => {
+                self.half = None;
+                return Err(FetchError::Status { url: self.place(), status });
+            }
+        };
+        // A weak ETag names no octets, so nothing can be resumed by it.
+        self.half = etag.clone().filter(|etag| !etag.starts_with("W/"));
+        self.take(answer.into_body(), &mut file, already).await?;
+        file.finish().map_err(|error| self.broken(error))?;
+        self.half = None;
+        let signature = self.signature(&mut connection).await?;
+        Ok(Fetched::New { signature, etag })
+    }
+
+    async fn signature(&self, connection: &mut Connection) -> Result<String, FetchError> {
+        let (path, query) = self.url.path.split_once('?').unwrap_or((&self.url.path, ""));
+        let mark = if query.is_empty() { "" } else { "?" };
+        let request = self.request(&format!("{path}.minisig{mark}{query}"));
+        let answer = self.say(connection, request).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(FetchError::Status {
+                url: format!("{}.minisig", self.place()),
+                status: answer.status(),
+            });
+        }
+        let mut signature = Vec::new();
+        self.take(answer.into_body(), &mut signature, 0).await?;
+        signature.truncate(LONGEST_SIGNATURE);
+        Ok(String::from_utf8_lossy(&signature).into_owned())
+    }
+
+    /// Writes a body down as it comes. The disk is not slower than the network.
+    async fn take(
+        &self,
+        mut body: Incoming,
+        to: &mut impl Write,
+        already: u64,
+    ) -> Result<(), FetchError> {
+        let mut length = already;
+        loop {
+            let frame = self.in_time(body.frame()).await?;
+            let Some(frame) = frame else { return Ok(()) };
+            let frame = frame.map_err(|error| self.broken(io::Error::other(error)))?;
+            let Ok(data) = frame.into_data() else { continue };
+            length += data.len() as u64;
+            if length > LONGEST {
+                return Err(self.broken(io::Error::other("sends more than any registry has")));
+            }
+            to.write_all(&data).map_err(|error| self.broken(error))?;
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, FetchError> {
+        let HttpsUrl { host, port, .. } = &self.url;
+        let name = ServerName::try_from(host.clone())
+            .map_err(|error| self.broken(io::Error::other(error)))?;
+        let opened = async {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await
+        };
+        let stream = self.in_time(opened).await?.map_err(|error| self.broken(error))?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.broken(io::Error::other(error)))?;
+        let task = tasks::spawn("registry-https", async move {
+            // What breaks here is told to whoever waits for an answer.
+            let _ = connection.await;
+        });
+        Ok(Connection { sender, _task: task })
+    }
+
+    async fn say(
+        &self,
+        connection: &mut Connection,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, FetchError> {
+        let answer = self.in_time(async {
+            connection.sender.ready().await?;
+            connection.sender.send_request(request).await
+        });
+        answer.await?.map_err(|error| self.broken(io::Error::other(error)))
+    }
+
+    fn request(&self, path: &str) -> Request<Empty<Bytes>> {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = path.parse().unwrap_or_default();
+        let HttpsUrl { host, port, .. } = &self.url;
+        let host =
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let headers = request.headers_mut();
+        headers.insert(HOST, header(&host));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("grelot/", env!("CARGO_PKG_VERSION"))),
+        );
+        // Bundles are compressed already, and an ETag is of what is sent.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        request
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, FetchError> {
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+        tokio::time::timeout(PATIENCE, work).await.map_err(|_| self.broken(late()))
+    }
+
+    fn broken(&self, source: io::Error) -> FetchError {
+        FetchError::Connection { url: self.place(), source }
+    }
+}
+
+struct Connection {
+    sender: SendRequest<Empty<Bytes>>,
+    /// Drives the connection; ends with it.
+    _task: Task<()>,
+}
+
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// `Content-Range: bytes 1000-1999/2000`
+fn begins_at(answer: &Response<Incoming>, length: u64) -> bool {
+    let range = answer.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    let begin = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-'));
+    begin.is_some_and(|(begin, _)| begin.parse() == Ok(length))
+}

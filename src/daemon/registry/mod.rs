@@ -1,0 +1,392 @@
+//! New registries: watched, fetched or announced; all end in the same check and swap.
+//!
+//! Invariant: the registry in force serves until a new one is whole, checked and has its tables
+//! built, on a thread of its own; whatever is refused changes nothing and is told.
+
+pub mod check;
+pub mod https;
+pub mod vault;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clocks;
+use super::tasks;
+use crate::config::Config;
+use crate::config::registry::line::Header;
+use crate::config::registry::{Loaded, signature_of};
+use crate::mqtt::payload::RegistryHealth;
+use crate::mqtt::tls::{self, TlsError};
+use crate::pipeline::identity::{Registry, Report};
+use crate::pipeline::units::WallTime;
+use check::{Refused, Rules, made_at};
+use https::{Fetched, Remote};
+use vault::Vault;
+
+/// Between two looks at the file: a look is one system call.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// An expired registry is told again so often.
+const REMIND_EVERY: Duration = Duration::from_mins(10);
+/// An announcement reaches all stores at once; they come one after the other.
+const SPREAD_MS: u16 = 3_000;
+
+/// A slower line goes on with the next attempt where this one broke off.
+const FETCH_WITHIN: Duration = Duration::from_mins(2);
+/// What the event loop says that is not attended to yet.
+pub const HINTS: usize = 64;
+
+/// What the event loop is told.
+#[derive(Debug)]
+pub enum News {
+    /// A new registry, whole and checked.
+    InForce(Box<Registry>, RegistryHealth),
+    /// What is wrong, so that people learn of it; `None` once it is mended.
+    Trouble(Option<String>),
+}
+
+/// What the event loop says.
+#[derive(Debug)]
+pub enum Hint {
+    /// Head office has a new registry.
+    Announced,
+    /// A customer withdrew: no registry brings them back.
+    Withdrawn(String),
+}
+
+/// Looks for new registries.
+#[derive(Debug)]
+pub struct Intake {
+    rules: Rules,
+    path: Option<PathBuf>,
+    remote: Option<Remote>,
+    check_every: Duration,
+    clocks: Clocks,
+    in_force: Option<Header>,
+    /// The file as it was when it was last taken in or refused.
+    seen: Option<Stamp>,
+    /// The ETag of what was last taken in or refused.
+    etag: Option<String>,
+    /// Why the last one was refused.
+    refused: Option<String>,
+    /// Why none could be fetched.
+    unreachable: Option<String>,
+    /// What the event loop knows to be wrong.
+    told: Option<String>,
+}
+
+/// Why the intake wakes up.
+enum Due {
+    Look,
+    Fetch,
+    Remind,
+    Hint(Hint),
+}
+
+/// Why there is no intake at all.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state folder, or the credential.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `[tls]` is of no use.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// A file that was replaced has another inode or another time; its signature as well.
+type Stamp = [Option<(u64, u64, i64, i64)>; 2];
+
+impl Intake {
+    /// With the registry to begin with: the newest that counts, or nobody. `withdrawn` are the
+    /// customers whom no registry brings back.
+    pub fn begin(
+        config: &Config,
+        clocks: &Clocks,
+        withdrawn: &[Arc<str>],
+    ) -> Result<(Self, Registry, RegistryHealth), StartError> {
+        let bundles = &config.bundles;
+        let folder = config.state.join("registry");
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StartError::Folder { path, source }
+        };
+        if !bundles.public_keys.is_empty() {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(&folder).map_err(failed(&folder))?;
+        }
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let vault = Vault::from_credentials(credentials.as_deref()).map_err(failed(&folder))?;
+        let remote = match &bundles.url {
+            Some(url) => Some(Remote::new(url.clone(), tls::client(&config.tls)?)),
+            None => None,
+        };
+        let mut rules = Rules::new(config.store.id, &bundles.public_keys, folder, vault);
+        rules.withdrawn = withdrawn.iter().map(ToString::to_string).collect();
+        let mut intake = Self {
+            rules,
+            path: config.registry.clone(),
+            remote,
+            check_every: bundles.check_every,
+            clocks: clocks.clone(),
+            in_force: None,
+            seen: None,
+            etag: None,
+            refused: None,
+            unreachable: None,
+            told: None,
+        };
+        let kept = if intake.rules.vault.is_sealed() { "encrypted" } else { "in clear" };
+        if !intake.rules.keys.is_empty() {
+            tracing::info!(kept, "only signed registries count here");
+        }
+        let (registry, health) = intake.first();
+        Ok((intake, registry, health))
+    }
+
+    /// The bundle that was in force, or the file where it is newer.
+    fn first(&mut self) -> (Registry, RegistryHealth) {
+        let clock = self.clocks.now().clock;
+        let mut found = None;
+        match self.rules.restore(clock) {
+            Some(Ok(loaded)) => found = Some(self.takes_effect(loaded)),
+            Some(Err(refused)) => self.is_refused(&refused),
+            None => {}
+        }
+        if found.is_some() {
+            self.etag = self.rules.kept_etag();
+        }
+        if let Some(path) = self.path.clone() {
+            let stamp = stamp(&path);
+            self.seen = Some(stamp);
+            let in_force = made_at(self.in_force.as_ref());
+            // What was taken in need not stay: it may have been dropped on a tmpfs.
+            let is_there = stamp[0].is_some() || in_force.is_none();
+            if is_there && self.rules.may_be_newer(&path, in_force) {
+                match self.rules.take_in(&path, in_force, clock) {
+                    Ok(loaded) => found = Some(self.takes_effect(loaded)),
+                    Err(refused) => self.is_refused(&refused),
+                }
+            }
+        } else if self.remote.is_none() {
+            tracing::warn!("no registry is configured: nobody can be recognised");
+        }
+        let (registry, mut health) = found.unwrap_or_default();
+        self.told = self.trouble();
+        if let Some(expired) = self.expired_at() {
+            tracing::error!(%expired, "the registry has expired: nobody is recognised");
+            health.customers = 0;
+        }
+        health.trouble.clone_from(&self.told);
+        (registry, health)
+    }
+
+    /// Looks until `stop`; head office's announcements make it look at once.
+    pub async fn run(
+        mut self,
+        news: mpsc::Sender<News>,
+        mut hints: mpsc::Receiver<Hint>,
+        stop: CancellationToken,
+    ) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut fetch = tokio::time::interval(self.check_every.max(LOOK_EVERY));
+        let mut remind = tokio::time::interval(REMIND_EVERY);
+        loop {
+            let due = tokio::select! {
+                () = stop.cancelled() => return,
+                _ = look.tick() => Due::Look,
+                _ = fetch.tick() => Due::Fetch,
+                _ = remind.tick() => Due::Remind,
+                Some(hint) = hints.recv() => Due::Hint(hint),
+            };
+            let found = tokio::select! {
+                () = stop.cancelled() => return,
+                found = self.attend(due) => found,
+            };
+            if let Some(found) = self.told(found)
+                && news.send(found).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    async fn attend(&mut self, due: Due) -> Option<(Registry, RegistryHealth)> {
+        match due {
+            Due::Look => self.look().await,
+            Due::Fetch => self.fetch().await,
+            Due::Hint(Hint::Announced) => {
+                tokio::time::sleep(some_delay()).await;
+                self.fetch().await
+            }
+            Due::Hint(Hint::Withdrawn(client)) => {
+                self.rules.withdrawn.insert(client);
+                None
+            }
+            Due::Remind => {
+                if let Some(expired) = self.expired_at() {
+                    tracing::error!(%expired, "the registry has expired: nobody is recognised");
+                }
+                None
+            }
+        }
+    }
+
+    /// What the event loop does not know yet.
+    fn told(&mut self, found: Option<(Registry, RegistryHealth)>) -> Option<News> {
+        let trouble = self.trouble();
+        let before = std::mem::replace(&mut self.told, trouble.clone());
+        if let Some((registry, health)) = found {
+            return Some(News::InForce(Box::new(registry), RegistryHealth { trouble, ..health }));
+        }
+        if trouble == before {
+            return None;
+        }
+        if let Some(expired) = self.expired_at() {
+            tracing::error!(%expired, "the registry has expired: nobody is recognised");
+        }
+        Some(News::Trouble(trouble))
+    }
+
+    /// Takes the file in if it is another one than last time.
+    async fn look(&mut self) -> Option<(Registry, RegistryHealth)> {
+        let path = self.path.clone()?;
+        let stamp = stamp(&path);
+        // A file that vanished is on its way to be replaced.
+        if self.seen == Some(stamp) || stamp[0].is_none() {
+            return None;
+        }
+        self.seen = Some(stamp);
+        let in_force = made_at(self.in_force.as_ref());
+        let (rules, clock) = (self.rules.clone(), self.clocks.now().clock);
+        let taken = apart(move || rules.take_in(&path, in_force, clock)).await?;
+        self.settle(taken)
+    }
+
+    async fn fetch(&mut self) -> Option<(Registry, RegistryHealth)> {
+        let remote = self.remote.as_mut()?;
+        let place = PathBuf::from(remote.place());
+        let fetching = remote.fetch(self.etag.as_deref(), &self.rules);
+        match tokio::time::timeout(FETCH_WITHIN, fetching).await {
+            Ok(Ok(fetched)) => {
+                self.unreachable = None;
+                let Fetched::New { signature, etag } = fetched else { return None };
+                self.etag.clone_from(&etag);
+                let in_force = made_at(self.in_force.as_ref());
+                let (rules, clock) = (self.rules.clone(), self.clocks.now().clock);
+                let taken = apart(move || {
+                    let taken = rules.take_in_incoming(&signature, &place, in_force, clock)?;
+                    rules.keep_etag(etag.as_deref());
+                    Ok(taken)
+                });
+                let taken = taken.await?;
+                self.settle(taken)
+            }
+            Ok(Err(error)) => self.cannot_fetch(&error.to_string()),
+            Err(_) => self.cannot_fetch("it is not here in time; goes on where it broke off"),
+        }
+    }
+
+    fn cannot_fetch(&mut self, error: &str) -> Option<(Registry, RegistryHealth)> {
+        tracing::warn!(error, "no registry could be fetched; the one in force serves on");
+        self.unreachable = Some(format!("no registry could be fetched: {error}"));
+        None
+    }
+
+    fn settle(&mut self, taken: Result<Loaded, Refused>) -> Option<(Registry, RegistryHealth)> {
+        match taken {
+            Ok(loaded) => Some(self.takes_effect(loaded)),
+            Err(refused) => {
+                self.is_refused(&refused);
+                None
+            }
+        }
+    }
+
+    fn takes_effect(&mut self, loaded: Loaded) -> (Registry, RegistryHealth) {
+        let Loaded { registry, report, header } = loaded;
+        for refusal in &report.refusals {
+            tracing::warn!(line = refusal.line, because = %refusal.reason, "a registry line is refused");
+        }
+        for warning in report.warnings() {
+            tracing::warn!(%warning, "the registry is good, but");
+        }
+        self.in_force = header;
+        self.refused = None;
+        (registry, health(&report, header.as_ref()))
+    }
+
+    fn is_refused(&mut self, refused: &Refused) {
+        tracing::error!(because = %refused, "a registry is refused; nothing changes");
+        self.refused = Some(refused.to_string());
+    }
+
+    /// What is wrong, the worst first.
+    fn trouble(&self) -> Option<String> {
+        let expired = self.expired_at();
+        let expired =
+            expired.map(|at| format!("the registry expired at {at}: nobody is recognised"));
+        let wrong = [expired, self.refused.clone(), self.unreachable.clone()];
+        let wrong: Vec<_> = wrong.into_iter().flatten().collect();
+        (!wrong.is_empty()).then(|| wrong.join("; "))
+    }
+
+    fn expired_at(&self) -> Option<WallTime> {
+        let now = self.clocks.now().clock.reading();
+        self.in_force.map(|header| header.expires_at).filter(|end| *end <= now)
+    }
+}
+
+/// How a registry that was just loaded is.
+pub fn health(report: &Report, header: Option<&Header>) -> RegistryHealth {
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    RegistryHealth {
+        customers: count(report.loaded),
+        refused_lines: count(report.refused),
+        made_at: header.map(|header| header.made_at.to_string()),
+        expires_at: header.map(|header| header.expires_at.to_string()),
+        trouble: None,
+    }
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let of = |path: &Path| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
+    };
+    [of(path), of(&signature_of(path))]
+}
+
+/// Work that takes seconds, on a thread of its own; `None` if there is none to be had.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, result) = oneshot::channel();
+    let thread = tasks::thread("registry", move || {
+        // Whoever waited may have been stopped.
+        let _ = done.send(work());
+    });
+    match thread {
+        Ok(_) => result.await.ok(),
+        Err(error) => {
+            tracing::error!(%error, "no thread to load a registry on");
+            None
+        }
+    }
+}
+
+fn some_delay() -> Duration {
+    let mut random = [0; 2];
+    // Without randomness all come at once, which the server survives.
+    let _ = getrandom::fill(&mut random);
+    Duration::from_millis(u64::from(u16::from_be_bytes(random) % SPREAD_MS))
+}

@@ -1,0 +1,18 @@
+//! The life of a registry at a gateway: signed bundles come in as files and over HTTPS, and what
+//! is tampered with, cut off, stale or foreign changes nothing; consent taken back is taken back
+//! within seconds, and stays so.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::panic,
+    reason = "a test fails by panicking, and waits for real programs"
+)]
+
+mod consent;
+mod expiry;
+mod gateway;
+mod https;
+mod intake;
+mod sealed;
+mod withdrawal;
