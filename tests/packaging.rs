@@ -68,7 +68,9 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn systemd_takes_the_unit_without_a_word() {
-    for drop_ins in [&[][..], &["grelot-lan-only.conf"], &["grelot-second-ear.conf"]] {
+    for drop_ins in
+        [&[][..], &["grelot-lan-only.conf"], &["grelot-second-ear.conf"], &["grelot-sealed.conf"]]
+    {
         let Some(root) = installed(drop_ins) else { return };
         let verified = analyze(&root, &["--man=no", "verify"]);
         assert!(verified.status.success(), "{drop_ins:?}: {}", text(&verified));
@@ -81,6 +83,7 @@ fn the_units_exposure_is_within_its_promise() {
     for (drop_ins, most) in [
         (&[][..], MOST_EXPOSURE),
         (&["grelot-lan-only.conf"], MOST_EXPOSURE),
+        (&["grelot-sealed.conf"], MOST_EXPOSURE),
         (&["grelot-second-ear.conf"], MOST_EXPOSURE_WITH_SECOND_EAR),
     ] {
         let Some(root) = installed(drop_ins) else { return };
