@@ -1,6 +1,7 @@
 //! Nobody who is not enrolled leaves a trace: the whole program over a crowd of 500 strangers at
-//! debug level, with a real broker, its page and its status; then every byte it wrote or sent is
-//! searched for any of theirs.
+//! debug level, with a real broker, its page and its status, a signed registry kept encrypted, paired
+//! phones' keys that every stranger's address is tried against, the audit and the doctor; then every
+//! byte it wrote or sent is searched for any of theirs.
 //!
 //! What it cannot show: traces in memory, and in a form that nobody thought of.
 
@@ -25,6 +26,8 @@ const LASTS: Duration = Duration::from_secs(100);
 /// Of the two enrolled customers: the one who agreed to be shown, the one who did not.
 const SHOWN: &str = "Madame Visible";
 const HIDDEN: &str = "Monsieur Discret";
+/// More than are tried at once: addresses wait, and are remembered.
+const PAIRED: u32 = 300;
 
 #[test]
 fn a_crowd_of_strangers_leaves_no_trace() {
@@ -38,11 +41,12 @@ fn a_crowd_of_strangers_leaves_no_trace() {
         .stdout(File::create(dir.join("heard-by-mqtt")).unwrap())
         .spawn();
     let subscriber = Running(subscriber.unwrap());
-    write_config(dir, broker, page);
+    write_config(dir, broker, page, &sign_registry(dir));
     let grelot = Command::new(env!("CARGO_BIN_EXE_grelot"))
         .args(["run", "--config"])
         .arg(dir.join("grelot.toml"))
         .env("GRELOT_LOG", "debug")
+        .env("CREDENTIALS_DIRECTORY", dir.join("credentials"))
         .stdout(File::create(dir.join("stdout")).unwrap())
         .stderr(File::create(dir.join("stderr")).unwrap())
         .spawn();
@@ -64,13 +68,27 @@ fn a_crowd_of_strangers_leaves_no_trace() {
         let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
         status["sources"][0]["heard"].as_u64().is_some_and(|heard| heard >= traces.heard)
     });
+    let config = dir.join("grelot.toml");
+    let ask = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_grelot"));
+        command.args(arguments).arg("--config").arg(&config);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let audit = ask(&["customers", "audit", "c-shown"]);
+    assert!(audit.contains("arrived"), "the audit knows of customers: {audit}");
+    fs::write(dir.join("told"), [audit, ask(&["doctor", "--json"]), ask(&["check"])].concat())
+        .unwrap();
     drop(grelot);
     drop(subscriber);
     drop(mosquitto);
 
-    fs::remove_file(dir.join("crowd.jsonl")).unwrap();
-    let registry = dir.join("customers.jsonl");
-    fs::remove_file(registry).unwrap();
+    // What head office and the scene brought along is not what grelot wrote.
+    for given in ["crowd.jsonl", "book.jsonl"] {
+        fs::remove_file(dir.join(given)).unwrap();
+    }
+    for written in ["state/grelot.db", "state/audit.db", "state/registry/accepted"] {
+        assert!(dir.join(written).exists(), "{written} is searched as well");
+    }
     let mut searched = 0;
     for (name, written) in files(dir) {
         searched += written.len();
@@ -117,7 +135,6 @@ fn write_scene(dir: &Path) -> Traces {
     }
     writer.finish().unwrap();
     assert!(senders.len() >= STRANGERS as usize, "{} strangers", senders.len());
-    fs::write(dir.join("customers.jsonl"), registry()).unwrap();
     traces
 }
 
@@ -158,16 +175,43 @@ fn customer(at: Duration, gateway: &Arc<str>, minor: u8) -> Record {
     Record { at, what: What::Heard(Heard { gateway, address, rssi: Dbm::measured(-55), payload }) }
 }
 
-fn registry() -> String {
+/// Two cards that are heard, and phones that are not: each stranger's address is tried against
+/// their keys.
+fn book() -> String {
     let line = |client: &str, minor: u8, name: &str, shown: bool| {
         format!(
             r#"{{"client":"{client}","tier":"gold","scheme":"beacon","ibeacon":{{"uuid":"e2c56db5-dffb-48d2-b060-d0f5a71096e0","major":1,"minor":{minor}}},"consent":{{"given_at":"2025-11-02T10:14:00Z","text":"fr-2025-10","expires_at":"2099-11-02T00:00:00Z","show_name":{shown}}},"card":{{"name":"{name}","language":"fr","note":"{name}"}},"quiet":null}}"#
         )
     };
-    format!("{}\n{}\n", line("c-shown", 2, SHOWN, true), line("c-hidden", 3, HIDDEN, false))
+    let paired = |n: u32| {
+        format!(
+            r#"{{"client":"c-paired-{n}","tier":"gold","scheme":"irk","irk":"{:032x}","consent":{{"expires_at":"2099-11-02T00:00:00Z"}}}}"#,
+            u128::from(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+        )
+    };
+    let mut book = vec![line("c-shown", 2, SHOWN, true), line("c-hidden", 3, HIDDEN, false)];
+    book.extend((0..PAIRED).map(paired));
+    book.join("\n")
 }
 
-fn write_config(dir: &Path, broker: u16, page: u16) {
+/// Bundles the book and puts a credential beside it; returns head office's public key.
+fn sign_registry(dir: &Path) -> String {
+    fs::write(dir.join("book.jsonl"), book()).unwrap();
+    for arguments in [
+        "keygen --out keys --no-password",
+        "bundle --from book.jsonl --store 42 --key keys/grelot.key --out .",
+    ] {
+        let mut office = Command::new(env!("CARGO_BIN_EXE_grelot"));
+        office.current_dir(dir).arg("customers").args(arguments.split(' '));
+        assert!(office.stdout(Stdio::null()).status().unwrap().success(), "{arguments}");
+    }
+    fs::create_dir(dir.join("credentials")).unwrap();
+    fs::write(dir.join("credentials/registry.key"), [0x5a; 32]).unwrap();
+    let key = fs::read_to_string(dir.join("keys/grelot.pub")).unwrap();
+    key.lines().nth(1).unwrap().to_owned()
+}
+
+fn write_config(dir: &Path, broker: u16, page: u16, key: &str) {
     let text = format!(
         r#"
 [store]
@@ -181,7 +225,8 @@ kind = "recording"
 path = "crowd.jsonl"
 speed = {SPEED}.0
 [registry]
-path = "customers.jsonl"
+path = "42/customers.jsonl.zst"
+public_keys = ["{key}"]
 [tablets]
 listen = "127.0.0.1:{page}"
 [state]

@@ -213,6 +213,19 @@ path = "state"
         (text("verdict"), text("says"))
     }
 
+    /// What `grelot check` says against the configuration and its registry.
+    pub fn check(&self) -> Result<(), String> {
+        let output = Command::new(env!("CARGO_BIN_EXE_grelot"))
+            .arg("check")
+            .arg(self.path("grelot.toml"))
+            .output()
+            .unwrap();
+        match output.status.code() {
+            Some(0) => Ok(()),
+            _ => Err(String::from_utf8(output.stdout).unwrap()),
+        }
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap()
     }

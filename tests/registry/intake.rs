@@ -57,9 +57,14 @@ fn a_tampered_truncated_foreign_or_stale_bundle_changes_nothing_and_is_reported(
         shop.put(&shop.path(candidate), "customers.jsonl.zst");
         eventually(candidate, || shop.trouble().contains(reason));
         assert_eq!(shop.customers(), 2, "{candidate}");
+        let (verdict, says) = shop.doctor();
+        assert!(verdict == "warn" && says.contains(reason), "{candidate}: {verdict}: {says}");
+        // `grelot check` looks at the file alone, so it does not know what is in force.
+        assert_eq!(shop.check().is_ok(), candidate == "old.jsonl.zst", "{candidate}");
     }
     fs::remove_file(signature(&shop.path("customers.jsonl.zst"))).unwrap();
     eventually("the missing signature is told", || shop.trouble().contains("is missing"));
+    assert!(shop.check().unwrap_err().contains("is missing"));
 
     // Nor does a restart bring an older one in.
     drop(grelot);
