@@ -1,6 +1,7 @@
 //! One owner of the pipeline: takes in one thing after the other, performs what follows from it,
 //! and sleeps until the next.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clocks;
 use super::delivery::Delivery;
 use super::head_office::HeadOffice;
-use super::playback::Gateways;
+use super::playback::{Gateways, with_gateways};
 use super::registry;
 use super::report;
 use super::scripts::{Pace, Scripts};
@@ -17,12 +18,12 @@ use super::status::Question;
 use super::systemd::{self, Watchdog};
 use crate::config::Config;
 use crate::mqtt::inbound::Inbound;
-use crate::pipeline::event::{Announcement, GatewayIndex, Hearing};
+use crate::pipeline::event::{Announcement, Hearing};
 use crate::pipeline::units::{Clock, Now, Tick};
-use crate::pipeline::{Effect, Input, Pipeline};
+use crate::pipeline::{Effect, HERE, Input, Pipeline};
 use crate::sources::Heard;
 use crate::sources::bluez::RadioEvent;
-use crate::telemetry::health::Health;
+use crate::telemetry::health::{BrokerState, Health};
 use crate::telemetry::redact;
 
 /// Advertisements of a script that fall into this span of real time are taken in one go: a
@@ -30,8 +31,6 @@ use crate::telemetry::redact;
 const BATCH: Duration = Duration::from_millis(50);
 /// Between two health reports, and two signs of life in the store.
 const HEALTH: Duration = Duration::from_secs(60);
-/// This gateway's place among the store's.
-const HERE: GatewayIndex = GatewayIndex(0);
 
 /// Why the daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +65,8 @@ pub struct EventLoop {
     pub(super) pace: Option<Pace>,
     pub(super) pipeline: Pipeline,
     pub(super) gateways: Gateways,
+    /// Gateways that the configuration does not name: of scripts, and the store's others.
+    pub(super) named: Vec<Arc<str>>,
     pub(super) delivery: Delivery,
     pub(super) head_office: HeadOffice,
     /// For whoever looks for new registries.
@@ -104,6 +105,7 @@ impl EventLoop {
                 }
                 Ok(()) = connection.changed() => {
                     self.health.broker = report::broker(&connection.borrow_and_update());
+                    self.on_broker(self.health.broker == BrokerState::Connected).await;
                 }
                 () = beat_of(&mut beat) => watchdog.feed(),
                 _ = minute.tick() => self.each_minute().await,
@@ -169,7 +171,12 @@ impl EventLoop {
         std::ops::ControlFlow::Continue(())
     }
 
-    async fn on_hearing(&mut self, source: usize, hearing: Hearing, reason: Option<String>) {
+    pub(super) async fn on_hearing(
+        &mut self,
+        source: usize,
+        hearing: Hearing,
+        reason: Option<String>,
+    ) {
         if let Some(source) = self.health.sources.get_mut(source) {
             source.hearing = hearing;
             source.note.clone_from(&reason);
@@ -232,7 +239,8 @@ impl EventLoop {
             Inbound::Configuration { reach, document } => {
                 let settings = self.head_office.push(&self.config, reach, &document);
                 if let Some(settings) = settings {
-                    self.feed(now, Input::Settings(settings)).await;
+                    let settings = with_gateways(*settings, &self.named);
+                    self.feed(now, Input::Settings(Box::new(settings))).await;
                 }
                 self.publish_status();
             }
@@ -244,9 +252,12 @@ impl EventLoop {
                 tracing::info!(%visit, was_here, "staff say whether the customer was here");
                 self.delivery.label(visit, was_here, now).await;
             }
-            Inbound::Contacts { .. }
-            | Inbound::Visit { .. }
-            | Inbound::WithdrawalCleared { .. } => {}
+            Inbound::Contacts { gateway, contacts } => {
+                self.on_contacts(now, &gateway, contacts).await;
+            }
+            Inbound::Peer { gateway, state } => self.on_peer(now, &gateway, state).await,
+            Inbound::Visit { visit, state } => self.on_visit(now, visit, state).await,
+            Inbound::WithdrawalCleared { .. } => {}
         }
     }
 
@@ -261,7 +272,7 @@ impl EventLoop {
         }
     }
 
-    async fn feed(&mut self, now: Now, input: Input<'_>) {
+    pub(super) async fn feed(&mut self, now: Now, input: Input<'_>) {
         let effects = self.pipeline.handle(now, input);
         if !effects.is_empty() {
             self.perform(now, &effects).await;
@@ -271,13 +282,14 @@ impl EventLoop {
     /// All effects of one input, before the next one.
     async fn perform(&mut self, now: Now, effects: &[Effect]) {
         for effect in effects {
-            self.note(effect);
+            self.note(now, effect);
         }
         self.delivery.perform(self.pipeline.settings(), now, effects).await;
     }
 
-    fn note(&mut self, effect: &Effect) {
+    fn note(&mut self, now: Now, effect: &Effect) {
         match effect {
+            Effect::Overheard(overheard) => self.tell_contacts(now, overheard),
             Effect::Arrived { visit, announcement } => {
                 self.health.arrivals += 1;
                 let alert = matches!(announcement, Announcement::Alert { .. });

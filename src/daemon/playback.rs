@@ -133,6 +133,11 @@ impl Gateways {
         Self { by_name }
     }
 
+    /// The place of the gateway of this name.
+    pub fn index(&self, name: &str) -> Option<GatewayIndex> {
+        self.by_name.get(name).copied()
+    }
+
     /// What the pipeline is shown of `heard`; a gateway nobody named counts as this one.
     pub fn sighting<'a>(&self, heard: &'a Heard) -> Sighting<'a> {
         let named = heard.gateway.as_ref().and_then(|name| self.by_name.get(name));

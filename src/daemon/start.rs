@@ -149,6 +149,7 @@ impl Daemon {
             pace: sounds.pace,
             pipeline,
             gateways,
+            named: sounds.gateways,
             delivery,
             head_office,
             intake_hints,
@@ -242,7 +243,11 @@ fn open_sources(config: &Config) -> anyhow::Result<Sounds> {
                 Some((Box::new(shop), *speed))
             }
             Source::Bluez { .. } => None,
-            Source::H4 { .. } | Source::Mqtt => {
+            Source::Mqtt => {
+                health.note = Some("no other gateway is there".to_owned());
+                None
+            }
+            Source::H4 { .. } => {
                 let note = "this version does not listen to it yet";
                 tracing::warn!(source = name, note, "a source stays silent");
                 health.note = Some(note.to_owned());

@@ -3,11 +3,11 @@
 
 use serde::Deserialize;
 
-use super::payload;
+use super::payload::{self, GatewayState};
 use super::topics::{self, Addressee, ROOT};
 use crate::config::layers::Reach;
 use crate::pipeline::VisitId;
-use crate::pipeline::event::StaffAction;
+use crate::pipeline::event::{PeerState, StaffAction};
 
 /// No message a gateway listens to needs to be longer; asked of the broker, too.
 pub const LONGEST: usize = 64 * 1024;
@@ -62,6 +62,13 @@ pub enum Inbound {
         gateway: String,
         /// What it hears.
         contacts: payload::Contacts,
+    },
+    /// How another gateway of the store is.
+    Peer {
+        /// Which gateway.
+        gateway: String,
+        /// How it is; gone for good where that was cleared.
+        state: PeerState,
     },
     /// The state of a visit at the broker; `None` where it was cleared.
     Visit {
@@ -154,6 +161,7 @@ pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Re
         ["visits", visit, "feedback"] => feedback(visit_id(visit)?, payload),
         ["withdrawn", client] => Ok(withdrawn((*client).to_owned(), payload)),
         ["contacts", gateway] => contacts(gateway, payload),
+        ["gateways", gateway, "status"] => peer(gateway, payload),
         ["config"] => configuration(Reach::Store),
         ["registry"] => Ok(Inbound::RegistryAnnounced),
         ["gateways", gateway, "config"] if *gateway == to.gateway => configuration(Reach::Gateway),
@@ -217,6 +225,23 @@ fn contacts(gateway: &str, payload: &[u8]) -> Result<Inbound, Refused> {
         return Err(Refused::OutOfBounds("a client's handle cannot be one"));
     }
     Ok(Inbound::Contacts { gateway: gateway.to_owned(), contacts })
+}
+
+/// Of a gateway's state only what matters to the others is read: it may grow.
+#[derive(Deserialize)]
+struct PeerWire {
+    v: u8,
+    state: GatewayState,
+}
+
+fn peer(gateway: &str, payload: &[u8]) -> Result<Inbound, Refused> {
+    let gateway = gateway.to_owned();
+    if payload.is_empty() {
+        return Ok(Inbound::Peer { gateway, state: PeerState::Offline });
+    }
+    let PeerWire { v, state } = read(payload)?;
+    known_version(v)?;
+    Ok(Inbound::Peer { gateway, state: state.into() })
 }
 
 fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Refused> {

@@ -87,7 +87,10 @@ impl Announcer<'_> {
                 vec![notice, self.cleared(visit.id)]
             }
             Effect::Erased { visit } => vec![self.cleared(*visit)],
-            Effect::Forget { .. } | Effect::Explained(_) => Vec::new(),
+            Effect::Forget { .. }
+            | Effect::Alerted { .. }
+            | Effect::Overheard(_)
+            | Effect::Explained(_) => Vec::new(),
         }
     }
 

@@ -3,8 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::event::{self, DepartureReason};
-use crate::pipeline::units::WallTime;
+use crate::pipeline::advert::Echo;
+use crate::pipeline::event::{self, DepartureReason, GatewayIndex, PeerState};
+use crate::pipeline::team::Overheard;
+use crate::pipeline::units::{Dbm, WallTime};
 
 /// The version every payload carries as `"v"`.
 pub const VERSION: u8 = 1;
@@ -72,6 +74,12 @@ pub struct Visit {
     /// Who does; with `claimed` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    /// Whether staff were alerted.
+    #[serde(default)]
+    pub announced: bool,
+    /// Grows with every change: of two states of a visit the higher one is the later.
+    #[serde(default)]
+    pub revision: u32,
 }
 
 /// Whether somebody takes care of the customer.
@@ -231,6 +239,43 @@ pub struct Heard {
     /// The phone's echo: which of the shop's beacons it hears best, and how well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echo: Option<u8>,
+    /// RFC 3339, UTC: the gateway is about to announce the customer's arrival at this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arriving_at: Option<String>,
+}
+
+impl From<&Overheard> for Heard {
+    fn from(overheard: &Overheard) -> Self {
+        Self {
+            client: overheard.client.to_string(),
+            rssi: overheard.rssi.map(Dbm::value),
+            count: overheard.count,
+            echo: overheard.echo.map(|echo| echo.zone << 4 | echo.level),
+            arriving_at: overheard.arriving_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+impl From<Heard> for Overheard {
+    fn from(heard: Heard) -> Self {
+        Self {
+            client: heard.client.into(),
+            rssi: heard.rssi.map(i16::from).and_then(Dbm::measured),
+            count: heard.count,
+            echo: heard.echo.map(Echo::from_byte),
+            arriving_at: heard.arriving_at.as_deref().and_then(WallTime::parse),
+        }
+    }
+}
+
+impl From<GatewayState> for PeerState {
+    fn from(state: GatewayState) -> Self {
+        match state {
+            GatewayState::Online => Self::Online,
+            GatewayState::Blind => Self::Blind,
+            GatewayState::Offline => Self::Offline,
+        }
+    }
 }
 
 impl From<&event::Card> for Card {
@@ -264,7 +309,41 @@ impl Visit {
             .as_ref()
             .map(|claim| Claim { by: claim.by.to_string(), since: claim.since.to_string() });
         let state = if claim.is_some() { VisitState::Claimed } else { VisitState::Present };
-        Self { arrival: Arrival::of(visit, gateway), state, claim }
+        Self {
+            arrival: Arrival::of(visit, gateway),
+            state,
+            claim,
+            announced: visit.announced,
+            revision: visit.revision,
+        }
+    }
+
+    /// What another gateway, at that place among the store's, says of a visit; `None` where a
+    /// time or an id cannot be one. What consent allows to be shown is for this gateway to say.
+    pub fn heard(&self, gateway: GatewayIndex) -> Option<event::Visit> {
+        let Arrival { visit, client, tier, arrived_at, confidence, discreet, .. } = &self.arrival;
+        let claim = self.claim.as_ref().map(|claim| {
+            let since = WallTime::parse(&claim.since)?;
+            Some(event::Claim { by: claim.by.as_str().into(), since })
+        });
+        Some(event::Visit {
+            id: visit.parse().ok()?,
+            client: client.as_str().into(),
+            tier: tier.as_str().into(),
+            card: None,
+            discreet: *discreet,
+            gateway,
+            arrived_at: WallTime::parse(arrived_at)?,
+            #[expect(clippy::cast_possible_truncation, reason = "three digits are kept")]
+            confidence: confidence.clamp(0.0, 1.0) as f32,
+            claim: match claim {
+                Some(claim) => Some(claim?),
+                None => None,
+            },
+            dismissed: false,
+            announced: self.announced,
+            revision: self.revision,
+        })
     }
 }
 

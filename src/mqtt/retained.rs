@@ -39,6 +39,11 @@ impl Retained {
         self.0.insert(topic, Kept { payload: payload.into(), until: None, assured });
     }
 
+    /// It is for somebody else to say.
+    pub fn forget(&mut self, topic: &str) {
+        self.0.remove(topic);
+    }
+
     /// The message of a topic.
     pub fn get(&self, topic: &str) -> Option<&Kept> {
         self.0.get(topic)

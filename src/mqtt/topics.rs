@@ -98,8 +98,14 @@ pub struct Addressee {
 impl Addressee {
     /// What it listens to.
     pub fn subscriptions(&self) -> Vec<String> {
-        let below =
-            ["visits/+", "visits/+/claim", "visits/+/feedback", "contacts/+", "withdrawn/+"];
+        let below = [
+            "gateways/+/status",
+            "visits/+",
+            "visits/+/claim",
+            "visits/+/feedback",
+            "contacts/+",
+            "withdrawn/+",
+        ];
         let mut filters: Vec<String> = below.iter().map(|below| self.topics.under(below)).collect();
         filters.push(format!("{ROOT}/config/fleet"));
         filters.extend(self.group.as_ref().map(|group| format!("{ROOT}/config/group/{group}")));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::identity::Registry;
+use super::team::Overheard;
 use super::units::{Dbm, WallTime};
 use super::{Settings, VisitId};
 
@@ -67,6 +68,17 @@ pub enum Hearing {
     Blind,
 }
 
+/// How another gateway of the store is, as the broker says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerState {
+    /// It hears.
+    Online,
+    /// It runs, but its radio hears nothing.
+    Blind,
+    /// It does not run, or cannot be reached.
+    Offline,
+}
+
 /// What a member of staff did to a visit on a tablet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StaffAction {
@@ -85,6 +97,14 @@ pub enum Input<'a> {
     Advertisement(Sighting<'a>),
     /// A gateway's radio fell silent, or came back.
     Hearing(GatewayIndex, Hearing),
+    /// The broker can be reached, or cannot any more.
+    Broker(bool),
+    /// Another gateway of the store said how it is.
+    Peer(GatewayIndex, PeerState),
+    /// Another gateway heard a customer.
+    Overheard(GatewayIndex, Overheard),
+    /// What the broker retains of a visit has changed: its state, or `None` where it was cleared.
+    Retained(VisitId, Option<Box<Visit>>),
     /// A new registry, whole and checked, replaces the old one at once.
     Registry(Box<Registry>),
     /// New settings replace the old ones at once.
@@ -127,6 +147,10 @@ pub struct Visit {
     pub claim: Option<Claim>,
     /// A member of staff hid the visit.
     pub dismissed: bool,
+    /// Staff were alerted of it.
+    pub announced: bool,
+    /// Grows with every change: of two states of a visit the higher one is the later.
+    pub revision: u32,
 }
 
 /// Who takes care of a customer, since when.
@@ -288,6 +312,15 @@ pub enum Effect {
         /// The customer's handle.
         client: Arc<str>,
     },
+    /// Another gateway alerted staff of this customer: it counts against the caps here, too.
+    Alerted {
+        /// The customer's handle.
+        client: Arc<str>,
+        /// When.
+        at: WallTime,
+    },
+    /// The store's other gateways shall know what this one hears.
+    Overheard(Vec<Overheard>),
     /// Why somebody was, or was not, announced: for `explain` and debug logs.
     Explained(super::explain::Explanation),
 }

@@ -1,19 +1,23 @@
 //! The pipeline itself: every input goes through the stations in the order of the folders.
 
+mod merge;
+mod verdicts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::{
-    Announcement, Effect, Input, Restored, RestoredVisit, Sighting, StaffAction, Start, Visit,
+    Effect, GatewayIndex, Hearing, Input, PeerState, Restored, RestoredVisit, Sighting,
+    StaffAction, Start, Visit,
 };
-use super::explain::Explanation;
-use super::identity::{Customer, CustomerIndex, Identity, Quiet, Registry};
+use super::identity::{Customer, CustomerIndex, Identity, Match, Quiet, Registry};
 use super::policy::{Caps, consent};
-use super::presence::{Presence, Reading, Verdict, What};
-use super::units::{Now, Tick, WallTime};
+use super::presence::{Presence, Reading};
+use super::team::{Gathered, Hears, HeldArrivals, Overheard, Team};
+use super::units::{Dbm, Now, Tick};
 use super::visits::{Phase, Visits};
-use super::{Settings, VisitId};
+use super::{HERE, Settings, VisitId};
 
 /// All that grelot decides, as a state machine: same inputs, same effects, byte for byte.
 #[derive(Debug)]
@@ -23,6 +27,9 @@ pub struct Pipeline {
     presence: Presence,
     caps: Caps,
     visits: Visits,
+    team: Team,
+    held: HeldArrivals,
+    gathered: Gathered,
     withdrawn: BTreeSet<Arc<str>>,
     contacts: u64,
 }
@@ -45,8 +52,18 @@ impl Pipeline {
         let caps = Caps::restored(restored.last_alerts);
         let visits = Visits::default();
         let withdrawn = restored.withdrawn.into_iter().collect();
-        let mut pipeline =
-            Self { settings, identity, presence, caps, visits, withdrawn, contacts: 0 };
+        let mut pipeline = Self {
+            settings,
+            identity,
+            presence,
+            caps,
+            visits,
+            team: Team::default(),
+            held: HeldArrivals::default(),
+            gathered: Gathered::default(),
+            withdrawn,
+            contacts: 0,
+        };
         let effects =
             restored.visits.into_iter().filter_map(|visit| pipeline.restore(visit, now)).collect();
         (pipeline, effects)
@@ -77,13 +94,18 @@ impl Pipeline {
     /// Takes in one input and says all that follows from it, in order. Time must not go back.
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        while let Some(verdict) = self.presence.expire(now.tick) {
-            self.perform(verdict, now, &mut effects);
-        }
+        self.pass_time(now, &mut effects);
         match input {
             Input::Advertisement(sighting) => self.hear(now, &sighting, &mut effects),
             Input::Deadline => self.identity.advance(now),
             Input::Hearing(gateway, hearing) => self.presence.hearing(gateway, hearing, now.tick),
+            Input::Broker(connected) => self.broker(connected, now),
+            Input::Peer(gateway, state) => self.peer(gateway, state, now),
+            Input::Overheard(gateway, overheard) => {
+                self.overhear(now, gateway, &overheard, &mut effects);
+            }
+            Input::Retained(_, Some(said)) => self.merge(*said, now, &mut effects),
+            Input::Retained(visit, None) => self.cleared(visit, now, &mut effects),
             Input::Registry(registry) => self.replace_registry(*registry, now, &mut effects),
             Input::Settings(settings) => {
                 self.presence.set(settings.presence.clone());
@@ -92,16 +114,39 @@ impl Pipeline {
             Input::Withdrawn(client) => self.withdraw(client, &mut effects),
             Input::Staff { visit, by, action } => self.staff(now, visit, by, &action, &mut effects),
         }
+        self.tell(now, &mut effects);
         effects
+    }
+
+    /// Everything that time alone has brought.
+    fn pass_time(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        while let Some(verdict) = self.presence.expire(now.tick) {
+            self.perform(verdict, now, effects);
+        }
+        while let Some((who, held)) = self.held.pop_due(now.tick) {
+            self.open(who, held, now, effects);
+        }
+        while let Some(gateway) = self.team.give_up(now.tick) {
+            self.presence.hearing(gateway, Hearing::Listening, now.tick);
+        }
+    }
+
+    /// Tells the others what this gateway heard, when it is time.
+    fn tell(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let overheard =
+            self.gathered.take_due(now.tick, |who| Some(self.identity.customer(who)?.client));
+        if !overheard.is_empty() {
+            effects.push(Effect::Overheard(overheard));
+        }
     }
 
     /// When [`Pipeline::handle`] wants to be called at the latest, with [`Input::Deadline`] if
     /// nothing else comes.
     pub fn next_deadline(&self) -> Option<Tick> {
-        match (self.presence.next_deadline(), self.identity.next_deadline()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let presence = self.presence.next_deadline();
+        let identity = self.identity.next_deadline();
+        let team = [self.held.next_deadline(), self.gathered.due(), self.team.next_deadline()];
+        [presence, identity].into_iter().chain(team).flatten().min()
     }
 
     /// The visits that are open.
@@ -112,6 +157,11 @@ impl Pipeline {
     /// How many customers are followed at the moment, here or not.
     pub fn followed(&self) -> usize {
         self.presence.followed()
+    }
+
+    /// Whether another gateway of the store is there.
+    pub fn has_company(&self) -> bool {
+        self.team.has_company()
     }
 
     /// Sightings of enrolled customers so far.
@@ -130,17 +180,50 @@ impl Pipeline {
     }
 
     fn hear(&mut self, now: Now, sighting: &Sighting<'_>, effects: &mut Vec<Effect>) {
-        let Some(found) = self.identity.identify(now, sighting) else { return };
+        if let Some(found) = self.identity.identify(now, sighting) {
+            self.contact(now, found, sighting.gateway, sighting.rssi, effects);
+        }
+    }
+
+    fn overhear(
+        &mut self,
+        now: Now,
+        gateway: GatewayIndex,
+        overheard: &Overheard,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.team.hear(gateway);
+        if let Some(customer) = self.identity.index_of(&overheard.client) {
+            if let Some(at) = overheard.arriving_at {
+                let first = (at, self.gateway_name(gateway).to_owned());
+                self.held.yield_to(customer, first, now.tick);
+            }
+            let found = Match { customer, echo: overheard.echo };
+            self.contact(now, found, gateway, overheard.rssi, effects);
+        }
+    }
+
+    fn contact(
+        &mut self,
+        now: Now,
+        found: Match,
+        gateway: GatewayIndex,
+        rssi: Option<Dbm>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(customer) = self.identity.customer(found.customer) else { return };
         let zone = &self.settings.policy.time_zone;
         if !consent::recognisable(&customer, now.clock, zone) {
             return;
         }
         self.contacts += 1;
+        if gateway == HERE && self.team.has_company() {
+            self.gathered.add(found.customer, rssi, found.echo, now.tick);
+        }
         let reading = Reading::new(
-            sighting.gateway,
-            self.settings.gateways.get(usize::from(sighting.gateway.0)),
-            sighting.rssi,
+            gateway,
+            self.settings.gateways.get(usize::from(gateway.0)),
+            rssi,
             found.echo,
             &self.settings.zones,
             &self.settings.presence,
@@ -150,66 +233,27 @@ impl Pipeline {
         }
     }
 
-    fn perform(&mut self, verdict: Verdict, now: Now, effects: &mut Vec<Effect>) {
-        let who = verdict.who;
-        let Some(customer) = self.identity.customer(who) else { return };
-        let about = |visit: Option<VisitId>, because: String| {
-            Effect::Explained(Explanation { client: Arc::clone(&customer.client), visit, because })
+    fn broker(&mut self, connected: bool, now: Now) {
+        self.team.connected(connected);
+        if !connected {
+            self.gathered.clear();
+            // What they hear does not come through: their silence means nothing. Whoever is
+            // still there says so again once the broker is back.
+            for peer in self.team.peers().collect::<Vec<_>>() {
+                self.peer(peer, PeerState::Offline, now);
+            }
+        }
+    }
+
+    fn peer(&mut self, gateway: GatewayIndex, state: PeerState, now: Now) {
+        let hearing = match self.team.set(gateway, state, now.tick) {
+            Some(Hears::NoMore) => Hearing::Blind,
+            Some(Hears::Again) => Hearing::Listening,
+            None => return,
         };
-        match verdict.what {
-            What::Arrived { gateway, confidence, unfollowed, heard_for } => {
-                let arrived_at = now.clock.reading();
-                let policy = &self.settings.policy;
-                let announcement = self.caps.announce(&customer, unfollowed, now.clock, policy);
-                let name =
-                    self.settings.gateways.get(usize::from(gateway.0)).map_or("", |g| &g.name);
-                let mut visit = Visit {
-                    id: VisitId::of(self.settings.store, &customer.client, arrived_at, name),
-                    client: Arc::clone(&customer.client),
-                    tier: Arc::clone(&customer.tier),
-                    card: None,
-                    discreet: false,
-                    gateway,
-                    arrived_at,
-                    confidence,
-                    claim: None,
-                    dismissed: false,
-                };
-                visit.show(&customer);
-                let because = explain_arrival(&visit, name, heard_for, announcement);
-                effects.push(about(Some(visit.id), because));
-                self.visits.put(who, visit.clone(), Phase::Open);
-                effects.push(Effect::Arrived { visit, announcement });
-            }
-            What::Returned { confidence } => {
-                if let Some(visit) = self.visits.turn(who, Phase::Open) {
-                    effects.push(about(Some(visit.id), explain_return(confidence, &self.settings)));
-                    effects.push(Effect::Returned(visit));
-                }
-            }
-            What::Departed { reason, silent_for } => {
-                if let Some(visit) = self.visits.turn(who, Phase::Closed) {
-                    let because = format!(
-                        "departed ({}): last heard {:.1} s ago",
-                        reason.word(),
-                        silent_for.as_secs_f32()
-                    );
-                    effects.push(about(Some(visit.id), because));
-                    effects.push(Effect::Departed { visit, at: now.clock.reading(), reason });
-                }
-            }
-            What::Closed => {
-                self.visits.remove(who);
-            }
-            What::Passed { best, heard_for } => effects.push(about(
-                None,
-                format!(
-                    "not announced: heard for {:.1} s and never surer than {:.0} % of being inside, {:.0} % needed",
-                    heard_for.as_secs_f32(),
-                    best * 100.0,
-                    self.settings.presence.arrive_confidence * 100.0
-                ),
-            )),
+        self.presence.hearing(gateway, hearing, now.tick);
+        if state == PeerState::Offline {
+            self.take_over(gateway, now);
         }
     }
 
@@ -225,6 +269,8 @@ impl Pipeline {
         }
         let moved = |who: CustomerIndex| self.identity.index_of(known.get(&who)?);
         self.presence.reindex(moved);
+        self.held.reindex(moved);
+        self.gathered.clear();
         for (was, (mut visit, phase)) in self.visits.take() {
             let is = moved(was).and_then(|who| Some((who, self.identity.customer(who)?)));
             let Some((who, customer)) = is else {
@@ -234,7 +280,8 @@ impl Pipeline {
             let shown = (visit.tier.clone(), visit.card.clone(), visit.discreet);
             visit.show(&customer);
             let changed = shown != (visit.tier.clone(), visit.card.clone(), visit.discreet);
-            if changed && phase == Phase::Open {
+            if changed && phase == Phase::Open && self.speaks_for(&visit) {
+                visit.revision = visit.revision.saturating_add(1);
                 effects.push(Effect::Changed(visit.clone()));
             }
             self.visits.put(who, visit, phase);
@@ -244,6 +291,8 @@ impl Pipeline {
     fn withdraw(&mut self, client: &str, effects: &mut Vec<Effect>) {
         if let Some(who) = self.identity.index_of(client) {
             self.presence.forget(who);
+            self.held.drop(who);
+            self.gathered.forget(who);
             if let Some(visit) = self.visits.remove(who) {
                 effects.push(Effect::Erased { visit: visit.id });
             }
@@ -262,11 +311,21 @@ impl Pipeline {
         action: &StaffAction,
         effects: &mut Vec<Effect>,
     ) {
-        let at: WallTime = now.clock.reading();
-        // The answer goes out even where nothing changed: it tells whoever came second.
-        if let Some(visit) = self.visits.staff(visit, by, action, at) {
+        let Some(who) = self.visits.customer(visit) else { return };
+        match self.visits.get(who) {
+            Some((visit, Phase::Open)) if self.speaks_for(visit) => {}
+            _ => return,
+        }
+        if let Some(visit) = self.visits.get_mut(who) {
+            visit.staff(by, action, now.clock.reading());
+            // The answer goes out even where nothing changed: it tells whoever came second.
             effects.push(Effect::Changed(visit.clone()));
         }
+    }
+
+    /// Whether it is for this gateway to decide on `visit`.
+    fn speaks_for(&self, visit: &Visit) -> bool {
+        self.team.speaks_for(visit.gateway, &self.settings.gateways)
     }
 }
 
@@ -277,29 +336,4 @@ impl Visit {
         self.card.clone_from(&customer.card);
         self.discreet = customer.quiet == Some(Quiet::GreetOnlyIfAsked);
     }
-}
-
-fn explain_arrival(
-    visit: &Visit,
-    gateway: &str,
-    heard_for: Duration,
-    announcement: Announcement,
-) -> String {
-    let alert = match announcement {
-        Announcement::Alert { .. } => "staff alerted".to_owned(),
-        Announcement::Silent(because) => format!("nobody alerted ({})", because.word()),
-    };
-    format!(
-        "arrived: {:.0} % sure after {:.1} s within earshot, best heard by {gateway}; {alert}",
-        visit.confidence * 100.0,
-        heard_for.as_secs_f32()
-    )
-}
-
-fn explain_return(confidence: f32, settings: &Settings) -> String {
-    format!(
-        "came back within {} s ({:.0} % sure): the visit goes on, nobody alerted",
-        settings.presence.rejoin.as_secs(),
-        confidence * 100.0
-    )
 }

@@ -11,6 +11,7 @@ pub mod identity;
 mod machine;
 pub mod policy;
 pub mod presence;
+pub mod team;
 pub mod units;
 mod visit_id;
 mod visits;
@@ -19,6 +20,9 @@ pub use event::{Effect, Input};
 pub use machine::Pipeline;
 pub use units::Now;
 pub use visit_id::VisitId;
+
+/// This gateway's place in [`Settings::gateways`].
+pub const HERE: event::GatewayIndex = event::GatewayIndex(0);
 
 /// Where in the store a gateway or a beacon stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

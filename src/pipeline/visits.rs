@@ -29,10 +29,28 @@ impl Visits {
         self.by_customer.insert(who, (visit, phase));
     }
 
+    /// The visit of `who`.
+    pub fn get(&self, who: CustomerIndex) -> Option<(&Visit, Phase)> {
+        self.by_customer.get(&who).map(|(visit, phase)| (visit, *phase))
+    }
+
+    /// The visit of `who`, to be changed.
+    pub fn get_mut(&mut self, who: CustomerIndex) -> Option<&mut Visit> {
+        self.by_customer.get_mut(&who).map(|(visit, _)| visit)
+    }
+
+    /// Whose visit that is.
+    pub fn customer(&self, id: VisitId) -> Option<CustomerIndex> {
+        self.by_customer.iter().find(|(_, (visit, _))| visit.id == id).map(|(who, _)| *who)
+    }
+
     /// Opens or closes the visit of `who`, and returns it.
     pub fn turn(&mut self, who: CustomerIndex, phase: Phase) -> Option<Visit> {
         let (visit, was) = self.by_customer.get_mut(&who)?;
-        *was = phase;
+        if *was != phase {
+            *was = phase;
+            visit.revision = visit.revision.saturating_add(1);
+        }
         Some(visit.clone())
     }
 
@@ -46,34 +64,30 @@ impl Visits {
         std::mem::take(&mut self.by_customer)
     }
 
-    /// Those that are open.
-    pub fn open(&self) -> impl Iterator<Item = &Visit> {
-        self.by_customer.values().filter(|(_, phase)| *phase == Phase::Open).map(|(v, _)| v)
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (CustomerIndex, &Visit, Phase)> {
+        self.by_customer.iter().map(|(who, (visit, phase))| (*who, visit, *phase))
     }
 
-    /// Applies what staff did. The first claim stands until it is released; the answer is the
-    /// visit as it is afterwards, `None` where there is no such open visit.
-    pub fn staff(
-        &mut self,
-        id: VisitId,
-        by: &str,
-        action: &StaffAction,
-        now: WallTime,
-    ) -> Option<&Visit> {
-        let (visit, _) = self
-            .by_customer
-            .values_mut()
-            .find(|(visit, phase)| visit.id == id && *phase == Phase::Open)?;
+    /// Those that are open.
+    pub fn open(&self) -> impl Iterator<Item = &Visit> {
+        self.iter().filter(|(_, _, phase)| *phase == Phase::Open).map(|(_, visit, _)| visit)
+    }
+}
+
+impl Visit {
+    /// Applies what staff did. The first claim stands until it is released.
+    pub(super) fn staff(&mut self, by: &str, action: &StaffAction, now: WallTime) {
         match action {
-            StaffAction::Claim if visit.claim.is_none() => {
-                visit.claim = Some(Claim { by: Arc::from(by), since: now });
+            StaffAction::Claim if self.claim.is_none() => {
+                self.claim = Some(Claim { by: Arc::from(by), since: now });
             }
-            StaffAction::Release if visit.claim.as_ref().is_some_and(|c| *c.by == *by) => {
-                visit.claim = None;
+            StaffAction::Release if self.claim.as_ref().is_some_and(|c| *c.by == *by) => {
+                self.claim = None;
             }
-            StaffAction::Dismiss => visit.dismissed = true,
-            StaffAction::Claim | StaffAction::Release => {}
+            StaffAction::Dismiss if !self.dismissed => self.dismissed = true,
+            StaffAction::Claim | StaffAction::Release | StaffAction::Dismiss => return,
         }
-        Some(visit)
+        self.revision = self.revision.saturating_add(1);
     }
 }

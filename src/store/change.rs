@@ -140,6 +140,9 @@ fn remember(settings: &Settings, effect: &Effect, changes: &mut Vec<Change>) {
         Effect::Departed { visit, at, .. } => changes.push(as_it_is(visit, Some(*at))),
         Effect::Erased { visit } => changes.push(Change::Erased(*visit)),
         Effect::Forget { client } => changes.push(Change::Forgotten(client.clone())),
-        Effect::Explained(_) => {}
+        Effect::Alerted { client, at } => {
+            changes.push(Change::Alerted { client: client.clone(), at: *at });
+        }
+        Effect::Overheard(_) | Effect::Explained(_) => {}
     }
 }

@@ -86,7 +86,8 @@ fn put_visit(
 ) -> Result<()> {
     db.prepare_cached(
         "INSERT OR REPLACE INTO visits VALUES (:id, :client, :tier, :card, :discreet, :gateway,
-         :arrived_at, :confidence, :claimed_by, :claimed_since, :dismissed, :departed_at)",
+         :arrived_at, :confidence, :claimed_by, :claimed_since, :dismissed, :departed_at,
+         :announced, :revision)",
     )?
     .execute(named_params! {
         ":id": visit.id.to_string(),
@@ -101,6 +102,8 @@ fn put_visit(
         ":claimed_since": visit.claim.as_ref().map(|claim| millis(claim.since)),
         ":dismissed": visit.dismissed,
         ":departed_at": departed_at.map(millis),
+        ":announced": visit.announced,
+        ":revision": visit.revision,
     })
     .map(drop)
 }
@@ -162,6 +165,8 @@ fn visit(row: &rusqlite::Row<'_>, settings: &Settings) -> Result<RestoredVisit> 
         confidence: row.get("confidence")?,
         claim,
         dismissed: row.get("dismissed")?,
+        announced: row.get("announced")?,
+        revision: row.get("revision")?,
     };
     let departed_at = row.get::<_, Option<i64>>("departed_at")?.map(WallTime::from_unix_millis);
     Ok(RestoredVisit { visit, departed_at })

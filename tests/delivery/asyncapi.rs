@@ -158,7 +158,13 @@ async fn say_everything(shop: &Shop) {
     shop.perform(&[departed]).await;
     shop.delivered(5).await;
     let at = OPENING.to_string();
-    let heard = Heard { client: "c-1".to_owned(), rssi: Some(-61), count: 3, echo: Some(0x1a) };
+    let heard = Heard {
+        client: "c-1".to_owned(),
+        rssi: Some(-61),
+        count: 3,
+        echo: Some(0x1a),
+        arriving_at: Some(at.clone()),
+    };
     shop.delivery.mention_contacts(&Contacts { v: 1, at: at.clone(), heard: vec![heard] });
     shop.delivery.mention_health(&Health {
         v: 1,

@@ -24,4 +24,5 @@ mod notices;
 mod scene;
 mod secure;
 mod shop;
+mod team;
 mod wishes;

@@ -37,6 +37,8 @@ async fn an_arrival_is_said_to_the_letter_and_kept_as_the_visits_state() {
 
     let mut expected = expected;
     expected["state"] = "present".into();
+    expected["announced"] = arrived.announced.into();
+    expected["revision"] = 0.into();
     assert_eq!(staff.next_on(&arrived.id.to_string()).await.json(), expected);
     shop.delivered(2).await;
     let mut later = broker.subscribe(&["-t", ALL]).await;

@@ -27,8 +27,13 @@ impl Scene {
 
     /// Writes configuration, registry and recording, and names the configuration.
     pub fn write(&self, dir: &Path, broker: &str) -> PathBuf {
+        self.write_from(dir, broker, "door", -55)
+    }
+
+    /// The same, as the gateway of this name hears it.
+    pub fn write_from(&self, dir: &Path, broker: &str, gateway: &str, rssi: i8) -> PathBuf {
         fs::write(dir.join("customers.jsonl"), self.registry()).unwrap();
-        fs::write(dir.join("scene.jsonl"), self.recording()).unwrap();
+        fs::write(dir.join("scene.jsonl"), self.recording(gateway, rssi)).unwrap();
         let config = dir.join("grelot.toml");
         let Self { store, speed, .. } = self;
         let text = format!(
@@ -36,7 +41,7 @@ impl Scene {
 [store]
 id = {store}
 [gateway]
-name = "door"
+name = "{gateway}"
 [broker]
 {broker}
 [[source]]
@@ -67,10 +72,10 @@ alert_ttl_secs = 3600
         lines
     }
 
-    fn recording(&self) -> String {
+    fn recording(&self, gateway: &str, rssi: i8) -> String {
         let store = self.store;
         let mut lines = format!(
-            r#"{{"grelot":"recording","version":1,"started_at":"2026-01-05T09:00:00Z","store":{store},"gateways":["door"]}}"#
+            r#"{{"grelot":"recording","version":1,"started_at":"2026-01-05T09:00:00Z","store":{store},"gateways":["{gateway}"]}}"#
         );
         let end = self.every * u32::from(self.customers) + Duration::from_secs(10);
         let mut at = Duration::ZERO;
@@ -79,7 +84,7 @@ alert_ttl_secs = 3600
             for n in here {
                 write!(
                     lines,
-                    "\n{{\"t\":{:.3},\"gw\":\"door\",\"addr\":\"c0:00:00:00:{:02x}:{:02x}\",\"kind\":\"random\",\"rssi\":-55,\"adv\":\"0201061aff4c0002155a4bcfce174e4baca814092e77f6b7e50007{n:04x}c5\"}}",
+                    "\n{{\"t\":{:.3},\"gw\":\"{gateway}\",\"addr\":\"c0:00:00:00:{:02x}:{:02x}\",\"kind\":\"random\",\"rssi\":{rssi},\"adv\":\"0201061aff4c0002155a4bcfce174e4baca814092e77f6b7e50007{n:04x}c5\"}}",
                     at.as_secs_f64(), n >> 8, n & 0xff
                 )
                 .unwrap();

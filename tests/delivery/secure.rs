@@ -119,12 +119,12 @@ async fn the_access_rules_of_the_documentation_suffice() {
     let topic = format!("grelot/v1/42/visits/{}/claim", arrived.id);
     let claim = ["-t", &topic, "-m", r#"{"v":1,"by":"Léa","action":"claim"}"#];
     broker.publish(&[&tablet[..], &claim].concat()).await;
-    assert!(matches!(shop.inbound.recv().await, Some(Inbound::Staff { .. })));
+    assert!(matches!(shop.told().await, Some(Inbound::Staff { .. })));
     let withdrawal = ["-r", "-t", "grelot/v1/42/withdrawn/c-1", "-m", r#"{"v":1}"#];
     broker.publish(&[&tablet[..], &withdrawal].concat()).await;
-    assert!(matches!(shop.inbound.recv().await, Some(Inbound::Withdrawn { .. })));
+    assert!(matches!(shop.told().await, Some(Inbound::Withdrawn { .. })));
     let config = ["-r", "-t", "grelot/v1/config/fleet", "-m", "[policy]"];
     broker.publish(&[&tablet[..], &config].concat()).await;
-    assert!(matches!(shop.inbound.recv().await, Some(Inbound::Configuration { .. })));
+    assert!(matches!(shop.told().await, Some(Inbound::Configuration { .. })));
     shop.delivery.stop().await;
 }

@@ -88,6 +88,16 @@ impl Shop {
         Self { delivery, inbound, restored, clock, settings }
     }
 
+    /// What the broker tells next, beside what it retains of visits.
+    pub async fn told(&mut self) -> Option<Inbound> {
+        loop {
+            match self.inbound.recv().await {
+                Some(Inbound::Visit { .. }) => {}
+                told => return told,
+            }
+        }
+    }
+
     pub async fn perform(&self, effects: &[Effect]) {
         self.delivery.perform(&self.settings, self.clock.now(), effects).await;
     }
@@ -148,6 +158,8 @@ pub fn visit(client: &str, at: WallTime) -> Visit {
         confidence: 0.97,
         claim: None,
         dismissed: false,
+        announced: false,
+        revision: 0,
     }
 }
 

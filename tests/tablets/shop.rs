@@ -251,7 +251,13 @@ impl Gateway {
 
     /// Opens a visit that alerts nobody.
     pub fn is_here(&self, visit: &Arrival) {
-        let state = Visit { arrival: visit.clone(), state: VisitState::Present, claim: None };
+        let state = Visit {
+            arrival: visit.clone(),
+            state: VisitState::Present,
+            claim: None,
+            announced: true,
+            revision: 0,
+        };
         self.say(&format!("visits/{}", visit.visit), true, encode(&state));
     }
 

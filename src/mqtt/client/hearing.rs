@@ -8,6 +8,9 @@ use super::Client;
 use crate::mqtt::inbound::{self, Inbound};
 use crate::store::Change;
 
+/// Gateways of one store; whoever makes up more names is an intruder.
+const MOST_OTHERS: usize = 64;
+
 impl Client {
     pub(super) fn on_heard(&mut self, topic: &[u8], payload: &[u8], retained: bool) {
         match inbound::parse(&self.peer.here, topic, payload) {
@@ -37,11 +40,27 @@ impl Client {
                     if self.retained.get(&topic).is_none() {
                         // A visit of ours that we do not know: what an earlier life left behind.
                         self.assert(topic);
+                        return None;
                     }
-                    None
+                    // Our own echo, or what another gateway said for us while we were away.
+                    Some(inbound)
+                }
+                Some(state) if self.others.contains(&state.arrival.gateway) => {
+                    // Said for another gateway while it was away: it is the one to say it again.
+                    self.retained.forget(&self.peer.here.topics.visit(*visit));
+                    Some(inbound)
                 }
                 _ => Some(inbound),
             },
+            Inbound::Peer { gateway, .. } => {
+                if *gateway == self.peer.here.gateway {
+                    return None;
+                }
+                if self.others.len() < MOST_OTHERS {
+                    self.others.insert(gateway.clone());
+                }
+                Some(inbound)
+            }
             Inbound::Withdrawn { client } => {
                 let client: Arc<str> = client.as_str().into();
                 let at = self.clocks.now().clock.reading();

@@ -114,6 +114,8 @@ pub struct Client {
     retained: Retained,
     /// Customers known to have withdrawn: their retained withdrawals come on each connection.
     withdrawn: BTreeSet<Arc<str>>,
+    /// The store's other gateways, as far as they have said how they are.
+    others: BTreeSet<String>,
     link: Option<Link>,
     /// Which of the brokers.
     place: usize,
@@ -152,6 +154,7 @@ impl Client {
             outbox,
             retained,
             withdrawn,
+            others: BTreeSet::new(),
             link: None,
             place: 0,
             backoff: Backoff::default(),

@@ -25,6 +25,15 @@ impl Caps {
         self.last_alert.remove(client);
     }
 
+    /// Another gateway alerted staff of this customer. Returns whether that was news.
+    pub fn note(&mut self, client: &Arc<str>, at: WallTime) -> bool {
+        let news = self.last_alert.get(client).is_none_or(|last| *last < at);
+        if news {
+            self.last_alert.insert(Arc::clone(client), at);
+        }
+        news
+    }
+
     /// Decides about one arrival, and counts it where it alerts.
     pub fn announce(
         &mut self,

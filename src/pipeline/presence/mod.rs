@@ -100,6 +100,23 @@ impl Presence {
         self.insert(who, Box::new(Track::gone(now, until)));
     }
 
+    /// Another gateway of the store says that the customer is here.
+    pub fn adopt(&mut self, who: CustomerIndex, now: Tick) {
+        let mut track = self.tracks.remove(&who).unwrap_or_else(|| Box::new(Track::here(now)));
+        self.timers.disarm(who, track.armed.take());
+        track.adopt(now);
+        self.insert(who, track);
+    }
+
+    /// Another gateway of the store says that the customer is here no more.
+    pub fn release(&mut self, who: CustomerIndex, now: Tick) {
+        if let Some(mut track) = self.tracks.remove(&who) {
+            self.timers.disarm(who, track.armed.take());
+            track.release(now, &self.settings);
+            self.insert(who, track);
+        }
+    }
+
     fn insert(&mut self, who: CustomerIndex, mut track: Box<Track>) {
         track.armed = Some(self.timers.arm(who, None, track.deadline(&self.settings)));
         self.tracks.insert(who, track);

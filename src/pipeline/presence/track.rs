@@ -89,6 +89,18 @@ impl Track {
         self.heard_by & bit(gateway) != 0
     }
 
+    /// A visit is open, whatever was heard so far.
+    pub fn adopt(&mut self, now: Tick) {
+        self.stage = Stage::Here { opened: now, doubtful_since: None };
+        self.restart_silence(now);
+    }
+
+    /// The visit was closed, whatever was heard so far.
+    pub fn release(&mut self, now: Tick, set: &Settings) {
+        self.stage = Stage::Gone { until: now.plus(set.rejoin), sure_since: None };
+        self.belief = Belief::new();
+    }
+
     /// Nothing could be heard until now: silence begins to count here.
     pub fn restart_silence(&mut self, now: Tick) {
         self.silent_since = self.silent_since.max(now);
