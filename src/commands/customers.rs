@@ -7,7 +7,7 @@ mod csv;
 mod import;
 mod keygen;
 mod list;
-mod secret;
+pub(super) mod secret;
 mod withdraw;
 
 use super::{Exit, Global};

@@ -14,6 +14,7 @@ pub mod score;
 mod status;
 mod tablets;
 mod token;
+mod tune;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -60,6 +61,8 @@ enum Command {
     Scan(scan::Args),
     /// Runs recordings through the pipeline in virtual time
     Replay(replay::Args),
+    /// Searches the detection settings on recordings
+    Tune(tune::Args),
     /// What staff said of visits, for tuning
     Labels(labels::Args),
     /// Head office's registry tool
@@ -111,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Decode(args) => decode::run(&cli.global, args),
         Command::Scan(args) => scan::run(&cli.global, args),
         Command::Replay(args) => replay::run(&cli.global, args),
+        Command::Tune(args) => tune::run(&cli.global, args),
         Command::Labels(args) => labels::run(&cli.global, args),
         Command::Customers(args) => customers::run(&cli.global, args),
         Command::Token(args) => token::run(&cli.global, args),

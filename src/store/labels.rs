@@ -11,7 +11,7 @@ use crate::pipeline::VisitId;
 use crate::pipeline::units::WallTime;
 
 /// A shop changes with its seasons; so does what was true of it.
-const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+const KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// As many as a lively shop's staff gives in that time; then the oldest go.
 const MOST: u32 = 20_000;

@@ -1,0 +1,250 @@
+//! The recordings to tune on: what matters of them, held in memory, and what is true of them.
+//!
+//! Strangers' advertisements change nothing that the pipeline decides, so that only those of
+//! enrolled customers are kept, and of the registry only those customers.
+
+use std::collections::BTreeSet;
+use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::labels::{self, Labelled};
+use crate::commands::complain;
+use crate::config::Config;
+use crate::config::registry::{self, Reading, line};
+use crate::daemon::playback::{self, Gateways};
+use crate::pipeline::Now;
+use crate::pipeline::identity::{Identity, Registry};
+use crate::pipeline::units::{Clock, Tick, WallTime};
+use crate::sources::{self, Record, Script, ScriptError, What};
+
+/// What one file says that matters.
+#[derive(Debug)]
+pub struct Recording {
+    /// The file.
+    pub path: PathBuf,
+    /// Advertisements of customers, and truth.
+    records: Arc<[Record]>,
+    started_at: WallTime,
+    gateways: Arc<[Arc<str>]>,
+    /// When the file ends, which may be after the last of `records`.
+    pub ends_at: Duration,
+    /// The registry's lines of the customers who were heard.
+    registry: Vec<u8>,
+    store: u16,
+    /// What is known.
+    pub known: Known,
+    /// Lines and frames that could not be read.
+    pub unreadable: u64,
+}
+
+/// How it is known who came.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The recording says it.
+    Truth,
+    /// Staff said it.
+    Labels(Vec<Labelled>),
+    /// It is not.
+    Nothing,
+}
+
+impl Recording {
+    /// Reads `path` for a store as `config` describes it.
+    pub fn read(
+        path: &Path,
+        config: &Config,
+        customers: &Path,
+        said: &[labels::Label],
+    ) -> anyhow::Result<Self> {
+        let script =
+            sources::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        if let Some(store) = script.store().filter(|store| *store != config.store.id) {
+            let here = config.store.id;
+            complain(&format!(
+                "{}: recorded in store {store}, tuned as store {here}: its tokens mean nothing here",
+                path.display()
+            ));
+        }
+        let (started_at, gateways) = (script.started_at(), script.gateways().into());
+        let reading = Reading::new(config.store.id, Clock::Set(started_at)).keeping_every_day();
+        let (all, _) = reading.load(customers)?;
+        let heard = Heard::of(script, config, all)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let labelled = labels::within(said, started_at, heard.ends_at);
+        let known = match (heard.has_truth, labelled.is_empty()) {
+            (true, _) => Known::Truth,
+            (false, false) => Known::Labels(labelled),
+            (false, true) => Known::Nothing,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            records: heard.records.into(),
+            started_at,
+            gateways,
+            ends_at: heard.ends_at,
+            registry: lines_of(customers, &heard.clients)?,
+            store: config.store.id,
+            known,
+            unreadable: heard.unreadable,
+        })
+    }
+
+    /// Whether a customer was heard at all.
+    pub fn is_silent(&self) -> bool {
+        !self.records.iter().any(|record| matches!(record.what, What::Heard(_)))
+    }
+
+    /// The recording, from its start.
+    pub fn script(&self) -> Box<dyn Script> {
+        Box::new(Kept {
+            records: Arc::clone(&self.records),
+            next: 0,
+            started_at: self.started_at,
+            store: self.store,
+            gateways: Arc::clone(&self.gateways),
+        })
+    }
+
+    /// Its customers.
+    pub fn registry(&self) -> anyhow::Result<Registry> {
+        let reading = Reading::new(self.store, Clock::Set(self.started_at)).keeping_every_day();
+        Ok(reading.load_from(&self.registry[..], &self.path)?.0)
+    }
+
+    /// The gateways it names.
+    pub fn gateways(&self) -> &[Arc<str>] {
+        &self.gateways
+    }
+
+    /// The gateways that heard a customer; `None` for the one that a recording does not name.
+    pub fn ears(&self) -> BTreeSet<Option<Arc<str>>> {
+        let ear = |record: &Record| match &record.what {
+            What::Heard(heard) => Some(heard.gateway.clone()),
+            What::Truth { .. } => None,
+        };
+        self.records.iter().filter_map(ear).collect()
+    }
+}
+
+/// What one pass over a file finds.
+#[derive(Default)]
+struct Heard {
+    records: Vec<Record>,
+    clients: BTreeSet<Arc<str>>,
+    has_truth: bool,
+    ends_at: Duration,
+    unreadable: u64,
+}
+
+impl Heard {
+    fn of(script: Box<dyn Script>, config: &Config, all: Registry) -> Result<Self, ScriptError> {
+        let started_at = script.started_at();
+        let moment =
+            |tick: Tick| Now { tick, clock: Clock::Set(started_at.plus(tick.since(Tick::ZERO))) };
+        let settings = playback::with_gateways(config.settings(), script.gateways());
+        let gateways = Gateways::of(&settings);
+        let mut identity = Identity::new(config.store.id, all, moment(Tick::ZERO));
+        let mut found = Self::default();
+        for record in script {
+            let record = match record {
+                Ok(record) => record,
+                Err(ScriptError::Line { .. }) => {
+                    found.unreadable += 1;
+                    continue;
+                }
+                Err(fault) => return Err(fault),
+            };
+            let tick = Tick::ZERO.plus(record.at);
+            found.ends_at = record.at;
+            while let Some(due) = identity.next_deadline().filter(|due| *due < tick) {
+                identity.advance(moment(due));
+            }
+            match &record.what {
+                What::Truth { .. } => found.has_truth = true,
+                What::Heard(heard) => {
+                    let who = identity.identify(moment(tick), &gateways.sighting(heard));
+                    let Some(who) = who.and_then(|who| identity.customer(who.customer)) else {
+                        continue;
+                    };
+                    found.clients.insert(who.client);
+                }
+            }
+            found.records.push(record);
+        }
+        Ok(found)
+    }
+}
+
+/// The lines of `clients`, and a bundle's header.
+fn lines_of(customers: &Path, clients: &BTreeSet<Arc<str>>) -> anyhow::Result<Vec<u8>> {
+    let reading = || format!("cannot read {}", customers.display());
+    let mut kept = Vec::new();
+    for text in registry::open(customers).with_context(reading)?.split(b'\n') {
+        let text = text.with_context(reading)?;
+        let wanted = match line::read(text.trim_ascii()) {
+            Ok(line::Line::Customer(enrolment)) => clients.contains(&*enrolment.client),
+            Ok(line::Line::Header(_)) => kept.is_empty(),
+            Err(_) => false,
+        };
+        if wanted {
+            kept.extend_from_slice(&text);
+            kept.push(b'\n');
+        }
+    }
+    Ok(kept)
+}
+
+/// Records in memory as a script.
+struct Kept {
+    records: Arc<[Record]>,
+    next: usize,
+    started_at: WallTime,
+    store: u16,
+    gateways: Arc<[Arc<str>]>,
+}
+
+impl Iterator for Kept {
+    type Item = Result<Record, ScriptError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = self.records.get(self.next)?.clone();
+        self.next += 1;
+        Some(Ok(record))
+    }
+}
+
+impl Script for Kept {
+    fn started_at(&self) -> WallTime {
+        self.started_at
+    }
+
+    fn store(&self) -> Option<u16> {
+        Some(self.store)
+    }
+
+    fn gateways(&self) -> &[Arc<str>] {
+        &self.gateways
+    }
+}
+
+/// The gateways that heard a customer in any of `recordings`, with where they stand.
+pub fn ears(
+    recordings: &[Recording],
+    config: &Config,
+) -> Vec<(String, Option<crate::pipeline::Place>)> {
+    let own = || config.gateway.clone();
+    let names: BTreeSet<String> = recordings
+        .iter()
+        .flat_map(Recording::ears)
+        .map(|name| name.map_or_else(own, |name| name.to_string()))
+        .collect();
+    let placed = |name: String| {
+        let place = config.store.gateways.get(&name).copied();
+        (name, place)
+    };
+    names.into_iter().map(placed).collect()
+}

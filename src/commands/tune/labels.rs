@@ -1,0 +1,134 @@
+//! What staff said of visits, in the place of truth: it tells of what was announced only.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use super::tally::Tally;
+use crate::commands::score::{Event, EventKind};
+use crate::daemon::labels::{Line, Verdict};
+use crate::pipeline::units::WallTime;
+
+/// Other settings announce the same coming at most this much sooner or later.
+const SAME_COMING: Duration = Duration::from_mins(2);
+
+/// A label as `grelot labels` prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    client: String,
+    arrived_at: WallTime,
+    verdict: Verdict,
+}
+
+/// A label of one recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labelled {
+    client: String,
+    /// When the visit was opened, since the recording's start.
+    at: Duration,
+    was_here: bool,
+}
+
+/// Reads the files that `--labels` names.
+pub fn read(path: &Path) -> anyhow::Result<Vec<Label>> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut labels = Vec::new();
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        let place = || format!("{}:{number}", path.display());
+        let Ok(line) = serde_json::from_str::<Line>(line) else {
+            bail!("{}: not a label as `grelot labels` prints it", place());
+        };
+        let Some(arrived_at) = WallTime::parse(&line.arrived_at) else {
+            bail!("{}: arrived_at is not a time (RFC 3339)", place());
+        };
+        labels.push(Label { client: line.client, arrived_at, verdict: line.label });
+    }
+    Ok(labels)
+}
+
+/// Those of a recording that began at `start` and lasted until `end`.
+pub fn within(labels: &[Label], start: WallTime, end: Duration) -> Vec<Labelled> {
+    let mut within: Vec<_> = labels
+        .iter()
+        .filter_map(|label| {
+            let since = label.arrived_at.unix_millis().checked_sub(start.unix_millis())?;
+            let at = Duration::from_millis(u64::try_from(since).ok()?);
+            let (client, was_here) = (label.client.clone(), label.verdict == Verdict::WasHere);
+            (at <= end).then_some(Labelled { client, at, was_here })
+        })
+        .collect();
+    within.sort_by(|a, b| (a.at, &a.client).cmp(&(b.at, &b.client)));
+    within
+}
+
+/// Compares what was announced with what staff said of the same comings. An announcement of which
+/// they said nothing is neither right nor wrong; delays count from the announcement they saw.
+pub fn judge(labels: &[Labelled], events: &[Event]) -> Tally {
+    let mut tally = Tally::default();
+    for label in labels {
+        let same = |event: &&Event| {
+            event.kind == EventKind::Arrival
+                && event.client == label.client
+                && event.at.abs_diff(label.at) <= SAME_COMING
+        };
+        let mut announced = events.iter().filter(same);
+        let first = announced.next();
+        let more = u32::try_from(announced.count()).unwrap_or(u32::MAX);
+        if !label.was_here {
+            tally.falsely += u32::from(first.is_some()) + more;
+            continue;
+        }
+        tally.visits += 1;
+        tally.falsely += more;
+        if let Some(first) = first {
+            tally.found += 1;
+            let millis = |at: Duration| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+            tally.late_ms.push(millis(first.at) - millis(label.at));
+        }
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(client: &str, at: u64, was_here: bool) -> Labelled {
+        Labelled { client: client.to_owned(), at: Duration::from_secs(at), was_here }
+    }
+
+    fn arrival(client: &str, at: u64) -> Event {
+        let at = Duration::from_secs(at);
+        Event { at, kind: EventKind::Arrival, client: client.to_owned() }
+    }
+
+    #[test]
+    fn what_staff_confirmed_is_to_be_found_and_what_they_denied_is_not() {
+        let labels = [label("a", 100, true), label("b", 300, false), label("c", 500, true)];
+        let events = [arrival("a", 104), arrival("b", 290), arrival("d", 400)];
+        let tally = judge(&labels, &events);
+        assert_eq!((tally.visits, tally.found, tally.falsely), (2, 1, 1));
+        assert_eq!(tally.late_ms, [4_000]);
+    }
+
+    #[test]
+    fn another_coming_of_the_same_customer_is_another_matter() {
+        let tally = judge(&[label("a", 100, false)], &[arrival("a", 900)]);
+        assert_eq!((tally.visits, tally.falsely), (0, 0));
+    }
+
+    #[test]
+    fn only_labels_of_the_recordings_time_are_its_own() {
+        let label = |at| Label {
+            client: "a".to_owned(),
+            arrived_at: WallTime::from_unix_secs(at),
+            verdict: Verdict::WasHere,
+        };
+        let labels = [label(999), label(1_000), label(1_060), label(1_061)];
+        let within = within(&labels, WallTime::from_unix_secs(1_000), Duration::from_mins(1));
+        assert_eq!(within.iter().map(|l| l.at.as_secs()).collect::<Vec<_>>(), [0, 60]);
+    }
+}

@@ -1,0 +1,247 @@
+//! `grelot tune`: searches the detection settings on recordings of which it is known who came.
+//!
+//! ```text
+//! recordings ─► corpus ─► trial ─► board ─► search ─► verdict ─► report, picture, document
+//! (truth or     (what     (the     (what    (one for all,
+//!  labels)       matters)  pipeline) each did) one a fold)
+//! ```
+//!
+//! Invariant: the same files, configuration, seed and program give the same result to the byte,
+//! however often the run was killed in between.
+
+mod chance;
+mod confidence;
+mod corpus;
+mod document;
+mod front;
+mod inputs;
+mod knob;
+mod labels;
+mod picture;
+mod progress;
+mod report;
+mod search;
+mod space;
+mod state;
+mod tally;
+mod trial;
+mod verdict;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use super::{Exit, Global, print};
+use crate::config::detection::Detection;
+use crate::config::registry::Reading;
+use crate::config::{self, Config};
+use crate::pipeline::units::Clock;
+use crate::sources;
+use corpus::{Known, Recording};
+use front::Offer;
+use progress::Progress;
+use search::Search;
+use space::{Point, Space, Wishes};
+use state::{Key, State};
+use tally::{Weights, Wish};
+use trial::{Bench, Board};
+use verdict::Verdict;
+
+/// More folds tell hardly more, and cost a search each.
+const MOST_FOLDS: usize = 10;
+
+/// Arguments of `grelot tune`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  grelot --config shop.toml tune monday.jsonl.zst tuesday.jsonl.zst --out tuned.toml
+  grelot --config shop.toml tune *.jsonl.zst --out tuned.toml --weight false=3
+  grelot --config shop.toml tune *.jsonl.zst --labels labels.jsonl --out tuned.toml
+
+Recordings need the truth ({\"t\":12.3,\"truth\":\"enter\",\"client\":\"c-7f3a\"}), or labels as
+`grelot labels` prints them. --out also draws the trade-off (tuned.svg) and keeps what was tried
+(tuned.toml.state): a run that was killed goes on there, and other weights need no new trials.
+The document has [presence] alone, to be put into the configuration or pushed over MQTT.")]
+pub struct Args {
+    /// Recordings or captures
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Writes the chosen settings here, a picture and the state of the search beside
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Customers, instead of those the configuration names
+    #[arg(long, value_name = "FILE")]
+    registry: Option<PathBuf>,
+    /// What staff said, for recordings without truth; may be repeated
+    #[arg(long, value_name = "FILE")]
+    labels: Vec<PathBuf>,
+    /// What a mistake costs: missed (1), false (1), late (0.1 for 10 s), dropped (0.5), lingering
+    /// (0.02 for a minute); may be repeated
+    #[arg(long, value_name = "MISTAKE=COST")]
+    weight: Vec<Wish>,
+    /// Searches every gateway's own levels, too
+    #[arg(long)]
+    levels: bool,
+    /// Searches `presence.rejoin_secs`, too
+    #[arg(long)]
+    rejoin: bool,
+    /// Settings tried all over the space before the search closes in
+    #[arg(long, value_name = "COUNT", default_value_t = 200,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    points: u16,
+    /// Parts that the choice is judged in; by default every recording by itself, up to 10
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(2..))]
+    folds: Option<u16>,
+    /// Chance begins here
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+}
+
+/// Everything there is to tell.
+struct Outcome<'a> {
+    space: &'a Space,
+    recordings: &'a [Recording],
+    verdict: Verdict,
+    /// Recordings that staff's labels speak for.
+    labelled: usize,
+    /// Lines and frames that could not be read.
+    unreadable: usize,
+    /// Points that an earlier run had tried.
+    known_before: usize,
+    took: Duration,
+}
+
+/// Runs the command.
+pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    let config = config::load_for_replay(&global.config)?;
+    let customers = inputs::customers(args, &config)?;
+    if let Some(out) = &args.out {
+        document::may_replace(out)?;
+    }
+    let mut progress = Progress::new();
+    let (key, recordings) = inputs::read(args, &config, &customers, &mut progress)?;
+    inputs::known(&recordings)?;
+    let ears = corpus::ears(&recordings, &config);
+    let wishes = Wishes { levels: args.levels, rejoin: args.rejoin };
+    let space = Space::new(Detection::from(&config), &ears, wishes);
+    let bench = Bench { config: &config, space: &space, recordings: &recordings };
+    let weights = Weights::default().with(&args.weight);
+    let (verdict, known_before) = search(args, &bench, &weights, key, &mut progress)?;
+    check(&bench, &customers, [&verdict.now, &verdict.chosen])?;
+    let outcome = Outcome {
+        space: &space,
+        recordings: &recordings,
+        labelled: recordings.iter().filter(|r| matches!(r.known, Known::Labels(_))).count(),
+        unreadable: recordings.iter().map(|r| usize::try_from(r.unreadable).unwrap_or(0)).sum(),
+        known_before,
+        verdict,
+        took: progress.end(),
+    };
+    tell(global, args, &config, &outcome)?;
+    Ok(Exit::Done)
+}
+
+/// The search, and how many points an earlier run had tried.
+fn search(
+    args: &Args,
+    bench: &Bench<'_>,
+    weights: &Weights,
+    key: Key,
+    progress: &mut Progress,
+) -> anyhow::Result<(Verdict, usize)> {
+    let files = bench.recordings.len();
+    let (mut state, mut board) = match &args.out {
+        Some(out) => {
+            let (state, board) = State::open(&beside(out, "state"), &key.done(), files)?;
+            (Some(state), board)
+        }
+        None => (None, Board::new()),
+    };
+    let known_before = board.len();
+    let start = bench.space.start();
+    let mut spread = bench.space.spread(usize::from(args.points), args.seed);
+    spread.insert(start.clone());
+    // Points of other weights or another spread must not be chosen from: the result would depend
+    // on what was tried before.
+    let mut used = Board::new();
+    let mut attempt = |stage: String, points: &BTreeSet<Point>, used: &mut Board| {
+        progress.stage(stage, points.iter().filter(|point| !board.contains_key(point)).count());
+        bench.try_all(points, &mut board, |point, tallies| {
+            progress.step();
+            state.as_mut().map_or(Ok(()), |state| state.add(point, tallies))
+        })?;
+        used.extend(points.iter().filter_map(|p| Some((p.clone(), board.get(p)?.clone()))));
+        anyhow::Ok(())
+    };
+    attempt("looking everywhere".to_owned(), &spread, &mut used)?;
+    let folds = args.folds.map_or(MOST_FOLDS, usize::from).min(files);
+    let fold = search::deal(files, folds, args.seed);
+    let all = (0..files).collect();
+    let without = |one: usize| (0..files).filter(|at| fold.get(*at) != Some(&one)).collect();
+    let sees = std::iter::once(all).chain((0..folds).filter(|_| folds > 1).map(without));
+    let mut searches: Vec<Search> =
+        sees.map(|sees| Search::new(sees, &spread, *weights, start.clone())).collect();
+    search::climb(bench.space, &mut searches, &mut used, |round, points, used| {
+        attempt(format!("closing in, round {round}"), points, used)
+    })?;
+    let verdict = verdict::reach(bench.space, &searches, &fold, &used, weights, args.seed);
+    Ok((verdict.context("nothing could be tried")?, known_before))
+}
+
+/// What was tried on parts of the recordings must hold on the whole of them, as `replay` plays
+/// them.
+fn check(bench: &Bench<'_>, customers: &Path, offers: [&Offer; 2]) -> anyhow::Result<()> {
+    for offer in offers {
+        let mut tallies = Vec::new();
+        for recording in bench.recordings {
+            let script = sources::open(&recording.path)?;
+            let clock = Clock::Set(script.started_at());
+            let reading = Reading::new(bench.config.store.id, clock).keeping_every_day();
+            let (registry, _) = reading.load(customers)?;
+            let settings = bench.space.settings(&offer.point);
+            tallies.push(trial::play(bench.config, settings, recording, script, registry)?);
+        }
+        ensure!(
+            tally::Tally::sum(&tallies) == offer.tally,
+            "a replay of the whole recordings gives another result: did a file change meanwhile?"
+        );
+    }
+    Ok(())
+}
+
+fn tell(
+    global: &Global,
+    args: &Args,
+    config: &Config,
+    outcome: &Outcome<'_>,
+) -> anyhow::Result<()> {
+    let text = document::write(outcome, config)?;
+    if global.json {
+        print(&report::json(outcome).to_string())?;
+    } else {
+        print(report::text(outcome).trim_end())?;
+    }
+    let Some(out) = &args.out else { return Ok(()) };
+    let picture = out.with_extension("svg");
+    document::put(out, &text)?;
+    document::put(&picture, &picture::draw(outcome))?;
+    if !global.json {
+        let (out, picture, store) = (out.display(), picture.display(), config.store.id);
+        print(&format!(
+            "\nWritten  {out}, {picture}\n\
+             Try it   grelot --config CONFIG replay --diff OTHER FILE…\n\
+             Push it  mosquitto_pub -r -q 1 -t grelot/v1/{store}/config -f {out}"
+        ))?;
+    }
+    Ok(())
+}
+
+/// `tuned.toml` to `tuned.toml.state`.
+fn beside(out: &Path, what: &str) -> PathBuf {
+    let mut path = out.as_os_str().to_owned();
+    path.push(".");
+    path.push(what);
+    PathBuf::from(path)
+}

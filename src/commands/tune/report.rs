@@ -1,0 +1,202 @@
+//! What `tune` prints: the trade-off, and how sure it is.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::Outcome;
+use super::confidence::RESAMPLES;
+use super::document::counted;
+use super::front::Offer;
+use super::progress::clock;
+use super::space::Space;
+use super::tally::Tally;
+use super::verdict::Unseen;
+
+/// With less, chance alone may have chosen.
+const SURELY: f64 = 0.9;
+
+/// For a person.
+pub fn text(outcome: &Outcome<'_>) -> String {
+    let verdict = &outcome.verdict;
+    let mut text = format!(
+        "{}, {}; {} tried in {}\n",
+        counted(outcome.recordings.len(), "recording"),
+        counted(verdict.now.tally.visits as usize, "visit"),
+        counted(verdict.tried.len(), "setting"),
+        clock(outcome.took),
+    );
+    if outcome.known_before > 0 {
+        let _ = writeln!(text, "{} of them were known from an earlier run", outcome.known_before);
+    }
+    for remark in remarks(outcome) {
+        let _ = writeln!(text, "note: {remark}");
+    }
+    text += "\n          missed   false  dropped   announced after    gone after\n";
+    row(&mut text, "now", &verdict.now);
+    for offer in &verdict.front {
+        if offer.point != verdict.chosen.point {
+            row(&mut text, "", offer);
+        }
+    }
+    row(&mut text, "chosen", &verdict.chosen);
+    text += "\n          of all visits, announced of nobody, taken for gone too early; median (95th percentile)\n";
+    text += "\nChosen\n";
+    for (key, value) in outcome.space.written(&verdict.chosen.point) {
+        let was = outcome.space.written(&verdict.now.point);
+        let was = was.iter().find(|(known, _)| *known == key).map(|(_, was)| was);
+        let note = match was {
+            Some(was) if *was != value => format!("   was {was}"),
+            _ => String::new(),
+        };
+        let _ = writeln!(text, "  {key} = {value}{note}");
+    }
+    text += "\nHow sure\n";
+    text += &match &verdict.unseen {
+        Some(unseen) => surety(unseen),
+        None => {
+            "  one recording: nothing is left to judge the choice on; record more days\n".to_owned()
+        }
+    };
+    text
+}
+
+fn row(text: &mut String, name: &str, offer: &Offer) {
+    let tally = &offer.tally;
+    let delay = |median: Option<f64>, most: Option<f64>| match (median, most) {
+        (Some(median), Some(most)) => format!("{median:.1} s ({most:.1})"),
+        _ => "–".to_owned(),
+    };
+    let _ = writeln!(
+        text,
+        "  {name:<6}{:>8}{:>8}{:>9}{:>18}{:>14}",
+        tally.missed(),
+        tally.falsely,
+        tally.dropped,
+        delay(tally.late_s(50), tally.late_s(95)),
+        tally.lingering_s(50).map_or("–".to_owned(), |s| format!("{s:.0} s")),
+    );
+}
+
+fn surety(unseen: &Unseen) -> String {
+    let Unseen { tally, .. } = unseen;
+    let percent = |share: f64| format!("{:.0}", share * 100.0);
+    let between = |interval: Option<(f64, f64)>| {
+        interval.map_or("–".to_owned(), |(low, high)| {
+            format!("{} to {} %", percent(low), percent(high))
+        })
+    };
+    let share =
+        if tally.visits == 0 { 0.0 } else { f64::from(tally.found) / f64::from(tally.visits) };
+    let (few, many) = unseen.falsely;
+    format!(
+        "  judged on recordings each choice had not seen ({} folds), 95 % intervals:\n  \
+         found     {} of {}, {} %: {} (Wilson); {} by recording (bootstrap)\n  \
+         false     {}: {few:.1} to {many:.1} where as many visits are made (Garwood)\n  \
+         better than now on {} % of {RESAMPLES} redrawn sets of recordings\n",
+        unseen.folds,
+        tally.found,
+        tally.visits,
+        percent(share),
+        between(unseen.found),
+        between(unseen.found_by_recording),
+        tally.falsely,
+        percent(unseen.better),
+    )
+}
+
+/// What whoever decides should know.
+pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if outcome.labelled > 0 {
+        remarks.push(format!(
+            "{} known from staff's labels alone: whom the bell missed, staff could not label",
+            counted(outcome.labelled, "recording")
+        ));
+    }
+    if outcome.unreadable > 0 {
+        remarks.push(format!("{} could not be read", counted(outcome.unreadable, "line")));
+    }
+    let visits = outcome.verdict.now.tally.visits;
+    if visits < 20 {
+        remarks.push(format!(
+            "{} tell little: record until there are 20 or more",
+            counted(visits as usize, "visit")
+        ));
+    }
+    if outcome.verdict.chosen.point == outcome.verdict.now.point {
+        remarks.push("nothing that was tried is better than the settings in force".to_owned());
+    } else if outcome.verdict.unseen.as_ref().is_none_or(|unseen| unseen.better < SURELY) {
+        let what = "it is not sure that the choice is better than the settings in force";
+        remarks.push(format!("{what}: record more, or stay with them"));
+    }
+    remarks
+}
+
+/// For programs.
+pub fn json(outcome: &Outcome<'_>) -> Value {
+    let verdict = &outcome.verdict;
+    let offer = |offer: &Offer| {
+        let mut value = counts(&offer.tally);
+        if let Some(object) = value.as_object_mut() {
+            object.insert("cost".to_owned(), json!((offer.cost * 1000.0).round() / 1000.0));
+            object.insert("settings".to_owned(), settings(outcome.space, offer));
+        }
+        value
+    };
+    let interval = |interval: Option<(f64, f64)>| {
+        let round = |share: f64| (share * 1000.0).round() / 1000.0;
+        interval.map(|(low, high)| [round(low), round(high)])
+    };
+    let unseen = verdict.unseen.as_ref().map(|unseen| {
+        let mut value = counts(&unseen.tally);
+        if let Some(object) = value.as_object_mut() {
+            object.insert("folds".to_owned(), json!(unseen.folds));
+            object.insert("found_share_wilson95".to_owned(), json!(interval(unseen.found)));
+            let by_recording = interval(unseen.found_by_recording);
+            object.insert("found_share_bootstrap95".to_owned(), json!(by_recording));
+            object.insert("false_garwood95".to_owned(), json!(interval(Some(unseen.falsely))));
+            object.insert("better_than_now".to_owned(), json!(unseen.better));
+        }
+        value
+    });
+    json!({ "tune": {
+        "recordings": outcome.recordings.len(),
+        "labelled": outcome.labelled,
+        "unreadable": outcome.unreadable,
+        "tried": verdict.tried.len(),
+        "known_before": outcome.known_before,
+        "notes": remarks(outcome),
+        "now": offer(&verdict.now),
+        "chosen": offer(&verdict.chosen),
+        "unseen": unseen,
+        "front": verdict.front.iter().map(offer).collect::<Vec<_>>(),
+    }})
+}
+
+fn counts(tally: &Tally) -> Value {
+    json!({
+        "visits": tally.visits,
+        "found": tally.found,
+        "missed": tally.missed(),
+        "false": tally.falsely,
+        "dropped": tally.dropped,
+        "arrival_delay_s": {"p50": tally.late_s(50), "p95": tally.late_s(95)},
+        "departure_delay_s": {"p50": tally.lingering_s(50), "p95": tally.lingering_s(95)},
+    })
+}
+
+/// By key, as TOML writes them: numbers as numbers, tables as objects.
+fn settings(space: &Space, offer: &Offer) -> Value {
+    let read = |(key, text): (&str, String)| {
+        let value = text.parse::<f64>().map_or_else(
+            |_| {
+                let table = toml::from_str::<Value>(&format!("{key} = {text}")).ok();
+                table.and_then(|table| table.get(key).cloned()).unwrap_or_default()
+            },
+            |number| json!(number),
+        );
+        (key.to_owned(), value)
+    };
+    Value::Object(space.written(&offer.point).into_iter().map(read).collect())
+}

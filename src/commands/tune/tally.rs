@@ -1,0 +1,213 @@
+//! What one setting did on one recording, and what that is worth.
+
+use serde::{Deserialize, Serialize};
+
+use crate::commands::score::Score;
+
+/// What counts, of one recording or of several. It is written to the state file, so delays are
+/// whole milliseconds: read back, they are the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tally {
+    /// Customers who came in.
+    pub visits: u32,
+    /// Of these, announced.
+    pub found: u32,
+    /// Announced though nobody came in.
+    pub falsely: u32,
+    /// Taken for gone though still here.
+    pub dropped: u32,
+    /// From entering to each announcement, in ms; negative where it came early.
+    pub late_ms: Vec<i64>,
+    /// From leaving to each departure, in ms.
+    pub lingering_ms: Vec<i64>,
+}
+
+impl From<&Score> for Tally {
+    fn from(score: &Score) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a recording is shorter than 10^8 years"
+        )]
+        let millis = |delays: &[f64]| delays.iter().map(|s| (s * 1000.0).round() as i64).collect();
+        Self {
+            visits: score.visits,
+            found: score.found,
+            falsely: score.false_arrivals.total(),
+            dropped: score.false_departures,
+            late_ms: millis(&score.arrival_delays_s),
+            lingering_ms: millis(&score.departure_delays_s),
+        }
+    }
+}
+
+impl Tally {
+    /// Of all of `tallies` together.
+    pub fn sum<'a>(tallies: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for tally in tallies {
+            sum.visits += tally.visits;
+            sum.found += tally.found;
+            sum.falsely += tally.falsely;
+            sum.dropped += tally.dropped;
+            sum.late_ms.extend(&tally.late_ms);
+            sum.lingering_ms.extend(&tally.lingering_ms);
+        }
+        sum
+    }
+
+    /// Visits that were never announced.
+    pub const fn missed(&self) -> u32 {
+        self.visits.saturating_sub(self.found)
+    }
+
+    /// Whatever told staff what was not so: arrivals of nobody, departures of somebody here.
+    pub const fn wrong(&self) -> u32 {
+        self.falsely + self.dropped
+    }
+
+    /// Seconds from entering to the announcement, by nearest rank; `None` if nobody was found.
+    pub fn late_s(&self, percent: usize) -> Option<f64> {
+        rank(&self.late_ms, percent)
+    }
+
+    /// Seconds from leaving to the departure, by nearest rank.
+    pub fn lingering_s(&self, percent: usize) -> Option<f64> {
+        rank(&self.lingering_ms, percent)
+    }
+}
+
+fn rank(delays_ms: &[i64], percent: usize) -> Option<f64> {
+    let mut sorted = delays_ms.to_vec();
+    sorted.sort_unstable();
+    let index = (percent * sorted.len()).div_ceil(100).saturating_sub(1);
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of a recording")]
+    sorted.get(index).map(|millis| *millis as f64 / 1000.0)
+}
+
+/// What each mistake costs; a missed visit, by default, 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Weights {
+    /// A visit that is never announced.
+    pub missed: f64,
+    /// An announcement of nobody.
+    pub falsely: f64,
+    /// Ten seconds between entering and the announcement.
+    pub late: f64,
+    /// A customer taken for gone while still here.
+    pub dropped: f64,
+    /// A minute for which staff see somebody who has left.
+    pub lingering: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { missed: 1.0, falsely: 1.0, late: 0.1, dropped: 0.5, lingering: 0.02 }
+    }
+}
+
+/// A greeting that comes later than this is no greeting: later costs no more.
+const LATEST_S: f64 = 60.0;
+
+/// Nobody waits longer for a departure.
+const LONGEST_LINGERING_S: f64 = 900.0;
+
+impl Weights {
+    /// Each weight's word on the command line, and its place.
+    fn place(&mut self, word: &str) -> Option<&mut f64> {
+        match word {
+            "missed" => Some(&mut self.missed),
+            "false" => Some(&mut self.falsely),
+            "late" => Some(&mut self.late),
+            "dropped" => Some(&mut self.dropped),
+            "lingering" => Some(&mut self.lingering),
+            _ => None,
+        }
+    }
+
+    /// With what `--weight` says.
+    #[must_use]
+    pub fn with(mut self, wishes: &[Wish]) -> Self {
+        for wish in wishes {
+            if let Some(place) = self.place(&wish.word) {
+                *place = wish.weight;
+            }
+        }
+        self
+    }
+
+    /// What a tally costs.
+    pub fn cost(&self, tally: &Tally) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a recording")]
+        let seconds = |delays: &[i64], most: f64| -> f64 {
+            delays.iter().map(|millis| (*millis as f64 / 1000.0).clamp(0.0, most)).sum()
+        };
+        self.missed * f64::from(tally.missed())
+            + self.falsely * f64::from(tally.falsely)
+            + self.dropped * f64::from(tally.dropped)
+            + self.late * seconds(&tally.late_ms, LATEST_S) / 10.0
+            + self.lingering * seconds(&tally.lingering_ms, LONGEST_LINGERING_S) / 60.0
+    }
+}
+
+/// `--weight false=2`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    word: String,
+    weight: f64,
+}
+
+impl std::str::FromStr for Wish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (word, weight) = text.split_once('=').ok_or("such as false=2")?;
+        if Weights::default().place(word).is_none() {
+            return Err("missed, false, late, dropped or lingering can be weighed".to_owned());
+        }
+        match weight.parse::<f64>() {
+            Ok(weight) if (0.0..=1e6).contains(&weight) => {
+                Ok(Self { word: word.to_owned(), weight })
+            }
+            _ => Err("a weight is a number from 0 to 1000000".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally() -> Tally {
+        Tally {
+            visits: 4,
+            found: 3,
+            falsely: 2,
+            dropped: 1,
+            late_ms: vec![-500, 10_000, 90_000],
+            lingering_ms: vec![30_000],
+        }
+    }
+
+    #[test]
+    fn each_mistake_costs_what_it_weighs() {
+        let weights = Weights::default();
+        let expected = 1.0 + 2.0 + 0.5 + 0.1 * 7.0 + 0.02 * 0.5;
+        assert!((weights.cost(&tally()) - expected).abs() < 1e-9);
+        let dearer = weights.with(&["false=3".parse().unwrap(), "late=0".parse().unwrap()]);
+        assert!((dearer.cost(&tally()) - (1.0 + 6.0 + 0.5 + 0.01)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_unknown_or_senseless_weight_is_refused() {
+        for text in ["fals=1", "false", "false=-1", "false=nan", "false=x"] {
+            assert!(text.parse::<Wish>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn percentiles_are_delays_that_were_measured() {
+        assert_eq!((tally().late_s(50), tally().late_s(95)), (Some(10.0), Some(90.0)));
+        assert_eq!(Tally::default().late_s(50), None);
+    }
+}

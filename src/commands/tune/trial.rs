@@ -1,0 +1,122 @@
+//! Settings tried on recordings: the very pipeline of `replay` and `run`, on all cores.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::corpus::{Known, Recording};
+use super::labels;
+use super::space::{Point, Space};
+use super::tally::Tally;
+use crate::commands::replay::Witness;
+use crate::commands::score::{Event, EventKind};
+use crate::config::Config;
+use crate::config::detection::Detection;
+use crate::daemon::playback::{self, Told};
+use crate::pipeline::Effect;
+use crate::pipeline::identity::Registry;
+use crate::sources::Script;
+
+/// What each point that was tried did, recording by recording.
+pub type Board = BTreeMap<Point, Vec<Tally>>;
+
+/// Everything that a trial needs.
+pub struct Bench<'a> {
+    /// The store.
+    pub config: &'a Config,
+    /// What is tried.
+    pub space: &'a Space,
+    /// On what.
+    pub recordings: &'a [Recording],
+}
+
+impl Bench<'_> {
+    /// Tries all of `points` that are not on the board yet, on all cores, and tells `done` of
+    /// each, in no particular order.
+    pub fn try_all(
+        &self,
+        points: &BTreeSet<Point>,
+        board: &mut Board,
+        mut done: impl FnMut(&Point, &[Tally]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let points: Vec<&Point> = points.iter().filter(|p| !board.contains_key(p)).collect();
+        let files = self.recordings.len();
+        let (next, jobs) = (AtomicUsize::new(0), points.len() * files);
+        let workers = thread::available_parallelism().map_or(1, usize::from).min(jobs);
+        let (tell, told) = sync_channel(workers);
+        let mut open: BTreeMap<usize, Vec<Option<Tally>>> = BTreeMap::new();
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                let (tell, next, points) = (tell.clone(), &next, &points);
+                scope.spawn(move || {
+                    loop {
+                        let job = next.fetch_add(1, Ordering::Relaxed);
+                        let (at, file) = (job / files, job % files);
+                        let (Some(point), Some(recording)) =
+                            (points.get(at), self.recordings.get(file))
+                        else {
+                            return;
+                        };
+                        let settings = self.space.settings(point);
+                        let tally = tally(self.config, settings, recording);
+                        // Nobody listens any more where one trial has failed.
+                        if tell.send((at, file, tally)).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(tell);
+            for (at, file, tally) in told {
+                let row = open.entry(at).or_insert_with(|| vec![None; files]);
+                if let Some(place) = row.get_mut(file) {
+                    *place = Some(tally?);
+                }
+                if row.iter().all(Option::is_some)
+                    && let (Some(row), Some(point)) = (open.remove(&at), points.get(at))
+                {
+                    let row: Vec<Tally> = row.into_iter().flatten().collect();
+                    done(point, &row)?;
+                    board.insert((*point).clone(), row);
+                }
+            }
+            anyhow::Ok(())
+        })
+    }
+}
+
+/// What `settings` do on what is kept of one recording.
+pub fn tally(config: &Config, settings: Detection, on: &Recording) -> anyhow::Result<Tally> {
+    play(config, settings, on, on.script(), on.registry()?)
+        .with_context(|| format!("trying on {}", on.path.display()))
+}
+
+/// What `settings` do on `script`, which is all or what matters of `on`.
+pub fn play(
+    config: &Config,
+    settings: Detection,
+    on: &Recording,
+    script: Box<dyn Script>,
+    registry: Registry,
+) -> anyhow::Result<Tally> {
+    let settings = playback::with_gateways(config.settings_with(settings), on.gateways());
+    let mut witness = Witness::default();
+    let mut arrivals = Vec::new();
+    playback::play(script, settings, registry, |at, told| {
+        witness.note(at, &told);
+        arrivals.extend(arrival(at, &told));
+    })?;
+    Ok(match &on.known {
+        Known::Labels(said) => labels::judge(said, &arrivals),
+        Known::Truth | Known::Nothing => Tally::from(&witness.score(on.ends_at)),
+    })
+}
+
+fn arrival(at: Duration, told: &Told) -> Option<Event> {
+    let Told::Effect(Effect::Arrived { visit, .. }) = told else { return None };
+    Some(Event { at, kind: EventKind::Arrival, client: visit.client.to_string() })
+}

@@ -1,0 +1,94 @@
+//! What came of a search: the choice, what it does on what it was chosen on, and on what not.
+
+use super::confidence;
+use super::front::{self, Offer};
+use super::search::Search;
+use super::space::{Point, Space};
+use super::tally::{Tally, Weights};
+use super::trial::Board;
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The settings in force.
+    pub now: Offer,
+    /// The settings to take.
+    pub chosen: Offer,
+    /// The trade-off, shortened.
+    pub front: Vec<Offer>,
+    /// All that was tried.
+    pub tried: Vec<Offer>,
+    /// Judged on recordings it was not chosen on; `None` with a single recording.
+    pub unseen: Option<Unseen>,
+}
+
+/// What may be expected of the choice.
+#[derive(Debug)]
+pub struct Unseen {
+    /// Folds it was judged in.
+    pub folds: usize,
+    /// Each fold's choice on that fold's recordings, together.
+    pub tally: Tally,
+    /// True share of visits found, by visits (Wilson).
+    pub found: Option<(f64, f64)>,
+    /// The same, by recordings (bootstrap).
+    pub found_by_recording: Option<(f64, f64)>,
+    /// True number of false arrivals where so many visits are made (Garwood).
+    pub falsely: (f64, f64),
+    /// Share of redrawn sets of recordings on which it costs less than the settings in force.
+    pub better: f64,
+}
+
+/// What the searches found: the first saw all recordings, the n-th after it all but those that
+/// `fold` deals to n.
+pub fn reach(
+    space: &Space,
+    searches: &[Search],
+    fold: &[usize],
+    board: &Board,
+    weights: &Weights,
+    seed: u64,
+) -> Option<Verdict> {
+    let (whole, folds) = searches.split_first()?;
+    let start = space.start();
+    let chosen = Offer::of(&whole.choose(space, board)?, board, weights)?;
+    let front = front::front(board, space, weights);
+    let choices: Vec<Point> =
+        folds.iter().filter_map(|search| search.choose(space, board)).collect();
+    let unseen = (folds.len() > 1).then(|| unseen(&choices, fold, board, &start, weights, seed));
+    Some(Verdict {
+        now: Offer::of(&start, board, weights)?,
+        chosen,
+        front: front::readable(&front),
+        tried: board.keys().filter_map(|point| Offer::of(point, board, weights)).collect(),
+        unseen,
+    })
+}
+
+fn unseen(
+    choices: &[Point],
+    fold: &[usize],
+    board: &Board,
+    start: &Point,
+    weights: &Weights,
+    seed: u64,
+) -> Unseen {
+    let on = |point: &Point, recording: usize| {
+        board.get(point).and_then(|row| row.get(recording)).cloned().unwrap_or_default()
+    };
+    let judged = |(recording, fold): (usize, &usize)| {
+        choices.get(*fold).map(|choice| on(choice, recording)).unwrap_or_default()
+    };
+    let ours: Vec<Tally> = fold.iter().enumerate().map(judged).collect();
+    let theirs: Vec<Tally> = (0..fold.len()).map(|recording| on(start, recording)).collect();
+    let costs = |tallies: &[Tally]| tallies.iter().map(|t| weights.cost(t)).collect::<Vec<_>>();
+    let tally = Tally::sum(&ours);
+    Unseen {
+        folds: choices.len(),
+        found: confidence::share(tally.found, tally.visits),
+        found_by_recording: confidence::share_by_recording(&ours, seed),
+        falsely: confidence::mean(tally.falsely),
+        better: confidence::better(&costs(&ours), &costs(&theirs), seed),
+        tally,
+    }
+}
