@@ -40,6 +40,8 @@ pub struct Visit {
     pub claim: Option<Claim>,
     /// When staff were alerted; `None` for a visit that alerts nobody.
     pub announced_at: Option<WallTime>,
+    /// Of two states the one with the higher revision is the later.
+    pub revision: u32,
 }
 
 /// Name and note of a customer who consented to be shown.
@@ -219,8 +221,13 @@ impl Board {
 
     fn present(&mut self, mut visit: Visit) {
         self.ended.remove(&visit.id);
-        let known = self.visits.get(&visit.id).and_then(|here| here.visit.announced_at);
-        visit.announced_at = known.or(visit.announced_at);
+        if let Some(here) = self.visits.get_mut(&visit.id) {
+            here.confirmed = true;
+            if visit.revision < here.visit.revision {
+                return;
+            }
+            visit.announced_at = here.visit.announced_at.or(visit.announced_at);
+        }
         self.keep(visit);
     }
 

@@ -32,6 +32,9 @@ fn visit(id: VisitId, payload: &[u8]) -> Option<Notice> {
     let state: payload::Visit = read(payload)?;
     let mut visit = arrival(state.arrival)?;
     visit.claim = state.claim.and_then(claim);
+    visit.revision = state.revision;
+    // The bell itself may have rung while this tablet's feed was away.
+    visit.announced_at = state.announced.then_some(visit.arrived_at);
     (visit.id == id).then_some(Notice::Present(visit))
 }
 
@@ -54,6 +57,7 @@ fn arrival(said: payload::Arrival) -> Option<Visit> {
         confidence: said.confidence,
         claim: None,
         announced_at: None,
+        revision: 0,
     })
 }
 
@@ -113,6 +117,15 @@ mod tests {
         assert_eq!(visit.id.to_string(), VISIT);
         assert_eq!(visit.claim.map(|claim| claim.by).as_deref(), Some("Léa"));
         assert_eq!(visit.announced_at, None);
+    }
+
+    #[test]
+    fn a_tablet_that_missed_the_bell_learns_of_it_from_the_state() {
+        let said = state(VISIT).replacen('{', r#"{"announced":true,"revision":3,"#, 1);
+        let Some(Notice::Present(visit)) = heard(&format!("visits/{VISIT}"), &said) else {
+            panic!("not understood");
+        };
+        assert_eq!((visit.announced_at, visit.revision), (Some(visit.arrived_at), 3));
     }
 
     #[test]

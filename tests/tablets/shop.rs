@@ -255,7 +255,7 @@ impl Gateway {
             arrival: visit.clone(),
             state: VisitState::Present,
             claim: None,
-            announced: true,
+            announced: false,
             revision: 0,
         };
         self.say(&format!("visits/{}", visit.visit), true, encode(&state));

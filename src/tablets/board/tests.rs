@@ -14,6 +14,7 @@ fn visit(id: u128, client: &str, gateway: &str, second: u64) -> Visit {
         confidence: 0.9,
         claim: None,
         announced_at: None,
+        revision: 0,
     }
 }
 
@@ -29,6 +30,16 @@ fn board() -> Board {
 
 fn ids(board: &Board) -> Vec<u128> {
     board.stays().iter().filter_map(Stay::id).map(|id| id.0.as_u128()).collect()
+}
+
+#[test]
+fn an_older_state_that_comes_late_changes_nothing() {
+    let mut board = board();
+    let fresh = Visit { revision: 2, ..claimed(visit(1, "c-1", "door", 2), "Léa", 5) };
+    board.hear(NOW, Notice::Present(fresh.clone()));
+    board.hear(NOW, Notice::Present(Visit { revision: 1, claim: None, ..fresh }));
+    let stays = board.stays();
+    assert!(stays[0].claim().is_some_and(|claim| claim.by == "Léa"));
 }
 
 #[test]
