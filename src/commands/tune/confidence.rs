@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn shares_are_wilsons() {
-        // R: prop.test(16, 17, correct = FALSE), binom.wilson(0, 10)
+        // By hand from the formula; (0, 10) is in many textbooks.
         near(share(16, 17).unwrap(), (0.7302, 0.9895));
         near(share(0, 10).unwrap(), (0.0, 0.2775));
         near(share(10, 10).unwrap(), (0.7225, 1.0));
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn means_are_garwoods() {
-        // R: poisson.test(0), poisson.test(3), poisson.test(100)
+        // From tables of the exact interval.
         near(mean(0), (0.0, 3.6889));
         near(mean(3), (0.6187, 8.7673));
         near(mean(100), (81.3639, 121.6270));

@@ -72,7 +72,7 @@ pub fn readable(front: &[Offer]) -> Vec<Offer> {
             let offer = front.get(*at);
             offer.map(|offer| (offer.objectives().get(objective).copied(), offer.objectives()))
         };
-        shown.extend((0..front.len()).min_by_key(best));
+        shown.extend((0..front.len()).min_by_key(best).filter(|at| !shown.contains(at)));
     }
     let mut cheapest: Vec<usize> = (0..front.len()).collect();
     cheapest.sort_by(|a, b| {
@@ -85,7 +85,6 @@ pub fn readable(front: &[Offer]) -> Vec<Offer> {
         }
     }
     shown.sort_unstable();
-    shown.dedup();
     shown.into_iter().filter_map(|at| front.get(at).cloned()).collect()
 }
 
