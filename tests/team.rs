@@ -92,6 +92,7 @@ fn settings(here: usize) -> Settings {
     Settings {
         store: 42,
         gateways: order.into_iter().map(gateway).collect(),
+        beacons: Vec::new(),
         zones: [None; 16],
         presence: presence::Settings {
             arrive_rssi_dbm: -70.0,

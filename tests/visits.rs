@@ -91,6 +91,7 @@ fn settings() -> Settings {
         store: 42,
         gateways: vec![Gateway { name: "door".into(), place: None, offset_db: 0.0, levels: None }],
         zones: [None; 16],
+        beacons: Vec::new(),
         presence: presence::Settings {
             arrive_rssi_dbm: -70.0,
             leave_rssi_dbm: -80.0,

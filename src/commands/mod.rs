@@ -6,6 +6,8 @@ mod decode;
 mod demo;
 mod doctor;
 mod labels;
+mod live;
+mod record;
 mod registry;
 mod replay;
 mod run;
@@ -59,6 +61,8 @@ enum Command {
     Decode(decode::Args),
     /// Live table of what is on the air
     Scan(scan::Args),
+    /// Writes a recording
+    Record(record::Args),
     /// Runs recordings through the pipeline in virtual time
     Replay(replay::Args),
     /// Searches the detection settings on recordings
@@ -113,6 +117,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&cli.global, args),
         Command::Decode(args) => decode::run(&cli.global, args),
         Command::Scan(args) => scan::run(&cli.global, args),
+        Command::Record(args) => record::run(&cli.global, args),
         Command::Replay(args) => replay::run(&cli.global, args),
         Command::Tune(args) => tune::run(&cli.global, args),
         Command::Labels(args) => labels::run(&cli.global, args),

@@ -1,50 +1,164 @@
 //! `grelot scan`: live table of what is on the air.
 
+mod table;
+mod who;
+
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use anyhow::Context as _;
+use serde_json::json;
+use tokio::sync::watch;
 
-use super::{Exit, Global};
+use super::live::{Live, RadioArgs, seconds};
+use super::{Exit, Global, print};
 use crate::daemon::clock::Clocks;
-use crate::daemon::tasks;
-use crate::sources::bluez::{Hci, Radio, RadioEvent};
+use crate::pipeline::event::Hearing;
+use crate::sources::bluez::{RadioEvent, Status};
+use table::{Order, Table};
+pub use who::Who;
 
 /// Arguments of `grelot scan`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  grelot scan
+  grelot scan --sort seen --top 20
+  grelot scan --adapter hci1 --for 30
+  grelot scan --json --interval 5
+
+Customers of the configured registry are marked. Addresses are shortened: those of strangers are
+personal data, and so is a screenshot of them.")]
 pub struct Args {
-    /// Listens through this adapter alone, such as hci0
-    #[arg(long, value_name = "HCI")]
-    adapter: Option<String>,
-    /// Ends after so many seconds
-    #[arg(long = "for", value_name = "SECONDS", default_value_t = 10)]
-    seconds: u64,
+    #[command(flatten)]
+    radio: RadioArgs,
+    /// Refreshes the table, or prints a JSON line, each so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    interval: Duration,
+    /// Shows so many devices
+    #[arg(long, value_name = "DEVICES", default_value_t = 40)]
+    top: usize,
+    /// Loudest, latest seen or most often heard first
+    #[arg(long, value_enum, default_value_t = Order::Rssi)]
+    sort: Order,
+    /// Shows addresses in full
+    #[arg(long)]
+    full: bool,
 }
 
 /// Runs the command.
-#[expect(clippy::print_stdout, reason = "the command's output")]
-pub fn run(_global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let adapter = args.adapter.as_deref().and_then(Hci::named);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let radio = Radio::new(adapter, Clocks::machine());
-        let status = radio.status();
-        let (events, mut incoming) = mpsc::channel(16);
-        let stop = CancellationToken::new();
-        let task = tasks::spawn("radio", radio.run(events, stop.clone()));
-        let mut heard = 0usize;
-        let listen = async {
-            while let Some(event) = incoming.recv().await {
-                match event {
-                    RadioEvent::Heard(batch) => heard += batch.len(),
-                    other => println!("{other:?}"),
+pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(scan(global, args))
+}
+
+async fn scan(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    let clocks = Clocks::machine();
+    let mut who = Who::of(&global.config, clocks.now());
+    let mut live = Live::start(&args.radio, &clocks);
+    let status = live.status.clone();
+    let mut screen = Screen { global, args, status, table: Table::new(), heard: 0 };
+    let mut refresh = tokio::time::interval(args.interval);
+    let began = clocks.now().tick;
+    let over = args.radio.over();
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            event = live.events.recv() => match event {
+                Some(RadioEvent::Heard(batch)) => {
+                    let now = clocks.now();
+                    screen.heard += batch.len();
+                    for heard in &batch {
+                        screen.table.hear(now.tick, heard, || who.says(now, heard));
+                    }
                 }
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(args.seconds), listen).await;
-        println!("heard {heard} {:?}", status.borrow());
-        stop.cancel();
-        task.ended(Duration::from_secs(2)).await;
-        Ok(Exit::Done)
-    })
+                // A change of hearing is worth a line of its own.
+                Some(_) => refresh.reset_immediately(),
+                None => break,
+            },
+            _ = refresh.tick() => screen.draw(clocks.now().tick.since(began))?,
+            () = &mut over => break,
+        }
+    }
+    screen.last_words(clocks.now().tick.since(began))?;
+    live.end().await;
+    Ok(Exit::Done)
+}
+
+/// Where the table is shown.
+struct Screen<'a> {
+    global: &'a Global,
+    args: &'a Args,
+    status: watch::Receiver<Status>,
+    table: Table,
+    heard: usize,
+}
+
+impl Screen<'_> {
+    /// One refresh: a JSON line, or the table in place of the last one. Where nobody looks on,
+    /// the table at the end will do.
+    fn draw(&self, past: Duration) -> anyhow::Result<()> {
+        if self.global.json {
+            return print(&self.json(past).to_string());
+        }
+        if std::io::stdout().is_terminal() {
+            // Home; after the text, clear to the end: no flicker.
+            let mut out = std::io::stdout().lock();
+            write!(out, "\x1b[H{}\x1b[J", self.text(past).replace('\n', "\x1b[K\n"))?;
+            out.flush()?;
+        }
+        Ok(())
+    }
+
+    fn last_words(&self, past: Duration) -> anyhow::Result<()> {
+        if self.global.json {
+            print(&self.json(past).to_string())
+        } else if std::io::stdout().is_terminal() {
+            Ok(())
+        } else {
+            print(self.text(past).trim_end())
+        }
+    }
+
+    fn json(&self, past: Duration) -> serde_json::Value {
+        let status = self.status.borrow();
+        json!({
+            "t": past.as_secs_f64(),
+            "hearing": word(status.hearing),
+            "reason": status.reason,
+            "heard": self.heard,
+            "shed": status.shed,
+            "devices": self.table.rows(self.args.sort, self.args.top)
+                .map(|row| row.json(self.args.full)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(&self, past: Duration) -> String {
+        let status = self.status.borrow();
+        let mut text = format!(
+            "{} s, {} advertisements, {} devices, {}{}\n",
+            past.as_secs(),
+            self.heard,
+            self.table.len(),
+            word(status.hearing),
+            status.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default(),
+        );
+        for (hci, adapter) in &status.adapters {
+            let ear = adapter.ear.word();
+            text.push_str(&format!("{hci}: {} by {ear}\n", word(adapter.hearing)));
+        }
+        text.push('\n');
+        text.push_str(&self.table.text(self.args.sort, self.args.top, self.args.full));
+        text
+    }
+}
+
+const fn word(hearing: Hearing) -> &'static str {
+    match hearing {
+        Hearing::Listening => "listening",
+        Hearing::Blind => "blind",
+    }
 }

@@ -92,6 +92,18 @@ fn view(now: &Snapshot) -> String {
     row("clock", if now.clock_set { "set" } else { "NOT SET: tokens are tried widely" }.to_owned());
     for source in &now.sources {
         row("source", source_line(source));
+        for adapter in &source.adapters {
+            let note = adapter.note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
+            let hears = if adapter.listening { "hears" } else { "DOES NOT HEAR" };
+            row(
+                "",
+                format!("{} ({}) {hears} by {}{note}", adapter.name, adapter.address, adapter.ear),
+            );
+        }
+        if !source.steps.is_empty() {
+            let steps = source.steps.iter().map(|(step, count)| format!("{step} {count}"));
+            row("", format!("steps: {}", steps.collect::<Vec<_>>().join(", ")));
+        }
     }
     let registry = &now.registry;
     row("customers", format!("{} can be recognised", registry.customers));

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use toml::de::DeValue;
 
 use super::{broker_url, https_url, quiet_hours};
+use crate::pipeline::identity::BeaconIdentity;
 
 /// What a key's value must look like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +51,10 @@ pub enum Form {
     TimeZone,
     /// A daily span, or `none`.
     QuietHours,
+    /// A UUID.
+    Uuid,
+    /// What one of the shop's beacons advertises.
+    BeaconIdentity,
 }
 
 /// A value of the right form.
@@ -172,6 +177,10 @@ impl Form {
             Self::QuietHours => quiet_hours::parse(text).map(|_| ()).map_err(|what| {
                 Misfit::new(what).hint("such as \"21:00-09:00\", in the store's local time")
             }),
+            Self::Uuid => uuid::Uuid::try_parse(text).map(drop).map_err(|_| {
+                Misfit::new("is no UUID").hint("32 hexadecimal digits, with hyphens or without")
+            }),
+            Self::BeaconIdentity => beacon_identity(text).map(drop),
             Self::Secret | Self::File if text.is_empty() => Err(Misfit::new("must not be empty")),
             Self::File if text.contains('\0') => Err(Misfit::new("is no path")),
             Self::Text => plain_text(text),
@@ -235,6 +244,8 @@ impl fmt::Display for Form {
             Self::PublicKeys => f.write_str("a list of minisign's public keys"),
             Self::TimeZone => f.write_str("an IANA time zone"),
             Self::QuietHours => f.write_str("a daily span, `HH:MM-HH:MM`, or `none`"),
+            Self::Uuid => f.write_str("a UUID"),
+            Self::BeaconIdentity => f.write_str("a beacon's kind and its numbers"),
         }
     }
 }
@@ -259,6 +270,30 @@ pub(super) fn name(text: &str) -> Result<(), Misfit> {
         .hint("names are parts of MQTT topics"));
     }
     Ok(())
+}
+
+/// `ibeacon <uuid> <major> <minor>`, `eddystone <namespace> <instance>`, `altbeacon <id>`.
+pub(super) fn beacon_identity(text: &str) -> Result<BeaconIdentity, Misfit> {
+    fn octets<const N: usize>(hex: &str) -> Option<[u8; N]> {
+        hex::decode(hex).ok()?.try_into().ok()
+    }
+    let read = || match *text.split_whitespace().collect::<Vec<_>>().as_slice() {
+        ["ibeacon", uuid, major, minor] => Some(BeaconIdentity::IBeacon {
+            uuid: uuid::Uuid::try_parse(uuid).ok()?.into_bytes(),
+            major: major.parse().ok()?,
+            minor: minor.parse().ok()?,
+        }),
+        ["eddystone", namespace, instance] => Some(BeaconIdentity::EddystoneUid {
+            namespace: octets(namespace)?,
+            instance: octets(instance)?,
+        }),
+        ["altbeacon", id] => octets(id).map(BeaconIdentity::AltBeacon),
+        _ => None,
+    };
+    read().ok_or_else(|| {
+        Misfit::new("is no beacon's identity")
+            .hint("such as \"ibeacon 426c7565-4368-6172-6d42-6561636f6e73 42 1\"")
+    })
 }
 
 fn plain_text(text: &str) -> Result<(), Misfit> {

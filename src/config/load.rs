@@ -164,6 +164,8 @@ fn settle(
     }
     let tls = site.tls();
     let sources = site.sources();
+    let wake_up = store.as_ref().and_then(|store| site.wake_up(store.id));
+    let beacons = site.beacons();
     let time_zone = site.time_zone(&detection.policy);
     Some(Config {
         gateway,
@@ -173,6 +175,8 @@ fn settle(
         broker,
         tls,
         sources,
+        wake_up,
+        beacons,
         registry: site.file("registry.path"),
         bundles: site.bundles(),
         tablets: site.tablets(),

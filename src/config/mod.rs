@@ -32,6 +32,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::pipeline::advert::ibeacon::IBeacon;
+use crate::pipeline::beacons::OwnBeacon;
 use crate::pipeline::{self, Place, policy, presence};
 use detection::Detection;
 
@@ -55,6 +57,10 @@ pub struct Config {
     pub tls: Tls,
     /// `[[source]]`
     pub sources: Vec<Source>,
+    /// `[wake_up]`: what this gateway advertises itself.
+    pub wake_up: Option<IBeacon>,
+    /// `[[beacon]]`: the shop's beacons that this gateway watches.
+    pub beacons: Vec<OwnBeacon>,
     /// `[registry] path`; without it nobody is recognised.
     pub registry: Option<PathBuf>,
     /// The rest of `[registry]`: signed bundles, and for how long it is known who was recognised.
@@ -90,6 +96,7 @@ impl Config {
             store: self.store.id,
             gateways: names.into_iter().map(gateway).collect(),
             zones: self.store.zones,
+            beacons: self.beacons.clone(),
             presence: detection.presence,
             policy: policy::Settings {
                 time_zone: self.policy.time_zone.clone(),
@@ -210,6 +217,8 @@ pub enum Source {
     Bluez {
         /// `adapter`, such as `hci0`; all where absent.
         adapter: Option<String>,
+        /// `ask`: whether phones that only hint are asked.
+        ask: bool,
     },
     /// `kind = "recording"`: a recording or capture.
     Recording {

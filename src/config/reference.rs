@@ -80,8 +80,8 @@ fn default(key: &Key) -> String {
 }
 
 const SAMPLE_HEAD: &str = "\
-# Every key of grelot, with its default or an example. A line that begins with `#` and a key is
-# not in force: take the `#` away and change it. Check the result with `grelot check`.
+# Every key of grelot, with its default or an example. A line that begins with `#` and a key or a
+# section is not in force: take the `#` away and change it. Check the result with `grelot check`.
 #
 # This file is written from src/config/keys; docs/configuration.md has the same as a table.
 ";
@@ -96,12 +96,19 @@ fn sample() -> String {
     for section in SECTIONS {
         let _ = writeln!(text);
         comment(&mut text, section.says);
-        let _ = writeln!(text, "{}", title(section));
+        let _ = writeln!(text, "{}{}", if optional(section) { "#" } else { "" }, title(section));
         for key in section.keys {
             sample_key(&mut text, section, key);
         }
     }
     text
+}
+
+/// Whether there may be none: a section that repeats is one thing each, and there need be none.
+fn optional(section: &Section) -> bool {
+    let in_force =
+        |key: &Key| IN_FORCE.contains(&format!("{}.{}", section.name, key.name).as_str());
+    section.repeats && !section.keys.iter().any(in_force)
 }
 
 fn sample_key(text: &mut String, section: &Section, key: &Key) {
@@ -171,7 +178,8 @@ fn every_line_of_the_sample_can_be_put_in_force() {
     let folder = std::path::Path::new(".");
     super::parse(&sample, "grelot.toml", folder).expect("the sample as it is");
     let is_key = |line: &str| {
-        line.strip_prefix('#').is_some_and(|rest| rest.starts_with(char::is_alphabetic))
+        line.strip_prefix('#')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_alphabetic() || c == '['))
     };
     let all: Vec<&str> = sample
         .lines()

@@ -162,7 +162,23 @@ impl EventLoop {
                     self.hear(now, source, heard).await;
                 }
             }
+            RadioEvent::Answered(answer) => {
+                let now = self.now();
+                self.feed(now, Input::Answer(answer)).await;
+            }
             RadioEvent::Hearing(hearing, reason) => self.on_hearing(source, hearing, reason).await,
+            RadioEvent::Fares(radio) => {
+                let (hearing, reason) = (radio.hearing, radio.reason.clone());
+                let known = self.health.sources.get_mut(source).is_some_and(|source| {
+                    source.shed = radio.shed;
+                    let known = source.hearing == hearing && source.note == reason;
+                    source.radio = Some(*radio);
+                    known
+                });
+                if !known {
+                    self.on_hearing(source, hearing, reason).await;
+                }
+            }
             RadioEvent::GiveUp => {
                 tracing::error!("the radio cannot be brought back from here; starting anew");
                 return std::ops::ControlFlow::Break(());
@@ -302,6 +318,14 @@ impl EventLoop {
                 let client = redact::Client(&visit.client);
                 let reason = reason.word();
                 tracing::info!(visit = %visit.id, %client, reason, "a customer departed");
+            }
+            Effect::Beacon(beacon) => {
+                let payload = report::beacon(beacon);
+                if payload.missing || payload.moved || payload.cloned {
+                    let (missing, moved, cloned) = (beacon.missing, beacon.moved, beacon.cloned);
+                    tracing::warn!(beacon = %beacon.name, missing, moved, cloned, "look after it");
+                }
+                self.delivery.set_beacon(&beacon.name, &payload);
             }
             Effect::Explained(why) => {
                 let client = redact::Client(&why.client);

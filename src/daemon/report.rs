@@ -4,7 +4,8 @@ use super::event_loop::EventLoop;
 use super::status::{Broker, Configuration, Snapshot, Source, Visit};
 use crate::config::BrokerLocation;
 use crate::mqtt::Connection;
-use crate::mqtt::payload::{self, GatewayState, Status};
+use crate::mqtt::payload::{self, Beacon, GatewayState, Status};
+use crate::pipeline::beacons::BeaconState;
 use crate::pipeline::event::Hearing;
 use crate::telemetry::health::BrokerState;
 
@@ -42,6 +43,22 @@ pub fn broker(connection: &Connection) -> BrokerState {
         Connection::Connecting | Connection::Unreachable { .. } | Connection::Closed => {
             BrokerState::Connecting
         }
+    }
+}
+
+/// For `beacons/<beacon>`.
+pub fn beacon(state: &BeaconState) -> Beacon {
+    // A tenth of a decibel, or of a degree, is more than is measured.
+    let tenth = |value: f32| (f64::from(value) * 10.0).round() / 10.0;
+    Beacon {
+        v: payload::VERSION,
+        last_heard: state.last_heard.map(|at| at.to_string()),
+        missing: state.missing,
+        moved: state.moved,
+        cloned: state.cloned,
+        rssi_dbm: state.rssi.map(tenth),
+        battery_mv: state.battery_mv,
+        temperature_c: state.temperature_c.map(tenth),
     }
 }
 

@@ -30,7 +30,8 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::event::{Hearing, Start};
 use crate::pipeline::identity::Registry;
 use crate::pipeline::units::{Clock, Now};
-use crate::sources::bluez::{Hci, Radio, RadioEvent};
+use crate::sources::bluez::{self, Hci, Radio, RadioEvent};
+use crate::sources::h4;
 use crate::sources::simulated::{Scene, Shop};
 use crate::sources::{self, Script};
 use crate::store::Store;
@@ -286,8 +287,8 @@ fn made_up_customers(shop: &Shop, store: u16) -> anyhow::Result<(Registry, Regis
 
 fn source_name(source: &Source) -> String {
     match source {
-        Source::Bluez { adapter: Some(adapter) } => format!("bluez {adapter}"),
-        Source::Bluez { adapter: None } => "bluez".to_owned(),
+        Source::Bluez { adapter: Some(adapter), .. } => format!("bluez {adapter}"),
+        Source::Bluez { adapter: None, .. } => "bluez".to_owned(),
         Source::Recording { path, .. } => format!("recording {}", path.display()),
         Source::Simulated { seed, .. } => format!("simulated shop {seed}"),
         Source::H4 { path } => format!("h4 {}", path.display()),
@@ -373,7 +374,7 @@ fn first_status(health: &Health, head_office: &HeadOffice, now: Now) -> Status {
     }
 }
 
-/// One task that listens for every `bluez` source, and one that says which source it was.
+/// One task that listens for every live source, and one that says which source it was.
 fn start_radios(
     config: &Config,
     clocks: &Clocks,
@@ -382,10 +383,25 @@ fn start_radios(
 ) -> Vec<Task<()>> {
     let mut started = Vec::new();
     for (place, source) in config.sources.iter().enumerate() {
-        let Source::Bluez { adapter } = source else { continue };
-        let radio = Radio::new(adapter.as_deref().and_then(Hci::named), clocks.clone());
         let (heard, mut hearing) = mpsc::channel(RADIO_BATCHES);
-        started.push(tasks::spawn("radio", radio.run(heard, stop.clone())));
+        let listening = match source {
+            Source::Bluez { adapter, ask } => {
+                let settings = bluez::Settings {
+                    adapter: adapter.as_deref().and_then(Hci::named),
+                    ear: None,
+                    ask: *ask,
+                    wake_up: config.wake_up,
+                };
+                let radio = Radio::new(settings, clocks.clone());
+                tasks::spawn("radio", radio.run(heard, stop.clone()))
+            }
+            Source::H4 { path } => {
+                let stream = h4::Stream::new(path.clone(), clocks.clone());
+                tasks::spawn("h4", stream.run(heard, stop.clone()))
+            }
+            Source::Recording { .. } | Source::Simulated { .. } | Source::Mqtt => continue,
+        };
+        started.push(listening);
         let events = events.clone();
         started.push(tasks::spawn("radio-source", async move {
             while let Some(event) = hearing.recv().await {

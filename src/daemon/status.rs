@@ -4,6 +4,7 @@
 //! Whoever connects is sent one JSON [`Snapshot`] and the end. The event loop is asked anew each
 //! time: an answer is never stale, and an event loop that hangs does not answer.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mqtt::payload::{DeliveryHealth, GatewayState, RegistryHealth};
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
+use crate::sources::bluez::{AdapterStatus, Hci, Step};
 use crate::telemetry::health::SourceHealth;
 
 /// A question to the event loop: send the snapshot back.
@@ -95,11 +97,33 @@ pub struct Source {
     pub per_second: f64,
     /// Advertisements shed because a queue was full.
     pub shed: u64,
+    /// Of the live radio: its adapters.
+    #[serde(default)]
+    pub adapters: Vec<Adapter>,
+    /// Of the live radio: how often each step against deafness was taken.
+    #[serde(default)]
+    pub steps: BTreeMap<String, u64>,
+}
+
+/// One adapter of the live radio.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adapter {
+    /// Such as `hci0`.
+    pub name: String,
+    /// Its own address.
+    pub address: String,
+    /// Whether it hears.
+    pub listening: bool,
+    /// By which ear: `dbus` or `monitor`.
+    pub ear: String,
+    /// Why it does not hear.
+    pub note: Option<String>,
 }
 
 impl Source {
     /// As counted until `now`.
     pub fn of(source: &SourceHealth, now: Tick) -> Self {
+        let radio = source.radio.iter();
         Self {
             name: source.name.clone(),
             listening: source.hearing == Hearing::Listening,
@@ -107,8 +131,26 @@ impl Source {
             heard: source.heard,
             per_second: (source.rate.per_second(now) * 10.0).round() / 10.0,
             shed: source.shed,
+            adapters: radio.clone().flat_map(|radio| &radio.adapters).map(Adapter::of).collect(),
+            steps: radio.flat_map(|radio| &radio.steps).map(named).collect(),
         }
     }
+}
+
+impl Adapter {
+    fn of((hci, adapter): (&Hci, &AdapterStatus)) -> Self {
+        Self {
+            name: hci.to_string(),
+            address: adapter.address.clone(),
+            listening: adapter.hearing == Hearing::Listening,
+            ear: adapter.ear.word().to_owned(),
+            note: adapter.reason.clone(),
+        }
+    }
+}
+
+fn named((step, count): (&Step, &u64)) -> (String, u64) {
+    (step.word().to_owned(), *count)
 }
 
 /// One open visit, by handle.

@@ -90,6 +90,7 @@ impl Announcer<'_> {
             Effect::Forget { .. }
             | Effect::Alerted { .. }
             | Effect::Overheard(_)
+            | Effect::Beacon(_)
             | Effect::Explained(_) => Vec::new(),
         }
     }

@@ -1,6 +1,8 @@
 //! What messages say: the wire's own types, JSON with a version. `docs/asyncapi.json` describes
 //! them, and a test holds real messages against it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::advert::Echo;
@@ -148,6 +150,9 @@ pub struct Health {
     pub contacts: u64,
     /// Advertisements shed because a queue was full.
     pub shed: u64,
+    /// How often each step against deafness was taken: `scan`, `rescan`, `power_cycle`, ….
+    #[serde(default)]
+    pub radio_steps: BTreeMap<String, u64>,
     /// Open visits.
     pub visits: u64,
     /// Arrivals that were announced.
@@ -207,6 +212,15 @@ pub struct Beacon {
     pub last_heard: Option<String>,
     /// Not heard for longer than it should be.
     pub missing: bool,
+    /// Far louder or fainter than usual: moved, or something stands before it.
+    #[serde(default)]
+    pub moved: bool,
+    /// Heard from two senders at once.
+    #[serde(default)]
+    pub cloned: bool,
+    /// How loud of late, in dBm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rssi_dbm: Option<f64>,
     /// As Eddystone-TLM says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub battery_mv: Option<u16>,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::beacons::BeaconState;
 use super::identity::Registry;
 use super::team::Overheard;
 use super::units::{Dbm, WallTime};
@@ -59,6 +60,28 @@ impl fmt::Debug for Sighting<'_> {
     }
 }
 
+/// What a phone answered when it was asked over GATT who it is, because its advertisement only
+/// hinted that it might be a customer's.
+#[derive(Clone, Copy)]
+pub struct Answer {
+    /// Who asked.
+    pub gateway: GatewayIndex,
+    /// Who answered.
+    pub address: Address,
+    /// How loud its hint was.
+    pub rssi: Option<Dbm>,
+    /// The challenge.
+    pub nonce: [u8; 16],
+    /// Version, echo, token and proof (see `docs/app-protocol.md`, carrier GATT).
+    pub octets: [u8; 21],
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({:?})", self.gateway)
+    }
+}
+
 /// Whether a gateway's radio hears anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hearing {
@@ -95,6 +118,8 @@ pub enum StaffAction {
 pub enum Input<'a> {
     /// An advertisement was heard.
     Advertisement(Sighting<'a>),
+    /// A phone answered a challenge; its advertisements count from now on.
+    Answer(Answer),
     /// A gateway's radio fell silent, or came back.
     Hearing(GatewayIndex, Hearing),
     /// The broker can be reached, or cannot any more.
@@ -321,6 +346,8 @@ pub enum Effect {
     },
     /// The store's other gateways shall know what this one hears.
     Overheard(Vec<Overheard>),
+    /// One of the shop's own beacons is worth a word to IT.
+    Beacon(BeaconState),
     /// Why somebody was, or was not, announced: for `explain` and debug logs.
     Explained(super::explain::Explanation),
 }

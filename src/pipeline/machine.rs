@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::beacons::{BeaconState, Beacons};
 use super::event::{
-    Effect, GatewayIndex, Hearing, Input, PeerState, Restored, RestoredVisit, Sighting,
+    Answer, Effect, GatewayIndex, Hearing, Input, PeerState, Restored, RestoredVisit, Sighting,
     StaffAction, Start, Visit,
 };
 use super::identity::{Customer, CustomerIndex, Identity, Match, Quiet, Registry};
@@ -27,6 +28,7 @@ pub struct Pipeline {
     presence: Presence,
     caps: Caps,
     visits: Visits,
+    beacons: Beacons,
     team: Team,
     held: HeldArrivals,
     gathered: Gathered,
@@ -51,6 +53,8 @@ impl Pipeline {
         let presence = Presence::new(settings.presence.clone(), start, now.tick);
         let caps = Caps::restored(restored.last_alerts);
         let visits = Visits::default();
+        let mut beacons = Beacons::default();
+        beacons.watch(&settings.beacons, now.tick);
         let withdrawn = restored.withdrawn.into_iter().collect();
         let mut pipeline = Self {
             settings,
@@ -58,6 +62,7 @@ impl Pipeline {
             presence,
             caps,
             visits,
+            beacons,
             team: Team::default(),
             held: HeldArrivals::default(),
             gathered: Gathered::default(),
@@ -97,8 +102,9 @@ impl Pipeline {
         self.pass_time(now, &mut effects);
         match input {
             Input::Advertisement(sighting) => self.hear(now, &sighting, &mut effects),
+            Input::Answer(answer) => self.take_answer(now, &answer, &mut effects),
             Input::Deadline => self.identity.advance(now),
-            Input::Hearing(gateway, hearing) => self.presence.hearing(gateway, hearing, now.tick),
+            Input::Hearing(gateway, hearing) => self.on_hearing(gateway, hearing, now),
             Input::Broker(connected) => self.broker(connected, now),
             Input::Peer(gateway, state) => self.peer(gateway, state, now),
             Input::Overheard(gateway, overheard) => {
@@ -109,6 +115,9 @@ impl Pipeline {
             Input::Registry(registry) => self.replace_registry(*registry, now, &mut effects),
             Input::Settings(settings) => {
                 self.presence.set(settings.presence.clone());
+                if settings.beacons != self.settings.beacons {
+                    self.beacons.watch(&settings.beacons, now.tick);
+                }
                 self.settings = *settings;
             }
             Input::Withdrawn(client) => self.withdraw(client, &mut effects),
@@ -129,6 +138,9 @@ impl Pipeline {
         while let Some(gateway) = self.team.give_up(now.tick) {
             self.presence.hearing(gateway, Hearing::Listening, now.tick);
         }
+        while let Some(beacon) = self.beacons.expire(now.tick) {
+            effects.push(Effect::Beacon(beacon));
+        }
     }
 
     /// Tells the others what this gateway heard, when it is time.
@@ -146,7 +158,8 @@ impl Pipeline {
         let presence = self.presence.next_deadline();
         let identity = self.identity.next_deadline();
         let team = [self.held.next_deadline(), self.gathered.due(), self.team.next_deadline()];
-        [presence, identity].into_iter().chain(team).flatten().min()
+        let beacons = self.beacons.next_deadline();
+        [presence, identity, beacons].into_iter().chain(team).flatten().min()
     }
 
     /// The visits that are open.
@@ -164,6 +177,11 @@ impl Pipeline {
         self.team.has_company()
     }
 
+    /// The shop's own beacons.
+    pub fn beacons(&self) -> impl Iterator<Item = &BeaconState> {
+        self.beacons.states()
+    }
+
     /// Sightings of enrolled customers so far.
     pub fn contacts(&self) -> u64 {
         self.contacts
@@ -179,9 +197,26 @@ impl Pipeline {
         &self.settings
     }
 
+    fn on_hearing(&mut self, gateway: GatewayIndex, hearing: Hearing, now: Now) {
+        self.presence.hearing(gateway, hearing, now.tick);
+        if gateway == HERE {
+            self.beacons.hearing(hearing, now.tick);
+        }
+    }
+
     fn hear(&mut self, now: Now, sighting: &Sighting<'_>, effects: &mut Vec<Effect>) {
+        if let Some(beacon) = self.beacons.hear(now, sighting) {
+            effects.push(Effect::Beacon(beacon));
+        }
         if let Some(found) = self.identity.identify(now, sighting) {
             self.contact(now, found, sighting.gateway, sighting.rssi, effects);
+        }
+    }
+
+    fn take_answer(&mut self, now: Now, answer: &Answer, effects: &mut Vec<Effect>) {
+        let Answer { gateway, address, rssi, nonce, octets } = answer;
+        if let Some(found) = self.identity.introduce(now, *address, nonce, octets) {
+            self.contact(now, found, *gateway, *rssi, effects);
         }
     }
 

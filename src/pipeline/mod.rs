@@ -5,6 +5,7 @@
 //! byte for byte, so that `run`, `demo`, `replay` and the tests share one pipeline.
 
 pub mod advert;
+pub mod beacons;
 pub mod event;
 pub mod explain;
 pub mod identity;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub gateways: Vec<Gateway>,
     /// Where the shop's beacons stand, by zone (1 to 15; index 0 unused).
     pub zones: [Option<Place>; 16],
+    /// The shop's own beacons, to be watched.
+    pub beacons: Vec<beacons::OwnBeacon>,
     /// When somebody counts as here.
     pub presence: presence::Settings,
     /// When to say so.

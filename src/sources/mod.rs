@@ -7,9 +7,11 @@
 pub mod bluez;
 pub mod capture;
 mod fields;
+pub mod h4;
 pub mod hci;
 pub mod intake;
 pub mod link_layer;
+pub mod monitor;
 pub mod recording;
 pub mod report;
 pub mod simulated;
@@ -39,6 +41,14 @@ pub struct Heard {
 impl std::fmt::Debug for Heard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Heard({} octets)", self.payload.len())
+    }
+}
+
+impl From<report::Report<'_>> for Heard {
+    /// As this process's own gateway heard it.
+    fn from(report: report::Report<'_>) -> Self {
+        let report::Report { address, rssi, payload, .. } = report;
+        Self { gateway: None, address, rssi, payload: payload.to_vec() }
     }
 }
 

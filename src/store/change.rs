@@ -143,6 +143,6 @@ fn remember(settings: &Settings, effect: &Effect, changes: &mut Vec<Change>) {
         Effect::Alerted { client, at } => {
             changes.push(Change::Alerted { client: client.clone(), at: *at });
         }
-        Effect::Overheard(_) | Effect::Explained(_) => {}
+        Effect::Beacon(_) | Effect::Overheard(_) | Effect::Explained(_) => {}
     }
 }

@@ -1,11 +1,13 @@
 //! Counts since the start, and gauges: plain fields that the event loop bumps, no locks, no
 //! names of metrics, nothing per device.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::mqtt::payload::{self, DeliveryHealth, RegistryHealth};
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::{Clock, Now, Tick};
+use crate::sources::bluez;
 
 /// All that is counted.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +49,8 @@ pub struct SourceHealth {
     pub shed: u64,
     /// Advertisements a second, of late.
     pub rate: Rate,
+    /// How the live radio fares, where it is one.
+    pub radio: Option<bluez::Status>,
 }
 
 impl SourceHealth {
@@ -59,6 +63,7 @@ impl SourceHealth {
             heard: 0,
             shed: 0,
             rate: Rate::default(),
+            radio: None,
         }
     }
 
@@ -129,6 +134,17 @@ impl Health {
         self.started.map_or(Duration::ZERO, |started| now.tick.since(started.tick))
     }
 
+    /// How often each step against deafness was taken.
+    fn radio_steps(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for radio in self.sources.iter().filter_map(|source| source.radio.as_ref()) {
+            for (step, count) in &radio.steps {
+                *counts.entry(step.word().to_owned()).or_default() += count;
+            }
+        }
+        counts
+    }
+
     /// For `gateways/<gateway>/health`.
     pub fn payload(&self, now: Now) -> payload::Health {
         payload::Health {
@@ -139,6 +155,7 @@ impl Health {
             advertisements: self.sources.iter().map(|source| source.heard).sum(),
             contacts: self.contacts,
             shed: self.sources.iter().map(|source| source.shed).sum(),
+            radio_steps: self.radio_steps(),
             visits: self.open_visits,
             alerts: self.alerts,
             registry: self.registry.clone(),

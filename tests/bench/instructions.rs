@@ -194,6 +194,7 @@ fn settings() -> Settings {
         store: STORE,
         gateways: vec![door],
         zones: [None; 16],
+        beacons: Vec::new(),
         presence: presence::Settings::default(),
         policy: policy::Settings::default(),
     }

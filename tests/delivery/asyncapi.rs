@@ -174,13 +174,23 @@ async fn say_everything(shop: &Shop) {
         advertisements: 1,
         contacts: 1,
         shed: 0,
+        radio_steps: [("rescan".to_owned(), 1)].into(),
         visits: 0,
         alerts: 1,
         registry: RegistryHealth::default(),
         delivery: shop.delivery.health(),
     });
     let (battery_mv, temperature_c) = (Some(2950), Some(21.5));
-    let beacon = Beacon { v: 1, last_heard: Some(at), missing: false, battery_mv, temperature_c };
+    let beacon = Beacon {
+        v: 1,
+        last_heard: Some(at),
+        missing: false,
+        moved: true,
+        cloned: false,
+        rssi_dbm: Some(-71.5),
+        battery_mv,
+        temperature_c,
+    };
     shop.delivery.set_beacon("entrance", &beacon);
 }
 

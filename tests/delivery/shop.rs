@@ -29,6 +29,7 @@ pub fn settings() -> Settings {
         store: 42,
         gateways: vec![gateway("door"), gateway("till")],
         zones: [None; 16],
+        beacons: Vec::new(),
         presence: grelot::pipeline::presence::Settings::default(),
         policy: grelot::pipeline::policy::Settings::default(),
     }

@@ -10,18 +10,24 @@ mod registry;
 mod x509;
 
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::live::seconds;
 use super::{Exit, Global};
 use crate::config::{self, Config, Source};
 
 /// Arguments of `grelot doctor`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  sudo grelot doctor\n  \
+#[command(after_help = "Examples:\n  sudo grelot doctor\n  sudo grelot doctor --listen 20\n  \
                         grelot doctor --json | jq '.findings[] | select(.verdict != \"ok\")'\n\n\
                         Ends with 1 where something keeps grelot from its work.")]
-pub struct Args {}
+pub struct Args {
+    /// Listens to the air for so many seconds, and says whether the controller hides anything
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    listen: Option<Duration>,
+}
 
 /// What was found about one thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -69,10 +75,10 @@ struct Report {
 }
 
 /// Runs the command.
-pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
+pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let examined = config::examine(&global.config);
     let mut findings = vec![configuration(global, &examined)];
-    findings.extend(radio::findings(examined.readable()));
+    findings.extend(radio::findings(examined.readable(), args.listen)?);
     findings.push(clock::finding());
     if let Some(config) = examined.readable() {
         findings.extend(of_the_site(config));

@@ -1,11 +1,13 @@
-//! The radio: an adapter, not switched off, and BlueZ to speak with.
+//! The radio: an adapter, not switched off, `BlueZ` to speak with, and what can be heard.
+
+mod bluez;
+mod ears;
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dbus::blocking::Connection;
-use dbus::blocking::stdintf::org_freedesktop_dbus::Properties as _;
+use anyhow::Context as _;
 
 use super::Finding;
 use crate::config::{Config, Source};
@@ -17,16 +19,29 @@ const ADAPTERS: &str = "/sys/class/bluetooth";
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// All there is to say of the radio; nothing where the configuration does without one.
-pub(super) fn findings(config: Option<&Config>) -> Vec<Finding> {
+///
+/// With `listen`, what was heard in that time as well.
+pub(super) fn findings(
+    config: Option<&Config>,
+    listen: Option<Duration>,
+) -> anyhow::Result<Vec<Finding>> {
     let wanted = config.is_none_or(|config| {
         config.sources.iter().any(|source| matches!(source, Source::Bluez { .. }))
     });
     if !wanted {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut findings = adapters(Path::new(ADAPTERS), config);
-    findings.push(bluez());
-    findings
+    findings.extend(bluez::findings());
+    findings.push(ears::second_ear());
+    if let Some(length) = listen {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the event loop")?;
+        findings.extend(runtime.block_on(ears::sample(length)));
+    }
+    Ok(findings)
 }
 
 /// The adapters in `folder`, against those the configuration names.
@@ -47,7 +62,7 @@ fn adapters(folder: &Path, config: Option<&Config>) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         present.iter().map(|adapter| switch(folder, adapter)).collect();
     for source in config.map(|config| config.sources.as_slice()).unwrap_or_default() {
-        if let Source::Bluez { adapter: Some(wanted) } = source
+        if let Source::Bluez { adapter: Some(wanted), .. } = source
             && !present.contains(wanted)
         {
             let says = format!("{wanted} is configured and not there");
@@ -73,43 +88,17 @@ fn switch(folder: &Path, adapter: &str) -> Finding {
     } else if blocked("soft") {
         Finding::fail("adapter", format!("{adapter} is blocked"), "sudo rfkill unblock bluetooth")
     } else {
-        Finding::ok("adapter", adapter)
+        match driver(folder, adapter) {
+            Some(driver) => Finding::ok("adapter", format!("{adapter}, kernel driver {driver}")),
+            None => Finding::ok("adapter", adapter),
+        }
     }
 }
 
-/// Whether bluetoothd runs and lets this user speak to it.
-fn bluez() -> Finding {
-    let about = "BlueZ";
-    let Ok(bus) = Connection::new_system() else {
-        let mend = "sudo apt install dbus bluez, and start both";
-        return Finding::fail(about, "the system's D-Bus cannot be reached", mend);
-    };
-    let daemon = bus.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", PATIENCE);
-    let owner: Result<(bool,), _> =
-        daemon.method_call("org.freedesktop.DBus", "NameHasOwner", ("org.bluez",));
-    match owner {
-        Ok((true,)) => {}
-        Ok((false,)) => {
-            let mend = "sudo apt install bluez; sudo systemctl enable --now bluetooth";
-            return Finding::fail(about, "bluetoothd does not run", mend);
-        }
-        Err(error) => {
-            let says = format!("D-Bus does not answer: {error}");
-            return Finding::fail(about, says, "sudo systemctl status dbus");
-        }
-    }
-    let adapter = bus.with_proxy("org.bluez", "/org/bluez/hci0", PATIENCE);
-    let powered: Result<bool, dbus::Error> = adapter.get("org.bluez.Adapter1", "Powered");
-    match powered {
-        Ok(true) => Finding::ok(about, "runs, hci0 is powered"),
-        Ok(false) => Finding::warn(about, "runs, hci0 is not powered", "grelot powers it itself"),
-        Err(error) if error.name() == Some("org.freedesktop.DBus.Error.AccessDenied") => {
-            let mend = "run as the service's user; it must be in the group bluetooth, or install \
-                        systemd/grelot-dbus.conf (docs/install.md)";
-            Finding::fail(about, "does not speak to this user", mend)
-        }
-        Err(_) => Finding::warn(about, "runs, without hci0", "see the adapter above"),
-    }
+/// The kernel driver behind an adapter.
+fn driver(folder: &Path, adapter: &str) -> Option<String> {
+    let link = fs::read_link(folder.join(adapter).join("device/driver")).ok()?;
+    Some(link.file_name()?.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

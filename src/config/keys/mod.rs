@@ -3,12 +3,14 @@
 //! (`config/grelot.toml`) all come from these tables.
 
 mod detection;
+mod radio;
 mod site;
 
 pub use detection::{POLICY, PRESENCE};
 
 use super::detection::{Access, Detection};
 use super::form::{Form, Value};
+use radio::{BEACON, WAKE_UP};
 use site::{BROKER, GATEWAY, REGISTRY, SOURCE, STATE, STORE, TABLETS, TLS};
 
 /// A `[section]`.
@@ -122,5 +124,7 @@ pub fn is_named_table(path: &str) -> bool {
 }
 
 /// Every section in the order of the reference.
-pub const SECTIONS: &[&Section] =
-    &[&STORE, &GATEWAY, &BROKER, &TLS, &SOURCE, &REGISTRY, &TABLETS, &STATE, &PRESENCE, &POLICY];
+pub const SECTIONS: &[&Section] = &[
+    &STORE, &GATEWAY, &BROKER, &TLS, &SOURCE, &WAKE_UP, &BEACON, &REGISTRY, &TABLETS, &STATE,
+    &PRESENCE, &POLICY,
+];

@@ -145,6 +145,13 @@ pub(super) const SOURCE: Section = Section {
         )
         .example("\"hci0\""),
         Key::new(
+            "ask",
+            Form::Flag,
+            Absent::Is("true"),
+            "`bluez`: whether phones that only hint at the app in the background are connected to and asked",
+        )
+        .example("true"),
+        Key::new(
             "path",
             Form::File,
             Absent::Means("required for `recording` and `h4`"),

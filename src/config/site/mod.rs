@@ -1,5 +1,6 @@
 //! Checked values to the site's settings, and what only several values together can tell.
 
+mod beacons;
 mod broker;
 mod registry;
 mod sources;
@@ -67,6 +68,13 @@ impl<'a> Site<'a> {
     fn number(&self, path: &str) -> Option<f64> {
         match self.value(path)? {
             Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn flag(&self, path: &str) -> Option<bool> {
+        match self.value(path)? {
+            Value::Flag(flag) => Some(flag),
             _ => None,
         }
     }

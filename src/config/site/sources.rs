@@ -11,7 +11,7 @@ impl Site<'_> {
         let given = |table: &String| self.document.sections.contains_key(table);
         let tables: Vec<String> = tables.take_while(given).collect();
         if tables.is_empty() {
-            return vec![Source::Bluez { adapter: None }];
+            return vec![Source::Bluez { adapter: None, ask: true }];
         }
         let mut sources = Vec::new();
         for table in tables {
@@ -36,7 +36,10 @@ impl Site<'_> {
         self.foreign_keys(table, &kind);
         let speed = self.number(&at("speed")).unwrap_or(1.0);
         match kind.as_str() {
-            "bluez" => Some(Source::Bluez { adapter: self.text(&at("adapter")) }),
+            "bluez" => Some(Source::Bluez {
+                adapter: self.text(&at("adapter")),
+                ask: self.flag(&at("ask")).unwrap_or(true),
+            }),
             "recording" => Some(Source::Recording { path: self.source_path(table)?, speed }),
             "simulated" => {
                 let number = self.integer(&at("seed")).unwrap_or(1);
@@ -60,13 +63,13 @@ impl Site<'_> {
     /// A key that this kind of source has no use for was meant for something.
     fn foreign_keys(&mut self, table: &str, kind: &str) {
         let of_use: &[&str] = match kind {
-            "bluez" => &["adapter"],
+            "bluez" => &["adapter", "ask"],
             "recording" => &["path", "speed"],
             "simulated" => &["seed", "speed"],
             "h4" => &["path"],
             _ => &[],
         };
-        for key in ["adapter", "path", "speed", "seed"] {
+        for key in ["adapter", "ask", "path", "speed", "seed"] {
             let path = format!("{table}.{key}");
             if !of_use.contains(&key) && self.found(&path).is_some() {
                 self.problem(&path, format!("means nothing for kind = \"{kind}\""));
@@ -77,7 +80,7 @@ impl Site<'_> {
 
 fn hears_the_same(a: &Source, b: &Source) -> bool {
     match (a, b) {
-        (Source::Bluez { adapter: a }, Source::Bluez { adapter: b }) => {
+        (Source::Bluez { adapter: a, .. }, Source::Bluez { adapter: b, .. }) => {
             a == b || a.is_none() || b.is_none()
         }
         (Source::Recording { path: a, .. }, Source::Recording { path: b, .. })

@@ -10,6 +10,7 @@
 pub mod beacon;
 pub mod eid;
 pub mod enrolment;
+mod introduced;
 pub mod irk;
 pub mod key;
 mod loader;
@@ -33,6 +34,7 @@ use subtle::ConstantTimeEq;
 use super::advert::{self, Echo, Said};
 use super::event::{Address, Card, Sighting};
 use super::units::{Clock, Now, Tick, WallTime};
+use introduced::Introduced;
 use key::Message;
 use rolling::Urgency;
 
@@ -90,6 +92,7 @@ pub struct Identity {
     /// Until then the plan holds, if the clock runs on undisturbed.
     replan_at: WallTime,
     due: Option<Tick>,
+    introduced: Introduced,
     /// Registries that were replaced, until they are wiped.
     retired: Vec<Registry>,
 }
@@ -99,7 +102,9 @@ impl Identity {
     pub fn new(_store: u16, mut registry: Registry, now: Now) -> Self {
         registry.prepare(now.clock);
         let (planned, replan_at) = plan_of(now.clock);
-        let mut identity = Self { registry, planned, replan_at, due: None, retired: Vec::new() };
+        let introduced = Introduced::default();
+        let retired = Vec::new();
+        let mut identity = Self { registry, planned, replan_at, due: None, introduced, retired };
         identity.schedule(now);
         identity
     }
@@ -114,7 +119,11 @@ impl Identity {
             return None;
         }
         for said in advert::said(sighting.payload) {
-            if let Some(found) = self.recognise(&said, now.clock) {
+            if said == Said::OverflowHint {
+                if let Some(found) = self.recall(sighting.address, now) {
+                    return Some(found);
+                }
+            } else if let Some(found) = self.recognise(&said, now.clock) {
                 return self.admitted(found, now.clock);
             }
         }
@@ -140,6 +149,19 @@ impl Identity {
         self.admitted(Match { customer, echo: Some(Echo::from_byte(*echo)) }, now.clock)
     }
 
+    /// Checks an answer, and knows its phone by its address as long as that lasts.
+    pub fn introduce(
+        &mut self,
+        now: Now,
+        address: Address,
+        nonce: &[u8; 16],
+        answer: &[u8; 21],
+    ) -> Option<Match> {
+        let found = self.check_answer(now, nonce, answer)?;
+        self.introduced.add(address, found.customer, now.tick);
+        Some(found)
+    }
+
     /// The customer at `index`; `None` after they withdrew.
     pub fn customer(&self, index: CustomerIndex) -> Option<Customer> {
         self.registry.people.customer(index)
@@ -155,6 +177,11 @@ impl Identity {
     pub fn replace(&mut self, registry: Registry, now: Now) {
         let retired = std::mem::replace(&mut self.registry, registry);
         self.recall_clocks(&retired);
+        let people = &self.registry.people;
+        self.introduced.moved(|was| {
+            let client = retired.people.customer(was)?.client;
+            people.position(&client).map(CustomerIndex)
+        });
         self.retired.push(retired);
         self.plan(now);
     }
@@ -214,6 +241,12 @@ impl Identity {
             Said::Telemetry(_) | Said::OverflowHint => return None,
         };
         Some(Match { customer: CustomerIndex(customer), echo })
+    }
+
+    /// A phone that only hints, and answered before.
+    fn recall(&mut self, address: Address, now: Now) -> Option<Match> {
+        let customer = self.introduced.who(address, now.tick)?;
+        self.admitted(Match { customer, echo: None }, now.clock)
     }
 
     #[inline]

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::adapter::{Adapter, Hci, Place};
 use super::device::{Device, News};
-use super::ears::Ears;
+use super::ears::{Ear, Ears};
 use super::values::{elements, entries};
 use crate::sources::Heard;
 
@@ -30,9 +30,14 @@ pub const OBJECTS: [&str; 3] = [
      member='PropertiesChanged',arg0='org.bluez.Adapter1'",
 ];
 
-/// The signals that tell of advertisements of known devices.
-pub const ADVERTISEMENTS: &str = "type='signal',sender='org.bluez',interface='org.freedesktop.DBus.Properties',\
-     member='PropertiesChanged',arg0='org.bluez.Device1'";
+/// The signals that tell of advertisements of known devices, through one adapter or all.
+pub fn advertisements(only: Option<Hci>) -> String {
+    let below = only.map_or_else(|| "/org/bluez".to_owned(), Hci::path);
+    format!(
+        "type='signal',sender='org.bluez',interface='org.freedesktop.DBus.Properties',\
+         member='PropertiesChanged',arg0='org.bluez.Device1',path_namespace='{below}'"
+    )
+}
 
 /// The adapters there are; `None` while bluetoothd is away or has not been asked yet.
 pub type Adapters = Option<BTreeMap<Hci, Adapter>>;
@@ -41,6 +46,8 @@ pub type Adapters = Option<BTreeMap<Hci, Adapter>>;
 #[derive(Debug)]
 pub struct Air {
     ears: Arc<Ears>,
+    /// The only adapter listened to.
+    only: Option<Hci>,
     /// bluetoothd's unique name: nobody else's signals are believed.
     owner: Option<String>,
     devices: HashMap<(Hci, [u8; 6]), Device>,
@@ -49,9 +56,9 @@ pub struct Air {
 
 impl Air {
     /// Knows nothing yet.
-    pub fn new(ears: Arc<Ears>) -> Self {
+    pub fn new(ears: Arc<Ears>, only: Option<Hci>) -> Self {
         let adapters = watch::Sender::new(None);
-        Self { ears, owner: None, devices: HashMap::new(), adapters }
+        Self { ears, only, owner: None, devices: HashMap::new(), adapters }
     }
 
     /// Follows the adapters.
@@ -152,7 +159,7 @@ impl Air {
             }
             (DEVICE, Some(Place::Device(hci, address))) => {
                 if let Some(heard) = self.remember(hci, address, News::read(values)) {
-                    self.ears.hear(hci, heard);
+                    self.ears.hear(hci, Ear::Dbus, heard);
                 }
             }
             _ => {}
@@ -161,6 +168,9 @@ impl Air {
 
     /// Adds news to what is known of a device; the advertisement they came from, if from one.
     fn remember(&mut self, hci: Hci, address: [u8; 6], news: News) -> Option<Heard> {
+        if self.only.is_some_and(|only| only != hci) {
+            return None;
+        }
         let full = self.devices.len() >= MOST_DEVICES;
         if full && !self.devices.contains_key(&(hci, address)) {
             return Device::new(address).hear(news);

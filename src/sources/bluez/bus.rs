@@ -106,6 +106,11 @@ impl Bus {
         self.bus_call("AddMatch", (rule,)).await.map(drop)
     }
 
+    /// Asks the bus for no more of them.
+    pub async fn unsubscribe(&self, rule: &str) -> Result<(), CallError> {
+        self.bus_call("RemoveMatch", (rule,)).await.map(drop)
+    }
+
     /// Calls the bus itself.
     pub async fn bus_call(
         &self,

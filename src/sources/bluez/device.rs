@@ -221,3 +221,91 @@ fn data<K: Ord>(dictionary: Iter<'_>, key: impl Fn(Iter<'_>) -> Option<K>) -> BT
     };
     entries(dictionary).filter_map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dbus::Message;
+    use dbus::arg::{PropMap, Variant};
+
+    type Octets = Vec<u8>;
+
+    fn properties(list: Vec<(&str, Box<dyn dbus::arg::RefArg>)>) -> PropMap {
+        list.into_iter().map(|(name, value)| (name.to_owned(), Variant(value))).collect()
+    }
+
+    fn variants<K: std::hash::Hash + Eq>(
+        list: Vec<(K, Octets)>,
+    ) -> std::collections::HashMap<K, Variant<Octets>> {
+        list.into_iter().map(|(key, octets)| (key, Variant(octets))).collect()
+    }
+
+    fn hear(device: &mut Device, news: PropMap) -> Option<Heard> {
+        let message = Message::new_signal("/x", "org.example", "X").unwrap().append1(news);
+        device.hear(News::read(message.iter_init()))
+    }
+
+    fn device() -> Device {
+        Device::new([0x5a, 0x11, 0x22, 0x33, 0x44, 0x55])
+    }
+
+    #[test]
+    fn parsed_properties_become_the_advertisement_they_came_from() {
+        let appeared = properties(vec![
+            ("AddressType", Box::new("public".to_owned())),
+            ("RSSI", Box::new(-71i16)),
+            ("AdvertisingFlags", Box::new(vec![6u8])),
+            ("UUIDs", Box::new(vec!["0000feaa-0000-1000-8000-00805f9b34fb".to_owned()])),
+            (
+                "ServiceData",
+                Box::new(variants(vec![(
+                    "0000feaa-0000-1000-8000-00805f9b34fb".to_owned(),
+                    vec![0x30, 0xee],
+                )])),
+            ),
+        ]);
+        let heard = hear(&mut device(), appeared).unwrap();
+        assert_eq!(heard.address.kind, AddressKind::Public);
+        assert_eq!(heard.rssi, Dbm::measured(-71));
+        assert_eq!(hex::encode(heard.payload), "0201060303aafe0516aafe30ee");
+    }
+
+    #[test]
+    fn the_app_s_service_uuid_is_written_the_way_the_decoder_reads_it() {
+        let uuid = "593942a4-10e3-d457-6d36-2c08e9eb802c".to_owned();
+        let news = properties(vec![("RSSI", Box::new(-60i16)), ("UUIDs", Box::new(vec![uuid]))]);
+        let heard = hear(&mut device(), news).unwrap();
+        let said: Vec<_> = crate::pipeline::advert::said(&heard.payload).collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+    }
+
+    #[test]
+    fn what_comes_out_of_bluez_s_cache_is_not_a_sighting() {
+        let cached = properties(vec![
+            ("AddressType", Box::new("random".to_owned())),
+            ("Name", Box::new("kettle".to_owned())),
+            ("UUIDs", Box::new(vec!["0000180f-0000-1000-8000-00805f9b34fb".to_owned()])),
+        ]);
+        assert_eq!(hear(&mut device(), cached), None);
+    }
+
+    #[test]
+    fn data_said_before_is_not_said_again_with_new_data() {
+        let mut device = device();
+        let beacon = (0x004cu16, vec![2, 0x15]);
+        let first = properties(vec![
+            ("RSSI", Box::new(-60i16)),
+            ("ManufacturerData", Box::new(variants(vec![beacon.clone()]))),
+        ]);
+        hear(&mut device, first);
+        let both = || {
+            let data = variants(vec![beacon.clone(), (0xffff, vec![1])]);
+            properties(vec![("RSSI", Box::new(-61i16)), ("ManufacturerData", Box::new(data))])
+        };
+        let heard = hear(&mut device, both()).unwrap();
+        assert_eq!(hex::encode(heard.payload), "04ffffff01");
+        // The same again: which of the two it was cannot be told.
+        let heard = hear(&mut device, both()).unwrap();
+        assert_eq!(hex::encode(heard.payload), "05ff4c00021504ffffff01");
+    }
+}

@@ -51,6 +51,17 @@ impl Step {
     }
 }
 
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// `BlueZ` did what it was asked.
+    Worked,
+    /// It said no.
+    Refused,
+    /// It said nothing.
+    Hung,
+}
+
 /// A rung: the step, how long to wait for what it does, and how often it may be taken at most.
 struct Rung {
     step: Step,
@@ -70,6 +81,13 @@ const RUNGS: [Rung; 4] = [
     rung(Step::GiveUp, 600, 3600),
 ];
 
+/// The rungs that disturb nobody else.
+const CHEAP_RUNGS: usize = 2;
+/// A bluetoothd that did not answer this often in a row will not answer cheap steps either.
+const MOST_HANGS: u32 = 3;
+/// 2^5 times two minutes: at night, once an hour.
+const MOST_DOUBLINGS: u32 = 5;
+
 /// Pauses between attempts that fail at once: adapters that are busy, blocked, not ready.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -84,6 +102,12 @@ pub struct Ladder {
     pause: Duration,
     not_before: Tick,
     next_rung: usize,
+    /// Steps in a row that nobody answered.
+    hangs: u32,
+    /// Times the whole ladder was climbed in vain: an empty cellar is left in peace.
+    rounds: u32,
+    /// Somebody was heard here once. Where nobody ever was, the dear steps are not taken.
+    heard_once: bool,
     taken: [Option<Tick>; RUNGS.len()],
 }
 
@@ -96,7 +120,21 @@ impl Ladder {
             pause: FIRST_PAUSE,
             not_before: now,
             next_rung: 0,
+            hangs: 0,
+            rounds: 0,
+            heard_once: false,
             taken: [None; RUNGS.len()],
+        }
+    }
+
+    /// The adapter is back, or the bus is: all begins anew, but what was tried lately still was.
+    #[must_use]
+    pub fn again(self, now: Tick) -> Self {
+        Self {
+            rounds: self.rounds,
+            heard_once: self.heard_once,
+            taken: self.taken,
+            ..Self::new(now)
         }
     }
 
@@ -115,10 +153,18 @@ impl Ladder {
             self.scanning = false;
         }
         if verdict == Verdict::Alive {
-            self.next_rung = 0;
+            self.heard_once = true;
+            (self.next_rung, self.rounds) = (0, 0);
         }
         if now < self.not_before {
             return None;
+        }
+        if self.hangs >= MOST_HANGS {
+            self.hangs = 0;
+            self.next_rung = self.next_rung.max(CHEAP_RUNGS);
+            if let Some(step) = self.climb(now) {
+                return Some(step);
+            }
         }
         if !adapter.powered {
             Some(Step::PowerOn)
@@ -133,8 +179,10 @@ impl Ladder {
         }
     }
 
-    /// A step was taken; `worked` if BlueZ did what it was asked.
-    pub fn took(&mut self, now: Tick, step: Step, worked: bool) {
+    /// A step was taken.
+    pub fn took(&mut self, now: Tick, step: Step, outcome: Outcome) {
+        let worked = outcome == Outcome::Worked;
+        self.hangs = if outcome == Outcome::Hung { self.hangs + 1 } else { 0 };
         if matches!(step, Step::Scan | Step::Rescan | Step::PowerCycle) {
             self.scanning = worked;
             self.discovering_at = now;
@@ -161,14 +209,157 @@ impl Ladder {
 
     /// The first rung from where we stand that has not been taken too recently.
     fn climb(&mut self, now: Tick) -> Option<Step> {
+        let reach = if self.heard_once { RUNGS.len() } else { CHEAP_RUNGS };
+        if self.next_rung >= reach {
+            return None;
+        }
+        let doubled = 1 << self.rounds.min(MOST_DOUBLINGS);
         let due = |taken: &Option<Tick>, rung: &Rung| {
-            taken.is_none_or(|taken| now.since(taken) >= rung.at_most_every)
+            taken.is_none_or(|taken| now.since(taken) >= rung.at_most_every * doubled)
         };
-        let mut rungs = RUNGS.iter().zip(&mut self.taken).enumerate().skip(self.next_rung);
-        let (index, (rung, taken)) = rungs.find(|(_, (rung, taken))| due(taken, rung))?;
+        let rungs = RUNGS.iter().zip(&mut self.taken).take(reach).enumerate();
+        let mut above = rungs.skip(self.next_rung);
+        let (index, (rung, taken)) = above.find(|(_, (rung, taken))| due(taken, rung))?;
         *taken = Some(now);
-        self.next_rung = (index + 1) % RUNGS.len();
         self.not_before = now.plus(rung.patience);
+        self.next_rung = (index + 1) % reach;
+        self.rounds += u32::from(self.next_rung == 0);
         Some(rung.step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Tick {
+        Tick::from_micros(secs * 1_000_000)
+    }
+
+    fn adapter(powered: bool, discovering: bool) -> Adapter {
+        Adapter { powered, discovering, address: String::new() }
+    }
+
+    /// A ladder whose adapter scans since second 1.
+    fn scanning() -> Ladder {
+        let mut ladder = Ladder::new(at(0));
+        assert_eq!(ladder.next(at(0), &adapter(true, false), Verdict::Unheard), Some(Step::Scan));
+        ladder.took(at(1), Step::Scan, Outcome::Worked);
+        ladder
+    }
+
+    /// The same, and somebody was heard.
+    fn hearing() -> Ladder {
+        let mut ladder = scanning();
+        climb(&mut ladder, 2, 10, Verdict::Alive);
+        ladder
+    }
+
+    /// The steps taken from `from` to `to`, one look a second, each of them worked.
+    fn climb(ladder: &mut Ladder, from: u64, to: u64, verdict: Verdict) -> Vec<(u64, Step)> {
+        let mut steps = Vec::new();
+        for second in from..to {
+            if let Some(step) = ladder.next(at(second), &adapter(true, true), verdict) {
+                ladder.took(at(second), step, Outcome::Worked);
+                steps.push((second, step));
+            }
+        }
+        steps
+    }
+
+    #[test]
+    fn deafness_is_met_with_ever_dearer_steps() {
+        let mut ladder = hearing();
+        let expected = [
+            (10, Step::Rescan),
+            (22, Step::PowerCycle),
+            (52, Step::RestartBluetoothd),
+            (112, Step::GiveUp),
+        ];
+        assert_eq!(climb(&mut ladder, 10, 200, Verdict::Deaf), expected);
+    }
+
+    #[test]
+    fn an_empty_cellar_is_left_in_peace() {
+        let mut ladder = scanning();
+        let steps = climb(&mut ladder, 120, 120 + 86_400, Verdict::Deaf);
+        assert!(steps.iter().all(|(_, step)| matches!(step, Step::Rescan | Step::PowerCycle)));
+        let cycles = steps.iter().filter(|(_, step)| *step == Step::PowerCycle).count();
+        assert!((20..=40).contains(&cycles), "{cycles} in a day");
+    }
+
+    #[test]
+    fn an_adapter_that_hears_is_left_alone() {
+        let mut ladder = scanning();
+        assert_eq!(climb(&mut ladder, 10, 5000, Verdict::Alive), []);
+    }
+
+    #[test]
+    fn whoever_hears_again_starts_at_the_lowest_rung() {
+        let mut ladder = scanning();
+        climb(&mut ladder, 10, 30, Verdict::Deaf);
+        climb(&mut ladder, 30, 60, Verdict::Alive);
+        assert_eq!(climb(&mut ladder, 60, 61, Verdict::Deaf), [(60, Step::Rescan)]);
+    }
+
+    #[test]
+    fn no_step_is_taken_too_often() {
+        let mut ladder = scanning();
+        let mut cycles = Vec::new();
+        for minute in 0..30 {
+            // Deaf for most of every minute, hearing in between.
+            let second = 100 + minute * 60;
+            let steps = climb(&mut ladder, second, second + 50, Verdict::Deaf);
+            cycles.extend(steps.iter().filter(|(_, s)| *s == Step::PowerCycle).map(|(t, _)| *t));
+            climb(&mut ladder, second + 50, second + 60, Verdict::Alive);
+        }
+        assert!(cycles.windows(2).all(|pair| pair[1] - pair[0] >= 120), "{cycles:?}");
+        assert!(cycles.len() > 5, "{cycles:?}");
+    }
+
+    #[test]
+    fn a_blocked_adapter_is_tried_again_less_and_less_often_until_something_changes() {
+        let mut ladder = Ladder::new(at(0));
+        let off = adapter(false, false);
+        let mut tries = 0;
+        for second in 0..100 {
+            if let Some(step) = ladder.next(at(second), &off, Verdict::Unheard) {
+                assert_eq!(step, Step::PowerOn);
+                ladder.took(at(second), step, Outcome::Refused);
+                tries += 1;
+            }
+        }
+        assert!((8..=16).contains(&tries), "{tries}");
+        ladder.hurry(at(100));
+        assert_eq!(ladder.next(at(100), &off, Verdict::Unheard), Some(Step::PowerOn));
+    }
+
+    #[test]
+    fn a_bluetoothd_that_hangs_is_restarted_and_not_too_often() {
+        let mut ladder = hearing();
+        let mut restarts = Vec::new();
+        for second in 20..2_000 {
+            let asked = ladder.next(at(second), &adapter(true, false), Verdict::Deaf);
+            match asked {
+                Some(Step::RestartBluetoothd) => {
+                    restarts.push(second);
+                    ladder.took(at(second), Step::RestartBluetoothd, Outcome::Refused);
+                    ladder = ladder.again(at(second));
+                }
+                Some(Step::GiveUp) => break,
+                Some(step) => ladder.took(at(second), step, Outcome::Hung),
+                None => {}
+            }
+        }
+        assert!(restarts[0] < 60, "{restarts:?}");
+        assert!(restarts.windows(2).all(|pair| pair[1] - pair[0] >= 900), "{restarts:?}");
+    }
+
+    #[test]
+    fn power_that_came_back_needs_a_new_scan() {
+        let mut ladder = scanning();
+        assert_eq!(ladder.next(at(5), &adapter(false, false), Verdict::Alive), Some(Step::PowerOn));
+        ladder.took(at(6), Step::PowerOn, Outcome::Worked);
+        assert_eq!(ladder.next(at(6), &adapter(true, false), Verdict::Unheard), Some(Step::Scan));
     }
 }

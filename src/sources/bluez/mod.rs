@@ -12,20 +12,25 @@
 
 mod adapter;
 mod air;
+mod ask;
 mod bus;
 mod device;
-mod ears;
+pub(crate) mod ears;
+mod keeper;
 mod ladder;
-mod liveness;
+pub(crate) mod liveness;
 mod scan;
 mod session;
+mod shelf;
 mod status;
 mod values;
 
 pub use adapter::Hci;
+pub use ears::Ear;
 pub use ladder::Step;
 pub use status::{AdapterStatus, Status};
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,11 +38,17 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Heard;
+use super::monitor::Monitor;
+use super::report::Report;
 use crate::daemon::clock::Clocks;
-use crate::pipeline::event::Hearing;
+use crate::pipeline::advert::ibeacon::IBeacon;
+use crate::pipeline::event::{Answer, Hearing};
+use ask::Hints;
 use ears::Ears;
 use session::{Over, Session};
 
+/// Between attempts to open the monitor: Bluetooth's kernel module may be loaded any time.
+const REOPEN: Duration = Duration::from_secs(30);
 /// Between attempts to reach the bus.
 const RECONNECT: Duration = Duration::from_secs(2);
 
@@ -46,25 +57,41 @@ const RECONNECT: Duration = Duration::from_secs(2);
 pub enum RadioEvent {
     /// Advertisements, in the order they were heard.
     Heard(Vec<Heard>),
-    /// The gateway's hearing changed; the reason is for IT's eyes.
+    /// A phone that only hinted was asked, and answered.
+    Answered(Answer),
+    /// A stream's hearing changed; the reason is for IT's eyes.
     Hearing(Hearing, Option<String>),
+    /// How the radio fares changed: an adapter, an ear, a count of steps or of what was shed.
+    Fares(Box<Status>),
     /// Nothing the radio can do itself is left: a fresh process may help.
     GiveUp,
+}
+
+/// How to listen.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The only adapter to listen through; all there are and will be where `None`.
+    pub adapter: Option<Hci>,
+    /// The only ear to listen by; whichever hears better where `None`.
+    pub ear: Option<Ear>,
+    /// Asks phones that hint at the app in the background.
+    pub ask: bool,
+    /// Advertises the store's own iBeacon, which wakes the customers' app.
+    pub wake_up: Option<IBeacon>,
 }
 
 /// The live radio of this gateway.
 #[derive(Debug)]
 pub struct Radio {
-    /// The only adapter to listen to; all where `None`.
-    adapter: Option<Hci>,
+    settings: Settings,
     clocks: Clocks,
     status: watch::Sender<Status>,
 }
 
 impl Radio {
-    /// A radio that listens through `adapter`, or through all there are and will be.
-    pub fn new(adapter: Option<Hci>, clocks: Clocks) -> Self {
-        Self { adapter, clocks, status: watch::Sender::new(Status::unheard()) }
+    /// A radio that does not listen yet.
+    pub fn new(settings: Settings, clocks: Clocks) -> Self {
+        Self { settings, clocks, status: watch::Sender::new(Status::unheard()) }
     }
 
     /// What the radio says of itself; brought up to date each second.
@@ -75,20 +102,54 @@ impl Radio {
     /// Listens until `stop`. `events` may be slow: what it cannot take in time is shed, oldest
     /// first, and counted.
     pub async fn run(self, events: mpsc::Sender<RadioEvent>, stop: CancellationToken) {
-        let ears = Arc::new(Ears::default());
-        let hand_over = hand_over(&ears, self.status.subscribe(), &events);
+        let ears = Arc::new(Ears::new(self.settings.ear));
+        let (hints, hinted) = ask::channel();
+        let hints = self.settings.ask.then_some(hints);
+        let hand_over = hand_over(&ears, self.status.subscribe(), hints, &events);
+        let ask = ask::ask(hinted, &self.clocks, &events);
         let listen = self.listen(&ears, &events);
+        let monitor = self.monitor(&ears);
         tokio::select! {
             () = stop.cancelled() => {}
             () = hand_over => {}
             () = listen => {}
+            () = monitor => {}
+            () = ask => {}
+        }
+    }
+
+    /// The second ear, where this process may have one.
+    async fn monitor(&self, ears: &Ears) {
+        let hear = |index, report: Report<'_>| {
+            let hci = Hci(index);
+            if self.settings.adapter.is_none_or(|only| only == hci) {
+                ears.hear(hci, Ear::Monitor, report.into());
+            }
+        };
+        if self.settings.ear == Some(Ear::Dbus) {
+            return std::future::pending().await;
+        }
+        loop {
+            let error = match Monitor::open() {
+                Ok(mut monitor) => {
+                    tracing::info!("listening to the HCI monitor");
+                    monitor.listen(hear).await
+                }
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    tracing::info!("no CAP_NET_RAW: listening to BlueZ alone");
+                    return std::future::pending().await;
+                }
+                Err(error) => error,
+            };
+            tracing::debug!(%error, "no HCI monitor");
+            tokio::time::sleep(REOPEN).await;
         }
     }
 
     /// One session with BlueZ after the other: each ends with its connection to the bus.
     async fn listen(&self, ears: &Arc<Ears>, events: &mpsc::Sender<RadioEvent>) {
+        let mut session = Session::new(&self.settings, &self.clocks, ears, &self.status);
         loop {
-            let session = Session::new(self.adapter, &self.clocks, ears, &self.status);
             match session.run().await {
                 Over::Lost(reason) => {
                     tracing::warn!(reason, "not connected to the system bus");
@@ -109,25 +170,39 @@ impl Radio {
 async fn hand_over(
     ears: &Ears,
     mut status: watch::Receiver<Status>,
+    hints: Option<Hints>,
     events: &mpsc::Sender<RadioEvent>,
 ) {
-    let mut told = None;
+    let mut told = Status::unheard();
     loop {
         let event = tokio::select! {
             biased;
             Ok(()) = status.changed() => {
-                let status = status.borrow_and_update();
-                let now = (status.hearing, status.reason.clone());
-                if told.as_ref() == Some(&now) {
-                    continue;
+                let now = status.borrow_and_update().clone();
+                match news(&told, &now) {
+                    Some(event) => {
+                        told = now;
+                        event
+                    }
+                    None => continue,
                 }
-                told = Some(now.clone());
-                RadioEvent::Hearing(now.0, now.1)
             }
-            batch = ears.intake.batch() => RadioEvent::Heard(batch),
+            batch = ears.intake.batch() => {
+                if let Some(hints) = &hints {
+                    ask::drop_hints(&batch, hints);
+                }
+                RadioEvent::Heard(batch)
+            }
         };
         if events.send(event).await.is_err() {
             return;
         }
     }
+}
+
+/// What is worth telling of a new status: hearing before everything else; a mere count of
+/// advertisements is not.
+fn news(told: &Status, now: &Status) -> Option<RadioEvent> {
+    let unchanged = Status { heard: told.heard, ..now.clone() } == *told;
+    (!unchanged).then(|| RadioEvent::Fares(Box::new(now.clone())))
 }

@@ -7,6 +7,7 @@ use dbus::arg::{PropMap, Variant};
 use super::adapter::Hci;
 use super::bus::{Bus, CallError};
 use super::ladder::Step;
+use super::shelf::{self, Shelf};
 
 const ADAPTER: &str = "org.bluez.Adapter1";
 
@@ -14,19 +15,19 @@ const ADAPTER: &str = "org.bluez.Adapter1";
 const OFF_FOR: Duration = Duration::from_millis(500);
 
 /// Takes one step for one adapter. Every call in it has its own time-out.
-pub async fn take(bus: &Bus, hci: Hci, step: Step) -> Result<(), CallError> {
+pub async fn take(bus: &Bus, shelf: &Shelf, hci: Hci, step: Step) -> Result<(), CallError> {
     match step {
         Step::PowerOn => power(bus, hci, true).await,
-        Step::Scan => start(bus, hci).await,
+        Step::Scan => start(bus, shelf, hci).await,
         Step::Rescan => {
             stop(bus, hci).await;
-            start(bus, hci).await
+            start(bus, shelf, hci).await
         }
         Step::PowerCycle => {
             power(bus, hci, false).await?;
             tokio::time::sleep(OFF_FOR).await;
             power(bus, hci, true).await?;
-            start(bus, hci).await
+            start(bus, shelf, hci).await
         }
         Step::RestartBluetoothd => restart_bluetoothd(bus).await,
         // The daemon's business, not BlueZ's.
@@ -43,7 +44,8 @@ async fn power(bus: &Bus, hci: Hci, on: bool) -> Result<(), CallError> {
 /// LE transport alone: on a dual-mode adapter "auto" is deaf for about half of the time, while
 /// classic inquiry has the radio. Duplicates wanted: presence lives on repetition. No UUIDs:
 /// BlueZ would match them against the list of services alone, and drop service data.
-async fn start(bus: &Bus, hci: Hci) -> Result<(), CallError> {
+async fn start(bus: &Bus, shelf: &Shelf, hci: Hci) -> Result<(), CallError> {
+    unfilter(bus, shelf, hci).await;
     let mut filter = PropMap::new();
     filter.insert("Transport".to_owned(), Variant(Box::new("le".to_owned())));
     filter.insert("DuplicateData".to_owned(), Variant(Box::new(true)));
@@ -51,9 +53,41 @@ async fn start(bus: &Bus, hci: Hci) -> Result<(), CallError> {
     match bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await {
         Err(CallError::InProgress) => {
             stop(bus, hci).await;
-            bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await.map(drop)
+            bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await?;
         }
-        started => started.map(drop),
+        started => drop(started?),
+    }
+    advertise(bus, shelf, hci).await;
+    Ok(())
+}
+
+/// The shop's wake-up beacon, where there is one; beside the scan, and without it if need be.
+async fn advertise(bus: &Bus, shelf: &Shelf, hci: Hci) {
+    let Some(beacon) = shelf.to_advertise_through(hci) else { return };
+    let manager = "org.bluez.LEAdvertisingManager1";
+    let arguments = (beacon, PropMap::new());
+    match bus.call(&hci.path(), manager, "RegisterAdvertisement", arguments).await {
+        Ok(_) => tracing::info!(adapter = %hci, "advertising the shop's wake-up beacon"),
+        Err(CallError::InProgress) => {}
+        Err(error) => {
+            tracing::warn!(adapter = %hci, %error, "cannot advertise the wake-up beacon");
+            shelf.fall_silent(hci);
+        }
+    }
+}
+
+/// Controllers that filter duplicates (the Pi's remembers addresses alone) pass on a tenth of
+/// what is on the air. The kernel does without their filter as long as anybody has an
+/// advertisement monitor, and scans on between two discoveries.
+///
+/// Older releases offer monitors only to those who ask for experimental interfaces.
+async fn unfilter(bus: &Bus, shelf: &Shelf, hci: Hci) {
+    let manager = "org.bluez.AdvertisementMonitorManager1";
+    let root = (dbus::Path::from(shelf::ROOT),);
+    match bus.call(&hci.path(), manager, "RegisterMonitor", root).await {
+        Ok(_) => shelf.activated().await,
+        Err(CallError::InProgress) => {}
+        Err(error) => tracing::debug!(adapter = %hci, %error, "no advertisement monitor"),
     }
 }
 

@@ -5,22 +5,24 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use dbus::MessageType;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 
+use super::Settings;
 use super::adapter::{Adapter, Hci};
 use super::air::{self, Air};
 use super::bus::{BLUEZ, Bus, CallError};
-use super::ears::Ears;
+use super::ears::{Ear, Ears};
+use super::keeper::Keeper;
 use super::ladder::{Ladder, Step};
-use super::liveness::{Liveness, Verdict};
 use super::scan;
+use super::shelf::Shelf;
 use super::status::{AdapterStatus, Status};
 use crate::daemon::clock::Clocks;
 use crate::pipeline::event::Hearing;
-use crate::pipeline::units::Tick;
 
 /// How often pulses are felt.
 const PULSE: Duration = Duration::from_secs(1);
@@ -38,35 +40,29 @@ type Taken = (Hci, Step, Result<(), CallError>);
 
 /// One connection's worth of listening.
 pub struct Session<'r> {
-    only: Option<Hci>,
+    settings: &'r Settings,
     clocks: &'r Clocks,
     ears: &'r Arc<Ears>,
     status: &'r watch::Sender<Status>,
     keepers: BTreeMap<Hci, Keeper>,
-}
-
-/// What is known and being done of one adapter.
-struct Keeper {
-    adapter: Adapter,
-    ladder: Ladder,
-    liveness: Liveness,
-    problem: Option<String>,
-    busy: bool,
+    /// What was tried for adapters that are gone: a step's least distance outlasts a fault.
+    ladders: BTreeMap<Hci, Ladder>,
 }
 
 impl<'r> Session<'r> {
     /// Before hello.
     pub fn new(
-        only: Option<Hci>,
+        settings: &'r Settings,
         clocks: &'r Clocks,
         ears: &'r Arc<Ears>,
         status: &'r watch::Sender<Status>,
     ) -> Self {
-        Self { only, clocks, ears, status, keepers: BTreeMap::new() }
+        Self { settings, clocks, ears, status, keepers: BTreeMap::new(), ladders: BTreeMap::new() }
     }
 
-    /// Listens until the connection is lost.
-    pub async fn run(mut self) -> Over {
+    /// Connects, and listens until the connection is lost.
+    pub async fn run(&mut self) -> Over {
+        self.keep(|_| false);
         let (bus, connection) = match Bus::connect().await {
             Ok(connected) => connected,
             Err(error) => return Over::Lost(error.to_string()),
@@ -78,16 +74,18 @@ impl<'r> Session<'r> {
     }
 
     async fn follow(&mut self, bus: &Bus) -> Over {
-        let air = Arc::new(Mutex::new(Air::new(Arc::clone(self.ears))));
+        let air = Arc::new(Mutex::new(Air::new(Arc::clone(self.ears), self.settings.adapter)));
+        let shown = Arc::new(Shelf::new(self.settings.wake_up));
         let mut adapters = lock(&air).adapters();
-        if let Err(error) = subscribe(bus, &air).await {
+        if let Err(error) = follow_objects(bus, &air, &shown).await {
             return Over::Lost(error.to_string());
         }
+        let mut subscribed = false;
         let mut pulse = tokio::time::interval(PULSE);
         let mut steps: FuturesUnordered<BoxFuture<'_, Taken>> = FuturesUnordered::new();
         loop {
             tokio::select! {
-                _ = pulse.tick() => {}
+                _ = pulse.tick() => self.ears.age(),
                 () = self.ears.awoken() => {}
                 Ok(()) = adapters.changed() => self.hurry(),
                 Some(taken) = steps.next() => self.took(&taken),
@@ -96,26 +94,49 @@ impl<'r> Session<'r> {
             if known.is_none() {
                 ask_for_objects(bus, &air).await;
             }
-            for (hci, step) in self.next_steps(known.as_ref()) {
+            for (hci, step) in self.next_steps(known.as_ref(), &shown) {
                 if step == Step::GiveUp {
                     return Over::GaveUp;
                 }
-                steps.push(Box::pin(async move { (hci, step, scan::take(bus, hci, step).await) }));
+                let shown = &shown;
+                steps.push(Box::pin(async move {
+                    (hci, step, scan::take(bus, shown, hci, step).await)
+                }));
             }
             self.tell(known.is_some());
+            if let Err(error) = self.choose_ear(bus, &mut subscribed).await {
+                return Over::Lost(error.to_string());
+            }
         }
     }
 
+    /// Where the monitor hears all, bluetoothd's account of the same would only cost.
+    async fn choose_ear(&self, bus: &Bus, subscribed: &mut bool) -> Result<(), CallError> {
+        let wanted = self.keepers.values().any(|keeper| keeper.ear() == Ear::Dbus);
+        if std::mem::replace(subscribed, wanted) == wanted {
+            return Ok(());
+        }
+        let rule = air::advertisements(self.settings.adapter);
+        if wanted { bus.subscribe(&rule).await } else { bus.unsubscribe(&rule).await }
+    }
+
     /// Feels every pulse; the steps that are due.
-    fn next_steps(&mut self, adapters: Option<&BTreeMap<Hci, Adapter>>) -> Vec<(Hci, Step)> {
+    fn next_steps(
+        &mut self,
+        adapters: Option<&BTreeMap<Hci, Adapter>>,
+        shown: &Shelf,
+    ) -> Vec<(Hci, Step)> {
         let now = self.clocks.now().tick;
-        let wanted = |hci: Hci| self.only.is_none_or(|only| only == hci);
-        self.keepers.retain(|hci, _| adapters.is_some_and(|known| known.contains_key(hci)));
+        let wanted = |hci: Hci| self.settings.adapter.is_none_or(|only| only == hci);
+        for gone in self.keep(|hci| adapters.is_some_and(|known| known.contains_key(&hci))) {
+            shown.fall_silent(gone);
+        }
         let mut steps = Vec::new();
         for (hci, adapter) in adapters.into_iter().flatten().filter(|(hci, _)| wanted(**hci)) {
-            let keeper = self.keepers.entry(*hci).or_insert_with(|| Keeper::new(now));
-            keeper.adapter.clone_from(adapter);
-            keeper.liveness.feel(now, self.ears.pulse(*hci));
+            let before = &mut self.ladders;
+            let begin = || Keeper::new(now, before.remove(hci));
+            let keeper = self.keepers.entry(*hci).or_insert_with(begin);
+            keeper.feel(now, adapter, self.ears.pulse(*hci));
             if let Some(step) = keeper.next(now) {
                 steps.push((*hci, step));
             }
@@ -123,9 +144,20 @@ impl<'r> Session<'r> {
         steps
     }
 
+    /// Keeps the keepers of adapters that are there; which ones are gone.
+    fn keep(&mut self, there: impl Fn(Hci) -> bool) -> Vec<Hci> {
+        let gone: Vec<Hci> = self.keepers.keys().copied().filter(|hci| !there(*hci)).collect();
+        for hci in &gone {
+            if let Some(keeper) = self.keepers.remove(hci) {
+                self.ladders.insert(*hci, keeper.retire());
+            }
+        }
+        gone
+    }
+
     fn hurry(&mut self) {
         let now = self.clocks.now().tick;
-        self.keepers.values_mut().for_each(|keeper| keeper.ladder.hurry(now));
+        self.keepers.values_mut().for_each(|keeper| keeper.hurry(now));
     }
 
     fn took(&mut self, (hci, step, outcome): &Taken) {
@@ -166,71 +198,10 @@ impl<'r> Session<'r> {
     }
 
     fn missing(&self) -> String {
-        match self.only {
+        match self.settings.adapter {
             Some(only) => format!("adapter {only} is not there"),
             None => "no Bluetooth adapter".to_owned(),
         }
-    }
-}
-
-impl Keeper {
-    fn new(now: Tick) -> Self {
-        Self {
-            adapter: Adapter::default(),
-            ladder: Ladder::new(now),
-            liveness: Liveness::new(now),
-            problem: None,
-            busy: false,
-        }
-    }
-
-    fn next(&mut self, now: Tick) -> Option<Step> {
-        if self.busy {
-            return None;
-        }
-        let was_scanning = self.ladder.scanning();
-        let step = self.ladder.next(now, &self.adapter, self.liveness.verdict(now));
-        if was_scanning && !self.ladder.scanning() {
-            // The scan was taken away: what was heard before says nothing about what comes.
-            self.liveness = Liveness::new(now);
-        }
-        self.busy = step.is_some();
-        step
-    }
-
-    fn took(&mut self, now: Tick, step: Step, outcome: &Result<(), CallError>) {
-        self.busy = false;
-        self.ladder.took(now, step, outcome.is_ok());
-        self.problem = outcome.as_ref().err().map(ToString::to_string);
-        match step {
-            Step::Scan if outcome.is_ok() => self.liveness = Liveness::new(now),
-            Step::PowerCycle if outcome.is_ok() => self.liveness.was_reset(),
-            _ => {}
-        }
-    }
-
-    fn status(&self, now: Tick) -> AdapterStatus {
-        let reason = self.why_blind(now);
-        let hearing = if reason.is_some() { Hearing::Blind } else { Hearing::Listening };
-        AdapterStatus { address: self.adapter.address.clone(), hearing, reason }
-    }
-
-    fn why_blind(&self, now: Tick) -> Option<String> {
-        let plain = if !self.adapter.powered {
-            "switched off"
-        } else if !self.ladder.scanning() {
-            "not scanning"
-        } else {
-            match self.liveness.verdict(now) {
-                Verdict::Alive => return None,
-                Verdict::Unheard => "nothing heard yet",
-                Verdict::Deaf => "fell silent",
-            }
-        };
-        Some(match &self.problem {
-            Some(problem) => format!("{plain}: {problem}"),
-            None => plain.to_owned(),
-        })
     }
 }
 
@@ -253,13 +224,20 @@ fn change(status: &watch::Sender<Status>, change: impl FnOnce(&mut Status)) {
 }
 
 /// Follows bluetoothd's signals from here on.
-async fn subscribe(bus: &Bus, air: &Arc<Mutex<Air>>) -> Result<(), CallError> {
-    let listening = Arc::clone(air);
+async fn follow_objects(
+    bus: &Bus,
+    air: &Arc<Mutex<Air>>,
+    shown: &Arc<Shelf>,
+) -> Result<(), CallError> {
+    let (listening, shown) = (Arc::clone(air), Arc::clone(shown));
     bus.receive(move |message| {
+        if message.msg_type() == MessageType::MethodCall {
+            return shown.answer(message);
+        }
         lock(&listening).signal(message);
         None
     });
-    for rule in air::OBJECTS.into_iter().chain([air::ADVERTISEMENTS]) {
+    for rule in air::OBJECTS {
         bus.subscribe(rule).await?;
     }
     Ok(())

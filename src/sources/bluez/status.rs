@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::adapter::Hci;
+use super::ears::Ear;
 use super::ladder::Step;
 use crate::pipeline::event::Hearing;
 
@@ -45,6 +46,8 @@ pub struct AdapterStatus {
     pub address: String,
     /// Whether it hears.
     pub hearing: Hearing,
+    /// By which ear.
+    pub ear: Ear,
     /// Why it does not.
     pub reason: Option<String>,
 }

@@ -7,7 +7,7 @@
 mod line;
 mod writer;
 
-pub use writer::Writer;
+pub use writer::{Output, Writer};
 
 use std::io::{BufRead, Read};
 use std::sync::Arc;

@@ -1,0 +1,144 @@
+//! `grelot record`: writes a recording.
+
+mod mask;
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::live::{Live, RadioArgs};
+use super::scan::Who;
+use super::{Exit, Global, complain};
+use crate::config;
+use crate::daemon::clock::Clocks;
+use crate::pipeline::Now;
+use crate::sources::bluez::RadioEvent;
+use crate::sources::recording::{Header, Output, Writer};
+use crate::sources::{Heard, Record, What};
+use mask::Mask;
+
+/// Arguments of `grelot record`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  grelot record monday.jsonl.zst --for 3600
+  grelot record --raw bench.jsonl --adapter hci1
+
+Customers of the configured registry are recorded as they are heard. Everybody else's address and
+payload are replaced by hashes whose key is thrown away at the end: lengths, structure and who is
+the same as who stay, so that detection replays the same. --raw keeps what strangers said.")]
+pub struct Args {
+    /// The recording; compressed where its name ends in .zst
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    radio: RadioArgs,
+    /// Keeps strangers' addresses and payloads: personal data
+    #[arg(long)]
+    raw: bool,
+    /// Replaces a file that is there
+    #[arg(long)]
+    force: bool,
+}
+
+/// Runs the command.
+pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(record(global, args))
+}
+
+async fn record(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    let clocks = Clocks::machine();
+    let began = clocks.now();
+    let mut recorder = Recorder::create(global, args, began)?;
+    let mut live = Live::start(&args.radio, &clocks);
+    let mut problem = None;
+    let over = args.radio.over();
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            event = live.events.recv() => match event {
+                Some(RadioEvent::Heard(batch)) => {
+                    let now = clocks.now();
+                    for heard in batch {
+                        recorder.write(now, heard)?;
+                    }
+                }
+                Some(RadioEvent::Fares(radio)) if radio.reason != problem => {
+                    problem.clone_from(&radio.reason);
+                    if let Some(reason) = &problem {
+                        complain(&format!("grelot: {reason}"));
+                    }
+                }
+                Some(_) => {}
+                None => break,
+            },
+            () = &mut over => break,
+        }
+    }
+    live.end().await;
+    let written = recorder.written;
+    recorder.writer.finish().context("cannot complete the recording")?;
+    complain(&format!("grelot: {written} advertisements in {}", args.file.display()));
+    Ok(if written > 0 { Exit::Done } else { Exit::Failed })
+}
+
+/// Writes what is heard.
+struct Recorder {
+    writer: Writer<Output>,
+    began: Now,
+    gateway: Option<Arc<str>>,
+    who: Who,
+    /// `None` where everything is kept.
+    mask: Option<Mask>,
+    written: u64,
+}
+
+impl Recorder {
+    fn create(global: &Global, args: &Args, began: Now) -> anyhow::Result<Self> {
+        let config = config::load(&global.config).ok();
+        let gateway: Option<Arc<str>> =
+            config.as_ref().map(|config| Arc::from(config.gateway.as_str()));
+        let header = Header {
+            started_at: began.clock.reading(),
+            store: config.as_ref().map(|config| config.store.id),
+            gateways: gateway.iter().cloned().collect(),
+        };
+        keep_from_others(&args.file, args.force)
+            .with_context(|| format!("cannot write {}", args.file.display()))?;
+        let writer = Writer::create(&args.file, &header)
+            .with_context(|| format!("cannot write {}", args.file.display()))?;
+        let mask = if args.raw { None } else { Some(Mask::new().context("no random key")?) };
+        let who = Who::of(&global.config, began);
+        if mask.is_some() && !who.knows_anybody() {
+            complain("grelot: no registry: everybody is recorded as a stranger");
+        }
+        Ok(Self { writer, began, gateway, who, mask, written: 0 })
+    }
+
+    fn write(&mut self, now: Now, mut heard: Heard) -> anyhow::Result<()> {
+        if let Some(mask) = &self.mask
+            && self.who.is(now, &heard).is_none()
+        {
+            mask.apply(&mut heard);
+        }
+        heard.gateway.clone_from(&self.gateway);
+        let at = now.tick.since(self.began.tick);
+        let record = Record { at, what: What::Heard(heard) };
+        self.writer.write(&record).context("cannot write the recording")?;
+        self.written += 1;
+        Ok(())
+    }
+}
+
+/// Creates the file so that only its owner can read it.
+fn keep_from_others(file: &Path, replace: bool) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).create_new(!replace).mode(0o600).open(file).map(drop)
+}

@@ -1,0 +1,100 @@
+//! What a device is, as far as its advertisement says, and whether it is a customer's.
+
+use std::path::Path;
+
+use crate::config;
+use crate::pipeline::Now;
+use crate::pipeline::advert::eddystone::Frame;
+use crate::pipeline::advert::{Beacon, Description, Ours, describe};
+use crate::pipeline::event::{GatewayIndex, Sighting};
+use crate::pipeline::identity::Identity;
+use crate::sources::Heard;
+
+/// What is known of a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The customer's handle.
+    pub client: Option<String>,
+    /// In a few words.
+    pub what: String,
+}
+
+/// Who may be recognised here.
+pub struct Who(Option<Identity>);
+
+impl Who {
+    /// The customers of the configuration's registry; nobody where there is none that loads
+    /// (`grelot check` says why).
+    pub fn of(file: &Path, now: Now) -> Self {
+        let config = config::load(file).ok();
+        let registry = config.as_ref().and_then(|config| {
+            let (registry, _) =
+                config::registry::load(config.registry.as_ref()?, config.store.id, now.clock)
+                    .ok()?;
+            Some(Identity::new(config.store.id, registry, now))
+        });
+        Self(registry)
+    }
+
+    /// Whether anybody can be recognised.
+    pub fn knows_anybody(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The customer who sent this, if one did.
+    pub fn is(&mut self, now: Now, heard: &Heard) -> Option<String> {
+        let identity = self.0.as_mut()?;
+        while identity.next_deadline().is_some_and(|due| due <= now.tick) {
+            identity.advance(now);
+        }
+        let Heard { address, rssi, payload, .. } = heard;
+        let sighting =
+            Sighting { gateway: GatewayIndex(0), address: *address, rssi: *rssi, payload };
+        let found = identity.identify(now, &sighting)?;
+        identity.customer(found.customer).map(|customer| customer.client.to_string())
+    }
+
+    /// What an advertisement says.
+    pub fn says(&mut self, now: Now, heard: &Heard) -> Said {
+        Said { client: self.is(now, heard), what: in_words(&describe(&heard.payload)) }
+    }
+}
+
+fn in_words(said: &Description<'_>) -> String {
+    let ours = said.ours.map(|ours| match ours {
+        Ours::Token { .. } => "grelot token".to_owned(),
+        Ours::OverflowHint => "maybe the app, in the background".to_owned(),
+    });
+    let beacon = || said.beacon.map(beacon_in_words);
+    let name = || said.ad.local_name.as_ref().map(|name| printable(name));
+    let company = || {
+        let (company, _) = said.ad.manufacturer_data.first()?;
+        Some(format!("company {company:04x}"))
+    };
+    let service = || {
+        let data = said.ad.service_data.first().map(|(uuid, _)| uuid);
+        let uuid = data.or_else(|| said.ad.service_uuids.first())?;
+        Some(format!("service {uuid}"))
+    };
+    let first = ours.or_else(beacon).or_else(name).or_else(company).or_else(service);
+    first.unwrap_or_default()
+}
+
+fn beacon_in_words(beacon: Beacon<'_>) -> String {
+    match beacon {
+        Beacon::IBeacon(beacon) => {
+            let uuid = uuid::Uuid::from_bytes(beacon.uuid);
+            format!("iBeacon {uuid} {} {}", beacon.major, beacon.minor)
+        }
+        Beacon::AltBeacon(_) => "AltBeacon".to_owned(),
+        Beacon::Eddystone(Frame::Uid(_)) => "Eddystone-UID".to_owned(),
+        Beacon::Eddystone(Frame::Eid(_)) => "Eddystone-EID".to_owned(),
+        Beacon::Eddystone(_) => "Eddystone".to_owned(),
+        Beacon::ExposureNotification(_) => "Exposure Notification".to_owned(),
+    }
+}
+
+/// A name comes from a stranger: nothing of it may command the terminal.
+fn printable(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(40).collect()
+}

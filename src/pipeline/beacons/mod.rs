@@ -1,0 +1,249 @@
+//! The shop's own beacons: are they where they were, and alive?
+//!
+//! They are few and stay where they are, so each has its own small memory: when it was heard,
+//! how loud it usually is, from which address. What they say of their battery comes in frames of
+//! their own (Eddystone-TLM), which name nobody: they are known by their sender's address.
+
+mod watched;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::advert::{Said, said};
+use super::event::{Address, Hearing, Sighting};
+use super::identity::BeaconIdentity;
+use super::units::{Now, Tick, WallTime};
+use watched::Watched;
+
+/// Addresses remembered for each beacon: two that take turns, and two they had before.
+const ADDRESSES_EACH: usize = 4;
+
+/// A beacon that IT listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnBeacon {
+    /// As IT calls it.
+    pub name: Arc<str>,
+    /// What it advertises.
+    pub identity: BeaconIdentity,
+    /// Silence after which it is missing.
+    pub missing_after: Duration,
+}
+
+/// How a beacon is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BeaconState {
+    /// As IT calls it.
+    pub name: Arc<str>,
+    /// `None` before it was ever heard.
+    pub last_heard: Option<WallTime>,
+    /// Silent for longer than it may be.
+    pub missing: bool,
+    /// Far louder or fainter than usual.
+    pub moved: bool,
+    /// Heard from two senders at once.
+    pub cloned: bool,
+    /// How loud of late, in dBm.
+    pub rssi: Option<f32>,
+    /// Battery, in millivolts.
+    pub battery_mv: Option<u16>,
+    /// In degrees Celsius.
+    pub temperature_c: Option<f32>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Beacons {
+    watched: Vec<Watched>,
+    senders: BTreeMap<Address, usize>,
+    blind: bool,
+}
+
+impl Beacons {
+    /// Watches these from now on; the ones watched before keep their memory.
+    pub fn watch(&mut self, beacons: &[OwnBeacon], now: Tick) {
+        let mut before = std::mem::take(&mut self.watched);
+        self.senders.clear();
+        self.watched = beacons
+            .iter()
+            .map(|beacon| match before.iter().position(|watched| watched.beacon == *beacon) {
+                Some(place) => before.swap_remove(place),
+                None => Watched::new(beacon.clone(), now),
+            })
+            .collect();
+    }
+
+    /// Takes in an advertisement; the beacon's state, where it is worth telling.
+    #[inline]
+    pub fn hear(&mut self, now: Now, sighting: &Sighting<'_>) -> Option<BeaconState> {
+        if self.watched.is_empty() {
+            return None;
+        }
+        said(sighting.payload).find_map(|said| self.take_in(now, sighting, &said))
+    }
+
+    fn take_in(&mut self, now: Now, sighting: &Sighting<'_>, said: &Said) -> Option<BeaconState> {
+        if let Said::Telemetry(telemetry) = said {
+            let place = *self.senders.get(&sighting.address)?;
+            return self.watched.get_mut(place)?.read(now.tick, telemetry);
+        }
+        let identity = identity_of(said)?;
+        let place = self.watched.iter().position(|one| one.beacon.identity == identity)?;
+        self.remember(sighting.address, place);
+        let rssi = sighting.rssi.map(f32::from);
+        self.watched.get_mut(place)?.hear(now, sighting.address, rssi)
+    }
+
+    fn remember(&mut self, address: Address, place: usize) {
+        if self.senders.len() >= self.watched.len() * ADDRESSES_EACH
+            && !self.senders.contains_key(&address)
+        {
+            // They come back with the next advertisement.
+            self.senders.clear();
+        }
+        self.senders.insert(address, place);
+    }
+
+    /// This gateway fell silent or hears again: silence counts from then on.
+    pub fn hearing(&mut self, hearing: Hearing, now: Tick) {
+        let was_blind = std::mem::replace(&mut self.blind, hearing == Hearing::Blind);
+        if was_blind && !self.blind {
+            self.watched.iter_mut().for_each(|one| one.listen_from(now));
+        }
+    }
+
+    /// The next beacon that has become missing.
+    pub fn expire(&mut self, now: Tick) -> Option<BeaconState> {
+        if self.blind {
+            return None;
+        }
+        let silent = |one: &&mut Watched| one.missing_at().is_some_and(|at| at <= now);
+        self.watched.iter_mut().find(silent).map(|one| one.go_missing(now))
+    }
+
+    /// When the next one will be missing.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        if self.blind {
+            return None;
+        }
+        self.watched.iter().filter_map(Watched::missing_at).min()
+    }
+
+    /// How all of them are.
+    pub fn states(&self) -> impl Iterator<Item = &BeaconState> {
+        self.watched.iter().map(|one| &one.state)
+    }
+}
+
+fn identity_of(said: &Said) -> Option<BeaconIdentity> {
+    match *said {
+        Said::IBeacon { uuid, major, minor } => {
+            Some(BeaconIdentity::IBeacon { uuid, major, minor })
+        }
+        Said::EddystoneUid { namespace, instance } => {
+            Some(BeaconIdentity::EddystoneUid { namespace, instance })
+        }
+        Said::AltBeacon(id) => Some(BeaconIdentity::AltBeacon(id)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::advert::ibeacon::IBeacon;
+    use crate::pipeline::event::{AddressKind, GatewayIndex};
+    use crate::pipeline::units::{Clock, Dbm};
+
+    const UUID: [u8; 16] = [0x42; 16];
+    /// Eddystone-TLM: 2.9 V, 21.5 degrees.
+    const TELEMETRY: &str = "0303aafe1116aafe20000b5415800000000100000002";
+
+    fn watching() -> Beacons {
+        let identity = BeaconIdentity::IBeacon { uuid: UUID, major: 42, minor: 1 };
+        let missing_after = Duration::from_mins(2);
+        let mut beacons = Beacons::default();
+        let beacon = OwnBeacon { name: Arc::from("door"), identity, missing_after };
+        beacons.watch(&[beacon], Tick::ZERO);
+        beacons
+    }
+
+    fn at(secs: u64) -> Now {
+        let tick = Tick::from_micros(secs * 1_000_000);
+        let clock =
+            Clock::Set(WallTime::from_unix_secs(1_767_225_600).plus(tick.since(Tick::ZERO)));
+        Now { tick, clock }
+    }
+
+    fn say(beacons: &mut Beacons, secs: u64, sender: u8, rssi: i16) -> Option<BeaconState> {
+        let beacon = IBeacon { uuid: UUID, major: 42, minor: 1, tx_power: -59 };
+        hear(beacons, secs, sender, rssi, &beacon.advertisement())
+    }
+
+    fn hear(
+        beacons: &mut Beacons,
+        secs: u64,
+        sender: u8,
+        rssi: i16,
+        payload: &[u8],
+    ) -> Option<BeaconState> {
+        let address = Address { kind: AddressKind::Public, octets: [sender; 6] };
+        let rssi = Dbm::measured(rssi);
+        beacons.hear(at(secs), &Sighting { gateway: GatewayIndex(0), address, rssi, payload })
+    }
+
+    #[test]
+    fn a_beacon_is_told_when_first_heard_when_missing_and_when_back() {
+        let mut beacons = watching();
+        assert!(!say(&mut beacons, 1, 1, -60).unwrap().missing);
+        assert_eq!(say(&mut beacons, 2, 1, -60), None);
+        assert_eq!(beacons.next_deadline(), Some(at(122).tick));
+        assert_eq!(beacons.expire(at(121).tick), None);
+        assert!(beacons.expire(at(122).tick).unwrap().missing);
+        assert_eq!(beacons.expire(at(500).tick), None);
+        assert!(!say(&mut beacons, 600, 1, -60).unwrap().missing);
+    }
+
+    #[test]
+    fn no_beacon_is_missing_because_the_gateway_was_deaf() {
+        let mut beacons = watching();
+        say(&mut beacons, 1, 1, -60);
+        beacons.hearing(Hearing::Blind, at(10).tick);
+        assert_eq!((beacons.expire(at(900).tick), beacons.next_deadline()), (None, None));
+        beacons.hearing(Hearing::Listening, at(1_000).tick);
+        assert_eq!(beacons.next_deadline(), Some(at(1_120).tick));
+    }
+
+    #[test]
+    fn a_beacon_that_was_moved_is_told_and_fading_is_not() {
+        let mut beacons = watching();
+        for secs in 0..200 {
+            let fading = [-60, -68, -57, -63][usize::try_from(secs % 4).unwrap()];
+            let told = say(&mut beacons, secs, 1, fading);
+            assert!(told.is_none_or(|state| !state.moved), "{secs}");
+        }
+        let told = (200..400).filter_map(|secs| say(&mut beacons, secs, 1, -85));
+        let moved: Vec<_> = told.filter(|state| state.moved).collect();
+        assert_eq!(moved.len(), 1);
+        assert!(moved[0].rssi.unwrap() < -80.0);
+    }
+
+    #[test]
+    fn two_senders_that_take_turns_are_a_clone_and_a_new_address_is_not() {
+        let mut beacons = watching();
+        say(&mut beacons, 1, 1, -60);
+        assert_eq!(say(&mut beacons, 2, 2, -60), None, "a new address");
+        assert!(say(&mut beacons, 3, 1, -60).unwrap().cloned, "and back to the old one");
+    }
+
+    #[test]
+    fn telemetry_is_its_senders() {
+        let mut beacons = watching();
+        let telemetry = hex::decode(TELEMETRY).unwrap();
+        assert_eq!(hear(&mut beacons, 1, 1, -60, &telemetry), None, "nobody's yet");
+        say(&mut beacons, 2, 1, -60);
+        let state = hear(&mut beacons, 3, 1, -60, &telemetry).unwrap();
+        assert_eq!((state.battery_mv, state.temperature_c), (Some(2900), Some(21.5)));
+        assert_eq!(hear(&mut beacons, 4, 1, -60, &telemetry), None, "nothing new");
+    }
+}

@@ -1,0 +1,173 @@
+//! One beacon's memory: when it was heard, how loud it usually is, from which address.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{BeaconState, OwnBeacon};
+use crate::pipeline::advert::eddystone::Telemetry;
+use crate::pipeline::event::Address;
+use crate::pipeline::units::{Now, Tick};
+
+/// So far from its usual loudness a beacon was moved, or something was put in front of it: more
+/// than fading makes of an average over [`RECENT`] readings.
+const MOVED_DB: f32 = 12.0;
+/// For that long.
+const MOVED_FOR: Duration = Duration::from_mins(2);
+/// Readings that an average leans on: of late, and usually.
+const RECENT: f32 = 16.0;
+const USUAL: f32 = 512.0;
+/// Readings after which "usually" means something.
+const LEARNED: u32 = 64;
+/// A beacon that changes its address does not go back to the old one; two beacons that say the
+/// same take turns.
+const TURNS_WITHIN: Duration = Duration::from_secs(30);
+/// For so long after the last turn two are taken to be there.
+const CLONED_FOR: Duration = Duration::from_mins(10);
+/// A fresh "last heard" is worth a message so often.
+const TELL_EVERY: Duration = Duration::from_mins(5);
+/// A change of the battery worth telling: a hundredth of a coin cell's 3 V, and some.
+const BATTERY_STEP_MV: u16 = 50;
+
+/// A beacon that is watched.
+#[derive(Debug)]
+pub struct Watched {
+    pub beacon: OwnBeacon,
+    pub state: BeaconState,
+    /// Last heard, or listened to in vain since.
+    since: Tick,
+    told: Tick,
+    usual: Average,
+    recent: Average,
+    apart_since: Option<Tick>,
+    sender: Option<Address>,
+    before: Option<(Address, Tick)>,
+    cloned_at: Option<Tick>,
+}
+
+impl Watched {
+    /// Watched from now on.
+    pub fn new(beacon: OwnBeacon, now: Tick) -> Self {
+        let state = BeaconState {
+            name: Arc::clone(&beacon.name),
+            last_heard: None,
+            missing: false,
+            moved: false,
+            cloned: false,
+            rssi: None,
+            battery_mv: None,
+            temperature_c: None,
+        };
+        Self {
+            beacon,
+            state,
+            since: now,
+            told: now,
+            usual: Average::new(USUAL),
+            recent: Average::new(RECENT),
+            apart_since: None,
+            sender: None,
+            before: None,
+            cloned_at: None,
+        }
+    }
+
+    /// When it will be missing, if it keeps silent; `None` where it is.
+    pub fn missing_at(&self) -> Option<Tick> {
+        (!self.state.missing).then(|| self.since.plus(self.beacon.missing_after))
+    }
+
+    /// It is missing.
+    pub fn go_missing(&mut self, now: Tick) -> BeaconState {
+        self.state.missing = true;
+        self.tell(now)
+    }
+
+    /// Silence before this does not count.
+    pub fn listen_from(&mut self, now: Tick) {
+        self.since = self.since.max(now);
+    }
+
+    /// Takes in its advertisement; its state, where that is worth telling.
+    pub fn hear(&mut self, now: Now, sender: Address, rssi: Option<f32>) -> Option<BeaconState> {
+        let first = self.state.last_heard.is_none();
+        let before = (self.state.missing, self.state.moved, self.state.cloned);
+        self.since = now.tick;
+        self.state.last_heard = Some(now.clock.reading());
+        self.state.missing = false;
+        self.judge_sender(now.tick, sender);
+        if let Some(rssi) = rssi {
+            self.judge_loudness(now.tick, rssi);
+        }
+        let changed = before != (self.state.missing, self.state.moved, self.state.cloned);
+        let due = first || changed || now.tick.since(self.told) >= TELL_EVERY;
+        due.then(|| self.tell(now.tick))
+    }
+
+    fn judge_sender(&mut self, now: Tick, sender: Address) {
+        if let Some(last) = self.sender.filter(|last| *last != sender) {
+            let back = self.before.is_some_and(|(address, heard)| {
+                address == sender && now.since(heard) < TURNS_WITHIN
+            });
+            if back {
+                self.cloned_at = Some(now);
+            }
+            self.before = Some((last, now));
+        }
+        self.sender = Some(sender);
+        self.state.cloned = self.cloned_at.is_some_and(|at| now.since(at) < CLONED_FOR);
+    }
+
+    fn judge_loudness(&mut self, now: Tick, rssi: f32) {
+        let recent = self.recent.add(rssi);
+        self.state.rssi = Some(recent);
+        let far = self.usual.count >= LEARNED && (recent - self.usual.mean).abs() >= MOVED_DB;
+        if far {
+            let since = *self.apart_since.get_or_insert(now);
+            self.state.moved = now.since(since) >= MOVED_FOR;
+        } else {
+            self.apart_since = None;
+            self.state.moved = false;
+            self.usual.add(rssi);
+        }
+    }
+
+    /// Takes in what it says of itself.
+    pub fn read(&mut self, now: Tick, telemetry: &Telemetry) -> Option<BeaconState> {
+        let battery = (telemetry.voltage_mv != 0).then_some(telemetry.voltage_mv);
+        let step = match (battery, self.state.battery_mv) {
+            (Some(new), Some(old)) => new.abs_diff(old) >= BATTERY_STEP_MV,
+            (new, old) => new != old,
+        };
+        if step {
+            self.state.battery_mv = battery;
+        }
+        self.state.temperature_c = telemetry.temperature_256.map(|raw| f32::from(raw) / 256.0);
+        step.then(|| self.tell(now))
+    }
+
+    fn tell(&mut self, now: Tick) -> BeaconState {
+        self.told = now;
+        self.state.clone()
+    }
+}
+
+/// A mean that leans on its last readings.
+#[derive(Debug)]
+struct Average {
+    mean: f32,
+    count: u32,
+    over: f32,
+}
+
+impl Average {
+    const fn new(over: f32) -> Self {
+        Self { mean: 0.0, count: 0, over }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "only counts below `over` are told apart")]
+    fn add(&mut self, value: f32) -> f32 {
+        self.count = self.count.saturating_add(1);
+        self.mean += (value - self.mean) / (self.count as f32).min(self.over);
+        self.mean
+    }
+}

@@ -1,0 +1,102 @@
+//! Phones that answered a challenge: their advertisements show a hint only, and are known by
+//! their address until it changes.
+//!
+//! Invariant: bounded, and holds addresses of enrolled customers' phones alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::CustomerIndex;
+use crate::pipeline::event::Address;
+use crate::pipeline::units::Tick;
+
+/// iOS changes its address about every 15 minutes; whoever is silent for longer has another one.
+const ADDRESS_LASTS: Duration = Duration::from_mins(20);
+/// More customers with their phones in their pockets than one shop holds.
+const MOST: usize = 1_024;
+
+/// Who is behind which address.
+#[derive(Debug, Default)]
+pub struct Introduced {
+    phones: BTreeMap<Address, (CustomerIndex, Tick)>,
+}
+
+impl Introduced {
+    /// The phone at `address` is `who`'s.
+    pub fn add(&mut self, address: Address, who: CustomerIndex, now: Tick) {
+        self.phones.retain(|_, (_, heard)| now.since(*heard) < ADDRESS_LASTS);
+        if self.phones.len() >= MOST
+            && let Some(longest_silent) =
+                self.phones.iter().min_by_key(|(_, (_, heard))| *heard).map(|(a, _)| *a)
+        {
+            self.phones.remove(&longest_silent);
+        }
+        self.phones.insert(address, (who, now));
+    }
+
+    /// Whose phone is heard at `address`.
+    pub fn who(&mut self, address: Address, now: Tick) -> Option<CustomerIndex> {
+        let (who, heard) = self.phones.get_mut(&address)?;
+        let known = now.since(*heard) < ADDRESS_LASTS;
+        known.then(|| {
+            *heard = now;
+            *who
+        })
+    }
+
+    /// Customers moved to other places, or are gone.
+    pub fn moved(&mut self, place: impl Fn(CustomerIndex) -> Option<CustomerIndex>) {
+        self.phones.retain(|_, (who, _)| match place(*who) {
+            Some(moved) => {
+                *who = moved;
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::event::AddressKind;
+
+    fn address(n: u16) -> Address {
+        let [a, b] = n.to_be_bytes();
+        Address { kind: AddressKind::Random, octets: [0x40, 0, 0, 0, a, b] }
+    }
+
+    fn at(mins: u64) -> Tick {
+        Tick::from_micros(mins * 60_000_000)
+    }
+
+    #[test]
+    fn a_phone_is_known_as_long_as_it_is_heard_and_not_after() {
+        let mut introduced = Introduced::default();
+        introduced.add(address(1), CustomerIndex(7), at(0));
+        assert_eq!(introduced.who(address(1), at(15)), Some(CustomerIndex(7)));
+        assert_eq!(introduced.who(address(1), at(30)), Some(CustomerIndex(7)));
+        assert_eq!(introduced.who(address(1), at(50)), None);
+        assert_eq!(introduced.who(address(2), at(15)), None);
+    }
+
+    #[test]
+    fn a_new_registry_moves_some_and_forgets_others() {
+        let mut introduced = Introduced::default();
+        introduced.add(address(1), CustomerIndex(1), at(0));
+        introduced.add(address(2), CustomerIndex(2), at(0));
+        introduced.moved(|who| (who == CustomerIndex(1)).then_some(CustomerIndex(5)));
+        assert_eq!(introduced.who(address(1), at(1)), Some(CustomerIndex(5)));
+        assert_eq!(introduced.who(address(2), at(1)), None);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_longest_silent_goes_first() {
+        let mut introduced = Introduced::default();
+        for n in 0..2_000 {
+            introduced.add(address(n), CustomerIndex(u32::from(n)), at(u64::from(n) / 500));
+        }
+        assert_eq!(introduced.phones.len(), MOST);
+        assert_eq!(introduced.who(address(1_999), at(4)), Some(CustomerIndex(1_999)));
+    }
+}

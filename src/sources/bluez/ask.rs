@@ -1,0 +1,77 @@
+//! Asking phones who they are: an iPhone whose app is in the background shows one bit of a hint
+//! and nothing else, and has to be connected to.
+//!
+//! What an answer is worth is decided in the pipeline; here it is only fetched.
+
+mod gatt;
+mod plan;
+
+use tokio::sync::mpsc;
+
+use super::RadioEvent;
+use crate::daemon::clock::Clocks;
+use crate::pipeline::advert::{Said, said};
+use crate::pipeline::event::{Address, Answer, GatewayIndex};
+use crate::pipeline::units::Dbm;
+use crate::sources::Heard;
+use gatt::Phones;
+use plan::Plan;
+
+/// Hints that wait while a phone is being asked; more would be stale when their turn comes.
+const WAITING: usize = 4;
+
+/// A phone that may be a customer's.
+#[derive(Debug, Clone, Copy)]
+pub struct Hint {
+    address: Address,
+    rssi: Option<Dbm>,
+}
+
+/// Where hints are dropped.
+pub type Hints = mpsc::Sender<Hint>;
+
+/// A place to drop hints, and where they are taken up.
+pub fn channel() -> (Hints, mpsc::Receiver<Hint>) {
+    mpsc::channel(WAITING)
+}
+
+/// Picks the hints out of a batch. What finds no room is heard again in a second.
+pub fn drop_hints(batch: &[Heard], hints: &Hints) {
+    for heard in batch {
+        if said(&heard.payload).any(|said| said == Said::OverflowHint) {
+            let _ = hints.try_send(Hint { address: heard.address, rssi: heard.rssi });
+        }
+    }
+}
+
+/// Asks, one phone after the other, as long as hints come.
+pub async fn ask(
+    mut hints: mpsc::Receiver<Hint>,
+    clocks: &Clocks,
+    events: &mpsc::Sender<RadioEvent>,
+) {
+    let mut plan = Plan::default();
+    let mut phones = Phones::default();
+    while let Some(Hint { address, rssi }) = hints.recv().await {
+        if !plan.accepts(clocks.now().tick, address, rssi) {
+            continue;
+        }
+        let mut nonce = [0; 16];
+        if getrandom::fill(&mut nonce).is_err() {
+            // Without chance a challenge proves nothing.
+            continue;
+        }
+        match phones.ask(address, &nonce).await {
+            Ok(octets) => {
+                let gateway = GatewayIndex(0);
+                let answer = Answer { gateway, address, rssi, nonce, octets };
+                if events.send(RadioEvent::Answered(answer)).await.is_err() {
+                    return;
+                }
+            }
+            // Most hints are of other apps: that is no fault.
+            Err(error) => tracing::debug!(%error, "a phone was asked and did not answer"),
+        }
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,169 @@
+//! Objects that grelot shows BlueZ on the bus: what BlueZ is asked to watch for, and what it is
+//! asked to advertise.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use dbus::Message;
+use dbus::arg::{PropMap, RefArg, Variant};
+use tokio::sync::Notify;
+
+use super::adapter::Hci;
+use crate::pipeline::advert::ibeacon::IBeacon;
+
+/// Where the objects are found.
+pub const ROOT: &str = "/org/grelot";
+/// The advertisement monitor.
+const MONITOR: &str = "/org/grelot/monitor";
+/// The shop's wake-up beacon.
+const BEACON: &str = "/org/grelot/beacon";
+
+const MONITOR_INTERFACE: &str = "org.bluez.AdvertisementMonitor1";
+const BEACON_INTERFACE: &str = "org.bluez.LEAdvertisement1";
+
+/// `BlueZ` reads an object as soon as it has been told of it, or a moment later.
+const READ_WITHIN: Duration = Duration::from_secs(1);
+
+/// The objects.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    beacon: Option<IBeacon>,
+    /// The adapter that advertises the beacon: two would be heard as one that jumps about.
+    voice: Mutex<Option<Hci>>,
+    activated: Notify,
+}
+
+impl Shelf {
+    /// With a wake-up beacon, where the shop wants one.
+    pub fn new(beacon: Option<IBeacon>) -> Self {
+        Self { beacon, ..Self::default() }
+    }
+
+    /// What is to be advertised through `hci`, if it is the one to do so.
+    pub fn to_advertise_through(&self, hci: Hci) -> Option<dbus::Path<'static>> {
+        self.beacon.as_ref()?;
+        let voice = *self.voice().get_or_insert(hci);
+        (voice == hci).then(|| dbus::Path::from(BEACON))
+    }
+
+    /// `hci` cannot advertise, or is gone: another may.
+    pub fn fall_silent(&self, hci: Hci) {
+        self.voice().take_if(|voice| *voice == hci);
+    }
+
+    fn voice(&self) -> std::sync::MutexGuard<'_, Option<Hci>> {
+        self.voice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for `BlueZ` to put the monitor to work; not for long.
+    pub async fn activated(&self) {
+        // It does so in its own time; a scan that begins before only has to begin again.
+        drop(tokio::time::timeout(READ_WITHIN, self.activated.notified()).await);
+    }
+
+    /// The answer to a call of one of the objects; `None` where it is none.
+    pub fn answer(&self, call: &Message) -> Option<Message> {
+        let (path, member) = (call.path()?, call.member()?);
+        let objects = self.objects();
+        match &*member {
+            "GetManagedObjects" => {
+                let below = objects.into_iter().filter(|(object, _)| object.starts_with(&*path));
+                let below: HashMap<_, _> =
+                    below.map(|(object, one)| (dbus::Path::from(object), one)).collect();
+                Some(call.method_return().append1(below))
+            }
+            "GetAll" => {
+                let interface = call.get1::<&str>()?;
+                let (_, mut one) = objects.into_iter().find(|(object, _)| *object == &*path)?;
+                Some(call.method_return().append1(one.remove(interface)?))
+            }
+            "Activate" => {
+                self.activated.notify_one();
+                Some(call.method_return())
+            }
+            "Release" | "DeviceFound" | "DeviceLost" => Some(call.method_return()),
+            _ => None,
+        }
+    }
+
+    fn objects(&self) -> BTreeMap<&'static str, HashMap<&'static str, PropMap>> {
+        let mut objects = BTreeMap::new();
+        objects.insert(MONITOR, HashMap::from([(MONITOR_INTERFACE, monitor())]));
+        if let Some(beacon) = &self.beacon {
+            objects.insert(BEACON, HashMap::from([(BEACON_INTERFACE, advertisement(beacon))]));
+        }
+        objects
+    }
+}
+
+/// A monitor that matches nothing on any air: that there is one at all makes the kernel scan
+/// without the controller's duplicate filter, and go on scanning between discoveries.
+///
+/// Manufacturer data of the company id set aside for tests, whose content nobody sends.
+fn monitor() -> PropMap {
+    const MANUFACTURER: u8 = 0xff;
+    let nobody = b"\xff\xffgrelot: no one".to_vec();
+    let patterns: Vec<(u8, u8, Vec<u8>)> = vec![(0, MANUFACTURER, nobody)];
+    properties([("Type", Box::new("or_patterns".to_owned())), ("Patterns", Box::new(patterns))])
+}
+
+/// The iBeacon, neither connectable nor scannable.
+fn advertisement(beacon: &IBeacon) -> PropMap {
+    const APPLE: u16 = 0x004c;
+    let data = HashMap::from([(APPLE, Variant(beacon.manufacturer_data().to_vec()))]);
+    properties([("Type", Box::new("broadcast".to_owned())), ("ManufacturerData", Box::new(data))])
+}
+
+fn properties<const N: usize>(list: [(&str, Box<dyn RefArg>); N]) -> PropMap {
+    list.into_iter().map(|(name, value)| (name.to_owned(), Variant(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beacon() -> IBeacon {
+        IBeacon { uuid: [0x42; 16], major: 42, minor: 0x0101, tx_power: -59 }
+    }
+
+    fn call(path: &str, interface: &str, member: &str) -> Message {
+        let mut call = Message::new_method_call("org.grelot", path, interface, member).unwrap();
+        // Only a call that was sent can be answered; this one was, as far as libdbus can tell.
+        call.set_serial(1);
+        call
+    }
+
+    #[test]
+    fn bluez_finds_the_beacon_and_reads_what_to_advertise() {
+        let shelf = Shelf::new(Some(beacon()));
+        let asked = call(BEACON, "org.freedesktop.DBus.Properties", "GetAll");
+        let answer = shelf.answer(&asked.append1(BEACON_INTERFACE)).unwrap();
+        let read: PropMap = answer.read1().unwrap();
+        assert_eq!(read["Type"].0.as_str(), Some("broadcast"));
+        assert_eq!(read["ManufacturerData"].0.signature().to_string(), "a{qv}");
+    }
+
+    #[test]
+    fn bluez_finds_the_monitor_below_the_root() {
+        let shelf = Shelf::default();
+        let asked = call(ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+        let answer = shelf.answer(&asked).unwrap();
+        type Objects = HashMap<dbus::Path<'static>, HashMap<String, PropMap>>;
+        let objects: Objects = answer.read1().unwrap();
+        assert_eq!(objects.len(), 1);
+        assert!(objects[&dbus::Path::from(MONITOR)].contains_key(MONITOR_INTERFACE));
+    }
+
+    #[test]
+    fn one_adapter_speaks_for_the_shop_until_it_is_gone() {
+        let shelf = Shelf::new(Some(beacon()));
+        assert!(shelf.to_advertise_through(Hci(0)).is_some());
+        assert!(shelf.to_advertise_through(Hci(1)).is_none());
+        shelf.fall_silent(Hci(1));
+        assert!(shelf.to_advertise_through(Hci(0)).is_some());
+        shelf.fall_silent(Hci(0));
+        assert!(shelf.to_advertise_through(Hci(1)).is_some());
+        assert!(Shelf::default().to_advertise_through(Hci(0)).is_none());
+    }
+}

@@ -1,0 +1,185 @@
+//! HCI packets from a pipe, a serial line or a file, as a remote sniffer or `btmon`'s like write
+//! them: H4 (Core, Vol 4 Part A), read by the same decoder as the live radio.
+//!
+//! What the daemon cannot take waits in the pipe, and then at its writer: nothing is lost here.
+
+mod frames;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::bluez::RadioEvent;
+use super::bluez::ears::Pulse;
+use super::bluez::liveness::{Liveness, Verdict};
+use super::hci;
+use super::report::Chains;
+use crate::daemon::clock::Clocks;
+use crate::daemon::tasks;
+use crate::pipeline::event::Hearing;
+use frames::Frames;
+
+/// Linux's own size of a pipe: a tenth of a second of the densest air takes half of it.
+const CHUNK: usize = 64 * 1024;
+/// Packets that come within this of the first are read in one go.
+const BATCH: Duration = Duration::from_millis(20);
+/// How often the stream's pulse is felt, and a writer that has gone is looked for.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// A stream of HCI packets.
+#[derive(Debug)]
+pub struct Stream {
+    path: PathBuf,
+    clocks: Clocks,
+    frames: Frames,
+    chains: Chains,
+    liveness: Liveness,
+    told: Option<(Hearing, Option<String>)>,
+}
+
+impl Stream {
+    /// The stream at `path`, which need not be there yet.
+    pub fn new(path: PathBuf, clocks: Clocks) -> Self {
+        let liveness = Liveness::new(clocks.now().tick);
+        let (frames, chains) = (Frames::default(), Chains::default());
+        Self { path, clocks, frames, chains, liveness, told: None }
+    }
+
+    /// Listens until `stop`, or until nobody takes `events` any more.
+    pub async fn run(mut self, events: mpsc::Sender<RadioEvent>, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.listen(&events) => {}
+        }
+    }
+
+    /// Reads one writer's stream after the other.
+    async fn listen(&mut self, events: &mpsc::Sender<RadioEvent>) {
+        while !events.is_closed() {
+            let ended = match Reader::open(&self.path) {
+                Ok(mut reader) => self.read(&mut reader, events).await,
+                Err(error) => format!("{}: {error}", self.path.display()),
+            };
+            self.frames = Frames::default();
+            self.liveness = Liveness::new(self.clocks.now().tick);
+            self.tell(events, Hearing::Blind, Some(ended)).await;
+            tokio::time::sleep(PULSE).await;
+        }
+    }
+
+    /// Reads one stream to its end; why it ended.
+    async fn read(&mut self, reader: &mut Reader, events: &mpsc::Sender<RadioEvent>) -> String {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        loop {
+            chunk.clear();
+            match tokio::time::timeout(PULSE, reader.read(&mut chunk)).await {
+                Ok(Ok(0)) => return "the stream has ended".to_owned(),
+                Ok(Ok(_)) => self.hear(&chunk, events).await,
+                Ok(Err(error)) => return error.to_string(),
+                Err(_) => {}
+            }
+            self.judge(events).await;
+            tokio::time::sleep(BATCH).await;
+        }
+    }
+
+    async fn hear(&mut self, chunk: &[u8], events: &mpsc::Sender<RadioEvent>) {
+        let mut pulse = Pulse::default();
+        let mut heard = Vec::new();
+        self.frames.feed(chunk, |packet| {
+            // A report cut short is the writer's fault; the next one is as good.
+            for report in hci::h4_reports(packet).flatten() {
+                if let Some(whole) = self.chains.join(report) {
+                    pulse.beat(whole.address, whole.rssi);
+                    heard.push(whole.into());
+                }
+            }
+        });
+        self.liveness.feel(self.clocks.now().tick, pulse);
+        if !heard.is_empty() {
+            // Whoever listened has gone: the loop above looks.
+            drop(events.send(RadioEvent::Heard(heard)).await);
+        }
+    }
+
+    async fn judge(&mut self, events: &mpsc::Sender<RadioEvent>) {
+        let (hearing, reason) = match self.liveness.verdict(self.clocks.now().tick) {
+            Verdict::Alive => (Hearing::Listening, None),
+            Verdict::Unheard if self.frames.skipped() > 0 => {
+                (Hearing::Blind, Some("what comes is no HCI packets".to_owned()))
+            }
+            Verdict::Unheard => (Hearing::Blind, Some("nothing heard yet".to_owned())),
+            Verdict::Deaf => (Hearing::Blind, Some("fell silent".to_owned())),
+        };
+        self.tell(events, hearing, reason).await;
+    }
+
+    async fn tell(
+        &mut self,
+        events: &mpsc::Sender<RadioEvent>,
+        hearing: Hearing,
+        reason: Option<String>,
+    ) {
+        let now = Some((hearing, reason.clone()));
+        if self.told != now {
+            self.told = now;
+            drop(events.send(RadioEvent::Hearing(hearing, reason)).await);
+        }
+    }
+}
+
+/// Where the octets come from.
+enum Reader {
+    /// A named pipe: read as soon as there is something.
+    Pipe(pipe::Receiver),
+    /// A file or a device, read by a thread that waits for the daemon as the daemon for it.
+    Thread(mpsc::Receiver<io::Result<Vec<u8>>>),
+}
+
+impl Reader {
+    fn open(path: &Path) -> io::Result<Self> {
+        if std::fs::metadata(path)?.file_type().is_fifo() {
+            return pipe::OpenOptions::new().open_receiver(path).map(Self::Pipe);
+        }
+        let mut file = File::open(path)?;
+        let (chunks, read) = mpsc::channel(2);
+        tasks::thread("h4", move || {
+            loop {
+                let mut chunk = vec![0; CHUNK];
+                let read = file.read(&mut chunk).map(|length| {
+                    chunk.truncate(length);
+                    chunk
+                });
+                let over = !matches!(&read, Ok(chunk) if !chunk.is_empty());
+                if chunks.blocking_send(read).is_err() || over {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self::Thread(read))
+    }
+
+    /// Appends what there is; 0 at the end. Cancel-safe.
+    async fn read(&mut self, chunk: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            Self::Pipe(pipe) => loop {
+                pipe.readable().await?;
+                match pipe.try_read_buf(chunk) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    read => return read,
+                }
+            },
+            Self::Thread(chunks) => {
+                let read = chunks.recv().await.unwrap_or_else(|| Ok(Vec::new()))?;
+                chunk.extend_from_slice(&read);
+                Ok(read.len())
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The second ear: the kernel's HCI monitor channel, which carries a copy of every packet that
+//! any controller exchanges with the host.
+//!
+//! Advertisements come as they were on the air, whatever BlueZ makes of them, and cost BlueZ
+//! nothing. The socket lets advertising reports through and nothing else: link keys, pairing and
+//! data of other programs' connections never reach this process. Needs `CAP_NET_RAW`.
+
+mod socket;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::time::Duration;
+
+use socket2::Socket;
+use tokio::io::unix::AsyncFd;
+
+use super::hci;
+use super::report::{Chains, Report};
+
+/// A monitor packet's header: what, which adapter, how long; 16 bits each, least significant
+/// octet first (Linux, `struct hci_mon_hdr`).
+const HEADER: usize = 6;
+
+/// The longest event, and some.
+const LONGEST_PACKET: usize = 512;
+
+/// Packets that come within this of the first are read in one go: a wake-up costs more than a
+/// read. The kernel's buffer holds some 270 of them, a tenth of a second of the densest air.
+const BATCH: Duration = Duration::from_millis(10);
+
+/// Whether [`Monitor::open`] would work, without a runtime.
+pub fn try_open() -> io::Result<()> {
+    socket::connect().map(drop)
+}
+
+/// An open monitor channel.
+#[derive(Debug)]
+pub struct Monitor {
+    socket: AsyncFd<Socket>,
+    chains: BTreeMap<u16, Chains>,
+}
+
+impl Monitor {
+    /// Opens the channel; fails without `CAP_NET_RAW`, or where the kernel has no Bluetooth.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self { socket: socket::open()?, chains: BTreeMap::new() })
+    }
+
+    /// Gives every report to `hear`, with the number of the adapter it came through, until the
+    /// channel fails.
+    pub async fn listen(&mut self, mut hear: impl FnMut(u16, Report<'_>)) -> io::Error {
+        loop {
+            let mut ready = match self.socket.readable_mut().await {
+                Ok(ready) => ready,
+                Err(error) => return error,
+            };
+            let chains = &mut self.chains;
+            let read = ready.try_io(|socket| read_all(socket.get_mut(), chains, &mut hear));
+            if let Ok(Err(error)) = read {
+                return error;
+            }
+            tokio::time::sleep(BATCH).await;
+        }
+    }
+}
+
+/// Reads until there is nothing more.
+fn read_all(
+    socket: &mut Socket,
+    chains: &mut BTreeMap<u16, Chains>,
+    hear: &mut impl FnMut(u16, Report<'_>),
+) -> io::Result<()> {
+    let mut packet = [0; LONGEST_PACKET];
+    loop {
+        let length = socket.read(&mut packet)?;
+        let packet = packet.get(..length).unwrap_or_default();
+        let Some((&[_, _, low, high, _, _], event)) = packet.split_first_chunk::<HEADER>() else {
+            continue;
+        };
+        let index = u16::from_le_bytes([low, high]);
+        // A report cut short is the controller's fault; the next one is as good.
+        for report in hci::reports(event).flatten() {
+            if let Some(whole) = chains.entry(index).or_default().join(report) {
+                hear(index, whole);
+            }
+        }
+    }
+}

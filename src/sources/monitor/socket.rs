@@ -1,0 +1,154 @@
+//! A raw HCI socket on the monitor channel, behind a filter.
+//!
+//! No safe library knows the address of an HCI socket: this file holds the only `unsafe` code of
+//! the program.
+
+use std::io;
+use std::os::fd::AsRawFd as _;
+
+use libc::{sock_filter, sock_fprog};
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
+use tokio::io::unix::AsyncFd;
+
+/// `AF_BLUETOOTH`, `BTPROTO_HCI`, `HCI_DEV_NONE`, `HCI_CHANNEL_MONITOR` of Linux.
+const AF_BLUETOOTH: u16 = 31;
+const BTPROTO_HCI: i32 = 1;
+const HCI_DEV_NONE: u16 = 0xffff;
+const HCI_CHANNEL_MONITOR: u16 = 2;
+
+/// `struct sockaddr_hci` of Linux.
+#[repr(C)]
+struct HciAddress {
+    family: u16,
+    device: u16,
+    channel: u16,
+}
+
+/// Opens the channel on the current runtime.
+#[expect(unsafe_code, reason = "tokio cannot see that a socket keeps its descriptor")]
+pub fn open() -> io::Result<AsyncFd<Socket>> {
+    let socket = connect()?;
+    // SAFETY: the socket owns its descriptor, always gives the same one, and keeps it open until
+    // it is dropped, which the `AsyncFd` that owns it does last.
+    Ok(unsafe { AsyncFd::register(socket) }?)
+}
+
+/// Opens the channel. The filter is there before anything can come.
+pub fn connect() -> io::Result<Socket> {
+    let family = Domain::from(i32::from(AF_BLUETOOTH));
+    let socket = Socket::new(family, Type::RAW, Some(Protocol::from(BTPROTO_HCI)))?;
+    socket.set_nonblocking(true)?;
+    attach(&socket, &advertising_reports_only())?;
+    socket.bind(&monitor())?;
+    Ok(socket)
+}
+
+#[expect(unsafe_code, reason = "socket2 has no safe constructor for addresses it does not know")]
+fn monitor() -> SockAddr {
+    let mut storage = SockAddrStorage::zeroed();
+    let address =
+        HciAddress { family: AF_BLUETOOTH, device: HCI_DEV_NONE, channel: HCI_CHANNEL_MONITOR };
+    // SAFETY: `HciAddress` is laid out as the kernel's `sockaddr_hci`, begins with its family as
+    // every socket address does, and is far smaller than the storage, all of which is
+    // initialised; the length given is the address's own.
+    unsafe {
+        *storage.view_as::<HciAddress>() = address;
+        #[expect(clippy::cast_possible_truncation, reason = "six octets")]
+        SockAddr::new(storage, size_of::<HciAddress>() as _)
+    }
+}
+
+/// Lets nothing through `socket` but what `filter` does.
+#[expect(unsafe_code, reason = "socket2 attaches filters only with features nobody else needs")]
+fn attach(socket: &Socket, filter: &[sock_filter; 9]) -> io::Result<()> {
+    let program = sock_fprog { len: 9, filter: filter.as_ptr().cast_mut() };
+    #[expect(clippy::cast_possible_truncation, reason = "sixteen octets")]
+    let size = size_of::<sock_fprog>() as libc::socklen_t;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed; the option's value is a
+    // `sock_fprog` of the size given, whose pointer and length are the array's, which the kernel
+    // copies and does not write to.
+    let attached = unsafe {
+        let value = std::ptr::from_ref(&program).cast();
+        let option = libc::SO_ATTACH_FILTER;
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, size)
+    };
+    if attached == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Classic BPF over the monitor packet: opcode (2 octets), adapter (2), length (2), and for an
+/// event its code, its length, and for an LE meta event the subevent.
+fn advertising_reports_only() -> [sock_filter; 9] {
+    /// `BPF_LD | BPF_ABS`, a half-word or an octet.
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_OCTET: u16 = 0x30;
+    /// `BPF_JMP | BPF_JEQ | BPF_K`
+    const IF_EQUAL: u16 = 0x15;
+    /// `BPF_RET | BPF_K`
+    const RETURN: u16 = 0x06;
+    /// `HCI_MON_EVENT_PKT` (3), least significant octet first, as the filter's loads see it.
+    const EVENT: u32 = 0x0300;
+    const LE_META: u32 = 0x3e;
+    const ADVERTISING_REPORT: u32 = 0x02;
+    const EXTENDED_ADVERTISING_REPORT: u32 = 0x0d;
+    const WHOLE: u32 = 0xffff_ffff;
+    [
+        instruction(LOAD_HALF, 0, 0, 0),
+        instruction(IF_EQUAL, 0, 6, EVENT),
+        instruction(LOAD_OCTET, 0, 0, 6),
+        instruction(IF_EQUAL, 0, 4, LE_META),
+        instruction(LOAD_OCTET, 0, 0, 8),
+        instruction(IF_EQUAL, 1, 0, ADVERTISING_REPORT),
+        instruction(IF_EQUAL, 0, 1, EXTENDED_ADVERTISING_REPORT),
+        instruction(RETURN, 0, 0, WHOLE),
+        instruction(RETURN, 0, 0, 0),
+    ]
+}
+
+/// `jt` and `jf`: how many instructions to skip when the condition holds, and when not.
+const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+
+    /// An event of 3 parameters, as the monitor carries it from `hci1`.
+    fn event(opcode: u8, code: u8, subevent: u8) -> Vec<u8> {
+        vec![opcode, 0, 1, 0, 5, 0, code, 3, subevent, 0, 0]
+    }
+
+    #[test]
+    fn the_kernel_lets_nothing_but_advertising_reports_through() {
+        let (mut kernel, mut ear) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
+        attach(&ear, &advertising_reports_only()).unwrap();
+        let reports = [event(3, 0x3e, 0x02), event(3, 0x3e, 0x0d)];
+        kernel.write_all(&reports[0]).unwrap();
+        // A command, ACL data either way, a vendor's event, a link key, an LE connection, an LE
+        // long term key request, a system note, packets cut short.
+        for other in [
+            event(2, 0x3e, 0x02),
+            event(4, 0x3e, 0x02),
+            event(5, 0x3e, 0x02),
+            event(3, 0xff, 0x02),
+            event(3, 0x18, 0x02),
+            event(3, 0x3e, 0x01),
+            event(3, 0x3e, 0x05),
+            event(12, 0x3e, 0x02),
+            vec![3, 0, 1, 0, 1, 0, 0x3e],
+            vec![3],
+        ] {
+            // The sender of a datagram that is filtered away is not told.
+            kernel.write_all(&other).unwrap();
+        }
+        kernel.write_all(&reports[1]).unwrap();
+        ear.set_nonblocking(true).unwrap();
+        let mut came = Vec::new();
+        let mut packet = [0; 64];
+        while let Ok(length) = ear.read(&mut packet) {
+            came.push(packet[..length].to_vec());
+        }
+        assert_eq!(came, reports);
+    }
+}
