@@ -77,7 +77,7 @@ impl Daemon {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let mut store = Store::open(&config.state)?;
-        store.keep_audit(config.bundles.audit)?;
+        store.keep_audit(config.bundles.audit);
         let mut tasks = Vec::new();
         let (ask, questions) = mpsc::channel(4);
         tasks.push(serve_status(&config, ask, &stop)?);

@@ -19,10 +19,11 @@ const BUSY: Duration = Duration::from_secs(1);
 /// Notes that wait for the disk; then no further ones are taken.
 const BACKLOG: usize = 1_000;
 
-/// The audit: one connection, beside the store's own.
+/// The audit: one connection, beside the store's own, while customers come and go.
 #[derive(Debug)]
 pub struct Audit {
-    db: Connection,
+    path: PathBuf,
+    db: Option<Connection>,
     keep: Duration,
     /// What the disk did not take.
     missed: Vec<Change>,
@@ -40,23 +41,14 @@ pub struct Entry {
 }
 
 impl Audit {
-    /// Opens the audit in the state directory `dir`. Nothing kept means no file; a file that cannot
-    /// be read as a database is begun anew.
-    pub fn open(dir: &Path, keep: Duration) -> Result<Option<Self>> {
+    /// The audit in the state directory `dir`. Nothing kept means no file.
+    pub fn open(dir: &Path, keep: Duration) -> Option<Self> {
         let path = dir.join(FILE);
         if keep.is_zero() {
             remove(&path);
-            return Ok(None);
+            return None;
         }
-        let db = match begin(&path) {
-            Err(error) if is_corrupt(&error) => {
-                tracing::error!(path = %path.display(), %error, "the audit cannot be read; a new one is begun");
-                remove(&path);
-                begin(&path)?
-            }
-            opened => opened?,
-        };
-        Ok(Some(Self { db, keep, missed: Vec::new() }))
+        Some(Self { path, db: None, keep, missed: Vec::new() })
     }
 
     /// Follows what the store is told. What the disk does not take is tried again with the next;
@@ -80,7 +72,15 @@ impl Audit {
     }
 
     fn write(&mut self, changes: &[Change]) -> Result<()> {
-        let transaction = self.db.transaction()?;
+        let notes = changes.iter().any(|change| matches!(change, Change::Recognised { .. }));
+        if !notes && !self.path.exists() {
+            return Ok(());
+        }
+        let db = match &mut self.db {
+            Some(db) => db,
+            none => none.insert(begin(&self.path)?),
+        };
+        let transaction = db.transaction()?;
         let mut deleted = 0;
         for change in changes {
             match change {
@@ -104,7 +104,11 @@ impl Audit {
         transaction.commit()?;
         if deleted > 0 {
             // Until a checkpoint the journal still holds the pages as they were.
-            self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        if changes.iter().any(|change| matches!(change, Change::Alive { .. })) {
+            // A connection takes 150 KB: none is kept in an empty shop.
+            self.db = None;
         }
         Ok(())
     }
@@ -114,7 +118,19 @@ const fn concerns(change: &Change) -> bool {
     matches!(change, Change::Recognised { .. } | Change::Forgotten(_) | Change::Alive { .. })
 }
 
+/// Opens the file; one that cannot be read as a database is begun anew.
 fn begin(path: &Path) -> Result<Connection> {
+    match connect(path) {
+        Err(error) if is_corrupt(&error) => {
+            tracing::error!(path = %path.display(), %error, "the audit cannot be read; a new one is begun");
+            remove(path);
+            connect(path)
+        }
+        connected => connected,
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection> {
     // The journal gets the file's own rights, so the file is made first, and private.
     let private = super::touch_private(path);
     private.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -194,12 +210,13 @@ mod tests {
     fn a_customer_learns_when_they_were_recognised_until_it_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let hour = Duration::from_hours(1);
-        let mut audit = Audit::open(folder.path(), hour).unwrap().unwrap();
+        let mut audit = Audit::open(folder.path(), hour).unwrap();
         audit.follow(&[recognised("c-1111", 0), recognised("c-2222", 10)]);
         let entries = of(folder.path(), "c-1111").unwrap();
         assert_eq!(entries.len(), 1);
         assert_eq!((entries[0].what.as_str(), entries[0].gateway.as_str()), ("arrived", "door"));
         audit.follow(&[alive(3600)]);
+        assert!(audit.db.is_none(), "no connection is kept while nobody comes");
         assert_eq!(of(folder.path(), "c-1111").unwrap().len(), 1, "an hour is not over yet");
         audit.follow(&[alive(3601)]);
         assert_eq!(of(folder.path(), "c-1111").unwrap(), []);
@@ -211,7 +228,7 @@ mod tests {
     #[test]
     fn whoever_withdrew_is_overwritten_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap().unwrap();
+        let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap();
         audit.follow(&[recognised("c-1111", 0), recognised("c-2222", 10)]);
         audit.follow(&[Change::Forgotten("c-1111".into())]);
         let raw = raw(folder.path());
@@ -222,7 +239,7 @@ mod tests {
     fn an_audit_that_was_damaged_is_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE), "no database at all, but long enough").unwrap();
-        let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap().unwrap();
+        let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap();
         audit.follow(&[recognised("c-1111", 0)]);
         assert_eq!(of(folder.path(), "c-1111").unwrap().len(), 1);
     }
@@ -230,9 +247,12 @@ mod tests {
     #[test]
     fn what_the_disk_did_not_take_is_noted_and_forgotten_later() {
         let folder = tempfile::tempdir().unwrap();
-        let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap().unwrap();
+        let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap();
         audit.follow(&[recognised("c-1111", 0)]);
-        let full = |audit: &Audit, full| audit.db.pragma_update(None, "query_only", full).unwrap();
+        let full = |audit: &Audit, full| {
+            let db = audit.db.as_ref().unwrap();
+            db.pragma_update(None, "query_only", full).unwrap();
+        };
         full(&audit, true);
         audit.follow(&[recognised("c-2222", 1), Change::Forgotten("c-1111".into())]);
         assert_eq!(of(folder.path(), "c-1111").unwrap().len(), 1);
@@ -245,10 +265,10 @@ mod tests {
     #[test]
     fn nothing_kept_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        let mut audit = Audit::open(folder.path(), Duration::from_hours(1)).unwrap().unwrap();
+        let mut audit = Audit::open(folder.path(), Duration::from_hours(1)).unwrap();
         audit.follow(&[recognised("c-1111", 0)]);
         drop(audit);
-        assert!(Audit::open(folder.path(), Duration::ZERO).unwrap().is_none());
+        assert!(Audit::open(folder.path(), Duration::ZERO).is_none());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         assert_eq!(of(folder.path(), "c-1111").unwrap(), []);
     }

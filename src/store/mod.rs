@@ -121,10 +121,8 @@ impl Store {
     }
 
     /// Keeps for so long who was recognised when; what was kept for longer goes.
-    pub fn keep_audit(&mut self, keep: Duration) -> Result<(), StoreError> {
-        let dir = self.path.parent().unwrap_or(&self.path);
-        self.audit = audit::Audit::open(dir, keep).map_err(|source| self.failed(source))?;
-        Ok(())
+    pub fn keep_audit(&mut self, keep: Duration) {
+        self.audit = audit::Audit::open(self.path.parent().unwrap_or(&self.path), keep);
     }
 
     /// What the pipeline begins with. Visits that closed longer than `presence.rejoin` before
