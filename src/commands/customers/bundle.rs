@@ -21,6 +21,9 @@ use crate::pipeline::units::WallTime;
 
 /// Compression: higher levels gain 2 % on keys, which are random, and take ten times as long.
 const LEVEL: i32 = 3;
+/// How far back compression looks, 2^19 octets: a gateway holds as much while it reads a bundle,
+/// and keys, which are random, repeat nothing.
+const WINDOW_LOG: u32 = 19;
 /// Mistakes of the book that are told apart.
 const TOLD: usize = 20;
 
@@ -209,6 +212,7 @@ impl Bundle {
             Replacement::of(&path).with_context(|| format!("writing {}", path.display()))?;
         let written = BufWriter::with_capacity(1 << 16, file.file().try_clone()?);
         let mut encoder = zstd::Encoder::new(written, LEVEL)?;
+        encoder.window_log(WINDOW_LOG)?;
         let (made_at, expires_at) = (plan.made_at.to_string(), plan.expires_at.to_string());
         let header = json!({
             "grelot": "registry", "version": 1, "store": store, "epoch": plan.epoch,
