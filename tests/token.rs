@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// The long-term key, and what it leads to, of the published vector.
@@ -58,6 +59,24 @@ fn the_published_vector_from_a_long_term_key() {
         KEY,
     );
     assert_eq!(later["token"], "c832cfc701c868a7cf77bd");
+}
+
+#[test]
+fn what_app_developers_read_is_what_the_program_says() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/app-protocol.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let arguments =
+        ["token", "--key-file", "-", "--store", "42", "--at", "1767225600", "--hears", "1:-60"];
+    let output = grelot(&arguments, KEY);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(document.contains(said.trim_end()), "the page has another output than\n{said}");
+    let nonce = ["--nonce", "000102030405060708090a0b0c0d0e0f", "--json"];
+    let told = json(&[&arguments[..], &nonce].concat(), KEY);
+    let answer = told["gatt"]["value"].as_str().unwrap();
+    assert!(document.contains(answer), "the page has another answer than {answer}");
+    for derived in ["de6927b51ac102c0562fd8a3fc1d1515", "09105c3e5587169051414225f96c0d79"] {
+        assert!(document.contains(derived), "DK and SDK, from which the token above follows");
+    }
 }
 
 #[test]
