@@ -1,22 +1,22 @@
 //! The pipeline itself: every input goes through the stations in the order of the folders.
 
+mod contacts;
 mod merge;
+mod renewal;
 mod verdicts;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::beacons::{BeaconState, Beacons};
 use super::event::{
-    Answer, Effect, GatewayIndex, Hearing, Input, PeerState, Restored, RestoredVisit, Sighting,
-    StaffAction, Start, Visit,
+    Effect, GatewayIndex, Hearing, Input, PeerState, Restored, StaffAction, Start, Visit,
 };
-use super::identity::{Customer, CustomerIndex, Identity, Match, Quiet, Registry};
-use super::policy::{Caps, consent};
-use super::presence::{Presence, Reading};
-use super::team::{Gathered, Hears, HeldArrivals, Overheard, Team};
-use super::units::{Dbm, Now, Tick};
+use super::identity::{Identity, Registry};
+use super::policy::Caps;
+use super::presence::Presence;
+use super::team::{Gathered, Hears, HeldArrivals, Team};
+use super::units::{Now, Tick};
 use super::visits::{Phase, Visits};
 use super::{HERE, Settings, VisitId};
 
@@ -74,28 +74,6 @@ impl Pipeline {
         (pipeline, effects)
     }
 
-    fn restore(&mut self, restored: RestoredVisit, now: Now) -> Option<Effect> {
-        let RestoredVisit { visit, departed_at } = restored;
-        let Some(who) = self.identity.index_of(&visit.client) else {
-            return departed_at.is_none().then_some(Effect::Erased { visit: visit.id });
-        };
-        if let Some(departed_at) = departed_at {
-            let until = departed_at.plus(self.settings.presence.rejoin);
-            let left = until.unix_millis().saturating_sub(now.clock.reading().unix_millis());
-            let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
-            let left = left.min(self.settings.presence.rejoin);
-            if left.is_zero() {
-                return None;
-            }
-            self.presence.restore_closed(who, now.tick, now.tick.plus(left));
-            self.visits.put(who, visit, Phase::Closed);
-        } else {
-            self.presence.restore_open(who, now.tick);
-            self.visits.put(who, visit, Phase::Open);
-        }
-        None
-    }
-
     /// Takes in one input and says all that follows from it, in order. Time must not go back.
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -140,15 +118,6 @@ impl Pipeline {
         }
         while let Some(beacon) = self.beacons.expire(now.tick) {
             effects.push(Effect::Beacon(beacon));
-        }
-    }
-
-    /// Tells the others what this gateway heard, when it is time.
-    fn tell(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let overheard =
-            self.gathered.take_due(now.tick, |who| Some(self.identity.customer(who)?.client));
-        if !overheard.is_empty() {
-            effects.push(Effect::Overheard(overheard));
         }
     }
 
@@ -204,70 +173,6 @@ impl Pipeline {
         }
     }
 
-    fn hear(&mut self, now: Now, sighting: &Sighting<'_>, effects: &mut Vec<Effect>) {
-        if let Some(beacon) = self.beacons.hear(now, sighting) {
-            effects.push(Effect::Beacon(beacon));
-        }
-        if let Some(found) = self.identity.identify(now, sighting) {
-            self.contact(now, found, sighting.gateway, sighting.rssi, effects);
-        }
-    }
-
-    fn take_answer(&mut self, now: Now, answer: &Answer, effects: &mut Vec<Effect>) {
-        let Answer { gateway, address, rssi, nonce, octets } = answer;
-        if let Some(found) = self.identity.introduce(now, *address, nonce, octets) {
-            self.contact(now, found, *gateway, *rssi, effects);
-        }
-    }
-
-    fn overhear(
-        &mut self,
-        now: Now,
-        gateway: GatewayIndex,
-        overheard: &Overheard,
-        effects: &mut Vec<Effect>,
-    ) {
-        self.team.hear(gateway);
-        if let Some(customer) = self.identity.index_of(&overheard.client) {
-            if let Some(at) = overheard.arriving_at {
-                let first = (at, self.gateway_name(gateway).to_owned());
-                self.held.yield_to(customer, first, now.tick);
-            }
-            let found = Match { customer, echo: overheard.echo };
-            self.contact(now, found, gateway, overheard.rssi, effects);
-        }
-    }
-
-    fn contact(
-        &mut self,
-        now: Now,
-        found: Match,
-        gateway: GatewayIndex,
-        rssi: Option<Dbm>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(customer) = self.identity.customer(found.customer) else { return };
-        let zone = &self.settings.policy.time_zone;
-        if !consent::recognisable(&customer, now.clock, zone) {
-            return;
-        }
-        self.contacts += 1;
-        if gateway == HERE && self.team.has_company() {
-            self.gathered.add(found.customer, rssi, found.echo, now.tick);
-        }
-        let reading = Reading::new(
-            gateway,
-            self.settings.gateways.get(usize::from(gateway.0)),
-            rssi,
-            found.echo,
-            &self.settings.zones,
-            &self.settings.presence,
-        );
-        if let Some(verdict) = self.presence.hear(found.customer, now.tick, &reading) {
-            self.perform(verdict, now, effects);
-        }
-    }
-
     fn broker(&mut self, connected: bool, now: Now) {
         self.team.connected(connected);
         if !connected {
@@ -290,52 +195,6 @@ impl Pipeline {
         if state == PeerState::Offline {
             self.take_over(gateway, now);
         }
-    }
-
-    fn replace_registry(&mut self, registry: Registry, now: Now, effects: &mut Vec<Effect>) {
-        let known: BTreeMap<CustomerIndex, Arc<str>> = self
-            .presence
-            .customers()
-            .filter_map(|who| Some((who, self.identity.customer(who)?.client)))
-            .collect();
-        self.identity.replace(registry, now);
-        for client in &self.withdrawn {
-            self.identity.withdraw(client);
-        }
-        let moved = |who: CustomerIndex| self.identity.index_of(known.get(&who)?);
-        self.presence.reindex(moved);
-        self.held.reindex(moved);
-        self.gathered.clear();
-        for (was, (mut visit, phase)) in self.visits.take() {
-            let is = moved(was).and_then(|who| Some((who, self.identity.customer(who)?)));
-            let Some((who, customer)) = is else {
-                effects.push(Effect::Erased { visit: visit.id });
-                continue;
-            };
-            let shown = (visit.tier.clone(), visit.card.clone(), visit.discreet);
-            visit.show(&customer);
-            let changed = shown != (visit.tier.clone(), visit.card.clone(), visit.discreet);
-            if changed && phase == Phase::Open && self.speaks_for(&visit) {
-                visit.revision = visit.revision.saturating_add(1);
-                effects.push(Effect::Changed(visit.clone()));
-            }
-            self.visits.put(who, visit, phase);
-        }
-    }
-
-    fn withdraw(&mut self, client: &str, effects: &mut Vec<Effect>) {
-        if let Some(who) = self.identity.index_of(client) {
-            self.presence.forget(who);
-            self.held.drop(who);
-            self.gathered.forget(who);
-            if let Some(visit) = self.visits.remove(who) {
-                effects.push(Effect::Erased { visit: visit.id });
-            }
-        }
-        self.identity.withdraw(client);
-        self.withdrawn.insert(Arc::from(client));
-        self.caps.forget(client);
-        effects.push(Effect::Forget { client: Arc::from(client) });
     }
 
     fn staff(
@@ -361,14 +220,5 @@ impl Pipeline {
     /// Whether it is for this gateway to decide on `visit`.
     fn speaks_for(&self, visit: &Visit) -> bool {
         self.team.speaks_for(visit.gateway, &self.settings.gateways)
-    }
-}
-
-impl Visit {
-    /// Shows of the customer what consent and wish allow now.
-    fn show(&mut self, customer: &Customer) {
-        self.tier = Arc::clone(&customer.tier);
-        self.card.clone_from(&customer.card);
-        self.discreet = customer.quiet == Some(Quiet::GreetOnlyIfAsked);
     }
 }

@@ -1,0 +1,85 @@
+//! From what is heard, here or by the store's other gateways, to a contact with a customer.
+
+use super::Pipeline;
+use crate::pipeline::HERE;
+use crate::pipeline::event::{Answer, Effect, GatewayIndex, Sighting};
+use crate::pipeline::identity::Match;
+use crate::pipeline::policy::consent;
+use crate::pipeline::presence::Reading;
+use crate::pipeline::team::Overheard;
+use crate::pipeline::units::{Dbm, Now};
+
+impl Pipeline {
+    pub(super) fn hear(&mut self, now: Now, sighting: &Sighting<'_>, effects: &mut Vec<Effect>) {
+        if let Some(beacon) = self.beacons.hear(now, sighting) {
+            effects.push(Effect::Beacon(beacon));
+        }
+        if let Some(found) = self.identity.identify(now, sighting) {
+            self.contact(now, found, sighting.gateway, sighting.rssi, effects);
+        }
+    }
+
+    pub(super) fn take_answer(&mut self, now: Now, answer: &Answer, effects: &mut Vec<Effect>) {
+        let Answer { gateway, address, rssi, nonce, octets } = answer;
+        if let Some(found) = self.identity.introduce(now, *address, nonce, octets) {
+            self.contact(now, found, *gateway, *rssi, effects);
+        }
+    }
+
+    pub(super) fn overhear(
+        &mut self,
+        now: Now,
+        gateway: GatewayIndex,
+        overheard: &Overheard,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.team.hear(gateway);
+        if let Some(customer) = self.identity.index_of(&overheard.client) {
+            if let Some(at) = overheard.arriving_at {
+                let first = (at, self.gateway_name(gateway).to_owned());
+                self.held.yield_to(customer, first, now.tick);
+            }
+            let found = Match { customer, echo: overheard.echo };
+            self.contact(now, found, gateway, overheard.rssi, effects);
+        }
+    }
+
+    pub(super) fn contact(
+        &mut self,
+        now: Now,
+        found: Match,
+        gateway: GatewayIndex,
+        rssi: Option<Dbm>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(customer) = self.identity.customer(found.customer) else { return };
+        let zone = &self.settings.policy.time_zone;
+        if !consent::recognisable(&customer, now.clock, zone) {
+            return;
+        }
+        self.contacts += 1;
+        if gateway == HERE && self.team.has_company() {
+            self.gathered.add(found.customer, rssi, found.echo, now.tick);
+        }
+        let reading = Reading::new(
+            gateway,
+            self.settings.gateways.get(usize::from(gateway.0)),
+            rssi,
+            found.echo,
+            &self.settings.zones,
+            &self.settings.presence,
+        );
+        if let Some(verdict) = self.presence.hear(found.customer, now.tick, &reading) {
+            self.perform(verdict, now, effects);
+        }
+    }
+
+    /// Tells the others what this gateway heard, when it is time.
+    pub(super) fn tell(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let overheard =
+            self.gathered.take_due(now.tick, |who| Some(self.identity.customer(who)?.client));
+        if !overheard.is_empty() {
+            effects.push(Effect::Overheard(overheard));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What stays when grelot starts again, when the registry changes, and when consent is withdrawn.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Pipeline;
+use crate::pipeline::event::{Effect, RestoredVisit, Visit};
+use crate::pipeline::identity::{Customer, CustomerIndex, Quiet, Registry};
+use crate::pipeline::units::Now;
+use crate::pipeline::visits::Phase;
+
+impl Pipeline {
+    pub(super) fn restore(&mut self, restored: RestoredVisit, now: Now) -> Option<Effect> {
+        let RestoredVisit { visit, departed_at } = restored;
+        let Some(who) = self.identity.index_of(&visit.client) else {
+            return departed_at.is_none().then_some(Effect::Erased { visit: visit.id });
+        };
+        if let Some(departed_at) = departed_at {
+            let until = departed_at.plus(self.settings.presence.rejoin);
+            let left = until.unix_millis().saturating_sub(now.clock.reading().unix_millis());
+            let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+            let left = left.min(self.settings.presence.rejoin);
+            if left.is_zero() {
+                return None;
+            }
+            self.presence.restore_closed(who, now.tick, now.tick.plus(left));
+            self.visits.put(who, visit, Phase::Closed);
+        } else {
+            self.presence.restore_open(who, now.tick);
+            self.visits.put(who, visit, Phase::Open);
+        }
+        None
+    }
+
+    pub(super) fn replace_registry(
+        &mut self,
+        registry: Registry,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let known: BTreeMap<CustomerIndex, Arc<str>> = self
+            .presence
+            .customers()
+            .chain(self.visits.iter().map(|(who, _, _)| who))
+            .filter_map(|who| Some((who, self.identity.customer(who)?.client)))
+            .collect();
+        self.identity.replace(registry, now);
+        for client in &self.withdrawn {
+            self.identity.withdraw(client);
+        }
+        let moved = |who: CustomerIndex| self.identity.index_of(known.get(&who)?);
+        self.presence.reindex(moved);
+        self.held.reindex(moved);
+        self.gathered.clear();
+        for (was, (mut visit, phase)) in self.visits.take() {
+            let is = moved(was).and_then(|who| Some((who, self.identity.customer(who)?)));
+            let Some((who, customer)) = is else {
+                effects.push(Effect::Erased { visit: visit.id });
+                continue;
+            };
+            let shown = (visit.tier.clone(), visit.card.clone(), visit.discreet);
+            visit.show(&customer);
+            let changed = shown != (visit.tier.clone(), visit.card.clone(), visit.discreet);
+            if changed && phase == Phase::Open && self.speaks_for(&visit) {
+                visit.revision = visit.revision.saturating_add(1);
+                effects.push(Effect::Changed(visit.clone()));
+            }
+            self.visits.put(who, visit, phase);
+        }
+    }
+
+    pub(super) fn withdraw(&mut self, client: &str, effects: &mut Vec<Effect>) {
+        if let Some(who) = self.identity.index_of(client) {
+            self.presence.forget(who);
+            self.held.drop(who);
+            self.gathered.forget(who);
+            if let Some(visit) = self.visits.remove(who) {
+                effects.push(Effect::Erased { visit: visit.id });
+            }
+        }
+        self.identity.withdraw(client);
+        self.withdrawn.insert(Arc::from(client));
+        self.caps.forget(client);
+        effects.push(Effect::Forget { client: Arc::from(client) });
+    }
+}
+
+impl Visit {
+    /// Shows of the customer what consent and wish allow now.
+    pub(super) fn show(&mut self, customer: &Customer) {
+        self.tier = Arc::clone(&customer.tier);
+        self.card.clone_from(&customer.card);
+        self.discreet = customer.quiet == Some(Quiet::GreetOnlyIfAsked);
+    }
+}
