@@ -5,8 +5,8 @@
 //! in slices, off the radio's path. Invariant: what waits and what is remembered is bounded,
 //! lives in memory alone, and is forgotten soon after it was last heard.
 
-use aes::Aes128Enc;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use aes::{Aes128Enc, Block};
 
 use super::key::{Key, put};
 use super::remembered::{Answer, Remembered};
@@ -42,6 +42,14 @@ fn block([a, b, c]: [u8; 3]) -> [u8; 16] {
 const fn low(block: &[u8; 16]) -> [u8; 3] {
     let [.., a, b, c] = *block;
     [a, b, c]
+}
+
+/// What no [`tail`] is.
+const NO_HASH: u32 = u32::MAX;
+
+/// The last three octets as a number.
+fn tail(block: &Block) -> u32 {
+    block.last_chunk().map_or(NO_HASH, |tail| u32::from_be_bytes(*tail) & 0x00ff_ffff)
 }
 
 /// An address that its device made up of a random part and its hash.
@@ -185,25 +193,42 @@ impl Trial {
     /// Tries the next `count` keys.
     fn go_on(&mut self, ciphers: &[Aes128Enc], count: usize) {
         let until = self.next_key.saturating_add(count).min(ciphers.len());
-        let mut plain = [[0; 16].into(); BATCH];
-        for (block, address) in plain.iter_mut().zip(&self.addresses) {
-            *block = self::block(address.prand).into();
-        }
-        let plain = plain.get(..self.addresses.len()).unwrap_or_default();
-        let mut blocks = [[0; 16].into(); BATCH];
-        let blocks = blocks.get_mut(..plain.len()).unwrap_or_default();
         let keys = ciphers.get(self.next_key..until).unwrap_or_default();
+        match self.addresses.len() {
+            0 => {}
+            1 => self.try_on::<1>(keys),
+            2..=4 => self.try_on::<4>(keys),
+            _ => self.try_on::<BATCH>(keys),
+        }
+        self.next_key = until;
+    }
+
+    /// Tries keys with `N` blocks each: a fixed number is copied and compared without a loop. What
+    /// there is no address for is encrypted in vain.
+    fn try_on<const N: usize>(&mut self, keys: &[Aes128Enc]) {
+        let mut plain = [Block::default(); N];
+        let mut wanted = [NO_HASH; N];
+        for ((plain, wanted), address) in plain.iter_mut().zip(&mut wanted).zip(&self.addresses) {
+            *plain = block(address.prand).into();
+            let [a, b, c] = address.hash;
+            *wanted = u32::from_be_bytes([0, a, b, c]);
+        }
         for (key, cipher) in (self.next_key..).zip(keys) {
-            blocks.copy_from_slice(plain);
-            cipher.encrypt_blocks(blocks);
-            let tried = self.addresses.iter().zip(&mut self.answers);
-            for (block, (address, answer)) in blocks.iter().zip(tried) {
-                if low(block.as_ref()) == address.hash {
-                    answer.add(key);
+            let mut blocks = plain;
+            match blocks.as_mut_slice() {
+                [only] => cipher.encrypt_block(only),
+                blocks => cipher.encrypt_blocks(blocks),
+            }
+            let fits = || blocks.iter().zip(&wanted).map(|(block, wanted)| tail(block) == *wanted);
+            // Hardly ever: so no branch for each.
+            if fits().fold(false, |any, fits| any | fits) {
+                for (fits, answer) in fits().zip(&mut self.answers) {
+                    if fits {
+                        answer.add(key);
+                    }
                 }
             }
         }
-        self.next_key = until;
     }
 
     fn conclude(self, remembered: &mut Remembered, now: Tick) {
