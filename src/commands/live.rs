@@ -1,4 +1,4 @@
-//! The live radio, for commands: `scan`, `record`, `doctor`.
+//! The live radio, for commands: `scan`, `record`, `walk-test`, `doctor`.
 
 use std::time::Duration;
 
@@ -45,6 +45,11 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl RadioArgs {
+    /// As a configuration names the adapter.
+    pub fn through(adapter: Option<&str>) -> Self {
+        Self { adapter: adapter.and_then(Hci::named), ..Self::default() }
+    }
+
     /// Ends when it is time to, or when Ctrl-C or a signal says so.
     pub async fn over(&self) {
         let length = async {

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod bar;
 mod check;
 mod customers;
 mod decode;
@@ -17,6 +18,7 @@ mod status;
 mod tablets;
 mod token;
 mod tune;
+mod walk_test;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -63,6 +65,8 @@ enum Command {
     Scan(scan::Args),
     /// Writes a recording
     Record(record::Args),
+    /// Guided: stand outside, at the door, inside; proposes this gateway's levels
+    WalkTest(walk_test::Args),
     /// Runs recordings through the pipeline in virtual time
     Replay(replay::Args),
     /// Searches the detection settings on recordings
@@ -119,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Scan(args) => scan::run(&cli.global, args),
         Command::Record(args) => record::run(&cli.global, args),
         Command::Replay(args) => replay::run(&cli.global, args),
+        Command::WalkTest(args) => walk_test::run(&cli.global, args),
         Command::Tune(args) => tune::run(&cli.global, args),
         Command::Labels(args) => labels::run(&cli.global, args),
         Command::Customers(args) => customers::run(&cli.global, args),

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -48,13 +48,19 @@ impl Replacement {
         &mut self.file
     }
 
-    /// Puts it in its place, with the rights of what it replaces.
+    /// Puts it in its place, with the owner and the rights of what it replaces.
     pub fn done(self) -> io::Result<()> {
-        if let Ok(old) = fs::metadata(&self.path) {
+        if let (Ok(old), Ok(new)) = (fs::metadata(&self.path), self.file.metadata()) {
+            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+                fchown(&self.file, Some(old.uid()), Some(old.gid()))?;
+            }
             self.file.set_permissions(old.permissions())?;
         }
         self.file.sync_all()?;
-        fs::rename(&self.new, &self.path)
+        fs::rename(&self.new, &self.path)?;
+        // The new name is on the medium, too.
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 
     /// Puts it in its place, for everybody to read.

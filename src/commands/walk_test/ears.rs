@@ -1,0 +1,87 @@
+//! What a live walk is heard with: the configured radio, or a recording played in its place.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::commands::live::{Live, RadioArgs};
+use crate::config::{Config, Source};
+use crate::daemon::clock::Clocks;
+use crate::daemon::scripts::Scripts;
+use crate::pipeline::event::Hearing;
+use crate::pipeline::units::Tick;
+use crate::sources::bluez::RadioEvent;
+use crate::sources::{self, Heard};
+
+/// Between two looks at a recording.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What hears.
+pub enum Ears {
+    /// The radio.
+    Radio(Live),
+    /// A recording.
+    Script(Scripts),
+}
+
+impl Ears {
+    /// The first source of `config`, and the clocks it goes by.
+    pub fn open(config: &Config) -> anyhow::Result<(Self, Clocks)> {
+        match config.sources.first() {
+            None => Ok(Self::radio(None)),
+            Some(Source::Bluez { adapter, .. }) => Ok(Self::radio(adapter.as_deref())),
+            Some(Source::Recording { path, speed }) => {
+                let script = sources::open(path)
+                    .with_context(|| format!("cannot play {}", path.display()))?;
+                let clocks = Clocks::paced(script.started_at(), *speed);
+                let mut scripts = Scripts::default();
+                scripts.add(0, script);
+                Ok((Self::Script(scripts), clocks))
+            }
+            _ => bail!(
+                "a walk is heard by the radio (kind = \"bluez\") or a recording\n  \
+                 hint: the configuration's first source is neither; --from RECORDING needs none"
+            ),
+        }
+    }
+
+    fn radio(adapter: Option<&str>) -> (Self, Clocks) {
+        let clocks = Clocks::machine();
+        (Self::Radio(Live::start(&RadioArgs::through(adapter), &clocks)), clocks)
+    }
+
+    /// What is heard next; now and then nothing.
+    pub async fn hear(&mut self, clocks: &Clocks) -> anyhow::Result<Vec<Heard>> {
+        match self {
+            Self::Radio(live) => match live.events.recv().await {
+                Some(RadioEvent::Heard(batch)) => Ok(batch),
+                Some(RadioEvent::GiveUp) | None => {
+                    bail!("the radio cannot be brought to hear\n  hint: grelot doctor")
+                }
+                // How it fares is in the status.
+                Some(_) => Ok(Vec::new()),
+            },
+            Self::Script(scripts) => {
+                tokio::time::sleep(LOOK).await;
+                let due = clocks.now().tick.since(Tick::ZERO);
+                let next = || scripts.pop_due(due).map(|(_, _, heard)| heard);
+                Ok(std::iter::from_fn(next).collect())
+            }
+        }
+    }
+
+    /// Why nothing is heard, if nothing is.
+    pub fn trouble(&self) -> Option<String> {
+        let Self::Radio(live) = self else { return None };
+        let status = live.status.borrow();
+        let why = || status.reason.clone().unwrap_or_else(|| "the radio hears nothing".to_owned());
+        (status.hearing == Hearing::Blind).then(why)
+    }
+
+    /// Ends the listening.
+    pub async fn end(self) {
+        if let Self::Radio(live) = self {
+            live.end().await;
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Whose transmitter the walk is about: named, or the one that followed it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+
+use super::levels::LEAST_SECONDS;
+use super::walk::{Loudness, Stand, Step};
+use crate::pipeline::advert::{self, Said};
+use crate::pipeline::event::Address;
+use crate::pipeline::units::Dbm;
+
+/// A transmitter that follows the walk swings by so many of its own standard deviations.
+const FOLLOWS: f64 = 1.5;
+
+/// Another one that follows nearly as well makes the choice doubtful.
+const NEARLY: f64 = 0.7;
+
+/// Nothing stands so still that a decibel of difference would mean anything.
+const LEAST_SPREAD_DB: f64 = 1.0;
+
+/// Whom to follow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Whom {
+    /// A customer.
+    Client(String),
+    /// A beacon, by its identity as [`beacon`] writes it.
+    Beacon(String),
+    /// A device.
+    Address([u8; 6]),
+    /// Whoever follows the walk.
+    #[default]
+    Follower,
+}
+
+/// Whom the walk is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen {
+    /// `client`, `beacon`, `address` or `followed`.
+    pub by: &'static str,
+    /// In words, addresses shortened.
+    pub name: String,
+    /// What may be wrong with the choice.
+    pub doubt: Option<String>,
+    /// How loud it was.
+    pub loudness: Loudness,
+}
+
+/// A transmitter, as well as its advertisements tell it from others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Transmitter {
+    Client(String),
+    Beacon(String),
+    Device(Address),
+}
+
+impl Transmitter {
+    fn of(step: &Step) -> Self {
+        if let Some(client) = &step.client {
+            return Self::Client(client.clone());
+        }
+        beacon(&step.heard.payload).map_or(Self::Device(step.heard.address), Self::Beacon)
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Client(client) => format!("customer {client}"),
+            Self::Beacon(identity) => format!("beacon {identity}"),
+            Self::Device(Address { octets: [first, .., last], .. }) => {
+                format!("device {first:02x}:…:{last:02x}")
+            }
+        }
+    }
+}
+
+/// Chooses, and gathers how loud the chosen was.
+pub fn choose(whom: &Whom, steps: &[Step]) -> anyhow::Result<Chosen> {
+    let named = |by, name: String, wanted: &dyn Fn(&Step) -> bool| {
+        let loudness = gather(steps.iter().filter(|step| wanted(step)));
+        if loudness == Loudness::default() {
+            bail!(
+                "{name} was not heard\n  \
+                 hint: does it advertise? `grelot scan` shows what is heard"
+            );
+        }
+        Ok(Chosen { by, name, doubt: None, loudness })
+    };
+    match whom {
+        Whom::Client(client) => named("client", format!("customer {client}"), &|step| {
+            step.client.as_deref() == Some(client)
+        }),
+        Whom::Beacon(identity) => named("beacon", format!("beacon {identity}"), &|step| {
+            beacon(&step.heard.payload).as_ref() == Some(identity)
+        }),
+        Whom::Address(octets) => {
+            let name = octets.map(|octet| format!("{octet:02x}")).join(":");
+            named("address", format!("device {name}"), &|s| s.heard.address.octets == *octets)
+        }
+        Whom::Follower => follower(steps),
+    }
+}
+
+fn gather<'a>(steps: impl Iterator<Item = &'a Step>) -> Loudness {
+    let mut loudness = Loudness::default();
+    for step in steps {
+        if let Some(rssi) = step.heard.rssi.map(Dbm::value) {
+            loudness.add(step.stand, step.at, rssi.into());
+        }
+    }
+    loudness
+}
+
+/// The transmitter whose loudness changed most between outside and inside, for its own spread at
+/// either.
+fn follower(steps: &[Step]) -> anyhow::Result<Chosen> {
+    let mut by_transmitter: BTreeMap<Transmitter, Vec<&Step>> = BTreeMap::new();
+    for step in steps {
+        by_transmitter.entry(Transmitter::of(step)).or_default().push(step);
+    }
+    let devices = by_transmitter.len();
+    let mut followers: Vec<(f64, Transmitter, Loudness)> = by_transmitter
+        .into_iter()
+        .map(|(who, steps)| (who, gather(steps.into_iter())))
+        .filter_map(|(who, loudness)| Some((swing(&loudness)?, who, loudness)))
+        .collect();
+    followers.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let mut followers = followers.into_iter();
+    let (swing, who, loudness) = followers
+        .next()
+        .filter(|(swing, ..)| *swing >= FOLLOWS)
+        .with_context(|| format!("none of the {devices} devices heard followed the walk\n  hint: name yours with --client, --beacon or --address"))?;
+    let doubt =
+        followers.next().filter(|(other, ..)| *other >= NEARLY * swing).map(|(_, who, _)| {
+            format!(
+                "{} followed nearly as well: if that is yours, name it with --client, --beacon or \
+             --address",
+                who.name()
+            )
+        });
+    let name = format!("{}, which followed the walk best of {devices} heard", who.name());
+    Ok(Chosen { by: "followed", name, doubt, loudness })
+}
+
+/// How far inside is from outside, in standard deviations of a second.
+fn swing(loudness: &Loudness) -> Option<f64> {
+    let at = |stand| loudness.at(stand).filter(|measured| measured.seconds >= LEAST_SECONDS);
+    let (outside, inside) = (at(Stand::Outside)?, at(Stand::Inside)?);
+    let spread = inside.pooled_spread_db(&outside).max(LEAST_SPREAD_DB);
+    Some((inside.mean_dbm - outside.mean_dbm).abs() / spread)
+}
+
+/// The fixed identity a beacon's advertisement has: `UUID/major/minor`, an `AltBeacon`'s 40
+/// digits, or `namespace/instance` of an Eddystone-UID.
+fn beacon(payload: &[u8]) -> Option<String> {
+    advert::said(payload).find_map(|said| match said {
+        Said::IBeacon { uuid, major, minor } => {
+            Some(format!("{}/{major}/{minor}", uuid::Uuid::from_bytes(uuid)))
+        }
+        Said::AltBeacon(id) => Some(hex::encode(id)),
+        Said::EddystoneUid { namespace, instance } => {
+            Some(format!("{}/{}", hex::encode(namespace), hex::encode(instance)))
+        }
+        _ => None,
+    })
+}
+
+/// `--beacon` as it was typed, in the form of [`beacon`].
+pub fn beacon_named(text: &str) -> Result<String, String> {
+    let text = text.to_ascii_lowercase();
+    let hex = |part: &str, digits: usize| part.len() == digits && hex::decode(part).is_ok();
+    match text.split('/').collect::<Vec<_>>().as_slice() {
+        [uuid, major, minor] => {
+            let uuid: uuid::Uuid = uuid.parse().map_err(|_| "no UUID before the first /")?;
+            let number =
+                |text: &str| text.parse::<u16>().map_err(|_| "major and minor are 0 to 65535");
+            Ok(format!("{uuid}/{}/{}", number(major)?, number(minor)?))
+        }
+        [namespace, instance] if hex(namespace, 20) && hex(instance, 12) => Ok(text),
+        [id] if hex(id, 40) => Ok(text),
+        _ => Err("UUID/major/minor (iBeacon), namespace/instance (Eddystone) or 40 digits \
+                  (AltBeacon)"
+            .to_owned()),
+    }
+}
+
+/// `5a:11:22:33:44:55`
+pub fn address(text: &str) -> Result<[u8; 6], String> {
+    let mut octets = [0; 6];
+    let mut pairs = text.split(':');
+    for octet in &mut octets {
+        let pair = pairs.next().filter(|pair| pair.len() == 2);
+        *octet = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()).ok_or(ADDRESS)?;
+    }
+    if pairs.next().is_some() { Err(ADDRESS.to_owned()) } else { Ok(octets) }
+}
+
+const ADDRESS: &str = "an address is written 5a:11:22:33:44:55";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::event::AddressKind;
+    use crate::sources::Heard;
+    use std::time::Duration;
+
+    fn steps(last: u8, levels: [i16; 3], wobble: i16) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (stand, level) in Stand::ALL.into_iter().zip(levels) {
+            for second in 0..10_u64 {
+                let rssi = level + if second % 2 == 0 { wobble } else { -wobble };
+                let octets = [0xc0, 0, 0, 0, 0, last];
+                steps.push(Step {
+                    at: Duration::from_secs(second),
+                    stand,
+                    heard: Heard {
+                        gateway: None,
+                        address: Address { kind: AddressKind::Random, octets },
+                        rssi: Dbm::measured(rssi),
+                        payload: vec![2, 1, 6],
+                    },
+                    client: None,
+                });
+            }
+        }
+        steps
+    }
+
+    #[test]
+    fn the_one_that_followed_is_found_among_louder_ones_that_did_not() {
+        let mut all = steps(1, [-50, -50, -52], 1);
+        all.extend(steps(2, [-80, -70, -62], 3));
+        all.extend(steps(3, [-70, -75, -70], 6));
+        let chosen = choose(&Whom::Follower, &all).unwrap();
+        assert_eq!(chosen.name, "device c0:…:02, which followed the walk best of 3 heard");
+        assert_eq!(chosen.doubt, None);
+    }
+
+    #[test]
+    fn where_two_followed_it_says_so_and_where_none_did_it_asks() {
+        let mut all = steps(1, [-80, -70, -62], 3);
+        all.extend(steps(2, [-82, -70, -62], 3));
+        let chosen = choose(&Whom::Follower, &all).unwrap();
+        assert!(chosen.doubt.unwrap().starts_with("device c0:…:01 followed nearly as well"));
+        let error = choose(&Whom::Follower, &steps(1, [-50, -50, -52], 3)).unwrap_err();
+        assert!(error.to_string().contains("name yours"), "{error}");
+    }
+
+    #[test]
+    fn a_named_one_is_taken_and_one_that_was_not_heard_is_told() {
+        let all = steps(7, [-50, -50, -52], 3);
+        let chosen = choose(&Whom::Address([0xc0, 0, 0, 0, 0, 7]), &all).unwrap();
+        assert_eq!((chosen.by, chosen.name.as_str()), ("address", "device c0:00:00:00:00:07"));
+        assert!(choose(&Whom::Client("c-7f3a".into()), &all).is_err());
+    }
+
+    #[test]
+    fn what_names_no_beacon_is_refused() {
+        let name = "E2C56DB5-DFFB-48D2-B060-D0F5A71096E0/1/2";
+        assert_eq!(beacon_named(name).unwrap(), name.to_lowercase());
+        for wrong in ["", "x/1/2", "e2c56db5-dffb-48d2-b060-d0f5a71096e0/1/65536", "00/00"] {
+            assert!(beacon_named(wrong).is_err(), "{wrong}");
+        }
+        assert!(address("5a:11:22:33:44").is_err() && address("5a:11:22:33:44:5g").is_err());
+    }
+}

@@ -1,0 +1,220 @@
+//! `grelot walk-test`, through the real program: from a recorded walk, and from one that is heard
+//! while it is walked.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const CONFIG: &str = "\
+# Rivoli
+[store]
+id = 42
+gateways = { door = \"door\", till = \"inside\" }
+[gateway]
+name = \"door\"   # by the entrance
+[registry]
+path = \"customers.jsonl\"
+
+[presence]
+# as agreed in May
+dwell_secs = 3
+gateway_offset_db = { door = -2.0 }
+gateway_inside_dbm = { till = -58 }
+gateway_outside_dbm = { till = -80 }
+";
+
+struct Shop {
+    folder: tempfile::TempDir,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let shop = Self { folder: tempfile::tempdir().unwrap() };
+        shop.write("shop.toml", CONFIG);
+        shop.write(
+            "customers.jsonl",
+            "{\"client\":\"c-me\",\"tier\":\"gold\",\"scheme\":\"beacon\",\"ibeacon\":{\"uuid\":\"5a4bcfce-174e-4bac-a814-092e77f6b7e5\",\"major\":7,\"minor\":1},\"consent\":{\"given_at\":\"2025-11-02T10:14:00Z\",\"text\":\"en\",\"expires_at\":\"2099-11-02T00:00:00Z\",\"show_name\":false},\"quiet\":null}\n",
+        );
+        shop.write("walk.jsonl", &walk(true));
+        shop.write("bare.jsonl", &walk(false));
+        shop
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn config(&self) -> String {
+        fs::read_to_string(self.path("shop.toml")).unwrap()
+    }
+
+    fn grelot(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_grelot"))
+            .current_dir(self.folder.path())
+            .args(["--config", "shop.toml", "walk-test"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn told(&self, arguments: &[&str]) -> Value {
+        let output = self.grelot(&[&["--json"], arguments].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["walk_test"].take()
+    }
+
+    fn fails(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.grelot(arguments);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+/// Twenty seconds outside (-80), at the door (-72) and inside (-60 dBm) with a card, five seconds
+/// of walking between; beside it a louder beacon that stays, a passing phone, and the till's ear.
+fn walk(marked: bool) -> String {
+    let mut lines = "{\"grelot\":\"recording\",\"version\":1,\"started_at\":\"2026-01-05T09:00:00Z\",\"store\":42,\"gateways\":[\"door\",\"till\"]}\n".to_owned();
+    let heard = |t: f64, gateway: &str, minor: u32, rssi: f64| {
+        format!(
+            "{{\"t\":{t},\"gw\":\"{gateway}\",\"addr\":\"c0:00:00:00:00:{minor:02x}\",\"kind\":\"random\",\"rssi\":{rssi},\"adv\":\"0201061aff4c0002155a4bcfce174e4baca814092e77f6b7e50007{minor:04x}c5\"}}\n"
+        )
+    };
+    for tick in 0..280_u32 {
+        let t = f64::from(tick) / 4.0;
+        let (word, level) = match tick {
+            0..80 => ("outside", -80.0),
+            80..100 => ("walking", -76.0),
+            100..180 => ("door", -72.0),
+            180..200 => ("walking", -66.0),
+            _ => ("inside", -60.0),
+        };
+        if marked && [0, 80, 100, 180, 200].contains(&tick) {
+            writeln!(lines, "{{\"t\":{t},\"walk\":\"{word}\"}}").unwrap();
+        }
+        // Each second another spread of fades: -4, 0, +4 dB in turn.
+        let fade = f64::from(tick / 4 % 3) * 4.0 - 4.0;
+        lines += &heard(t, "door", 1, level + fade);
+        lines += &heard(t, "till", 1, -50.0);
+        lines += &heard(t, "door", 2, -45.0 + f64::from(tick % 3));
+        lines += &heard(t, "door", 3, -60.0 - f64::from(tick * 7 % 30));
+    }
+    lines
+}
+
+#[test]
+fn a_recorded_walk_gives_levels_that_are_written_among_the_comments() {
+    let shop = Shop::new();
+    let told = shop.told(&["--from", "walk.jsonl", "--yes"]);
+    assert_eq!((&told["gateway"], &told["by"]), (&"door".into(), &"followed".into()));
+    assert!(told["whom"].as_str().unwrap().starts_with("customer c-me"), "{told}");
+    assert_eq!(
+        (told["inside"]["seconds"].as_u64(), told["outside"]["readings"].as_u64()),
+        (Some(20), Some(80))
+    );
+    // The offset is part of a level; the fades of 20 seconds do not quite cancel.
+    let level = |key: &str| told[key].as_f64().unwrap();
+    assert!((level("gateway_inside_dbm") + 62.0).abs() < 0.5, "{told}");
+    assert!((level("gateway_outside_dbm") + 82.0).abs() < 0.5, "{told}");
+    let error = &told["error"];
+    // Φ(-10 / 3.3), Φ(-10 / 6.0)
+    assert!((0.0005..0.003).contains(&error["this_phone"].as_f64().unwrap()), "{error}");
+    assert!((0.035..0.065).contains(&error["any_phone"].as_f64().unwrap()), "{error}");
+    assert!((0.3..0.45).contains(&error["at_door_taken_for_inside"].as_f64().unwrap()), "{error}");
+    assert_eq!(told["written"], true);
+    let (inside, outside) = (level("gateway_inside_dbm"), level("gateway_outside_dbm"));
+    let expected = CONFIG
+        .replace("{ till = -58 }", &format!("{{ till = -58, door = {inside:.1} }}"))
+        .replace("{ till = -80 }", &format!("{{ till = -80, door = {outside:.1} }}"));
+    assert_eq!(shop.config(), expected);
+    let checked = Command::new(env!("CARGO_BIN_EXE_grelot"))
+        .args(["check", shop.path("shop.toml").to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
+
+#[test]
+fn places_and_transmitter_can_be_named_and_nothing_is_written_unasked() {
+    let shop = Shop::new();
+    let named =
+        ["--from", "bare.jsonl", "--outside", "0-20", "--door", "25-45", "--inside", "50-70"];
+    let followed = shop.told(&[&named[..], &["--dry-run"]].concat());
+    let marked = shop.told(&["--from", "walk.jsonl", "--client", "c-me"]);
+    let beacon = "5A4BCFCE-174E-4BAC-A814-092E77F6B7E5/7/1";
+    let by_address = shop.told(&[&named[..], &["--address", "c0:00:00:00:00:01"]].concat());
+    for told in [&marked, &by_address] {
+        assert_eq!(told["inside"], followed["inside"]);
+        assert_eq!((&told["error"], &told["written"]), (&followed["error"], &false.into()));
+    }
+    assert_eq!(marked["by"], "client");
+    // The customer's card is a beacon, too.
+    assert_eq!(
+        shop.told(&["--from", "walk.jsonl", "--beacon", beacon])["outside"],
+        marked["outside"]
+    );
+    let output = shop.grelot(&["--from", "walk.jsonl"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("gateway_inside_dbm = { door = "), "{text}");
+    assert!(text.ends_with("Nothing was written.\n"), "{text}");
+    assert_eq!(shop.config(), CONFIG);
+}
+
+#[test]
+fn a_walk_is_heard_while_it_is_walked() {
+    let shop = Shop::new();
+    let source = "[[source]]\nkind = \"recording\"\npath = \"walk.jsonl\"\nspeed = 20.0\n";
+    shop.write("shop.toml", &format!("{CONFIG}{source}"));
+    let told = shop.told(&["--pause", "5", "--client", "c-me", "--yes"]);
+    let level = |key: &str| told[key].as_f64().unwrap();
+    // The guide, not the recording's marks, says when one stood where: some seconds late.
+    assert!((-64.0..-58.0).contains(&level("gateway_inside_dbm")), "{told}");
+    assert!((-84.0..-77.0).contains(&level("gateway_outside_dbm")), "{told}");
+    assert_eq!(told["written"], true);
+
+    shop.write("shop.toml", &format!("{CONFIG}{source}"));
+    let (code, complaint) = shop.fails(&["--client", "c-me"]);
+    assert_eq!(code, Some(1));
+    assert!(complaint.contains("nobody is there to press Enter"), "{complaint}");
+}
+
+#[test]
+fn a_walk_that_tells_nothing_is_refused_with_the_reason() {
+    let shop = Shop::new();
+    let cases: [(&[&str], &str); 6] = [
+        (&["--from", "bare.jsonl"], "does not say where one stood"),
+        (&["--from", "walk.jsonl", "--client", "c-you"], "customer c-you was not heard"),
+        (&["--from", "walk.jsonl", "--gateway", "street"], "--gateway door or --gateway till"),
+        (
+            &["--from", "walk.jsonl", "--gateway", "till", "--client", "c-me"],
+            "differ by less than 3 dB",
+        ),
+        (&["--from", "nowhere.jsonl"], "cannot read nowhere.jsonl"),
+        (
+            &["--from", "bare.jsonl", "--outside", "0-2", "--inside", "50-70", "--client", "c-me"],
+            "heard for only 2 s outside",
+        ),
+    ];
+    for (arguments, reason) in cases {
+        let (code, complaint) = shop.fails(arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {complaint}");
+        assert!(complaint.contains(reason), "{arguments:?}: {complaint}");
+    }
+    shop.write("garbage.jsonl", "\u{1}\u{2}");
+    let (code, complaint) = shop.fails(&["--from", "garbage.jsonl"]);
+    assert_eq!(code, Some(1), "{complaint}");
+    assert!(complaint.contains("neither a recording"), "{complaint}");
+    for wrong in [&["--outside", "0-20"][..], &["--beacon", "x"], &["--yes", "--dry-run"]] {
+        assert_eq!(shop.fails(wrong).0, Some(2), "{wrong:?}");
+    }
+    assert_eq!(shop.config(), CONFIG);
+    shop.write("shop.toml", "[store]\nid = 0\n");
+    assert_eq!(shop.fails(&["--from", "walk.jsonl"]).0, Some(78));
+}
