@@ -1,0 +1,87 @@
+//! Who advertises what, when: a schedule that is the same in every run.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use super::gatt::Phone;
+use super::scenario::{Air, Pdu};
+
+/// One advertisement on the air.
+pub struct Advertisement {
+    /// Since the air was opened.
+    pub at: Duration,
+    /// Least significant octet first, as HCI has it.
+    pub address: [u8; 6],
+    pub rssi: i8,
+    pub pdu: Pdu,
+    pub payload: Vec<u8>,
+    /// What answers a connection.
+    pub phone: Option<Phone>,
+}
+
+/// Everything on the air, in the order of time.
+pub struct Schedule {
+    groups: Vec<Air>,
+    /// When, which group, which of its devices, its how manieth advertisement.
+    due: BinaryHeap<Reverse<(Duration, usize, u64, u64)>>,
+}
+
+impl Schedule {
+    /// Each group's devices are spread evenly over its interval.
+    pub fn new(groups: &[Air]) -> Self {
+        let mut due = BinaryHeap::new();
+        for (index, group) in groups.iter().enumerate() {
+            let every = Duration::from_millis(group.every_ms);
+            for device in 0..group.devices {
+                let offset = every.mul_f64(device as f64 / group.devices as f64);
+                due.push(Reverse((Duration::from_secs(group.from) + offset, index, device, 0)));
+            }
+        }
+        Self { groups: groups.to_vec(), due }
+    }
+
+    /// The next one, before `end`.
+    pub fn next(&mut self, end: Duration) -> Option<Advertisement> {
+        loop {
+            let Reverse((at, index, device, count)) = self.due.pop()?;
+            let group = &self.groups[index];
+            if at >= end || group.until.is_some_and(|until| at >= Duration::from_secs(until)) {
+                continue;
+            }
+            let every = Duration::from_millis(group.every_ms);
+            self.due.push(Reverse((at + every, index, device, count + 1)));
+            return Some(advertisement(group, index, device, count, at));
+        }
+    }
+}
+
+fn advertisement(
+    group: &Air,
+    index: usize,
+    device: u64,
+    count: u64,
+    at: Duration,
+) -> Advertisement {
+    let epoch = at.as_secs().checked_div(group.rotate_s).unwrap_or(0);
+    let who = mix((index as u64) << 40 ^ (device + 1) << 20 ^ epoch).to_le_bytes();
+    // Top bits 01: a resolvable private address, as phones use.
+    let address = [who[0], who[1], who[2], who[3], who[4], who[5] & 0x3f | 0x40];
+    let spread = (mix(count ^ device << 32) % 7) as i8 - 3;
+    let payload = match &group.payload {
+        Some(hex) => hex::decode(hex).expect("payload is hex"),
+        // Flags; manufacturer data of 0xffff, which the SIG sets aside for tests.
+        None => [&[2, 1, 6, 13, 0xff, 0xff, 0xff, 0xca, 0x11][..], &device.to_le_bytes()].concat(),
+    };
+    let rssi = group.rssi.saturating_add(spread);
+    let phone = group.gatt_key.as_deref().map(Phone::new);
+    Advertisement { at, address, rssi, pdu: group.pdu, payload, phone }
+}
+
+/// `SplitMix64`: the same numbers in every run.
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}

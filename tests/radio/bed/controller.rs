@@ -1,0 +1,394 @@
+//! An emulated controller on `/dev/vhci`: speaks HCI with the kernel, hears what is on the air.
+//!
+//! One thread each. It counts what was on the air while it was asked to listen, what it passed
+//! on, and for how long at a stretch it was not listening.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::air::{Advertisement, Schedule};
+use super::gatt::Phone;
+use super::hci;
+use super::scenario::{Air, ControllerKind, Filters, Pdu};
+
+/// The longest the thread waits before it looks for orders.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What a controller can be told.
+pub enum Order {
+    /// The air is opened: these devices, for so long.
+    Air(Vec<Air>, Duration),
+    /// Pulled out of the machine.
+    Unplug,
+    /// Plugged in again.
+    Plug,
+    /// Reports nothing more until its scan is started anew.
+    ScanDies,
+    /// Reports nothing more until it is reset.
+    ControllerDies,
+}
+
+/// What a controller counted.
+#[derive(Debug, Default, Clone)]
+pub struct Counts {
+    /// Its name in the kernel.
+    pub name: Option<String>,
+    /// Advertisements on the air.
+    pub on_air: u64,
+    /// Those it passed on to the kernel.
+    pub passed_on: u64,
+    /// Those that came more than 20 ms late, because the machine was slow.
+    pub late: u64,
+    /// Classic inquiries asked for: LE is deaf meanwhile.
+    pub inquiries: u64,
+    /// Scans started.
+    pub scans: u64,
+    /// The longest time without a scan, after the first one had begun.
+    pub longest_hole: Duration,
+    /// Whether the last scan asked for duplicates to be filtered.
+    pub filtering: bool,
+    /// Whether the last scan was active.
+    pub active: bool,
+    /// The host's advertising, as it was last switched on: the AD structures.
+    pub advertises: Option<Vec<u8>>,
+    /// Connections asked for.
+    pub connections: u64,
+}
+
+/// A controller and its thread.
+pub struct Controller {
+    orders: mpsc::SyncSender<Order>,
+    counts: Arc<Mutex<Counts>>,
+    thread: JoinHandle<()>,
+}
+
+impl Controller {
+    /// Plugs one in. `number` makes its address its own.
+    pub fn plug(kind: ControllerKind, number: u8) -> Self {
+        let (orders, received) = mpsc::sync_channel(16);
+        let counts = Arc::new(Mutex::new(Counts::default()));
+        let counted = Arc::clone(&counts);
+        let thread = std::thread::spawn(move || {
+            let mut machine = Machine::new(kind, number, counted);
+            machine.plug();
+            machine.run(&received);
+        });
+        Self { orders, counts, thread }
+    }
+
+    /// Gives an order.
+    pub fn order(&self, order: Order) {
+        self.orders.send(order).expect("the controller's thread lives");
+    }
+
+    /// What it counted so far.
+    pub fn counts(&self) -> Counts {
+        self.counts.lock().unwrap().clone()
+    }
+
+    /// Pulls it out for good.
+    pub fn unplug(self) {
+        drop(self.orders);
+        self.thread.join().expect("the controller's thread ended well");
+    }
+}
+
+struct Machine {
+    kind: ControllerKind,
+    number: u8,
+    device: Option<File>,
+    counts: Arc<Mutex<Counts>>,
+    scanning: bool,
+    active: bool,
+    filtering: bool,
+    dead_until_scan: bool,
+    dead_until_reset: bool,
+    passed_on: HashSet<([u8; 6], u64)>,
+    stopped_at: Option<Instant>,
+    inquiry_ends: Option<Instant>,
+    advertising_data: Vec<u8>,
+    phones: BTreeMap<[u8; 6], Phone>,
+    connected: Option<Phone>,
+}
+
+impl Machine {
+    fn new(kind: ControllerKind, number: u8, counts: Arc<Mutex<Counts>>) -> Self {
+        Self {
+            kind,
+            number,
+            device: None,
+            counts,
+            scanning: false,
+            active: false,
+            filtering: false,
+            dead_until_scan: false,
+            dead_until_reset: false,
+            passed_on: HashSet::new(),
+            stopped_at: None,
+            inquiry_ends: None,
+            advertising_data: Vec::new(),
+            phones: BTreeMap::new(),
+            connected: None,
+        }
+    }
+
+    fn plug(&mut self) {
+        /// `O_NONBLOCK` of Linux on every machine this bed runs on.
+        const NONBLOCK: i32 = 0o4000;
+        let mut options = OpenOptions::new();
+        let mut device = options
+            .read(true)
+            .write(true)
+            .custom_flags(NONBLOCK)
+            .open("/dev/vhci")
+            .expect("/dev/vhci opens");
+        // "Create a primary controller".
+        device.write_all(&[0xff, 0x00]).expect("a controller is created");
+        self.device = Some(device);
+    }
+
+    fn unplug(&mut self) {
+        self.device = None;
+        self.connected = None;
+        self.stop_scan();
+    }
+
+    fn run(&mut self, orders: &mpsc::Receiver<Order>) {
+        let mut air: Option<(Instant, Schedule, Duration)> = None;
+        let mut next: Option<Advertisement> = None;
+        loop {
+            match orders.try_recv() {
+                Ok(Order::Air(groups, length)) => {
+                    let mut schedule = Schedule::new(&groups);
+                    next = schedule.next(length);
+                    air = Some((Instant::now(), schedule, length));
+                    self.phones = BTreeMap::new();
+                }
+                Ok(Order::Unplug) => self.unplug(),
+                Ok(Order::Plug) => self.plug(),
+                Ok(Order::ScanDies) => self.dead_until_scan = true,
+                Ok(Order::ControllerDies) => self.dead_until_reset = true,
+                Err(mpsc::TryRecvError::Empty) => {}
+                Err(mpsc::TryRecvError::Disconnected) => return,
+            }
+            let Some((opened, schedule, length)) = &mut air else {
+                self.serve(PATIENCE);
+                continue;
+            };
+            let wait = match &next {
+                Some(due) => due.at.saturating_sub(opened.elapsed()),
+                None => PATIENCE,
+            };
+            self.serve(wait.min(PATIENCE));
+            while let Some(due) = next.take_if(|due| due.at <= opened.elapsed()) {
+                let late = opened.elapsed().saturating_sub(due.at) > PATIENCE;
+                next = schedule.next(*length);
+                self.hear(due, late);
+            }
+        }
+    }
+
+    /// Answers the kernel, for at most so long.
+    fn serve(&mut self, wait: Duration) {
+        let Some(device) = &self.device else {
+            std::thread::sleep(wait);
+            return;
+        };
+        let timeout = Timespec::try_from(wait).expect("a wait is short");
+        let ready = poll(&mut [PollFd::new(device, PollFlags::IN)], Some(&timeout));
+        let mut packet = [0; 2048];
+        while ready.is_ok()
+            && let Some(device) = &mut self.device
+            && let Ok(length) = device.read(&mut packet)
+            && length > 0
+        {
+            self.packet(&packet[..length]);
+        }
+        if self.inquiry_ends.take_if(|ends| Instant::now() >= *ends).is_some() {
+            self.send(&hci::inquiry_complete());
+        }
+    }
+
+    fn send(&mut self, packet: &[u8]) -> bool {
+        self.device.as_mut().is_some_and(|device| device.write_all(packet).is_ok())
+    }
+
+    fn packet(&mut self, packet: &[u8]) {
+        match packet {
+            // The kernel tells which number it gave.
+            [0xff, _, low, high, ..] => {
+                let name = format!("hci{}", u16::from_le_bytes([*low, *high]));
+                self.counts.lock().unwrap().name = Some(name);
+            }
+            [hci::COMMAND, low, high, _, parameters @ ..] => {
+                self.command(u16::from_le_bytes([*low, *high]), parameters);
+            }
+            [hci::ACL_DATA, low, high, _, _, _, _, 4, 0, att @ ..] => {
+                let handle = [*low, *high];
+                self.send(&hci::packet_sent(handle));
+                if let Some(answer) = self.connected.as_mut().and_then(|phone| phone.answer(att)) {
+                    self.send(&acl(handle, &answer));
+                }
+            }
+            [hci::ACL_DATA, low, high, ..] => {
+                self.send(&hci::packet_sent([*low, *high]));
+            }
+            _ => {}
+        }
+    }
+
+    fn command(&mut self, opcode: u16, parameters: &[u8]) {
+        match (opcode, parameters) {
+            (0x0c03, _) => {
+                self.stop_scan();
+                self.dead_until_reset = false;
+                self.done(opcode);
+            }
+            (0x200b, [kind, ..]) | (0x2041, [_, _, _, kind, ..]) => {
+                self.active = *kind == 1;
+                self.done(opcode);
+            }
+            (0x200c | 0x2042, [enable, filter, ..]) => {
+                match enable {
+                    0 => self.stop_scan(),
+                    _ => self.start_scan(*filter != 0),
+                }
+                self.done(opcode);
+            }
+            // Inquiry: a length in units of 1.28 s; LE is deaf meanwhile.
+            (0x0401, [_, _, _, length, ..]) => {
+                let length = Duration::from_millis(1280) * u32::from(*length);
+                self.inquiry_ends = Some(Instant::now() + length);
+                self.counts.lock().unwrap().inquiries += 1;
+                self.send(&hci::begun(opcode));
+            }
+            (0x0402, _) => {
+                self.inquiry_ends = None;
+                self.done(opcode);
+            }
+            (0x2008, [length, data @ ..]) => {
+                self.advertising_data = data[..usize::from(*length)].to_vec();
+                self.done(opcode);
+            }
+            (0x200a, [enable]) => {
+                let advertises = (*enable == 1).then(|| self.advertising_data.clone());
+                self.counts.lock().unwrap().advertises = advertises;
+                self.done(opcode);
+            }
+            (0x200d, [_, _, _, _, _, peer @ ..]) => self.connect(opcode, peer),
+            (0x2016, [low, high, ..]) => {
+                self.send(&hci::begun(opcode));
+                let features = [0, *low, *high, 0, 0, 0, 0, 0, 0, 0, 0];
+                self.send(&hci::le_event(0x04, &features));
+            }
+            (0x041d, [low, high, ..]) => {
+                self.send(&hci::begun(opcode));
+                self.send(&hci::remote_version([*low, *high]));
+            }
+            (0x2013, [low, high, ..]) => {
+                self.send(&hci::begun(opcode));
+                let update = [0, *low, *high, 0x18, 0, 0, 0, 0x2a, 0];
+                self.send(&hci::le_event(0x03, &update));
+            }
+            (0x0406, [low, high, ..]) => {
+                self.connected = None;
+                self.send(&hci::begun(opcode));
+                self.send(&hci::disconnected([*low, *high]));
+            }
+            _ => {
+                let ability = hci::ability(opcode, parameters, self.kind, self.number);
+                self.send(&hci::complete(opcode, &ability.unwrap_or_default()));
+            }
+        }
+    }
+
+    fn done(&mut self, opcode: u16) {
+        self.send(&hci::complete(opcode, &[]));
+    }
+
+    fn start_scan(&mut self, filtering: bool) {
+        self.scanning = true;
+        self.filtering = filtering;
+        self.dead_until_scan = false;
+        self.passed_on.clear();
+        let hole = self.stopped_at.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let mut counts = self.counts.lock().unwrap();
+        counts.scans += 1;
+        counts.longest_hole = counts.longest_hole.max(hole);
+        (counts.filtering, counts.active) = (filtering, self.active);
+    }
+
+    fn stop_scan(&mut self) {
+        if std::mem::take(&mut self.scanning) {
+            self.stopped_at = Some(Instant::now());
+        }
+    }
+
+    fn connect(&mut self, opcode: u16, parameters: &[u8]) {
+        self.counts.lock().unwrap().connections += 1;
+        self.send(&hci::begun(opcode));
+        let Some(peer) = parameters.get(..7) else { return };
+        let address: [u8; 6] = peer[1..].try_into().expect("six octets");
+        if let Some(phone) = self.phones.get(&address) {
+            self.connected = Some(phone.clone());
+            self.send(&hci::connected(peer));
+        }
+    }
+
+    fn hear(&mut self, heard: Advertisement, late: bool) {
+        if let Some(phone) = &heard.phone {
+            self.phones.insert(heard.address, phone.clone());
+        }
+        let passed_on = self.passes_on(&heard);
+        if passed_on {
+            let kind = if heard.pdu == Pdu::Connectable { 0 } else { 3 };
+            let report =
+                hci::report(self.kind.extended, kind, &heard.address, &heard.payload, heard.rssi);
+            self.send(&report);
+        }
+        let answers = passed_on && heard.pdu == Pdu::Connectable && self.active;
+        if answers {
+            // The empty answer to the scan request; the kernel waits for it.
+            let answer = hci::report(self.kind.extended, 4, &heard.address, &[], heard.rssi);
+            self.send(&answer);
+        }
+        let mut counts = self.counts.lock().unwrap();
+        counts.on_air += 1 + u64::from(answers);
+        counts.passed_on += u64::from(passed_on) + u64::from(answers);
+        counts.late += u64::from(late);
+    }
+
+    fn passes_on(&mut self, heard: &Advertisement) -> bool {
+        let deaf = self.dead_until_scan || self.dead_until_reset || self.inquiry_ends.is_some();
+        if !self.scanning || deaf || self.device.is_none() {
+            return false;
+        }
+        let data = match self.kind.filters {
+            Filters::SameData => heard
+                .payload
+                .iter()
+                .fold(0, |sum: u64, octet| sum.wrapping_mul(31).wrapping_add(u64::from(*octet))),
+            Filters::Nothing | Filters::SameAddress => 0,
+        };
+        let filters = self.filtering && self.kind.filters != Filters::Nothing;
+        !filters || self.passed_on.insert((heard.address, data))
+    }
+}
+
+/// An ACL packet with one ATT PDU.
+fn acl(handle: [u8; 2], att: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(att.len()).unwrap();
+    let [low, high] = length.to_le_bytes();
+    let [outer_low, outer_high] = (length + 4).to_le_bytes();
+    let head =
+        [hci::ACL_DATA, handle[0], handle[1] & 0x0f | 0x20, outer_low, outer_high, low, high, 4, 0];
+    [&head, att].concat()
+}

@@ -1,0 +1,131 @@
+//! A program that listens, and what it says it heard, stamped as it says it.
+//!
+//! `grelot run` says it on its status socket, which is asked four times a second; all others
+//! print one JSON object a line.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::machine::{memory, processor_time, signal};
+use super::scenario::Listener as Described;
+use super::shop;
+use super::{ARGUMENTS, ORDER};
+
+const GROUP_BLUETOOTH: u32 = 101;
+
+/// How often a daemon is asked.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+type Lines = Arc<Mutex<Vec<(Instant, Value)>>>;
+
+/// A running listener.
+pub struct Listener {
+    child: Child,
+    lines: Lines,
+    ended: Arc<AtomicBool>,
+    reader: JoinHandle<()>,
+    first_memory: Option<u64>,
+}
+
+/// What a listener cost and said.
+pub struct Report {
+    pub lines: Vec<(Instant, Value)>,
+    pub processor: Duration,
+    /// Resident memory in KiB: a while after its start, and at its end.
+    pub memory: (u64, u64),
+}
+
+impl Listener {
+    /// Starts it; it prints one JSON object a line.
+    pub fn start(described: &Described, number: usize) -> Self {
+        let mut command = match described.run.strip_prefix("grelot ") {
+            Some(arguments) => {
+                let mut command = Command::new("./grelot");
+                command.args(arguments.split_whitespace());
+                command
+            }
+            None => {
+                let mut command = Command::new("./bed");
+                command.env(ORDER, &described.run).args(ARGUMENTS);
+                command
+            }
+        };
+        let errors = std::fs::File::create(format!("listener{number}.log")).expect("a log");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        if !described.root {
+            command.uid(described.user()).gid(GROUP_BLUETOOTH);
+        }
+        let mut child = command.spawn().expect("the listener starts");
+        let lines = Lines::default();
+        let ended = Arc::new(AtomicBool::new(false));
+        let output = child.stdout.take().expect("its output is piped");
+        let (written, over) = (Arc::clone(&lines), Arc::clone(&ended));
+        let reader = if described.run.starts_with("grelot run") {
+            std::thread::spawn(move || ask(&written, &over))
+        } else {
+            std::thread::spawn(move || read(output, &written))
+        };
+        Self { child, lines, ended, reader, first_memory: None }
+    }
+
+    /// Remembers how much memory it takes, once.
+    pub fn weigh(&mut self) {
+        self.first_memory.get_or_insert_with(|| memory(self.child.id()));
+    }
+
+    /// Ends it, politely.
+    pub fn end(mut self) -> Report {
+        let processor = processor_time(self.child.id());
+        let last_memory = memory(self.child.id());
+        signal(&self.child, "TERM");
+        std::thread::sleep(Duration::from_millis(500));
+        self.child.kill().ok();
+        self.child.wait().expect("the listener ends");
+        self.ended.store(true, Ordering::Relaxed);
+        self.reader.join().expect("its output was read");
+        let lines = std::mem::take(&mut *self.lines.lock().unwrap());
+        Report { lines, processor, memory: (self.first_memory.unwrap_or(last_memory), last_memory) }
+    }
+}
+
+/// Takes down what a program prints.
+fn read(output: ChildStdout, lines: &Lines) {
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        if let Ok(said) = serde_json::from_str(&line) {
+            lines.lock().unwrap().push((Instant::now(), said));
+        }
+    }
+}
+
+/// Asks a daemon how it is, in the words of `grelot scan --json`.
+fn ask(lines: &Lines, ended: &AtomicBool) {
+    while !ended.load(Ordering::Relaxed) {
+        std::thread::sleep(ASK_EVERY);
+        let mut answer = String::new();
+        let asked = UnixStream::connect(shop::STATUS)
+            .and_then(|mut daemon| daemon.read_to_string(&mut answer));
+        let Ok(told) = serde_json::from_str::<Value>(&answer) else { continue };
+        if asked.is_err() {
+            continue;
+        }
+        let visits = told["visits"].as_array().map_or(0, Vec::len);
+        let hearing = if told["state"] == "online" { "listening" } else { "blind" };
+        let said = json!({
+            "heard": told["sources"][0]["heard"],
+            "shed": told["sources"][0]["shed"],
+            "hearing": hearing,
+            "contacts": told["contacts"],
+            "arrivals": told["arrivals"],
+            "open": visits,
+        });
+        lines.lock().unwrap().push((Instant::now(), said));
+    }
+}

@@ -1,0 +1,35 @@
+//! The radio test bed's inside: plays scenarios with emulated controllers, real BlueZ and real
+//! listeners, and judges what they heard. Runs as root in the test bed's machine, as a test of
+//! the same executable that boots the machine: nothing else needs to be built.
+
+mod air;
+mod conductor;
+mod controller;
+mod gatt;
+mod hci;
+mod judge;
+mod listener;
+mod machine;
+mod peer;
+mod scenario;
+mod shop;
+
+/// Says what to do, in the machine; the test below does nothing where it is not set.
+pub const ORDER: &str = "GRELOT_RADIO_BED_INSIDE";
+
+/// The arguments that make the test's own executable do it.
+pub const ARGUMENTS: [&str; 4] = ["bed::inside", "--exact", "--ignored", "--nocapture"];
+
+#[test]
+#[ignore = "what runs in the machine"]
+fn inside() {
+    let order = std::env::var(ORDER).unwrap_or_default();
+    match order.split_whitespace().collect::<Vec<_>>().as_slice() {
+        ["conduct", folder] => conductor::conduct(folder.as_ref()),
+        ["btleplug", adapter] => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime is built").block_on(peer::listen(adapter));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,37 @@
+//! btleplug as its own example uses it: the first adapter's events, a scan with the default
+//! filter. Beside it: which adapter, and a count each second.
+
+use std::time::Duration;
+
+use btleplug::api::{Central as _, CentralEvent, Manager as _, ScanFilter};
+use btleplug::platform::Manager;
+use futures::StreamExt as _;
+
+/// Listens until it is ended, and prints how many events of advertisements it saw.
+pub async fn listen(adapter: &str) {
+    let manager = Manager::new().await.expect("btleplug starts");
+    let mut found = None;
+    for one in manager.adapters().await.expect("btleplug lists adapters") {
+        if one.adapter_info().await.is_ok_and(|info| info.starts_with(adapter)) {
+            found = Some(one);
+        }
+    }
+    let central = found.expect("the adapter is there");
+    let mut events = central.events().await.expect("btleplug has events");
+    central.start_scan(ScanFilter::default()).await.expect("btleplug scans");
+    let mut heard = 0u64;
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                // One advertisement makes several events; exactly one of them is of these kinds
+                // where its device is known, and the first one is the discovery.
+                Some(CentralEvent::DeviceDiscovered(_)
+                    | CentralEvent::ManufacturerDataAdvertisement { .. }) => heard += 1,
+                Some(_) => {}
+                None => return,
+            },
+            _ = second.tick() => println!("{}", serde_json::json!({ "heard": heard })),
+        }
+    }
+}

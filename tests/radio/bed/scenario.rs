@@ -1,0 +1,194 @@
+//! A scenario file: what is plugged in, what is on the air, who listens, what goes wrong.
+
+use serde::Deserialize;
+
+/// One scenario.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// One sentence for whoever reads the table.
+    pub what: String,
+    /// How long advertisements are on the air.
+    pub seconds: u64,
+    /// Lines that are changed in BlueZ's `main.conf`, such as `ControllerMode = le`.
+    #[serde(default)]
+    pub main_conf: Vec<String>,
+    /// Options of bluetoothd, such as `--experimental`.
+    #[serde(default)]
+    pub bluetoothd: Vec<String>,
+    /// The adapters, from `hci0` on.
+    #[serde(rename = "controller")]
+    pub controllers: Vec<ControllerKind>,
+    /// What is on the air, for all of them.
+    pub air: Vec<Air>,
+    /// Who listens.
+    #[serde(rename = "listener")]
+    pub listeners: Vec<Listener>,
+    /// What goes wrong, in the order of time.
+    #[serde(default, rename = "fault")]
+    pub faults: Vec<Fault>,
+}
+
+/// What kind of controller is emulated.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerKind {
+    /// Knows Bluetooth Classic, too, as a Raspberry Pi's does.
+    #[serde(default)]
+    pub dual: bool,
+    /// Reports by the extended event of Bluetooth 5.
+    #[serde(default)]
+    pub extended: bool,
+    /// Which repetitions it keeps to itself when told to filter duplicates.
+    #[serde(default)]
+    pub filters: Filters,
+    /// Its driver tells the kernel that it filters strictly, as a Raspberry Pi's does.
+    #[serde(default)]
+    pub quirk: bool,
+}
+
+/// Which repeated advertisements a controller keeps to itself, when told to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filters {
+    /// None, whatever it is told.
+    #[default]
+    Nothing,
+    /// Those with an address and data it has seen.
+    SameData,
+    /// Those with an address it has seen: BCM4343x and CYW43xx, the Pi's.
+    SameAddress,
+}
+
+/// Devices that advertise.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Air {
+    /// How many.
+    pub devices: u64,
+    /// Each so often.
+    pub every_ms: u64,
+    /// New addresses so often; 0 is never.
+    #[serde(default)]
+    pub rotate_s: u64,
+    /// How loud, with a spread of 3 dB.
+    #[serde(default = "usual_rssi")]
+    pub rssi: i8,
+    /// How they advertise.
+    #[serde(default)]
+    pub pdu: Pdu,
+    /// AD structures, as hex; by default flags and manufacturer data of the test company.
+    #[serde(default)]
+    pub payload: Option<String>,
+    /// On the air from here on, in seconds.
+    #[serde(default)]
+    pub from: u64,
+    /// And until here.
+    #[serde(default)]
+    pub until: Option<u64>,
+    /// Answers connections with grelot's GATT service, with this customer's day key, as hex.
+    #[serde(default)]
+    pub gatt_key: Option<String>,
+}
+
+const fn usual_rssi() -> i8 {
+    -60
+}
+
+/// How a device advertises.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pdu {
+    /// Neither connectable nor scannable.
+    #[default]
+    Nonconnectable,
+    /// Connectable; answers scan requests.
+    Connectable,
+}
+
+/// A program that listens.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// As the table calls it.
+    pub name: String,
+    /// `grelot` or `btleplug`, and arguments.
+    pub run: String,
+    /// As root, who may listen to the HCI monitor, or as a plain user of group bluetooth.
+    #[serde(default)]
+    pub root: bool,
+    /// The adapter whose advertisements it ought to hear; all where absent.
+    #[serde(default)]
+    pub adapter: Option<usize>,
+    /// The least share of what is on the air that the controller must have been made to pass on.
+    #[serde(default)]
+    pub passed_on: f64,
+    /// The least share of that which must have been heard.
+    #[serde(default)]
+    pub hears: f64,
+    /// After every fault it must hear again within so many seconds of its mending.
+    #[serde(default)]
+    pub back_within: Option<f64>,
+    /// Of `grelot run`: how many customers must have arrived, and all of them be there still.
+    #[serde(default)]
+    pub arrivals: Option<u64>,
+    /// Of `grelot run`: by which second a customer must have been recognised.
+    #[serde(default)]
+    pub contact_by: Option<f64>,
+    /// What the gateway must be advertising in the end, as hex.
+    #[serde(default)]
+    pub advertises: Option<String>,
+}
+
+impl Listener {
+    /// The user it runs as.
+    pub const fn user(&self) -> u32 {
+        /// Not root, in group bluetooth.
+        const SERVICE: u32 = 1000;
+        if self.root { 0 } else { SERVICE }
+    }
+}
+
+/// Something that goes wrong, and how it is mended.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// When, in seconds.
+    pub at: u64,
+    /// What.
+    pub kind: FaultKind,
+    /// For how long, before it is mended.
+    #[serde(default)]
+    pub lasts: u64,
+    /// Which adapter, where it is one's.
+    #[serde(default)]
+    pub adapter: usize,
+}
+
+/// What can go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// bluetoothd is stopped, and started after a while.
+    BluetoothdStopped,
+    /// bluetoothd is killed with -9, and started after a while.
+    BluetoothdKilled,
+    /// bluetoothd hangs (SIGSTOP) for a while.
+    BluetoothdHangs,
+    /// Somebody switches the adapter off, and on after a while.
+    PoweredOff,
+    /// rfkill, for a while.
+    Rfkill,
+    /// The adapter is pulled and plugged in again.
+    Unplugged,
+    /// The adapter is pulled; another name is taken when it comes back.
+    BackUnderAnotherName,
+    /// The controller reports nothing any more until its scan is started anew.
+    ScanDies,
+    /// The controller reports nothing any more until it is reset.
+    ControllerDies,
+    /// dbus-daemon is stopped, and with it bluetoothd; both are started after a while.
+    DbusRestarted,
+    /// The wall clock is an hour off from here on.
+    ClockStepped,
+}

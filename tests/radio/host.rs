@@ -1,0 +1,204 @@
+//! The test bed's outside: builds the machine, boots it, reads what came out.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// All that the machine is built and run with, and the package each comes from.
+const TOOLS: [(&str, &str); 6] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("apt-get", "apt"),
+    ("dpkg-deb", "dpkg"),
+    ("cpio", "cpio"),
+    ("/sbin/modinfo", "kmod"),
+    ("xz", "xz-utils"),
+];
+
+/// The longest a play may take before the machine is taken for dead.
+const LONGEST_PLAY: Duration = Duration::from_mins(15);
+
+/// A machine with one Debian release.
+pub struct Bed {
+    pub suite: String,
+    image: PathBuf,
+}
+
+/// What came of a scenario.
+pub struct Outcome {
+    pub failures: Vec<String>,
+    pub json: Value,
+}
+
+impl Bed {
+    /// Builds it, unless it was built before; `None`, loudly, where that cannot be done.
+    pub fn of(suite: &str) -> Option<Self> {
+        match build(suite) {
+            Ok(image) => Some(Self { suite: suite.to_owned(), image }),
+            Err(why) => {
+                let required =
+                    std::env::var_os("GRELOT_RADIO_BED").is_some_and(|v| v == "required");
+                assert!(!required, "the radio test bed cannot be built: {why}");
+                eprintln!("SKIPPED: the radio test bed ({suite}) cannot be built: {why}");
+                None
+            }
+        }
+    }
+
+    /// BlueZ's version and the kernel's.
+    pub fn versions(&self) -> String {
+        let version = |of: &str| {
+            let file = self.image.join(format!("{of}-version"));
+            fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+        };
+        format!("BlueZ {}, Linux {}", version("bluez"), version("kernel"))
+    }
+
+    /// Plays the scenarios of these names, in this order.
+    pub fn play(&self, names: &[&str]) -> Vec<Outcome> {
+        let folder = tests_folder().join("scenarios");
+        let files = names.iter().map(|name| folder.join(format!("{name}.toml"))).collect();
+        self.play_files(files)
+    }
+
+    /// Plays every scenario of a folder, in the order of their names.
+    pub fn play_all(&self, folder: &str) -> Vec<Outcome> {
+        let folder = tests_folder().join("scenarios").join(folder);
+        let mut files: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        self.play_files(files)
+    }
+
+    fn play_files(&self, files: Vec<PathBuf>) -> Vec<Outcome> {
+        let first = files.first().and_then(|file| file.file_stem()).unwrap().to_string_lossy();
+        let share = self.image.with_file_name(format!("{}-{first}", self.suite));
+        fs::remove_dir_all(&share).ok();
+        fs::create_dir_all(share.join("scenarios")).unwrap();
+        for (number, file) in files.iter().enumerate() {
+            let name = file.file_name().unwrap().to_string_lossy();
+            let copy = share.join(format!("scenarios/{number:02} {name}"));
+            fs::copy(file, copy).unwrap();
+        }
+        strip(Path::new(env!("CARGO_BIN_EXE_grelot")), &share.join("grelot"));
+        strip(&std::env::current_exe().unwrap(), &share.join("bed"));
+        let console = self.boot(&share);
+        let log = fs::read_to_string(share.join("log")).unwrap_or_default();
+        eprintln!("--- {}: {}\n{log}", self.suite, self.versions());
+        let results = fs::read_to_string(share.join("results.json"))
+            .unwrap_or_else(|_| panic!("the machine told nothing; its console:\n{console}"));
+        let results: Vec<Value> = serde_json::from_str(&results).unwrap();
+        results.into_iter().map(Outcome::read).collect()
+    }
+
+    /// Boots, waits for the machine to switch itself off, and returns what its console said.
+    fn boot(&self, share: &Path) -> String {
+        let console = share.join("console");
+        let mut machine = Command::new("qemu-system-x86_64");
+        machine
+            .args(["-M", "q35", "-smp", "2", "-m", "1024", "-nodefaults", "-no-user-config"])
+            .args(["-display", "none", "-no-reboot"])
+            .args(accelerator())
+            .arg("-kernel")
+            .arg(self.image.join("vmlinuz"))
+            .arg("-initrd")
+            .arg(self.image.join("base.cpio"))
+            .args([
+                "-append",
+                "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check",
+            ])
+            .args(["-serial", &format!("file:{}", console.display())])
+            .args(["-fsdev", &format!("local,id=s,path={},security_model=none", share.display())])
+            .args(["-device", "virtio-9p-pci,fsdev=s,mount_tag=share"])
+            .stdin(Stdio::null());
+        let mut running = machine.spawn().expect("qemu starts");
+        let began = Instant::now();
+        while running.try_wait().expect("qemu can be waited for").is_none() {
+            if began.elapsed() > LONGEST_PLAY {
+                running.kill().expect("qemu can be killed");
+                running.wait().expect("qemu ends");
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        String::from_utf8_lossy(&fs::read(console).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Outcome {
+    fn read(json: Value) -> Self {
+        let failures = json["failures"].as_array().into_iter().flatten();
+        Self { failures: failures.map(|f| f.as_str().unwrap_or("?").to_owned()).collect(), json }
+    }
+}
+
+/// `/dev/kvm` may be there and yet not run a stock kernel: only the processor's word counts.
+fn accelerator() -> [&'static str; 4] {
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let virtualises = processor.contains(" vmx ") || processor.contains(" svm ");
+    let writable = fs::OpenOptions::new().write(true).open("/dev/kvm").is_ok();
+    if virtualises && writable {
+        ["-accel", "kvm", "-cpu", "host"]
+    } else {
+        ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    }
+}
+
+fn tests_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/radio")
+}
+
+fn build(suite: &str) -> Result<PathBuf, String> {
+    for (tool, package) in TOOLS {
+        let found = Command::new(tool).arg("--version").output();
+        found.map_err(|_| format!("{tool} is missing: apt install {package}"))?;
+    }
+    let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join("radio-bed").join(suite);
+    let script = tests_folder().join("image.sh");
+    let built = Command::new("bash").arg(script).arg(suite).arg(&image).output();
+    let built = built.map_err(|error| error.to_string())?;
+    if !built.status.success() {
+        return Err(String::from_utf8_lossy(&built.stderr).trim().to_owned());
+    }
+    Ok(image)
+}
+
+/// Debug information is most of a binary, and the share is slow.
+fn strip(from: &Path, to: &Path) {
+    let stripped = Command::new("strip").arg("-o").arg(to).arg(from).status();
+    if !stripped.is_ok_and(|status| status.success()) {
+        fs::copy(from, to).unwrap();
+    }
+}
+
+/// The outcomes as a Markdown table.
+pub fn table(bed: &Bed, outcomes: &[Outcome]) -> String {
+    let mut text = format!("### {}\n", bed.versions());
+    for outcome in outcomes {
+        let what = outcome.json["what"].as_str().unwrap_or_default();
+        write!(text, "\n**{what}**\n\n").unwrap();
+        text.push_str(
+            "| listener | on the air | passed on | heard | share | longest gap | CPU | memory |\n",
+        );
+        text.push_str("|---|---|---|---|---|---|---|---|\n");
+        for one in outcome.json["listeners"].as_array().into_iter().flatten() {
+            writeln!(
+                text,
+                "| {} | {} | {} | {} | {:.1} % | {:.1} s | {:.1} s | {} KiB |",
+                one["name"].as_str().unwrap_or_default(),
+                one["on_air"],
+                one["passed_on"],
+                one["heard"],
+                one["share"].as_f64().unwrap_or_default() * 100.0,
+                one["longest_gap_ms"].as_f64().unwrap_or_default() / 1000.0,
+                one["processor_ms"].as_f64().unwrap_or_default() / 1000.0,
+                one["last_kib"],
+            )
+            .unwrap();
+        }
+    }
+    text
+}

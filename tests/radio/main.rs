@@ -1,0 +1,50 @@
+//! The radio test bed: real BlueZ and D-Bus of a Debian release on a stock kernel in a small
+//! emulated machine, controllers of our own, the real `grelot`. `README.md` beside this file.
+//!
+//! Skips, loudly, where the machine cannot be built (no qemu, no Debian mirror);
+//! `GRELOT_RADIO_BED=required` makes that a failure.
+
+mod bed;
+mod host;
+
+use host::Bed;
+
+/// Debian 12: BlueZ 5.66, kernel 6.1.
+const BOOKWORM: &str = "bookworm";
+/// Debian 13, and Raspberry Pi OS now: BlueZ 5.82, kernel 6.12.
+const TRIXIE: &str = "trixie";
+
+fn plays_well(suite: &str, scenarios: &[&str]) {
+    let Some(bed) = Bed::of(suite) else { return };
+    let outcomes = bed.play(scenarios);
+    assert_eq!(outcomes.len(), scenarios.len(), "every scenario is played to its end");
+    let failures: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.failures).collect();
+    assert!(failures.is_empty(), "{suite}: {failures:#?}");
+}
+
+// The longest, by its name first: two run at a time on two processors.
+#[test]
+fn a_customer_stays_while_everything_breaks() {
+    plays_well(TRIXIE, &["shop"]);
+}
+
+#[test]
+fn the_radio_hears_on_debian_12() {
+    plays_well(BOOKWORM, &["hearing", "phone"]);
+}
+
+#[test]
+fn the_radio_hears_on_debian_13() {
+    plays_well(TRIXIE, &["hearing", "phone"]);
+}
+
+/// The table of `docs/radio.md`: some ten minutes on a machine that does nothing else.
+#[test]
+#[ignore = "measures for ten minutes: cargo test --test radio -- --ignored table"]
+fn table() {
+    for suite in [BOOKWORM, TRIXIE] {
+        let Some(bed) = Bed::of(suite) else { return };
+        let outcomes = bed.play_all("table");
+        println!("{}", host::table(&bed, &outcomes));
+    }
+}
