@@ -218,3 +218,16 @@ fn a_walk_that_tells_nothing_is_refused_with_the_reason() {
     shop.write("shop.toml", "[store]\nid = 0\n");
     assert_eq!(shop.fails(&["--from", "walk.jsonl"]).0, Some(78));
 }
+
+#[test]
+fn a_scripts_standard_input_stays_the_scripts() {
+    let shop = Shop::new();
+    let program = env!("CARGO_BIN_EXE_grelot");
+    let script = format!(
+        "echo left | {{ {program} --config shop.toml walk-test --from walk.jsonl --yes >/dev/null; cat; }}"
+    );
+    let output =
+        Command::new("sh").args(["-c", &script]).current_dir(shop.folder.path()).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "left\n");
+    assert_ne!(shop.config(), CONFIG);
+}

@@ -127,8 +127,7 @@ pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     if outcome.verdict.chosen.point == outcome.verdict.now.point {
         remarks.push("nothing that was tried is better than the settings in force".to_owned());
     } else if outcome.verdict.unseen.as_ref().is_none_or(|unseen| unseen.better < SURELY) {
-        let what = "it is not sure that the choice is better than the settings in force";
-        remarks.push(format!("{what}: record more, or stay with them"));
+        remarks.push("not surely better than now: record more, or stay as you are".to_owned());
     }
     remarks
 }

@@ -23,12 +23,17 @@ use crate::sources::Heard;
 const REFRESH: Duration = Duration::from_millis(200);
 const WIDTH: usize = 24;
 
-/// Lines typed by whoever walks.
-pub struct Keyboard(mpsc::Receiver<String>);
+/// Lines typed by whoever walks. Standard input is left alone until one is waited for: it may be
+/// a script's.
+#[derive(Debug, Default)]
+pub struct Keyboard(Option<mpsc::Receiver<String>>);
 
 impl Keyboard {
-    /// Listens to standard input, on a thread that ends with the process.
-    pub fn open() -> anyhow::Result<Self> {
+    /// From now on listens to standard input, on a thread that ends with the process.
+    fn listen(&mut self) -> anyhow::Result<&mut mpsc::Receiver<String>> {
+        if let Some(ref mut lines) = self.0 {
+            return Ok(lines);
+        }
         let (typed, lines) = mpsc::channel(1);
         tasks::thread("keyboard", move || {
             for line in std::io::stdin().lock().lines().map_while(Result::ok) {
@@ -37,14 +42,23 @@ impl Keyboard {
                 }
             }
         })?;
-        Ok(Self(lines))
+        Ok(self.0.insert(lines))
     }
 
     /// Whether the answer to `question` is yes.
-    pub fn agrees(&mut self, question: &str) -> bool {
+    pub fn agrees(&mut self, question: &str) -> anyhow::Result<bool> {
         say(&format!("{question} [y/N] "));
-        let answer = self.0.blocking_recv().unwrap_or_default();
-        matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+        let answer = self.listen()?.blocking_recv().unwrap_or_default();
+        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Waits for Enter.
+    async fn enter(&mut self) -> anyhow::Result<()> {
+        self.listen()?
+            .recv()
+            .await
+            .map(drop)
+            .context("nobody is there to press Enter\n  hint: --pause SECONDS begins by itself")
     }
 }
 
@@ -113,11 +127,7 @@ impl Guide {
                 draw(&format!("          begins in {left} s"));
             }
             tokio::select! {
-                typed = keyboard.0.recv(), if self.pace.pause.is_none() => {
-                    return typed.map(drop).context(
-                        "nobody is there to press Enter\n  hint: --pause SECONDS begins by itself",
-                    );
-                }
+                entered = keyboard.enter(), if self.pace.pause.is_none() => return entered,
                 heard = ears.hear(&self.clocks) => { heard?; }
                 () = tokio::time::sleep(REFRESH) => {}
             }

@@ -78,7 +78,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
-    let mut keyboard = Keyboard::open()?;
+    let mut keyboard = Keyboard::default();
     let (gateway, steps) = walk(args, &config, &mut keyboard)?;
     let chosen = whom::choose(&whom(args), &steps)?;
     let offset_db = config.gateway_offset_db.get(&gateway).copied().map_or(0.0, f64::from);
@@ -89,7 +89,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     if !global.json {
         print(&report::text(&chosen, &proposal, &levels))?;
     }
-    let written = may_write(global, args, &mut keyboard);
+    let written = may_write(global, args, &mut keyboard)?;
     if written {
         document::write(&global.config, &levels).with_context(|| {
             let lines = levels.lines();
@@ -153,9 +153,12 @@ fn walk(
 }
 
 /// Asks, where somebody can answer; a program says `--yes`.
-fn may_write(global: &Global, args: &Args, keyboard: &mut Keyboard) -> bool {
+fn may_write(global: &Global, args: &Args, keyboard: &mut Keyboard) -> anyhow::Result<bool> {
     use std::io::IsTerminal as _;
     let somebody = std::io::stdin().is_terminal() && !global.json;
     let question = format!("Write them to {}?", global.config.display());
-    args.yes || (!args.dry_run && somebody && keyboard.agrees(&question))
+    if args.yes || args.dry_run || !somebody {
+        return Ok(args.yes);
+    }
+    keyboard.agrees(&question)
 }
