@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::{Exit, Global, complain};
 use crate::config;
 use crate::daemon::labels;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Arguments of `grelot labels`.
 #[derive(Debug, clap::Args)]
@@ -26,26 +26,53 @@ pub struct Args {}
 /// The daemon itself gives up sooner.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// A daemon that starts answers within this, even on a slow card.
+const STARTING: [Duration; 5] = [
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+
 /// Far more than is kept.
 const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// Runs the command.
 pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
-    let text = match ask(&labels::socket(&config.state)) {
-        Ok(text) => text,
-        Err(error) if is_absent(&error) => stored(&config.state)?,
-        Err(error) => {
-            let path = labels::socket(&config.state);
-            let hint = "run as the user of the service: sudo -u grelot grelot labels";
-            return Err(error).with_context(|| format!("asking at {} ({hint})", path.display()));
-        }
-    };
+    let text = read(&config.state)?;
     if text.is_empty() {
         complain("staff have not said anything of a visit yet");
     }
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(Exit::Done)
+}
+
+/// From the daemon, or from the disk where none runs. One that is just starting has the store and
+/// does not answer yet.
+fn read(state: &Path) -> anyhow::Result<String> {
+    let mut tries = STARTING.into_iter();
+    loop {
+        let path = labels::socket(state);
+        match ask(&path) {
+            Ok(text) => return Ok(text),
+            Err(error) if is_absent(&error) => {}
+            Err(error) => {
+                let hint = "run as the user of the service: sudo -u grelot grelot labels";
+                return Err(error)
+                    .with_context(|| format!("asking at {} ({hint})", path.display()));
+            }
+        }
+        match (stored(state), tries.next()) {
+            (Err(error), Some(wait)) if is_in_use(&error) => std::thread::sleep(wait),
+            (read, _) => return read,
+        }
+    }
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::InUse(_)))
 }
 
 /// Asks the daemon, which has the store for itself.

@@ -10,6 +10,7 @@ pub mod playback;
 pub mod registry;
 mod report;
 pub mod scripts;
+mod sounds;
 pub mod start;
 pub mod status;
 pub mod systemd;

@@ -1,0 +1,177 @@
+//! What a configuration listens to: scripts with their pace, and live radios.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clocks;
+use super::registry;
+use super::scripts::{Pace, Scripts};
+use super::tasks::{self, Task};
+use crate::config::registry::Reading;
+use crate::config::{Config, Source};
+use crate::mqtt::payload::RegistryHealth;
+use crate::pipeline::event::{Hearing, Start};
+use crate::pipeline::identity::Registry;
+use crate::pipeline::units::{Clock, Now};
+use crate::sources::bluez::{self, Hci, Radio, RadioEvent};
+use crate::sources::h4;
+use crate::sources::simulated::{Scene, Shop};
+use crate::sources::{self, Script};
+use crate::store::Store;
+use crate::telemetry::health::SourceHealth;
+
+/// After a shorter break nobody was missed: whoever is heard and was not here has just arrived.
+const SHORT_BREAK: Duration = Duration::from_secs(180);
+/// Batches of the radio that the event loop has not taken yet; the radio's own queue sheds.
+pub const RADIO_BATCHES: usize = 4;
+/// A simulated shop can run on, sped up, for so many days.
+const SIMULATED_DAYS: u32 = 60;
+
+/// What is heard and at which pace.
+pub struct Sounds {
+    /// Recordings and simulated shops.
+    pub scripts: Scripts,
+    /// The clock that scripts bring along.
+    pub pace: Option<Pace>,
+    /// One for each `[[source]]`.
+    pub health: Vec<SourceHealth>,
+    /// Gateways that scripts name.
+    pub gateways: Vec<Arc<str>>,
+    /// Customers that a simulated shop brings along.
+    pub registry: Option<(Registry, RegistryHealth)>,
+}
+
+impl Sounds {
+    /// Opens recordings and simulated shops, and names all sources.
+    pub fn open(config: &Config) -> anyhow::Result<Self> {
+        let mut sounds = Self {
+            scripts: Scripts::default(),
+            pace: None,
+            health: Vec::new(),
+            gateways: Vec::new(),
+            registry: None,
+        };
+        for (place, source) in config.sources.iter().enumerate() {
+            let name = source_name(source);
+            let mut health = SourceHealth::new(name.clone());
+            let opened: Option<(Box<dyn Script>, f64)> = match source {
+                Source::Recording { path, speed } => {
+                    let script =
+                        sources::open(path).with_context(|| format!("cannot open {name}"))?;
+                    Some((script, *speed))
+                }
+                Source::Simulated { seed, speed } => {
+                    let shop = simulated_shop(config, *seed);
+                    if config.registry.is_none() {
+                        sounds.registry = Some(made_up_customers(&shop, config.store.id)?);
+                    }
+                    Some((Box::new(shop), *speed))
+                }
+                Source::Bluez { .. } | Source::H4 { .. } => None,
+                Source::Mqtt => {
+                    health.note = Some("no other gateway is there".to_owned());
+                    None
+                }
+            };
+            if let Some((script, speed)) = opened {
+                health.hearing = Hearing::Listening;
+                let started_at = script.started_at();
+                sounds.pace.get_or_insert(Pace { started_at, speed });
+                sounds.gateways.extend(script.gateways().iter().cloned());
+                sounds.scripts.add(place, script);
+            }
+            sounds.health.push(health);
+        }
+        Ok(sounds)
+    }
+}
+
+/// A shop whose gateways and beacons stand where the configuration says, opened now.
+fn simulated_shop(config: &Config, seed: u64) -> Shop {
+    let own = (config.gateway.as_str(), config.store.gateways.get(&config.gateway).copied());
+    let others = config.store.gateways.iter().filter(|(name, _)| **name != config.gateway);
+    let others = others.map(|(name, place)| (name.as_str(), Some(*place)));
+    let gateways: Vec<_> = std::iter::once(own).chain(others).collect();
+    let scene = Scene::daily(config.store.id, &gateways, &config.store.zones);
+    Shop::new(scene, seed, Clocks::machine().now().clock.reading())
+}
+
+/// The registry that goes with a simulated shop, by the way every registry comes in.
+fn made_up_customers(shop: &Shop, store: u16) -> anyhow::Result<(Registry, RegistryHealth)> {
+    let lines = shop.registry_lines(SIMULATED_DAYS).collect::<Vec<_>>().join("\n");
+    let reading = Reading::new(store, Clock::Set(shop.started_at())).keeping_every_day();
+    let (registry, report) = reading.load_from(lines.as_bytes(), Path::new("simulated shop"))?;
+    Ok((registry, registry::health(&report, None)))
+}
+
+fn source_name(source: &Source) -> String {
+    match source {
+        Source::Bluez { adapter: Some(adapter), .. } => format!("bluez {adapter}"),
+        Source::Bluez { adapter: None, .. } => "bluez".to_owned(),
+        Source::Recording { path, .. } => format!("recording {}", path.display()),
+        Source::Simulated { seed, .. } => format!("simulated shop {seed}"),
+        Source::H4 { path } => format!("h4 {}", path.display()),
+        Source::Mqtt => "mqtt".to_owned(),
+    }
+}
+
+/// A script begins at its beginning; the live radio begins in the middle of the shop's life,
+/// unless grelot was away for a moment only.
+pub fn is_followed(config: &Config, store: &Store, now: Now) -> anyhow::Result<Start> {
+    let live =
+        |source: &Source| !matches!(source, Source::Recording { .. } | Source::Simulated { .. });
+    if !config.sources.iter().any(live) {
+        return Ok(Start::Followed);
+    }
+    let alive = store.last_alive()?;
+    let short = alive.zip(now.clock.known()).is_some_and(|(alive, now)| {
+        let away = now.unix_millis().saturating_sub(alive.unix_millis());
+        u64::try_from(away).is_ok_and(|away| away < SHORT_BREAK.as_millis() as u64)
+    });
+    Ok(if short { Start::Followed } else { Start::Unfollowed })
+}
+
+/// One task that listens for every live source, and one that says which source it was.
+pub fn start_radios(
+    config: &Config,
+    clocks: &Clocks,
+    events: &mpsc::Sender<(usize, RadioEvent)>,
+    stop: &CancellationToken,
+) -> Vec<Task<()>> {
+    let mut started = Vec::new();
+    for (place, source) in config.sources.iter().enumerate() {
+        let (heard, mut hearing) = mpsc::channel(RADIO_BATCHES);
+        let listening = match source {
+            Source::Bluez { adapter, ask } => {
+                let settings = bluez::Settings {
+                    adapter: adapter.as_deref().and_then(Hci::named),
+                    ear: None,
+                    ask: *ask,
+                    wake_up: config.wake_up,
+                };
+                let radio = Radio::new(settings, clocks.clone());
+                tasks::spawn("radio", radio.run(heard, stop.clone()))
+            }
+            Source::H4 { path } => {
+                let stream = h4::Stream::new(path.clone(), clocks.clone());
+                tasks::spawn("h4", stream.run(heard, stop.clone()))
+            }
+            Source::Recording { .. } | Source::Simulated { .. } | Source::Mqtt => continue,
+        };
+        started.push(listening);
+        let events = events.clone();
+        started.push(tasks::spawn("radio-source", async move {
+            while let Some(event) = hearing.recv().await {
+                if events.send((place, event)).await.is_err() {
+                    break;
+                }
+            }
+        }));
+    }
+    started
+}
