@@ -126,7 +126,11 @@ fn summary(config: &Config, customers: Option<usize>) -> String {
         config.store.name,
         config.store.id,
         counted(config.sources.len(), "source", "sources"),
-        customers.map_or_else(|| "no registry".to_owned(), |n| counted(n, "customer", "customers")),
+        match (customers, &config.bundles.url) {
+            (Some(n), _) => counted(n, "customer", "customers"),
+            (None, Some(url)) => format!("customers from {url}"),
+            (None, None) => "no registry".to_owned(),
+        },
     )
 }
 
