@@ -151,6 +151,7 @@ fn settings_are_found_that_the_recordings_prefer_and_replay_agrees() {
     assert!(wilson[0].as_f64() < Some(share) && wilson[1].as_f64() >= Some(share), "{unseen}");
 
     let document = office.read("tuned.toml");
+    assert!(!document.contains("stay as you are"), "it is surely better: {document}");
     let site = CONFIG.split("[presence]").next().unwrap();
     office.write("tuned-shop.toml", &format!("{site}{document}rejoin_secs = 0\n"));
     let mut arguments = vec!["--config", "tuned-shop.toml", "--json", "replay", "--score"];
@@ -169,6 +170,7 @@ fn settings_are_found_that_the_recordings_prefer_and_replay_agrees() {
     assert!(office.read("tuned.svg").starts_with("<svg "));
     let said = String::from_utf8(office.grelot(&["tune", "day1.jsonl"]).stdout).unwrap();
     assert!(said.contains("one recording: nothing is left to judge the choice on"), "{said}");
+    assert!(said.contains("not surely better than now"), "{said}");
 }
 
 #[test]

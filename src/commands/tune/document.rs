@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::Outcome;
+use super::{Outcome, report};
 use crate::commands::customers::secret::Replacement;
 use crate::config::Config;
 use crate::config::layers::{Layers, Reach};
@@ -26,6 +26,9 @@ pub fn write(outcome: &Outcome<'_>, config: &Config) -> anyhow::Result<String> {
             "# On recordings they were not chosen on: {} of {} visits found, {} false arrivals.",
             tally.found, tally.visits, tally.falsely
         );
+    }
+    if let Some(doubt) = report::doubt(outcome.verdict.unseen.as_ref()) {
+        let _ = writeln!(text, "# {doubt}");
     }
     text += "[presence]\n";
     for (key, value) in outcome.space.written(&chosen.point) {

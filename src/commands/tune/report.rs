@@ -16,6 +16,9 @@ use super::verdict::Unseen;
 /// With less, chance alone may have chosen.
 const SURELY: f64 = 0.9;
 
+/// With less, the search has learned its recordings by heart.
+const EVEN: f64 = 0.5;
+
 /// For a person.
 pub fn text(outcome: &Outcome<'_>) -> String {
     let verdict = &outcome.verdict;
@@ -105,6 +108,17 @@ fn surety(unseen: &Unseen) -> String {
     )
 }
 
+/// Whether the choice should be taken, if that is not plain.
+pub fn doubt(unseen: Option<&Unseen>) -> Option<&'static str> {
+    match unseen.map(|unseen| unseen.better) {
+        Some(EVEN..SURELY) | None => {
+            Some("not surely better than now: record more, or stay as you are")
+        }
+        Some(..EVEN) => Some("worse than now on recordings it had not seen: stay as you are"),
+        _ => None,
+    }
+}
+
 /// What whoever decides should know.
 pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     let mut remarks = Vec::new();
@@ -126,8 +140,8 @@ pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     }
     if outcome.verdict.chosen.point == outcome.verdict.now.point {
         remarks.push("nothing that was tried is better than the settings in force".to_owned());
-    } else if outcome.verdict.unseen.as_ref().is_none_or(|unseen| unseen.better < SURELY) {
-        remarks.push("not surely better than now: record more, or stay as you are".to_owned());
+    } else {
+        remarks.extend(doubt(outcome.verdict.unseen.as_ref()).map(str::to_owned));
     }
     remarks
 }
