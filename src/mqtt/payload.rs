@@ -150,6 +150,9 @@ pub struct Health {
     pub contacts: u64,
     /// Advertisements shed because a queue was full.
     pub shed: u64,
+    /// The live radio's adapters.
+    #[serde(default)]
+    pub radios: Vec<RadioHealth>,
     /// How often each step against deafness was taken: `scan`, `rescan`, `power_cycle`, ….
     #[serde(default)]
     pub radio_steps: BTreeMap<String, u64>,
@@ -161,6 +164,17 @@ pub struct Health {
     pub registry: RegistryHealth,
     /// The way to the tablets.
     pub delivery: DeliveryHealth,
+}
+
+/// One adapter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RadioHealth {
+    /// Such as `hci0`.
+    pub adapter: String,
+    /// Whether it hears.
+    pub listening: bool,
+    /// By which ear: `dbus` or `monitor`.
+    pub ear: String,
 }
 
 /// The registry in force.

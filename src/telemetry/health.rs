@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::mqtt::payload::{self, DeliveryHealth, RegistryHealth};
+use crate::mqtt::payload::{self, DeliveryHealth, RadioHealth, RegistryHealth};
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::{Clock, Now, Tick};
 use crate::sources::bluez;
@@ -134,6 +134,18 @@ impl Health {
         self.started.map_or(Duration::ZERO, |started| now.tick.since(started.tick))
     }
 
+    /// The live radio's adapters, and by which ear each is heard.
+    fn radios(&self) -> Vec<RadioHealth> {
+        let radios = self.sources.iter().filter_map(|source| source.radio.as_ref());
+        let adapters = radios.flat_map(|radio| &radio.adapters);
+        let health = |(hci, adapter): (&bluez::Hci, &bluez::AdapterStatus)| RadioHealth {
+            adapter: hci.to_string(),
+            listening: adapter.hearing == Hearing::Listening,
+            ear: adapter.ear.word().to_owned(),
+        };
+        adapters.map(health).collect()
+    }
+
     /// How often each step against deafness was taken.
     fn radio_steps(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
@@ -155,6 +167,7 @@ impl Health {
             advertisements: self.sources.iter().map(|source| source.heard).sum(),
             contacts: self.contacts,
             shed: self.sources.iter().map(|source| source.shed).sum(),
+            radios: self.radios(),
             radio_steps: self.radio_steps(),
             visits: self.open_visits,
             alerts: self.alerts,

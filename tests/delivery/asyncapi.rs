@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grelot::mqtt::payload::{Beacon, Contacts, Health, Heard, RegistryHealth};
+use grelot::mqtt::payload::{Beacon, Contacts, Health, Heard, RadioHealth, RegistryHealth};
 use grelot::mqtt::topics::{Addressee, Topics};
 use grelot::mqtt::{ASYNCAPI, inbound};
 use grelot::pipeline::Effect;
@@ -174,6 +174,11 @@ async fn say_everything(shop: &Shop) {
         advertisements: 1,
         contacts: 1,
         shed: 0,
+        radios: vec![RadioHealth {
+            adapter: "hci0".to_owned(),
+            listening: true,
+            ear: "monitor".to_owned(),
+        }],
         radio_steps: [("rescan".to_owned(), 1)].into(),
         visits: 0,
         alerts: 1,

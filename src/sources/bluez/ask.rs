@@ -14,7 +14,6 @@ use crate::pipeline::advert::{Said, said};
 use crate::pipeline::event::{Address, Answer, GatewayIndex};
 use crate::pipeline::units::Dbm;
 use crate::sources::Heard;
-use gatt::Phones;
 use plan::Plan;
 
 /// Hints that wait while a phone is being asked; more would be stale when their turn comes.
@@ -51,7 +50,6 @@ pub async fn ask(
     events: &mpsc::Sender<RadioEvent>,
 ) {
     let mut plan = Plan::default();
-    let mut phones = Phones::default();
     while let Some(Hint { address, rssi }) = hints.recv().await {
         if !plan.accepts(clocks.now().tick, address, rssi) {
             continue;
@@ -61,7 +59,7 @@ pub async fn ask(
             // Without chance a challenge proves nothing.
             continue;
         }
-        match phones.ask(address, &nonce).await {
+        match gatt::ask(address, &nonce).await {
             Ok(octets) => {
                 let gateway = GatewayIndex(0);
                 let answer = Answer { gateway, address, rssi, nonce, octets };

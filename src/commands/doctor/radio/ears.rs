@@ -23,7 +23,7 @@ pub fn second_ear() -> Finding {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             let says = "without CAP_NET_RAW grelot hears through BlueZ alone: enough for a shop, \
                         dearer in a crowd";
-            Finding::warn(about, says, "the systemd unit grants it: run grelot as a service")
+            Finding::warn(about, says, "a service is granted it by systemd/grelot-second-ear.conf")
         }
         Err(error) => {
             Finding::warn(about, format!("no HCI monitor: {error}"), "modprobe bluetooth")

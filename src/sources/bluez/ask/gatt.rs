@@ -1,13 +1,22 @@
 //! One question over GATT: connect, write the challenge, read the answer, hang up.
+//!
+//! On a connection to the bus of its own, as short as the question: whatever goes wrong ends with
+//! it.
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use btleplug::api::{BDAddr, Central as _, Manager as _, Peripheral as _, WriteType};
-use btleplug::platform::{Manager, Peripheral};
+use dbus::Path;
+use dbus::arg::{PropMap, Variant, prop_cast};
 use uuid::Uuid;
 
+use super::super::bus::{Bus, CallError};
 use crate::pipeline::advert::token::{ANSWER, CHALLENGE};
 use crate::pipeline::event::Address;
+
+const DEVICE: &str = "org.bluez.Device1";
+const CHARACTERISTIC: &str = "org.bluez.GattCharacteristic1";
 
 /// While a controller waits for a phone to be connected it may hear nobody else: a phone that
 /// does not answer at once is let go.
@@ -15,13 +24,18 @@ const CONNECT: Duration = Duration::from_millis(2_500);
 /// Everything after that takes some ten round trips of at most 50 ms.
 const CONVERSE: Duration = Duration::from_secs(4);
 const HANG_UP: Duration = Duration::from_secs(2);
+/// Between looks whether the phone's services are known.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What `BlueZ` knows: each object's interfaces, each interface's properties.
+type Objects = HashMap<Path<'static>, HashMap<String, PropMap>>;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// `BlueZ` said so.
+    /// `BlueZ` said so, or the bus.
     #[error("{0}")]
-    Bluetooth(#[from] btleplug::Error),
+    Bluetooth(#[from] CallError),
     /// It was gone before it could be asked.
     #[error("the phone is not known any more")]
     Gone,
@@ -36,58 +50,127 @@ pub enum NoAnswer {
     OtherApp,
 }
 
-/// The phones that `BlueZ` knows.
-#[derive(Debug, Default)]
-pub struct Phones {
-    /// Its connection to the bus lasts until the bus is lost; then it is replaced.
-    manager: Option<Manager>,
-}
-
-impl Phones {
-    /// Asks the phone at `address`.
-    pub async fn ask(&mut self, address: Address, nonce: &[u8; 16]) -> Result<[u8; 21], NoAnswer> {
-        let manager = match self.manager.take() {
-            Some(manager) => manager,
-            None => Manager::new().await?,
-        };
-        // Kept only if it still works.
-        let found = find(&manager, address).await?;
-        self.manager = Some(manager);
-        let phone = found.ok_or(NoAnswer::Gone)?;
-        let connected = tokio::time::timeout(CONNECT, phone.connect()).await;
-        let answer = match connected {
-            Ok(Ok(())) => match tokio::time::timeout(CONVERSE, converse(&phone, nonce)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(NoAnswer::Silent),
-            },
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(NoAnswer::NotConnected),
-        };
-        // Also ends an attempt to connect. Where it fails there is nothing to hang up.
-        drop(tokio::time::timeout(HANG_UP, phone.disconnect()).await);
-        answer
+/// Asks the phone at `address`.
+pub async fn ask(address: Address, nonce: &[u8; 16]) -> Result<[u8; 21], NoAnswer> {
+    let (bus, connection) = Bus::connect().await?;
+    tokio::select! {
+        _lost = connection => Err(CallError::NoService.into()),
+        answer = question(&bus, address, nonce) => answer,
     }
 }
 
-async fn find(manager: &Manager, address: Address) -> Result<Option<Peripheral>, NoAnswer> {
-    let wanted = BDAddr::from(address.octets);
-    for adapter in manager.adapters().await? {
-        let known = adapter.peripherals().await?;
-        if let Some(phone) = known.into_iter().find(|phone| phone.address() == wanted) {
-            return Ok(Some(phone));
-        }
-    }
-    Ok(None)
-}
-
-async fn converse(phone: &Peripheral, nonce: &[u8; 16]) -> Result<[u8; 21], NoAnswer> {
-    phone.discover_services().await?;
-    let characteristics = phone.characteristics();
-    let with = |uuid: [u8; 16]| {
-        let uuid = Uuid::from_bytes(uuid);
-        characteristics.iter().find(|one| one.uuid == uuid).ok_or(NoAnswer::OtherApp)
+async fn question(bus: &Bus, address: Address, nonce: &[u8; 16]) -> Result<[u8; 21], NoAnswer> {
+    let phone = find(&objects(bus).await?, address).ok_or(NoAnswer::Gone)?;
+    let connected = tokio::time::timeout(CONNECT, bus.call(&phone, DEVICE, "Connect", ())).await;
+    let answer = match connected {
+        Ok(Ok(_)) => match tokio::time::timeout(CONVERSE, converse(bus, &phone, nonce)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(NoAnswer::Silent),
+        },
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(NoAnswer::NotConnected),
     };
-    phone.write(with(CHALLENGE)?, nonce, WriteType::WithResponse).await?;
-    let answer = phone.read(with(ANSWER)?).await?;
-    answer.try_into().map_err(|_| NoAnswer::OtherApp)
+    // Also ends an attempt to connect. Where it fails there is nothing to hang up.
+    let hang_up = bus.call(&phone, DEVICE, "Disconnect", ());
+    drop(tokio::time::timeout(HANG_UP, hang_up).await);
+    answer
+}
+
+async fn converse(bus: &Bus, phone: &str, nonce: &[u8; 16]) -> Result<[u8; 21], NoAnswer> {
+    while !resolved(bus, phone).await? {
+        tokio::time::sleep(LOOK).await;
+    }
+    let known = objects(bus).await?;
+    let with = |uuid| characteristic(&known, phone, uuid).ok_or(NoAnswer::OtherApp);
+    let (challenge, answer) = (with(CHALLENGE)?, with(ANSWER)?);
+    let written = (&nonce[..], PropMap::new());
+    bus.call(challenge, CHARACTERISTIC, "WriteValue", written).await?;
+    let read = bus.call(answer, CHARACTERISTIC, "ReadValue", (PropMap::new(),)).await?;
+    read.get1::<Vec<u8>>().and_then(|octets| octets.try_into().ok()).ok_or(NoAnswer::OtherApp)
+}
+
+async fn resolved(bus: &Bus, phone: &str) -> Result<bool, CallError> {
+    let properties = "org.freedesktop.DBus.Properties";
+    let told = bus.call(phone, properties, "Get", (DEVICE, "ServicesResolved")).await?;
+    Ok(told.get1::<Variant<bool>>().is_some_and(|resolved| resolved.0))
+}
+
+async fn objects(bus: &Bus) -> Result<Objects, CallError> {
+    let manager = "org.freedesktop.DBus.ObjectManager";
+    let told = bus.call("/", manager, "GetManagedObjects", ()).await?;
+    Ok(told.get1().unwrap_or_default())
+}
+
+/// The phone, through the adapter that hears it best.
+fn find(objects: &Objects, address: Address) -> Option<String> {
+    let mut name = "/dev".to_owned();
+    for octet in address.octets {
+        // Writing to a string cannot fail.
+        let _ = write!(name, "_{octet:02X}");
+    }
+    let rssi = |device: &PropMap| prop_cast::<i16>(device, "RSSI").copied().unwrap_or(i16::MIN);
+    let phones = objects.iter().filter(|(path, _)| path.ends_with(&name));
+    let heard = phones.filter_map(|(path, one)| Some((rssi(one.get(DEVICE)?), path)));
+    heard.max().map(|(_, path)| path.to_string())
+}
+
+/// The path of the phone's characteristic with this UUID.
+fn characteristic<'o>(objects: &'o Objects, phone: &str, uuid: [u8; 16]) -> Option<&'o str> {
+    let uuid = Uuid::from_bytes(uuid).to_string();
+    let mut below = objects.iter().filter(|(path, _)| path.starts_with(phone));
+    let is = |one: &HashMap<String, PropMap>| {
+        let properties = one.get(CHARACTERISTIC);
+        properties.and_then(|p| prop_cast::<String>(p, "UUID")).is_some_and(|found| *found == uuid)
+    };
+    below.find(|(_, one)| is(one)).map(|(path, _)| &**path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::event::AddressKind;
+
+    const PHONE: Address =
+        Address { kind: AddressKind::Random, octets: [0x5a, 0x11, 0x22, 0x33, 0x44, 0xef] };
+
+    fn objects(list: Vec<(&'static str, &str, PropMap)>) -> Objects {
+        let object = |(path, interface, properties): (&'static str, &str, PropMap)| {
+            (Path::from(path), HashMap::from([(interface.to_owned(), properties)]))
+        };
+        list.into_iter().map(object).collect()
+    }
+
+    fn heard(rssi: i16) -> PropMap {
+        PropMap::from([("RSSI".to_owned(), Variant(Box::new(rssi) as _))])
+    }
+
+    #[test]
+    fn a_phone_is_asked_through_the_adapter_that_hears_it_best() {
+        let known = objects(vec![
+            ("/org/bluez/hci0/dev_5A_11_22_33_44_EF", DEVICE, heard(-70)),
+            ("/org/bluez/hci1/dev_5A_11_22_33_44_EF", DEVICE, heard(-60)),
+            ("/org/bluez/hci2/dev_5A_11_22_33_44_EF", DEVICE, PropMap::new()),
+            ("/org/bluez/hci3/dev_5A_11_22_33_44_EE", DEVICE, heard(-10)),
+        ]);
+        assert_eq!(find(&known, PHONE).as_deref(), Some("/org/bluez/hci1/dev_5A_11_22_33_44_EF"));
+    }
+
+    #[test]
+    fn only_the_phones_own_characteristic_is_asked() {
+        let uuid = |uuid: [u8; 16]| {
+            let text = Uuid::from_bytes(uuid).to_string();
+            PropMap::from([("UUID".to_owned(), Variant(Box::new(text) as _))])
+        };
+        let known = objects(vec![
+            ("/org/bluez/hci0/dev_1/service0010/char0011", CHARACTERISTIC, uuid(CHALLENGE)),
+            ("/org/bluez/hci0/dev_2/service0010/char0011", CHARACTERISTIC, uuid(CHALLENGE)),
+            ("/org/bluez/hci0/dev_2/service0010/char0013", CHARACTERISTIC, uuid(ANSWER)),
+        ]);
+        let found = |phone, uuid| characteristic(&known, phone, uuid);
+        assert_eq!(
+            found("/org/bluez/hci0/dev_2", ANSWER),
+            Some("/org/bluez/hci0/dev_2/service0010/char0013")
+        );
+        assert_eq!(found("/org/bluez/hci0/dev_1", ANSWER), None);
+    }
 }
