@@ -128,7 +128,7 @@ fn nothing_is_lost_of_two_streams_at_full_rate() {
     assert_eq!(heard, written);
 }
 
-/// The figures of `docs/radio.md`.
+/// The figures of `tests/radio/README.md`.
 #[test]
 #[ignore = "measures for a minute: cargo test --release --test h4 -- --ignored --nocapture"]
 fn two_streams_at_full_rate_for_a_minute() {

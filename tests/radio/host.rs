@@ -19,7 +19,7 @@ const TOOLS: [(&str, &str); 6] = [
 ];
 
 /// The longest a play may take before the machine is taken for dead.
-const LONGEST_PLAY: Duration = Duration::from_mins(15);
+const LONGEST_PLAY: Duration = Duration::from_mins(45);
 
 /// A machine with one Debian release.
 pub struct Bed {
@@ -83,7 +83,7 @@ impl Bed {
             let copy = share.join(format!("scenarios/{number:02} {name}"));
             fs::copy(file, copy).unwrap();
         }
-        strip(Path::new(env!("CARGO_BIN_EXE_grelot")), &share.join("grelot"));
+        strip(&program(), &share.join("grelot"));
         strip(&std::env::current_exe().unwrap(), &share.join("bed"));
         let console = self.boot(&share);
         let log = fs::read_to_string(share.join("log")).unwrap_or_default();
@@ -147,6 +147,12 @@ fn accelerator() -> [&'static str; 4] {
     }
 }
 
+/// `grelot` as it was built for the tests, or the build that is to be measured.
+fn program() -> PathBuf {
+    let measured = std::env::var_os("GRELOT_RADIO_BED_MEASURES");
+    measured.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_grelot")), PathBuf::from)
+}
+
 fn tests_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/radio")
 }
@@ -180,25 +186,38 @@ pub fn table(bed: &Bed, outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         let what = outcome.json["what"].as_str().unwrap_or_default();
         write!(text, "\n**{what}**\n\n").unwrap();
-        text.push_str(
-            "| listener | on the air | passed on | heard | share | longest gap | CPU | memory |\n",
-        );
-        text.push_str("|---|---|---|---|---|---|---|---|\n");
+        text.push_str("| listener | on the air | passed on | heard | of the air | shed ");
+        text.push_str("| scan's longest hole | CPU | memory, at a third and at the end ");
+        text.push_str("| blind after | hears again after | contact |\n");
+        text.push_str("|---|---|---|---|---|---|---|---|---|---|---|---|\n");
         for one in outcome.json["listeners"].as_array().into_iter().flatten() {
-            writeln!(
-                text,
-                "| {} | {} | {} | {} | {:.1} % | {:.1} s | {:.1} s | {} KiB |",
-                one["name"].as_str().unwrap_or_default(),
-                one["on_air"],
-                one["passed_on"],
-                one["heard"],
-                one["share"].as_f64().unwrap_or_default() * 100.0,
-                one["longest_gap_ms"].as_f64().unwrap_or_default() / 1000.0,
-                one["processor_ms"].as_f64().unwrap_or_default() / 1000.0,
-                one["last_kib"],
-            )
-            .unwrap();
+            text.push_str(&row(one));
         }
     }
     text
+}
+
+fn row(one: &Value) -> String {
+    let number = |key: &str| one[key].as_f64().unwrap_or_default();
+    let seconds = |value: &Value| value.as_f64().map_or("-".to_owned(), |s| format!("{s:.1}"));
+    let list = |key: &str| {
+        let each = one[key].as_array().into_iter().flatten().map(seconds);
+        each.collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "| {} | {} | {} | {} | {:.1} % | {} | {} ms | {:.1} s | {}, {} KiB | {} | {} | {} |\n",
+        one["name"].as_str().unwrap_or_default(),
+        one["on_air"],
+        one["passed_on"],
+        one["heard"],
+        number("share") * 100.0,
+        one["shed"],
+        one["longest_scan_hole_ms"],
+        number("processor_ms") / 1000.0,
+        one["first_kib"],
+        one["last_kib"],
+        list("blind_after_s"),
+        list("back_after_s"),
+        seconds(&one["first_contact_s"]),
+    )
 }

@@ -38,9 +38,9 @@ fn the_radio_hears_on_debian_13() {
     plays_well(TRIXIE, &["hearing", "phone"]);
 }
 
-/// The table of `docs/radio.md`: some ten minutes on a machine that does nothing else.
+/// The table of `README.md`: most of an hour on a machine that does nothing else.
 #[test]
-#[ignore = "measures for ten minutes: cargo test --test radio -- --ignored table"]
+#[ignore = "measures for most of an hour: cargo test --test radio -- --ignored table"]
 fn table() {
     for suite in [BOOKWORM, TRIXIE] {
         let Some(bed) = Bed::of(suite) else { return };

@@ -4,19 +4,19 @@
 use std::time::Duration;
 
 use btleplug::api::{Central as _, CentralEvent, Manager as _, ScanFilter};
-use btleplug::platform::Manager;
+use btleplug::platform::{Adapter, Manager};
 use futures::StreamExt as _;
 
 /// Listens until it is ended, and prints how many events of advertisements it saw.
 pub async fn listen(adapter: &str) {
     let manager = Manager::new().await.expect("btleplug starts");
-    let mut found = None;
-    for one in manager.adapters().await.expect("btleplug lists adapters") {
-        if one.adapter_info().await.is_ok_and(|info| info.starts_with(adapter)) {
-            found = Some(one);
+    let central = loop {
+        if let Some(central) = find(&manager, adapter).await {
+            break central;
         }
-    }
-    let central = found.expect("the adapter is there");
+        // bluetoothd has just been started.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
     let mut events = central.events().await.expect("btleplug has events");
     central.start_scan(ScanFilter::default()).await.expect("btleplug scans");
     let mut heard = 0u64;
@@ -34,4 +34,13 @@ pub async fn listen(adapter: &str) {
             _ = second.tick() => println!("{}", serde_json::json!({ "heard": heard })),
         }
     }
+}
+
+async fn find(manager: &Manager, adapter: &str) -> Option<Adapter> {
+    for one in manager.adapters().await.ok()? {
+        if one.adapter_info().await.is_ok_and(|info| info.starts_with(adapter)) {
+            return Some(one);
+        }
+    }
+    None
 }
