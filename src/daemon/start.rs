@@ -24,7 +24,6 @@ use crate::mqtt::payload::{self, GatewayState, Status};
 use crate::pipeline::Pipeline;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Now;
-use crate::sources::Script;
 use crate::store::Store;
 use crate::tablets::{BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles};
 use crate::telemetry::health::Health;

@@ -80,6 +80,11 @@ impl Intake {
         }
     }
 
+    /// `count` were lost before they got here: counted as if they had been shed here.
+    pub fn lost(&self, count: u64) {
+        self.shed.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// How many were put in since the start.
     pub fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)

@@ -38,17 +38,22 @@ pub fn try_open() -> io::Result<()> {
 pub struct Monitor {
     socket: AsyncFd<Socket>,
     chains: BTreeMap<u16, Chains>,
+    dropped: u32,
 }
 
 impl Monitor {
     /// Opens the channel; fails without `CAP_NET_RAW`, or where the kernel has no Bluetooth.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { socket: socket::open()?, chains: BTreeMap::new() })
+        Ok(Self { socket: socket::open()?, chains: BTreeMap::new(), dropped: 0 })
     }
 
     /// Gives every report to `hear`, with the number of the adapter it came through, until the
-    /// channel fails.
-    pub async fn listen(&mut self, mut hear: impl FnMut(u16, Report<'_>)) -> io::Error {
+    /// channel fails; to `lose`, how many more the kernel had no room for.
+    pub async fn listen(
+        &mut self,
+        mut hear: impl FnMut(u16, Report<'_>),
+        mut lose: impl FnMut(u64),
+    ) -> io::Error {
         loop {
             let mut ready = match self.socket.readable_mut().await {
                 Ok(ready) => ready,
@@ -59,6 +64,9 @@ impl Monitor {
             if let Ok(Err(error)) = read {
                 return error;
             }
+            drop(ready);
+            let dropped = socket::dropped(self.socket.get_ref());
+            lose(dropped.wrapping_sub(std::mem::replace(&mut self.dropped, dropped)).into());
             tokio::time::sleep(BATCH).await;
         }
     }

@@ -133,7 +133,7 @@ impl Radio {
             let error = match Monitor::open() {
                 Ok(mut monitor) => {
                     tracing::info!("listening to the HCI monitor");
-                    monitor.listen(hear).await
+                    monitor.listen(hear, |lost| ears.intake.lost(lost)).await
                 }
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                     tracing::info!("no CAP_NET_RAW: listening to BlueZ alone");

@@ -75,6 +75,24 @@ fn attach(socket: &Socket, filter: &[sock_filter; 9]) -> io::Result<()> {
     if attached == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Packets that came while the socket's buffer was full, since it was opened; wraps.
+#[expect(unsafe_code, reason = "socket2 does not know this option")]
+pub fn dropped(socket: &Socket) -> u32 {
+    /// `SK_MEMINFO_VARS` of Linux; the last of them is `SK_MEMINFO_DROPS`.
+    const COUNTS: usize = 9;
+    let mut counts = [0_u32; COUNTS];
+    #[expect(clippy::cast_possible_truncation, reason = "36 octets")]
+    let mut size = size_of_val(&counts) as libc::socklen_t;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed; the kernel writes at most
+    // the size given, which is the array's, and any bits are a valid `u32`.
+    let told = unsafe {
+        let (value, size) = (counts.as_mut_ptr().cast(), &raw mut size);
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, value, size)
+    };
+    // Kernels before 4.12 do not say.
+    if told == 0 { counts[COUNTS - 1] } else { 0 }
+}
+
 /// Classic BPF over the monitor packet: opcode (2 octets), adapter (2), length (2), and for an
 /// event its code, its length, and for an LE meta event the subevent.
 fn advertising_reports_only() -> [sock_filter; 9] {
@@ -117,6 +135,22 @@ mod tests {
     /// An event of 3 parameters, as the monitor carries it from `hci1`.
     fn event(opcode: u8, code: u8, subevent: u8) -> Vec<u8> {
         vec![opcode, 0, 1, 0, 5, 0, code, 3, subevent, 0, 0]
+    }
+
+    #[test]
+    fn what_found_no_room_is_counted() {
+        let ear = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        ear.set_recv_buffer_size(4_096).unwrap();
+        ear.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let voice = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        voice.connect(&ear.local_addr().unwrap()).unwrap();
+        assert_eq!(dropped(&ear), 0);
+        (0..100).for_each(|_| assert_eq!(voice.send(&[0; 256]).unwrap(), 256));
+        let lost = dropped(&ear);
+        ear.set_nonblocking(true).unwrap();
+        let heard = std::iter::from_fn(|| (&ear).read(&mut [0; 256]).ok()).count();
+        assert_eq!(heard + usize::try_from(lost).unwrap(), 100);
+        assert!(lost > 0);
     }
 
     #[test]
