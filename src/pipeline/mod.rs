@@ -36,6 +36,17 @@ pub enum Place {
     Inside,
 }
 
+impl Place {
+    /// As configuration and explanations call it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Door => "door",
+            Self::Outside => "outside",
+            Self::Inside => "inside",
+        }
+    }
+}
+
 /// One gateway of the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gateway {

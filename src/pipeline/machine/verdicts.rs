@@ -7,7 +7,7 @@ use super::Pipeline;
 use crate::pipeline::event::{Announcement, DepartureReason, Effect, GatewayIndex, Visit};
 use crate::pipeline::explain::Explanation;
 use crate::pipeline::identity::CustomerIndex;
-use crate::pipeline::presence::{Verdict, What};
+use crate::pipeline::presence::{Grounds, Verdict, What};
 use crate::pipeline::team::Held;
 use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::visits::Phase;
@@ -17,9 +17,9 @@ impl Pipeline {
     pub(super) fn perform(&mut self, verdict: Verdict, now: Now, effects: &mut Vec<Effect>) {
         let who = verdict.who;
         match verdict.what {
-            What::Arrived { gateway, confidence, unfollowed, heard_for } => {
+            What::Arrived { gateway, confidence, unfollowed, heard_for, grounds } => {
                 let Some(visit) = self.begin(who, gateway, confidence, now) else { return };
-                let held = Held { visit, unfollowed, heard_for };
+                let held = Held { visit, unfollowed, heard_for, grounds };
                 if self.team.has_company() {
                     self.gathered.arriving(who, held.visit.arrived_at, now.tick);
                     let key = self.key(&held.visit);
@@ -37,9 +37,9 @@ impl Pipeline {
                     self.visits.remove(who);
                 }
             }
-            What::Passed { best, heard_for } => {
-                let needed = self.settings.presence.arrive_confidence;
-                self.explain(who, None, explain_passing(best, heard_for, needed), effects);
+            What::Passed { best, heard_for, grounds } => {
+                let because = self.explain_passing(best, heard_for, &grounds);
+                self.explain(who, None, because, effects);
             }
         }
     }
@@ -85,13 +85,12 @@ impl Pipeline {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        let Held { mut visit, unfollowed, heard_for } = held;
+        let Held { mut visit, unfollowed, heard_for, grounds } = held;
         let Some(customer) = self.identity.customer(who) else { return };
         let policy = &self.settings.policy;
         let announcement = self.caps.announce(&customer, unfollowed, now.clock, policy);
         visit.announced = matches!(announcement, Announcement::Alert { .. });
-        let name = self.gateway_name(visit.gateway);
-        let because = explain_arrival(&visit, name, heard_for, announcement);
+        let because = self.explain_arrival(&visit, heard_for, &grounds, announcement);
         self.explain(who, Some(visit.id), because, effects);
         self.visits.put(who, visit.clone(), Phase::Open);
         effects.push(Effect::Arrived { visit, announcement });
@@ -142,6 +141,51 @@ impl Pipeline {
         }
     }
 
+    fn explain_arrival(
+        &self,
+        visit: &Visit,
+        heard_for: Duration,
+        grounds: &Grounds,
+        announcement: Announcement,
+    ) -> String {
+        let alert = match announcement {
+            Announcement::Alert { .. } => "staff alerted".to_owned(),
+            Announcement::Silent(because) => format!("nobody alerted ({})", because.word()),
+        };
+        format!(
+            "arrived: {:.0} % sure, {:.0} % needed, {}; {alert}",
+            visit.confidence * 100.0,
+            self.settings.presence.arrive_confidence * 100.0,
+            self.recount(heard_for, grounds)
+        )
+    }
+
+    fn explain_passing(&self, best: f32, heard_for: Duration, grounds: &Grounds) -> String {
+        format!(
+            "not announced: never surer than {:.0} % of being inside, {:.0} % needed, {}",
+            best * 100.0,
+            self.settings.presence.arrive_confidence * 100.0,
+            self.recount(heard_for, grounds)
+        )
+    }
+
+    /// The numbers that decided.
+    fn recount(&self, heard_for: Duration, grounds: &Grounds) -> String {
+        let mut told = format!("within earshot for {:.1} s", heard_for.as_secs_f32());
+        if let Some((gateway, dbm)) = grounds.level {
+            told += &format!("; at its surest {} heard {dbm:.0} dBm", self.gateway_name(gateway));
+        }
+        let zones = &self.settings.zones;
+        let echo = grounds.echo.and_then(|echo| {
+            let place = zones.get(usize::from(echo.zone)).copied().flatten()?;
+            Some((place, echo.rssi()?.value()))
+        });
+        if let Some((place, dbm)) = echo {
+            told += &format!(", the phone the {} beacon at {dbm} dBm", place.word());
+        }
+        told
+    }
+
     /// Of two visits that are one stay, the one with the smaller key goes on.
     pub(super) fn key(&self, visit: &Visit) -> (WallTime, String) {
         (visit.arrived_at, self.gateway_name(visit.gateway).to_owned())
@@ -152,36 +196,10 @@ impl Pipeline {
     }
 }
 
-fn explain_arrival(
-    visit: &Visit,
-    gateway: &str,
-    heard_for: Duration,
-    announcement: Announcement,
-) -> String {
-    let alert = match announcement {
-        Announcement::Alert { .. } => "staff alerted".to_owned(),
-        Announcement::Silent(because) => format!("nobody alerted ({})", because.word()),
-    };
-    format!(
-        "arrived: {:.0} % sure after {:.1} s within earshot, best heard by {gateway}; {alert}",
-        visit.confidence * 100.0,
-        heard_for.as_secs_f32()
-    )
-}
-
 fn explain_return(confidence: f32, settings: &Settings) -> String {
     format!(
         "came back within {} s ({:.0} % sure): the visit goes on, nobody alerted",
         settings.presence.rejoin.as_secs(),
         confidence * 100.0
-    )
-}
-
-fn explain_passing(best: f32, heard_for: Duration, needed: f32) -> String {
-    format!(
-        "not announced: heard for {:.1} s and never surer than {:.0} % of being inside, {:.0} % needed",
-        heard_for.as_secs_f32(),
-        best * 100.0,
-        needed * 100.0
     )
 }

@@ -1,274 +1,216 @@
-//! How sure we are that a customer is inside: a two-state hidden Markov filter in log-odds.
+//! How sure we are that a customer is inside: a hidden Markov filter over the spots of a way in
+//! and over how loud the customer's phone is.
 //!
-//! Every gateway's readings are smoothed over the correlation time of shadowing; the smoothed
-//! levels of all gateways that hear the customer now are one observation, Gaussian round what a
-//! customer inside and one outside would give. All of them share one unknown, how loud this phone
-//! is and where it is carried: it is integrated out, so one gateway alone is weak evidence and
-//! the *difference* between two is strong. Evidence is tempered by time: ten readings within a
-//! second hardly say more than one.
-//!
-//! A file of its own, so that a better filter can take its place.
+//! People move from spot to spot at a walker's pace, and a phone stays as loud as it is, give or
+//! take how it is carried. So a passer-by, who is as loud before the door as a customer behind
+//! it, betrays themself by the way they came and go, and two gateways by the difference. Evidence
+//! is tempered by time: ten readings within a second say little more than three.
 
-use std::time::Duration;
+use std::ops::Range;
 
-use super::Settings;
-use crate::pipeline::advert::Echo;
-use crate::pipeline::event::GatewayIndex;
-use crate::pipeline::units::{Dbm, Tick};
-use crate::pipeline::{Gateway, Place};
+use super::Reading;
+use super::spots::{BySpot, FIRST_HEARD, FIRST_INSIDE, KNOWN_INSIDE, SPOTS, WAYS};
+use crate::pipeline::units::Tick;
 
-/// Correlation time of shadowing at walking pace (about a metre at 1 m/s): readings closer
-/// together than this repeat each other.
-const CORRELATION_S: f32 = 1.0;
-/// Standard deviation of a smoothed level round its mean, dB: what is left of 9 to 11 dB of
-/// fading and shadowing after averaging about ten readings.
-const SPREAD_DB: f32 = 4.5;
-/// Standard deviation of a phone's loudness and of how it is carried, dB.
-const LOUDNESS_DB: f32 = 5.0;
-/// A level older than this says nothing about now.
-const STALE: Duration = Duration::from_secs(4);
-/// Log-odds of being inside for somebody who is heard for the first time.
-const FIRST_HEARD: f32 = -2.0;
-/// Nobody becomes so certainly outside that walking in takes long to believe...
-const SURELY_OUTSIDE: f32 = -3.0;
-/// ... nor so certainly inside that leaving does.
-const SURELY_INSIDE: f32 = 4.5;
-/// Log-odds that one correlation time of evidence adds or takes at the most.
-const STRONGEST: f32 = 4.0;
-/// Gateways that are weighed for one customer: more hear nothing new.
-const MOST_EARS: usize = 12;
-/// So many gateways are independent witnesses; more share the same walls and the same body.
+/// Phones and pockets, in dB from the usual.
+const LOUDNESS_DB: [f32; 3] = [-4.5, 0.0, 4.5];
+/// How usual each is.
+const LOUDNESS: [f32; 3] = [0.27, 0.46, 0.27];
+/// A phone becomes one step louder or quieter so often in a second: turned, pocketed.
+const LOUDNESS_DRIFT: f32 = 0.077;
+
+/// Standard deviation of one reading round what is usual on a spot, dB: fading and shadowing.
+const SPREAD_DB: f32 = 6.5;
+/// The same beside an echo, which the same body and the same walls have shadowed already.
+const SPREAD_BESIDE_ECHO_DB: f32 = 12.5;
+/// Readings of one gateway closer together than this repeat each other.
+const REPEATS_S: f32 = 0.47;
+/// The phone measures its echo about once a second, and says it again meanwhile.
+const ECHO_REPEATS_S: f32 = 0.52;
+/// So many gateways are independent witnesses, no more: they share the walls and the body.
 const INDEPENDENT: f32 = 3.0;
+/// A gateway counts as a witness so long after it heard the customer.
+const WITNESS_S: f32 = 2.0;
+/// A reading further off than this is an accident of fading, not a fact.
+const FURTHEST_DB: f32 = 24.0;
 
-/// One contact, as the belief weighs it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reading {
-    /// Who heard it.
-    pub gateway: GatewayIndex,
-    /// The measurement less the gateway's own threshold, so that 0 dB is as likely inside as
-    /// outside, and positive speaks for inside; `None` if the driver did not say how loud.
-    pub excess_db: Option<f32>,
-    /// As measured, offset added: for crediting the gateway that hears best.
-    pub rssi_dbm: Option<f32>,
-    /// Half the way from what is usual outside to what is usual inside, dB; negative where it is
-    /// louder outside.
-    pub half_step_db: f32,
-    /// Log-odds that the phone's own echo speaks for inside.
-    pub echo: f32,
-}
+/// People are followed in steps of this...
+const STEP_S: f32 = 0.5;
+/// ... and after so much silence could be anywhere.
+const FOLLOWED_S: f32 = 6.0;
 
-impl Reading {
-    /// From a measurement, a gateway and an echo.
-    pub fn new(
-        gateway: GatewayIndex,
-        about: Option<&Gateway>,
-        rssi: Option<Dbm>,
-        echo: Option<Echo>,
-        zones: &[Option<Place>; 16],
-        settings: &Settings,
-    ) -> Self {
-        let (mut inside, mut outside) = (settings.arrive_rssi_dbm, settings.leave_rssi_dbm);
-        if about.is_some_and(|about| about.place == Some(Place::Outside)) {
-            std::mem::swap(&mut inside, &mut outside);
-        }
-        if let Some(levels) = about.and_then(|about| about.levels) {
-            (inside, outside) = (levels.inside_dbm, levels.outside_dbm);
-        }
-        let offset = about.map_or(0.0, |about| about.offset_db);
-        let rssi_dbm = rssi.map(|rssi| f32::from(rssi) + offset);
-        Self {
-            gateway,
-            excess_db: rssi_dbm.map(|rssi| rssi - f32::midpoint(inside, outside)),
-            rssi_dbm,
-            half_step_db: (inside - outside) / 2.0,
-            echo: echo.map_or(0.0, |echo| echo_evidence(echo, zones)),
-        }
-    }
-}
+/// Gateways whose readings are told apart in time; further ones share their places.
+const EARS: usize = 12;
+/// The unit of [`Belief::share`]: all together.
+const WHOLE: f32 = 65_535.0;
 
-/// One gateway's smoothed level for one customer.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Ear {
-    gateway: GatewayIndex,
-    excess_db: f32,
-    half_step_db: f32,
-    heard: Tick,
-}
+/// Probabilities by spot and loudness.
+type Grid = BySpot<[f32; LOUDNESS.len()]>;
 
-/// The filter's state for one customer.
+/// The filter's state for one customer, in few octets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Belief {
-    log_odds: f32,
+    /// How probable each spot and loudness is, in parts of [`WHOLE`].
+    share: BySpot<[u16; LOUDNESS.len()]>,
+    /// When each gateway heard the customer last, in [`stamp`]s.
+    heard: [u16; EARS],
+    echoed: u16,
     updated: Option<Tick>,
-    ears: Vec<Ear>,
 }
 
 impl Belief {
     /// Of somebody heard for the first time.
-    pub const fn new() -> Self {
-        Self { log_odds: FIRST_HEARD, updated: None, ears: Vec::new() }
+    pub fn new() -> Self {
+        Self::at(FIRST_HEARD)
     }
 
     /// Of somebody known to be inside.
-    pub const fn inside() -> Self {
-        Self { log_odds: SURELY_INSIDE, updated: None, ears: Vec::new() }
+    pub fn inside() -> Self {
+        Self::at(KNOWN_INSIDE)
+    }
+
+    fn at(spots: BySpot) -> Self {
+        let share = [[0; LOUDNESS.len()]; SPOTS];
+        let mut belief = Self { share, heard: [0; EARS], echoed: 0, updated: None };
+        belief.keep(&spots.map(|spot| LOUDNESS.map(|loudness| spot * loudness)));
+        belief
     }
 
     /// Probability of being inside, 0 to 1.
     pub fn confidence(&self) -> f32 {
-        1.0 / (1.0 + (-self.log_odds).exp())
+        self.on(FIRST_INSIDE..SPOTS)
+    }
+
+    /// Probability of being on the threshold, 0 to 1.
+    pub fn on_the_threshold(&self) -> f32 {
+        self.on(FIRST_INSIDE..FIRST_INSIDE + 1)
+    }
+
+    fn on(&self, spots: Range<usize>) -> f32 {
+        let sum = |spots: &[[u16; LOUDNESS.len()]]| -> f32 {
+            spots.iter().flatten().map(|share| f32::from(*share)).sum()
+        };
+        sum(self.share.get(spots).unwrap_or_default()) / sum(&self.share).max(1.0)
     }
 
     /// Weighs one contact.
     pub fn hear(&mut self, now: Tick, reading: &Reading) {
-        self.smooth(now, reading);
-        let evidence = (self.evidence(now) + reading.echo).clamp(-STRONGEST, STRONGEST);
-        // Half of one correlation time for the first reading of all: it repeats nothing, but may
-        // be the luck of one fade.
-        let gap_s = self.updated.map_or(0.5 * CORRELATION_S, |at| now.since(at).as_secs_f32());
-        let weight = (gap_s / CORRELATION_S).min(1.0);
-        self.log_odds = (self.log_odds + weight * evidence).clamp(SURELY_OUTSIDE, SURELY_INSIDE);
+        let mut grid = self.share.map(|spot| spot.map(f32::from));
+        if let Some(updated) = self.updated {
+            walk(&mut grid, now.since(updated).as_secs_f32());
+        }
+        let weight = self.weight(now, reading.gateway.0.into());
+        if let Some(rssi_dbm) = reading.rssi_dbm {
+            let spread =
+                if reading.echo_likelihood.is_some() { SPREAD_BESIDE_ECHO_DB } else { SPREAD_DB };
+            weigh_level(&mut grid, rssi_dbm, &reading.usual_dbm, weight / (spread * spread));
+        }
+        if let Some(echo) = &reading.echo_likelihood {
+            let fresh = (self.since(now, self.echoed) / ECHO_REPEATS_S).min(1.0);
+            self.echoed = stamp(now);
+            weigh_echo(&mut grid, echo, fresh);
+        }
+        self.keep(&grid);
         self.updated = Some(now);
     }
 
-    fn smooth(&mut self, now: Tick, reading: &Reading) {
-        let Some(excess_db) = reading.excess_db else { return };
-        self.ears.retain(|ear| now.since(ear.heard) < STALE);
-        let room = self.ears.len() < MOST_EARS;
-        match self.ears.iter_mut().find(|ear| ear.gateway == reading.gateway) {
-            Some(ear) => {
-                let gap_s = now.since(ear.heard).as_secs_f32();
-                let new = (1.0 - (-gap_s / CORRELATION_S).exp()).max(0.05);
-                ear.excess_db += new * (excess_db - ear.excess_db);
-                ear.half_step_db = reading.half_step_db;
-                ear.heard = now;
-            }
-            None if room => {
-                // Most customers are heard by one gateway: no room for more on stock.
-                self.ears.reserve_exact(1);
-                self.ears.push(Ear {
-                    gateway: reading.gateway,
-                    excess_db,
-                    half_step_db: reading.half_step_db,
-                    heard: now,
-                });
-            }
-            None => {}
+    /// How much a reading of this gateway says that its last ones, and the other gateways, did
+    /// not say.
+    fn weight(&mut self, now: Tick, gateway: usize) -> f32 {
+        let ear = gateway % EARS;
+        let gap_s = self.since(now, self.heard.get(ear).copied().unwrap_or_default());
+        let fresh = if self.updated.is_none() { 1.0 } else { (gap_s / REPEATS_S).min(1.0) };
+        if let Some(heard) = self.heard.get_mut(ear) {
+            *heard = stamp(now);
         }
+        let witness = |heard: &&u16| **heard != 0 && self.since(now, **heard) <= WITNESS_S;
+        let witnesses = u16::try_from(self.heard.iter().filter(witness).count()).unwrap_or(1);
+        fresh * (INDEPENDENT / f32::from(witnesses.max(1))).min(1.0)
     }
 
-    /// Log-likelihood ratio of the present levels, inside over outside.
-    ///
-    /// With x the excesses, ±h the half steps, and covariance S = s² I + l² 11ᵀ (spread s,
-    /// loudness l), the ratio of the two Gaussians is 2 hᵀ S⁻¹ x; S⁻¹ by Sherman and Morrison.
-    fn evidence(&self, now: Tick) -> f32 {
-        let (mut n, mut hx, mut h, mut x) = (0.0_f32, 0.0, 0.0, 0.0);
-        for ear in self.ears.iter().filter(|ear| now.since(ear.heard) < STALE) {
-            // Beyond one step further than usual a level says no more.
-            let bound = 2.0 * ear.half_step_db.abs();
-            let excess = ear.excess_db.clamp(-bound, bound);
-            n += 1.0;
-            hx += ear.half_step_db * excess;
-            h += ear.half_step_db;
-            x += excess;
+    /// Seconds since a stamp; for ever since none.
+    fn since(&self, now: Tick, then: u16) -> f32 {
+        if then == 0 || self.updated.is_none_or(|at| now.since(at).as_secs() > 60) {
+            return f32::INFINITY;
         }
-        let s2 = SPREAD_DB * SPREAD_DB * (n / INDEPENDENT).max(1.0);
-        let l2 = LOUDNESS_DB * LOUDNESS_DB;
-        2.0 * (hx - l2 / (s2 + n * l2) * h * x) / s2
+        f32::from(stamp(now).wrapping_sub(then)) * STAMP_S
+    }
+
+    fn keep(&mut self, grid: &Grid) {
+        let whole = WHOLE / grid.iter().flatten().sum::<f32>();
+        for (share, part) in self.share.iter_mut().flatten().zip(grid.iter().flatten()) {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "to 65535")]
+            let parts = (part * whole + 0.5) as u16;
+            // Nothing is ever impossible.
+            *share = parts.max(1);
+        }
     }
 }
 
-/// What the phone's own ear says, log-odds for inside.
-///
-/// A phone reports the beacon it hears best: near an inside beacon it is inside; where the door's
-/// is louder than the inside one, it is at the door or before it, and before it if even that is
-/// faint.
-fn echo_evidence(echo: Echo, zones: &[Option<Place>; 16]) -> f32 {
-    let Some(place) = zones.get(usize::from(echo.zone)).copied().flatten() else { return 0.0 };
-    if echo.level == 0 {
-        return 0.0;
+/// The unit of [`stamp`]s: fine enough for ten packets a second, wraps after a quarter of an hour.
+const STAMP_S: f32 = 0.016;
+
+/// A moment in two octets; 0 is none.
+fn stamp(now: Tick) -> u16 {
+    let [.., high, low] = (now.as_micros() / 16_000).to_be_bytes();
+    u16::from_be_bytes([high, low]).max(1)
+}
+
+/// People walk on for so long.
+fn walk(grid: &mut Grid, seconds: f32) {
+    let mut left_s = seconds.min(FOLLOWED_S);
+    while left_s > 0.0 {
+        let step_s = left_s.min(STEP_S);
+        left_s -= step_s;
+        step(grid, step_s);
     }
-    let heard_dbm = f32::from(echo.level) * 4.0 - 100.0;
-    let inside_is_known = zones.contains(&Some(Place::Inside));
-    match place {
-        Place::Inside => ((heard_dbm + 90.0) / 8.0).clamp(0.5, 3.0),
-        Place::Door if inside_is_known => ((heard_dbm + 62.0) / 10.0).clamp(-1.5, 0.0),
-        Place::Door => ((heard_dbm + 70.0) / 8.0).clamp(-1.5, 1.5),
-        Place::Outside => -((heard_dbm + 90.0) / 8.0).clamp(0.5, 3.0),
+}
+
+fn step(grid: &mut Grid, seconds: f32) {
+    let before = *grid;
+    for (nth, (onward, back)) in WAYS.into_iter().enumerate() {
+        let (Some(here), Some(there)) = (before.get(nth), before.get(nth + 1)) else { continue };
+        let flow: [f32; LOUDNESS.len()] =
+            std::array::from_fn(|l| seconds * (onward * at(here, l) - back * at(there, l)));
+        for (spot, sign) in [(nth, -1.0), (nth + 1, 1.0)] {
+            for (part, flow) in grid.get_mut(spot).into_iter().flatten().zip(flow) {
+                *part += sign * flow;
+            }
+        }
+    }
+    let drift = 0.5 * LOUDNESS_DRIFT * seconds;
+    for spot in grid {
+        let before = *spot;
+        for (l, part) in spot.iter_mut().enumerate() {
+            let neighbours = [l.checked_sub(1), Some(l + 1)].into_iter().flatten();
+            for neighbour in neighbours.filter_map(|l| before.get(l)) {
+                *part += drift * (neighbour - at(&before, l));
+            }
+        }
+    }
+}
+
+fn at(row: &[f32; LOUDNESS.len()], l: usize) -> f32 {
+    row.get(l).copied().unwrap_or_default()
+}
+
+/// Weighs a level; `precision` is the inverse of its variance.
+fn weigh_level(grid: &mut Grid, rssi_dbm: f32, usual_dbm: &BySpot, precision: f32) {
+    for (spot, usual) in grid.iter_mut().zip(usual_dbm) {
+        for (part, loudness) in spot.iter_mut().zip(LOUDNESS_DB) {
+            let away = (rssi_dbm - usual - loudness).clamp(-FURTHEST_DB, FURTHEST_DB);
+            *part *= (-0.5 * precision * away * away).exp();
+        }
+    }
+}
+
+fn weigh_echo(grid: &mut Grid, echo: &BySpot, fresh: f32) {
+    let best = echo.iter().copied().fold(f32::MIN, f32::max);
+    for (spot, likelihood) in grid.iter_mut().zip(echo) {
+        let factor = (fresh * (likelihood - best)).exp();
+        spot.iter_mut().for_each(|part| *part *= factor);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn gateway(place: Place) -> Gateway {
-        Gateway { name: "g".into(), place: Some(place), offset_db: 0.0, levels: None }
-    }
-
-    fn hear(belief: &mut Belief, millis: u64, index: u8, place: Place, rssi: i16) {
-        let reading = Reading::new(
-            GatewayIndex(index),
-            Some(&gateway(place)),
-            Dbm::measured(rssi),
-            None,
-            &[None; 16],
-            &Settings { arrive_rssi_dbm: -70.0, leave_rssi_dbm: -80.0, ..Settings::default() },
-        );
-        belief.hear(Tick::from_micros(millis * 1000), &reading);
-    }
-
-    #[test]
-    fn loud_readings_are_believed_within_seconds() {
-        let mut belief = Belief::new();
-        (0..30).for_each(|i| hear(&mut belief, i * 100, 0, Place::Door, -62));
-        assert!(belief.confidence() > 0.95, "{}", belief.confidence());
-    }
-
-    #[test]
-    fn one_loud_reading_is_not_enough() {
-        let mut belief = Belief::new();
-        hear(&mut belief, 0, 0, Place::Door, -40);
-        assert!(belief.confidence() < 0.9, "{}", belief.confidence());
-    }
-
-    #[test]
-    fn a_burst_within_a_moment_says_little_more_than_one_reading() {
-        let mut belief = Belief::new();
-        (0..30).for_each(|i| hear(&mut belief, i, 0, Place::Door, -60));
-        assert!(belief.confidence() < 0.9, "{}", belief.confidence());
-    }
-
-    #[test]
-    fn a_loud_phone_outside_is_told_by_the_difference_of_two_gateways() {
-        let (mut alone, mut both) = (Belief::new(), Belief::new());
-        for i in 0..50 {
-            hear(&mut alone, i * 100, 0, Place::Inside, -68);
-            hear(&mut both, i * 100, 0, Place::Inside, -68);
-            hear(&mut both, i * 100 + 50, 1, Place::Outside, -60);
-        }
-        assert!(both.confidence() < 0.2, "{}", both.confidence());
-        assert!(alone.confidence() > 0.8, "{}", alone.confidence());
-    }
-
-    #[test]
-    fn an_echo_from_within_convinces_where_the_gateway_alone_cannot() {
-        let mut zones = [None; 16];
-        zones[1] = Some(Place::Door);
-        zones[2] = Some(Place::Inside);
-        let settings = Settings::default();
-        let mut belief = Belief::new();
-        for i in 0..20 {
-            let reading = Reading::new(
-                GatewayIndex(0),
-                Some(&gateway(Place::Door)),
-                Dbm::measured(-76),
-                Some(Echo { zone: 2, level: 8 }),
-                &zones,
-                &settings,
-            );
-            belief.hear(Tick::from_micros(i * 200_000), &reading);
-        }
-        assert!(belief.confidence() > 0.9, "{}", belief.confidence());
-    }
-}
+mod tests;

@@ -6,16 +6,19 @@
 
 mod belief;
 mod interval;
+mod reading;
 mod settings;
+mod spots;
 mod timers;
 mod track;
 
-pub use belief::Reading;
+pub use reading::Reading;
 pub use settings::Settings;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::advert::Echo;
 use super::event::{DepartureReason, GatewayIndex, Hearing, Start};
 use super::identity::CustomerIndex;
 use super::units::Tick;
@@ -44,6 +47,8 @@ pub enum What {
         unfollowed: bool,
         /// From the first contact on.
         heard_for: Duration,
+        /// What it rests on.
+        grounds: Grounds,
     },
     /// The closed visit goes on.
     Returned {
@@ -65,7 +70,18 @@ pub enum What {
         best: f32,
         /// From the first contact to the last.
         heard_for: Duration,
+        /// What that rested on.
+        grounds: Grounds,
     },
+}
+
+/// What was heard when somebody was surest to be inside.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Grounds {
+    /// How loud a gateway heard the customer, in dBm, offset added.
+    pub level: Option<(GatewayIndex, f32)>,
+    /// What the customer's phone said it heard of the shop's beacons.
+    pub echo: Option<Echo>,
 }
 
 /// The machine: one track for every customer who is or was just heard.

@@ -30,7 +30,7 @@ impl Default for Settings {
             arrive_confidence: 0.9,
             leave_rssi_dbm: -78.0,
             leave_after: Duration::from_secs(60),
-            dwell: Duration::from_secs(2),
+            dwell: Duration::ZERO,
             rejoin: Duration::from_secs(600),
             warm_up: Duration::from_secs(10),
             longest_visit: Duration::from_secs(12 * 3600),

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::Settings;
-use super::belief::{Belief, Reading};
+use super::belief::Belief;
 use super::interval::Interval;
-use super::{Verdict, What};
+use super::{Grounds, Reading, Settings, Verdict, What};
 use crate::pipeline::event::{DepartureReason, GatewayIndex};
 use crate::pipeline::identity::CustomerIndex;
 use crate::pipeline::units::Tick;
@@ -15,6 +14,12 @@ const FORGET_PASSER: Duration = Duration::from_secs(120);
 /// A candidate's loudest gateway fades by this much a second, so that the visit is credited to
 /// the gateway that hears the customer now.
 const LOUDEST_FADES_DB_PER_S: f32 = 3.0;
+
+/// A visit is in doubt only while the customer is no more probably inside than this...
+const DOUBTFUL: f32 = 0.5;
+/// ... and was at the door so shortly before: nobody else has left. Whoever turns their back on
+/// the gateway at the far end of the shop sounds like somebody down the street.
+const WALKS_OFF: Duration = Duration::from_secs(20);
 
 /// What is known of one customer who is heard, or was a short while ago.
 #[derive(Debug, Clone)]
@@ -26,6 +31,8 @@ pub struct Track {
     last_heard: Option<Tick>,
     loudest: Option<(GatewayIndex, f32, Tick)>,
     heard_by: u64,
+    /// One of them stands at the door: nobody leaves without being loud there.
+    door_hears: bool,
     /// Where this customer's timer stands.
     pub armed: Option<Tick>,
     stage: Stage,
@@ -34,9 +41,9 @@ pub struct Track {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Stage {
     /// Heard; not believed to be inside, or not for long enough.
-    Passing { first: Tick, best: f32, sure_since: Option<Tick>, unfollowed: bool },
+    Passing { first: Tick, best: f32, grounds: Grounds, sure_since: Option<Tick>, unfollowed: bool },
     /// A visit is open.
-    Here { opened: Tick, doubtful_since: Option<Tick> },
+    Here { opened: Tick, at_the_door: Option<Tick>, doubtful_since: Option<Tick> },
     /// A visit was closed; coming back before `until` continues it.
     Gone { until: Tick, sure_since: Option<Tick> },
 }
@@ -47,13 +54,19 @@ impl Track {
         Self::new(
             now,
             Belief::new(),
-            Stage::Passing { first: now, best: 0.0, sure_since: None, unfollowed },
+            Stage::Passing {
+                first: now,
+                best: 0.0,
+                grounds: Grounds::NONE,
+                sure_since: None,
+                unfollowed,
+            },
         )
     }
 
     /// Somebody whose visit was open before a restart.
     pub fn here(now: Tick) -> Self {
-        Self::new(now, Belief::inside(), Stage::Here { opened: now, doubtful_since: None })
+        Self::new(now, Belief::inside(), Stage::here(now))
     }
 
     /// Somebody whose visit was closed before a restart and may yet continue.
@@ -69,6 +82,7 @@ impl Track {
             last_heard: None,
             loudest: None,
             heard_by: 0,
+            door_hears: false,
             armed: None,
             stage,
         }
@@ -91,7 +105,7 @@ impl Track {
 
     /// A visit is open, whatever was heard so far.
     pub fn adopt(&mut self, now: Tick) {
-        self.stage = Stage::Here { opened: now, doubtful_since: None };
+        self.stage = Stage::here(now);
         self.restart_silence(now);
     }
 
@@ -119,6 +133,7 @@ impl Track {
         self.last_heard = Some(now);
         self.silent_since = now;
         self.heard_by |= bit(gateway);
+        self.door_hears |= reading.at_the_door;
         self.belief.hear(now, reading);
         let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
         let louder = self.loudest.is_none_or(|(_, loudest, at)| {
@@ -127,21 +142,29 @@ impl Track {
         if louder {
             self.loudest = Some((gateway, rssi, now));
         }
-        self.note_confidence(now, set);
+        self.note_confidence(now, reading, set);
     }
 
-    fn note_confidence(&mut self, now: Tick, set: &Settings) {
+    fn note_confidence(&mut self, now: Tick, reading: &Reading, set: &Settings) {
         let confidence = self.confidence();
         let sure = confidence >= set.arrive_confidence;
+        let at_door = !self.door_hears || self.belief.on_the_threshold() >= 0.5;
         let wavering = confidence < f32::midpoint(set.arrive_confidence, 0.5);
         match &mut self.stage {
-            Stage::Passing { best, sure_since, .. } => {
-                *best = best.max(confidence);
+            Stage::Passing { best, grounds, sure_since, .. } => {
+                if confidence >= *best {
+                    *best = confidence;
+                    *grounds = Grounds::of(reading);
+                }
                 note(sure_since, sure, wavering, now);
             }
             Stage::Gone { sure_since, .. } => note(sure_since, sure, wavering, now),
-            Stage::Here { doubtful_since, .. } => {
-                note(doubtful_since, confidence < 0.5, confidence >= 0.5, now);
+            Stage::Here { at_the_door, doubtful_since, .. } => {
+                if at_door {
+                    *at_the_door = Some(now);
+                }
+                let leaving = at_the_door.is_some_and(|at| now.since(at) <= WALKS_OFF);
+                note(doubtful_since, confidence < DOUBTFUL && leaving, confidence >= DOUBTFUL, now);
             }
         }
     }
@@ -157,13 +180,14 @@ impl Track {
         let gateway = self.loudest.map_or(GatewayIndex(0), |(gateway, _, _)| gateway);
         let inside = |since: Option<Tick>| since.is_some_and(|since| now.since(since) >= set.dwell);
         let what = match self.stage {
-            Stage::Passing { sure_since, unfollowed, first, .. } if inside(sure_since) => {
-                What::Arrived { gateway, confidence, unfollowed, heard_for: now.since(first) }
+            Stage::Passing { sure_since, unfollowed, first, grounds, .. } if inside(sure_since) => {
+                let heard_for = now.since(first);
+                What::Arrived { gateway, confidence, unfollowed, heard_for, grounds }
             }
             Stage::Gone { sure_since, .. } if inside(sure_since) => What::Returned { confidence },
             _ => return None,
         };
-        self.stage = Stage::Here { opened: now, doubtful_since: None };
+        self.stage = Stage::here(now);
         Some(Verdict { who, what })
     }
 
@@ -180,11 +204,11 @@ impl Track {
             return None;
         }
         let what = match self.stage {
-            Stage::Passing { first, best, .. } => {
-                What::Passed { best, heard_for: self.silent_since.since(first) }
+            Stage::Passing { first, best, grounds, .. } => {
+                What::Passed { best, heard_for: self.silent_since.since(first), grounds }
             }
             Stage::Gone { .. } => What::Closed,
-            Stage::Here { opened, doubtful_since } => {
+            Stage::Here { opened, doubtful_since, .. } => {
                 let reason = if now >= opened.plus(set.longest_visit) {
                     DepartureReason::TooLong
                 } else if deaf {
@@ -209,12 +233,27 @@ impl Track {
         match self.stage {
             Stage::Passing { .. } => self.silent_since.plus(FORGET_PASSER),
             Stage::Gone { until, .. } => until,
-            Stage::Here { opened, doubtful_since } => {
+            Stage::Here { opened, doubtful_since, .. } => {
                 let silent = self.silent_since.plus(self.interval.patience(set.leave_after));
                 let left = doubtful_since.map_or(silent, |since| since.plus(set.leave_after));
                 silent.min(left).min(opened.plus(set.longest_visit))
             }
         }
+    }
+}
+
+impl Grounds {
+    const NONE: Self = Self { level: None, echo: None };
+
+    fn of(reading: &Reading) -> Self {
+        let level = reading.rssi_dbm.map(|rssi_dbm| (reading.gateway, rssi_dbm));
+        Self { level, echo: reading.echo }
+    }
+}
+
+impl Stage {
+    const fn here(now: Tick) -> Self {
+        Self::Here { opened: now, at_the_door: None, doubtful_since: None }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::pipeline::event::Visit;
 use crate::pipeline::identity::CustomerIndex;
+use crate::pipeline::presence::Grounds;
 use crate::pipeline::units::{Tick, WallTime};
 
 /// Whoever hears the customer best tells first...
@@ -30,6 +31,8 @@ pub struct Held {
     pub unfollowed: bool,
     /// From the first contact to the arrival.
     pub heard_for: Duration,
+    /// What it rests on.
+    pub grounds: Grounds,
 }
 
 /// All of them.

@@ -1,0 +1,105 @@
+//! What the belief makes of a few readings.
+
+use std::time::Duration;
+
+use super::*;
+use crate::pipeline::advert::Echo;
+use crate::pipeline::event::GatewayIndex;
+use crate::pipeline::presence::Settings;
+use crate::pipeline::units::Dbm;
+use crate::pipeline::{Gateway, Place};
+
+fn gateway(place: Place) -> Gateway {
+    Gateway { name: "g".into(), place: Some(place), offset_db: 0.0, levels: None }
+}
+
+fn hear(belief: &mut Belief, millis: u64, index: u8, place: Place, rssi: i16) {
+    hear_echo(belief, millis, (index, place), rssi, None);
+}
+
+fn hear_echo(
+    belief: &mut Belief,
+    millis: u64,
+    (index, place): (u8, Place),
+    rssi: i16,
+    echo: Option<Echo>,
+) {
+    let mut zones = [None; 16];
+    zones[1] = Some(Place::Door);
+    zones[2] = Some(Place::Inside);
+    let reading = Reading::new(
+        GatewayIndex(index),
+        Some(&gateway(place)),
+        Dbm::measured(rssi),
+        echo,
+        &zones,
+        &Settings { arrive_rssi_dbm: -70.0, leave_rssi_dbm: -80.0, ..Settings::default() },
+    );
+    belief.hear(Tick::from_micros(millis * 1000), &reading);
+}
+
+#[test]
+fn loud_readings_are_believed_within_seconds() {
+    let mut belief = Belief::new();
+    (0..30).for_each(|i| hear(&mut belief, i * 100, 0, Place::Door, -62));
+    assert!(belief.confidence() > 0.9, "{}", belief.confidence());
+}
+
+#[test]
+fn one_loud_reading_is_not_enough() {
+    let mut belief = Belief::new();
+    hear(&mut belief, 0, 0, Place::Door, -40);
+    assert!(belief.confidence() < 0.9, "{}", belief.confidence());
+}
+
+#[test]
+fn a_burst_within_a_moment_says_little_more_than_one_reading() {
+    let mut belief = Belief::new();
+    (0..30).for_each(|i| hear(&mut belief, i, 0, Place::Door, -60));
+    assert!(belief.confidence() < 0.9, "{}", belief.confidence());
+}
+
+#[test]
+fn a_loud_phone_outside_is_told_by_the_difference_of_two_gateways() {
+    let (mut alone, mut both) = (Belief::new(), Belief::new());
+    for i in 0..50 {
+        hear(&mut alone, i * 100, 0, Place::Inside, -68);
+        hear(&mut both, i * 100, 0, Place::Inside, -68);
+        hear(&mut both, i * 100 + 50, 1, Place::Outside, -60);
+    }
+    assert!(both.confidence() < 0.3, "{}", both.confidence());
+    assert!(alone.confidence() > 0.8, "{}", alone.confidence());
+}
+
+#[test]
+fn an_echo_from_within_convinces_where_the_gateway_alone_cannot() {
+    let mut belief = Belief::new();
+    let echo = Echo { zone: 2, level: 8 };
+    for i in 0..20 {
+        hear_echo(&mut belief, i * 200, (0, Place::Door), -76, Some(echo));
+    }
+    assert!(belief.confidence() > 0.9, "{}", belief.confidence());
+}
+
+#[test]
+fn probabilities_stay_probabilities_whatever_is_heard() {
+    let mut belief = Belief::new();
+    let mut millis = 0;
+    for (gap_ms, rssi) in [(0, -127), (1, 19), (100, -30), (3_600_000, -90), (1_048_576, -1)] {
+        for gateway in 0..40 {
+            millis += gap_ms;
+            hear(&mut belief, millis, gateway, Place::Door, rssi);
+            assert!((0.0..=1.0).contains(&belief.confidence()), "{belief:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_was_inside_long_ago_could_be_anywhere() {
+    let mut belief = Belief::inside();
+    hear(&mut belief, 0, 0, Place::Door, -66);
+    let before = belief.confidence();
+    let later = Duration::from_hours(1).as_secs() * 1000;
+    hear(&mut belief, later, 0, Place::Door, -85);
+    assert!(belief.confidence() < before, "{}", belief.confidence());
+}
