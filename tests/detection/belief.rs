@@ -1,0 +1,133 @@
+//! grelot itself, in two ways that say the same: its pipeline over a script, as `replay` runs
+//! it, and its presence machine alone over a tape, which is fast enough to search settings.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use grelot::commands::score::{Event, EventKind, Fact, Score};
+use grelot::config::registry::Reading as RegistryReading;
+use grelot::daemon::playback::{self, Told};
+use grelot::pipeline::event::{GatewayIndex, Start};
+use grelot::pipeline::identity::{CustomerIndex, Identity, Registry};
+use grelot::pipeline::presence::{Presence, Reading, Verdict, What};
+use grelot::pipeline::units::{Clock, Tick, WallTime};
+use grelot::pipeline::{Effect, Gateway, Levels, Settings, policy, presence};
+use grelot::sources::simulated::{Scene, Shop};
+use grelot::sources::{Script, Truth};
+
+use super::scenes::{STORE, Setup};
+use super::tape::{Tape, Taped, moment};
+
+/// 2026-01-05T09:00:00Z.
+pub const STARTED_AT: WallTime = WallTime::from_unix_secs(1_767_603_600);
+
+/// The settings of a shop: defaults, and the levels of its walk test.
+pub fn settings(setup: &Setup, levels: &[Option<Levels>]) -> Settings {
+    let gateways = setup.gateways.iter().zip(levels).map(|((name, place), levels)| Gateway {
+        name: (*name).to_owned(),
+        place: Some(*place),
+        offset_db: 0.0,
+        levels: *levels,
+    });
+    Settings {
+        store: STORE,
+        gateways: gateways.collect(),
+        zones: setup.zones(),
+        beacons: Vec::new(),
+        presence: presence::Settings::default(),
+        policy: policy::Settings::default(),
+    }
+}
+
+/// Plays a scene through the pipeline; what was heard stays on the tape.
+pub fn play_scene(scene: Scene, seed: u64, settings: &Settings) -> anyhow::Result<(Score, Tape)> {
+    let shop = Shop::new(scene, seed, STARTED_AT);
+    let registries = (registry(&shop)?, registry(&shop)?);
+    play(shop, registries, settings)
+}
+
+/// Plays a script through the pipeline, as `replay` does. One registry is the pipeline's, the
+/// other tells the tape whom it hears.
+pub fn play(
+    script: impl Script + 'static,
+    (registry, of_tape): (Registry, Registry),
+    settings: &Settings,
+) -> anyhow::Result<(Score, Tape)> {
+    let now = moment(script.started_at(), Tick::ZERO);
+    let identity = Identity::new(settings.store, of_tape, now);
+    let gateways = settings.gateways.iter().map(|gateway| Arc::from(gateway.name.as_str()));
+    let (script, tape) = Taped::new(script, identity, gateways.collect());
+    let mut events = Vec::new();
+    playback::play(Box::new(script), settings.clone(), registry, |at, told| {
+        let (kind, visit) = match told {
+            Told::Effect(Effect::Arrived { visit, .. }) => (EventKind::Arrival, visit),
+            Told::Effect(Effect::Departed { visit, .. }) => (EventKind::Departure, visit),
+            _ => return,
+        };
+        events.push(Event { at, kind, client: visit.client.to_string() });
+    })?;
+    let tape = Arc::into_inner(tape).context("somebody still plays")?;
+    let tape = tape.into_inner().ok().context("a player panicked")?;
+    Ok((score(&tape, events), tape))
+}
+
+fn registry(shop: &Shop) -> anyhow::Result<Registry> {
+    let lines: Vec<_> = shop.registry_lines(2).collect();
+    let reading = RegistryReading::new(STORE, Clock::Set(STARTED_AT));
+    let path = std::path::Path::new("made-up");
+    Ok(reading.load_from(lines.join("\n").as_bytes(), path)?.0)
+}
+
+/// The presence machine over a tape.
+pub fn judge(tape: &Tape, settings: &Settings) -> Score {
+    let mut presence = Presence::new(settings.presence.clone(), Start::Followed, Tick::ZERO);
+    let mut events = Vec::new();
+    let mut say = |at: Tick, verdict: Verdict| {
+        let kind = match verdict.what {
+            What::Arrived { .. } => EventKind::Arrival,
+            What::Departed { .. } => EventKind::Departure,
+            _ => return,
+        };
+        let client = tape.clients.get(verdict.who.0 as usize).cloned().unwrap_or_default();
+        events.push(Event { at: at.since(Tick::ZERO), kind, client });
+    };
+    let pass = |presence: &mut Presence, until: Tick, say: &mut dyn FnMut(Tick, Verdict)| {
+        while let Some(due) = presence.next_deadline().filter(|due| *due < until) {
+            while let Some(verdict) = presence.expire(due) {
+                say(due, verdict);
+            }
+        }
+    };
+    for contact in &tape.contacts {
+        let now = contact.at();
+        pass(&mut presence, now, &mut say);
+        let gateway = GatewayIndex(contact.gateway);
+        let reading = Reading::new(
+            gateway,
+            settings.gateways.get(usize::from(contact.gateway)),
+            contact.rssi(),
+            contact.echo(),
+            &settings.zones,
+            &settings.presence,
+        );
+        let who = CustomerIndex(contact.customer.into());
+        if let Some(verdict) = presence.hear(who, now, &reading) {
+            say(now, verdict);
+        }
+    }
+    let end = Tick::ZERO.plus(tape.ended_at + settings.presence.longest_visit);
+    pass(&mut presence, end, &mut say);
+    score(tape, events)
+}
+
+/// Scores what was said of a tape. Whoever was still inside at its end did not leave: the
+/// silence after it is the tape's.
+pub fn score(tape: &Tape, mut events: Vec<Event>) -> Score {
+    let left = |client: &str| {
+        let last = tape.facts.iter().rev().find(|fact: &&Fact| fact.client == client);
+        last.is_some_and(|fact| fact.word == Truth::Leave)
+    };
+    events.retain(|event| event.at <= tape.ended_at || left(&event.client));
+    events.sort_by_key(|event: &Event| event.at);
+    Score::of(&tape.facts, &events)
+}

@@ -1,0 +1,99 @@
+//! Arrival detection never gets worse unnoticed: a part of the tables in `docs/detection.md`,
+//! pinned. The pipeline is deterministic, so every count is exact.
+#![allow(dead_code, reason = "the modules are the table's, which needs more of them")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that stops here has failed, and says so"
+)]
+
+mod belief;
+#[path = "../common/mod.rs"]
+mod common;
+mod crew;
+mod measured;
+mod peers;
+mod scenes;
+mod search;
+mod survey;
+mod tape;
+#[path = "../traces"]
+mod traces {
+    pub mod csv;
+    pub mod door;
+    pub mod output;
+    pub mod walks;
+}
+
+use grelot::commands::score::{Delays, Score};
+use grelot::sources::simulated::Scene;
+use scenes::{Part, SETUPS, Setup};
+use tape::Tape;
+
+fn play(
+    setup: &Setup,
+    scenes: u64,
+    scene: fn(&Setup, u64) -> Scene,
+) -> (Score, Vec<Tape>, grelot::pipeline::Settings) {
+    let settings = belief::settings(setup, &survey::levels(setup));
+    let seeds: Vec<u64> = Part::Judging.seeds(scenes).collect();
+    let played = crew::each(&seeds, |seed| {
+        belief::play_scene(scene(setup, *seed), *seed, &settings).unwrap()
+    });
+    let (scores, tapes): (Vec<_>, Vec<_>) = played.into_iter().unzip();
+    (sum(scores), tapes, settings)
+}
+
+fn sum(scores: impl IntoIterator<Item = Score>) -> Score {
+    scores.into_iter().fold(Score::default(), |mut sum, score| {
+        sum.absorb(score);
+        sum
+    })
+}
+
+/// Visits, found within ten seconds, found at all, false arrivals, false departures.
+fn figures(score: &Score) -> [u32; 5] {
+    let wrong = score.false_arrivals.total();
+    [score.visits, score.found_within(10.0), score.found, wrong, score.false_departures]
+}
+
+#[test]
+fn simulated_customers_are_found_as_often_and_as_soon_as_published() {
+    let figures = SETUPS.map(|setup| figures(&play(&setup, 5, scenes::street).0));
+    let published =
+        [[45, 13, 43, 12, 0], [45, 41, 44, 7, 0], [45, 33, 38, 24, 0], [45, 42, 44, 7, 0]];
+    assert_eq!(figures, published);
+}
+
+#[test]
+fn whoever_sits_still_for_an_hour_does_not_leave() {
+    for setup in &SETUPS {
+        let (score, _, _) = play(setup, 1, scenes::chair);
+        assert_eq!((score.found, score.false_departures), (1, 0), "{}", setup.name);
+        assert_eq!(score.false_arrivals.total(), 0, "{}", setup.name);
+    }
+}
+
+#[test]
+fn the_presence_machine_alone_says_what_the_whole_pipeline_says() {
+    let (score, tapes, settings) = play(&SETUPS[3], 2, scenes::street);
+    assert_eq!(sum(tapes.iter().map(|tape| belief::judge(tape, &settings))), score);
+}
+
+#[test]
+fn customers_are_found_at_measured_doors_and_on_measured_walks() {
+    if common::shared_data("rssi_walk_position_danis").is_none() {
+        return;
+    }
+    let Some(data) = common::shared_data("rssi_door_SAL") else { return };
+    let sets = measured::read(data.parent().unwrap()).unwrap();
+    let of_set = |set: &measured::Measured| {
+        let median = Delays::of(&set.score.arrival_delays_s).p50.unwrap_or(f64::MAX);
+        (figures(&set.score), median)
+    };
+    let figures: Vec<_> = sets.iter().map(of_set).collect();
+    let door = [([16, 16, 16, 0, 0], -1.1), ([16, 16, 16, 1, 1], 0.6)];
+    let walks = [([13, 10, 10, 11, 0], 0.912), ([13, 11, 11, 8, 0], 0.0)];
+    assert_eq!(figures, [door, walks].concat());
+}

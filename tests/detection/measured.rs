@@ -1,0 +1,97 @@
+//! The measured traces: a real door between ten receivers, walks past twelve.
+
+use std::path::Path;
+
+use anyhow::Context;
+use grelot::commands::score::Score;
+use grelot::config::registry::Reading;
+use grelot::config::{self, Config};
+use grelot::daemon::playback;
+use grelot::pipeline::Settings;
+use grelot::pipeline::identity::Registry;
+use grelot::pipeline::units::Clock;
+use grelot::sources::{self, Record, Script, ScriptError};
+
+use super::belief;
+use super::tape::Tape;
+use crate::traces::{door, walks};
+
+/// One set of receivers and its recordings.
+pub struct Measured {
+    /// As the tables call it.
+    pub name: &'static str,
+    /// The shop's configuration, its levels from the calibrating recordings.
+    pub settings: Settings,
+    /// What rules may be tuned on.
+    pub calibrating: Vec<Tape>,
+    /// What they are judged on.
+    pub judging: Vec<Tape>,
+    /// What the pipeline itself made of the latter.
+    pub score: Score,
+}
+
+/// All four sets.
+pub fn read(data: &Path) -> anyhow::Result<Vec<Measured>> {
+    let out = tempfile::tempdir()?;
+    let door = door::import(&data.join("rssi_door_SAL"), out.path()).context("the door data")?;
+    let names = ["door, ten receivers", "door, the two at it"];
+    let walks_out = tempfile::tempdir()?;
+    let walks = walks::import(&data.join("rssi_walk_position_danis"), walks_out.path());
+    let walks = walks.context("the walks")?;
+    let names = names.into_iter().chain(["walks, twelve receivers", "walks, one receiver"]);
+    let sets = names.zip(door.iter().chain(&walks));
+    sets.map(|(name, set)| measured(name, &set.config, &set.folder)).collect()
+}
+
+fn measured(name: &'static str, config: &Path, judging: &Path) -> anyhow::Result<Measured> {
+    let config = config::load_for_replay(config)?;
+    let (_, calibrating) = play(&config, &judging.with_file_name("calibrating"))?;
+    let (score, judging) = play(&config, judging)?;
+    Ok(Measured { name, settings: config.settings(), calibrating, judging, score })
+}
+
+fn play(config: &Config, folder: &Path) -> anyhow::Result<(Score, Vec<Tape>)> {
+    let (mut score, mut tapes) = (Score::default(), Vec::new());
+    let mut paths: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+    paths.sort_by_key(std::fs::DirEntry::path);
+    for path in paths {
+        let script = Opened(sources::open(&path.path())?);
+        let settings = playback::with_gateways(config.settings(), script.gateways());
+        let registries = (registry(config, &script)?, registry(config, &script)?);
+        let (of_one, tape) = belief::play(script, registries, &settings)?;
+        score.absorb(of_one);
+        tapes.push(tape);
+    }
+    Ok((score, tapes))
+}
+
+fn registry(config: &Config, script: &impl Script) -> anyhow::Result<Registry> {
+    let path = config.registry.as_deref().context("no registry")?;
+    let reading = Reading::new(config.store.id, Clock::Set(script.started_at()));
+    Ok(reading.keeping_every_day().load(path)?.0)
+}
+
+/// A script that was opened by its file's name.
+struct Opened(Box<dyn Script>);
+
+impl Iterator for Opened {
+    type Item = Result<Record, ScriptError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+impl Script for Opened {
+    fn started_at(&self) -> grelot::pipeline::units::WallTime {
+        self.0.started_at()
+    }
+
+    fn store(&self) -> Option<u16> {
+        self.0.store()
+    }
+
+    fn gateways(&self) -> &[std::sync::Arc<str>] {
+        self.0.gateways()
+    }
+}

@@ -1,0 +1,136 @@
+//! The simulated scenes: who comes to the shop, and what hears them.
+//!
+//! A street scene is ten minutes of arrivals, everything that arrival detection gets wrong
+//! among them; a chair scene is one customer who sits at the back for an hour. Calibrating,
+//! tuning and judging never share a seed.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grelot::pipeline::Place;
+use grelot::sources::simulated::scene::{beacon_at, gateway_at};
+use grelot::sources::simulated::{Customers, People, Plan, Random, Role, Scene};
+
+/// The store's number.
+pub const STORE: u16 = 42;
+
+/// What a shop has been given to hear with.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// As the tables call it.
+    pub name: &'static str,
+    /// Gateways, the first is the one at the door.
+    pub gateways: &'static [(&'static str, Place)],
+    /// Whether beacons stand at the door (zone 1) and inside (zone 2).
+    pub beacons: bool,
+}
+
+const DOOR: (&str, Place) = ("door", Place::Door);
+const TILL: (&str, Place) = ("till", Place::Inside);
+
+/// The four setups of the tables.
+pub const SETUPS: [Setup; 4] = [
+    Setup { name: "(a) one gateway", gateways: &[DOOR], beacons: false },
+    Setup { name: "(b) one, echoes", gateways: &[DOOR], beacons: true },
+    Setup { name: "(c) two gateways", gateways: &[DOOR, TILL], beacons: false },
+    Setup { name: "(d) two, echoes", gateways: &[DOOR, TILL], beacons: true },
+];
+
+impl Setup {
+    /// Where its beacons stand, by zone.
+    pub fn zones(&self) -> [Option<Place>; 16] {
+        let mut zones = [None; 16];
+        if let ([_, door, inside, ..], true) = (&mut zones, self.beacons) {
+            (*door, *inside) = (Some(Place::Door), Some(Place::Inside));
+        }
+        zones
+    }
+
+    fn scene(&self, customers: Vec<Role>, lasts: Duration) -> Scene {
+        let beacons = [(1, Place::Door), (2, Place::Inside)];
+        let beacons = if self.beacons { &beacons[..] } else { &[] };
+        Scene {
+            store: STORE,
+            gateways: self.gateways.iter().map(|(n, p)| (Arc::from(*n), gateway_at(*p))).collect(),
+            beacons: beacons.iter().map(|(zone, place)| (*zone, beacon_at(*place))).collect(),
+            people: People {
+                customers: Customers::Planned(customers),
+                staying: 8,
+                passing_per_minute: 0.0,
+            },
+            lasts: Some(lasts),
+        }
+    }
+}
+
+/// What a scene is for; each has seeds of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The model's constants were chosen on these.
+    Calibrating,
+    /// The settings of grelot and of its peers are searched on these.
+    Tuning,
+    /// The tables are counted on these.
+    Judging,
+}
+
+impl Part {
+    /// Seeds of `count` scenes.
+    pub const fn seeds(self, count: u64) -> Range<u64> {
+        let first = match self {
+            Self::Calibrating => 10_000,
+            Self::Tuning => 20_000,
+            Self::Judging => 30_000,
+        };
+        first..first + count
+    }
+}
+
+/// Ten minutes of arrivals: nine visits, and seven customers who never come in.
+pub fn street(setup: &Setup, seed: u64) -> Scene {
+    let mut random = Random::new(seed, &[u64::from(b'd')]);
+    let mut roles = Vec::new();
+    let mut add = |beside: u8, plan: Plan, random: &mut Random| {
+        let at = Duration::from_secs_f64(random.between(0.0, 600.0));
+        for nth in 0..=beside {
+            roles.push(Role { customer: app(roles.len()), at, plan, beside: nth });
+        }
+    };
+    let stay = |random: &mut Random| random.wait(150.0).clamp(40.0, 600.0);
+    for _ in 0..3 {
+        add(0, Plan::ComeIn { for_s: stay(&mut random) }, &mut random);
+    }
+    for _ in 0..3 {
+        let look_s = random.between(5.0, 40.0);
+        add(0, Plan::LookFirst { look_s, for_s: stay(&mut random) }, &mut random);
+    }
+    add(1, Plan::ComeIn { for_s: stay(&mut random) }, &mut random);
+    let out_s = random.between(60.0, 240.0);
+    add(0, Plan::StepOut { for_s: out_s }, &mut random);
+    for _ in 0..2 {
+        let for_s = random.between(15.0, 60.0);
+        add(0, Plan::LingerAndGo { for_s }, &mut random);
+    }
+    for _ in 0..4 {
+        add(0, Plan::PassBy, &mut random);
+    }
+    add(0, Plan::NextDoor { for_s: stay(&mut random) }, &mut random);
+    setup.scene(roles, Duration::from_mins(40))
+}
+
+/// One customer who sits down for an hour.
+pub fn chair(setup: &Setup, _seed: u64) -> Scene {
+    let plan = Plan::Sit { for_s: 3600.0 };
+    let role = Role { customer: app(0), at: Duration::from_secs(5), plan, beside: 0 };
+    let mut scene = setup.scene(vec![role], Duration::from_mins(65));
+    scene.people.staying = 0;
+    scene
+}
+
+/// The number of the `nth` customer whose phone has the app: the others carry cards, which hear
+/// no beacon.
+fn app(nth: usize) -> u32 {
+    let with_app = (0_u32..).filter(|number| !matches!(number % 12, 7 | 10));
+    with_app.skip(nth).next().unwrap_or(0)
+}

@@ -1,0 +1,154 @@
+//! What one scene gave to hear, contact by contact, and the truth about it: played as often as
+//! rules are to be tried on it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use grelot::commands::score::Fact;
+use grelot::pipeline::advert::Echo;
+use grelot::pipeline::event::Sighting;
+use grelot::pipeline::identity::Identity;
+use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
+use grelot::sources::{Record, Script, ScriptError, What};
+
+/// One contact, in eight octets: there are millions of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Contact {
+    at_us: u32,
+    /// In the order of [`Tape::clients`].
+    pub customer: u8,
+    /// In the order of the setup.
+    pub gateway: u8,
+    rssi: i8,
+    echo: u8,
+}
+
+impl Contact {
+    /// Since the start.
+    pub fn at(&self) -> Tick {
+        Tick::from_micros(self.at_us.into())
+    }
+
+    /// Since the start, in seconds.
+    pub fn at_s(&self) -> f64 {
+        f64::from(self.at_us) / 1e6
+    }
+
+    /// How loud.
+    pub fn rssi(&self) -> Option<Dbm> {
+        Dbm::measured(self.rssi.into())
+    }
+
+    /// In dBm.
+    pub fn dbm(&self) -> f64 {
+        self.rssi.into()
+    }
+
+    /// What the phone said it hears.
+    pub fn echo(&self) -> Option<Echo> {
+        Some(Echo::from_byte(self.echo)).filter(|echo| echo.zone != 0)
+    }
+}
+
+/// A scene's contacts and truth.
+#[derive(Debug, Default)]
+pub struct Tape {
+    /// In the order of time.
+    pub contacts: Vec<Contact>,
+    /// In the order of time.
+    pub facts: Vec<Fact>,
+    /// The customers' handles.
+    pub clients: Vec<String>,
+    /// When it ended.
+    pub ended_at: Duration,
+}
+
+/// A script that leaves its contacts on a tape while somebody else plays it.
+pub struct Taped<S> {
+    script: S,
+    identity: Identity,
+    gateways: Vec<Arc<str>>,
+    known: BTreeMap<String, u8>,
+    tape: Arc<Mutex<Tape>>,
+}
+
+impl<S: Script> Taped<S> {
+    /// Of `script`, whose gateways' order is `gateways`; `identity` tells whom it hears.
+    pub fn new(script: S, identity: Identity, gateways: Vec<Arc<str>>) -> (Self, Arc<Mutex<Tape>>) {
+        let tape = Arc::<Mutex<Tape>>::default();
+        let known = BTreeMap::new();
+        (Self { script, identity, gateways, known, tape: Arc::clone(&tape) }, tape)
+    }
+
+    fn note(&mut self, record: &Record) {
+        let started_at = self.script.started_at();
+        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        tape.ended_at = record.at;
+        let heard = match &record.what {
+            What::Heard(heard) => heard,
+            What::Truth { word, client } => {
+                tape.facts.push(Fact { at: record.at, word: *word, client: client.clone() });
+                return;
+            }
+        };
+        let tick = Tick::ZERO.plus(record.at);
+        while let Some(due) = self.identity.next_deadline().filter(|due| *due < tick) {
+            self.identity.advance(moment(started_at, due));
+        }
+        let place = |name| self.gateways.iter().position(|gateway| gateway == name);
+        let gateway = heard.gateway.as_ref().and_then(place).unwrap_or(0);
+        let sighting = Sighting {
+            gateway: grelot::pipeline::event::GatewayIndex(u8::try_from(gateway).unwrap_or(0)),
+            address: heard.address,
+            rssi: heard.rssi,
+            payload: &heard.payload,
+        };
+        let found = self.identity.identify(moment(started_at, tick), &sighting);
+        let Some(found) = found else { return };
+        let Some(customer) = self.identity.customer(found.customer) else { return };
+        let next = u8::try_from(self.known.len()).unwrap_or(u8::MAX);
+        let number = *self.known.entry(customer.client.to_string()).or_insert(next);
+        if number == next {
+            tape.clients.push(customer.client.to_string());
+        }
+        tape.contacts.push(Contact {
+            at_us: u32::try_from(record.at.as_micros()).unwrap_or(u32::MAX),
+            customer: number,
+            gateway: sighting.gateway.0,
+            rssi: heard.rssi.map_or(0, Dbm::value),
+            echo: found.echo.map_or(0, Echo::to_byte),
+        });
+    }
+}
+
+/// What both clocks say at `tick` of a script that began at `started_at`.
+pub fn moment(started_at: WallTime, tick: Tick) -> Now {
+    Now { tick, clock: Clock::Set(started_at.plus(tick.since(Tick::ZERO))) }
+}
+
+impl<S: Script> Iterator for Taped<S> {
+    type Item = Result<Record, ScriptError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = self.script.next()?;
+        if let Ok(record) = &record {
+            self.note(record);
+        }
+        Some(record)
+    }
+}
+
+impl<S: Script> Script for Taped<S> {
+    fn started_at(&self) -> WallTime {
+        self.script.started_at()
+    }
+
+    fn store(&self) -> Option<u16> {
+        self.script.store()
+    }
+
+    fn gateways(&self) -> &[Arc<str>] {
+        self.script.gateways()
+    }
+}
