@@ -3,6 +3,7 @@
 mod table;
 mod who;
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -148,7 +149,8 @@ impl Screen<'_> {
         );
         for (hci, adapter) in &status.adapters {
             let ear = adapter.ear.word();
-            text.push_str(&format!("{hci}: {} by {ear}\n", word(adapter.hearing)));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{hci}: {} by {ear}", word(adapter.hearing));
         }
         text.push('\n');
         text.push_str(&self.table.text(self.args.sort, self.args.top, self.args.full));

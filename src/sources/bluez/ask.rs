@@ -71,5 +71,5 @@ pub async fn ask(
             Err(error) => tracing::debug!(%error, "a phone was asked and did not answer"),
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -18,7 +18,10 @@ pub async fn listen(adapter: &str) {
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
     let mut events = central.events().await.expect("btleplug has events");
-    central.start_scan(ScanFilter::default()).await.expect("btleplug scans");
+    // Busy while bluetoothd is still switching the adapter on.
+    while central.start_scan(ScanFilter::default()).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
     let mut heard = 0u64;
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
