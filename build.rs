@@ -1,4 +1,4 @@
-//! Packs relative relocations (DT_RELR), which glibc knows from 2.36 (Debian 12) on: half a megabyte
+//! Packs relative relocations (`DT_RELR`), which glibc knows from 2.36 (Debian 12) on: half a megabyte
 //! less to read at every start, and to keep in memory. Debian 11 would refuse the binary by name.
 
 use std::env;

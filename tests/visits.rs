@@ -95,8 +95,8 @@ fn settings() -> Settings {
         presence: presence::Settings {
             arrive_rssi_dbm: -70.0,
             leave_rssi_dbm: -80.0,
-            leave_after: Duration::from_secs(60),
-            rejoin: Duration::from_secs(600),
+            leave_after: Duration::from_mins(1),
+            rejoin: Duration::from_mins(10),
             ..presence::Settings::default()
         },
         policy: policy::Settings { between_alerts: Duration::ZERO, ..policy::Settings::default() },

@@ -30,7 +30,7 @@ use crate::telemetry::redact;
 /// wake-up costs more than an advertisement.
 const BATCH: Duration = Duration::from_millis(50);
 /// Between two health reports, and two signs of life in the store.
-const HEALTH: Duration = Duration::from_secs(60);
+const HEALTH: Duration = Duration::from_mins(1);
 
 /// Why the daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub struct Played {
 /// Plays `script` to its end, then lets time pass until the last open visit is closed. `settings`
 /// name the script's gateways ([`with_gateways`]).
 pub fn play(
-    mut script: Box<dyn Script>,
+    script: Box<dyn Script>,
     settings: Settings,
     registry: Registry,
     mut tell: impl FnMut(Duration, Told),
@@ -50,7 +50,7 @@ pub fn play(
         tell(Duration::ZERO, Told::Effect(effect));
     }
     let mut played = Played::default();
-    while let Some(record) = script.next() {
+    for record in script {
         let record = match record {
             Ok(record) => record,
             Err(fault @ ScriptError::Line { .. }) => {

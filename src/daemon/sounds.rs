@@ -26,7 +26,7 @@ use crate::store::Store;
 use crate::telemetry::health::SourceHealth;
 
 /// After a shorter break nobody was missed: whoever is heard and was not here has just arrived.
-const SHORT_BREAK: Duration = Duration::from_secs(180);
+const SHORT_BREAK: Duration = Duration::from_mins(3);
 /// Batches of the radio that the event loop has not taken yet; the radio's own queue sheds.
 pub const RADIO_BATCHES: usize = 4;
 /// A simulated shop can run on, sped up, for so many days.

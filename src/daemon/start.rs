@@ -86,13 +86,13 @@ impl Daemon {
             }
         };
 
-        let (registry, registry_health, intake) = match sounds.registry.take() {
-            Some((simulated, health)) => (simulated, health, None),
-            None => {
-                let (intake, registry, health) =
-                    Intake::begin(&config, &clocks, &restored.withdrawn)?;
-                (registry, health, Some(intake))
-            }
+        let (registry, registry_health, intake) = if let Some((simulated, health)) =
+            sounds.registry.take()
+        {
+            (simulated, health, None)
+        } else {
+            let (intake, registry, health) = Intake::begin(&config, &clocks, &restored.withdrawn)?;
+            (registry, health, Some(intake))
         };
         let (pipeline, effects) = Pipeline::new(settings, registry, restored, followed, now);
         delivery.perform(pipeline.settings(), now, &effects).await;

@@ -233,7 +233,7 @@ mod tests {
             payload: b"{}".as_slice().into(),
             retain: topic == "state",
             from: WallTime::from_unix_secs(0),
-            lifetime: Duration::from_secs(120),
+            lifetime: Duration::from_mins(2),
             visit: VisitId(uuid::Uuid::from_u128(visit)),
             client: None,
         };

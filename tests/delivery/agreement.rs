@@ -23,7 +23,7 @@ fn change() -> impl Strategy<Value = Change> {
                     payload: b"{}".as_slice().into(),
                     retain: topic == "visits",
                     from: OPENING,
-                    lifetime: Duration::from_secs(120),
+                    lifetime: Duration::from_mins(2),
                     visit: visit(n),
                     client: (n > 0).then(|| client(n)),
                 },

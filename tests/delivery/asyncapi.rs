@@ -1,4 +1,4 @@
-//! The AsyncAPI document that ships with the program, against what is really said and heard.
+//! The `AsyncAPI` document that ships with the program, against what is really said and heard.
 
 use std::collections::{BTreeMap, BTreeSet};
 

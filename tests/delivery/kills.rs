@@ -136,7 +136,7 @@ impl Chance {
         Duration::from_millis(self.between(low, high))
     }
 
-    /// SplitMix64, reduced to `low..high`.
+    /// `SplitMix64`, reduced to `low..high`.
     fn between(&mut self, low: u64, high: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -79,7 +79,7 @@ async fn a_claim_changes_the_state_and_a_departure_clears_it() {
     let topic = arrived.id.to_string();
     let mut claimed = arrived.clone();
     claimed.claim = Some(Claim { by: "Léa".into(), since: OPENING.plus(Duration::from_secs(9)) });
-    let at = OPENING.plus(Duration::from_secs(60));
+    let at = OPENING.plus(Duration::from_mins(1));
     let departed = Effect::Departed { visit: claimed.clone(), at, reason: DepartureReason::Left };
 
     shop.perform(&[alert(&arrived)]).await;
@@ -88,7 +88,7 @@ async fn a_claim_changes_the_state_and_a_departure_clears_it() {
     let said = staff.next_on(&topic).await.json();
     assert_eq!(said["state"], "claimed");
     assert_eq!(said["claim"], json!({"by": "Léa", "since": "2026-01-05T09:00:09Z"}));
-    shop.clock.advance(Duration::from_secs(60));
+    shop.clock.advance(Duration::from_mins(1));
     shop.perform(&[departed]).await;
 
     let farewell = staff.next_on("/departures").await;

@@ -173,6 +173,6 @@ pub fn card() -> Arc<Card> {
 }
 
 pub fn alert(visit: &Visit) -> Effect {
-    let announcement = Announcement::Alert { ttl: Duration::from_secs(120) };
+    let announcement = Announcement::Alert { ttl: Duration::from_mins(2) };
     Effect::Arrived { visit: visit.clone(), announcement }
 }

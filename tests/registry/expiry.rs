@@ -44,7 +44,7 @@ fn an_expired_bundle_recognises_nobody_and_says_so_everywhere() {
 
     // A restart brings it back as little as an older one; a newer one does.
     drop(grelot);
-    shop.record(&ends.plus(Duration::from_secs(60)).to_string(), 1..=1);
+    shop.record(&ends.plus(Duration::from_mins(1)).to_string(), 1..=1);
     let _grelot = shop.run();
     assert_eq!(shop.customers(), 0);
     assert!(shop.trouble().starts_with("the registry expired at"), "{}", shop.trouble());

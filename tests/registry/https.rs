@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use super::gateway::{Shop, eventually, signature};
 
-/// A server that serves one file and its signature, understands ETag and Range, and may hang up
+/// A server that serves one file and its signature, understands `ETag` and Range, and may hang up
 /// in the middle.
 #[derive(Clone)]
 struct Server {

@@ -56,13 +56,12 @@ fn cells(row: &str, separator: u8) -> Option<Vec<String>> {
     let mut cells = Vec::new();
     let mut rest = row;
     loop {
-        let (cell, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted_cell(quoted)?,
-            None => {
-                let end = rest.find(separator).unwrap_or(rest.len());
-                let (cell, after) = rest.split_at_checked(end)?;
-                (cell.to_owned(), after)
-            }
+        let (cell, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            quoted_cell(quoted)?
+        } else {
+            let end = rest.find(separator).unwrap_or(rest.len());
+            let (cell, after) = rest.split_at_checked(end)?;
+            (cell.to_owned(), after)
         };
         cells.push(cell);
         match after.strip_prefix(separator) {

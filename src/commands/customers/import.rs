@@ -71,12 +71,11 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let mut out = BufWriter::new(book.file().try_clone()?);
     let (mut kept, mut updated) = (0_usize, 0_usize);
     if args.into.exists() {
-        book::read(&args.into, |_, old| match new.remove(&identity(&old)) {
-            Some(update) => {
+        book::read(&args.into, |_, old| {
+            if let Some(update) = new.remove(&identity(&old)) {
                 updated += 1;
                 write_line(&mut out, merged(old, update))
-            }
-            None => {
+            } else {
                 kept += 1;
                 write_line(&mut out, old)
             }

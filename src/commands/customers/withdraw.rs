@@ -132,7 +132,7 @@ async fn say(peer: &Peer, client: &str, stores: &[u16], at: &str) -> anyhow::Res
         match say_to(&mut Link::dial(broker, &peer.identity, None), client, stores, at).await {
             Ok(()) => return Ok(()),
             Err(error) => {
-                last = Some(error.context(format!("broker {}:{}", broker.host, broker.port)))
+                last = Some(error.context(format!("broker {}:{}", broker.host, broker.port)));
             }
         }
     }

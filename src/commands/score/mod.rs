@@ -36,7 +36,7 @@ use crate::sources::Truth;
 pub const EARLY: Duration = Duration::from_secs(5);
 
 /// Somebody who was inside already is told from a newcomer after this long.
-pub const SETTLING: Duration = Duration::from_secs(60);
+pub const SETTLING: Duration = Duration::from_mins(1);
 
 /// What is true.
 #[derive(Debug, Clone, PartialEq, Eq)]

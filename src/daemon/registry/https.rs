@@ -92,7 +92,7 @@ impl Remote {
         self.url.to_string()
     }
 
-    /// Fetches what is there, unless its ETag is `known`.
+    /// Fetches what is there, unless its `ETag` is `known`.
     pub async fn fetch(
         &mut self,
         known: Option<&str>,

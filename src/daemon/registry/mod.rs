@@ -71,7 +71,7 @@ pub struct Intake {
     in_force: Option<Header>,
     /// The file as it was when it was last taken in or refused.
     seen: Option<Stamp>,
-    /// The ETag of what was last taken in or refused.
+    /// The `ETag` of what was last taken in or refused.
     etag: Option<String>,
     /// Why the last one was refused.
     refused: Option<String>,

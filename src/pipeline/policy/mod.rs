@@ -37,10 +37,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             alerts_per_visit: 1,
-            between_alerts: Duration::from_secs(4 * 3600),
+            between_alerts: Duration::from_hours(4),
             quiet_hours: None,
             tiers: Vec::new(),
-            alert_ttl: Duration::from_secs(120),
+            alert_ttl: Duration::from_mins(2),
             time_zone: jiff::tz::TimeZone::UTC,
         }
     }

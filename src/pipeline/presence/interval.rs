@@ -7,7 +7,7 @@ use crate::pipeline::units::Tick;
 /// Of this many gaps the longest counts.
 const REMEMBERED: usize = 16;
 /// No device is granted more patience than this: beyond it, silence is absence.
-const MOST_PATIENCE: Duration = Duration::from_secs(900);
+const MOST_PATIENCE: Duration = Duration::from_mins(15);
 
 /// The longest gap between the last 16 sightings of one device: a ring of gaps in
 /// hundredths of a second, 36 octets.
@@ -70,6 +70,6 @@ mod tests {
     fn patience_has_an_end() {
         let mut lost = Interval::new();
         lost.learn(Tick::ZERO, Tick::from_micros(u64::MAX));
-        assert_eq!(lost.patience(Duration::from_secs(60)), MOST_PATIENCE);
+        assert_eq!(lost.patience(Duration::from_mins(1)), MOST_PATIENCE);
     }
 }

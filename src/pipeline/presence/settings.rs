@@ -29,11 +29,11 @@ impl Default for Settings {
             arrive_rssi_dbm: -70.0,
             arrive_confidence: 0.9,
             leave_rssi_dbm: -78.0,
-            leave_after: Duration::from_secs(60),
+            leave_after: Duration::from_mins(1),
             dwell: Duration::ZERO,
-            rejoin: Duration::from_secs(600),
+            rejoin: Duration::from_mins(10),
             warm_up: Duration::from_secs(10),
-            longest_visit: Duration::from_secs(12 * 3600),
+            longest_visit: Duration::from_hours(12),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::pipeline::identity::CustomerIndex;
 use crate::pipeline::units::Tick;
 
 /// Who is heard but never believed to be inside is forgotten after this much silence.
-const FORGET_PASSER: Duration = Duration::from_secs(120);
+const FORGET_PASSER: Duration = Duration::from_mins(2);
 /// A candidate's loudest gateway fades by this much a second, so that the visit is credited to
 /// the gateway that hears the customer now.
 const LOUDEST_FADES_DB_PER_S: f32 = 3.0;

@@ -19,7 +19,7 @@ use super::{Gateway, HERE};
 
 /// A gateway that is away for longer is no longer counted on: its silence means what everybody's
 /// does.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(900);
+const GIVEN_UP_AFTER: Duration = Duration::from_mins(15);
 
 /// The others.
 #[derive(Debug, Default)]

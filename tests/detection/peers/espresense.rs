@@ -1,4 +1,4 @@
-//! ESPresense: per node, a trimmed median of the last readings becomes a distance by the
+//! `ESPresense`: per node, a trimmed median of the last readings becomes a distance by the
 //! absorption; in within the enter distance, out beyond the exit distance or after silence; the
 //! nearest node has the device.
 //!

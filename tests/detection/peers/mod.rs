@@ -73,7 +73,7 @@ pub struct Peer {
 pub enum Name {
     /// A plain threshold.
     Threshold,
-    /// ESPresense.
+    /// `ESPresense`.
     Espresense,
     /// Bermuda.
     Bermuda,

@@ -52,7 +52,7 @@ fn play(scenario: &Scenario, machine: &mut Machine) -> Lived {
     }
     machine.start(&scenario.main_conf, &scenario.bluetoothd);
     let keys = scenario.air.iter().filter_map(|group| group.gatt_key.as_deref());
-    shop::open(scenario.listeners.first().map_or(0, |one| one.user()), keys);
+    shop::open(scenario.listeners.first().map_or(0, super::scenario::Listener::user), keys);
     let mut listeners: Vec<_> =
         (0..).zip(&scenario.listeners).map(|(n, one)| Listener::start(one, n)).collect();
     wait_for("a scan", || controllers.iter().all(|one| one.counts().scans > 0));

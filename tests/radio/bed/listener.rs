@@ -46,17 +46,14 @@ pub struct Report {
 impl Listener {
     /// Starts it; it prints one JSON object a line.
     pub fn start(described: &Described, number: usize) -> Self {
-        let mut command = match described.run.strip_prefix("grelot ") {
-            Some(arguments) => {
-                let mut command = Command::new("./grelot");
-                command.args(arguments.split_whitespace());
-                command
-            }
-            None => {
-                let mut command = Command::new("./bed");
-                command.env(ORDER, &described.run).args(ARGUMENTS);
-                command
-            }
+        let mut command = if let Some(arguments) = described.run.strip_prefix("grelot ") {
+            let mut command = Command::new("./grelot");
+            command.args(arguments.split_whitespace());
+            command
+        } else {
+            let mut command = Command::new("./bed");
+            command.env(ORDER, &described.run).args(ARGUMENTS);
+            command
         };
         let errors = std::fs::File::create(format!("listener{number}.log")).expect("a log");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);

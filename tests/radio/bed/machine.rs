@@ -33,10 +33,9 @@ impl Machine {
     pub fn start(&mut self, main_conf: &[String], options: &[String]) {
         let changed = main_conf.iter().fold(self.main_conf.clone(), |text, line| {
             let key = line.split_once('=').expect("key = value").0.trim();
-            let commented = text.lines().map(|old| match old.starts_with(&format!("#{key} ")) {
-                true => line.as_str(),
-                false => old,
-            });
+            let commented = text
+                .lines()
+                .map(|old| if old.starts_with(&format!("#{key} ")) { line.as_str() } else { old });
             commented.collect::<Vec<_>>().join("\n")
         });
         fs::write(MAIN_CONF, changed).expect("main.conf can be written");

@@ -56,7 +56,7 @@ pub enum Filters {
     Nothing,
     /// Those with an address and data it has seen.
     SameData,
-    /// Those with an address it has seen: BCM4343x and CYW43xx, the Pi's.
+    /// Those with an address it has seen: `BCM4343x` and `CYW43xx`, the Pi's.
     SameAddress,
 }
 
