@@ -22,7 +22,8 @@ fi
 
 cd "$root"
 cargo build --release --quiet --example instructions
-ours=target/release/examples/instructions
+ours=${CARGO_TARGET_DIR:-target}/release/examples/instructions
+mkdir -p target
 mix=target/instructions.mix
 $ours dump 1 "$@" >"$mix"
 count=$(wc -l <"$mix")
