@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::live::{Live, RadioArgs};
+use super::run::runtime;
 use super::scan::Who;
 use super::{Exit, Global, complain};
 use crate::config;
@@ -46,11 +47,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
-    runtime.block_on(record(global, args))
+    runtime()?.block_on(record(global, args))
 }
 
 async fn record(global: &Global, args: &Args) -> anyhow::Result<Exit> {

@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde_json::json;
 use tokio::sync::watch;
 
 use super::live::{Live, RadioArgs, seconds};
+use super::run::runtime;
 use super::{Exit, Global, print};
 use crate::daemon::clock::Clocks;
 use crate::pipeline::event::Hearing;
@@ -49,11 +49,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
-    runtime.block_on(scan(global, args))
+    runtime()?.block_on(scan(global, args))
 }
 
 async fn scan(global: &Global, args: &Args) -> anyhow::Result<Exit> {

@@ -13,6 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::socket;
 use crate::store::Label;
 use crate::store::keeper::Request;
 
@@ -73,32 +74,15 @@ pub fn socket(state: &Path) -> PathBuf {
     state.join("labels.sock")
 }
 
-/// Answers until stopped, one after the other, then takes the socket away.
+/// Answers until stopped.
 pub async fn serve(listener: UnixListener, keeper: mpsc::Sender<Request>, stop: CancellationToken) {
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let Ok((stream, _)) = accepted else {
-            // Out of descriptors, most likely: do not spin.
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            continue;
-        };
-        tokio::select! {
-            () = stop.cancelled() => break,
-            answered = tokio::time::timeout(PATIENCE, answer(stream, &keeper)) => {
-                if !matches!(answered, Ok(Ok(()))) {
-                    tracing::debug!("labels were not read to the end");
-                }
-            }
+    let answer = |stream| async {
+        let answered = tokio::time::timeout(PATIENCE, answer(stream, &keeper)).await;
+        if !matches!(answered, Ok(Ok(()))) {
+            tracing::debug!("labels were not read to the end");
         }
-    }
-    if let Ok(address) = listener.local_addr()
-        && let Some(path) = address.as_pathname()
-    {
-        let _ = std::fs::remove_file(path);
-    }
+    };
+    socket::serve(listener, stop, answer).await;
 }
 
 async fn answer(mut stream: UnixStream, keeper: &mpsc::Sender<Request>) -> io::Result<()> {

@@ -10,6 +10,7 @@ pub mod playback;
 pub mod registry;
 mod report;
 pub mod scripts;
+pub mod socket;
 mod sounds;
 pub mod start;
 pub mod status;

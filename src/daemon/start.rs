@@ -15,7 +15,7 @@ use super::playback::{Gateways, with_gateways};
 use super::registry::{self, Intake};
 use super::sounds::{self, Sounds};
 use super::tasks::{self, Task};
-use super::{labels, status, systemd};
+use super::{labels, socket, status, systemd};
 use crate::config::{BrokerLocation, Config, Secret};
 use crate::mqtt::broker::EmbeddedBroker;
 use crate::mqtt::client::Peer;
@@ -166,7 +166,7 @@ fn serve_status(
     stop: &CancellationToken,
 ) -> anyhow::Result<Task<()>> {
     let path = status::socket(&config.state);
-    let listener = status::listen(&path)
+    let listener = socket::listen(&path)
         .with_context(|| format!("cannot answer `grelot status` on {}", path.display()))?;
     Ok(tasks::spawn("status", status::serve(listener, ask, stop.clone())))
 }
@@ -177,7 +177,7 @@ fn serve_labels(
     stop: &CancellationToken,
 ) -> anyhow::Result<Task<()>> {
     let path = labels::socket(&config.state);
-    let listener = status::listen(&path)
+    let listener = socket::listen(&path)
         .with_context(|| format!("cannot answer `grelot labels` on {}", path.display()))?;
     Ok(tasks::spawn("labels", labels::serve(listener, delivery.keeper(), stop.clone())))
 }

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::socket;
 use crate::mqtt::payload::{DeliveryHealth, GatewayState, RegistryHealth};
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
@@ -186,48 +186,16 @@ pub fn socket(state: &Path) -> PathBuf {
     state.join("status.sock")
 }
 
-/// Opens the socket at `path`, in the place of one whose daemon died; refuses where one lives.
-pub fn listen(path: &Path) -> io::Result<UnixListener> {
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        let what = format!("another grelot runs on {}", path.display());
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
-}
-
-/// Answers until stopped, one after the other, then takes the socket away.
+/// Answers until stopped.
 pub async fn serve(listener: UnixListener, ask: mpsc::Sender<Question>, stop: CancellationToken) {
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let Ok((stream, _)) = accepted else {
-            // Out of descriptors, most likely: do not spin.
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            continue;
-        };
-        let answered = tokio::time::timeout(PATIENCE, answer(stream, &ask));
-        tokio::select! {
-            () = stop.cancelled() => break,
-            answered = answered => match answered {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "status was not read to the end"),
-                Err(_) => tracing::warn!("status was asked for and not given in time"),
-            },
+    let answer = |stream| async {
+        match tokio::time::timeout(PATIENCE, answer(stream, &ask)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "status was not read to the end"),
+            Err(_) => tracing::warn!("status was asked for and not given in time"),
         }
-    }
-    if let Ok(address) = listener.local_addr()
-        && let Some(path) = address.as_pathname()
-    {
-        let _ = std::fs::remove_file(path);
-    }
+    };
+    socket::serve(listener, stop, answer).await;
 }
 
 async fn answer(mut stream: UnixStream, ask: &mpsc::Sender<Question>) -> io::Result<()> {
@@ -243,6 +211,9 @@ async fn answer(mut stream: UnixStream, ask: &mpsc::Sender<Question>) -> io::Res
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::socket::listen;
     use super::*;
     use tokio::io::AsyncReadExt as _;
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::{Exit, Global, complain, print};
 use super::book;
 use super::secret::Replacement;
+use crate::commands::run::runtime;
 use crate::config::{self, BrokerLocation};
 use crate::daemon::clock::Clocks;
 use crate::mqtt::client::Peer;
@@ -118,8 +119,7 @@ fn tell(global: &Global, args: &Args, at: &str) -> anyhow::Result<Vec<u16>> {
     getrandom::fill(&mut unique).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     peer.identity.client_id = format!("grelot-withdraw-{}", hex::encode(unique));
     let stores = if args.store.is_empty() { vec![config.store.id] } else { args.store.clone() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let said = say(&peer, &args.client, &stores, at);
         tokio::time::timeout(PATIENCE, said).await.context("the broker does not answer")?
     })?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Finding;
 use super::daemon::Daemon;
+use crate::commands::run::runtime;
 use crate::config::{BrokerLocation, BrokerUrl, Config};
 use crate::mqtt::client::Peer;
 use crate::mqtt::link::{Down, Link, News};
@@ -22,8 +23,7 @@ pub(super) fn broker(config: &Config, daemon: Daemon) -> Finding {
         Ok(peer) => peer,
         Err(error) => return Finding::fail(about, error.to_string(), "see [tls]"),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else {
+    let Ok(runtime) = runtime() else {
         return Finding::warn(about, "cannot be tried on this machine", "see ulimit -n");
     };
     let answers: Vec<_> =

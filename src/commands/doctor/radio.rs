@@ -7,9 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use super::Finding;
+use crate::commands::run::runtime;
 use crate::config::{Config, Source};
 
 /// Where the kernel lists adapters.
@@ -35,11 +34,7 @@ pub(super) fn findings(
     findings.extend(bluez::findings());
     findings.push(ears::second_ear());
     if let Some(length) = listen {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the event loop")?;
-        findings.extend(runtime.block_on(ears::sample(length)));
+        findings.extend(runtime()?.block_on(ears::sample(length)));
     }
     Ok(findings)
 }

@@ -11,6 +11,7 @@ use super::ears::Ears;
 use super::recorded;
 use super::walk::{Stand, Step};
 use crate::commands::bar::bar;
+use crate::commands::run::runtime;
 use crate::config::Config;
 use crate::daemon::clock::Clocks;
 use crate::daemon::tasks;
@@ -73,11 +74,7 @@ pub struct Pace {
 
 /// Guides a walk, and returns what was heard.
 pub fn walk(config: &Config, pace: Pace, keyboard: &mut Keyboard) -> anyhow::Result<Vec<Step>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let (mut ears, clocks) = Ears::open(config)?;
         let now = clocks.now();
         let registry = recorded::customers(config, now.clock)?;

@@ -1,0 +1,53 @@
+//! Unix sockets in the state folder, through which commands ask the running daemon. Only the
+//! service's user and root can open them.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+/// Opens the socket at `path`, in the place of one whose daemon died; refuses where one lives.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        let what = format!("another grelot runs on {}", path.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Lets `answer` answer until stopped, one after the other, then takes the socket away.
+pub async fn serve<A: Future<Output = ()>>(
+    listener: UnixListener,
+    stop: CancellationToken,
+    answer: impl Fn(UnixStream) -> A,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of descriptors, most likely: do not spin.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = answer(stream) => {}
+        }
+    }
+    if let Ok(address) = listener.local_addr()
+        && let Some(path) = address.as_pathname()
+    {
+        let _ = std::fs::remove_file(path);
+    }
+}
