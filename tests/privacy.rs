@@ -5,15 +5,18 @@
 //!
 //! What it cannot show: traces in memory, and in a form that nobody thought of.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::free_port;
 use grelot::pipeline::event::{Address, AddressKind};
 use grelot::pipeline::units::{Dbm, WallTime};
 use grelot::sources::recording::{Header, Writer};
@@ -281,10 +284,6 @@ fn files(dir: &Path) -> Vec<(String, String)> {
 
 fn latin(octets: &[u8]) -> String {
     octets.iter().map(|octet| char::from(*octet)).collect()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn eventually(what: &str, mut happened: impl FnMut() -> bool) {

@@ -1,6 +1,13 @@
 //! What several of the integration tests need.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+
+/// A port nobody listens on.
+#[allow(dead_code, reason = "each integration test links its own copy and uses a part")]
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
 
 /// A file or folder of the material that nobody on this project wrote: in `$GRELOT_SHARED/data`,
 /// or in `shared/data` beside the checkout (or beside the folder that work trees are in).

@@ -11,6 +11,9 @@
     reason = "a test that stops here has failed, and says so; it waits on real processes"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod agreement;
 mod asyncapi;
 mod daemon;

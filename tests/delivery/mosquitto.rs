@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,10 +13,7 @@ use tokio::time::timeout;
 /// Longer than anything here takes; what it guards has failed when it is reached.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A port nobody listens on.
-pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
+pub use crate::common::free_port;
 
 /// Looks again and again until `found` says so.
 pub fn eventually(what: &str, mut found: impl FnMut() -> bool) {

@@ -9,6 +9,9 @@
     reason = "a test fails by panicking, and waits for real programs"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod consent;
 mod expiry;
 mod gateway;
