@@ -31,6 +31,7 @@ pub mod registry;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::pipeline::advert::ibeacon::IBeacon;
 use crate::pipeline::beacons::OwnBeacon;
@@ -217,8 +218,8 @@ pub enum Source {
     Bluez {
         /// `adapter`, such as `hci0`; all where absent.
         adapter: Option<String>,
-        /// `ask`: whether phones that only hint are asked.
-        ask: bool,
+        /// `ask`: whether phones that only hint are asked; and `ask_deaf_ms`, if so.
+        ask: Option<Duration>,
     },
     /// `kind = "recording"`: a recording or capture.
     Recording {

@@ -16,7 +16,10 @@ fn problems(text: &str) -> String {
 fn a_store_number_is_all_that_is_needed() {
     let config = read("[store]\nid = 42\n").unwrap();
     assert_eq!(config.store.name, "Store 42");
-    assert_eq!(config.sources, [Source::Bluez { adapter: None, ask: true }]);
+    assert_eq!(
+        config.sources,
+        [Source::Bluez { adapter: None, ask: Some(Duration::from_millis(100)) }]
+    );
     assert_eq!(config.broker.location, BrokerLocation::Embedded("127.0.0.1:1883".parse().unwrap()));
     assert_eq!(config.presence, presence::Settings::default());
     assert_eq!(config.policy, policy::Settings::default());

@@ -116,7 +116,7 @@ pub struct Adapter {
     pub listening: bool,
     /// By which ear: `dbus` or `monitor`.
     pub ear: String,
-    /// Why it does not hear.
+    /// Why it does not hear, or not well.
     pub note: Option<String>,
 }
 
@@ -144,7 +144,10 @@ impl Adapter {
             address: adapter.address.clone(),
             listening: adapter.hearing == Hearing::Listening,
             ear: adapter.ear.word().to_owned(),
-            note: adapter.reason.clone(),
+            note: adapter.reason.clone().or_else(|| {
+                let hides = "its controller hides repetitions: the scan is begun anew each second";
+                adapter.hides.then(|| hides.to_owned())
+            }),
         }
     }
 }

@@ -152,6 +152,13 @@ pub(super) const SOURCE: Section = Section {
         )
         .example("true"),
         Key::new(
+            "ask_deaf_ms",
+            Form::Integer { least: 50, most: 5_000 },
+            Absent::Is("100"),
+            "`bluez`: for how long the only adapter may be deaf to connect to such a phone; that takes as long as the phone's advertising interval",
+        )
+        .example("1000"),
+        Key::new(
             "path",
             Form::File,
             Absent::Means("required for `recording` and `h4`"),

@@ -1,9 +1,13 @@
 //! `[[source]]`: where advertisements come from.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::super::Source;
 use super::Site;
+
+/// For how long asking a phone may keep the only adapter from listening.
+const DEAF: Duration = Duration::from_millis(100);
 
 impl Site<'_> {
     pub(in crate::config) fn sources(&mut self) -> Vec<Source> {
@@ -11,7 +15,7 @@ impl Site<'_> {
         let given = |table: &String| self.document.sections.contains_key(table);
         let tables: Vec<String> = tables.take_while(given).collect();
         if tables.is_empty() {
-            return vec![Source::Bluez { adapter: None, ask: true }];
+            return vec![Source::Bluez { adapter: None, ask: Some(DEAF) }];
         }
         let mut sources = Vec::new();
         for table in tables {
@@ -38,7 +42,10 @@ impl Site<'_> {
         match kind.as_str() {
             "bluez" => Some(Source::Bluez {
                 adapter: self.text(&at("adapter")),
-                ask: self.flag(&at("ask")).unwrap_or(true),
+                ask: self.flag(&at("ask")).unwrap_or(true).then(|| {
+                    let deaf = self.integer(&at("ask_deaf_ms")).map(i64::unsigned_abs);
+                    deaf.map_or(DEAF, Duration::from_millis)
+                }),
             }),
             "recording" => Some(Source::Recording { path: self.source_path(table)?, speed }),
             "simulated" => {
@@ -63,13 +70,13 @@ impl Site<'_> {
     /// A key that this kind of source has no use for was meant for something.
     fn foreign_keys(&mut self, table: &str, kind: &str) {
         let of_use: &[&str] = match kind {
-            "bluez" => &["adapter", "ask"],
+            "bluez" => &["adapter", "ask", "ask_deaf_ms"],
             "recording" => &["path", "speed"],
             "simulated" => &["seed", "speed"],
             "h4" => &["path"],
             _ => &[],
         };
-        for key in ["adapter", "ask", "path", "speed", "seed"] {
+        for key in ["adapter", "ask", "ask_deaf_ms", "path", "speed", "seed"] {
             let path = format!("{table}.{key}");
             if !of_use.contains(&key) && self.found(&path).is_some() {
                 self.problem(&path, format!("means nothing for kind = \"{kind}\""));

@@ -6,9 +6,12 @@
 mod gatt;
 mod plan;
 
-use tokio::sync::mpsc;
+use std::time::Duration;
 
-use super::RadioEvent;
+use tokio::sync::{mpsc, watch};
+
+use super::ears::Ears;
+use super::{RadioEvent, Status};
 use crate::daemon::clock::Clocks;
 use crate::pipeline::advert::{Said, said};
 use crate::pipeline::event::{Address, Answer, GatewayIndex};
@@ -43,10 +46,14 @@ pub fn drop_hints(batch: &[Heard], hints: &Hints) {
     }
 }
 
-/// Asks, one phone after the other, as long as hints come.
+/// Asks, one phone after the other, as long as hints come. An adapter that connects is deaf: where
+/// no other listens meanwhile, for `deaf` at most.
 pub async fn ask(
     mut hints: mpsc::Receiver<Hint>,
     clocks: &Clocks,
+    ears: &Ears,
+    status: watch::Receiver<Status>,
+    deaf: Duration,
     events: &mpsc::Sender<RadioEvent>,
 ) {
     let mut plan = Plan::default();
@@ -59,8 +66,11 @@ pub async fn ask(
             // Without chance a challenge proves nothing.
             continue;
         }
-        match gatt::ask(address, &nonce).await {
+        tracing::debug!("a phone hints and is near");
+        let alone = status.borrow().listening() < 2;
+        match gatt::ask(address, &nonce, ears, alone.then_some(deaf)).await {
             Ok(octets) => {
+                tracing::debug!("a phone was asked and answered");
                 let gateway = GatewayIndex(0);
                 let answer = Answer { gateway, address, rssi, nonce, octets };
                 if events.send(RadioEvent::Answered(answer)).await.is_err() {

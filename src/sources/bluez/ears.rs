@@ -1,9 +1,10 @@
 //! Where both ears put what they hear, and the pulse by which each adapter is known to be alive.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use futures::FutureExt as _;
 use tokio::sync::Notify;
 
 use super::adapter::Hci;
@@ -17,6 +18,8 @@ use crate::sources::intake::Intake;
 pub struct Pulse {
     /// Advertisements.
     pub heard: u64,
+    /// Those of a device, and of a length, heard before within some seconds.
+    pub again: u64,
     /// One bit for each of 64 classes of addresses: a rough count of devices that keeps none of
     /// their addresses.
     pub devices: u64,
@@ -28,18 +31,48 @@ impl Pulse {
     /// Adds what another second's pulse says.
     pub fn join(&mut self, other: Self) {
         self.heard += other.heard;
+        self.again += other.again;
         self.devices |= other.devices;
         self.loudest = self.loudest.max(other.loudest);
     }
 
     /// One advertisement more.
     pub fn beat(&mut self, address: Address, rssi: Option<Dbm>) {
-        // Fibonacci hashing: the product's top six bits depend on every octet of the address.
-        let octets = address.octets.iter().fold(0, |number, octet| number << 8 | u64::from(*octet));
-        let spread = octets.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.heard += 1;
-        self.devices |= 1 << (spread >> 58);
+        self.devices |= 1 << (spread(address) >> 58);
         self.loudest = self.loudest.max(rssi);
+    }
+}
+
+/// Fibonacci hashing: the top bits depend on every octet of the address.
+fn spread(address: Address) -> u64 {
+    let octets = address.octets.iter().fold(0, |number, octet| number << 8 | u64::from(*octet));
+    octets.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Which devices were heard of late: a bit for each of 4,096 classes of address and length (a
+/// scan response is no repetition), and no address.
+#[derive(Debug)]
+struct Lately([u64; 64]);
+
+impl Lately {
+    /// Whether one such as `heard` is in already; it is afterwards.
+    fn has(&mut self, heard: &Heard) -> bool {
+        let length = (heard.payload.len() as u64) << 52;
+        let class = (spread(heard.address) ^ length) >> 52;
+        let Some(word) = usize::try_from(class >> 6).ok().and_then(|at| self.0.get_mut(at)) else {
+            return false;
+        };
+        let bit = 1 << (class & 63);
+        let before = *word & bit != 0;
+        *word |= bit;
+        before
+    }
+}
+
+impl Default for Lately {
+    fn default() -> Self {
+        Self([0; 64])
     }
 }
 
@@ -65,10 +98,14 @@ impl Ear {
 /// Seconds without a beat from the monitor before the other ear counts again.
 const PATIENCE_WITH_MONITOR: u8 = 3;
 
+/// Seconds after which repetitions are counted from nothing again.
+const LATELY: u64 = 5;
+
 /// What came in through one adapter.
 #[derive(Debug, Default)]
 struct Adapter {
     pulse: Pulse,
+    lately: Lately,
     /// The monitor delivers, so what D-Bus says of the same advertisements does not count.
     monitored: bool,
     /// Seconds since the monitor's last beat.
@@ -83,8 +120,11 @@ pub struct Ears {
     /// The only ear that counts; both where `None`.
     only: Option<Ear>,
     adapters: Mutex<BTreeMap<Hci, Adapter>>,
+    seconds: AtomicU64,
     awaited: AtomicBool,
     awoken: Notify,
+    sought: Mutex<Option<Address>>,
+    found: Notify,
 }
 
 impl Ears {
@@ -106,7 +146,11 @@ impl Ears {
                 Ear::Dbus if adapter.monitored => return,
                 Ear::Dbus => {}
             }
+            if *self.sought() == Some(heard.address) {
+                self.found.notify_one();
+            }
             adapter.pulse.beat(heard.address, heard.rssi);
+            adapter.pulse.again += u64::from(adapter.lately.has(&heard));
         }
         self.intake.push(heard);
         if self.awaited.load(Ordering::Relaxed) && self.awaited.swap(false, Ordering::Relaxed) {
@@ -116,7 +160,11 @@ impl Ears {
 
     /// A second has passed.
     pub fn age(&self) {
+        let forget = self.seconds.fetch_add(1, Ordering::Relaxed).is_multiple_of(LATELY);
         for adapter in self.lock().values_mut() {
+            if forget {
+                adapter.lately = Lately::default();
+            }
             adapter.unmonitored_for = adapter.unmonitored_for.saturating_add(1);
             adapter.monitored &= adapter.unmonitored_for <= PATIENCE_WITH_MONITOR;
         }
@@ -138,6 +186,19 @@ impl Ears {
     /// Waits for the sound that was awaited.
     pub async fn awoken(&self) {
         self.awoken.notified().await;
+    }
+
+    /// Waits for the next advertisement of `address`, at once rather than with its batch.
+    pub async fn next_of(&self, address: Address) {
+        *self.sought() = Some(address);
+        // One left over from a search before this one.
+        let _ = self.found.notified().now_or_never();
+        self.found.notified().await;
+        *self.sought() = None;
+    }
+
+    fn sought(&self) -> std::sync::MutexGuard<'_, Option<Address>> {
+        self.sought.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Hci, Adapter>> {

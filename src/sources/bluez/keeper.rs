@@ -5,6 +5,7 @@ use super::bus::CallError;
 use super::ears::{Ear, Pulse};
 use super::ladder::{Ladder, Outcome, Step};
 use super::liveness::{Liveness, Verdict};
+use super::repetition::Repetition;
 use super::status::AdapterStatus;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
@@ -15,6 +16,7 @@ pub struct Keeper {
     adapter: Adapter,
     ladder: Ladder,
     liveness: Liveness,
+    repetition: Repetition,
     ear: Ear,
     problem: Option<String>,
     /// A step is being taken.
@@ -28,6 +30,7 @@ impl Keeper {
             adapter: Adapter::default(),
             ladder: before.map_or_else(|| Ladder::new(now), |ladder| ladder.again(now)),
             liveness: Liveness::new(now),
+            repetition: Repetition::new(now),
             ear: Ear::Dbus,
             problem: None,
             busy: false,
@@ -38,6 +41,7 @@ impl Keeper {
     pub fn feel(&mut self, now: Tick, adapter: &Adapter, (pulse, ear): (Pulse, Ear)) {
         self.adapter.clone_from(adapter);
         self.liveness.feel(now, pulse);
+        self.repetition.feel(pulse);
         self.ear = ear;
     }
 
@@ -52,6 +56,8 @@ impl Keeper {
             // The scan was taken away: what was heard before says nothing about what comes.
             self.liveness = Liveness::new(now);
         }
+        let refresh = step.is_none() && self.ladder.scanning() && self.repetition.is_due(now);
+        let step = step.or(refresh.then_some(Step::Refresh));
         self.busy = step.is_some();
         step
     }
@@ -67,7 +73,10 @@ impl Keeper {
         self.ladder.took(now, step, went);
         self.problem = outcome.as_ref().err().map(ToString::to_string);
         match step {
-            Step::Scan if outcome.is_ok() => self.liveness = Liveness::new(now),
+            Step::Scan if outcome.is_ok() => {
+                self.liveness = Liveness::new(now);
+                self.repetition = Repetition::new(now);
+            }
             Step::PowerCycle if outcome.is_ok() => self.liveness.was_reset(),
             _ => {}
         }
@@ -92,7 +101,9 @@ impl Keeper {
     pub fn status(&self, now: Tick) -> AdapterStatus {
         let reason = self.why_blind(now);
         let hearing = if reason.is_some() { Hearing::Blind } else { Hearing::Listening };
-        AdapterStatus { address: self.adapter.address.clone(), hearing, ear: self.ear, reason }
+        let hides = self.repetition.hides(now);
+        let address = self.adapter.address.clone();
+        AdapterStatus { address, hearing, ear: self.ear, hides, reason }
     }
 
     fn why_blind(&self, now: Tick) -> Option<String> {

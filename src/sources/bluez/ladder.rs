@@ -17,6 +17,8 @@ pub enum Step {
     PowerOn,
     /// Begin to listen.
     Scan,
+    /// Begin the scan anew, for a controller that reports each device once in a scan.
+    Refresh,
     /// Stop listening and begin again.
     Rescan,
     /// Switch it off and on, and listen again.
@@ -29,9 +31,10 @@ pub enum Step {
 
 impl Step {
     /// All of them, in the order of their price.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::PowerOn,
         Self::Scan,
+        Self::Refresh,
         Self::Rescan,
         Self::PowerCycle,
         Self::RestartBluetoothd,
@@ -43,6 +46,7 @@ impl Step {
         match self {
             Self::PowerOn => "power_on",
             Self::Scan => "scan",
+            Self::Refresh => "refresh",
             Self::Rescan => "rescan",
             Self::PowerCycle => "power_cycle",
             Self::RestartBluetoothd => "restart_bluetoothd",
@@ -183,7 +187,7 @@ impl Ladder {
     pub fn took(&mut self, now: Tick, step: Step, outcome: Outcome) {
         let worked = outcome == Outcome::Worked;
         self.hangs = if outcome == Outcome::Hung { self.hangs + 1 } else { 0 };
-        if matches!(step, Step::Scan | Step::Rescan | Step::PowerCycle) {
+        if matches!(step, Step::Scan | Step::Refresh | Step::Rescan | Step::PowerCycle) {
             self.scanning = worked;
             self.discovering_at = now;
         }

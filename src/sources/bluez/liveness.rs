@@ -130,7 +130,10 @@ mod tests {
             let devices_seen = (1u64 << devices) - 1;
             let loudest = Dbm::measured(rssi);
             let heard = u64::from(devices) * 2;
-            ear.feel(at(second), Pulse { heard, devices: devices_seen, loudest });
+            ear.feel(
+                at(second),
+                Pulse { heard, devices: devices_seen, loudest, ..Pulse::default() },
+            );
         }
     }
 

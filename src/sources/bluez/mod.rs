@@ -8,7 +8,8 @@
 //!
 //! No call is made per advertisement: all that BlueZ has to say is in its signals. Whether an
 //! adapter hears is decided by what it hears ([`liveness`]); what to do about one that does not
-//! is decided by a ladder of ever dearer steps ([`ladder`]). Both are pure.
+//! is decided by a ladder of ever dearer steps ([`ladder`]). Both are pure. So is what finds out
+//! a controller that reports each device only once a scan ([`repetition`]).
 
 mod adapter;
 mod air;
@@ -19,6 +20,7 @@ pub(crate) mod ears;
 mod keeper;
 mod ladder;
 pub(crate) mod liveness;
+mod repetition;
 mod scan;
 mod session;
 mod shelf;
@@ -74,8 +76,9 @@ pub struct Settings {
     pub adapter: Option<Hci>,
     /// The only ear to listen by; whichever hears better where `None`.
     pub ear: Option<Ear>,
-    /// Asks phones that hint at the app in the background.
-    pub ask: bool,
+    /// Asks phones that hint at the app in the background; with no other adapter to listen while
+    /// one connects, deaf for at most so long.
+    pub ask: Option<Duration>,
     /// Advertises the store's own iBeacon, which wakes the customers' app.
     pub wake_up: Option<IBeacon>,
 }
@@ -104,9 +107,11 @@ impl Radio {
     pub async fn run(self, events: mpsc::Sender<RadioEvent>, stop: CancellationToken) {
         let ears = Arc::new(Ears::new(self.settings.ear));
         let (hints, hinted) = ask::channel();
-        let hints = self.settings.ask.then_some(hints);
+        let deaf = self.settings.ask;
+        let hints = deaf.map(|_| hints);
         let hand_over = hand_over(&ears, self.status.subscribe(), hints, &events);
-        let ask = ask::ask(hinted, &self.clocks, &events);
+        let status = self.status.subscribe();
+        let ask = ask::ask(hinted, &self.clocks, &ears, status, deaf.unwrap_or_default(), &events);
         let listen = self.listen(&ears, &events);
         let monitor = self.monitor(&ears);
         tokio::select! {

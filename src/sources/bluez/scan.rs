@@ -19,8 +19,12 @@ pub async fn take(bus: &Bus, shelf: &Shelf, hci: Hci, step: Step) -> Result<(), 
     match step {
         Step::PowerOn => power(bus, hci, true).await,
         Step::Scan => start(bus, shelf, hci).await,
+        Step::Refresh => {
+            stop(bus, hci).await?;
+            bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await.map(drop)
+        }
         Step::Rescan => {
-            stop(bus, hci).await;
+            stop(bus, hci).await?;
             start(bus, shelf, hci).await
         }
         Step::PowerCycle => {
@@ -45,14 +49,14 @@ async fn power(bus: &Bus, hci: Hci, on: bool) -> Result<(), CallError> {
 /// classic inquiry has the radio. Duplicates wanted: presence lives on repetition. No UUIDs:
 /// BlueZ would match them against the list of services alone, and drop service data.
 async fn start(bus: &Bus, shelf: &Shelf, hci: Hci) -> Result<(), CallError> {
-    unfilter(bus, shelf, hci).await;
+    unfilter(bus, shelf, hci).await?;
     let mut filter = PropMap::new();
     filter.insert("Transport".to_owned(), Variant(Box::new("le".to_owned())));
     filter.insert("DuplicateData".to_owned(), Variant(Box::new(true)));
     bus.call(&hci.path(), ADAPTER, "SetDiscoveryFilter", (filter,)).await?;
     match bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await {
         Err(CallError::InProgress) => {
-            stop(bus, hci).await;
+            stop(bus, hci).await?;
             bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await?;
         }
         started => drop(started?),
@@ -81,20 +85,27 @@ async fn advertise(bus: &Bus, shelf: &Shelf, hci: Hci) {
 /// advertisement monitor, and scans on between two discoveries.
 ///
 /// Older releases offer monitors only to those who ask for experimental interfaces.
-async fn unfilter(bus: &Bus, shelf: &Shelf, hci: Hci) {
+async fn unfilter(bus: &Bus, shelf: &Shelf, hci: Hci) -> Result<(), CallError> {
     let manager = "org.bluez.AdvertisementMonitorManager1";
     let root = (dbus::Path::from(shelf::ROOT),);
     match bus.call(&hci.path(), manager, "RegisterMonitor", root).await {
         Ok(_) => shelf.activated().await,
         Err(CallError::InProgress) => {}
+        Err(CallError::TimedOut) => return Err(CallError::TimedOut),
         Err(error) => tracing::debug!(adapter = %hci, %error, "no advertisement monitor"),
     }
+    Ok(())
 }
 
-/// Whatever BlueZ answers: there may have been nothing to stop.
-async fn stop(bus: &Bus, hci: Hci) {
-    if let Err(error) = bus.call(&hci.path(), ADAPTER, "StopDiscovery", ()).await {
-        tracing::debug!(adapter = %hci, %error, "discovery was not stopped");
+/// Whatever BlueZ answers, as long as it does: there may have been nothing to stop.
+async fn stop(bus: &Bus, hci: Hci) -> Result<(), CallError> {
+    match bus.call(&hci.path(), ADAPTER, "StopDiscovery", ()).await {
+        Err(CallError::TimedOut) => Err(CallError::TimedOut),
+        Err(error) => {
+            tracing::debug!(adapter = %hci, %error, "discovery was not stopped");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
     }
 }
 

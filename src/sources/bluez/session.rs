@@ -162,6 +162,8 @@ impl<'r> Session<'r> {
 
     fn took(&mut self, (hci, step, outcome): &Taken) {
         match outcome {
+            // Every second where it must be.
+            Ok(()) if *step == Step::Refresh => tracing::trace!(adapter = %hci, "scan begun anew"),
             Ok(()) => tracing::info!(adapter = %hci, step = step.word(), "radio step taken"),
             Err(error) => {
                 tracing::warn!(adapter = %hci, step = step.word(), %error, "radio step failed");

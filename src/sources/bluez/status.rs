@@ -26,6 +26,12 @@ pub struct Status {
 }
 
 impl Status {
+    /// How many adapters hear.
+    pub fn listening(&self) -> usize {
+        let hears = |adapter: &&AdapterStatus| adapter.hearing == Hearing::Listening;
+        self.adapters.values().filter(hears).count()
+    }
+
     /// Nothing was heard or tried yet.
     pub fn unheard() -> Self {
         Self {
@@ -48,6 +54,8 @@ pub struct AdapterStatus {
     pub hearing: Hearing,
     /// By which ear.
     pub ear: Ear,
-    /// Why it does not.
+    /// Its controller reports each device once a scan, so scans are begun anew.
+    pub hides: bool,
+    /// Why it does not hear.
     pub reason: Option<String>,
 }

@@ -10,7 +10,7 @@ use crate::pipeline::event::Address;
 use crate::sources::bluez::RadioEvent;
 use crate::sources::monitor;
 
-/// A kernel's scan lasts ten seconds: a controller that filters reports each device once in it.
+/// A kernel's scan lasts ten seconds; less than one says nothing of a filter.
 const SCAN: Duration = Duration::from_secs(10);
 /// Fewer devices say nothing about a controller.
 const ENOUGH_DEVICES: usize = 3;
@@ -46,12 +46,20 @@ pub async fn sample(length: Duration) -> Vec<Finding> {
     };
     // The time-out is the end that is wanted.
     let _ = tokio::time::timeout(length, listen).await;
-    let reason = live.status.borrow().reason.clone();
+    let (reason, hides) = {
+        let status = live.status.borrow();
+        (status.reason.clone(), status.adapters.values().any(|adapter| adapter.hides))
+    };
     live.end().await;
-    judge(&heard, length, reason)
+    judge(&heard, length, reason, hides)
 }
 
-fn judge(heard: &HashMap<Address, u64>, length: Duration, reason: Option<String>) -> Vec<Finding> {
+fn judge(
+    heard: &HashMap<Address, u64>,
+    length: Duration,
+    reason: Option<String>,
+    hides: bool,
+) -> Vec<Finding> {
     let about = "air";
     let total: u64 = heard.values().sum();
     if total == 0 {
@@ -61,51 +69,40 @@ fn judge(heard: &HashMap<Address, u64>, length: Duration, reason: Option<String>
     let (devices, secs) = (heard.len(), length.as_secs());
     let says = format!("{total} advertisements of {devices} devices in {secs} s");
     let mut findings = vec![Finding::ok(about, says)];
-    findings.extend(filtered(heard, length));
+    findings.extend(filtered(heard.len(), length, hides));
     findings
 }
 
-/// Half of the devices, or more, heard about once a scan: phones and beacons say more.
-fn filtered(heard: &HashMap<Address, u64>, length: Duration) -> Option<Finding> {
+/// What grelot itself found out while it listened.
+fn filtered(devices: usize, length: Duration, hides: bool) -> Option<Finding> {
     let about = "duplicate filter";
-    let scans = length.div_duration_f64(SCAN).ceil();
-    if heard.len() < ENOUGH_DEVICES || length < SCAN {
-        return None;
+    if hides {
+        let says = "on: the controller reports each device once a scan; grelot begins the scan \
+                    anew every second";
+        let mend = "set Experimental = true under [General] in /etc/bluetooth/main.conf; sudo \
+                    systemctl restart bluetooth; or use another adapter";
+        return Some(Finding::warn(about, says, mend));
     }
-    #[expect(clippy::cast_precision_loss, reason = "a handful of advertisements")]
-    let once = heard.values().filter(|count| **count as f64 <= scans + 1.0).count();
-    if once * 2 <= heard.len() {
-        return Some(Finding::ok(about, "off"));
-    }
-    let says = format!("{once} of {} devices were heard about once a scan", heard.len());
-    let mend = "set Experimental = true under [General] in /etc/bluetooth/main.conf; sudo \
-                systemctl restart bluetooth; or use another adapter";
-    Some(Finding::warn(about, says, mend))
+    (devices >= ENOUGH_DEVICES && length >= SCAN).then(|| Finding::ok(about, "off"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::event::AddressKind;
-
-    fn heard(counts: &[u64]) -> HashMap<Address, u64> {
-        let address = |n: u8| Address { kind: AddressKind::Random, octets: [n; 6] };
-        (0..).map(address).zip(counts.iter().copied()).collect()
-    }
 
     #[test]
-    fn a_controller_that_filters_duplicates_is_found_out() {
+    fn a_controller_that_filters_duplicates_is_told() {
         let length = Duration::from_secs(20);
-        let filter = |counts: &[u64]| filtered(&heard(counts), length).map(|f| f.mend.is_some());
-        assert_eq!(filter(&[2, 2, 3, 2, 200]), Some(true));
-        assert_eq!(filter(&[200, 40, 3, 90]), Some(false));
-        assert_eq!(filter(&[2, 2]), None);
+        let mend = |devices, hides| filtered(devices, length, hides).map(|f| f.mend.is_some());
+        assert_eq!(mend(5, true), Some(true));
+        assert_eq!(mend(5, false), Some(false));
+        assert_eq!(mend(2, false), None);
     }
 
     #[test]
     fn silence_is_told_with_its_reason() {
         let reason = Some("no Bluetooth adapter".to_owned());
-        let findings = judge(&heard(&[]), Duration::from_secs(5), reason);
+        let findings = judge(&HashMap::new(), Duration::from_secs(5), reason, false);
         assert_eq!(findings[0].says, "no Bluetooth adapter");
     }
 }

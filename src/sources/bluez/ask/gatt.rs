@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::future::Future;
 use std::time::Duration;
 
 use dbus::Path;
@@ -12,15 +13,19 @@ use dbus::arg::{PropMap, Variant, prop_cast};
 use uuid::Uuid;
 
 use super::super::bus::{Bus, CallError};
+use super::super::ears::Ears;
 use crate::pipeline::advert::token::{ANSWER, CHALLENGE};
 use crate::pipeline::event::Address;
 
 const DEVICE: &str = "org.bluez.Device1";
 const CHARACTERISTIC: &str = "org.bluez.GattCharacteristic1";
 
-/// While a controller waits for a phone to be connected it may hear nobody else: a phone that
-/// does not answer at once is let go.
+/// A phone that is not connected by then has left, or does not want to be.
 const CONNECT: Duration = Duration::from_millis(2_500);
+/// How often an attempt that was called off is made again.
+const ATTEMPTS: usize = 3;
+/// From calling off an attempt to listening again: two programs, the kernel and the controller.
+const CALLING_OFF: Duration = Duration::from_millis(25);
 /// Everything after that takes some ten round trips of at most 50 ms.
 const CONVERSE: Duration = Duration::from_secs(4);
 const HANG_UP: Duration = Duration::from_secs(2);
@@ -40,7 +45,7 @@ pub enum NoAnswer {
     #[error("the phone is not known any more")]
     Gone,
     /// It did not accept a connection in time.
-    #[error("no connection within {} ms", CONNECT.as_millis())]
+    #[error("no connection in time")]
     NotConnected,
     /// It stopped half way.
     #[error("no answer within {} s", CONVERSE.as_secs())]
@@ -50,36 +55,88 @@ pub enum NoAnswer {
     OtherApp,
 }
 
-/// Asks the phone at `address`.
-pub async fn ask(address: Address, nonce: &[u8; 16]) -> Result<[u8; 21], NoAnswer> {
+/// Asks the phone at `address`; deaf for no longer than `deaf`, where that is not to be.
+pub async fn ask(
+    address: Address,
+    nonce: &[u8; 16],
+    ears: &Ears,
+    deaf: Option<Duration>,
+) -> Result<[u8; 21], NoAnswer> {
     let (bus, connection) = Bus::connect().await?;
     tokio::select! {
         _lost = connection => Err(CallError::NoService.into()),
-        answer = question(&bus, address, nonce) => answer,
+        answer = question(&bus, address, nonce, ears, deaf) => answer,
     }
 }
 
-async fn question(bus: &Bus, address: Address, nonce: &[u8; 16]) -> Result<[u8; 21], NoAnswer> {
+async fn question(
+    bus: &Bus,
+    address: Address,
+    nonce: &[u8; 16],
+    ears: &Ears,
+    deaf: Option<Duration>,
+) -> Result<[u8; 21], NoAnswer> {
     let phone = find(&objects(bus).await?, address).ok_or(NoAnswer::Gone)?;
-    let connected = tokio::time::timeout(CONNECT, bus.call(&phone, DEVICE, "Connect", ())).await;
-    let answer = match connected {
-        Ok(Ok(_)) => match tokio::time::timeout(CONVERSE, converse(bus, &phone, nonce)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(NoAnswer::Silent),
-        },
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(NoAnswer::NotConnected),
-    };
-    // Also ends an attempt to connect. Where it fails there is nothing to hang up.
-    let hang_up = bus.call(&phone, DEVICE, "Disconnect", ());
-    drop(tokio::time::timeout(HANG_UP, hang_up).await);
+    tracing::debug!("a phone is known and will be asked");
+    let mut answer = Err(NoAnswer::NotConnected);
+    let attempts = if deaf.is_some() { ATTEMPTS } else { 1 };
+    for attempt in 0..attempts {
+        if attempt > 0 {
+            // BlueZ forgets a phone that it could not connect to, until it is heard again.
+            if tokio::time::timeout(CONNECT, ears.next_of(address)).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        answer = match connect(bus, &phone, too_long(ears, address, deaf)).await {
+            Ok(()) => tokio::time::timeout(CONVERSE, converse(bus, &phone, nonce))
+                .await
+                .unwrap_or(Err(NoAnswer::Silent)),
+            Err(error) => Err(error),
+        };
+        // Also ends an attempt to connect. Where it fails there is nothing to hang up.
+        let hang_up = bus.call(&phone, DEVICE, "Disconnect", ());
+        drop(tokio::time::timeout(HANG_UP, hang_up).await);
+        if !matches!(answer, Err(NoAnswer::NotConnected | NoAnswer::Bluetooth(CallError::NoObject)))
+        {
+            break;
+        }
+    }
     answer
 }
 
+async fn connect(
+    bus: &Bus,
+    phone: &str,
+    too_long: impl Future<Output = ()>,
+) -> Result<(), NoAnswer> {
+    tokio::select! {
+        connected = bus.call(phone, DEVICE, "Connect", ()) => Ok(connected.map(drop)?),
+        // The answer may be on its way.
+        () = too_long => match is(bus, phone, "Connected").await {
+            Ok(true) => Ok(()),
+            _ => Err(NoAnswer::NotConnected),
+        },
+    }
+}
+
+/// Waits until an attempt to connect has to be called off.
+///
+/// The kernel waits for the phone to be heard; then it stops the scan and has the controller wait
+/// for the phone's next advertisement, which is when a connection can begin.
+async fn too_long(ears: &Ears, address: Address, deaf: Option<Duration>) {
+    let Some(deaf) = deaf else { return tokio::time::sleep(CONNECT).await };
+    if tokio::time::timeout(CONNECT, ears.next_of(address)).await.is_ok() {
+        tokio::time::sleep(deaf.saturating_sub(CALLING_OFF)).await;
+    }
+}
+
 async fn converse(bus: &Bus, phone: &str, nonce: &[u8; 16]) -> Result<[u8; 21], NoAnswer> {
-    while !resolved(bus, phone).await? {
+    tracing::debug!("it is connected");
+    while !is(bus, phone, "ServicesResolved").await? {
         tokio::time::sleep(LOOK).await;
     }
+    tracing::debug!("its services are known");
     let known = objects(bus).await?;
     let with = |uuid| characteristic(&known, phone, uuid).ok_or(NoAnswer::OtherApp);
     let (challenge, answer) = (with(CHALLENGE)?, with(ANSWER)?);
@@ -89,10 +146,11 @@ async fn converse(bus: &Bus, phone: &str, nonce: &[u8; 16]) -> Result<[u8; 21], 
     read.get1::<Vec<u8>>().and_then(|octets| octets.try_into().ok()).ok_or(NoAnswer::OtherApp)
 }
 
-async fn resolved(bus: &Bus, phone: &str) -> Result<bool, CallError> {
+/// Whether the phone is in this state.
+async fn is(bus: &Bus, phone: &str, state: &str) -> Result<bool, CallError> {
     let properties = "org.freedesktop.DBus.Properties";
-    let told = bus.call(phone, properties, "Get", (DEVICE, "ServicesResolved")).await?;
-    Ok(told.get1::<Variant<bool>>().is_some_and(|resolved| resolved.0))
+    let told = bus.call(phone, properties, "Get", (DEVICE, state)).await?;
+    Ok(told.get1::<Variant<bool>>().is_some_and(|is| is.0))
 }
 
 async fn objects(bus: &Bus) -> Result<Objects, CallError> {
