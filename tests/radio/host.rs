@@ -1,5 +1,6 @@
 //! The test bed's outside: builds the machine, boots it, reads what came out.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,11 +65,12 @@ impl Bed {
         self.play_files(files)
     }
 
-    /// Plays every scenario of a folder, in the order of their names.
-    pub fn play_all(&self, folder: &str) -> Vec<Outcome> {
+    /// Plays every scenario of a folder that is `wanted`, in the order of their names.
+    pub fn play_all(&self, folder: &str, wanted: fn(&str) -> bool) -> Vec<Outcome> {
         let folder = tests_folder().join("scenarios").join(folder);
         let mut files: Vec<_> =
             fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.retain(|file| file.file_stem().and_then(OsStr::to_str).is_some_and(wanted));
         files.sort();
         self.play_files(files)
     }
@@ -186,38 +188,65 @@ pub fn table(bed: &Bed, outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         let what = outcome.json["what"].as_str().unwrap_or_default();
         write!(text, "\n**{what}**\n\n").unwrap();
-        text.push_str("| listener | on the air | passed on | heard | of the air | shed ");
+        text.push_str(
+            "| listener | on the air | passed on | heard | of what was passed on | shed ",
+        );
         text.push_str("| scan's longest hole | CPU | memory, at a third and at the end ");
-        text.push_str("| blind after | hears again after | contact |\n");
-        text.push_str("|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+        text.push_str("| age: half, 99 of 100, all | a device's longest silence | blind after | hears again after ");
+        text.push_str(
+            "| contact | arrival |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        );
         for one in outcome.json["listeners"].as_array().into_iter().flatten() {
             text.push_str(&row(one));
         }
+        text.push_str(&services(&outcome.json));
     }
     text
 }
 
+/// What bluetoothd did for all of them together.
+fn services(outcome: &Value) -> String {
+    let seconds = |key: &str| outcome[key].as_f64().unwrap_or_default() / 1000.0;
+    let (bluetoothd, bus) = (seconds("bluetoothd_ms"), seconds("dbus_daemon_ms"));
+    let spent = format!("bluetoothd {bluetoothd:.1} s and dbus-daemon {bus:.1} s of processor");
+    match outcome["said"].as_u64() {
+        Some(said) => format!("\n{spent}; bluetoothd told of {said}.\n"),
+        None => format!("\n{spent}.\n"),
+    }
+}
+
 fn row(one: &Value) -> String {
     let number = |key: &str| one[key].as_f64().unwrap_or_default();
+    let share = number("heard") / number("passed_on").max(1.0) * 100.0;
     let seconds = |value: &Value| value.as_f64().map_or("-".to_owned(), |s| format!("{s:.1}"));
     let list = |key: &str| {
         let each = one[key].as_array().into_iter().flatten().map(seconds);
         each.collect::<Vec<_>>().join(", ")
     };
     format!(
-        "| {} | {} | {} | {} | {:.1} % | {} | {} ms | {:.1} s | {}, {} KiB | {} | {} | {} |\n",
+        "| {} | {} | {} | {} | {share:.1} % | {} | {} ms | {:.1} s | {}, {} KiB | {} | {} | {} | {} | {} | {} |\n",
         one["name"].as_str().unwrap_or_default(),
         one["on_air"],
         one["passed_on"],
         one["heard"],
-        number("share") * 100.0,
         one["shed"],
         one["longest_scan_hole_ms"],
         number("processor_ms") / 1000.0,
         one["first_kib"],
         one["last_kib"],
+        milliseconds(&one["ages_ms"]),
+        one["longest_silence_ms"].as_u64().map_or("-".to_owned(), |ms| format!("{ms} ms")),
         list("blind_after_s"),
         list("back_after_s"),
         seconds(&one["first_contact_s"]),
+        seconds(&one["first_arrival_s"]),
     )
+}
+
+fn milliseconds(ages: &Value) -> String {
+    let each = ages.as_array().into_iter().flatten().map(ToString::to_string);
+    match each.collect::<Vec<_>>() {
+        none if none.is_empty() => "-".to_owned(),
+        ages => format!("{} ms", ages.join(", ")),
+    }
 }

@@ -16,8 +16,20 @@ pub struct Advertisement {
     pub rssi: i8,
     pub pdu: Pdu,
     pub payload: Vec<u8>,
+    /// Says at its end when it was sent.
+    pub stamped: bool,
     /// What answers a connection.
     pub phone: Option<Phone>,
+}
+
+impl Advertisement {
+    /// Writes down that it is sent `now`, since the air was opened.
+    pub fn stamp(&mut self, now: Duration) {
+        let milliseconds = u32::try_from(now.as_millis()).expect("a scenario is short");
+        if let Some(last) = self.payload.last_chunk_mut().filter(|_| self.stamped) {
+            *last = milliseconds.to_le_bytes();
+        }
+    }
 }
 
 /// Everything on the air, in the order of time.
@@ -75,7 +87,7 @@ fn advertisement(
     };
     let rssi = group.rssi.saturating_add(spread);
     let phone = group.gatt_key.as_deref().map(Phone::new);
-    Advertisement { at, address, rssi, pdu: group.pdu, payload, phone }
+    Advertisement { at, address, rssi, pdu: group.pdu, payload, stamped: group.stamped, phone }
 }
 
 /// `SplitMix64`: the same numbers in every run.

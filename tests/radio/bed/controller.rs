@@ -3,7 +3,7 @@
 //! One thread each. It counts what was on the air while it was asked to listen, what it passed
 //! on, and for how long at a stretch it was not listening.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -34,6 +34,8 @@ pub enum Order {
     ScanDies,
     /// Reports nothing more until it is reset.
     ControllerDies,
+    /// Reports nothing more.
+    ControllerDiesForGood,
 }
 
 /// What a controller counted.
@@ -51,8 +53,8 @@ pub struct Counts {
     pub inquiries: u64,
     /// Scans started.
     pub scans: u64,
-    /// The longest time without a scan, after the first one had begun.
-    pub longest_hole: Duration,
+    /// From when to when there was no scan, after the first one had begun.
+    pub holes: Vec<(Instant, Instant)>,
     /// Whether the last scan asked for duplicates to be filtered.
     pub filtering: bool,
     /// Whether the last scan was active.
@@ -111,11 +113,13 @@ struct Machine {
     filtering: bool,
     dead_until_scan: bool,
     dead_until_reset: bool,
+    dead_for_good: bool,
     passed_on: HashSet<([u8; 6], u64)>,
     stopped_at: Option<Instant>,
     inquiry_ends: Option<Instant>,
     advertising_data: Vec<u8>,
-    phones: BTreeMap<[u8; 6], Phone>,
+    /// The device, as the command names it, that is being connected to.
+    connecting: Option<[u8; 7]>,
     connected: Option<Phone>,
 }
 
@@ -131,11 +135,12 @@ impl Machine {
             filtering: false,
             dead_until_scan: false,
             dead_until_reset: false,
+            dead_for_good: false,
             passed_on: HashSet::new(),
             stopped_at: None,
             inquiry_ends: None,
             advertising_data: Vec::new(),
-            phones: BTreeMap::new(),
+            connecting: None,
             connected: None,
         }
     }
@@ -157,7 +162,7 @@ impl Machine {
 
     fn unplug(&mut self) {
         self.device = None;
-        self.connected = None;
+        (self.connecting, self.connected) = (None, None);
         self.stop_scan();
     }
 
@@ -170,12 +175,12 @@ impl Machine {
                     let mut schedule = Schedule::new(&groups);
                     next = schedule.next(length);
                     air = Some((Instant::now(), schedule, length));
-                    self.phones = BTreeMap::new();
                 }
                 Ok(Order::Unplug) => self.unplug(),
                 Ok(Order::Plug) => self.plug(),
                 Ok(Order::ScanDies) => self.dead_until_scan = true,
                 Ok(Order::ControllerDies) => self.dead_until_reset = true,
+                Ok(Order::ControllerDiesForGood) => self.dead_for_good = true,
                 Err(mpsc::TryRecvError::Empty) => {}
                 Err(mpsc::TryRecvError::Disconnected) => return,
             }
@@ -188,8 +193,9 @@ impl Machine {
                 None => PATIENCE,
             };
             self.serve(wait.min(PATIENCE));
-            while let Some(due) = next.take_if(|due| due.at <= opened.elapsed()) {
+            while let Some(mut due) = next.take_if(|due| due.at <= opened.elapsed()) {
                 let late = opened.elapsed().saturating_sub(due.at) > PATIENCE;
+                due.stamp(opened.elapsed());
                 next = schedule.next(*length);
                 self.hear(due, late);
             }
@@ -249,6 +255,7 @@ impl Machine {
         match (opcode, parameters) {
             (0x0c03, _) => {
                 self.stop_scan();
+                self.connecting = None;
                 self.dead_until_reset = false;
                 self.done(opcode);
             }
@@ -284,6 +291,12 @@ impl Machine {
                 self.done(opcode);
             }
             (0x200d, [_, _, _, _, _, peer @ ..]) => self.connect(opcode, peer),
+            (0x200e, _) => {
+                self.done(opcode);
+                if let Some(peer) = self.connecting.take() {
+                    self.send(&hci::not_connected(&peer));
+                }
+            }
             (0x2016, [low, high, ..]) => {
                 self.send(&hci::begun(opcode));
                 let features = [0, *low, *high, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -319,10 +332,10 @@ impl Machine {
         self.filtering = filtering;
         self.dead_until_scan = false;
         self.passed_on.clear();
-        let hole = self.stopped_at.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let hole = self.stopped_at.take().map(|since| (since, Instant::now()));
         let mut counts = self.counts.lock().unwrap();
         counts.scans += 1;
-        counts.longest_hole = counts.longest_hole.max(hole);
+        counts.holes.extend(hole);
         (counts.filtering, counts.active) = (filtering, self.active);
     }
 
@@ -332,20 +345,19 @@ impl Machine {
         }
     }
 
+    /// A connection begins with the device's next advertisement, and not before.
     fn connect(&mut self, opcode: u16, parameters: &[u8]) {
         self.counts.lock().unwrap().connections += 1;
         self.send(&hci::begun(opcode));
-        let Some(peer) = parameters.get(..7) else { return };
-        let address: [u8; 6] = peer[1..].try_into().expect("six octets");
-        if let Some(phone) = self.phones.get(&address) {
-            self.connected = Some(phone.clone());
-            self.send(&hci::connected(peer));
-        }
+        self.connecting = parameters.first_chunk().copied();
     }
 
     fn hear(&mut self, heard: Advertisement, late: bool) {
-        if let Some(phone) = &heard.phone {
-            self.phones.insert(heard.address, phone.clone());
+        if let Some(phone) = &heard.phone
+            && let Some(peer) = self.connecting.take_if(|peer| peer[1..] == heard.address)
+        {
+            self.connected = Some(phone.clone());
+            self.send(&hci::connected(&peer));
         }
         let passed_on = self.passes_on(&heard);
         if passed_on {
@@ -367,8 +379,8 @@ impl Machine {
     }
 
     fn passes_on(&mut self, heard: &Advertisement) -> bool {
-        let deaf = self.dead_until_scan || self.dead_until_reset || self.inquiry_ends.is_some();
-        if !self.scanning || deaf || self.device.is_none() {
+        let dead = self.dead_until_scan || self.dead_until_reset || self.dead_for_good;
+        if !self.scanning || dead || self.inquiry_ends.is_some() || self.device.is_none() {
             return false;
         }
         let data = match self.kind.filters {

@@ -62,6 +62,11 @@ pub fn connected(peer: &[u8]) -> Vec<u8> {
     le_event(0x01, &[&[0, 0x40, 0x00, 0x00], peer, &tail].concat())
 }
 
+/// LE connection complete, called off by the host.
+pub fn not_connected(peer: &[u8]) -> Vec<u8> {
+    le_event(0x01, &[&[0x02, 0, 0, 0x00], peer, &[0; 7]].concat())
+}
+
 /// One advertising report; `kind` is the legacy event type.
 pub fn report(extended: bool, kind: u8, address: &[u8; 6], data: &[u8], rssi: i8) -> Vec<u8> {
     let length = u8::try_from(data.len()).unwrap();

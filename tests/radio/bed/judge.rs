@@ -1,24 +1,36 @@
 //! What was on the air against what was heard: a scenario's result, as figures and failures.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::controller::Counts;
 use super::listener::Report;
+use super::recording;
 use super::scenario::{Listener, Scenario};
 
 /// What happened while a scenario was played.
 pub struct Lived {
     /// When the air was opened, and closed.
     pub opened: Instant,
+    pub opened_at: SystemTime,
     pub closed: Instant,
     pub counts: Vec<Counts>,
     pub reports: Vec<Report>,
     /// When each fault struck, and when it was mended.
     pub mended: Vec<(Instant, Instant)>,
-    pub bluetoothd_memory: u64,
+    pub services: Services,
+}
+
+/// What bluetoothd and dbus-daemon did meanwhile.
+#[derive(Debug)]
+pub struct Services {
+    pub bluetoothd_kib: u64,
+    /// Of bluetoothd and of dbus-daemon.
+    pub processor: [Duration; 2],
+    /// Signals that told of an advertisement, where a witness counted them.
+    pub said: Option<u64>,
 }
 
 /// A scenario's result.
@@ -28,6 +40,10 @@ pub struct Outcome {
     pub what: String,
     pub listeners: Vec<Heard>,
     pub bluetoothd_kib: u64,
+    pub bluetoothd_ms: u128,
+    pub dbus_daemon_ms: u128,
+    /// Signals of bluetoothd that told of an advertisement.
+    pub said: Option<u64>,
     pub failures: Vec<String>,
 }
 
@@ -63,6 +79,13 @@ pub struct Heard {
     pub arrivals: Option<u64>,
     pub open: Option<u64>,
     pub first_contact_s: Option<f64>,
+    pub first_arrival_s: Option<f64>,
+    /// From the last fault to its last word, where it ended by itself.
+    pub gave_up_after_s: Option<f64>,
+    /// Of a recording: the longest time between two advertisements of one device.
+    pub longest_silence_ms: Option<u64>,
+    /// Of a recording: from being sent to being heard; half of all, 99 of 100, all.
+    pub ages_ms: Option<[u64; 3]>,
 }
 
 /// A gateway must be known to be blind within this.
@@ -72,8 +95,9 @@ const BLIND_WITHIN: f64 = 10.0;
 pub fn judge(name: &str, scenario: &Scenario, lived: Lived) -> Outcome {
     let mut failures = Vec::new();
     let mut listeners = Vec::new();
+    let stamped = scenario.air.iter().all(|group| group.stamped);
     for (described, report) in scenario.listeners.iter().zip(&lived.reports) {
-        let heard = heard(described, report, &lived);
+        let heard = heard(described, report, &lived, stamped);
         let passed_on = heard.passed_on as f64 / heard.on_air.max(1) as f64;
         if passed_on < described.passed_on {
             let least = described.passed_on;
@@ -101,6 +125,12 @@ pub fn judge(name: &str, scenario: &Scenario, lived: Lived) -> Outcome {
         if described.advertises.as_ref().is_some_and(|wanted| !advertised.ends_with(wanted)) {
             failures.push(format!("{}: advertises {:?}", described.name, heard.advertises));
         }
+        if let Some(within) = described.gives_up_within
+            && heard.gave_up_after_s.is_none_or(|after| after > within)
+        {
+            let after = heard.gave_up_after_s;
+            failures.push(format!("{}: gave up after {after:?} s", described.name));
+        }
         if let Some(within) = described.back_within {
             for (fault, back) in scenario.faults.iter().zip(&heard.back_after_s) {
                 if back.is_none_or(|seconds| seconds > within) {
@@ -118,25 +148,34 @@ pub fn judge(name: &str, scenario: &Scenario, lived: Lived) -> Outcome {
         }
         listeners.push(heard);
     }
-    let bluetoothd_kib = lived.bluetoothd_memory;
+    let Services { bluetoothd_kib, processor: [bluetoothd, dbus_daemon], said } = lived.services;
     Outcome {
         scenario: name.to_owned(),
         what: scenario.what.clone(),
         listeners,
         bluetoothd_kib,
+        bluetoothd_ms: bluetoothd.as_millis(),
+        dbus_daemon_ms: dbus_daemon.as_millis(),
+        said,
         failures,
     }
 }
 
-fn heard(described: &Listener, report: &Report, lived: &Lived) -> Heard {
+fn heard(described: &Listener, report: &Report, lived: &Lived, stamped: bool) -> Heard {
     let through: Vec<&Counts> = match described.adapter {
         Some(adapter) => vec![&lived.counts[adapter]],
         None => lived.counts.iter().collect(),
     };
     let sum = |count: fn(&Counts) -> u64| through.iter().map(|counts| count(counts)).sum::<u64>();
     let last = |key: &str| report.lines.iter().rev().find_map(|(_, said)| said[key].as_u64());
-    let (on_air, heard) = (sum(|c| c.on_air), last("heard").unwrap_or(0));
-    let holes = through.iter().map(|counts| counts.longest_hole);
+    let recorded = report.recording.as_deref();
+    let recorded = recorded.map(|file| recording::read(file, lived.opened_at, stamped));
+    let heard = recorded.as_ref().map(|one| one.heard).or_else(|| last("heard")).unwrap_or(0);
+    let on_air = sum(|c| c.on_air);
+    let first = |key: &str| {
+        let (at, _) = report.lines.iter().find(|(_, said)| said[key].as_u64() > Some(0))?;
+        Some(at.saturating_duration_since(lived.opened).as_secs_f64())
+    };
     let on_the_air = report.lines.partition_point(|(at, _)| *at <= lived.closed);
     let faults: Vec<_> = faults(&lived.mended, &report.lines[..on_the_air]).collect();
     Heard {
@@ -148,7 +187,7 @@ fn heard(described: &Listener, report: &Report, lived: &Lived) -> Heard {
         shed: last("shed").unwrap_or(0),
         inquiries: sum(|c| c.inquiries),
         scans: sum(|c| c.scans),
-        longest_scan_hole_ms: holes.max().unwrap_or_default().as_millis(),
+        longest_scan_hole_ms: longest_hole(&through).as_millis(),
         longest_gap_ms: longest_gap(&report.lines, lived.opened),
         late: sum(|c| c.late),
         processor_ms: report.processor.as_millis(),
@@ -158,14 +197,30 @@ fn heard(described: &Listener, report: &Report, lived: &Lived) -> Heard {
         back_after_s: faults.iter().map(back_after).collect(),
         advertises: through.iter().find_map(|c| c.advertises.as_ref()).map(hex::encode),
         connections: sum(|c| c.connections),
-        arrivals: last("arrivals"),
-        open: last("open"),
-        first_contact_s: report
-            .lines
-            .iter()
-            .find(|(_, said)| said["contacts"].as_u64() > Some(0))
-            .map(|(at, _)| at.saturating_duration_since(lived.opened).as_secs_f64()),
+        arrivals: recorded.as_ref().map(|one| one.arrivals).or_else(|| last("arrivals")),
+        open: recorded.as_ref().map(|one| one.open).or_else(|| last("open")),
+        first_contact_s: first("contacts"),
+        first_arrival_s: match &recorded {
+            Some(recorded) => recorded.first_arrival_s,
+            None => first("arrivals"),
+        },
+        gave_up_after_s: report.gave_up.then(|| gave_up_after(report, lived)).flatten(),
+        longest_silence_ms: recorded.as_ref().map(|one| one.longest_silence_ms),
+        ages_ms: recorded.and_then(|one| one.ages_ms),
     }
+}
+
+/// The longest time without a scan through any of these adapters.
+fn longest_hole(through: &[&Counts]) -> Duration {
+    let Some((first, others)) = through.split_first() else { return Duration::ZERO };
+    let everywhere = others.iter().fold(first.holes.clone(), |holes, other| {
+        let common = |(from, to): &(Instant, Instant)| {
+            let within = other.holes.iter().map(|(f, t)| (*f.max(from), *t.min(to)));
+            within.filter(|(from, to)| from < to).collect::<Vec<_>>()
+        };
+        holes.iter().flat_map(common).collect()
+    });
+    everywhere.iter().map(|(from, to)| to.duration_since(*from)).max().unwrap_or_default()
 }
 
 /// The longest time without an advertisement, to the fineness of the listener's lines.
@@ -199,6 +254,11 @@ fn faults<'l>(
         };
         Struck { at, mended: whole, lines: &lines[..end] }
     })
+}
+
+fn gave_up_after(report: &Report, lived: &Lived) -> Option<f64> {
+    let ((struck, _), (said, _)) = (lived.mended.last()?, report.lines.last()?);
+    Some(said.saturating_duration_since(*struck).as_secs_f64())
 }
 
 fn blind_after(fault: &Struck) -> Option<f64> {

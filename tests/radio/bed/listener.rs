@@ -3,9 +3,11 @@
 //! `grelot run` says it on its status socket, which is asked four times a second; all others
 //! print one JSON object a line.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +21,15 @@ use super::scenario::Listener as Described;
 use super::shop;
 use super::{ARGUMENTS, ORDER};
 
+/// Not root, in group bluetooth.
+pub const SERVICE: u32 = 1000;
 const GROUP_BLUETOOTH: u32 = 101;
+
+/// What the second ear needs, by its number in Linux.
+const CAP_NET_RAW: u32 = 13;
+/// `grelot` as everybody may run it, and with that capability on the file.
+const GRELOT: &str = "./grelot";
+const GRELOT_NET_RAW: &str = "/tmp/grelot";
 
 /// How often a daemon is asked.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -33,6 +43,7 @@ pub struct Listener {
     ended: Arc<AtomicBool>,
     reader: JoinHandle<()>,
     first_memory: Option<u64>,
+    recording: Option<PathBuf>,
 }
 
 /// What a listener cost and said.
@@ -41,13 +52,17 @@ pub struct Report {
     pub processor: Duration,
     /// Resident memory in KiB: a while after its start, and at its end.
     pub memory: (u64, u64),
+    /// It had ended by itself, saying that something failed.
+    pub gave_up: bool,
+    /// What it recorded.
+    pub recording: Option<PathBuf>,
 }
 
 impl Listener {
-    /// Starts it; it prints one JSON object a line.
-    pub fn start(described: &Described, number: usize) -> Self {
+    /// Starts it; it prints one JSON object a line, and its complaints go to `log`.
+    pub fn start(described: &Described, log: &str) -> Self {
         let mut command = if let Some(arguments) = described.run.strip_prefix("grelot ") {
-            let mut command = Command::new("./grelot");
+            let mut command = Command::new(if described.net_raw { GRELOT_NET_RAW } else { GRELOT });
             command.args(arguments.split_whitespace());
             command
         } else {
@@ -55,11 +70,10 @@ impl Listener {
             command.env(ORDER, &described.run).args(ARGUMENTS);
             command
         };
-        let errors = std::fs::File::create(format!("listener{number}.log")).expect("a log");
+        let errors = fs::File::create(log).expect("a log");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
-        if !described.root {
-            command.uid(described.user()).gid(GROUP_BLUETOOTH);
-        }
+        command.uid(SERVICE).gid(GROUP_BLUETOOTH);
+        command.env("GRELOT_LOG", "grelot::sources=debug,info");
         let mut child = command.spawn().expect("the listener starts");
         let lines = Lines::default();
         let ended = Arc::new(AtomicBool::new(false));
@@ -70,7 +84,16 @@ impl Listener {
         } else {
             std::thread::spawn(move || read(output, &written))
         };
-        Self { child, lines, ended, reader, first_memory: None }
+        let records = described.run.starts_with("grelot record");
+        let recording = described.run.split_whitespace().last().filter(|_| records);
+        let recording = recording.map(PathBuf::from);
+        Self { child, lines, ended, reader, first_memory: None, recording }
+    }
+
+    /// Whether it has said anything, if it is one that speaks: on a slow machine one starts long
+    /// after the other.
+    pub fn is_up(&self) -> bool {
+        self.recording.is_some() || !self.lines.lock().unwrap().is_empty()
     }
 
     /// Remembers how much memory it takes, once.
@@ -85,12 +108,32 @@ impl Listener {
         signal(&self.child, "TERM");
         std::thread::sleep(Duration::from_millis(500));
         self.child.kill().ok();
-        self.child.wait().expect("the listener ends");
+        let status = self.child.wait().expect("the listener ends");
         self.ended.store(true, Ordering::Relaxed);
         self.reader.join().expect("its output was read");
         let lines = std::mem::take(&mut *self.lines.lock().unwrap());
-        Report { lines, processor, memory: (self.first_memory.unwrap_or(last_memory), last_memory) }
+        let memory = (self.first_memory.unwrap_or(last_memory), last_memory);
+        Report {
+            lines,
+            processor,
+            memory,
+            gave_up: status.code() == Some(1),
+            recording: self.recording,
+        }
     }
+}
+
+/// Gives a copy of `grelot` the capability, as systemd gives it to the service.
+pub fn grant_net_raw() {
+    fs::copy(GRELOT, GRELOT_NET_RAW).expect("grelot can be copied");
+    // `struct vfs_cap_data` of Linux, revision 2, effective: permitted and inheritable, the lower
+    // 32 capabilities first.
+    const EFFECTIVE_REVISION_2: u32 = 0x0200_0001;
+    let words = [EFFECTIVE_REVISION_2, 1 << CAP_NET_RAW, 0, 0, 0];
+    let capability: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let nothing = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(GRELOT_NET_RAW, "security.capability", &capability, nothing)
+        .expect("root may grant capabilities");
 }
 
 /// Takes down what a program prints.

@@ -81,6 +81,8 @@ impl Machine {
     pub fn stop_bluetoothd(&mut self, by: &str) {
         if let Some(mut daemon) = self.bluetoothd.take() {
             signal(&daemon, by);
+            // One that hangs would not notice.
+            signal(&daemon, "CONT");
             daemon.wait().expect("bluetoothd ends");
         }
     }
@@ -89,6 +91,12 @@ impl Machine {
     pub fn freeze_bluetoothd(&self, frozen: bool) {
         let daemon = self.bluetoothd.as_ref().expect("bluetoothd runs");
         signal(daemon, if frozen { "STOP" } else { "CONT" });
+    }
+
+    /// What bluetoothd and dbus-daemon have spent on the processor.
+    pub fn processor_time(&self) -> [Duration; 2] {
+        [&self.bluetoothd, &self.dbus]
+            .map(|daemon| daemon.as_ref().map_or(Duration::ZERO, |one| processor_time(one.id())))
     }
 
     /// bluetoothd's resident memory in KiB.

@@ -11,8 +11,11 @@ mod judge;
 mod listener;
 mod machine;
 mod peer;
+mod recording;
 mod scenario;
 mod shop;
+mod systemd;
+mod witness;
 
 /// Says what to do, in the machine; the test below does nothing where it is not set.
 pub const ORDER: &str = "GRELOT_RADIO_BED_INSIDE";

@@ -16,6 +16,15 @@ pub struct Scenario {
     /// Options of bluetoothd, such as `--experimental`.
     #[serde(default)]
     pub bluetoothd: Vec<String>,
+    /// Lines for the `[[source]]` of the shop that `grelot run` serves.
+    #[serde(default)]
+    pub source: String,
+    /// A program beside the listeners counts what bluetoothd says on the bus.
+    #[serde(default)]
+    pub witness: bool,
+    /// What systemd does when it is asked to restart bluetoothd; it is not there where absent.
+    #[serde(default)]
+    pub systemd: Option<Systemd>,
     /// The adapters, from `hci0` on.
     #[serde(rename = "controller")]
     pub controllers: Vec<ControllerKind>,
@@ -27,6 +36,16 @@ pub struct Scenario {
     /// What goes wrong, in the order of time.
     #[serde(default, rename = "fault")]
     pub faults: Vec<Fault>,
+}
+
+/// What systemd does when it is asked to restart bluetoothd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Systemd {
+    /// Kills it and starts it anew.
+    Restarts,
+    /// Says that this user may not ask for it.
+    Refuses,
 }
 
 /// What kind of controller is emulated.
@@ -86,6 +105,9 @@ pub struct Air {
     /// And until here.
     #[serde(default)]
     pub until: Option<u64>,
+    /// The last four octets say when it was sent, in milliseconds: how old it is when it is heard.
+    #[serde(default)]
+    pub stamped: bool,
     /// Answers connections with grelot's GATT service, with this customer's day key, as hex.
     #[serde(default)]
     pub gatt_key: Option<String>,
@@ -114,9 +136,10 @@ pub struct Listener {
     pub name: String,
     /// `grelot` or `btleplug`, and arguments.
     pub run: String,
-    /// As root, who may listen to the HCI monitor, or as a plain user of group bluetooth.
+    /// With `CAP_NET_RAW`, which may listen to the HCI monitor, beyond what every user of group
+    /// bluetooth may.
     #[serde(default)]
-    pub root: bool,
+    pub net_raw: bool,
     /// The adapter whose advertisements it ought to hear; all where absent.
     #[serde(default)]
     pub adapter: Option<usize>,
@@ -135,18 +158,13 @@ pub struct Listener {
     /// Of `grelot run`: by which second a customer must have been recognised.
     #[serde(default)]
     pub contact_by: Option<f64>,
+    /// Of `grelot run`: it must end by itself, for systemd to start it anew, within so many seconds
+    /// of the last fault.
+    #[serde(default)]
+    pub gives_up_within: Option<f64>,
     /// What the gateway must be advertising in the end, as hex.
     #[serde(default)]
     pub advertises: Option<String>,
-}
-
-impl Listener {
-    /// The user it runs as.
-    pub const fn user(&self) -> u32 {
-        /// Not root, in group bluetooth.
-        const SERVICE: u32 = 1000;
-        if self.root { 0 } else { SERVICE }
-    }
 }
 
 /// Something that goes wrong, and how it is mended.
@@ -175,6 +193,8 @@ pub enum FaultKind {
     BluetoothdKilled,
     /// bluetoothd hangs (SIGSTOP) for a while.
     BluetoothdHangs,
+    /// bluetoothd hangs until it is killed.
+    BluetoothdHangsForGood,
     /// Somebody switches the adapter off, and on after a while.
     PoweredOff,
     /// rfkill, for a while.
@@ -187,6 +207,8 @@ pub enum FaultKind {
     ScanDies,
     /// The controller reports nothing any more until it is reset.
     ControllerDies,
+    /// The controller reports nothing any more, whatever is done.
+    ControllerDiesForGood,
     /// dbus-daemon is stopped, and with it bluetoothd; both are started after a while.
     DbusRestarted,
     /// The wall clock is an hour off from here on.

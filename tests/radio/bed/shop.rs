@@ -9,6 +9,8 @@ use serde_json::json;
 
 /// Where the shop is.
 const FOLDER: &str = "/tmp/shop";
+/// Its configuration.
+pub const CONFIGURED: &str = "/tmp/shop/grelot.toml";
 /// Where its daemon answers.
 pub const STATUS: &str = "/tmp/shop/state/status.sock";
 /// The chain's UUID, in its wake-up beacon and on its loyalty cards.
@@ -21,6 +23,7 @@ id = 42
 name = "door"
 [[source]]
 kind = "bluez"
+SOURCE
 [registry]
 path = "customers.jsonl"
 [state]
@@ -29,8 +32,9 @@ path = "state"
 uuid = "426c7565-4368-6172-6d42-6561636f6e73"
 "#;
 
-/// Sets it up afresh, for the user `owner`; phones hold the day keys `keys`.
-pub fn open<'k>(owner: u32, keys: impl Iterator<Item = &'k str>) {
+/// Sets it up afresh, for the user `owner`; phones hold the day keys `keys`. `source` says more
+/// of its radio.
+pub fn open<'k>(owner: u32, source: &str, keys: impl Iterator<Item = &'k str>) {
     fs::remove_dir_all(FOLDER).ok();
     fs::create_dir_all(FOLDER).expect("a folder can be made");
     let consent = json!({
@@ -54,7 +58,7 @@ pub fn open<'k>(owner: u32, keys: impl Iterator<Item = &'k str>) {
         })
     });
     let lines: Vec<String> = std::iter::once(card).chain(phones).map(|c| c.to_string()).collect();
-    write("grelot.toml", CONFIGURATION, owner);
+    write("grelot.toml", &CONFIGURATION.replace("SOURCE", source), owner);
     write("customers.jsonl", &(lines.join("\n") + "\n"), owner);
     chown(FOLDER, Some(owner), None).expect("root may give files away");
 }
