@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use grelot::config::registry::Reading;
 use grelot::pipeline::event::{
-    Address, AddressKind, Announcement, GatewayIndex, Hearing, Restored, RestoredVisit, Sighting,
-    SilentBecause, StaffAction, Start, Visit,
+    Address, AddressKind, Announcement, GatewayIndex, Hearing, KnownPhone, Restored, RestoredVisit,
+    Sighting, SilentBecause, StaffAction, Start, Visit,
 };
 use grelot::pipeline::identity::Registry;
+use grelot::pipeline::presence::Loudness;
 use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
 use grelot::pipeline::{Effect, Gateway, Input, Pipeline, Settings, policy, presence};
 
@@ -332,4 +333,94 @@ fn the_same_inputs_give_the_same_effects() {
         format!("{:?}", shop.said)
     };
     assert_eq!(run(), run());
+}
+
+/// A visit of a minute or two at the usual level of the shop's inside and `above_db` more, and the
+/// way out; then half an hour passes.
+fn visit(shop: &mut Shop, above_db: f64) {
+    shop.heard(LEA, 0.25, 5.0, -88.0 + above_db, -64.0 + above_db);
+    shop.heard(LEA, 0.25, 90.0, -72.0 + above_db, -75.0 + above_db);
+    shop.heard(LEA, 0.25, 5.0, -64.0 + above_db, -88.0 + above_db);
+    shop.wait(1800.0);
+}
+
+/// Stands before the window for a while, and goes.
+fn look_in(shop: &mut Shop, above_db: f64) {
+    shop.heard(LEA, 0.25, 5.0, -88.0 + above_db, -78.0 + above_db);
+    shop.heard(LEA, 0.25, 25.0, -78.0 + above_db, -78.0 + above_db);
+    shop.heard(LEA, 0.25, 5.0, -78.0 + above_db, -88.0 + above_db);
+    shop.wait(1800.0);
+}
+
+fn learned(shop: &Shop) -> Vec<KnownPhone> {
+    let learned = |(_, effect): &(f64, Effect)| match effect {
+        Effect::Learned(phone) => Some(phone.clone()),
+        _ => None,
+    };
+    shop.said.iter().filter_map(learned).collect()
+}
+
+#[test]
+fn a_loud_phone_before_the_window_rings_no_more_once_it_is_known() {
+    let mut stranger = Shop::open();
+    look_in(&mut stranger, 8.0);
+    assert_eq!(stranger.arrivals().len(), 1, "as loud as somebody inside");
+    let mut known = Shop::open();
+    (0..4).for_each(|_| visit(&mut known, 8.0));
+    let learned = learned(&known);
+    assert_eq!(learned.len(), 4);
+    assert!(learned[3].loudness.above_usual_db > 3.0, "{learned:?}");
+    assert_eq!((&*learned[3].client, learned[3].loudness.visits), ("c-lea", 3));
+    look_in(&mut known, 8.0);
+    assert_eq!(known.arrivals().len(), 4, "it is known to be loud");
+    let why = known.said.iter().rev().find_map(|(_, effect)| match effect {
+        Effect::Explained(why) => Some(why.because.clone()),
+        _ => None,
+    });
+    let decibels = learned[3].loudness.above_usual_db.round();
+    let sentence = format!("its phone is usually {decibels} dB louder than most");
+    assert!(why.is_some_and(|why| why.contains("not announced") && why.contains(&sentence)));
+}
+
+#[test]
+fn a_quiet_phone_inside_is_found_sooner_once_it_is_known() {
+    let loudness = Loudness { above_usual_db: -6.0, visits: 3 };
+    let phone = KnownPhone { client: "c-lea".into(), loudness, at: at(Tick::ZERO).clock.reading() };
+    let restored = Restored { phones: vec![phone], ..Restored::default() };
+    let found_after = |restored| {
+        let mut shop = Shop::with(settings(), restored, Start::Followed);
+        visit(&mut shop, -6.0);
+        shop.arrivals().first().map(|(t, _, _)| *t)
+    };
+    let (unknown, known) = (found_after(Restored::default()), found_after(restored));
+    let unknown = unknown.unwrap_or(100.0);
+    assert!(known.is_some_and(|known| known < unknown - 10.0), "{known:?}, not {unknown}");
+}
+
+#[test]
+fn what_visits_taught_of_a_phone_goes_with_its_customer() {
+    let mut shop = Shop::open();
+    visit(&mut shop, 6.0);
+    let phones = learned(&shop);
+    assert_eq!(phones.len(), 1);
+    let unlearned = |shop: &Shop| {
+        let gone = |(_, e): &(f64, Effect)| matches!(e, Effect::Unlearned { client } if &**client == "c-lea");
+        shop.said.iter().filter(|said| gone(said)).count()
+    };
+    shop.feed(Input::Registry(Box::new(registry())));
+    assert_eq!(unlearned(&shop), 0, "still enrolled");
+    shop.feed(Input::Registry(Box::default()));
+    assert_eq!(unlearned(&shop), 1, "no longer enrolled");
+    let restored = Restored { phones, withdrawn: vec!["c-lea".into()], ..Restored::default() };
+    let restarted = Shop::with(settings(), restored, Start::Followed);
+    assert_eq!(unlearned(&restarted), 1, "withdrawn meanwhile");
+}
+
+#[test]
+fn who_keeps_no_record_of_visits_learns_nothing() {
+    let mut settings = settings();
+    settings.presence.known_for = Duration::ZERO;
+    let mut shop = Shop::with(settings, Restored::default(), Start::Followed);
+    visit(&mut shop, 6.0);
+    assert_eq!((shop.departures().len(), learned(&shop).len()), (1, 0));
 }

@@ -98,7 +98,7 @@ impl Config {
             gateways: names.into_iter().map(gateway).collect(),
             zones: self.store.zones,
             beacons: self.beacons.clone(),
-            presence: detection.presence,
+            presence: presence::Settings { known_for: self.bundles.audit, ..detection.presence },
             policy: policy::Settings {
                 time_zone: self.policy.time_zone.clone(),
                 ..detection.policy

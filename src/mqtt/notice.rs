@@ -89,6 +89,8 @@ impl Announcer<'_> {
             Effect::Erased { visit } => vec![self.cleared(*visit)],
             Effect::Forget { .. }
             | Effect::Alerted { .. }
+            | Effect::Learned(_)
+            | Effect::Unlearned { .. }
             | Effect::Overheard(_)
             | Effect::Beacon(_)
             | Effect::Explained(_) => Vec::new(),

@@ -82,6 +82,8 @@ impl Outbox {
             }
             Change::Visit { .. }
             | Change::Alerted { .. }
+            | Change::Learned(_)
+            | Change::Unlearned(_)
             | Change::Labelled { .. }
             | Change::Recognised { .. }
             | Change::Withdrawn { .. }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::beacons::BeaconState;
 use super::identity::Registry;
+use super::presence::Loudness;
 use super::team::Overheard;
 use super::units::{Dbm, WallTime};
 use super::{Settings, VisitId};
@@ -213,6 +214,19 @@ pub struct Restored {
     pub last_alerts: Vec<(Arc<str>, WallTime)>,
     /// Customers who withdrew consent, whatever the registry still says.
     pub withdrawn: Vec<Arc<str>>,
+    /// What earlier visits said of customers' phones.
+    pub phones: Vec<KnownPhone>,
+}
+
+/// What visits said of one customer's phone: never which phone it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownPhone {
+    /// The customer's handle.
+    pub client: Arc<str>,
+    /// How loud it is.
+    pub loudness: Loudness,
+    /// When the last of these visits ended.
+    pub at: WallTime,
 }
 
 /// A visit that survived a restart.
@@ -343,6 +357,13 @@ pub enum Effect {
         client: Arc<str>,
         /// When.
         at: WallTime,
+    },
+    /// A visit taught how loud its customer's phone is: keep it for `presence.known_for`.
+    Learned(KnownPhone),
+    /// What is known of a phone is of nobody who is enrolled.
+    Unlearned {
+        /// The customer's handle.
+        client: Arc<str>,
     },
     /// The store's other gateways shall know what this one hears.
     Overheard(Vec<Overheard>),

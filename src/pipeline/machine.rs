@@ -69,8 +69,11 @@ impl Pipeline {
             withdrawn,
             contacts: 0,
         };
-        let effects =
-            restored.visits.into_iter().filter_map(|visit| pipeline.restore(visit, now)).collect();
+        let mut effects = Vec::new();
+        // Before the visits, which go on with what is known.
+        effects.extend(restored.phones.into_iter().filter_map(|phone| pipeline.recall(phone, now)));
+        effects
+            .extend(restored.visits.into_iter().filter_map(|visit| pipeline.restore(visit, now)));
         (pipeline, effects)
     }
 

@@ -194,7 +194,7 @@ mod tests {
 
     fn alive(secs: i64) -> Change {
         let at = WallTime::from_unix_secs(secs);
-        Change::Alive { at, closed_before: at, alerted_before: at }
+        Change::Alive { at, closed_before: at, alerted_before: at, learned_before: at }
     }
 
     fn raw(dir: &Path) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::mqtt::notice::{Announcer, Notice};
-use crate::pipeline::event::{Announcement, GatewayIndex, Visit};
+use crate::pipeline::event::{Announcement, GatewayIndex, KnownPhone, Visit};
 use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::{Effect, Settings, VisitId};
 
@@ -35,6 +35,10 @@ pub enum Change {
         /// When.
         at: WallTime,
     },
+    /// What visits taught of a customer's phone.
+    Learned(KnownPhone),
+    /// What visits taught of a customer's phone goes.
+    Unlearned(Arc<str>),
     /// Staff said whether a visit's customer was here.
     Labelled {
         /// Which visit.
@@ -78,6 +82,8 @@ pub enum Change {
         closed_before: WallTime,
         /// Alerts before this cap nothing any more.
         alerted_before: WallTime,
+        /// What visits taught before this is forgotten.
+        learned_before: WallTime,
     },
 }
 
@@ -105,6 +111,7 @@ pub fn alive(settings: &Settings, at: WallTime) -> Change {
         at,
         closed_before: at.minus(settings.presence.rejoin),
         alerted_before: at.minus(settings.policy.between_alerts),
+        learned_before: at.minus(settings.presence.known_for),
     }
 }
 
@@ -143,6 +150,8 @@ fn remember(settings: &Settings, effect: &Effect, changes: &mut Vec<Change>) {
         Effect::Alerted { client, at } => {
             changes.push(Change::Alerted { client: client.clone(), at: *at });
         }
+        Effect::Learned(phone) => changes.push(Change::Learned(phone.clone())),
+        Effect::Unlearned { client } => changes.push(Change::Unlearned(client.clone())),
         Effect::Beacon(_) | Effect::Overheard(_) | Effect::Explained(_) => {}
     }
 }

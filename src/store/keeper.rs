@@ -138,7 +138,10 @@ impl Keeper {
         self.backlog.retain(|change| {
             let droppable = !matches!(
                 change,
-                Change::Erased(_) | Change::Forgotten(_) | Change::Withdrawn { .. }
+                Change::Erased(_)
+                    | Change::Unlearned(_)
+                    | Change::Forgotten(_)
+                    | Change::Withdrawn { .. }
             );
             let drop = excess > 0 && droppable;
             excess -= usize::from(drop);

@@ -1,4 +1,5 @@
-//! What survives a restart: open visits, caps, the outbox, withdrawals, labels. One `SQLite` file.
+//! What survives a restart: open visits, caps, the outbox, withdrawals, labels, and how loud
+//! customers' phones are. One `SQLite` file.
 //!
 //! Invariant: what one input changed is on the disk together or not at all, before anybody hears
 //! of it.
@@ -7,6 +8,7 @@ pub mod audit;
 mod change;
 pub mod keeper;
 mod labels;
+mod phones;
 mod rows;
 mod schema;
 

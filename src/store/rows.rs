@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Transaction, named_params,
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Row};
-use super::labels;
+use super::{labels, phones};
 use crate::mqtt::notice::Notice;
 use crate::pipeline::event::{Card, Claim, GatewayIndex, Restored, RestoredVisit, Visit};
 use crate::pipeline::units::WallTime;
@@ -30,7 +30,7 @@ pub(super) fn commit<'a>(
     let mut forgot = false;
     for change in changes {
         apply(&transaction, change)?;
-        forgot |= matches!(change, Change::Forgotten(_) | Change::Erased(_));
+        forgot |= matches!(change, Change::Forgotten(_) | Change::Erased(_) | Change::Unlearned(_));
     }
     transaction.commit()?;
     if forgot {
@@ -48,6 +48,8 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
         Change::Alerted { client, at } => {
             execute(db, "INSERT OR REPLACE INTO caps VALUES (?1, ?2)", params![client, millis(*at)])
         }
+        Change::Learned(phone) => phones::put(db, phone),
+        Change::Unlearned(client) => phones::forget(db, client),
         Change::Labelled { visit, was_here, at } => labels::put(db, *visit, *was_here, *at),
         Change::Queued(row) => put_notice(db, row),
         Change::Done(id) => execute(db, "DELETE FROM outbox WHERE id = ?1", params![to_sql(*id)]),
@@ -58,7 +60,7 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
             execute(db, "DELETE FROM outbox WHERE visit = ?1", params![visit])
         }
         Change::Forgotten(client) => {
-            ["visits", "caps", "outbox", "labels"].iter().try_for_each(|table| {
+            ["visits", "caps", "outbox", "labels", "phones"].iter().try_for_each(|table| {
                 execute(db, &format!("DELETE FROM {table} WHERE client = ?1"), params![client])
             })
         }
@@ -67,12 +69,13 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
             let sql = "INSERT OR IGNORE INTO withdrawals VALUES (?1, ?2)";
             execute(db, sql, params![client, millis(*at)])
         }
-        Change::Alive { at, closed_before, alerted_before } => {
+        Change::Alive { at, closed_before, alerted_before, learned_before } => {
             execute(db, "INSERT OR REPLACE INTO alive VALUES (1, ?1)", params![millis(*at)])?;
             let closed_before = millis(*closed_before);
             execute(db, "DELETE FROM visits WHERE departed_at < ?1", params![closed_before])?;
             let alerted_before = millis(*alerted_before);
             execute(db, "DELETE FROM caps WHERE last_alert < ?1", params![alerted_before])?;
+            phones::age(db, *learned_before)?;
             labels::age(db, *at)
         }
     }
@@ -146,7 +149,8 @@ pub(super) fn restored(db: &Connection, settings: &Settings, now: WallTime) -> R
         .prepare("SELECT client FROM withdrawals ORDER BY client")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_>>()?;
-    Ok(Restored { visits, last_alerts, withdrawn })
+    let phones = phones::since(db, now.minus(settings.presence.known_for))?;
+    Ok(Restored { visits, last_alerts, withdrawn, phones })
 }
 
 fn visit(row: &rusqlite::Row<'_>, settings: &Settings) -> Result<RestoredVisit> {

@@ -101,7 +101,8 @@ async fn a_label_is_kept_for_a_season() {
     let mut store = Store::open(dir.path()).unwrap();
     assert_eq!(store.labels().unwrap().len(), 1);
     let at = OPENING.plus(91 * day);
-    store.commit(&[Change::Alive { at, closed_before: OPENING, alerted_before: OPENING }]).unwrap();
+    let (closed_before, alerted_before, learned_before) = (OPENING, OPENING, OPENING);
+    store.commit(&[Change::Alive { at, closed_before, alerted_before, learned_before }]).unwrap();
     assert_eq!(store.labels().unwrap(), []);
 }
 

@@ -1,6 +1,7 @@
 //! grelot itself, in two ways that say the same: its pipeline over a script, as `replay` runs
 //! it, and its presence machine alone over a tape, which is fast enough to search settings.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -9,7 +10,7 @@ use grelot::config::registry::Reading as RegistryReading;
 use grelot::daemon::playback::{self, Told};
 use grelot::pipeline::event::{GatewayIndex, Start};
 use grelot::pipeline::identity::{CustomerIndex, Identity, Registry};
-use grelot::pipeline::presence::{Presence, Reading, Verdict, What};
+use grelot::pipeline::presence::{Loudness, Presence, Reading, Verdict, What};
 use grelot::pipeline::units::{Clock, Tick, WallTime};
 use grelot::pipeline::{Effect, Gateway, Levels, Settings, policy, presence};
 use grelot::sources::simulated::{Scene, Shop};
@@ -80,15 +81,31 @@ fn registry(shop: &Shop) -> anyhow::Result<Registry> {
 
 /// The presence machine over a tape.
 pub fn judge(tape: &Tape, settings: &Settings) -> Score {
+    judge_knowing(tape, settings, &mut Phones::new())
+}
+
+/// What earlier visits said of phones, by their owners' handles.
+pub type Phones = BTreeMap<String, Loudness>;
+
+/// The same where `phones` are known already; more is known of them afterwards.
+pub fn judge_knowing(tape: &Tape, settings: &Settings, phones: &mut Phones) -> Score {
     let mut presence = Presence::new(settings.presence.clone(), Start::Followed, Tick::ZERO);
+    for (who, client) in (0..).map(CustomerIndex).zip(&tape.clients) {
+        if let Some(phone) = phones.get(client) {
+            presence.recall(who, *phone, Tick::ZERO.plus(settings.presence.known_for));
+        }
+    }
     let mut events = Vec::new();
     let mut say = |at: Tick, verdict: Verdict| {
+        let client = tape.clients.get(verdict.who.0 as usize).cloned().unwrap_or_default();
         let kind = match verdict.what {
             What::Arrived { .. } => EventKind::Arrival,
-            What::Departed { .. } => EventKind::Departure,
+            What::Departed { learned, .. } => {
+                phones.extend(learned.map(|phone| (client.clone(), phone)));
+                EventKind::Departure
+            }
             _ => return,
         };
-        let client = tape.clients.get(verdict.who.0 as usize).cloned().unwrap_or_default();
         events.push(Event { at: at.since(Tick::ZERO), kind, client });
     };
     let pass = |presence: &mut Presence, until: Tick, say: &mut dyn FnMut(Tick, Verdict)| {

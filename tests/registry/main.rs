@@ -17,5 +17,6 @@ mod expiry;
 mod gateway;
 mod https;
 mod intake;
+mod phones;
 mod sealed;
 mod withdrawal;

@@ -222,7 +222,8 @@ pub(super) const REGISTRY: Section = Section {
             "audit_hours",
             Form::Integer { least: 0, most: 720 },
             Absent::Is("24"),
-            "for how long this gateway knows whom it recognised when, for customers who ask",
+            "for how long this gateway knows whom it recognised when, for customers who ask, and \
+             what their visits taught it of how loud their phones are",
         )
         .unit("hours"),
     ],

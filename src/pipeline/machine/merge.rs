@@ -129,7 +129,8 @@ impl Pipeline {
         let Some((visit, Phase::Open)) = self.visits.get(who) else { return };
         if self.team.is_peer(visit.gateway) {
             self.visits.turn(who, Phase::Closed);
-            self.presence.release(who, now.tick);
+            let learned = self.presence.release(who, now.tick);
+            self.learned(who, learned, now, effects);
         } else if !visit.dismissed {
             // Nobody else may end it while this gateway is there.
             effects.push(Effect::Changed(visit.clone()));

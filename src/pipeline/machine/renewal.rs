@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pipeline;
-use crate::pipeline::event::{Effect, RestoredVisit, Visit};
+use crate::pipeline::event::{Effect, KnownPhone, RestoredVisit, Visit};
 use crate::pipeline::identity::{Customer, CustomerIndex, Quiet, Registry};
-use crate::pipeline::units::Now;
+use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::visits::Phase;
 
 impl Pipeline {
@@ -18,9 +18,7 @@ impl Pipeline {
         };
         if let Some(departed_at) = departed_at {
             let until = departed_at.plus(self.settings.presence.rejoin);
-            let left = until.unix_millis().saturating_sub(now.clock.reading().unix_millis());
-            let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
-            let left = left.min(self.settings.presence.rejoin);
+            let left = left_until(until, now).min(self.settings.presence.rejoin);
             if left.is_zero() {
                 return None;
             }
@@ -33,6 +31,19 @@ impl Pipeline {
         None
     }
 
+    /// What is known of a phone is forgotten as long after its visit as if there had been no
+    /// restart.
+    pub(super) fn recall(&mut self, phone: KnownPhone, now: Now) -> Option<Effect> {
+        let KnownPhone { client, loudness, at } = phone;
+        let Some(who) = self.identity.index_of(&client) else {
+            return Some(Effect::Unlearned { client });
+        };
+        let left = left_until(at.plus(self.settings.presence.known_for), now);
+        let left = left.min(self.settings.presence.known_for);
+        self.presence.recall(who, loudness, now.tick.plus(left));
+        None
+    }
+
     pub(super) fn replace_registry(
         &mut self,
         registry: Registry,
@@ -42,6 +53,7 @@ impl Pipeline {
         let known: BTreeMap<CustomerIndex, Arc<str>> = self
             .presence
             .customers()
+            .chain(self.presence.known())
             .chain(self.visits.iter().map(|(who, _, _)| who))
             .filter_map(|who| Some((who, self.identity.customer(who)?.client)))
             .collect();
@@ -50,6 +62,9 @@ impl Pipeline {
             self.identity.withdraw(client);
         }
         let moved = |who: CustomerIndex| self.identity.index_of(known.get(&who)?);
+        let gone = |who: &CustomerIndex| moved(*who).is_none();
+        let unlearned = self.presence.known().filter(gone).filter_map(|who| known.get(&who));
+        effects.extend(unlearned.cloned().map(|client| Effect::Unlearned { client }));
         self.presence.reindex(moved);
         self.held.reindex(moved);
         self.gathered.clear();
@@ -84,6 +99,12 @@ impl Pipeline {
         self.caps.forget(client);
         effects.push(Effect::Forget { client: Arc::from(client) });
     }
+}
+
+/// How long it is until `then` by the wall clock.
+fn left_until(then: WallTime, now: Now) -> Duration {
+    let left = then.unix_millis().saturating_sub(now.clock.reading().unix_millis());
+    Duration::from_millis(u64::try_from(left).unwrap_or(0))
 }
 
 impl Visit {

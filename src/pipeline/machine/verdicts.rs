@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pipeline;
-use crate::pipeline::event::{Announcement, DepartureReason, Effect, GatewayIndex, Visit};
+use crate::pipeline::event::{
+    Announcement, DepartureReason, Effect, GatewayIndex, KnownPhone, Visit,
+};
 use crate::pipeline::explain::Explanation;
 use crate::pipeline::identity::CustomerIndex;
-use crate::pipeline::presence::{Grounds, Verdict, What};
+use crate::pipeline::presence::{Grounds, Loudness, Verdict, What};
 use crate::pipeline::team::Held;
 use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::visits::Phase;
@@ -29,7 +31,8 @@ impl Pipeline {
                 }
             }
             What::Returned { confidence } => self.reopen(who, confidence, effects),
-            What::Departed { reason, silent_for } => {
+            What::Departed { reason, silent_for, learned } => {
+                self.learned(who, learned, now, effects);
                 self.close(who, reason, silent_for, now, effects);
             }
             What::Closed => {
@@ -108,6 +111,21 @@ impl Pipeline {
         }
     }
 
+    /// Every gateway that followed a visit learns of the phone from what it weighed itself.
+    pub(super) fn learned(
+        &self,
+        who: CustomerIndex,
+        learned: Option<Loudness>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let customer = learned.and_then(|loudness| Some((loudness, self.identity.customer(who)?)));
+        if let Some((loudness, customer)) = customer {
+            let (client, at) = (customer.client, now.clock.reading());
+            effects.push(Effect::Learned(KnownPhone { client, loudness, at }));
+        }
+    }
+
     /// A visit that another gateway decides on stays as it is until that one says so.
     fn close(
         &mut self,
@@ -183,6 +201,9 @@ impl Pipeline {
         if let Some((place, dbm)) = echo {
             told += &format!(", the phone the {} beacon at {dbm} dBm", place.word());
         }
+        if let Some(phone) = explain_phone(grounds.phone) {
+            told += &format!("; {phone}");
+        }
         told
     }
 
@@ -194,6 +215,18 @@ impl Pipeline {
     pub(super) fn gateway_name(&self, gateway: GatewayIndex) -> &str {
         self.settings.gateways.get(usize::from(gateway.0)).map_or("", |gateway| &gateway.name)
     }
+}
+
+/// What earlier visits made of the numbers, in whole decibels.
+fn explain_phone(phone: Loudness) -> Option<String> {
+    let decibels = phone.above_usual_db.round();
+    let than_most = match decibels {
+        _ if phone.visits == 0 => return None,
+        0.0 => "as loud as most".to_owned(),
+        louder if louder > 0.0 => format!("{louder:.0} dB louder than most"),
+        quieter => format!("{:.0} dB quieter than most", -quieter),
+    };
+    Some(format!("its phone is usually {than_most}"))
 }
 
 fn explain_return(confidence: f32, settings: &Settings) -> String {

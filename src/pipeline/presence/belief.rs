@@ -86,6 +86,17 @@ impl Belief {
         self.on(FIRST_INSIDE..FIRST_INSIDE + 1)
     }
 
+    /// What is usual where the customer is, in dBm, if inside.
+    pub fn usual_inside_dbm(&self, usual_dbm: &BySpot) -> f32 {
+        let (mut sum, mut weighed) = (0.0, 0.0);
+        for (spot, usual) in self.share.iter().zip(usual_dbm).skip(FIRST_INSIDE) {
+            let share: f32 = spot.iter().map(|share| f32::from(*share)).sum();
+            sum += share;
+            weighed += share * usual;
+        }
+        weighed / sum.max(1.0)
+    }
+
     fn on(&self, spots: Range<usize>) -> f32 {
         let sum = |spots: &[[u16; LOUDNESS.len()]]| -> f32 {
             spots.iter().flatten().map(|share| f32::from(*share)).sum()

@@ -6,12 +6,14 @@
 
 mod belief;
 mod interval;
+mod loudness;
 mod reading;
 mod settings;
 mod spots;
 mod timers;
 mod track;
 
+pub use loudness::Loudness;
 pub use reading::Reading;
 pub use settings::Settings;
 
@@ -22,6 +24,7 @@ use super::advert::Echo;
 use super::event::{DepartureReason, GatewayIndex, Hearing, Start};
 use super::identity::CustomerIndex;
 use super::units::Tick;
+use loudness::Phones;
 use timers::Timers;
 use track::Track;
 
@@ -61,6 +64,8 @@ pub enum What {
         reason: DepartureReason,
         /// How long nothing was heard.
         silent_for: Duration,
+        /// What is thought of the customer's phone from now on, if the visit taught something.
+        learned: Option<Loudness>,
     },
     /// The closed visit can no longer be continued.
     Closed,
@@ -82,6 +87,8 @@ pub struct Grounds {
     pub level: Option<(GatewayIndex, f32)>,
     /// What the customer's phone said it heard of the shop's beacons.
     pub echo: Option<Echo>,
+    /// What earlier visits said of the phone.
+    pub phone: Loudness,
 }
 
 /// The machine: one track for every customer who is or was just heard.
@@ -90,6 +97,7 @@ pub struct Presence {
     settings: Settings,
     /// Boxed: a map's nodes are half empty, and a track is far larger than its key.
     tracks: BTreeMap<CustomerIndex, Box<Track>>,
+    phones: Phones,
     timers: Timers,
     /// A bit for each gateway whose radio hears nothing.
     blind: u64,
@@ -103,34 +111,61 @@ impl Presence {
             Start::Followed => now,
             Start::Unfollowed => now.plus(settings.warm_up),
         };
-        Self { settings, tracks: BTreeMap::new(), timers: Timers::default(), blind: 0, warm_until }
+        Self {
+            settings,
+            tracks: BTreeMap::new(),
+            phones: Phones::default(),
+            timers: Timers::default(),
+            blind: 0,
+            warm_until,
+        }
+    }
+
+    /// Takes up what earlier visits said of a customer's phone, to be forgotten at `until`.
+    pub fn recall(&mut self, who: CustomerIndex, phone: Loudness, until: Tick) {
+        self.phones.remember(who, phone, until);
     }
 
     /// Takes up a visit that was open before a restart.
     pub fn restore_open(&mut self, who: CustomerIndex, now: Tick) {
-        self.insert(who, Box::new(Track::here(now)));
+        self.insert(who, Box::new(Track::here(now, self.phones.of(who, now))));
     }
 
     /// Takes up a visit that was closed before a restart and may continue until `until`.
     pub fn restore_closed(&mut self, who: CustomerIndex, now: Tick, until: Tick) {
-        self.insert(who, Box::new(Track::gone(now, until)));
+        self.insert(who, Box::new(Track::gone(now, self.phones.of(who, now), until)));
     }
 
     /// Another gateway of the store says that the customer is here.
     pub fn adopt(&mut self, who: CustomerIndex, now: Tick) {
-        let mut track = self.tracks.remove(&who).unwrap_or_else(|| Box::new(Track::here(now)));
+        let anew = || Box::new(Track::here(now, self.phones.of(who, now)));
+        let mut track = self.tracks.remove(&who).unwrap_or_else(anew);
         self.timers.disarm(who, track.armed.take());
         track.adopt(now);
         self.insert(who, track);
     }
 
-    /// Another gateway of the store says that the customer is here no more.
-    pub fn release(&mut self, who: CustomerIndex, now: Tick) {
-        if let Some(mut track) = self.tracks.remove(&who) {
-            self.timers.disarm(who, track.armed.take());
-            track.release(now, &self.settings);
-            self.insert(who, track);
-        }
+    /// Another gateway of the store says that the customer is here no more. Says what the visit
+    /// taught of the phone.
+    pub fn release(&mut self, who: CustomerIndex, now: Tick) -> Option<Loudness> {
+        let mut track = self.tracks.remove(&who)?;
+        self.timers.disarm(who, track.armed.take());
+        let learned = track.release(now, &self.settings);
+        self.insert(who, track);
+        self.learn(who, learned, now)
+    }
+
+    /// Remembers what a visit taught, for as long as visits are remembered.
+    fn learn(
+        &mut self,
+        who: CustomerIndex,
+        learned: Option<Loudness>,
+        now: Tick,
+    ) -> Option<Loudness> {
+        let learned = learned.filter(|_| !self.settings.known_for.is_zero())?;
+        self.phones.age(now);
+        self.phones.remember(who, learned, now.plus(self.settings.known_for));
+        Some(learned)
     }
 
     fn insert(&mut self, who: CustomerIndex, mut track: Box<Track>) {
@@ -141,8 +176,8 @@ impl Presence {
     /// A customer was heard.
     pub fn hear(&mut self, who: CustomerIndex, now: Tick, reading: &Reading) -> Option<Verdict> {
         let unfollowed = now < self.warm_until;
-        let track =
-            self.tracks.entry(who).or_insert_with(|| Box::new(Track::passing(now, unfollowed)));
+        let anew = || Box::new(Track::passing(now, self.phones.of(who, now), unfollowed));
+        let track = self.tracks.entry(who).or_insert_with(anew);
         track.hear(now, reading, &self.settings);
         let verdict = track.after_contact(who, now, &self.settings);
         track.armed = Some(self.timers.arm(who, track.armed, track.deadline(&self.settings)));
@@ -154,11 +189,14 @@ impl Presence {
         while let Some(who) = self.timers.pop_due(now) {
             let Some(track) = self.tracks.get_mut(&who) else { continue };
             let deaf = track.is_here() && self.blind != 0 && is_deaf(self.blind, track);
-            let verdict = track.after_time(who, now, &self.settings, deaf);
+            let mut verdict = track.after_time(who, now, &self.settings, deaf);
             if verdict.is_some_and(|v| matches!(v.what, What::Passed { .. } | What::Closed)) {
                 self.tracks.remove(&who);
             } else {
                 track.armed = Some(self.timers.arm(who, None, track.deadline(&self.settings)));
+            }
+            if let Some(Verdict { what: What::Departed { learned, .. }, .. }) = &mut verdict {
+                *learned = self.learn(who, *learned, now);
             }
             if verdict.is_some() {
                 return verdict;
@@ -199,6 +237,7 @@ impl Presence {
     /// The registry changed: every customer's place goes through `moved`; who has none is
     /// forgotten.
     pub fn reindex(&mut self, moved: impl Fn(CustomerIndex) -> Option<CustomerIndex>) {
+        self.phones.reindex(&moved);
         let tracks = std::mem::take(&mut self.tracks);
         self.timers.clear();
         for (who, track) in tracks {
@@ -210,6 +249,7 @@ impl Presence {
 
     /// Forgets a customer.
     pub fn forget(&mut self, who: CustomerIndex) {
+        self.phones.forget(who);
         if let Some(track) = self.tracks.remove(&who) {
             self.timers.disarm(who, track.armed);
         }
@@ -218,6 +258,11 @@ impl Presence {
     /// The customers who are followed at the moment, here or not.
     pub fn customers(&self) -> impl Iterator<Item = CustomerIndex> + '_ {
         self.tracks.keys().copied()
+    }
+
+    /// The customers whose phones are known from earlier visits.
+    pub fn known(&self) -> impl Iterator<Item = CustomerIndex> + '_ {
+        self.phones.customers()
     }
 
     /// How many customers are followed at the moment, here or not.

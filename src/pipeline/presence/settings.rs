@@ -21,6 +21,9 @@ pub struct Settings {
     pub warm_up: Duration,
     /// The longest a visit can be.
     pub longest_visit: Duration,
+    /// What a visit taught of the customer's phone is known for so long after it; zero learns
+    /// nothing. The site's word (`registry.audit_hours`), not head office's.
+    pub known_for: Duration,
 }
 
 impl Default for Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             rejoin: Duration::from_mins(10),
             warm_up: Duration::from_secs(10),
             longest_visit: Duration::from_hours(12),
+            known_for: Duration::from_hours(24),
         }
     }
 }

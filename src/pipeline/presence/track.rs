@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::belief::Belief;
 use super::interval::Interval;
+use super::loudness::{Loudness, Voice};
 use super::{Grounds, Reading, Settings, Verdict, What};
 use crate::pipeline::event::{DepartureReason, GatewayIndex};
 use crate::pipeline::identity::CustomerIndex;
@@ -25,6 +26,10 @@ const WALKS_OFF: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub struct Track {
     belief: Belief,
+    /// What earlier visits said of the customer's phone...
+    phone: Loudness,
+    /// ... and what this one says.
+    voice: Voice,
     interval: Interval,
     /// The silence that counts began here: the last contact, or later where the radio was blind.
     silent_since: Tick,
@@ -50,9 +55,10 @@ enum Stage {
 
 impl Track {
     /// Somebody heard for the first time; `unfollowed` where they may have been here already.
-    pub fn passing(now: Tick, unfollowed: bool) -> Self {
+    pub fn passing(now: Tick, phone: Loudness, unfollowed: bool) -> Self {
         Self::new(
             now,
+            phone,
             Belief::new(),
             Stage::Passing {
                 first: now,
@@ -65,18 +71,20 @@ impl Track {
     }
 
     /// Somebody whose visit was open before a restart.
-    pub fn here(now: Tick) -> Self {
-        Self::new(now, Belief::inside(), Stage::here(now))
+    pub fn here(now: Tick, phone: Loudness) -> Self {
+        Self::new(now, phone, Belief::inside(), Stage::here(now))
     }
 
     /// Somebody whose visit was closed before a restart and may yet continue.
-    pub fn gone(now: Tick, until: Tick) -> Self {
-        Self::new(now, Belief::new(), Stage::Gone { until, sure_since: None })
+    pub fn gone(now: Tick, phone: Loudness, until: Tick) -> Self {
+        Self::new(now, phone, Belief::new(), Stage::Gone { until, sure_since: None })
     }
 
-    fn new(now: Tick, belief: Belief, stage: Stage) -> Self {
+    fn new(now: Tick, phone: Loudness, belief: Belief, stage: Stage) -> Self {
         Self {
             belief,
+            phone,
+            voice: Voice::default(),
             interval: Interval::new(),
             silent_since: now,
             last_heard: None,
@@ -109,10 +117,13 @@ impl Track {
         self.restart_silence(now);
     }
 
-    /// The visit was closed, whatever was heard so far.
-    pub fn release(&mut self, now: Tick, set: &Settings) {
+    /// The visit was closed, whatever was heard so far. Says what it taught of the phone.
+    pub fn release(&mut self, now: Tick, set: &Settings) -> Option<Loudness> {
         self.stage = Stage::Gone { until: now.plus(set.rejoin), sure_since: None };
         self.belief = Belief::new();
+        let learned = std::mem::take(&mut self.voice).teach(self.phone);
+        self.phone = learned.unwrap_or(self.phone);
+        learned
     }
 
     /// Nothing could be heard until now: silence begins to count here.
@@ -127,14 +138,20 @@ impl Track {
     /// Takes in one contact.
     pub fn hear(&mut self, now: Tick, reading: &Reading, set: &Settings) {
         let gateway = reading.gateway;
-        if let Some(last) = self.last_heard {
-            self.interval.learn(last, now);
+        let before = self.last_heard.replace(now);
+        if let Some(before) = before {
+            self.interval.learn(before, now);
         }
-        self.last_heard = Some(now);
         self.silent_since = now;
         self.heard_by |= bit(gateway);
         self.door_hears |= reading.at_the_door;
-        self.belief.hear(now, reading);
+        self.belief.hear(now, &self.phone.discount(reading));
+        if let (Stage::Here { .. }, Some(before), Some(rssi)) =
+            (self.stage, before, reading.rssi_dbm)
+        {
+            let above_usual_db = rssi - self.belief.usual_inside_dbm(&reading.usual_dbm);
+            self.voice.hear(above_usual_db, now.since(before), self.confidence());
+        }
         let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
         let louder = self.loudest.is_none_or(|(_, loudest, at)| {
             rssi >= loudest - now.since(at).as_secs_f32() * LOUDEST_FADES_DB_PER_S
@@ -154,7 +171,7 @@ impl Track {
             Stage::Passing { best, grounds, sure_since, .. } => {
                 if confidence >= *best {
                     *best = confidence;
-                    *grounds = Grounds::of(reading);
+                    *grounds = Grounds::of(reading, self.phone);
                 }
                 note(sure_since, sure, wavering, now);
             }
@@ -220,9 +237,7 @@ impl Track {
                     DepartureReason::Silent
                 };
                 let silent_for = now.since(self.silent_since);
-                self.stage = Stage::Gone { until: now.plus(set.rejoin), sure_since: None };
-                self.belief = Belief::new();
-                What::Departed { reason, silent_for }
+                What::Departed { reason, silent_for, learned: self.release(now, set) }
             }
         };
         Some(Verdict { who, what })
@@ -243,11 +258,11 @@ impl Track {
 }
 
 impl Grounds {
-    const NONE: Self = Self { level: None, echo: None };
+    const NONE: Self = Self { level: None, echo: None, phone: Loudness::UNKNOWN };
 
-    fn of(reading: &Reading) -> Self {
+    fn of(reading: &Reading, phone: Loudness) -> Self {
         let level = reading.rssi_dbm.map(|rssi_dbm| (reading.gateway, rssi_dbm));
-        Self { level, echo: reading.echo }
+        Self { level, echo: reading.echo, phone }
     }
 }
 
