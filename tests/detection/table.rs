@@ -8,6 +8,7 @@
 
 mod belief;
 mod crew;
+mod known;
 mod measured;
 mod peers;
 mod row;
@@ -59,6 +60,8 @@ fn simulated(setup: &Setup) -> anyhow::Result<()> {
     let (score, judging) = play(setup, Part::Judging, STREETS, scenes::street, &settings)?;
     println!("\n### {}\n\n{HEAD}", setup.name);
     println!("{}", row("grelot, as delivered", &score));
+    let known = known::judge(setup, Part::Judging.seeds(STREETS), &judging, &settings)?;
+    println!("{}", row("grelot, customers known from three visits", &known));
     for (name, settings) in variants(&settings) {
         println!("{}", row(&name, &all(&judging, |tape| belief::judge(tape, &settings))));
     }
