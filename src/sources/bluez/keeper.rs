@@ -68,6 +68,7 @@ impl Keeper {
         let went = match outcome {
             Ok(()) => Outcome::Worked,
             Err(CallError::TimedOut) => Outcome::Hung,
+            Err(CallError::InProgress) => Outcome::Occupied,
             Err(_) => Outcome::Refused,
         };
         self.ladder.took(now, step, went);

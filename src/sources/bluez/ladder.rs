@@ -62,6 +62,9 @@ pub enum Outcome {
     Worked,
     /// It said no.
     Refused,
+    /// It says that a scan is running, and not for us: one of a bluetoothd that was killed lives
+    /// on in the kernel for up to ten seconds, and nobody tells of its end.
+    Occupied,
     /// It said nothing.
     Hung,
 }
@@ -95,6 +98,8 @@ const MOST_DOUBLINGS: u32 = 5;
 /// Pauses between attempts that fail at once: adapters that are busy, blocked, not ready.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Between attempts to scan where another scan is about to end.
+const OCCUPIED_PAUSE: Duration = Duration::from_secs(1);
 /// BlueZ stops and restarts its own discovery between two kernel scans; longer is a stop.
 const DISCOVERY_GAP: Duration = Duration::from_secs(4);
 
@@ -193,7 +198,9 @@ impl Ladder {
         }
         if !worked {
             self.not_before = now.plus(self.pause);
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            let occupied = outcome == Outcome::Occupied;
+            let longest = if occupied { OCCUPIED_PAUSE } else { LONGEST_PAUSE };
+            self.pause = (self.pause * 2).min(longest);
             return;
         }
         self.pause = FIRST_PAUSE;
@@ -357,6 +364,19 @@ mod tests {
         }
         assert!(restarts[0] < 60, "{restarts:?}");
         assert!(restarts.windows(2).all(|pair| pair[1] - pair[0] >= 900), "{restarts:?}");
+    }
+
+    #[test]
+    fn the_end_of_a_dead_bluetoothd_s_scan_is_not_slept_through() {
+        let mut ladder = Ladder::new(at(0));
+        let mut tries = 0;
+        for second in 0..10 {
+            if ladder.next(at(second), &adapter(true, false), Verdict::Unheard).is_some() {
+                ladder.took(at(second), Step::Scan, Outcome::Occupied);
+                tries += 1;
+            }
+        }
+        assert!(tries >= 9, "{tries}");
     }
 
     #[test]

@@ -12,8 +12,12 @@ use crate::pipeline::units::Tick;
 const LOOK: Duration = Duration::from_secs(5);
 /// A verdict holds for so long, then the scan runs undisturbed for another look.
 const HOLDS: Duration = Duration::from_mins(1);
-/// What presence needs of each device at least; each time costs some milliseconds of deafness.
-const AGAIN: Duration = Duration::from_secs(1);
+/// What presence needs of each device at least is once a second; each time costs some milliseconds
+/// of deafness. Looks are taken each second, give or take a little.
+const AGAIN: Duration = Duration::from_millis(900);
+/// Of so many advertisements one at least is a repetition, where repetitions are passed on: also
+/// where phones advertise once a second and have just changed their addresses.
+const ONE_OF: u64 = 4;
 
 /// One adapter's repetitions.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ impl Repetition {
         }
         let Pulse { heard, again, .. } = std::mem::take(&mut self.pulse);
         self.began = now;
-        if again * 2 < heard {
+        if again * ONE_OF < heard {
             self.hides_until = Some(now.plus(HOLDS));
             return true;
         }
@@ -102,6 +106,9 @@ mod tests {
     fn an_ordinary_controller_is_left_alone_and_so_is_silence() {
         let mut repetition = Repetition::new(at(0));
         assert_eq!(begun_anew(&mut repetition, 0..100, |_| (10, 8)), 0);
+        // Fifty phones, once a second each, new addresses: none is known for two seconds of five.
+        let changed = |second| if second % 5 < 3 { (50, 0) } else { (50, 50) };
+        assert_eq!(begun_anew(&mut repetition, 0..100, changed), 0);
         assert_eq!(begun_anew(&mut repetition, 100..200, |_| (0, 0)), 0);
     }
 
