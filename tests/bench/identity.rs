@@ -241,10 +241,31 @@ fn tokens(count: usize) -> Vec<(&'static str, String)> {
         ("customer's advertisement, ns", format!("{hit:.0}")),
         ("foreign token, ns", format!("{foreign:.0}")),
         ("  of that decoding, ns", format!("{decode:.0}")),
+        ("  one read anywhere in such a table, ns", format!("{:.0}", one_read(count * TABLE))),
         ("other advertisement, ns", format!("{other:.0}")),
         ("a new registry takes its place, us", format!("{:.0}", swap.as_secs_f64() * 1e6)),
         ("  wiping the old one, longest slice, us", format!("{:.0}", wiping.as_secs_f64() * 1e6)),
     ]
+}
+
+/// Octets of a window's table, for each customer.
+const TABLE: usize = 16;
+
+/// What the machine's memory takes for one dependent read anywhere in so many octets: no look-up
+/// in as large a table can be faster.
+fn one_read(octets: usize) -> f64 {
+    let mut random = Random(11);
+    let mut next: Vec<u32> = (0..u32::try_from(octets / 4).unwrap()).collect();
+    // One cycle through all of it (Sattolo's shuffle).
+    for at in (1..next.len()).rev() {
+        next.swap(at, usize::try_from(random.next()).unwrap() % at);
+    }
+    let mut at = 0;
+    let mut spans: Vec<_> = (0..400)
+        .map(|_| timed(|| (0..500).for_each(|_| at = black_box(next[at]) as usize)).1)
+        .collect();
+    spans.sort_unstable();
+    spans[spans.len() / 2].as_secs_f64() * 1e9 / 500.0
 }
 
 /// The HMACs and inserts that a window cannot do without: no slices, no checks, one table.

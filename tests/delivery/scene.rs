@@ -27,7 +27,7 @@ impl Scene {
 
     /// Writes configuration, registry and recording, and names the configuration.
     pub fn write(&self, dir: &Path, broker: &str) -> PathBuf {
-        self.write_from(dir, broker, "door", -55)
+        self.write_from(dir, broker, "door", -45)
     }
 
     /// The same, as the gateway of this name hears it.

@@ -12,23 +12,25 @@ use grelot::pipeline::event::{GatewayIndex, Start};
 use grelot::pipeline::identity::{CustomerIndex, Identity, Registry};
 use grelot::pipeline::presence::{Loudness, Presence, Reading, Verdict, What};
 use grelot::pipeline::units::{Clock, Tick, WallTime};
-use grelot::pipeline::{Effect, Gateway, Levels, Settings, policy, presence};
+use grelot::pipeline::{Effect, Gateway, Settings, policy, presence};
 use grelot::sources::simulated::{Scene, Shop};
 use grelot::sources::{Script, Truth};
 
-use super::scenes::{STORE, Setup};
+use super::scenes::{Layout, STORE, Setup};
+use super::survey;
 use super::tape::{Tape, Taped, moment};
 
 /// 2026-01-05T09:00:00Z.
 pub const STARTED_AT: WallTime = WallTime::from_unix_secs(1_767_603_600);
 
 /// The settings of a shop: defaults, and the levels of its walk test.
-pub fn settings(setup: &Setup, levels: &[Option<Levels>]) -> Settings {
+pub fn settings(setup: &Setup, layout: &Layout) -> Settings {
+    let levels = survey::levels(setup, layout);
     let gateways = setup.gateways.iter().zip(levels).map(|((name, place), levels)| Gateway {
         name: (*name).to_owned(),
         place: Some(*place),
         offset_db: 0.0,
-        levels: *levels,
+        levels: Some(levels),
     });
     Settings {
         store: STORE,

@@ -10,7 +10,7 @@ use grelot::sources::simulated::{Plan, Random, Role, Scene};
 
 use super::belief::{self, Phones};
 use super::crew;
-use super::scenes::{self, Setup};
+use super::scenes::{self, Layout, Setup};
 use super::tape::Tape;
 
 /// How often each has come before.
@@ -48,7 +48,7 @@ pub fn phones(setup: &Setup, seed: u64, settings: &Settings) -> anyhow::Result<P
 /// pocket come with the moment, which is another one.
 fn earlier(setup: &Setup, seed: u64, visit: u64) -> Scene {
     let mut random = Random::new(seed, &[u64::from(b'k'), visit]);
-    let mut scene = scenes::street(setup, seed);
+    let mut scene = scenes::street(setup, &Layout::USUAL, seed);
     if let Customers::Planned(roles) = &mut scene.people.customers {
         for role in roles {
             let at = Duration::from_secs_f64(random.between(0.0, 600.0));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grelot::pipeline::Place;
+use grelot::sources::simulated::floor::Point;
 use grelot::sources::simulated::scene::{beacon_at, gateway_at};
 use grelot::sources::simulated::{Customers, People, Plan, Random, Role, Scene};
 
@@ -47,19 +48,63 @@ impl Setup {
         zones
     }
 
-    fn scene(&self, customers: Vec<Role>, lasts: Duration) -> Scene {
-        let beacons = [(1, Place::Door), (2, Place::Inside)];
+    fn scene(&self, layout: &Layout, customers: Vec<Role>, lasts: Duration) -> Scene {
+        let beacons = [(1, layout.door_beacon), (2, layout.inside_beacon)];
         let beacons = if self.beacons { &beacons[..] } else { &[] };
+        let gateway = |(name, place): &(&str, Place)| (Arc::from(*name), layout.gateway(*place));
         Scene {
             store: STORE,
-            gateways: self.gateways.iter().map(|(n, p)| (Arc::from(*n), gateway_at(*p))).collect(),
-            beacons: beacons.iter().map(|(zone, place)| (*zone, beacon_at(*place))).collect(),
+            gateways: self.gateways.iter().map(gateway).collect(),
+            beacons: beacons.to_vec(),
             people: People {
                 customers: Customers::Planned(customers),
                 staying: 8,
                 passing_per_minute: 0.0,
             },
             lasts: Some(lasts),
+        }
+    }
+}
+
+/// Where a shop's gateways and beacons are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Layout {
+    door_gateway: Point,
+    inside_gateway: Point,
+    door_beacon: Point,
+    inside_beacon: Point,
+}
+
+impl Layout {
+    /// The shop of the tables.
+    pub const USUAL: Self = Self {
+        door_gateway: gateway_at(Place::Door),
+        inside_gateway: gateway_at(Place::Inside),
+        door_beacon: beacon_at(Place::Door),
+        inside_beacon: beacon_at(Place::Inside),
+    };
+
+    /// Another shop, one for each seed: gateway and beacon on either side of the door, the rest
+    /// somewhere within.
+    pub fn other(seed: u64) -> Self {
+        let mut random = Random::new(seed, &[u64::from(b'l')]);
+        let side = if random.chance(0.5) { 1.0 } else { -1.0 };
+        let mut at = |x: (f64, f64), y: (f64, f64)| {
+            Point::at(random.between(x.0, x.1), random.between(y.0, y.1))
+        };
+        Self {
+            door_gateway: at((side * 0.9, side * 2.0), (0.3, 1.2)),
+            inside_gateway: at((-side * 2.0, -side * 3.5), (5.5, 9.0)),
+            door_beacon: at((-side * 0.7, -side * 1.6), (0.2, 0.7)),
+            inside_beacon: at((-1.5, 1.5), (5.0, 7.0)),
+        }
+    }
+
+    /// Where the gateway at `place` hangs.
+    pub const fn gateway(&self, place: Place) -> Point {
+        match place {
+            Place::Inside => self.inside_gateway,
+            _ => self.door_gateway,
         }
     }
 }
@@ -88,7 +133,7 @@ impl Part {
 }
 
 /// Ten minutes of arrivals: nine visits, and seven customers who never come in.
-pub fn street(setup: &Setup, seed: u64) -> Scene {
+pub fn street(setup: &Setup, layout: &Layout, seed: u64) -> Scene {
     let mut random = Random::new(seed, &[u64::from(b'd')]);
     let mut roles = Vec::new();
     let mut add = |beside: u8, plan: Plan, random: &mut Random| {
@@ -116,14 +161,14 @@ pub fn street(setup: &Setup, seed: u64) -> Scene {
         add(0, Plan::PassBy, &mut random);
     }
     add(0, Plan::NextDoor { for_s: stay(&mut random) }, &mut random);
-    setup.scene(roles, Duration::from_mins(40))
+    setup.scene(layout, roles, Duration::from_mins(40))
 }
 
 /// One customer who sits down for an hour.
-pub fn chair(setup: &Setup, _seed: u64) -> Scene {
+pub fn chair(setup: &Setup, layout: &Layout, _seed: u64) -> Scene {
     let plan = Plan::Sit { for_s: 3600.0 };
     let role = Role { customer: app(0), at: Duration::from_secs(5), plan, beside: 0 };
-    let mut scene = setup.scene(vec![role], Duration::from_mins(65));
+    let mut scene = setup.scene(layout, vec![role], Duration::from_mins(65));
     scene.people.staying = 0;
     scene
 }

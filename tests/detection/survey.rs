@@ -4,9 +4,8 @@ use grelot::pipeline::Levels;
 use grelot::sources::simulated::Random;
 use grelot::sources::simulated::floor::Point;
 use grelot::sources::simulated::radio::{Carried, Link, Phone};
-use grelot::sources::simulated::scene::gateway_at;
 
-use super::scenes::{Part, Setup};
+use super::scenes::{Layout, Part, Setup};
 
 /// Before both windows and the door.
 const OUTSIDE: [Point; 3] = [Point::at(-2.5, -1.0), Point::at(0.0, -1.5), Point::at(2.5, -1.0)];
@@ -18,12 +17,12 @@ const INSIDE: [Point; 3] = [Point::at(-1.5, 2.5), Point::at(0.0, 1.5), Point::at
 const PACKETS: u32 = 80;
 
 /// What each gateway measures, on average.
-pub fn levels(setup: &Setup) -> Vec<Option<Levels>> {
+pub fn levels(setup: &Setup, layout: &Layout) -> Vec<Levels> {
     let seed = Part::Calibrating.seeds(1).start;
     let gateway = |(nth, (_, place)): (u64, &(_, _))| {
         let mean = |spots: &[Point], side: u64| {
             let random = Random::new(seed, &[u64::from(b'w'), nth, side]);
-            let mut link = Link::new(gateway_at(*place), random);
+            let mut link = Link::new(layout.gateway(*place), random);
             let levels =
                 spots.iter().flat_map(|spot| (0..PACKETS).map(move |packet| (*spot, packet)));
             let levels: Vec<f64> = levels
@@ -38,7 +37,7 @@ pub fn levels(setup: &Setup) -> Vec<Option<Levels>> {
             let mean = (levels.iter().sum::<f64>() / levels.len() as f64) as f32;
             mean
         };
-        Some(Levels { inside_dbm: mean(&INSIDE, 1), outside_dbm: mean(&OUTSIDE, 0) })
+        Levels { inside_dbm: mean(&INSIDE, 1), outside_dbm: mean(&OUTSIDE, 0) }
     };
     (0..).zip(setup.gateways).map(gateway).collect()
 }

@@ -9,24 +9,22 @@
 use std::ops::Range;
 
 use super::Reading;
-use super::spots::{BySpot, FIRST_HEARD, FIRST_INSIDE, KNOWN_INSIDE, SPOTS, WAYS};
+use super::spots::{
+    BySpot, ByStance, FIRST_HEARD, KNOWN_INSIDE, SPOTS, THRESHOLD, TURNING, TURNS, WAYS,
+};
 use crate::pipeline::units::Tick;
 
-/// Phones and pockets, in dB from the usual.
-const LOUDNESS_DB: [f32; 3] = [-4.5, 0.0, 4.5];
+/// Phones, in dB from the usual.
+const LOUDNESS_DB: [f32; 3] = [-5.6, 0.0, 5.6];
 /// How usual each is.
 const LOUDNESS: [f32; 3] = [0.27, 0.46, 0.27];
-/// A phone becomes one step louder or quieter so often in a second: turned, pocketed.
-const LOUDNESS_DRIFT: f32 = 0.077;
+/// A phone becomes one step louder or quieter so often in a second: moved, pocketed.
+const LOUDNESS_DRIFT: f32 = 0.018;
 
-/// Standard deviation of one reading round what is usual on a spot, dB: fading and shadowing.
-const SPREAD_DB: f32 = 6.5;
-/// The same beside an echo, which the same body and the same walls have shadowed already.
-const SPREAD_BESIDE_ECHO_DB: f32 = 12.5;
-/// Readings of one gateway closer together than this repeat each other.
-const REPEATS_S: f32 = 0.47;
 /// The phone measures its echo about once a second, and says it again meanwhile.
-const ECHO_REPEATS_S: f32 = 0.52;
+const ECHO_REPEATS_S: f32 = 1.46;
+/// Beside an echo a level says less: the same body and the same walls have shadowed both.
+const BESIDE_ECHO: f32 = 0.56;
 /// So many gateways are independent witnesses, no more: they share the walls and the body.
 const INDEPENDENT: f32 = 3.0;
 /// A gateway counts as a witness so long after it heard the customer.
@@ -34,24 +32,26 @@ const WITNESS_S: f32 = 2.0;
 /// A reading further off than this is an accident of fading, not a fact.
 const FURTHEST_DB: f32 = 24.0;
 
-/// People are followed in steps of this...
+/// People are followed in steps of about this, of twice this after a long silence ...
 const STEP_S: f32 = 0.5;
-/// ... and after so much silence could be anywhere.
-const FOLLOWED_S: f32 = 6.0;
+/// ... and after so many of them could be anywhere.
+const MOST_STEPS: f32 = 4.0;
 
 /// Gateways whose readings are told apart in time; further ones share their places.
 const EARS: usize = 12;
 /// The unit of [`Belief::share`]: all together.
 const WHOLE: f32 = 65_535.0;
 
-/// Probabilities by spot and loudness.
-type Grid = BySpot<[f32; LOUDNESS.len()]>;
+/// Something for each loudness.
+type ByLoudness<T> = [T; LOUDNESS.len()];
+/// Probabilities by spot, turn and loudness.
+type Grid<T = f32> = BySpot<[ByLoudness<T>; TURNS]>;
 
 /// The filter's state for one customer, in few octets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Belief {
-    /// How probable each spot and loudness is, in parts of [`WHOLE`].
-    share: BySpot<[u16; LOUDNESS.len()]>,
+    /// How probable each spot, turn and loudness is, in parts of [`WHOLE`].
+    share: Grid<u16>,
     /// When each gateway heard the customer last, in [`stamp`]s.
     heard: [u16; EARS],
     echoed: u16,
@@ -70,27 +70,28 @@ impl Belief {
     }
 
     fn at(spots: BySpot) -> Self {
-        let share = [[0; LOUDNESS.len()]; SPOTS];
+        let share = [[[0; LOUDNESS.len()]; TURNS]; SPOTS];
         let mut belief = Self { share, heard: [0; EARS], echoed: 0, updated: None };
-        belief.keep(&spots.map(|spot| LOUDNESS.map(|loudness| spot * loudness)));
+        belief.keep(&spots.map(|spot| [LOUDNESS.map(|loudness| spot * loudness); TURNS]));
         belief
     }
 
     /// Probability of being inside, 0 to 1.
     pub fn confidence(&self) -> f32 {
-        self.on(FIRST_INSIDE..SPOTS)
+        self.on(THRESHOLD..SPOTS)
     }
 
     /// Probability of being on the threshold, 0 to 1.
     pub fn on_the_threshold(&self) -> f32 {
-        self.on(FIRST_INSIDE..FIRST_INSIDE + 1)
+        self.on(THRESHOLD..THRESHOLD + 1)
     }
 
     /// What is usual where the customer is, in dBm, if inside.
-    pub fn usual_inside_dbm(&self, usual_dbm: &BySpot) -> f32 {
+    pub fn usual_inside_dbm(&self, usual_dbm: &ByStance) -> f32 {
         let (mut sum, mut weighed) = (0.0, 0.0);
-        for (spot, usual) in self.share.iter().zip(usual_dbm).skip(FIRST_INSIDE) {
-            let share: f32 = spot.iter().map(|share| f32::from(*share)).sum();
+        let stances = self.share.as_flattened().iter().zip(usual_dbm.as_flattened());
+        for (stance, usual) in stances.skip(THRESHOLD * TURNS) {
+            let share: f32 = stance.iter().map(|share| f32::from(*share)).sum();
             sum += share;
             weighed += share * usual;
         }
@@ -98,39 +99,38 @@ impl Belief {
     }
 
     fn on(&self, spots: Range<usize>) -> f32 {
-        let sum = |spots: &[[u16; LOUDNESS.len()]]| -> f32 {
-            spots.iter().flatten().map(|share| f32::from(*share)).sum()
+        let sum = |spots: &[[ByLoudness<u16>; TURNS]]| -> f32 {
+            spots.as_flattened().as_flattened().iter().map(|share| f32::from(*share)).sum()
         };
         sum(self.share.get(spots).unwrap_or_default()) / sum(&self.share).max(1.0)
     }
 
     /// Weighs one contact.
     pub fn hear(&mut self, now: Tick, reading: &Reading) {
-        let mut grid = self.share.map(|spot| spot.map(f32::from));
+        let mut grid = self.share.map(|spot| spot.map(|turn| turn.map(f32::from)));
         if let Some(updated) = self.updated {
             walk(&mut grid, now.since(updated).as_secs_f32());
         }
-        let weight = self.weight(now, reading.gateway.0.into());
-        if let Some(rssi_dbm) = reading.rssi_dbm {
-            let spread =
-                if reading.echo_likelihood.is_some() { SPREAD_BESIDE_ECHO_DB } else { SPREAD_DB };
-            weigh_level(&mut grid, rssi_dbm, &reading.usual_dbm, weight / (spread * spread));
-        }
-        if let Some(echo) = &reading.echo_likelihood {
+        let mut weight = self.weight(now, reading);
+        let mut echo = [[0.0; TURNS]; SPOTS];
+        if let Some(likelihood) = &reading.echo_likelihood {
             let fresh = (self.since(now, self.echoed) / ECHO_REPEATS_S).min(1.0);
             self.echoed = stamp(now);
-            weigh_echo(&mut grid, echo, fresh);
+            echo = likelihood.map(|spot| spot.map(|turn| turn * fresh));
+            weight *= BESIDE_ECHO;
         }
+        weigh(&mut grid, reading, weight, &echo);
         self.keep(&grid);
         self.updated = Some(now);
     }
 
     /// How much a reading of this gateway says that its last ones, and the other gateways, did
     /// not say.
-    fn weight(&mut self, now: Tick, gateway: usize) -> f32 {
-        let ear = gateway % EARS;
+    fn weight(&mut self, now: Tick, reading: &Reading) -> f32 {
+        let ear = usize::from(reading.gateway.0) % EARS;
         let gap_s = self.since(now, self.heard.get(ear).copied().unwrap_or_default());
-        let fresh = if self.updated.is_none() { 1.0 } else { (gap_s / REPEATS_S).min(1.0) };
+        let fresh =
+            if self.updated.is_none() { 1.0 } else { (gap_s / reading.usual.repeats_s).min(1.0) };
         if let Some(heard) = self.heard.get_mut(ear) {
             *heard = stamp(now);
         }
@@ -148,8 +148,10 @@ impl Belief {
     }
 
     fn keep(&mut self, grid: &Grid) {
-        let whole = WHOLE / grid.iter().flatten().sum::<f32>();
-        for (share, part) in self.share.iter_mut().flatten().zip(grid.iter().flatten()) {
+        let parts = grid.as_flattened().as_flattened();
+        let whole = WHOLE / parts.iter().sum::<f32>();
+        let shares = self.share.as_flattened_mut().as_flattened_mut();
+        for (share, part) in shares.iter_mut().zip(parts) {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "to 65535")]
             let parts = (part * whole + 0.5) as u16;
             // Nothing is ever impossible.
@@ -169,58 +171,73 @@ fn stamp(now: Tick) -> u16 {
 
 /// People walk on for so long.
 fn walk(grid: &mut Grid, seconds: f32) {
-    let mut left_s = seconds.min(FOLLOWED_S);
-    while left_s > 0.0 {
-        let step_s = left_s.min(STEP_S);
-        left_s -= step_s;
+    let steps = (seconds / STEP_S).ceil().clamp(1.0, MOST_STEPS);
+    let step_s = (seconds / steps).min(2.0 * STEP_S);
+    let mut left = steps;
+    while left > 0.5 {
         step(grid, step_s);
+        left -= 1.0;
     }
 }
 
 fn step(grid: &mut Grid, seconds: f32) {
     let before = *grid;
-    for (nth, (onward, back)) in WAYS.into_iter().enumerate() {
-        let (Some(here), Some(there)) = (before.get(nth), before.get(nth + 1)) else { continue };
-        let flow: [f32; LOUDNESS.len()] =
-            std::array::from_fn(|l| seconds * (onward * at(here, l) - back * at(there, l)));
-        for (spot, sign) in [(nth, -1.0), (nth + 1, 1.0)] {
-            for (part, flow) in grid.get_mut(spot).into_iter().flatten().zip(flow) {
-                *part += sign * flow;
+    for (from, to, onward, back) in WAYS {
+        let (Some(here), Some(there)) = (before.get(from), before.get(to)) else { continue };
+        let (here, there) = (here.as_flattened(), there.as_flattened());
+        let flow = |l: usize| seconds * (onward * at(here, l) - back * at(there, l));
+        let flow: [f32; TURNS * LOUDNESS.len()] = std::array::from_fn(flow);
+        for (spot, sign) in [(from, -1.0), (to, 1.0)] {
+            let parts = grid.get_mut(spot).into_iter().flat_map(|spot| spot.as_flattened_mut());
+            parts.zip(flow).for_each(|(part, flow)| *part += sign * flow);
+        }
+    }
+    for (nth, spot) in grid.iter_mut().enumerate() {
+        let [outside, inside] = TURNING;
+        turn(spot, 0.5 * seconds * if nth < THRESHOLD { outside } else { inside });
+        spot.iter_mut().for_each(|turn| drift(turn, 0.5 * seconds * LOUDNESS_DRIFT));
+    }
+}
+
+/// This part of those who face one way turns the other way.
+fn turn([one, other]: &mut [ByLoudness<f32>; TURNS], part: f32) {
+    for (one, other) in one.iter_mut().zip(other) {
+        let flow = part * (*one - *other);
+        (*one, *other) = (*one - flow, *other + flow);
+    }
+}
+
+/// This part of the phones becomes one step louder, and as many quieter.
+fn drift([quiet, usual, loud]: &mut ByLoudness<f32>, part: f32) {
+    let (from_quiet, from_loud) = (part * (*quiet - *usual), part * (*loud - *usual));
+    *quiet -= from_quiet;
+    *usual += from_quiet + from_loud;
+    *loud -= from_loud;
+}
+
+fn at(row: &[f32], nth: usize) -> f32 {
+    row.get(nth).copied().unwrap_or_default()
+}
+
+/// Weighs a level, which counts for `weight` readings, and an echo's log-likelihood.
+fn weigh(grid: &mut Grid, reading: &Reading, weight: f32, echo: &ByStance) {
+    let mut evidence = echo.map(|spot| spot.map(|turn| [turn; LOUDNESS.len()]));
+    if let Some(rssi_dbm) = reading.rssi_dbm {
+        let usual = reading.usual.dbm.iter().zip(reading.usual.spread_db);
+        for (evidence, (usual, spread)) in evidence.iter_mut().zip(usual) {
+            let (precision, certain) = (-0.5 * weight / (spread * spread), weight * spread.ln());
+            for (evidence, usual) in evidence.iter_mut().zip(usual) {
+                for (evidence, loudness) in evidence.iter_mut().zip(LOUDNESS_DB) {
+                    let away = (rssi_dbm - usual - loudness).clamp(-FURTHEST_DB, FURTHEST_DB);
+                    *evidence += precision * away * away - certain;
+                }
             }
         }
     }
-    let drift = 0.5 * LOUDNESS_DRIFT * seconds;
-    for spot in grid {
-        let before = *spot;
-        for (l, part) in spot.iter_mut().enumerate() {
-            let neighbours = [l.checked_sub(1), Some(l + 1)].into_iter().flatten();
-            for neighbour in neighbours.filter_map(|l| before.get(l)) {
-                *part += drift * (neighbour - at(&before, l));
-            }
-        }
-    }
-}
-
-fn at(row: &[f32; LOUDNESS.len()], l: usize) -> f32 {
-    row.get(l).copied().unwrap_or_default()
-}
-
-/// Weighs a level; `precision` is the inverse of its variance.
-fn weigh_level(grid: &mut Grid, rssi_dbm: f32, usual_dbm: &BySpot, precision: f32) {
-    for (spot, usual) in grid.iter_mut().zip(usual_dbm) {
-        for (part, loudness) in spot.iter_mut().zip(LOUDNESS_DB) {
-            let away = (rssi_dbm - usual - loudness).clamp(-FURTHEST_DB, FURTHEST_DB);
-            *part *= (-0.5 * precision * away * away).exp();
-        }
-    }
-}
-
-fn weigh_echo(grid: &mut Grid, echo: &BySpot, fresh: f32) {
-    let best = echo.iter().copied().fold(f32::MIN, f32::max);
-    for (spot, likelihood) in grid.iter_mut().zip(echo) {
-        let factor = (fresh * (likelihood - best)).exp();
-        spot.iter_mut().for_each(|part| *part *= factor);
-    }
+    let best = evidence.as_flattened().as_flattened().iter().copied().fold(f32::MIN, f32::max);
+    let evidence = evidence.as_flattened().as_flattened();
+    let parts = grid.as_flattened_mut().as_flattened_mut();
+    parts.iter_mut().zip(evidence).for_each(|(part, evidence)| *part *= (evidence - best).exp());
 }
 
 #[cfg(test)]

@@ -17,8 +17,10 @@ const FORGET_PASSER: Duration = Duration::from_mins(2);
 const LOUDEST_FADES_DB_PER_S: f32 = 3.0;
 
 /// A visit is in doubt only while the customer is no more probably inside than this...
-const DOUBTFUL: f32 = 0.5;
-/// ... and was at the door so shortly before: nobody else has left. Whoever turns their back on
+const DOUBTFUL: f32 = 0.2;
+/// ... and was as probably as this ...
+const AT_THE_DOOR: f32 = 0.7;
+/// ... at the door so shortly before: nobody else has left. Whoever turns their back on
 /// the gateway at the far end of the shop sounds like somebody down the street.
 const WALKS_OFF: Duration = Duration::from_secs(20);
 
@@ -149,7 +151,7 @@ impl Track {
         if let (Stage::Here { .. }, Some(before), Some(rssi)) =
             (self.stage, before, reading.rssi_dbm)
         {
-            let above_usual_db = rssi - self.belief.usual_inside_dbm(&reading.usual_dbm);
+            let above_usual_db = rssi - self.belief.usual_inside_dbm(&reading.usual.dbm);
             self.voice.hear(above_usual_db, now.since(before), self.confidence());
         }
         let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
@@ -165,7 +167,7 @@ impl Track {
     fn note_confidence(&mut self, now: Tick, reading: &Reading, set: &Settings) {
         let confidence = self.confidence();
         let sure = confidence >= set.arrive_confidence;
-        let at_door = !self.door_hears || self.belief.on_the_threshold() >= 0.5;
+        let at_door = !self.door_hears || self.belief.on_the_threshold() >= AT_THE_DOOR;
         let wavering = confidence < f32::midpoint(set.arrive_confidence, 0.5);
         match &mut self.stage {
             Stage::Passing { best, grounds, sure_since, .. } => {
@@ -181,7 +183,7 @@ impl Track {
                     *at_the_door = Some(now);
                 }
                 let leaving = at_the_door.is_some_and(|at| now.since(at) <= WALKS_OFF);
-                note(doubtful_since, confidence < DOUBTFUL && leaving, confidence >= DOUBTFUL, now);
+                note(doubtful_since, confidence < DOUBTFUL && leaving, confidence >= 0.5, now);
             }
         }
     }
