@@ -28,8 +28,8 @@ name = \"door\"
 [registry]
 path = \"customers.jsonl\"
 [presence]
-arrive_rssi_dbm = -52
-leave_rssi_dbm = -60
+arrive_rssi_dbm = -40
+leave_rssi_dbm = -48
 rejoin_secs = 0
 ";
 
@@ -230,7 +230,7 @@ fn what_a_mistake_costs_decides_what_is_chosen() {
 fn staffs_labels_stand_in_for_truth() {
     let office = Office::new();
     let files = office.record(false);
-    let lenient = CONFIG.replace("-52", "-90").replace("-60", "-96");
+    let lenient = CONFIG.replace("-40", "-90").replace("-48", "-96");
     office.write("shop.toml", &lenient);
     let mut labels = String::new();
     for file in &files {

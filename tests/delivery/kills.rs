@@ -95,7 +95,7 @@ async fn campaign(seed: u64, stores: std::ops::RangeInclusive<u16>) -> [usize; 5
         let mut heard = Heard::default();
         let grelot_first = chance.between(0, 2) == 0;
         for grelots_turn in [grelot_first, !grelot_first] {
-            heard.listen_for(&mut staff, chance.millis(100, 800)).await;
+            heard.listen_for(&mut staff, chance.millis(100, 650)).await;
             tally[0] += 1;
             tally[1] += usize::from(heard.visits.len() < all);
             if grelots_turn {
