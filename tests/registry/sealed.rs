@@ -56,10 +56,13 @@ fn with_a_credential_the_kept_registry_is_encrypted() {
     assert_eq!((shop.customers(), shop.trouble()), (2, String::new()));
     drop(grelot);
     // The disk alone, in another machine.
-    for grelot in [shop.run_with_credentials("others"), shop.run()] {
+    for credentials in [Some("others"), None] {
+        let _grelot = match credentials {
+            Some(folder) => shop.run_with_credentials(folder),
+            None => shop.run(),
+        };
         assert_eq!(shop.customers(), 0);
         assert!(!shop.trouble().is_empty());
-        drop(grelot);
     }
 }
 
