@@ -1,5 +1,7 @@
 //! One adapter's keeper: what is known of it, and what is being done about it.
 
+use std::time::Duration;
+
 use super::adapter::Adapter;
 use super::bus::CallError;
 use super::ears::{Ear, Pulse};
@@ -10,6 +12,10 @@ use super::status::AdapterStatus;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
 
+/// Between attempts to advertise, doubled by each that fails: some adapters never can.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
 /// Keeps one adapter listening.
 #[derive(Debug)]
 pub struct Keeper {
@@ -18,9 +24,18 @@ pub struct Keeper {
     liveness: Liveness,
     repetition: Repetition,
     ear: Ear,
+    voice: Voice,
     problem: Option<String>,
     /// A step is being taken.
     busy: bool,
+}
+
+/// Whether the adapter says what it is to say, beside the scan.
+#[derive(Debug, Clone, Copy)]
+struct Voice {
+    speaks: bool,
+    not_before: Tick,
+    pause: Duration,
 }
 
 impl Keeper {
@@ -32,6 +47,7 @@ impl Keeper {
             liveness: Liveness::new(now),
             repetition: Repetition::new(now),
             ear: Ear::Dbus,
+            voice: Voice { speaks: false, not_before: now, pause: FIRST_PAUSE },
             problem: None,
             busy: false,
         }
@@ -45,8 +61,9 @@ impl Keeper {
         self.ear = ear;
     }
 
-    /// The step that is due, if any; none while one is being taken.
-    pub fn next(&mut self, now: Tick) -> Option<Step> {
+    /// The step that is due, if any; none while one is being taken. `to_say` is whether the
+    /// adapter is the one to advertise something.
+    pub fn next(&mut self, now: Tick, to_say: impl FnOnce() -> bool) -> Option<Step> {
         if self.busy {
             return None;
         }
@@ -57,7 +74,10 @@ impl Keeper {
             self.liveness = Liveness::new(now);
         }
         let refresh = step.is_none() && self.ladder.scanning() && self.repetition.is_due(now);
-        let step = step.or(refresh.then_some(Step::Refresh));
+        let step = step.or(refresh.then_some(Step::Refresh)).or_else(|| {
+            let may = self.ladder.scanning() && !self.voice.speaks && now >= self.voice.not_before;
+            (may && to_say()).then_some(Step::Advertise)
+        });
         self.busy = step.is_some();
         step
     }
@@ -65,6 +85,10 @@ impl Keeper {
     /// A step was taken.
     pub fn took(&mut self, now: Tick, step: Step, outcome: &Result<(), CallError>) {
         self.busy = false;
+        if step == Step::Advertise {
+            self.voice.tried(now, outcome.is_ok());
+            return;
+        }
         let went = match outcome {
             Ok(()) => Outcome::Worked,
             Err(CallError::TimedOut) => Outcome::Hung,
@@ -73,6 +97,10 @@ impl Keeper {
         };
         self.ladder.took(now, step, went);
         self.problem = outcome.as_ref().err().map(ToString::to_string);
+        if step != Step::Refresh {
+            // A new bluetoothd knows nothing of it; one that does will say so.
+            self.voice.speaks = false;
+        }
         match step {
             Step::Scan if outcome.is_ok() => {
                 self.liveness = Liveness::new(now);
@@ -123,5 +151,71 @@ impl Keeper {
             Some(problem) => format!("{plain}: {problem}"),
             None => plain.to_owned(),
         })
+    }
+}
+
+impl Voice {
+    fn tried(&mut self, now: Tick, worked: bool) {
+        self.speaks = worked;
+        self.not_before = if worked { now } else { now.plus(self.pause) };
+        self.pause = if worked { FIRST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Tick {
+        Tick::from_micros(secs * 1_000_000)
+    }
+
+    /// A keeper that has just begun to scan, and is to advertise.
+    fn scanning() -> Keeper {
+        let mut keeper = Keeper::new(at(0), None);
+        let adapter = Adapter { powered: true, discovering: true, address: String::new() };
+        keeper.feel(at(0), &adapter, (Pulse::default(), Ear::Dbus));
+        assert_eq!(keeper.next(at(0), || true), Some(Step::Scan));
+        keeper.took(at(0), Step::Scan, &Ok(()));
+        keeper
+    }
+
+    /// The seconds, from 1 to `until`, when it tries to advertise; each attempt goes as `outcome`.
+    fn attempts(keeper: &mut Keeper, until: u64, outcome: &Result<(), CallError>) -> Vec<u64> {
+        let mut attempts = Vec::new();
+        for second in 1..until {
+            let adapter = Adapter { powered: true, discovering: true, address: String::new() };
+            keeper.feel(at(second), &adapter, (Pulse::default(), Ear::Dbus));
+            match keeper.next(at(second), || true) {
+                Some(Step::Advertise) => {
+                    attempts.push(second);
+                    keeper.took(at(second), Step::Advertise, outcome);
+                }
+                Some(step) => keeper.took(at(second), step, &Ok(())),
+                None => {}
+            }
+        }
+        attempts
+    }
+
+    #[test]
+    fn what_is_to_be_said_is_said_once_beside_the_scan() {
+        assert_eq!(attempts(&mut scanning(), 6, &Ok(())), [1]);
+    }
+
+    #[test]
+    fn who_cannot_speak_tries_again_less_and_less_often() {
+        let mut keeper = scanning();
+        let tried = attempts(&mut keeper, 40, &Err(CallError::TimedOut));
+        assert_eq!(tried[..4], [1, 3, 7, 15], "{tried:?}");
+    }
+
+    #[test]
+    fn a_scan_begun_anew_says_it_anew() {
+        let mut keeper = scanning();
+        assert_eq!(attempts(&mut keeper, 3, &Ok(())), [1]);
+        keeper.took(at(3), Step::Rescan, &Ok(()));
+        assert_eq!(keeper.next(at(3), || false), None);
+        assert_eq!(keeper.next(at(3), || true), Some(Step::Advertise));
     }
 }

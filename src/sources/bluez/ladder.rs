@@ -21,6 +21,8 @@ pub enum Step {
     Refresh,
     /// Stop listening and begin again.
     Rescan,
+    /// Advertise the shop's wake-up beacon beside the scan; this one is no rung of the ladder.
+    Advertise,
     /// Switch it off and on, and listen again.
     PowerCycle,
     /// Ask systemd to restart bluetoothd.
@@ -31,11 +33,12 @@ pub enum Step {
 
 impl Step {
     /// All of them, in the order of their price.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::PowerOn,
         Self::Scan,
         Self::Refresh,
         Self::Rescan,
+        Self::Advertise,
         Self::PowerCycle,
         Self::RestartBluetoothd,
         Self::GiveUp,
@@ -48,6 +51,7 @@ impl Step {
             Self::Scan => "scan",
             Self::Refresh => "refresh",
             Self::Rescan => "rescan",
+            Self::Advertise => "advertise",
             Self::PowerCycle => "power_cycle",
             Self::RestartBluetoothd => "restart_bluetoothd",
             Self::GiveUp => "give_up",

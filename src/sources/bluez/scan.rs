@@ -27,6 +27,7 @@ pub async fn take(bus: &Bus, shelf: &Shelf, hci: Hci, step: Step) -> Result<(), 
             stop(bus, hci).await?;
             start(bus, shelf, hci).await
         }
+        Step::Advertise => advertise(bus, shelf, hci).await,
         Step::PowerCycle => {
             power(bus, hci, false).await?;
             tokio::time::sleep(OFF_FOR).await;
@@ -61,21 +62,18 @@ async fn start(bus: &Bus, shelf: &Shelf, hci: Hci) -> Result<(), CallError> {
         }
         started => drop(started?),
     }
-    advertise(bus, shelf, hci).await;
     Ok(())
 }
 
-/// The shop's wake-up beacon, where there is one; beside the scan, and without it if need be.
-async fn advertise(bus: &Bus, shelf: &Shelf, hci: Hci) {
-    let Some(beacon) = shelf.to_advertise_through(hci) else { return };
+/// The shop's wake-up beacon, where there is one and no other adapter says it.
+async fn advertise(bus: &Bus, shelf: &Shelf, hci: Hci) -> Result<(), CallError> {
+    let Some(beacon) = shelf.to_advertise_through(hci) else { return Ok(()) };
     let manager = "org.bluez.LEAdvertisingManager1";
-    let arguments = (beacon, PropMap::new());
-    match bus.call(&hci.path(), manager, "RegisterAdvertisement", arguments).await {
-        Ok(_) => tracing::info!(adapter = %hci, "advertising the shop's wake-up beacon"),
-        Err(CallError::InProgress) => {}
+    match bus.call(&hci.path(), manager, "RegisterAdvertisement", (beacon, PropMap::new())).await {
+        Ok(_) | Err(CallError::InProgress) => Ok(()),
         Err(error) => {
-            tracing::warn!(adapter = %hci, %error, "cannot advertise the wake-up beacon");
             shelf.fall_silent(hci);
+            Err(error)
         }
     }
 }

@@ -137,7 +137,8 @@ impl<'r> Session<'r> {
             let begin = || Keeper::new(now, before.remove(hci));
             let keeper = self.keepers.entry(*hci).or_insert_with(begin);
             keeper.feel(now, adapter, self.ears.pulse(*hci));
-            if let Some(step) = keeper.next(now) {
+            let to_say = || shown.to_advertise_through(*hci).is_some();
+            if let Some(step) = keeper.next(now, to_say) {
                 steps.push((*hci, step));
             }
         }
