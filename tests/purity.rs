@@ -22,6 +22,7 @@ const ALLOWED_ROOTS: &[&str] = &[
     "subtle",
     "thiserror",
     "uuid",
+    "wide",
     "zeroize",
 ];
 /// Modules of the standard library that touch the world or depend on it.

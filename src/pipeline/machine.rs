@@ -14,7 +14,7 @@ use super::event::{
 };
 use super::identity::{Identity, Registry};
 use super::policy::Caps;
-use super::presence::Presence;
+use super::presence::{Premises, Presence};
 use super::team::{Gathered, Hears, HeldArrivals, Team};
 use super::units::{Now, Tick};
 use super::visits::{Phase, Visits};
@@ -24,6 +24,7 @@ use super::{HERE, Settings, VisitId};
 #[derive(Debug)]
 pub struct Pipeline {
     settings: Settings,
+    premises: Premises,
     identity: Identity,
     presence: Presence,
     caps: Caps,
@@ -57,6 +58,7 @@ impl Pipeline {
         beacons.watch(&settings.beacons, now.tick);
         let withdrawn = restored.withdrawn.into_iter().collect();
         let mut pipeline = Self {
+            premises: Premises::new(&settings),
             settings,
             identity,
             presence,
@@ -96,6 +98,7 @@ impl Pipeline {
             Input::Registry(registry) => self.replace_registry(*registry, now, &mut effects),
             Input::Settings(settings) => {
                 self.presence.set(settings.presence.clone());
+                self.premises = Premises::new(&settings);
                 if settings.beacons != self.settings.beacons {
                     self.beacons.watch(&settings.beacons, now.tick);
                 }

@@ -10,7 +10,7 @@ use grelot::config::registry::Reading as RegistryReading;
 use grelot::daemon::playback::{self, Told};
 use grelot::pipeline::event::{GatewayIndex, Start};
 use grelot::pipeline::identity::{CustomerIndex, Identity, Registry};
-use grelot::pipeline::presence::{Loudness, Presence, Reading, Verdict, What};
+use grelot::pipeline::presence::{Loudness, Premises, Presence, Verdict, What};
 use grelot::pipeline::units::{Clock, Tick, WallTime};
 use grelot::pipeline::{Effect, Gateway, Settings, policy, presence};
 use grelot::sources::simulated::{Scene, Shop};
@@ -117,18 +117,12 @@ pub fn judge_knowing(tape: &Tape, settings: &Settings, phones: &mut Phones) -> S
             }
         }
     };
+    let premises = Premises::new(settings);
     for contact in &tape.contacts {
         let now = contact.at();
         pass(&mut presence, now, &mut say);
         let gateway = GatewayIndex(contact.gateway);
-        let reading = Reading::new(
-            gateway,
-            settings.gateways.get(usize::from(contact.gateway)),
-            contact.rssi(),
-            contact.echo(),
-            &settings.zones,
-            &settings.presence,
-        );
+        let reading = premises.reading(gateway, contact.rssi(), contact.echo());
         let who = CustomerIndex(contact.customer.into());
         if let Some(verdict) = presence.hear(who, now, &reading) {
             say(now, verdict);

@@ -63,6 +63,15 @@ pub struct Customer {
     pub quiet: Option<Quiet>,
 }
 
+/// What a customer agreed to and asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Agreement<'a> {
+    /// When consent ends.
+    pub expires_at: WallTime,
+    /// What the customer asked for.
+    pub quiet: Option<&'a Quiet>,
+}
+
 /// A customer's wish not to be greeted for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Quiet {
@@ -165,6 +174,11 @@ impl Identity {
     /// The customer at `index`; `None` after they withdrew.
     pub fn customer(&self, index: CustomerIndex) -> Option<Customer> {
         self.registry.people.customer(index)
+    }
+
+    /// What the customer at `index` agreed to; `None` after they withdrew.
+    pub fn agreement(&self, index: CustomerIndex) -> Option<Agreement<'_>> {
+        self.registry.people.agreement(index)
     }
 
     /// Where `client` stands in the current registry.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::enrolment::Enrolment;
 use super::rolling::shred;
 use super::slots::{Slots, hash};
-use super::{Customer, CustomerIndex, Quiet};
+use super::{Agreement, Customer, CustomerIndex, Quiet};
 use crate::pipeline::event::Card;
 use crate::pipeline::units::WallTime;
 
@@ -80,6 +80,15 @@ impl People {
     /// When the customer's consent ends.
     pub fn expires_at(&self, at: u32) -> Option<WallTime> {
         self.expires.get(at as usize).map(|secs| WallTime::from_unix_secs(i64::from(*secs)))
+    }
+
+    /// What a customer who has not gone agreed to.
+    pub fn agreement(&self, index: CustomerIndex) -> Option<Agreement<'_>> {
+        if !self.is_present(index.0) {
+            return None;
+        }
+        let expires_at = self.expires_at(index.0)?;
+        Some(Agreement { expires_at, quiet: self.quiet.get(&index.0) })
     }
 
     /// All that may be known of a customer who has not gone.

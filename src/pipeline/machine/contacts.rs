@@ -5,7 +5,6 @@ use crate::pipeline::HERE;
 use crate::pipeline::event::{Answer, Effect, GatewayIndex, Sighting};
 use crate::pipeline::identity::Match;
 use crate::pipeline::policy::consent;
-use crate::pipeline::presence::Reading;
 use crate::pipeline::team::Overheard;
 use crate::pipeline::units::{Dbm, Now};
 
@@ -52,23 +51,16 @@ impl Pipeline {
         rssi: Option<Dbm>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(customer) = self.identity.customer(found.customer) else { return };
+        let Some(agreed) = self.identity.agreement(found.customer) else { return };
         let zone = &self.settings.policy.time_zone;
-        if !consent::recognisable(&customer, now.clock, zone) {
+        if !consent::recognisable(&agreed, now.clock, zone) {
             return;
         }
         self.contacts += 1;
         if gateway == HERE && self.team.has_company() {
             self.gathered.add(found.customer, rssi, found.echo, now.tick);
         }
-        let reading = Reading::new(
-            gateway,
-            self.settings.gateways.get(usize::from(gateway.0)),
-            rssi,
-            found.echo,
-            &self.settings.zones,
-            &self.settings.presence,
-        );
+        let reading = self.premises.reading(gateway, rssi, found.echo);
         if let Some(verdict) = self.presence.hear(found.customer, now.tick, &reading) {
             self.perform(verdict, now, effects);
         }

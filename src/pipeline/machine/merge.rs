@@ -19,8 +19,8 @@ impl Pipeline {
     /// Takes in the state of an open visit, as the broker retains it.
     pub(super) fn merge(&mut self, said: Visit, now: Now, effects: &mut Vec<Effect>) {
         let Some(who) = self.identity.index_of(&said.client) else { return };
-        let Some(customer) = self.identity.customer(who) else { return };
-        if !consent::recognisable(&customer, now.clock, &self.settings.policy.time_zone) {
+        let Some(agreed) = self.identity.agreement(who) else { return };
+        if !consent::recognisable(&agreed, now.clock, &self.settings.policy.time_zone) {
             return;
         }
         if said.announced && self.caps.note(&said.client, said.arrived_at) {

@@ -1,18 +1,18 @@
 //! Whether a customer may be recognised at all, right now.
 
-use crate::pipeline::identity::{Customer, Quiet};
+use crate::pipeline::identity::{Agreement, Quiet};
 use crate::pipeline::units::Clock;
 
 /// False once consent has expired, and while the customer asked for quiet.
 ///
 /// A clock that was never set runs late rather than early: what it says to be over is over, and
 /// a wish for today is granted whatever day it may be.
-pub fn recognisable(customer: &Customer, clock: Clock, zone: &jiff::tz::TimeZone) -> bool {
+pub fn recognisable(agreed: &Agreement<'_>, clock: Clock, zone: &jiff::tz::TimeZone) -> bool {
     let now = clock.reading();
-    if customer.consent_expires_at <= now {
+    if agreed.expires_at <= now {
         return false;
     }
-    match (&customer.quiet, clock) {
+    match (agreed.quiet, clock) {
         (None | Some(Quiet::GreetOnlyIfAsked), _) => true,
         (Some(Quiet::Until(until)), _) => *until <= now,
         (Some(Quiet::Today(_)), Clock::Unset(_)) => false,
@@ -33,56 +33,52 @@ mod tests {
         WallTime::parse(text).unwrap()
     }
 
-    fn customer(quiet: Option<Quiet>) -> Customer {
-        Customer {
-            client: "c-7f3a".into(),
-            tier: "gold".into(),
-            card: None,
-            consent_expires_at: wall("2028-11-02T00:00:00Z"),
-            quiet,
-        }
+    fn agreed(quiet: Option<&Quiet>) -> Agreement<'_> {
+        Agreement { expires_at: wall("2028-11-02T00:00:00Z"), quiet }
     }
 
-    fn at(customer: &Customer, time: &str) -> bool {
+    fn today() -> Quiet {
+        Quiet::Today("2026-01-05".parse().unwrap())
+    }
+
+    fn at(quiet: Option<&Quiet>, time: &str) -> bool {
         let paris = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        recognisable(customer, Clock::Set(wall(time)), &paris)
+        recognisable(&agreed(quiet), Clock::Set(wall(time)), &paris)
     }
 
     #[test]
     fn consent_ends_on_the_second() {
-        let customer = customer(None);
-        assert!(at(&customer, "2028-11-01T23:59:59Z"));
-        assert!(!at(&customer, "2028-11-02T00:00:00Z"));
+        assert!(at(None, "2028-11-01T23:59:59Z"));
+        assert!(!at(None, "2028-11-02T00:00:00Z"));
     }
 
     #[test]
     fn quiet_today_ends_at_the_shops_midnight_not_at_greenwichs() {
-        let customer = customer(Some(Quiet::Today("2026-01-05".parse().unwrap())));
-        assert!(at(&customer, "2026-01-04T22:59:59Z"));
-        assert!(!at(&customer, "2026-01-04T23:00:00Z"));
-        assert!(!at(&customer, "2026-01-05T22:59:59Z"));
-        assert!(at(&customer, "2026-01-05T23:00:00Z"));
+        let today = Some(&today());
+        assert!(at(today, "2026-01-04T22:59:59Z"));
+        assert!(!at(today, "2026-01-04T23:00:00Z"));
+        assert!(!at(today, "2026-01-05T22:59:59Z"));
+        assert!(at(today, "2026-01-05T23:00:00Z"));
     }
 
     #[test]
     fn quiet_until_ends_then() {
-        let customer = customer(Some(Quiet::Until(wall("2026-02-01T12:00:00Z"))));
-        assert!(!at(&customer, "2026-02-01T11:59:59Z"));
-        assert!(at(&customer, "2026-02-01T12:00:00Z"));
+        let until = Some(&Quiet::Until(wall("2026-02-01T12:00:00Z")));
+        assert!(!at(until, "2026-02-01T11:59:59Z"));
+        assert!(at(until, "2026-02-01T12:00:00Z"));
     }
 
     #[test]
     fn greeted_only_on_asking_is_recognised_all_the_same() {
-        assert!(at(&customer(Some(Quiet::GreetOnlyIfAsked)), "2026-02-01T11:59:59Z"));
+        assert!(at(Some(&Quiet::GreetOnlyIfAsked), "2026-02-01T11:59:59Z"));
     }
 
     #[test]
     fn an_unset_clock_grants_a_wish_for_today_and_every_expiry() {
         let zone = TimeZone::UTC;
         let clock = |time| Clock::Unset(wall(time));
-        let today = customer(Some(Quiet::Today("2026-01-05".parse().unwrap())));
-        assert!(!recognisable(&today, clock("2026-03-01T00:00:00Z"), &zone));
-        assert!(!recognisable(&customer(None), clock("2029-01-01T00:00:00Z"), &zone));
-        assert!(recognisable(&customer(None), clock("2026-01-01T00:00:00Z"), &zone));
+        assert!(!recognisable(&agreed(Some(&today())), clock("2026-03-01T00:00:00Z"), &zone));
+        assert!(!recognisable(&agreed(None), clock("2029-01-01T00:00:00Z"), &zone));
+        assert!(recognisable(&agreed(None), clock("2026-01-01T00:00:00Z"), &zone));
     }
 }

@@ -44,7 +44,7 @@ impl Loudness {
     }
 
     /// `reading` as of a usual phone.
-    pub fn discount(self, reading: &Reading) -> Reading {
+    pub fn discount<'a>(self, reading: &Reading<'a>) -> Reading<'a> {
         let rssi_dbm = reading.rssi_dbm.map(|rssi_dbm| rssi_dbm - self.above_usual_db);
         Reading { rssi_dbm, ..*reading }
     }

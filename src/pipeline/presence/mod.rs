@@ -6,15 +6,16 @@
 
 mod belief;
 mod interval;
+mod lanes;
 mod loudness;
-mod reading;
+mod premises;
 mod settings;
 mod spots;
 mod timers;
 mod track;
 
 pub use loudness::Loudness;
-pub use reading::Reading;
+pub use premises::{Premises, Reading};
 pub use settings::Settings;
 
 use std::collections::BTreeMap;
@@ -174,7 +175,12 @@ impl Presence {
     }
 
     /// A customer was heard.
-    pub fn hear(&mut self, who: CustomerIndex, now: Tick, reading: &Reading) -> Option<Verdict> {
+    pub fn hear(
+        &mut self,
+        who: CustomerIndex,
+        now: Tick,
+        reading: &Reading<'_>,
+    ) -> Option<Verdict> {
         let unfollowed = now < self.warm_until;
         let anew = || Box::new(Track::passing(now, self.phones.of(who, now), unfollowed));
         let track = self.tracks.entry(who).or_insert_with(anew);

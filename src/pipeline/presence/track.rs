@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::belief::Belief;
+use super::belief::{Belief, Whereabouts};
 use super::interval::Interval;
 use super::loudness::{Loudness, Voice};
 use super::{Grounds, Reading, Settings, Verdict, What};
@@ -98,11 +98,6 @@ impl Track {
         }
     }
 
-    /// How sure we are that the customer is inside.
-    pub fn confidence(&self) -> f32 {
-        self.belief.confidence()
-    }
-
     /// Whether a visit is open.
     pub fn is_here(&self) -> bool {
         matches!(self.stage, Stage::Here { .. })
@@ -138,7 +133,7 @@ impl Track {
     }
 
     /// Takes in one contact.
-    pub fn hear(&mut self, now: Tick, reading: &Reading, set: &Settings) {
+    pub fn hear(&mut self, now: Tick, reading: &Reading<'_>, set: &Settings) {
         let gateway = reading.gateway;
         let before = self.last_heard.replace(now);
         if let Some(before) = before {
@@ -146,13 +141,13 @@ impl Track {
         }
         self.silent_since = now;
         self.heard_by |= bit(gateway);
-        self.door_hears |= reading.at_the_door;
-        self.belief.hear(now, &self.phone.discount(reading));
+        self.door_hears |= reading.usual.at_the_door;
+        let whereabouts = self.belief.hear(now, &self.phone.discount(reading));
         if let (Stage::Here { .. }, Some(before), Some(rssi)) =
             (self.stage, before, reading.rssi_dbm)
         {
-            let above_usual_db = rssi - self.belief.usual_inside_dbm(&reading.usual.dbm);
-            self.voice.hear(above_usual_db, now.since(before), self.confidence());
+            let above_usual_db = rssi - whereabouts.usual_inside(&reading.usual.levels.mean);
+            self.voice.hear(above_usual_db, now.since(before), whereabouts.confidence());
         }
         let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
         let louder = self.loudest.is_none_or(|(_, loudest, at)| {
@@ -161,13 +156,19 @@ impl Track {
         if louder {
             self.loudest = Some((gateway, rssi, now));
         }
-        self.note_confidence(now, reading, set);
+        self.note(now, &whereabouts, reading, set);
     }
 
-    fn note_confidence(&mut self, now: Tick, reading: &Reading, set: &Settings) {
-        let confidence = self.confidence();
+    fn note(
+        &mut self,
+        now: Tick,
+        whereabouts: &Whereabouts,
+        reading: &Reading<'_>,
+        set: &Settings,
+    ) {
+        let confidence = whereabouts.confidence();
         let sure = confidence >= set.arrive_confidence;
-        let at_door = !self.door_hears || self.belief.on_the_threshold() >= AT_THE_DOOR;
+        let at_door = !self.door_hears || whereabouts.on_the_threshold() >= AT_THE_DOOR;
         let wavering = confidence < f32::midpoint(set.arrive_confidence, 0.5);
         match &mut self.stage {
             Stage::Passing { best, grounds, sure_since, .. } => {
@@ -175,15 +176,15 @@ impl Track {
                     *best = confidence;
                     *grounds = Grounds::of(reading, self.phone);
                 }
-                note(sure_since, sure, wavering, now);
+                set_since(sure_since, sure, wavering, now);
             }
-            Stage::Gone { sure_since, .. } => note(sure_since, sure, wavering, now),
+            Stage::Gone { sure_since, .. } => set_since(sure_since, sure, wavering, now),
             Stage::Here { at_the_door, doubtful_since, .. } => {
                 if at_door {
                     *at_the_door = Some(now);
                 }
                 let leaving = at_the_door.is_some_and(|at| now.since(at) <= WALKS_OFF);
-                note(doubtful_since, confidence < DOUBTFUL && leaving, confidence >= 0.5, now);
+                set_since(doubtful_since, confidence < DOUBTFUL && leaving, confidence >= 0.5, now);
             }
         }
     }
@@ -195,15 +196,17 @@ impl Track {
         now: Tick,
         set: &Settings,
     ) -> Option<Verdict> {
-        let confidence = self.confidence();
         let gateway = self.loudest.map_or(GatewayIndex(0), |(gateway, _, _)| gateway);
         let inside = |since: Option<Tick>| since.is_some_and(|since| now.since(since) >= set.dwell);
+        let confidence = || self.belief.whereabouts().confidence();
         let what = match self.stage {
             Stage::Passing { sure_since, unfollowed, first, grounds, .. } if inside(sure_since) => {
-                let heard_for = now.since(first);
+                let (confidence, heard_for) = (confidence(), now.since(first));
                 What::Arrived { gateway, confidence, unfollowed, heard_for, grounds }
             }
-            Stage::Gone { sure_since, .. } if inside(sure_since) => What::Returned { confidence },
+            Stage::Gone { sure_since, .. } if inside(sure_since) => {
+                What::Returned { confidence: confidence() }
+            }
             _ => return None,
         };
         self.stage = Stage::here(now);
@@ -262,7 +265,7 @@ impl Track {
 impl Grounds {
     const NONE: Self = Self { level: None, echo: None, phone: Loudness::UNKNOWN };
 
-    fn of(reading: &Reading, phone: Loudness) -> Self {
+    fn of(reading: &Reading<'_>, phone: Loudness) -> Self {
         let level = reading.rssi_dbm.map(|rssi_dbm| (reading.gateway, rssi_dbm));
         Self { level, echo: reading.echo, phone }
     }
@@ -275,7 +278,7 @@ impl Stage {
 }
 
 /// Remembers since when something holds: set on `yes`, forgotten on `no`, else left alone.
-fn note(since: &mut Option<Tick>, yes: bool, no: bool, now: Tick) {
+fn set_since(since: &mut Option<Tick>, yes: bool, no: bool, now: Tick) {
     if yes {
         since.get_or_insert(now);
     } else if no {

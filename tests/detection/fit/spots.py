@@ -10,29 +10,30 @@ exp = lambda values: [exp(value) for value in values] if isinstance(values, list
 
 
 def rust(values, digits):
-    if isinstance(values, list):
+    if isinstance(values, (list, tuple)):
         return f"[{', '.join(rust(value, digits) for value in values)}]"
     return f"{values:.{digits}f}"
 
 
-(door, inside), (door_beacon, inside_beacon) = fitted["gateways"], fitted["beacons"]
-(door_spread, inside_spread), repeats = exp(fitted["spreads"]), math.exp(fitted["repeats"])
+by_turn = lambda places: [list(zip(*place)) for place in places]
+(door, inside), (door_beacon, inside_beacon) = by_turn(fitted["gateways"]), by_turn(fitted["beacons"])
+(door_spread, inside_spread), (door_echo, inside_echo) = exp(fitted["spreads"]), exp(fitted["echo_spreads"])
 for name, values, digits in [
     ("FIRST_HEARD", [value / sum(odds) for value in odds], 4),
     ("WAYS", exp(fitted["ways"]), 3),
     ("TURNING", exp(fitted["turning"]), 3),
-    ("AT_THE_DOOR.dbm", door, 1),
-    ("AT_THE_DOOR.spread_db", door_spread, 1),
-    ("AT_THE_DOOR.repeats_s", repeats, 2),
-    ("DEEP_INSIDE.dbm", inside, 1),
-    ("DEEP_INSIDE.spread_db", inside_spread, 1),
-    ("DEEP_INSIDE.repeats_s", repeats, 2),
-    ("DOOR_BEACON_DBM", door_beacon, 1),
-    ("INSIDE_BEACON_DBM", inside_beacon, 1),
-    ("ECHO_SPREAD_DB", exp(fitted["echo_spreads"]), 1),
-    ("LOUDNESS_DB", math.exp(fitted["loudness"]), 1),
-    ("LOUDNESS_DRIFT", math.exp(fitted["drift"]), 3),
-    ("ECHO_REPEATS_S", math.exp(fitted["echo_repeats"]), 2),
-    ("BESIDE_ECHO", math.exp(fitted["beside_echo"]), 2),
+    ("AT_THE_DOOR.mean", door, 1),
+    ("AT_THE_DOOR.spread", door_spread, 1),
+    ("DEEP_INSIDE.mean", inside, 1),
+    ("DEEP_INSIDE.spread", inside_spread, 1),
+    ("DOOR_BEACON.mean", door_beacon, 1),
+    ("DOOR_BEACON.spread", door_echo, 1),
+    ("INSIDE_BEACON.mean", inside_beacon, 1),
+    ("INSIDE_BEACON.spread", inside_echo, 1),
+    ("REPEATS_S (premises.rs)", math.exp(fitted["repeats"]), 2),
+    ("LOUDNESS_DB (belief.rs)", math.exp(fitted["loudness"]), 1),
+    ("LOUDNESS_DRIFT (belief.rs)", math.exp(fitted["drift"]), 3),
+    ("ECHO_REPEATS_S (belief.rs)", math.exp(fitted["echo_repeats"]), 2),
+    ("BESIDE_ECHO (belief.rs)", math.exp(fitted["beside_echo"]), 2),
 ]:
     print(f"{name} = {rust(values, digits)};")

@@ -1,13 +1,11 @@
 //! What the belief makes of a few readings.
 
-use std::time::Duration;
-
 use super::*;
 use crate::pipeline::advert::Echo;
 use crate::pipeline::event::GatewayIndex;
-use crate::pipeline::presence::Settings;
+use crate::pipeline::presence::{Premises, Settings};
 use crate::pipeline::units::Dbm;
-use crate::pipeline::{Gateway, Place};
+use crate::pipeline::{Gateway, Place, policy};
 
 fn gateway(place: Place) -> Gateway {
     Gateway { name: "g".into(), place: Some(place), offset_db: 0.0, levels: None }
@@ -27,14 +25,16 @@ fn hear_echo(
     let mut zones = [None; 16];
     zones[1] = Some(Place::Door);
     zones[2] = Some(Place::Inside);
-    let reading = Reading::new(
-        GatewayIndex(index),
-        Some(&gateway(place)),
-        Dbm::measured(rssi),
-        echo,
-        &zones,
-        &Settings { arrive_rssi_dbm: -70.0, leave_rssi_dbm: -80.0, ..Settings::default() },
-    );
+    let settings = crate::pipeline::Settings {
+        store: 42,
+        gateways: vec![gateway(place); usize::from(index) + 1],
+        zones,
+        beacons: Vec::new(),
+        presence: Settings { arrive_rssi_dbm: -70.0, leave_rssi_dbm: -80.0, ..Settings::default() },
+        policy: policy::Settings::default(),
+    };
+    let premises = Premises::new(&settings);
+    let reading = premises.reading(GatewayIndex(index), Dbm::measured(rssi), echo);
     belief.hear(Tick::from_micros(millis * 1000), &reading);
 }
 
@@ -42,21 +42,21 @@ fn hear_echo(
 fn loud_readings_are_believed_within_seconds() {
     let mut belief = Belief::new();
     (0..30).for_each(|i| hear(&mut belief, i * 100, 0, Place::Door, -62));
-    assert!(belief.confidence() > 0.9, "{}", belief.confidence());
+    assert!(belief.whereabouts().confidence() > 0.9, "{}", belief.whereabouts().confidence());
 }
 
 #[test]
 fn one_loud_reading_is_not_enough() {
     let mut belief = Belief::new();
     hear(&mut belief, 0, 0, Place::Door, -40);
-    assert!(belief.confidence() < 0.9, "{}", belief.confidence());
+    assert!(belief.whereabouts().confidence() < 0.9, "{}", belief.whereabouts().confidence());
 }
 
 #[test]
 fn a_burst_within_a_moment_says_little_more_than_one_reading() {
     let mut belief = Belief::new();
     (0..30).for_each(|i| hear(&mut belief, i, 0, Place::Door, -60));
-    assert!(belief.confidence() < 0.9, "{}", belief.confidence());
+    assert!(belief.whereabouts().confidence() < 0.9, "{}", belief.whereabouts().confidence());
 }
 
 #[test]
@@ -67,8 +67,8 @@ fn a_loud_phone_outside_is_told_by_the_difference_of_two_gateways() {
         hear(&mut both, i * 100, 0, Place::Inside, -68);
         hear(&mut both, i * 100 + 50, 1, Place::Outside, -60);
     }
-    assert!(both.confidence() < 0.3, "{}", both.confidence());
-    assert!(alone.confidence() > 0.8, "{}", alone.confidence());
+    assert!(both.whereabouts().confidence() < 0.3, "{}", both.whereabouts().confidence());
+    assert!(alone.whereabouts().confidence() > 0.8, "{}", alone.whereabouts().confidence());
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn an_echo_from_within_convinces_where_the_gateway_alone_cannot() {
     for i in 0..20 {
         hear_echo(&mut belief, i * 200, (0, Place::Door), -76, Some(echo));
     }
-    assert!(belief.confidence() > 0.9, "{}", belief.confidence());
+    assert!(belief.whereabouts().confidence() > 0.9, "{}", belief.whereabouts().confidence());
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn probabilities_stay_probabilities_whatever_is_heard() {
         for gateway in 0..40 {
             millis += gap_ms;
             hear(&mut belief, millis, gateway, Place::Door, rssi);
-            assert!((0.0..=1.0).contains(&belief.confidence()), "{belief:?}");
+            assert!((0.0..=1.0).contains(&belief.whereabouts().confidence()), "{belief:?}");
         }
     }
 }
@@ -98,8 +98,8 @@ fn probabilities_stay_probabilities_whatever_is_heard() {
 fn whoever_was_inside_long_ago_could_be_anywhere() {
     let mut belief = Belief::inside();
     hear(&mut belief, 0, 0, Place::Door, -66);
-    let before = belief.confidence();
+    let before = belief.whereabouts().confidence();
     let later = Duration::from_hours(1).as_secs() * 1000;
     hear(&mut belief, later, 0, Place::Door, -85);
-    assert!(belief.confidence() < before, "{}", belief.confidence());
+    assert!(belief.whereabouts().confidence() < before, "{}", belief.whereabouts().confidence());
 }
