@@ -222,6 +222,31 @@ fn consent_that_runs_out_while_the_gateway_runs_ends_recognition() {
 }
 
 #[test]
+fn consent_ends_to_the_second_however_long_ago_the_registry_was_loaded() {
+    let card = r#""eddystone_uid":{"namespace":"00010203040506070809","instance":"0a0b0c0d0e0f"}"#;
+    let frame = eddystone::Uid {
+        namespace: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+        instance: [10, 11, 12, 13, 14, 15],
+        tx_power: -20,
+    };
+    for days in [0, 2, 3, 4, 1000] {
+        for second in [-1, 0, 1, 3600] {
+            let end = at(W + 144 * days, 7_200_000 + second * 1000);
+            let line = beacon_line(1, card).replace("2028-11-02T00:00:00Z", &end.to_string());
+            let loaded = set(at(W, 7_200_000 - 3_600_000));
+            let mut gateway = gateway(&[line], loaded);
+            let mut is_known = |ms| {
+                let time = WallTime::from_unix_millis(end.unix_millis() + ms);
+                heard(&mut gateway, set(time), &frame.advertisement()).is_some()
+            };
+            assert!(is_known(-3_000_000) && is_known(-1), "{days} days and {second} s");
+            assert!(!is_known(0) && !is_known(1), "{days} days and {second} s");
+            assert!(!is_known(400 * 86_400_000), "{days} days and {second} s");
+        }
+    }
+}
+
+#[test]
 fn whoever_withdraws_is_nobody_at_once() {
     let time = set(at(W, 0));
     let lines = [token_line(1, 20454..20456), token_line(2, 20454..20456)];

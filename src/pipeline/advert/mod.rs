@@ -104,8 +104,9 @@ pub fn said(payload: &[u8]) -> impl Iterator<Item = Said> + '_ {
     Structures::new(payload).filter_map(said_by)
 }
 
+/// What a structure says.
 #[inline]
-fn said_by(Structure { kind, data }: Structure<'_>) -> Option<Said> {
+pub(super) fn said_by(Structure { kind, data }: Structure<'_>) -> Option<Said> {
     match kind {
         kind::MANUFACTURER => said_by_manufacturer(data),
         kind::SERVICE_DATA_16 => said_by_service(data),
@@ -115,6 +116,16 @@ fn said_by(Structure { kind, data }: Structure<'_>) -> Option<Said> {
         kind::UUIDS_128_SOME | kind::UUIDS_128_ALL => {
             token::from_service_uuids(data).map(|(token, echo)| Said::Token { token, echo })
         }
+        _ => None,
+    }
+}
+
+/// The token that a structure says, and its echo: [`Said::Token`] without all the other cases.
+#[inline]
+pub(super) fn token_by(Structure { kind, data }: Structure<'_>) -> Option<(Token, Echo)> {
+    match kind {
+        kind::SERVICE_DATA_128 => token::from_service_data(data),
+        kind::UUIDS_128_SOME | kind::UUIDS_128_ALL => token::from_service_uuids(data),
         _ => None,
     }
 }

@@ -198,7 +198,7 @@ impl Loader {
             return Err(TooManyIrks { keys, odds: (1 << 24) / keys });
         }
         let ciphers = self.irks.credentials.iter().map(Irks::expanded).collect();
-        let people = self.enrolling.finish();
+        let people = self.enrolling.finish(self.clock.reading());
         let mut registry = Registry {
             valid_until: self.valid_until,
             enrolled: people.present(),

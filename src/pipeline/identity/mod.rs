@@ -8,6 +8,7 @@
 //! against `irk` keys, which are forgotten within the hour (see [`irk`]).
 
 pub mod beacon;
+mod compact;
 pub mod eid;
 pub mod enrolment;
 mod introduced;
@@ -31,6 +32,8 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
+use super::advert::structure::Structures;
+use super::advert::token::Token;
 use super::advert::{self, Echo, Said};
 use super::event::{Address, Card, Sighting};
 use super::units::{Clock, Now, Tick, WallTime};
@@ -127,7 +130,16 @@ impl Identity {
         if self.registry.has_expired(now.clock) {
             return None;
         }
-        for said in advert::said(sighting.payload) {
+        for structure in Structures::new(sighting.payload) {
+            if let Some((token, echo)) = advert::token_by(structure) {
+                // Not as one of many things said, which would be put together in memory: reading
+                // it from there again waits for all that an earlier look-up still waits for.
+                if let Some(found) = self.who_says(&token, echo, now.clock) {
+                    return self.admitted(found, now.clock);
+                }
+                continue;
+            }
+            let Some(said) = advert::said_by(structure) else { continue };
             if said == Said::OverflowHint {
                 if let Some(found) = self.recall(sighting.address, now) {
                     return Some(found);
@@ -231,30 +243,35 @@ impl Identity {
     }
 
     #[inline]
+    fn who_says(&self, token: &Token, echo: Echo, clock: Clock) -> Option<Match> {
+        let tokens = &self.registry.tokens;
+        let (credential, _) = tokens.credentials.find(token, clock)?;
+        let customer = CustomerIndex(tokens.owners.of(credential)?);
+        Some(Match { customer, echo: Some(echo) })
+    }
+
+    #[inline]
     fn recognise(&mut self, said: &Said, clock: Clock) -> Option<Match> {
         let registry = &mut self.registry;
         let beacon = |identity: BeaconIdentity| {
             registry.beacons.owners.of(registry.beacons.credentials.find(&identity)?)
         };
-        let (customer, echo) = match *said {
-            Said::Token { token, echo } => {
-                let (credential, _) = registry.tokens.credentials.find(&token, clock)?;
-                (registry.tokens.owners.of(credential)?, Some(echo))
-            }
+        let customer = match *said {
+            Said::Token { token, echo } => return self.who_says(&token, echo, clock),
             Said::Eid(eid) => {
                 let card = registry.eids.credentials.find(eid, clock)?;
-                (registry.eids.owners.of(card)?, None)
+                registry.eids.owners.of(card)?
             }
             Said::IBeacon { uuid, major, minor } => {
-                (beacon(BeaconIdentity::IBeacon { uuid, major, minor })?, None)
+                beacon(BeaconIdentity::IBeacon { uuid, major, minor })?
             }
             Said::EddystoneUid { namespace, instance } => {
-                (beacon(BeaconIdentity::EddystoneUid { namespace, instance })?, None)
+                beacon(BeaconIdentity::EddystoneUid { namespace, instance })?
             }
-            Said::AltBeacon(id) => (beacon(BeaconIdentity::AltBeacon(id))?, None),
+            Said::AltBeacon(id) => beacon(BeaconIdentity::AltBeacon(id))?,
             Said::Telemetry(_) | Said::OverflowHint => return None,
         };
-        Some(Match { customer: CustomerIndex(customer), echo })
+        Some(Match { customer: CustomerIndex(customer), echo: None })
     }
 
     /// A phone that only hints, and answered before.
@@ -276,12 +293,7 @@ impl Identity {
 
     /// Nobody who withdrew or whose consent has run out since the registry was loaded.
     fn admitted(&self, found: Match, clock: Clock) -> Option<Match> {
-        let people = &self.registry.people;
-        let expired = || {
-            let expires = people.expires_at(found.customer.0);
-            expires.is_none_or(|expires| clock.known().is_some_and(|now| expires <= now))
-        };
-        (people.is_present(found.customer.0) && !expired()).then_some(found)
+        self.registry.people.is_admitted(found.customer.0, clock.known()).then_some(found)
     }
 
     /// The clock left the time that the tables were planned for, or was stepped.

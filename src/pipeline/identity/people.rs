@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::enrolment::Enrolment;
 use super::rolling::shred;
@@ -12,6 +13,9 @@ use crate::pipeline::units::WallTime;
 
 /// Notes and languages repeat ("fr", no note); beyond so many different ones they would not.
 const SHARED_PHRASES: usize = 4096;
+
+/// Longer than a bundle of head office's is valid; from then on each consent is looked at.
+const FORESEEN: Duration = Duration::from_hours(72);
 
 /// A card's language and note.
 type Phrase = (Option<String>, Option<String>);
@@ -34,6 +38,10 @@ pub struct People {
     by_handle: Slots,
     /// Withdrawn, or refused after all: one bit each.
     gone: Vec<u64>,
+    /// Gone, or their consent ends before `foreseen_until`: one bit each. Whoever is not in it is
+    /// admitted without a look at the other columns, which are in no cache.
+    doubtful: Vec<u64>,
+    foreseen_until: Option<WallTime>,
 }
 
 impl People {
@@ -53,7 +61,7 @@ impl People {
             + self.ends.capacity() * 4
             + self.expires.capacity() * 4
             + self.tier.capacity() * 2
-            + self.gone.capacity() * 8
+            + (self.gone.capacity() + self.doubtful.capacity()) * 8
             + self.by_handle.octets()
     }
 
@@ -66,14 +74,27 @@ impl People {
 
     /// Whether the customer may be matched at all.
     pub fn is_present(&self, at: u32) -> bool {
-        self.gone.get(at as usize / 64).is_some_and(|word| word >> (at % 64) & 1 == 0)
+        bit(&self.gone, at) == Some(false)
+    }
+
+    /// Whether the customer has not gone and their consent, as far as the time is known, goes on.
+    #[inline]
+    pub fn is_admitted(&self, at: u32, now: Option<WallTime>) -> bool {
+        let foreseen = |until| now.is_none_or(|now| now < until);
+        self.foreseen_until.is_some_and(foreseen) && bit(&self.doubtful, at) == Some(false)
+            || self.is_admitted_in_doubt(at, now)
+    }
+
+    #[cold]
+    fn is_admitted_in_doubt(&self, at: u32, now: Option<WallTime>) -> bool {
+        let goes_on = |end| now.is_none_or(|now| now < end);
+        self.is_present(at) && self.expires_at(at).is_some_and(goes_on)
     }
 
     /// Takes a customer out.
     pub fn remove(&mut self, at: u32) {
-        if let Some(word) = self.gone.get_mut(at as usize / 64) {
-            *word |= 1 << (at % 64);
-        }
+        set_bit(&mut self.gone, at);
+        set_bit(&mut self.doubtful, at);
         self.quiet.remove(&at);
     }
 
@@ -106,6 +127,16 @@ impl People {
             consent_expires_at: self.expires_at(at)?,
             quiet: self.quiet.get(&at).cloned(),
         })
+    }
+
+    fn foresee(&mut self, until: WallTime) {
+        self.foreseen_until = Some(until);
+        self.doubtful.clone_from(&self.gone);
+        for (at, end) in (0..).zip(&self.expires) {
+            if WallTime::from_unix_secs(i64::from(*end)) < until {
+                set_bit(&mut self.doubtful, at);
+            }
+        }
     }
 
     /// Wipes and frees a slice; true while there is more.
@@ -148,6 +179,17 @@ impl People {
             language: language.clone(),
             note: note.clone().or(own_note),
         })
+    }
+}
+
+#[inline]
+fn bit(bits: &[u64], at: u32) -> Option<bool> {
+    bits.get(at as usize / 64).map(|word| word >> (at % 64) & 1 == 1)
+}
+
+fn set_bit(bits: &mut [u64], at: u32) {
+    if let Some(word) = bits.get_mut(at as usize / 64) {
+        *word |= 1 << (at % 64);
     }
 }
 
@@ -233,9 +275,10 @@ impl Enrolling {
         Ok(at)
     }
 
-    /// Gives back what growing took too much of.
-    pub fn finish(mut self) -> People {
+    /// Gives back what growing took too much of, and foresees whose consent will end when.
+    pub fn finish(mut self, now: WallTime) -> People {
         let people = &mut self.people;
+        people.foresee(now.plus(FORESEEN));
         people.text.shrink_to_fit();
         people.ends.shrink_to_fit();
         people.expires.shrink_to_fit();

@@ -1,18 +1,17 @@
 //! Scheme `token`: what a customer's phone says in a window, for all customers of the store.
 
-use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use super::compact::Compact;
 use super::key::{Key, Message, Midstates};
 use super::rolling::{Rolling, Table, Urgency, shred};
-use super::slots::Slots;
 use super::window::{Day, Window, counts, day_of, wanted};
 use crate::pipeline::units::Clock;
 
 /// Customers in a slice: four compressions each, 4 us on the slowest supported processor.
 const SLICE: usize = 200;
-/// Buckets laid out in a slice: 128 KiB of fresh pages.
-const LAY_OUT: usize = 2048;
+/// Buckets laid out or freed in a slice: 125 KiB of fresh pages.
+const LAY_OUT: usize = 640;
 /// Columns' entries freed in a slice.
 const SHRED: usize = 4096;
 /// Midstates halve the cost of a window for 64 octets a customer: 16 MB at most.
@@ -62,7 +61,7 @@ impl Tokens {
     /// The credential that says `token` now, and the window it says it for.
     pub fn find(&self, token: &[u8; 11], clock: Clock) -> Option<(u32, Window)> {
         let mut tables = self.tables.tables().filter(|table| counts(table.window, clock));
-        tables.find_map(|table| Some((table.find(token)?, table.window)))
+        tables.find_map(|table| Some((table.credentials.find(token)?, table.window)))
     }
 
     /// The credential's HMAC, keyed for the day of `window`.
@@ -85,19 +84,20 @@ impl Tokens {
     pub fn octets(&self) -> usize {
         let column =
             |c: &Column| c.keys.capacity() * 16 + c.midstates.capacity() * size_of::<Midstates>();
-        let table = |t: &TokenTable| t.tokens.capacity() * 11 + t.slots.octets();
+        let table = |t: &TokenTable| t.credentials.octets();
         self.keys.days.iter().map(column).sum::<usize>()
             + self.tables.tables().map(table).sum::<usize>()
     }
 
     /// Wipes a credential.
     pub fn remove(&mut self, credential: u32) {
-        self.keys.remove(credential);
         for table in self.tables.tables_mut() {
-            if let Some(token) = table.tokens.get_mut(credential as usize) {
-                *token = [0; 11];
+            if let Some(key) = self.keys.key(day_of(table.window), credential) {
+                let message = Message::token(table.window);
+                table.credentials.remove(&Midstates::new(key).token(&message), credential);
             }
         }
+        self.keys.remove(credential);
     }
 
     /// Begins the tables that are wanted. Keys of a day that is over stay until the registry is
@@ -208,32 +208,10 @@ impl Column {
 #[derive(Debug, Default)]
 pub struct TokenTable {
     window: Window,
-    /// By credential; as long as the table is far built.
-    tokens: Vec<[u8; 11]>,
-    /// As long as `tokens` will be.
+    credentials: Compact,
+    /// How many credentials' tokens are in it, of how many.
+    built: usize,
     len: usize,
-    slots: Slots,
-}
-
-impl TokenTable {
-    fn find(&self, token: &[u8; 11]) -> Option<u32> {
-        if !self.slots.is_laid_out() {
-            return None;
-        }
-        self.slots.find(hash_of(token), |at| {
-            self.tokens
-                .get(at as usize)
-                .is_some_and(|own| own.as_slice().ct_eq(token.as_slice()).into())
-        })
-    }
-}
-
-/// Tokens are as good as random: their first octets are their hash.
-const fn hash_of(token: &[u8; 11]) -> u64 {
-    match token.first_chunk() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => 0,
-    }
 }
 
 impl Table for TokenTable {
@@ -241,34 +219,34 @@ impl Table for TokenTable {
 
     fn begin(&mut self, source: &DayKeys, window: Window, _: Clock) {
         self.window = window;
-        self.tokens.clear();
+        self.built = 0;
         self.len = if source.column(day_of(window)).is_some() { source.len } else { 0 };
-        self.tokens.reserve_exact(self.len);
-        self.slots.begin(self.len, self.len);
+        self.credentials.begin(self.len);
     }
 
     fn build(&mut self, source: &mut DayKeys) {
-        if !self.slots.is_laid_out() {
-            self.slots.lay_out(LAY_OUT);
+        if !self.credentials.is_laid_out() {
+            self.credentials.lay_out(LAY_OUT);
             return;
         }
         let day = day_of(self.window);
         let Some(column) = source.days.iter_mut().find(|column| column.day == day) else {
-            self.len = self.tokens.len(); // the keys went while the table was built
+            self.len = self.built; // the keys went while the table was built
             return;
         };
         let message = Message::token(self.window);
-        for at in self.tokens.len()..self.len.min(self.tokens.len() + SLICE) {
-            let token = column.token(at, &message);
-            if let (Some(token), Ok(index)) = (&token, u32::try_from(at)) {
-                self.slots.insert(hash_of(token), index);
-            }
-            self.tokens.push(token.unwrap_or_default());
+        let until = self.len.min(self.built + SLICE);
+        let token = |at| Some((u32::try_from(at).ok()?, column.token(at, &message)?));
+        // One after the other, not in turns: so their ways to memory overlap.
+        let tokens: Vec<_> = (self.built..until).filter_map(token).collect();
+        for (credential, token) in tokens {
+            self.credentials.insert(&token, credential);
         }
+        self.built = until;
     }
 
     fn is_built(&self) -> bool {
-        self.slots.is_laid_out() && self.tokens.len() == self.len
+        self.credentials.is_laid_out() && self.built == self.len
     }
 
     fn window(&self) -> Window {
@@ -276,6 +254,6 @@ impl Table for TokenTable {
     }
 
     fn shred(&mut self) -> bool {
-        shred(&mut self.tokens, SHRED) | self.slots.shred(LAY_OUT)
+        self.credentials.shred(LAY_OUT)
     }
 }
