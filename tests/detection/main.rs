@@ -93,7 +93,7 @@ fn customers_are_found_at_measured_doors_and_on_measured_walks() {
         (figures(&set.score), median)
     };
     let figures: Vec<_> = sets.iter().map(of_set).collect();
-    let door = [([16, 16, 16, 0, 0], -0.8), ([16, 16, 16, 0, 0], 0.4)];
+    let door = [([16, 16, 16, 0, 0], -0.6), ([16, 16, 16, 0, 0], 0.4)];
     let walks = [([13, 9, 9, 9, 0], 1.363), ([13, 12, 12, 6, 0], 0.456)];
     assert_eq!(figures, [door, walks].concat());
 }

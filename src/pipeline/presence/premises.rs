@@ -5,18 +5,13 @@ use wide::f32x8;
 
 use super::lanes::{all, exp};
 use super::spots::{
-    AT_THE_DOOR, BySpot, DEEP_INSIDE, DOOR_BEACON, INSIDE_BEACON, NEAR_THE_DOOR, OUTSIDE,
-    OUTSIDE_BEACON, Profile, SOMEWHERE, THRESHOLD, TURNS,
+    AT_THE_DOOR, DEEP_INSIDE, DOOR_BEACON, INSIDE_BEACON, NEAR_THE_DOOR, OUTSIDE, OUTSIDE_BEACON,
+    Profile, SOMEWHERE, THRESHOLD, TURNS,
 };
 use crate::pipeline::advert::Echo;
 use crate::pipeline::event::GatewayIndex;
 use crate::pipeline::units::Dbm;
 use crate::pipeline::{Gateway, Levels, Place, Settings};
-
-/// A gateway inside whose two levels are no more apart than this stands just inside the door ...
-const NEAR_DB: f32 = 7.0;
-/// ... and from here on, well inside.
-const DEEP_DB: f32 = 10.0;
 
 /// Readings closer together than this, in seconds, repeat each other: of a gateway whose levels
 /// were fitted, and of others.
@@ -80,17 +75,17 @@ impl Premises {
     pub fn new(settings: &Settings) -> Self {
         let Settings { gateways, zones, presence, .. } = settings;
         let (near, far) = (presence.arrive_rssi_dbm, presence.leave_rssi_dbm);
+        let door_is_watched = gateways.iter().any(|one| place_of(Some(one)) == Place::Door);
         let usual = |about: Option<&Gateway>| {
-            let place = about.and_then(|about| about.place).unwrap_or(Place::Door);
+            let place = place_of(about);
             let usual = match place {
                 Place::Outside => Levels { inside_dbm: far, outside_dbm: near },
                 Place::Door | Place::Inside => Levels { inside_dbm: near, outside_dbm: far },
             };
             let measured = about.and_then(|about| about.levels);
-            let (profile, repeats_s) =
-                profile(place, measured.unwrap_or(usual), measured.is_some());
+            let (profile, repeats_s) = profile(place, measured.is_some(), door_is_watched);
             Usual {
-                levels: Normal::of(&profile),
+                levels: Normal::of(&profile.between(place, measured.unwrap_or(usual))),
                 repeats_s,
                 at_the_door: place == Place::Door,
                 offset_db: about.map_or(0.0, |about| about.offset_db),
@@ -157,42 +152,40 @@ impl Normal {
     }
 }
 
-/// What a gateway usually measures, in dBm, whose two levels were `measured` in a walk test, or are
-/// but what is usual: then all that is known is that loud is inside. And how soon it repeats itself.
-fn profile(place: Place, levels: Levels, measured: bool) -> (Profile, f32) {
-    let Levels { inside_dbm, outside_dbm } = levels;
-    let apart_db = (inside_dbm - outside_dbm).abs();
-    let deep = ((apart_db - NEAR_DB) / (DEEP_DB - NEAR_DB)).clamp(0.0, 1.0);
-    let scale = apart_db / 10.0;
-    let (scale, fitted, mut profile) = match (place, measured) {
-        (Place::Door, true) => (1.0, 1.0, AT_THE_DOOR),
-        (Place::Door, false) => (1.0, 0.0, SOMEWHERE),
-        (Place::Inside, true) => (scale, deep, NEAR_THE_DOOR.on_the_way(&DEEP_INSIDE, deep)),
-        (Place::Inside, false) => (scale, 0.0, NEAR_THE_DOOR),
-        (Place::Outside, _) => (scale, 0.0, OUTSIDE),
-    };
-    for turn in &mut profile.mean {
-        for (nth, level) in turn.iter_mut().enumerate() {
-            *level = *level * scale + if nth < THRESHOLD { outside_dbm } else { inside_dbm };
-        }
+/// Most gateways stand at the door.
+fn place_of(about: Option<&Gateway>) -> Place {
+    about.and_then(|about| about.place).unwrap_or(Place::Door)
+}
+
+/// What a gateway usually measures, whose two levels were `measured` in a walk test, or are but
+/// what is usual: then all that is known is that loud is inside. And how soon it repeats itself.
+///
+/// Where no gateway stands at the door, one that stands inside is the one that watches it.
+const fn profile(place: Place, measured: bool, door_is_watched: bool) -> (&'static Profile, f32) {
+    let [fitted, guessed] = REPEATS_S;
+    match (place, measured, door_is_watched) {
+        (Place::Door, true, _) => (&AT_THE_DOOR, fitted),
+        (Place::Door, false, _) => (&SOMEWHERE, guessed),
+        (Place::Inside, true, true) => (&DEEP_INSIDE, fitted),
+        (Place::Inside, _, _) => (&NEAR_THE_DOOR, guessed),
+        (Place::Outside, _, _) => (&OUTSIDE, guessed),
     }
-    let [quick, slow] = REPEATS_S;
-    (profile, slow + fitted * (quick - slow))
 }
 
 impl Profile {
-    /// Between this and `other`, `part` (0 to 1) of the way to it.
-    fn on_the_way(self, other: &Self, part: f32) -> Self {
-        let mix = |this: BySpot, other: &BySpot| {
-            let mut mixed = this;
-            mixed.iter_mut().zip(other).for_each(|(this, other)| *this += part * (other - *this));
-            mixed
-        };
-        let ([toward, away], [other_toward, other_away]) = (self.mean, &other.mean);
-        Self {
-            mean: [mix(toward, other_toward), mix(away, other_away)],
-            spread: mix(self.spread, &other.spread),
+    /// In dBm: spots outside from the outer level, spots inside from the inner one; away from the
+    /// door both stretch with what lies between.
+    fn between(&self, place: Place, levels: Levels) -> Self {
+        let Levels { inside_dbm, outside_dbm } = levels;
+        let apart_db = (inside_dbm - outside_dbm).abs();
+        let scale = if place == Place::Door { 1.0 } else { apart_db / 10.0 };
+        let mut profile = *self;
+        for turn in &mut profile.mean {
+            for (nth, level) in turn.iter_mut().enumerate() {
+                *level = *level * scale + if nth < THRESHOLD { outside_dbm } else { inside_dbm };
+            }
         }
+        profile
     }
 }
 

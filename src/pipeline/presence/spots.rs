@@ -77,13 +77,13 @@ pub const SOMEWHERE: Profile = Profile {
     spread: [6.5, 6.5, 6.5, 6.5, 6.5, 6.5, 6.5, 6.5],
 };
 
-/// One well inside, at the till, where its two levels are 10 dB apart.
+/// One well inside, at the till, beside one at the door; where its two levels are 10 dB apart.
 pub const DEEP_INSIDE: Profile = Profile {
     mean: [[1.9, 4.4, 9.7, 10.3, 2.9, 0.8, 4.3, 6.7], [-6.2, 2.0, 4.5, 3.7, -2.0, -2.0, 1.6, -1.1]],
     spread: [7.8, 8.7, 4.8, 5.3, 5.0, 8.6, 9.2, 9.1],
 };
 
-/// One just inside the door, as at the measured one: people pass it within moments.
+/// One inside that watches the door itself, as at the measured one: people pass it within moments.
 pub const NEAR_THE_DOOR: Profile = Profile {
     mean: [[-3.3, 0.0, 0.0, 0.0, -5.0, 0.0, 5.0, 5.0], [-3.3, 0.0, 0.0, 0.0, -5.0, 0.0, 5.0, 5.0]],
     spread: [6.5, 6.5, 6.5, 6.5, 6.5, 6.5, 6.5, 6.5],
