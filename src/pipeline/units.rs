@@ -1,26 +1,30 @@
 //! The quantities the pipeline reasons with, each a type of its own.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// A monotonic instant: microseconds since an arbitrary start (the process's, or a recording's).
 ///
 /// Presence is decided on ticks alone, so a stepped wall clock cannot open or close a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tick(u64);
+pub struct Tick(
+    /// One more than the microseconds: `Option<Tick>` is no larger than a tick.
+    NonZeroU64,
+);
 
 impl Tick {
     /// The start.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
 
     /// The instant `micros` microseconds after the start.
     pub const fn from_micros(micros: u64) -> Self {
-        Self(micros)
+        Self(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// Microseconds since the start.
     pub const fn as_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// The instant `later` after this one; saturates.
@@ -31,7 +35,7 @@ impl Tick {
 
     /// Time passed since `earlier`; zero if `earlier` is in fact later.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 

@@ -6,6 +6,7 @@ use super::belief::{Belief, Whereabouts};
 use super::interval::Interval;
 use super::loudness::{Loudness, Voice};
 use super::{Grounds, Reading, Settings, Verdict, What};
+use crate::pipeline::advert::Echo;
 use crate::pipeline::event::{DepartureReason, GatewayIndex};
 use crate::pipeline::identity::CustomerIndex;
 use crate::pipeline::units::Tick;
@@ -28,14 +29,13 @@ const WALKS_OFF: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub struct Track {
     belief: Belief,
-    /// What earlier visits said of the customer's phone...
+    /// What earlier visits said of the customer's phone.
     phone: Loudness,
-    /// ... and what this one says.
-    voice: Voice,
     interval: Interval,
     /// The silence that counts began here: the last contact, or later where the radio was blind.
     silent_since: Tick,
-    last_heard: Option<Tick>,
+    /// It was the last contact.
+    heard_then: bool,
     loudest: Option<(GatewayIndex, f32, Tick)>,
     heard_by: u64,
     /// One of them stands at the door: nobody leaves without being loud there.
@@ -48,11 +48,18 @@ pub struct Track {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Stage {
     /// Heard; not believed to be inside, or not for long enough.
-    Passing { first: Tick, best: f32, grounds: Grounds, sure_since: Option<Tick>, unfollowed: bool },
-    /// A visit is open.
-    Here { opened: Tick, at_the_door: Option<Tick>, doubtful_since: Option<Tick> },
+    Passing { first: Tick, best: f32, surest: Surest, sure_since: Option<Tick>, unfollowed: bool },
+    /// A visit is open; `voice` is what it says of the customer's phone.
+    Here { opened: Tick, at_the_door: Option<Tick>, doubtful_since: Option<Tick>, voice: Voice },
     /// A visit was closed; coming back before `until` continues it.
     Gone { until: Tick, sure_since: Option<Tick> },
+}
+
+/// What was heard when somebody was surest to be inside.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Surest {
+    level: Option<(GatewayIndex, f32)>,
+    echo: Option<Echo>,
 }
 
 impl Track {
@@ -65,7 +72,7 @@ impl Track {
             Stage::Passing {
                 first: now,
                 best: 0.0,
-                grounds: Grounds::NONE,
+                surest: Surest::default(),
                 sure_since: None,
                 unfollowed,
             },
@@ -86,10 +93,9 @@ impl Track {
         Self {
             belief,
             phone,
-            voice: Voice::default(),
             interval: Interval::new(),
             silent_since: now,
-            last_heard: None,
+            heard_then: false,
             loudest: None,
             heard_by: 0,
             door_hears: false,
@@ -116,9 +122,12 @@ impl Track {
 
     /// The visit was closed, whatever was heard so far. Says what it taught of the phone.
     pub fn release(&mut self, now: Tick, set: &Settings) -> Option<Loudness> {
+        let learned = match self.stage {
+            Stage::Here { voice, .. } => voice.teach(self.phone),
+            Stage::Passing { .. } | Stage::Gone { .. } => None,
+        };
         self.stage = Stage::Gone { until: now.plus(set.rejoin), sure_since: None };
         self.belief = Belief::new();
-        let learned = std::mem::take(&mut self.voice).teach(self.phone);
         self.phone = learned.unwrap_or(self.phone);
         learned
     }
@@ -126,7 +135,7 @@ impl Track {
     /// Nothing could be heard until now: silence begins to count here.
     pub fn restart_silence(&mut self, now: Tick) {
         self.silent_since = self.silent_since.max(now);
-        self.last_heard = None;
+        self.heard_then = false;
         if let Stage::Here { doubtful_since, .. } = &mut self.stage {
             *doubtful_since = None;
         }
@@ -135,7 +144,8 @@ impl Track {
     /// Takes in one contact.
     pub fn hear(&mut self, now: Tick, reading: &Reading<'_>, set: &Settings) {
         let gateway = reading.gateway;
-        let before = self.last_heard.replace(now);
+        let before = self.heard_then.then_some(self.silent_since);
+        self.heard_then = true;
         if let Some(before) = before {
             self.interval.learn(before, now);
         }
@@ -143,11 +153,11 @@ impl Track {
         self.heard_by |= bit(gateway);
         self.door_hears |= reading.usual.at_the_door;
         let whereabouts = self.belief.hear(now, &self.phone.discount(reading));
-        if let (Stage::Here { .. }, Some(before), Some(rssi)) =
-            (self.stage, before, reading.rssi_dbm)
+        if let (Stage::Here { voice, .. }, Some(before), Some(rssi)) =
+            (&mut self.stage, before, reading.rssi_dbm)
         {
             let above_usual_db = rssi - whereabouts.usual_inside(&reading.usual.levels.mean);
-            self.voice.hear(above_usual_db, now.since(before), whereabouts.confidence());
+            voice.hear(above_usual_db, now.since(before), whereabouts.confidence());
         }
         let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
         let louder = self.loudest.is_none_or(|(_, loudest, at)| {
@@ -171,10 +181,10 @@ impl Track {
         let at_door = !self.door_hears || whereabouts.on_the_threshold() >= AT_THE_DOOR;
         let wavering = confidence < f32::midpoint(set.arrive_confidence, 0.5);
         match &mut self.stage {
-            Stage::Passing { best, grounds, sure_since, .. } => {
+            Stage::Passing { best, surest, sure_since, .. } => {
                 if confidence >= *best {
                     *best = confidence;
-                    *grounds = Grounds::of(reading, self.phone);
+                    *surest = Surest::of(reading);
                 }
                 set_since(sure_since, sure, wavering, now);
             }
@@ -200,8 +210,9 @@ impl Track {
         let inside = |since: Option<Tick>| since.is_some_and(|since| now.since(since) >= set.dwell);
         let confidence = || self.belief.whereabouts().confidence();
         let what = match self.stage {
-            Stage::Passing { sure_since, unfollowed, first, grounds, .. } if inside(sure_since) => {
+            Stage::Passing { sure_since, unfollowed, first, surest, .. } if inside(sure_since) => {
                 let (confidence, heard_for) = (confidence(), now.since(first));
+                let grounds = surest.on(self.phone);
                 What::Arrived { gateway, confidence, unfollowed, heard_for, grounds }
             }
             Stage::Gone { sure_since, .. } if inside(sure_since) => {
@@ -226,9 +237,11 @@ impl Track {
             return None;
         }
         let what = match self.stage {
-            Stage::Passing { first, best, grounds, .. } => {
-                What::Passed { best, heard_for: self.silent_since.since(first), grounds }
-            }
+            Stage::Passing { first, best, surest, .. } => What::Passed {
+                best,
+                heard_for: self.silent_since.since(first),
+                grounds: surest.on(self.phone),
+            },
             Stage::Gone { .. } => What::Closed,
             Stage::Here { opened, doubtful_since, .. } => {
                 let reason = if now >= opened.plus(set.longest_visit) {
@@ -262,18 +275,21 @@ impl Track {
     }
 }
 
-impl Grounds {
-    const NONE: Self = Self { level: None, echo: None, phone: Loudness::UNKNOWN };
-
-    fn of(reading: &Reading<'_>, phone: Loudness) -> Self {
+impl Surest {
+    fn of(reading: &Reading<'_>) -> Self {
         let level = reading.rssi_dbm.map(|rssi_dbm| (reading.gateway, rssi_dbm));
-        Self { level, echo: reading.echo, phone }
+        Self { level, echo: reading.echo }
+    }
+
+    fn on(self, phone: Loudness) -> Grounds {
+        Grounds { level: self.level, echo: self.echo, phone }
     }
 }
 
 impl Stage {
-    const fn here(now: Tick) -> Self {
-        Self::Here { opened: now, at_the_door: None, doubtful_since: None }
+    fn here(now: Tick) -> Self {
+        let voice = Voice::default();
+        Self::Here { opened: now, at_the_door: None, doubtful_since: None, voice }
     }
 }
 
@@ -288,4 +304,15 @@ fn set_since(since: &mut Option<Tick>, yes: bool, no: bool, now: Tick) {
 
 fn bit(gateway: GatewayIndex) -> u64 {
     1 << (gateway.0 % 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_track_and_its_place_in_the_map_stay_below_300_octets() {
+        // A map's node, a timer's, and what the allocator adds take some 30.
+        assert!(size_of::<Track>() <= 264, "{}", size_of::<Track>());
+    }
 }
