@@ -2,7 +2,7 @@
 //! it, and its presence machine alone over a tape, which is fast enough to search settings.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use grelot::commands::score::{Event, EventKind, Fact, Score};
@@ -49,6 +49,15 @@ pub fn play_scene(scene: Scene, seed: u64, settings: &Settings) -> anyhow::Resul
     play(shop, registries, settings)
 }
 
+/// What is heard of a scene, which nobody plays.
+pub fn tape(scene: Scene, seed: u64, settings: &Settings) -> anyhow::Result<Tape> {
+    let shop = Shop::new(scene, seed, STARTED_AT);
+    let registry = registry(&shop)?;
+    let (script, tape) = taped(shop, registry, settings);
+    script.for_each(drop);
+    taken(tape)
+}
+
 /// Plays a script through the pipeline, as `replay` does. One registry is the pipeline's, the
 /// other tells the tape whom it hears.
 pub fn play(
@@ -56,10 +65,7 @@ pub fn play(
     (registry, of_tape): (Registry, Registry),
     settings: &Settings,
 ) -> anyhow::Result<(Score, Tape)> {
-    let now = moment(script.started_at(), Tick::ZERO);
-    let identity = Identity::new(settings.store, of_tape, now);
-    let gateways = settings.gateways.iter().map(|gateway| Arc::from(gateway.name.as_str()));
-    let (script, tape) = Taped::new(script, identity, gateways.collect());
+    let (script, tape) = taped(script, of_tape, settings);
     let mut events = Vec::new();
     playback::play(Box::new(script), settings.clone(), registry, |at, told| {
         let (kind, visit) = match told {
@@ -69,9 +75,24 @@ pub fn play(
         };
         events.push(Event { at, kind, client: visit.client.to_string() });
     })?;
-    let tape = Arc::into_inner(tape).context("somebody still plays")?;
-    let tape = tape.into_inner().ok().context("a player panicked")?;
+    let tape = taken(tape)?;
     Ok((score(&tape, events), tape))
+}
+
+fn taped<S: Script>(
+    script: S,
+    registry: Registry,
+    settings: &Settings,
+) -> (Taped<S>, Arc<Mutex<Tape>>) {
+    let now = moment(script.started_at(), Tick::ZERO);
+    let identity = Identity::new(settings.store, registry, now);
+    let gateways = settings.gateways.iter().map(|gateway| Arc::from(gateway.name.as_str()));
+    Taped::new(script, identity, gateways.collect())
+}
+
+fn taken(tape: Arc<Mutex<Tape>>) -> anyhow::Result<Tape> {
+    let tape = Arc::into_inner(tape).context("somebody still plays")?;
+    tape.into_inner().ok().context("a player panicked")
 }
 
 fn registry(shop: &Shop) -> anyhow::Result<Registry> {

@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release --example detection -- [DATA_DIR]`: simulated scenes, and with `DATA_DIR`
 //! (which holds `rssi_door_SAL` and `rssi_walk_position_danis`) the measured ones. Prints the
-//! tables of `docs/detection.md`. `-- tapes FOLDER` writes what `fit/fit.py` needs instead.
+//! tables of `docs/detection.md`. `-- tapes FOLDER` writes what `fit/fit.py` needs instead,
+//! `-- tapes FOLDER SCENES` what `fit/bound.py` needs: so many scenes to train on.
 
 #![expect(clippy::print_stdout, reason = "the tables are what it is for")]
 
@@ -47,7 +48,11 @@ fn main() -> anyhow::Result<()> {
     let mut words = std::env::args_os().skip(1).map(PathBuf::from);
     let first = words.next();
     if let (Some("tapes"), Some(folder)) = (first.as_deref().and_then(Path::to_str), words.next()) {
-        return tapes::write(&folder);
+        let scenes = words.next().map(|scenes| scenes.to_string_lossy().parse()).transpose()?;
+        return match scenes {
+            Some(scenes) => tapes::write_many(&folder, scenes),
+            None => tapes::write(&folder),
+        };
     }
     for setup in &SETUPS {
         simulated(setup)?;

@@ -1,48 +1,99 @@
-//! Tapes of customers for `fit/fit.py`, a line of JSON each: which setup it was (0 is (a)), the
-//! levels of its gateways, when the customer came in, in seconds (`null`: never), and each
-//! contact: milliseconds, gateway, RSSI in dBm (0: not known), the echo's octet.
+//! Tapes of customers for `fit/fit.py` and `fit/bound.py`, a line of JSON each: which setup it was
+//! (0 is (a)), the levels of its gateways, when the customer came in, in seconds (`null`: never),
+//! and each contact until two minutes after that: milliseconds, gateway, RSSI in dBm (0: not
+//! known), the echo's octet.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
+use grelot::commands::score::Score;
 use grelot::pipeline::Settings;
 use grelot::sources::Truth;
 use serde_json::json;
 
+use super::row::row;
 use super::scenes::{Layout, Part, SETUPS, street};
 use super::tape::Tape;
 use super::{belief, crew};
 
-/// Scenes of each setup in each file.
+/// Scenes of each setup in each file of `fit.py`.
 const SCENES: u64 = 120;
 /// Seeds of other shops begin so far after the usual one's.
 const OTHERS: u64 = 5000;
+/// Scenes of what `bound.py` chooses by, the last before the tuning ones, and reports on.
+const HELD_OUT: u64 = 400;
+/// Scenes in memory at once.
+const AT_ONCE: usize = 64;
+/// Nobody looks at what was heard so long after somebody came in.
+const LATE_S: f64 = 120.0;
+/// By then everybody has come in who will: what is left of a scene is not calibrated on.
+const LAST_COMES: Duration = Duration::from_mins(15);
 
 /// Writes `calibrating.jsonl`, `calibrating-others.jsonl` and `tuning.jsonl`.
 pub fn write(folder: &Path) -> anyhow::Result<()> {
+    let [calibrating, tuning] = [Part::Calibrating, Part::Tuning].map(|part| part.seeds(SCENES));
+    let others = calibrating.start + OTHERS..calibrating.end + OTHERS;
+    write_file(folder, "calibrating", false, calibrating, |_| Layout::USUAL)?;
+    write_file(folder, "calibrating-others", false, others, Layout::other)?;
+    write_file(folder, "tuning", false, tuning, |_| Layout::USUAL)
+}
+
+/// Writes `calibrating.jsonl` of so many scenes of the usual shop with beacons, `choosing.jsonl`
+/// and `tuning.jsonl`.
+pub fn write_many(folder: &Path, scenes: u64) -> anyhow::Result<()> {
+    let tuning = Part::Tuning.seeds(HELD_OUT);
+    let choosing = tuning.start - HELD_OUT..tuning.start;
+    for (name, seeds) in [
+        ("calibrating", Part::Calibrating.seeds(scenes)),
+        ("choosing", choosing),
+        ("tuning", tuning),
+    ] {
+        write_file(folder, name, true, seeds, |_| Layout::USUAL)?;
+    }
+    Ok(())
+}
+
+/// Each setup, or each with beacons, in the shops of `seeds`; says how grelot fares on the
+/// tuning ones.
+#[expect(clippy::print_stderr, reason = "beside what goes to the file")]
+fn write_file(
+    folder: &Path,
+    name: &str,
+    beacons: bool,
+    seeds: Range<u64>,
+    layout: impl Fn(u64) -> Layout + Sync,
+) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
-    let files = [
-        ("calibrating", Part::Calibrating, 0),
-        ("calibrating-others", Part::Calibrating, OTHERS),
-        ("tuning", Part::Tuning, 0),
-    ];
-    for (name, part, from) in files {
-        let mut out = BufWriter::new(File::create(folder.join(name).with_extension("jsonl"))?);
-        let seeds: Vec<u64> = part.seeds(from + SCENES).skip(usize::try_from(from)?).collect();
-        for (nth, setup) in SETUPS.iter().enumerate() {
-            let played = crew::each(&seeds, |seed| {
-                let layout = if from == 0 { Layout::USUAL } else { Layout::other(*seed) };
+    let mut out = BufWriter::new(File::create(folder.join(name).with_extension("jsonl"))?);
+    let mut scores = SETUPS.map(|_| Score::default());
+    let seeds: Vec<u64> = seeds.collect();
+    for seeds in seeds.chunks(AT_ONCE) {
+        let setups = SETUPS.iter().zip(&mut scores).enumerate();
+        for (nth, (setup, score)) in setups.filter(|(_, (setup, _))| setup.beacons || !beacons) {
+            let taped = crew::each(seeds, |seed| {
+                let layout = layout(*seed);
                 let settings = belief::settings(setup, &layout);
-                let scene = street(setup, &layout, *seed);
-                belief::play_scene(scene, *seed, &settings).map(|(_, tape)| (settings, tape))
+                let mut scene = street(setup, &layout, *seed);
+                if name.starts_with("calibrating") {
+                    scene.lasts = Some(LAST_COMES);
+                }
+                belief::tape(scene, *seed, &settings).map(|tape| (settings, tape))
             });
-            for played in played {
-                let (settings, tape) = played?;
+            for taped in taped {
+                let (settings, tape) = taped?;
+                if name == "tuning" {
+                    score.absorb(belief::judge(&tape, &settings));
+                }
                 write_customers(&mut out, nth, &settings, &tape)?;
             }
         }
         out.flush()?;
+    }
+    for (setup, score) in SETUPS.iter().zip(&scores).filter(|(_, score)| score.visits > 0) {
+        eprintln!("{name} {}: {}", setup.name, row("grelot", score));
     }
     Ok(())
 }
@@ -61,7 +112,9 @@ fn write_customers(
             fact.client == *client && fact.word == Truth::Enter
         };
         let entered = tape.facts.iter().find(entered).map(|fact| fact.at.as_secs_f64());
+        let until = entered.map_or(f64::INFINITY, |entered| entered + LATE_S);
         let contacts = tape.contacts.iter().filter(|of| usize::from(of.customer) == number);
+        let contacts = contacts.take_while(|of| of.at_s() <= until);
         let contacts: Vec<_> = contacts.map(super::tape::Contact::numbers).collect();
         let line = json!({
             "setup": setup, "levels": levels, "entered_s": entered, "contacts": contacts,

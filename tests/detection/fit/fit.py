@@ -39,7 +39,7 @@ def customer(line):
     tape = json.loads(line)
     entered = tape["entered_s"]
     times = np.array([contact[0] for contact in tape["contacts"]]) / 1e3
-    until = times[0] + PASSING_S if entered is None else entered + LATE_S[tape["setup"]]
+    until = times[0] + PASSING_S if entered is None else max(entered + LATE_S[tape["setup"]], times[0])
     moments, heard_at, echoed_at = [], {}, -100.0
     for at, (_, gateway, rssi, echo) in zip(times, tape["contacts"]):
         if at > until:
@@ -167,4 +167,5 @@ def main():
     json.dump({name: np.round(value, 4).tolist() for name, value in whole(scaled).items()}, sys.stdout)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -43,7 +43,13 @@ def guess():
 
 
 def log_odds(p, tapes):
-    """Logarithm of the odds that each customer is inside, after each reading: [time, customer].
+    """Logarithm of the odds that each customer is inside, after each reading: [time, customer]."""
+    shares = follow(p, tapes)
+    return jnp.log(shares[..., THRESHOLD:].sum(2)) - jnp.log(shares[..., :THRESHOLD].sum(2))
+
+
+def follow(p, tapes):
+    """How probably each customer is on each spot after each reading: [time, customer, spot].
 
     `tapes` holds arrays by time and customer: `gap` (s since the last contact), `rssi`, `heard`,
     `place` (0 door, 1 inside), `levels` (inside, outside), `since` (s, of that gateway) by gateway,
@@ -97,8 +103,7 @@ def log_odds(p, tapes):
         grid = walk(grid, tape["gap"]) * jnp.exp(evidence - best)
         grid = jnp.maximum(grid / grid.sum((1, 2, 3), keepdims=True), 1.5e-5)
         grid = grid / grid.sum((1, 2, 3), keepdims=True)
-        within, without = grid[:, THRESHOLD:], grid[:, :THRESHOLD]
-        return grid, jnp.log(within.sum((1, 2, 3))) - jnp.log(without.sum((1, 2, 3)))
+        return grid, grid.sum((2, 3))
 
     customers = tapes["gap"].shape[1]
     first = jax.nn.softmax(p["first"])[:, None, None] * LOUDNESS / TURNS
