@@ -10,6 +10,7 @@ mod hci;
 mod judge;
 mod listener;
 mod machine;
+mod passive;
 mod peer;
 mod recording;
 mod scenario;
@@ -33,6 +34,7 @@ fn inside() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime is built").block_on(peer::listen(adapter));
         }
+        ["passive", adapter] => passive::listen(adapter),
         _ => {}
     }
 }

@@ -134,7 +134,7 @@ pub enum Pdu {
 pub struct Listener {
     /// As the table calls it.
     pub name: String,
-    /// `grelot` or `btleplug`, and arguments.
+    /// `grelot`, `btleplug` or `passive`, and arguments.
     pub run: String,
     /// With `CAP_NET_RAW`, which may listen to the HCI monitor, beyond what every user of group
     /// bluetooth may.

@@ -15,7 +15,7 @@ use dbus::message::MatchRule;
 const DEVICE: &str = "org.bluez.Device1";
 
 /// The signals that may come of an advertisement.
-const RULES: [&str; 2] = [
+pub const RULES: [&str; 2] = [
     "type='signal',sender='org.bluez',member='PropertiesChanged',arg0='org.bluez.Device1'",
     "type='signal',sender='org.bluez',member='InterfacesAdded'",
 ];
@@ -66,7 +66,8 @@ fn listen(over: &AtomicBool, said: &Arc<AtomicU64>) {
     }
 }
 
-fn tells_of_an_advertisement(signal: &Message) -> bool {
+/// Whether a signal tells of one, rather than of something else about a device.
+pub fn tells_of_an_advertisement(signal: &Message) -> bool {
     let mut arguments = signal.iter_init();
     arguments.next();
     match signal.member().as_deref() {

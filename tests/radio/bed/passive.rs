@@ -1,0 +1,86 @@
+//! What comes through a passive scan: an advertisement monitor that wants the air's own
+//! advertisements, and no discovery. Counts what `BlueZ` tells of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use dbus::Message;
+use dbus::arg::{PropMap, Variant};
+use dbus::blocking::Connection;
+use dbus::channel::{MatchingReceiver as _, Sender as _};
+use dbus::message::{MatchRule, MessageType};
+
+use super::witness::{RULES, tells_of_an_advertisement};
+
+const ROOT: &str = "/bed";
+const MONITOR: &str = "/bed/monitor";
+const INTERFACE: &str = "org.bluez.AdvertisementMonitor1";
+
+/// Listens until it is ended, and prints how many advertisements of `adapter` it was told of.
+pub fn listen(adapter: &str) {
+    let bus = Connection::new_system().expect("the bus is there");
+    let daemon =
+        bus.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", Duration::from_secs(30));
+    for rule in RULES {
+        let () = daemon
+            .method_call("org.freedesktop.DBus", "AddMatch", (rule,))
+            .expect("the bus takes rules");
+    }
+    let heard = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&heard);
+    bus.start_receive(
+        MatchRule::new(),
+        Box::new(move |message, bus| {
+            if message.msg_type() == MessageType::MethodCall {
+                bus.send(answer(&message)).expect("the bus takes answers");
+            } else if tells_of_an_advertisement(&message) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            true
+        }),
+    );
+    let manager = bus.with_proxy("org.bluez", format!("/org/bluez/{adapter}"), CALL);
+    let begun = Instant::now();
+    loop {
+        let registered: Result<(), _> = manager.method_call(
+            "org.bluez.AdvertisementMonitorManager1",
+            "RegisterMonitor",
+            (dbus::Path::from(ROOT),),
+        );
+        match registered {
+            Ok(()) => break,
+            // The answer came too late: BlueZ had asked meanwhile, and was not answered.
+            Err(error) if error.name() == Some("org.bluez.Error.AlreadyExists") => break,
+            Err(error) if begun.elapsed() > Duration::from_secs(30) => panic!("{error}"),
+            // bluetoothd has just been started.
+            Err(_) => std::thread::sleep(Duration::from_millis(500)),
+        }
+    }
+    loop {
+        bus.process(Duration::from_millis(250)).expect("the bus stays");
+        println!("{}", serde_json::json!({ "heard": heard.load(Ordering::Relaxed) }));
+    }
+}
+
+const CALL: Duration = Duration::from_secs(5);
+
+/// Of the monitor: manufacturer data that the air's devices send.
+fn answer(call: &Message) -> Message {
+    const MANUFACTURER: u8 = 0xff;
+    let patterns: Vec<(u8, u8, Vec<u8>)> = vec![(0, MANUFACTURER, vec![0xff, 0xff])];
+    let monitor = PropMap::from([
+        ("Type".to_owned(), Variant(Box::new("or_patterns".to_owned()) as _)),
+        ("Patterns".to_owned(), Variant(Box::new(patterns) as _)),
+    ]);
+    match call.member().as_deref() {
+        Some("GetManagedObjects") => {
+            let interfaces = HashMap::from([(INTERFACE, monitor)]);
+            let objects = HashMap::from([(dbus::Path::from(MONITOR), interfaces)]);
+            call.method_return().append1(objects)
+        }
+        Some("GetAll") => call.method_return().append1(monitor),
+        _ => call.method_return(),
+    }
+}
