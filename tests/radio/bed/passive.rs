@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use dbus::Message;
 use dbus::arg::{PropMap, Variant};
-use dbus::blocking::Connection;
 use dbus::channel::{MatchingReceiver as _, Sender as _};
 use dbus::message::{MatchRule, MessageType};
 
-use super::witness::{RULES, tells_of_an_advertisement};
+use super::witness::{subscribed, tells_of_an_advertisement};
 
 const ROOT: &str = "/bed";
 const MONITOR: &str = "/bed/monitor";
@@ -20,14 +19,8 @@ const INTERFACE: &str = "org.bluez.AdvertisementMonitor1";
 
 /// Listens until it is ended, and prints how many advertisements of `adapter` it was told of.
 pub fn listen(adapter: &str) {
-    let bus = Connection::new_system().expect("the bus is there");
-    let daemon =
-        bus.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", Duration::from_secs(30));
-    for rule in RULES {
-        let () = daemon
-            .method_call("org.freedesktop.DBus", "AddMatch", (rule,))
-            .expect("the bus takes rules");
-    }
+    let bus = subscribed();
+    let devices = format!("/org/bluez/{adapter}/");
     let heard = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&heard);
     bus.start_receive(
@@ -35,7 +28,7 @@ pub fn listen(adapter: &str) {
         Box::new(move |message, bus| {
             if message.msg_type() == MessageType::MethodCall {
                 bus.send(answer(&message)).expect("the bus takes answers");
-            } else if tells_of_an_advertisement(&message) {
+            } else if is_below(&message, &devices) && tells_of_an_advertisement(&message) {
                 count.fetch_add(1, Ordering::Relaxed);
             }
             true
@@ -65,6 +58,15 @@ pub fn listen(adapter: &str) {
 }
 
 const CALL: Duration = Duration::from_secs(5);
+
+/// Whether a signal is about one of those devices; a new one is named by the first argument.
+fn is_below(signal: &Message, devices: &str) -> bool {
+    let object = match signal.member().as_deref() {
+        Some("InterfacesAdded") => signal.get1::<dbus::Path<'_>>(),
+        _ => signal.path(),
+    };
+    object.is_some_and(|object| object.starts_with(devices))
+}
 
 /// Of the monitor: manufacturer data that the air's devices send.
 fn answer(call: &Message) -> Message {

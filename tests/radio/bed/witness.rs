@@ -15,7 +15,7 @@ use dbus::message::MatchRule;
 const DEVICE: &str = "org.bluez.Device1";
 
 /// The signals that may come of an advertisement.
-pub const RULES: [&str; 2] = [
+const RULES: [&str; 2] = [
     "type='signal',sender='org.bluez',member='PropertiesChanged',arg0='org.bluez.Device1'",
     "type='signal',sender='org.bluez',member='InterfacesAdded'",
 ];
@@ -44,7 +44,8 @@ impl Witness {
     }
 }
 
-fn listen(over: &AtomicBool, said: &Arc<AtomicU64>) {
+/// A connection to the bus that is told whatever may come of an advertisement.
+pub fn subscribed() -> Connection {
     let bus = Connection::new_system().expect("the bus is there");
     let daemon =
         bus.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", Duration::from_secs(30));
@@ -53,6 +54,11 @@ fn listen(over: &AtomicBool, said: &Arc<AtomicU64>) {
             .method_call("org.freedesktop.DBus", "AddMatch", (rule,))
             .expect("the bus takes rules");
     }
+    bus
+}
+
+fn listen(over: &AtomicBool, said: &Arc<AtomicU64>) {
+    let bus = subscribed();
     let said = Arc::clone(said);
     bus.start_receive(
         MatchRule::new(),
