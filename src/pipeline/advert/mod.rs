@@ -106,17 +106,11 @@ pub fn said(payload: &[u8]) -> impl Iterator<Item = Said> + '_ {
 
 /// What a structure says.
 #[inline]
-pub(super) fn said_by(Structure { kind, data }: Structure<'_>) -> Option<Said> {
-    match kind {
-        kind::MANUFACTURER => said_by_manufacturer(data),
-        kind::SERVICE_DATA_16 => said_by_service(data),
-        kind::SERVICE_DATA_128 => {
-            token::from_service_data(data).map(|(token, echo)| Said::Token { token, echo })
-        }
-        kind::UUIDS_128_SOME | kind::UUIDS_128_ALL => {
-            token::from_service_uuids(data).map(|(token, echo)| Said::Token { token, echo })
-        }
-        _ => None,
+pub(super) fn said_by(structure: Structure<'_>) -> Option<Said> {
+    match structure.kind {
+        kind::MANUFACTURER => said_by_manufacturer(structure.data),
+        kind::SERVICE_DATA_16 => said_by_service(structure.data),
+        _ => token_by(structure).map(|(token, echo)| Said::Token { token, echo }),
     }
 }
 

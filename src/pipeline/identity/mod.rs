@@ -69,8 +69,8 @@ pub struct Customer {
 /// What a customer agreed to and asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Agreement<'a> {
-    /// When consent ends.
-    pub expires_at: WallTime,
+    /// When consent ends, if that may be soon.
+    pub expires_at: Option<WallTime>,
     /// What the customer asked for.
     pub quiet: Option<&'a Quiet>,
 }
@@ -189,8 +189,8 @@ impl Identity {
     }
 
     /// What the customer at `index` agreed to; `None` after they withdrew.
-    pub fn agreement(&self, index: CustomerIndex) -> Option<Agreement<'_>> {
-        self.registry.people.agreement(index)
+    pub fn agreement(&self, index: CustomerIndex, clock: Clock) -> Option<Agreement<'_>> {
+        self.registry.people.agreement(index.0, clock.reading())
     }
 
     /// Where `client` stands in the current registry.
@@ -257,7 +257,6 @@ impl Identity {
             registry.beacons.owners.of(registry.beacons.credentials.find(&identity)?)
         };
         let customer = match *said {
-            Said::Token { token, echo } => return self.who_says(&token, echo, clock),
             Said::Eid(eid) => {
                 let card = registry.eids.credentials.find(eid, clock)?;
                 registry.eids.owners.of(card)?
@@ -269,7 +268,8 @@ impl Identity {
                 beacon(BeaconIdentity::EddystoneUid { namespace, instance })?
             }
             Said::AltBeacon(id) => beacon(BeaconIdentity::AltBeacon(id))?,
-            Said::Telemetry(_) | Said::OverflowHint => return None,
+            // Tokens and hints were looked at before.
+            Said::Token { .. } | Said::Telemetry(_) | Said::OverflowHint => return None,
         };
         Some(Match { customer: CustomerIndex(customer), echo: None })
     }

@@ -80,9 +80,13 @@ impl People {
     /// Whether the customer has not gone and their consent, as far as the time is known, goes on.
     #[inline]
     pub fn is_admitted(&self, at: u32, now: Option<WallTime>) -> bool {
+        self.is_undoubted(at, now) || self.is_admitted_in_doubt(at, now)
+    }
+
+    /// Whether it was foreseen that the customer may be matched now.
+    fn is_undoubted(&self, at: u32, now: Option<WallTime>) -> bool {
         let foreseen = |until| now.is_none_or(|now| now < until);
         self.foreseen_until.is_some_and(foreseen) && bit(&self.doubtful, at) == Some(false)
-            || self.is_admitted_in_doubt(at, now)
     }
 
     #[cold]
@@ -104,12 +108,13 @@ impl People {
     }
 
     /// What a customer who has not gone agreed to.
-    pub fn agreement(&self, index: CustomerIndex) -> Option<Agreement<'_>> {
-        if !self.is_present(index.0) {
-            return None;
-        }
-        let expires_at = self.expires_at(index.0)?;
-        Some(Agreement { expires_at, quiet: self.quiet.get(&index.0) })
+    pub fn agreement(&self, at: u32, now: WallTime) -> Option<Agreement<'_>> {
+        let expires_at = match (self.is_undoubted(at, Some(now)), self.is_present(at)) {
+            (true, _) => None,
+            (false, true) => Some(self.expires_at(at)?),
+            (false, false) => return None,
+        };
+        Some(Agreement { expires_at, quiet: self.quiet.get(&at) })
     }
 
     /// All that may be known of a customer who has not gone.

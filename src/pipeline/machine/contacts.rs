@@ -51,7 +51,7 @@ impl Pipeline {
         rssi: Option<Dbm>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(agreed) = self.identity.agreement(found.customer) else { return };
+        let Some(agreed) = self.identity.agreement(found.customer, now.clock) else { return };
         let zone = &self.settings.policy.time_zone;
         if !consent::recognisable(&agreed, now.clock, zone) {
             return;

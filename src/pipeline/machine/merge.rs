@@ -19,7 +19,7 @@ impl Pipeline {
     /// Takes in the state of an open visit, as the broker retains it.
     pub(super) fn merge(&mut self, said: Visit, now: Now, effects: &mut Vec<Effect>) {
         let Some(who) = self.identity.index_of(&said.client) else { return };
-        let Some(agreed) = self.identity.agreement(who) else { return };
+        let Some(agreed) = self.identity.agreement(who, now.clock) else { return };
         if !consent::recognisable(&agreed, now.clock, &self.settings.policy.time_zone) {
             return;
         }

@@ -9,7 +9,7 @@ use crate::pipeline::units::Clock;
 /// a wish for today is granted whatever day it may be.
 pub fn recognisable(agreed: &Agreement<'_>, clock: Clock, zone: &jiff::tz::TimeZone) -> bool {
     let now = clock.reading();
-    if agreed.expires_at <= now {
+    if agreed.expires_at.is_some_and(|end| end <= now) {
         return false;
     }
     match (agreed.quiet, clock) {
@@ -34,7 +34,7 @@ mod tests {
     }
 
     fn agreed(quiet: Option<&Quiet>) -> Agreement<'_> {
-        Agreement { expires_at: wall("2028-11-02T00:00:00Z"), quiet }
+        Agreement { expires_at: Some(wall("2028-11-02T00:00:00Z")), quiet }
     }
 
     fn today() -> Quiet {

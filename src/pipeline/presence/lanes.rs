@@ -16,7 +16,7 @@ pub const fn all(value: f32) -> f32x8 {
 
 /// Lane by lane.
 pub fn sum(rows: &[f32x8]) -> f32x8 {
-    rows.iter().fold(f32x8::ZERO, |sum, row| sum + *row)
+    rows.iter().copied().sum()
 }
 
 /// The exponential of what is not above zero, to a part in a hundred thousand; nothing is less than

@@ -59,6 +59,16 @@ pub struct Profile {
     pub spread: BySpot,
 }
 
+impl Profile {
+    /// Chosen, not fitted: the same whichever way the customer is turned.
+    const fn either_way(mean: BySpot, spread: BySpot) -> Self {
+        Self { mean: [mean, mean], spread }
+    }
+}
+
+/// How much what was chosen scatters.
+const USUAL_SPREAD: BySpot = [6.5; SPOTS];
+
 /// A gateway at the door: in dB from the level of the spot's side, as the next four.
 pub const AT_THE_DOOR: Profile = Profile {
     mean: [
@@ -69,13 +79,8 @@ pub const AT_THE_DOOR: Profile = Profile {
 };
 
 /// One near the door of which no walk test says how loud customers are where.
-pub const SOMEWHERE: Profile = Profile {
-    mean: [
-        [-3.0, 2.0, 2.0, 2.0, 6.0, -3.0, -8.0, -9.0],
-        [-3.0, 2.0, 2.0, 2.0, 6.0, -3.0, -8.0, -9.0],
-    ],
-    spread: [6.5, 6.5, 6.5, 6.5, 6.5, 6.5, 6.5, 6.5],
-};
+pub const SOMEWHERE: Profile =
+    Profile::either_way([-3.0, 2.0, 2.0, 2.0, 6.0, -3.0, -8.0, -9.0], USUAL_SPREAD);
 
 /// One well inside, at the till, beside one at the door; where its two levels are 10 dB apart.
 pub const DEEP_INSIDE: Profile = Profile {
@@ -84,16 +89,12 @@ pub const DEEP_INSIDE: Profile = Profile {
 };
 
 /// One inside that watches the door itself, as at the measured one: people pass it within moments.
-pub const NEAR_THE_DOOR: Profile = Profile {
-    mean: [[-3.3, 0.0, 0.0, 0.0, -5.0, 0.0, 5.0, 5.0], [-3.3, 0.0, 0.0, 0.0, -5.0, 0.0, 5.0, 5.0]],
-    spread: [6.5, 6.5, 6.5, 6.5, 6.5, 6.5, 6.5, 6.5],
-};
+pub const NEAR_THE_DOOR: Profile =
+    Profile::either_way([-3.3, 0.0, 0.0, 0.0, -5.0, 0.0, 5.0, 5.0], USUAL_SPREAD);
 
 /// One outside, as at the measured door.
-pub const OUTSIDE: Profile = Profile {
-    mean: [[-3.3, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, -3.3], [-3.3, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, -3.3]],
-    spread: [6.5, 6.5, 6.5, 6.5, 6.5, 6.5, 6.5, 6.5],
-};
+pub const OUTSIDE: Profile =
+    Profile::either_way([-3.3, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, -3.3], USUAL_SPREAD);
 
 /// How loud a phone hears the beacon at the door, in dBm. It averages a few packets; the body it is
 /// carried on does not average out.
@@ -115,10 +116,7 @@ pub const INSIDE_BEACON: Profile = Profile {
 };
 
 /// The same of a beacon outside (its levels are not fitted).
-pub const OUTSIDE_BEACON: Profile = Profile {
-    mean: [
-        [-80.0, -62.0, -62.0, -62.0, -67.0, -73.0, -80.0, -84.0],
-        [-80.0, -62.0, -62.0, -62.0, -67.0, -73.0, -80.0, -84.0],
-    ],
-    spread: [4.8, 5.1, 6.6, 4.9, 1.6, 5.1, 8.8, 11.2],
-};
+pub const OUTSIDE_BEACON: Profile = Profile::either_way(
+    [-80.0, -62.0, -62.0, -62.0, -67.0, -73.0, -80.0, -84.0],
+    INSIDE_BEACON.spread,
+);
