@@ -47,7 +47,7 @@ impl Keeper {
             liveness: Liveness::new(now),
             repetition: Repetition::new(now),
             ear: Ear::Dbus,
-            voice: Voice { speaks: false, not_before: now, pause: FIRST_PAUSE },
+            voice: Voice::new(now),
             problem: None,
             busy: false,
         }
@@ -98,8 +98,9 @@ impl Keeper {
         self.ladder.took(now, step, went);
         self.problem = outcome.as_ref().err().map(ToString::to_string);
         if step != Step::Refresh {
-            // A new bluetoothd knows nothing of it; one that does will say so.
-            self.voice.speaks = false;
+            // A new bluetoothd knows nothing of it, and may do what the last one refused; one
+            // that says it already will answer so.
+            self.voice = Voice::new(now);
         }
         match step {
             Step::Scan if outcome.is_ok() => {
@@ -155,6 +156,10 @@ impl Keeper {
 }
 
 impl Voice {
+    fn new(now: Tick) -> Self {
+        Self { speaks: false, not_before: now, pause: FIRST_PAUSE }
+    }
+
     fn tried(&mut self, now: Tick, worked: bool) {
         self.speaks = worked;
         self.not_before = if worked { now } else { now.plus(self.pause) };
@@ -208,6 +213,18 @@ mod tests {
         let mut keeper = scanning();
         let tried = attempts(&mut keeper, 40, &Err(CallError::TimedOut));
         assert_eq!(tried[..4], [1, 3, 7, 15], "{tried:?}");
+    }
+
+    #[test]
+    fn after_a_scan_begun_anew_nothing_has_failed_yet() {
+        let mut keeper = scanning();
+        let refused = Err(CallError::TimedOut);
+        assert_eq!(attempts(&mut keeper, 9, &refused), [1, 3, 7]);
+        keeper.took(at(9), Step::Rescan, &Ok(()));
+        assert_eq!(keeper.next(at(9), || true), Some(Step::Advertise));
+        keeper.took(at(9), Step::Advertise, &refused);
+        assert_eq!(keeper.next(at(10), || true), None);
+        assert_eq!(keeper.next(at(11), || true), Some(Step::Advertise));
     }
 
     #[test]

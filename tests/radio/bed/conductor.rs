@@ -16,6 +16,9 @@ use super::witness::Witness;
 /// The kernel switches a new controller off again two seconds after its set-up when nobody
 /// claims it; the driver's quirks can be set while it is off.
 const LEFT_ALONE: Duration = Duration::from_secs(4);
+/// For a wake-up beacon to be back after the last fault: bluetoothd leaves calls of its first
+/// moments unanswered, and a slow machine is slow.
+const BEACON_BACK: Duration = Duration::from_secs(30);
 /// For listeners to print their last line.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -87,6 +90,13 @@ fn play(name: &str, scenario: &Scenario, machine: &mut Machine) -> Lived {
     sleep_until(opened + length / 3);
     listeners.iter_mut().for_each(Listener::weigh);
     sleep_until(opened + length + LAST_WORDS);
+    if scenario.listeners.iter().any(|listener| listener.advertises.is_some()) {
+        let silent = || controllers.iter().all(|one| one.counts().advertises.is_none());
+        let late = opened + length + BEACON_BACK;
+        while silent() && Instant::now() < late {
+            sleep_until(Instant::now() + Duration::from_millis(50));
+        }
+    }
     systemd.map(Systemd::end);
     let services = Services {
         bluetoothd_kib: machine.bluetoothd_memory(),

@@ -162,7 +162,7 @@ pub struct Listener {
     /// of the last fault.
     #[serde(default)]
     pub gives_up_within: Option<f64>,
-    /// What the gateway must be advertising in the end, as hex.
+    /// What the gateway must be advertising in the end, or within half a minute of it, as hex.
     #[serde(default)]
     pub advertises: Option<String>,
 }
