@@ -188,7 +188,7 @@ fn killed_at_any_moment_it_goes_on_and_ends_the_same() {
         let begun = Instant::now();
         let known = || fs::read_to_string(office.path("killed.toml.state")).unwrap_or_default();
         while known().lines().count() < lines {
-            assert!(begun.elapsed() < Duration::from_mins(1), "it tries nothing");
+            assert!(begun.elapsed() < Duration::from_mins(2), "it tries nothing");
             std::thread::sleep(Duration::from_millis(2));
         }
         // SIGKILL
@@ -218,12 +218,12 @@ fn killed_at_any_moment_it_goes_on_and_ends_the_same() {
 fn what_a_mistake_costs_decides_what_is_chosen() {
     let office = Office::new();
     let files = office.record(true);
-    let quiet = office.tune(&files, &["--points", "24", "--weight", "false=50"]);
-    let eager =
-        office.tune(&files, &["--points", "24", "--weight", "late=20", "--weight", "false=0"]);
-    let late = |told: &Value| told["chosen"]["arrival_delay_s"]["p50"].as_f64().unwrap();
-    assert!(late(&eager) < late(&quiet), "{} and {}", eager["chosen"], quiet["chosen"]);
-    assert!(quiet["chosen"]["false"].as_u64() <= eager["chosen"]["false"].as_u64());
+    let usual = office.tune(&files, &["--points", "24", "--weight", "false=10"]);
+    // Two visits' worth for each second: rather never than late.
+    let hasty = office.tune(&files, &["--points", "24", "--weight", "late=20"]);
+    let missed = |told: &Value| told["chosen"]["missed"].as_u64().unwrap();
+    assert!(missed(&hasty) > missed(&usual), "{} and {}", hasty["chosen"], usual["chosen"]);
+    assert_eq!(usual["chosen"]["false"], 0);
 }
 
 #[test]

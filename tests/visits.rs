@@ -363,15 +363,15 @@ fn learned(shop: &Shop) -> Vec<KnownPhone> {
 #[test]
 fn a_loud_phone_before_the_window_rings_no_more_once_it_is_known() {
     let mut stranger = Shop::open();
-    look_in(&mut stranger, 8.0);
+    look_in(&mut stranger, 12.0);
     assert_eq!(stranger.arrivals().len(), 1, "as loud as somebody inside");
     let mut known = Shop::open();
-    (0..4).for_each(|_| visit(&mut known, 8.0));
+    (0..4).for_each(|_| visit(&mut known, 12.0));
     let learned = learned(&known);
     assert_eq!(learned.len(), 4);
     assert!(learned[3].loudness.above_usual_db > 3.0, "{learned:?}");
     assert_eq!((&*learned[3].client, learned[3].loudness.visits), ("c-lea", 3));
-    look_in(&mut known, 8.0);
+    look_in(&mut known, 12.0);
     assert_eq!(known.arrivals().len(), 4, "it is known to be loud");
     let why = known.said.iter().rev().find_map(|(_, effect)| match effect {
         Effect::Explained(why) => Some(why.because.clone()),

@@ -8,24 +8,17 @@
 
 use std::time::Duration;
 
-use wide::{bytemuck, f32x8, i16x8, i32x8, u16x8};
-
-use super::lanes::{all, exp, sum};
-use super::premises::{Reading, Stances};
-use super::spots::{BySpot, FIRST_HEARD, KNOWN_INSIDE, SPOTS, THRESHOLD, TURNING, TURNS, WAYS};
+use super::lanes::{Lanes, Packed};
+use super::premises::{Normal, Reading};
+use super::spots::{
+    BESIDE_ECHO, BySpot, ECHO_REPEATS_S, FIRST_HEARD, INSIDE, KNOWN_INSIDE, LOUDNESS_DB,
+    LOUDNESS_DRIFT, MOVES, NEW_ECHO, THE_DOOR,
+};
 use crate::pipeline::units::Tick;
 
-/// Phones, in dB from the usual.
-const LOUDNESS_DB: [f32; 3] = [-5.6, 0.0, 5.6];
-/// How usual each is.
+/// How usual phones are that are so loud as [`LOUDNESS_DB`] says.
 const LOUDNESS: [f32; 3] = [0.27, 0.46, 0.27];
-/// A phone becomes one step louder or quieter so often in a second: moved, pocketed.
-const LOUDNESS_DRIFT: f32 = 0.018;
 
-/// The phone measures its echo about once a second, and says it again meanwhile.
-const ECHO_REPEATS_S: f32 = 1.46;
-/// Beside an echo a level says less: the same body and the same walls have shadowed both.
-const BESIDE_ECHO: f32 = 0.56;
 /// So many gateways are independent witnesses, no more: they share the walls and the body.
 const INDEPENDENT: f32 = 3.0;
 /// A gateway counts as a witness so long after it heard the customer.
@@ -40,30 +33,28 @@ const MOST_STEPS: f32 = 4.0;
 
 /// Gateways whose readings are told apart in time; further ones share their places.
 const EARS: usize = 12;
-/// The unit of [`Belief::share`]: all together.
-const WHOLE: f32 = 65_535.0;
 
 /// Something for each loudness.
 type ByLoudness<T> = [T; LOUDNESS.len()];
-/// Probabilities by turn and loudness, all spots side by side.
-type Grid<T = f32x8> = [ByLoudness<T>; TURNS];
 
 /// The filter's state for one customer, in few octets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Belief {
-    /// How probable each turn, loudness and spot is, in parts of [`WHOLE`].
-    share: Grid<BySpot<u16>>,
+    /// How probable each loudness and spot is.
+    share: ByLoudness<Packed>,
     /// When each gateway heard the customer last, in units of [`STAMP_S`]; 0 is never.
     heard: [u16; EARS],
     echoed: u16,
+    /// The last echo, as the octet it came in.
+    echo: u8,
     updated: Option<Tick>,
 }
 
 /// Where a customer probably is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Whereabouts {
-    /// How probable each stance is.
-    by_turn: Stances,
+    /// How probable each spot is.
+    by_spot: Lanes,
 }
 
 impl Belief {
@@ -78,15 +69,17 @@ impl Belief {
     }
 
     fn at(spots: BySpot) -> Self {
-        let share = [[[0; SPOTS]; LOUDNESS.len()]; TURNS];
-        let mut belief = Self { share, heard: [0; EARS], echoed: 0, updated: None };
-        belief.keep(&[LOUDNESS.map(|loudness| f32x8::new(spots) * loudness); TURNS]);
+        let share = [Packed::NONE; LOUDNESS.len()];
+        let mut belief = Self { share, heard: [0; EARS], echoed: 0, echo: 0, updated: None };
+        belief.keep(&LOUDNESS.map(|loudness| Lanes::new(spots) * loudness), 0);
         belief
     }
 
     /// Where the customer probably is.
     pub fn whereabouts(&self) -> Whereabouts {
-        Whereabouts::of(&self.grid())
+        let [quiet, usual, loud] = self.grid();
+        let by_spot = quiet + usual + loud;
+        Whereabouts { by_spot: by_spot * by_spot.sum().recip() }
     }
 
     /// Weighs one contact.
@@ -97,17 +90,17 @@ impl Belief {
         }
         let elapsed = Elapsed::until(now, self.updated);
         let mut weight = self.weight(&elapsed, reading);
-        let mut echo = [f32x8::ZERO; TURNS];
-        if let Some(likelihood) = reading.echo_likelihood {
-            let fresh = (elapsed.since(self.echoed) / ECHO_REPEATS_S).min(1.0);
-            self.echoed = elapsed.now;
-            let ([toward, away], fresh) = (likelihood, all(fresh));
-            echo = [toward * fresh, away * fresh];
+        let mut evidence = [Lanes::NOTHING; LOUDNESS.len()];
+        if let (Some(echo), Some(likelihood)) = (reading.echo, reading.echo_likelihood) {
+            evidence = [likelihood * self.echo_weight(&elapsed, echo.to_byte()); LOUDNESS.len()];
             weight *= BESIDE_ECHO;
         }
-        weigh(&mut grid, reading, weight, &echo);
+        if let Some(rssi_dbm) = reading.rssi_dbm {
+            weigh(&mut evidence, rssi_dbm, &reading.usual.levels, weight);
+        }
+        multiply(&mut grid, &evidence);
         self.updated = Some(now);
-        self.keep(&grid)
+        self.keep(&grid, now.as_micros())
     }
 
     /// How much a reading of this gateway says that its last ones, and the other gateways, did
@@ -122,53 +115,46 @@ impl Belief {
         fresh * (INDEPENDENT / f32::from(u8::try_from(witnesses).unwrap_or(u8::MAX))).min(1.0)
     }
 
-    fn grid(&self) -> Grid {
-        let mut grid = [[f32x8::ZERO; LOUDNESS.len()]; TURNS];
-        let shares = self.share.as_flattened().iter();
-        for (part, share) in grid.as_flattened_mut().iter_mut().zip(shares) {
-            *part = i32x8::from_u16x8(u16x8::new(*share)).round_float();
-        }
-        grid
+    /// How much an echo says that the last one did not: a phone measures it about once a second,
+    /// and says it again meanwhile.
+    fn echo_weight(&mut self, elapsed: &Elapsed, echo: u8) -> f32 {
+        let gap_s = elapsed.since(std::mem::replace(&mut self.echoed, elapsed.now));
+        let same = std::mem::replace(&mut self.echo, echo) == echo;
+        if same { (gap_s / ECHO_REPEATS_S).min(1.0) } else { NEW_ECHO }
     }
 
-    fn keep(&mut self, grid: &Grid) -> Whereabouts {
-        const LOWEST: i32x8 = i32x8::new([i16::MIN as i32; SPOTS]);
-        const SIGN: u16x8 = u16x8::new([1 << 15; SPOTS]);
-        let whole = all(WHOLE / sum(grid.as_flattened()).reduce_add());
-        let shares = self.share.as_flattened_mut().iter_mut();
-        for (share, part) in shares.zip(grid.as_flattened()) {
-            // Nothing is ever impossible.
-            let parts = (*part * whole).fast_round_int().max(i32x8::ONE);
-            // Only signed numbers are packed at once.
-            let packed: u16x8 = bytemuck::cast(i16x8::from_i32x8_saturate(parts + LOWEST));
-            *share = (packed ^ SIGN).to_array();
+    fn grid(&self) -> ByLoudness<Lanes> {
+        self.share.map(|share| share.lanes())
+    }
+
+    fn keep(&mut self, grid: &ByLoudness<Lanes>, chance: u64) -> Whereabouts {
+        let [quiet, usual, loud] = *grid;
+        let by_spot = quiet + usual + loud;
+        let part = by_spot.sum().recip();
+        let [.., a, b, c, d] = chance.to_be_bytes();
+        let mut chance = u32::from_be_bytes([a, b, c, d]);
+        for (share, row) in self.share.iter_mut().zip(grid) {
+            *share = Packed::new(*row * part, chance);
+            chance = chance.wrapping_add(0x5555_5555);
         }
-        Whereabouts::of(grid)
+        Whereabouts { by_spot: by_spot * part }
     }
 }
 
 impl Whereabouts {
-    fn of(grid: &Grid) -> Self {
-        let [one, other] = grid;
-        let (one, other) = (sum(one), sum(other));
-        let part = all(1.0 / (one + other).reduce_add());
-        Self { by_turn: [one * part, other * part] }
-    }
-
     /// Probability of being inside, 0 to 1.
     pub fn confidence(&self) -> f32 {
-        (sum(&self.by_turn) * INSIDE).reduce_add()
+        (self.by_spot * INSIDE).sum()
     }
 
     /// Probability of being on the threshold, 0 to 1.
     pub fn on_the_threshold(&self) -> f32 {
-        sum(&self.by_turn).to_array().into_iter().nth(THRESHOLD).unwrap_or_default()
+        (self.by_spot * THE_DOOR).sum()
     }
 
     /// What is usual where the customer is, if inside.
-    pub fn usual_inside(&self, usual: &Stances) -> f32 {
-        let weighed = self.by_turn.iter().zip(usual).map(|(turn, usual)| *turn * *usual * INSIDE);
-        weighed.sum::<f32x8>().reduce_add() / self.confidence().max(1.0 / WHOLE)
+    pub fn usual_inside(&self, usual: &Normal) -> f32 {
+        (self.by_spot * usual.mean * INSIDE).sum() / self.confidence().max(1e-5)
     }
 }
 
@@ -200,45 +186,8 @@ impl Elapsed {
     }
 }
 
-/// Spots inside.
-const INSIDE: f32x8 = sides([0.0, 1.0]);
-
-/// How often in a second those on a spot turn.
-const TURNS_ON: f32x8 = sides(TURNING);
-
-/// The first for spots outside, the second for spots inside.
-const fn sides([outside, inside]: [f32; 2]) -> f32x8 {
-    const { assert!(SPOTS == 8 && THRESHOLD == 4) };
-    f32x8::new([outside, outside, outside, outside, inside, inside, inside, inside])
-}
-
-/// How often in a second those on a spot (the row) move to another (the column); those who leave
-/// the spot are in the diagonal, below zero.
-static MOVES: BySpot<f32x8> = moves();
-
-#[expect(clippy::indexing_slicing, reason = "computed by the compiler, which would say so")]
-const fn moves() -> BySpot<f32x8> {
-    let mut rates = [[0.0; SPOTS]; SPOTS];
-    let mut way = 0;
-    while way < WAYS.len() {
-        let (from, to, onward, back) = WAYS[way];
-        rates[from][to] += onward;
-        rates[from][from] -= onward;
-        rates[to][from] += back;
-        rates[to][to] -= back;
-        way += 1;
-    }
-    let mut moves = [f32x8::ZERO; SPOTS];
-    let mut from = 0;
-    while from < SPOTS {
-        moves[from] = f32x8::new(rates[from]);
-        from += 1;
-    }
-    moves
-}
-
 /// People walk on for so long.
-fn walk(grid: &mut Grid, seconds: f32) {
+fn walk(grid: &mut ByLoudness<Lanes>, seconds: f32) {
     let steps = (seconds / STEP_S).ceil().clamp(1.0, MOST_STEPS);
     let each_s = (seconds / steps).min(2.0 * STEP_S);
     let mut left = steps;
@@ -248,60 +197,47 @@ fn walk(grid: &mut Grid, seconds: f32) {
     }
 }
 
-fn step(grid: &mut Grid, seconds: f32) {
-    for row in grid.as_flattened_mut() {
-        let mut flow = f32x8::ZERO;
-        for (part, moves) in row.as_array().iter().zip(&MOVES) {
-            flow += *moves * all(*part);
+fn step(grid: &mut ByLoudness<Lanes>, seconds: f32) {
+    for row in &mut *grid {
+        let mut flow = Lanes::NOTHING;
+        for (part, moves) in row.by_spot().iter().zip(&MOVES) {
+            flow = flow + *moves * *part;
         }
-        *row += flow * all(seconds);
+        *row = *row + flow * seconds;
     }
-    turn(grid, TURNS_ON * all(0.5 * seconds));
-    for turn in grid {
-        drift(turn, 0.5 * seconds * LOUDNESS_DRIFT);
-    }
-}
-
-/// This part of those who face one way turns the other way.
-fn turn([one, other]: &mut Grid, part: f32x8) {
-    for (one, other) in one.iter_mut().zip(other) {
-        let flow = part * (*one - *other);
-        *one -= flow;
-        *other += flow;
-    }
+    drift(grid, 0.5 * seconds * LOUDNESS_DRIFT);
 }
 
 /// This part of the phones becomes one step louder, and as many quieter.
-fn drift([quiet, usual, loud]: &mut ByLoudness<f32x8>, part: f32) {
-    let part = all(part);
+fn drift([quiet, usual, loud]: &mut ByLoudness<Lanes>, part: f32) {
     let (from_quiet, from_loud) = ((*quiet - *usual) * part, (*loud - *usual) * part);
-    *quiet -= from_quiet;
-    *usual += from_quiet + from_loud;
-    *loud -= from_loud;
+    *quiet = *quiet - from_quiet;
+    *usual = *usual + from_quiet + from_loud;
+    *loud = *loud - from_loud;
 }
 
-/// Weighs a level, which counts for `weight` readings, and an echo's log-likelihood.
-fn weigh(grid: &mut Grid, reading: &Reading<'_>, weight: f32, echo: &Stances) {
-    const FURTHEST: f32x8 = all(FURTHEST_DB);
-    const NEAREST: f32x8 = all(-FURTHEST_DB);
-    let [toward, away] = *echo;
-    let mut evidence = [toward, toward, toward, away, away, away];
-    if let Some(rssi_dbm) = reading.rssi_dbm {
-        let usual = &reading.usual.levels;
-        let certain = usual.log_spread * all(weight);
-        let precision = usual.inverse_spread * usual.inverse_spread * all(-0.5 * weight);
-        for (evidence, mean) in evidence.chunks_exact_mut(LOUDNESS.len()).zip(&usual.mean) {
-            for (evidence, loudness) in evidence.iter_mut().zip(&LOUDNESS_DB) {
-                let away = all(rssi_dbm - loudness) - *mean;
-                let away = away.fast_max(NEAREST).fast_min(FURTHEST);
-                *evidence += precision * away * away - certain;
-            }
-        }
+/// Adds a level's log-likelihood, as if it had been measured `weight` times.
+fn weigh(evidence: &mut ByLoudness<Lanes>, rssi_dbm: f32, usual: &Normal, weight: f32) {
+    const FURTHEST: Lanes = Lanes::all(FURTHEST_DB);
+    const NEAREST: Lanes = Lanes::all(-FURTHEST_DB);
+    let certain = usual.log_spread * weight;
+    let precision = usual.inverse_spread * usual.inverse_spread * (-0.5 * weight);
+    for (evidence, loudness) in evidence.iter_mut().zip(&LOUDNESS_DB) {
+        let away = Lanes::all(rssi_dbm - loudness) - usual.mean;
+        let (above, below) =
+            (away.min(FURTHEST).max(Lanes::NOTHING), away.max(NEAREST).min(Lanes::NOTHING));
+        let away = above + below * usual.skew;
+        *evidence = *evidence + precision * away * away - certain;
     }
-    let best = evidence.iter().fold(all(f32::MIN), |best, some| best.fast_max(*some));
-    let best = all(best.as_array().iter().fold(f32::MIN, |best, some| best.max(*some)));
-    let parts = grid.as_flattened_mut().iter_mut();
-    parts.zip(&evidence).for_each(|(part, evidence)| *part *= exp(*evidence - best));
+}
+
+/// Probabilities by likelihoods, but for a common factor.
+fn multiply(grid: &mut ByLoudness<Lanes>, evidence: &ByLoudness<Lanes>) {
+    let [quiet, usual, loud] = *evidence;
+    let best = Lanes::all(quiet.max(usual).max(loud).highest());
+    for (part, evidence) in grid.iter_mut().zip(evidence) {
+        *part = *part * (*evidence - best).exp();
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! it. Departures are driven by timers on monotonic time, and blindness never makes one.
 
 mod belief;
+mod fitted;
 mod interval;
 mod lanes;
 mod loudness;

@@ -1,34 +1,30 @@
 //! The shop as radio finds it: what each gateway usually measures of a customer, and what
 //! customers' phones hear of its beacons. Worked out once, for every contact to be weighed against.
 
-use wide::f32x8;
-
-use super::lanes::{all, exp};
+use super::lanes::Lanes;
 use super::spots::{
     AT_THE_DOOR, DEEP_INSIDE, DOOR_BEACON, INSIDE_BEACON, NEAR_THE_DOOR, OUTSIDE, OUTSIDE_BEACON,
-    Profile, SOMEWHERE, THRESHOLD, TURNS,
+    Profile, REPEATS_S, SOMEWHERE, THRESHOLD,
 };
 use crate::pipeline::advert::Echo;
 use crate::pipeline::event::GatewayIndex;
 use crate::pipeline::units::Dbm;
 use crate::pipeline::{Gateway, Levels, Place, Settings};
 
-/// Readings closer together than this, in seconds, repeat each other: of a gateway whose levels
-/// were fitted, and of others.
-const REPEATS_S: [f32; 2] = [1.18, 0.45];
-
-/// Something for each turn, all spots side by side.
-pub type Stances = [f32x8; TURNS];
+/// The same as [`REPEATS_S`], of gateways whose levels were not fitted.
+const GUESSED_REPEATS_S: f32 = 0.41;
 
 /// A [`Profile`], ready to be weighed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normal {
     /// Means.
-    pub mean: Stances,
+    pub mean: Lanes,
     /// One over the standard deviation.
-    pub inverse_spread: f32x8,
+    pub inverse_spread: Lanes,
     /// Natural logarithm of the standard deviation.
-    pub log_spread: f32x8,
+    pub log_spread: Lanes,
+    /// Below the mean the standard deviation is as many times less.
+    pub skew: f32,
 }
 
 /// What a gateway usually measures of a customer.
@@ -66,8 +62,8 @@ pub struct Reading<'a> {
     pub rssi_dbm: Option<f32>,
     /// What the phone itself said it hears.
     pub echo: Option<Echo>,
-    /// Log-likelihood of that in each stance; `None` where the beacon's place is not known.
-    pub echo_likelihood: Option<Stances>,
+    /// Log-likelihood of that on each spot; `None` where the beacon's place is not known.
+    pub echo_likelihood: Option<Lanes>,
 }
 
 impl Premises {
@@ -122,32 +118,32 @@ impl Premises {
         }
     }
 
-    /// Log-likelihood of an echo in each stance: that beacon so loud, and those elsewhere no
+    /// Log-likelihood of an echo on each spot: that beacon so loud, and those elsewhere no
     /// louder, for a phone reports the one it hears best.
-    fn likelihood(&self, echo: Echo) -> Option<Stances> {
+    fn likelihood(&self, echo: Echo) -> Option<Lanes> {
         let here = self.zones.get(usize::from(echo.zone)).copied().flatten()?;
-        let heard_dbm = all(f32::from(echo.rssi()?));
-        let mut sum = [f32x8::ZERO; TURNS];
+        let heard_dbm = Lanes::all(f32::from(echo.rssi()?));
+        let mut sum = Lanes::NOTHING;
         for (place, beacon) in &self.beacons {
-            for (sum, mean) in sum.iter_mut().zip(beacon.mean) {
-                let away = (heard_dbm - mean) * beacon.inverse_spread;
-                *sum += if *place == here {
-                    away * away * const { all(-0.5) } - beacon.log_spread
-                } else {
-                    no_louder(away)
-                };
-            }
+            let away = (heard_dbm - beacon.mean) * beacon.inverse_spread;
+            let likelihood = if *place == here {
+                away * away * -0.5 - beacon.log_spread
+            } else {
+                no_louder(away)
+            };
+            sum = sum + likelihood;
         }
         Some(sum)
     }
 }
 
 impl Normal {
-    fn of(Profile { mean, spread }: &Profile) -> Self {
+    fn of(Profile { mean, spread, skew }: &Profile) -> Self {
         Self {
-            mean: mean.map(f32x8::new),
-            inverse_spread: f32x8::new(spread.map(f32::recip)),
-            log_spread: f32x8::new(spread.map(f32::ln)),
+            mean: Lanes::new(*mean),
+            inverse_spread: Lanes::new(spread.map(f32::recip)),
+            log_spread: Lanes::new(spread.map(f32::ln)),
+            skew: *skew,
         }
     }
 }
@@ -162,13 +158,12 @@ fn place_of(about: Option<&Gateway>) -> Place {
 ///
 /// Where no gateway stands at the door, one that stands inside is the one that watches it.
 const fn profile(place: Place, measured: bool, door_is_watched: bool) -> (&'static Profile, f32) {
-    let [fitted, guessed] = REPEATS_S;
     match (place, measured, door_is_watched) {
-        (Place::Door, true, _) => (&AT_THE_DOOR, fitted),
-        (Place::Door, false, _) => (&SOMEWHERE, guessed),
-        (Place::Inside, true, true) => (&DEEP_INSIDE, fitted),
-        (Place::Inside, _, _) => (&NEAR_THE_DOOR, guessed),
-        (Place::Outside, _, _) => (&OUTSIDE, guessed),
+        (Place::Door, true, _) => (&AT_THE_DOOR, REPEATS_S),
+        (Place::Door, false, _) => (&SOMEWHERE, GUESSED_REPEATS_S),
+        (Place::Inside, true, true) => (&DEEP_INSIDE, REPEATS_S),
+        (Place::Inside, _, _) => (&NEAR_THE_DOOR, GUESSED_REPEATS_S),
+        (Place::Outside, _, _) => (&OUTSIDE, GUESSED_REPEATS_S),
     }
 }
 
@@ -180,18 +175,17 @@ impl Profile {
         let apart_db = (inside_dbm - outside_dbm).abs();
         let scale = if place == Place::Door { 1.0 } else { apart_db / 10.0 };
         let mut profile = *self;
-        for turn in &mut profile.mean {
-            for (nth, level) in turn.iter_mut().enumerate() {
-                *level = *level * scale + if nth < THRESHOLD { outside_dbm } else { inside_dbm };
-            }
+        for (nth, level) in profile.mean.iter_mut().enumerate() {
+            *level = *level * scale + if nth < THRESHOLD { outside_dbm } else { inside_dbm };
         }
         profile
     }
 }
 
 /// Logarithm of the normal distribution's integral up to `away`, by the logistic one's.
-fn no_louder(away: f32x8) -> f32x8 {
-    let steep = away * const { all(-1.7) };
-    let above = steep.fast_max(f32x8::ZERO);
-    -(above + (exp(-steep.abs()) + const { all(1.0) }).ln())
+fn no_louder(away: Lanes) -> Lanes {
+    let steep = away * -1.7;
+    let above = steep.max(Lanes::NOTHING);
+    let below = (steep.abs() * -1.0).exp() + const { Lanes::all(1.0) };
+    Lanes::NOTHING - above - below.ln()
 }

@@ -20,7 +20,7 @@ const LOUDEST_FADES_DB_PER_S: f32 = 3.0;
 /// A visit is in doubt only while the customer is no more probably inside than this...
 const DOUBTFUL: f32 = 0.2;
 /// ... and was as probably as this ...
-const AT_THE_DOOR: f32 = 0.7;
+const AT_THE_DOOR: f32 = 0.9;
 /// ... at the door so shortly before: nobody else has left. Whoever turns their back on
 /// the gateway at the far end of the shop sounds like somebody down the street.
 const WALKS_OFF: Duration = Duration::from_secs(20);
@@ -156,7 +156,7 @@ impl Track {
         if let (Stage::Here { voice, .. }, Some(before), Some(rssi)) =
             (&mut self.stage, before, reading.rssi_dbm)
         {
-            let above_usual_db = rssi - whereabouts.usual_inside(&reading.usual.levels.mean);
+            let above_usual_db = rssi - whereabouts.usual_inside(&reading.usual.levels);
             voice.hear(above_usual_db, now.since(before), whereabouts.confidence());
         }
         let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));

@@ -73,12 +73,14 @@ fn a_loud_phone_outside_is_told_by_the_difference_of_two_gateways() {
 
 #[test]
 fn an_echo_from_within_convinces_where_the_gateway_alone_cannot() {
-    let mut belief = Belief::new();
+    let (mut alone, mut both) = (Belief::new(), Belief::new());
     let echo = Echo { zone: 2, level: 8 };
-    for i in 0..20 {
-        hear_echo(&mut belief, i * 200, (0, Place::Door), -76, Some(echo));
+    for i in 0..40 {
+        hear_echo(&mut alone, i * 200, (0, Place::Door), -76, None);
+        hear_echo(&mut both, i * 200, (0, Place::Door), -76, Some(echo));
     }
-    assert!(belief.whereabouts().confidence() > 0.9, "{}", belief.whereabouts().confidence());
+    assert!(alone.whereabouts().confidence() < 0.3, "{}", alone.whereabouts().confidence());
+    assert!(both.whereabouts().confidence() > 0.9, "{}", both.whereabouts().confidence());
 }
 
 #[test]
