@@ -31,8 +31,8 @@ SOFTNESS = 0.8
 EARLY_S, SOON_S, PASSING_S, INSIDE_S = 5, 10, 120, 20
 # Until when, by setup, (a) to (d).
 LATE_S = [120, 30, 30, 30]
-# How much each setup counts: (a) to (d); and a false arrival against a late one.
-SETUPS, FALSE = [1.2, 1.5, 1.0, 1.5], 1.5
+# How much each setup counts, (a) to (d); and a false arrival there against a late one.
+SETUPS, FALSE = [1.2, 1.5, 1.0, 1.5], jnp.array([6.0, 1.6, 3.5, 2.0])
 LENGTHS = [96, 192, 384, 768, 1600]
 READINGS = 49_152
 # The step's length as it begins; and how far mistakes become alike, between which parts of the time.
@@ -112,7 +112,7 @@ def surest(odds, entered):
     return highest(entered < -EARLY_S), highest(came & (entered <= SOON_S)), highest(came)
 
 
-def cost(p, alike, tapes, entered, visits, counts):
+def cost(p, alike, tapes, entered, visits, counts, setup):
     odds = log_odds(p, tapes)
     wrong, soon, late = surest(odds, entered)
     def over(odds):
@@ -123,7 +123,7 @@ def cost(p, alike, tapes, entered, visits, counts):
     known = (entered < np.inf) & (jnp.abs(entered) > 1)
     surprise = jax.nn.softplus(jnp.where(entered > 0, -odds, odds))
     surprise = jnp.where(known, surprise, 0).sum(0) / jnp.maximum(known.sum(0), 1)
-    each = FALSE * announced + missed(soon) + missed(late) + 0.3 * surprise
+    each = FALSE[setup] * announced + missed(soon) + missed(late) + 0.3 * surprise
     return (counts * each).sum() / jnp.maximum(counts.sum(), 1e-6)
 
 
@@ -177,7 +177,7 @@ def main():
 
     while done < 1:
         epoch += 1
-        for *batch, _ in batches(customers, epoch):
+        for batch in batches(customers, epoch):
             rate = RATE * np.cos(done * np.pi / 2) ** 2 + 1e-4
             alike = ALIKE * np.clip((done - FROM) / (UNTIL - FROM), 0, 1)
             scaled, state = step(scaled, state, rate, alike, *batch)

@@ -34,7 +34,7 @@ def guess():
     return {
         "first": jnp.repeat(log([0.8, 0.1, 0.03, 0.03, 0.02, 0.01, 0.005, 0.005]), FACING),
         "ways": jnp.log(rates.reshape(SPOTS, SPOTS)),
-        "gone": log([1e-3] * SPOTS),
+        "gone": log([6e-3] * THRESHOLD + [3e-4] * (SPOTS - THRESHOLD)),
         "gateways": jnp.stack([
             facing([-3.0, 1, 4, 0, 6, -3, -8, -9], -3.0),
             facing([-2.0, 0, 0, 0, -4, 0, 3, 3], 3.0),
