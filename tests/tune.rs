@@ -60,8 +60,12 @@ impl Office {
 
     /// Recordings of five days, by name.
     fn record(&self, truth: bool) -> Vec<String> {
+        self.record_passing_at(FAINT_DBM, truth)
+    }
+
+    fn record_passing_at(&self, passing_dbm: f64, truth: bool) -> Vec<String> {
         let name = |day: u64| format!("day{day}.jsonl");
-        (1..=5).for_each(|day| self.write(&name(day), &recording(day, truth)));
+        (1..=5).for_each(|day| self.write(&name(day), &recording(day, passing_dbm, truth)));
         (1..=5).map(name).collect()
     }
 
@@ -91,8 +95,12 @@ impl Office {
     }
 }
 
+/// How loud whoever passes by is: 14 dB fainter than customers inside, or nearly as loud.
+const FAINT_DBM: f64 = -80.0;
+const NEARLY_AS_LOUD_DBM: f64 = -70.0;
+
 /// Three customers come in and one passes by, each for a minute or so, among strangers.
-fn recording(day: u64, truth: bool) -> String {
+fn recording(day: u64, passing_dbm: f64, truth: bool) -> String {
     let mut lines = format!(
         "{{\"grelot\":\"recording\",\"version\":1,\"started_at\":\"2026-01-0{day}T09:00:00Z\",\"store\":42,\"gateways\":[\"door\"]}}\n"
     );
@@ -106,9 +114,10 @@ fn recording(day: u64, truth: bool) -> String {
         let (word, level) = match walk {
             w if w < 10.0 => (None, -86.0),
             w if w < 15.0 => (None, -86.0 + (w - 10.0) * 2.0),
-            w if w < 80.0 => {
-                (Some(if passes { "pass" } else { "enter" }), if passes { -80.0 } else { -66.0 })
-            }
+            w if w < 80.0 => (
+                Some(if passes { "pass" } else { "enter" }),
+                if passes { passing_dbm } else { -66.0 },
+            ),
             w if w < 90.0 => (Some("leave"), -84.0),
             _ => (None, -200.0),
         };
@@ -217,13 +226,13 @@ fn killed_at_any_moment_it_goes_on_and_ends_the_same() {
 #[test]
 fn what_a_mistake_costs_decides_what_is_chosen() {
     let office = Office::new();
-    let files = office.record(true);
-    let usual = office.tune(&files, &["--points", "24", "--weight", "false=10"]);
-    // Two visits' worth for each second: rather never than late.
-    let hasty = office.tune(&files, &["--points", "24", "--weight", "late=20"]);
-    let missed = |told: &Value| told["chosen"]["missed"].as_u64().unwrap();
-    assert!(missed(&hasty) > missed(&usual), "{} and {}", hasty["chosen"], usual["chosen"]);
-    assert_eq!(usual["chosen"]["false"], 0);
+    let files = office.record_passing_at(NEARLY_AS_LOUD_DBM, true);
+    let quiet = office.tune(&files, &["--points", "24", "--weight", "false=50"]);
+    let prices = ["--weight", "late=20", "--weight", "false=0", "--weight", "missed=1000"];
+    let eager = office.tune(&files, &[&["--points", "24"], &prices[..]].concat());
+    let late = |told: &Value| told["chosen"]["arrival_delay_s"]["p50"].as_f64().unwrap();
+    assert!(late(&eager) < late(&quiet), "{} and {}", eager["chosen"], quiet["chosen"]);
+    assert!(quiet["chosen"]["false"].as_u64() <= eager["chosen"]["false"].as_u64());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use grelot::pipeline::Place;
 use grelot::sources::simulated::floor::Point;
 use grelot::sources::simulated::scene::{beacon_at, gateway_at};
@@ -21,21 +22,43 @@ pub const STORE: u16 = 42;
 pub struct Setup {
     /// As the tables call it.
     pub name: &'static str,
-    /// Gateways, the first is the one at the door.
+    /// Gateways: one alone hangs inside, the first of two at the door.
     pub gateways: &'static [(&'static str, Place)],
     /// Whether beacons stand at the door (zone 1) and inside (zone 2).
     pub beacons: bool,
 }
 
 const DOOR: (&str, Place) = ("door", Place::Door);
-const TILL: (&str, Place) = ("till", Place::Inside);
+const INSIDE: (&str, Place) = ("inside", Place::Inside);
 
 /// The four setups of the tables.
 pub const SETUPS: [Setup; 4] = [
-    Setup { name: "(a) one gateway", gateways: &[DOOR], beacons: false },
-    Setup { name: "(b) one, echoes", gateways: &[DOOR], beacons: true },
-    Setup { name: "(c) two gateways", gateways: &[DOOR, TILL], beacons: false },
-    Setup { name: "(d) two, echoes", gateways: &[DOOR, TILL], beacons: true },
+    Setup { name: "(a) one gateway", gateways: &[INSIDE], beacons: false },
+    Setup { name: "(b) one, echoes", gateways: &[INSIDE], beacons: true },
+    Setup { name: "(c) two gateways", gateways: &[DOOR, INSIDE], beacons: false },
+    Setup { name: "(d) two, echoes", gateways: &[DOOR, INSIDE], beacons: true },
+];
+
+/// The same equipment, hung elsewhere.
+pub const ELSEWHERE: [(Setup, Layout); 5] = [
+    (
+        Setup { name: "(a) the gateway at the door", gateways: &[DOOR], beacons: false },
+        Layout::USUAL,
+    ),
+    (
+        Setup { name: "(b) the gateway at the door", gateways: &[DOOR], beacons: true },
+        Layout::USUAL,
+    ),
+    (
+        Setup {
+            name: "(b) that, beacons inside the door and 6 m in",
+            gateways: &[DOOR],
+            beacons: true,
+        },
+        Layout::AT_HAND,
+    ),
+    (Setup { name: "(c) the second gateway at the till, 7 m in", ..SETUPS[2] }, Layout::AT_HAND),
+    (Setup { name: "(d) that, and these beacons", ..SETUPS[3] }, Layout::AT_HAND),
 ];
 
 impl Setup {
@@ -84,6 +107,33 @@ impl Layout {
         inside_beacon: beacon_at(Place::Inside),
     };
 
+    /// The same shop, its inside gateway at the till and its beacons where they come to hand: inside
+    /// the door, and well within.
+    const AT_HAND: Self = Self {
+        inside_gateway: Point::at(-3.0, 7.0),
+        door_beacon: Point::at(-0.9, 0.3),
+        inside_beacon: Point::at(0.5, 6.0),
+        ..Self::USUAL
+    };
+
+    /// From eight numbers: `x,y` of each, in the order above.
+    pub fn read(places: &str) -> anyhow::Result<Self> {
+        let numbers: Vec<f64> = places
+            .split(',')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .context(places.to_owned())?;
+        let [x, y, inside_x, inside_y, door_x, door_y, beacon_x, beacon_y] = numbers[..] else {
+            bail!("{places}: not eight numbers");
+        };
+        Ok(Self {
+            door_gateway: Point::at(x, y),
+            inside_gateway: Point::at(inside_x, inside_y),
+            door_beacon: Point::at(door_x, door_y),
+            inside_beacon: Point::at(beacon_x, beacon_y),
+        })
+    }
+
     /// Another shop, one for each seed: gateway and beacon on either side of the door, the rest
     /// somewhere within.
     pub fn other(seed: u64) -> Self {
@@ -94,9 +144,9 @@ impl Layout {
         };
         Self {
             door_gateway: at((side * 0.9, side * 2.0), (0.3, 1.2)),
-            inside_gateway: at((-side * 2.0, -side * 3.5), (5.5, 9.0)),
-            door_beacon: at((-side * 0.7, -side * 1.6), (0.2, 0.7)),
-            inside_beacon: at((-1.5, 1.5), (5.0, 7.0)),
+            inside_gateway: at((-1.5, 1.5), (3.5, 5.0)),
+            door_beacon: at((-side * 0.85, -side * 1.5), (-0.5, -0.1)),
+            inside_beacon: at((-1.5, 1.5), (2.0, 3.5)),
         }
     }
 

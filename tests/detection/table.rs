@@ -2,8 +2,10 @@
 //!
 //! `cargo run --release --example detection -- [DATA_DIR]`: simulated scenes, and with `DATA_DIR`
 //! (which holds `rssi_door_SAL` and `rssi_walk_position_danis`) the measured ones. Prints the
-//! tables of `docs/detection.md`. `-- tapes FOLDER` writes what `fit/fit.py` needs instead,
-//! `-- tapes FOLDER SCENES` what `fit/bound.py` needs: so many scenes to train on.
+//! tables of `docs/detection.md`. `-- tapes FOLDER` writes what `fit/fit.py` and `fit/trees.py` need
+//! instead; `-- tapes FOLDER PLACES` of a shop whose equipment hangs elsewhere: eight numbers, `x,y`
+//! in metres (the door is at 0,0, the shop behind it) of the gateway at the door, the one inside, the
+//! door's beacon and the one inside.
 
 #![expect(clippy::print_stdout, reason = "the tables are what it is for")]
 
@@ -33,7 +35,7 @@ use grelot::pipeline::Settings;
 use measured::Measured;
 use peers::{Name, Peer};
 use row::{HEAD, counts, row};
-use scenes::{Layout, Part, SETUPS, Setup};
+use scenes::{ELSEWHERE, Layout, Part, SETUPS, Setup};
 use tape::Tape;
 
 /// Scenes of each kind.
@@ -48,14 +50,15 @@ fn main() -> anyhow::Result<()> {
     let mut words = std::env::args_os().skip(1).map(PathBuf::from);
     let first = words.next();
     if let (Some("tapes"), Some(folder)) = (first.as_deref().and_then(Path::to_str), words.next()) {
-        let scenes = words.next().map(|scenes| scenes.to_string_lossy().parse()).transpose()?;
-        return match scenes {
-            Some(scenes) => tapes::write_many(&folder, scenes),
-            None => tapes::write(&folder),
-        };
+        let layout = words.next().map(|places| Layout::read(&places.to_string_lossy()));
+        return tapes::write(&folder, layout.transpose()?.unwrap_or(Layout::USUAL));
     }
     for setup in &SETUPS {
         simulated(setup)?;
+    }
+    println!("\n### Hung elsewhere\n\n{HEAD}");
+    for (setup, layout) in &ELSEWHERE {
+        println!("{}", row(setup.name, &in_shops(setup, |_| *layout)?));
     }
     if let Some(data) = first {
         for set in measured::read(&data)? {
@@ -79,17 +82,17 @@ fn simulated(setup: &Setup) -> anyhow::Result<()> {
     for (name, peer) in tuned(&tuning, &settings, false) {
         println!("{}", row(name.word(), &all(&judging, |tape| peer.judge(tape, &settings))));
     }
-    println!("{}", row("grelot, in other shops", &others(setup)?));
+    println!("{}", row("grelot, in other shops", &in_shops(setup, Layout::other)?));
     let (sitting, _) = play(setup, Part::Judging, CHAIRS, scenes::chair, &settings)?;
     println!("\nSitting still for {CHAIRS} hours:\n\n{HEAD}\n{}", row("grelot", &sitting));
     Ok(())
 }
 
-/// grelot as delivered where gateways and beacons hang elsewhere, in a shop for each scene.
-fn others(setup: &Setup) -> anyhow::Result<Score> {
+/// grelot as delivered in a shop for each scene.
+fn in_shops(setup: &Setup, layout: impl Fn(u64) -> Layout + Sync) -> anyhow::Result<Score> {
     let seeds: Vec<u64> = Part::Judging.seeds(STREETS).collect();
     let play = |seed: &u64| {
-        let layout = Layout::other(*seed);
+        let layout = layout(*seed);
         let scene = scenes::street(setup, &layout, *seed);
         belief::play_scene(scene, *seed, &belief::settings(setup, &layout))
     };

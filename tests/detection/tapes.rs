@@ -1,4 +1,4 @@
-//! Tapes of customers for `fit/fit.py` and `fit/bound.py`, a line of JSON each: which setup it was
+//! Tapes of customers for `fit/fit.py` and `fit/trees.py`, a line of JSON each: which setup it was
 //! (0 is (a)), the levels of its gateways, when the customer came in, in seconds (`null`: never),
 //! and each contact until two minutes after that: milliseconds, gateway, RSSI in dBm (0: not
 //! known), the echo's octet.
@@ -19,12 +19,10 @@ use super::scenes::{Layout, Part, SETUPS, street};
 use super::tape::Tape;
 use super::{belief, crew};
 
-/// Scenes of each setup in each file of `fit.py`.
+/// Scenes of each setup in each file.
 const SCENES: u64 = 120;
 /// Seeds of other shops begin so far after the usual one's.
 const OTHERS: u64 = 5000;
-/// Scenes of what `bound.py` chooses by, the last before the tuning ones, and reports on.
-const HELD_OUT: u64 = 400;
 /// Scenes in memory at once.
 const AT_ONCE: usize = 64;
 /// Nobody looks at what was heard so long after somebody came in.
@@ -32,47 +30,32 @@ const LATE_S: f64 = 120.0;
 /// By then everybody has come in who will: what is left of a scene is not calibrated on.
 const LAST_COMES: Duration = Duration::from_mins(15);
 
-/// Writes `calibrating.jsonl`, `calibrating-others.jsonl` and `tuning.jsonl`.
-pub fn write(folder: &Path) -> anyhow::Result<()> {
+/// Writes `calibrating.jsonl` and `tuning.jsonl` of the shop that is laid out so; of the usual one
+/// also `calibrating-others.jsonl`, of shops that are laid out otherwise.
+pub fn write(folder: &Path, layout: Layout) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
     let [calibrating, tuning] = [Part::Calibrating, Part::Tuning].map(|part| part.seeds(SCENES));
     let others = calibrating.start + OTHERS..calibrating.end + OTHERS;
-    write_file(folder, "calibrating", false, calibrating, |_| Layout::USUAL)?;
-    write_file(folder, "calibrating-others", false, others, Layout::other)?;
-    write_file(folder, "tuning", false, tuning, |_| Layout::USUAL)
-}
-
-/// Writes `calibrating.jsonl` of so many scenes of the usual shop with beacons, `choosing.jsonl`
-/// and `tuning.jsonl`.
-pub fn write_many(folder: &Path, scenes: u64) -> anyhow::Result<()> {
-    let tuning = Part::Tuning.seeds(HELD_OUT);
-    let choosing = tuning.start - HELD_OUT..tuning.start;
-    for (name, seeds) in [
-        ("calibrating", Part::Calibrating.seeds(scenes)),
-        ("choosing", choosing),
-        ("tuning", tuning),
-    ] {
-        write_file(folder, name, true, seeds, |_| Layout::USUAL)?;
+    write_file(folder, "calibrating", calibrating, |_| layout)?;
+    if layout == Layout::USUAL {
+        write_file(folder, "calibrating-others", others, Layout::other)?;
     }
-    Ok(())
+    write_file(folder, "tuning", tuning, |_| layout)
 }
 
-/// Each setup, or each with beacons, in the shops of `seeds`; says how grelot fares on the
-/// tuning ones.
+/// Each setup in the shops of `seeds`; says how grelot fares on the tuning ones.
 #[expect(clippy::print_stderr, reason = "beside what goes to the file")]
 fn write_file(
     folder: &Path,
     name: &str,
-    beacons: bool,
     seeds: Range<u64>,
     layout: impl Fn(u64) -> Layout + Sync,
 ) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder)?;
     let mut out = BufWriter::new(File::create(folder.join(name).with_extension("jsonl"))?);
     let mut scores = SETUPS.map(|_| Score::default());
     let seeds: Vec<u64> = seeds.collect();
     for seeds in seeds.chunks(AT_ONCE) {
-        let setups = SETUPS.iter().zip(&mut scores).enumerate();
-        for (nth, (setup, score)) in setups.filter(|(_, (setup, _))| setup.beacons || !beacons) {
+        for (nth, (setup, score)) in SETUPS.iter().zip(&mut scores).enumerate() {
             let taped = crew::each(seeds, |seed| {
                 let layout = layout(*seed);
                 let settings = belief::settings(setup, &layout);

@@ -26,10 +26,10 @@ const WITNESS_S: f32 = 2.0;
 /// A reading further off than this is an accident of fading, not a fact.
 const FURTHEST_DB: f32 = 24.0;
 
-/// People are followed in steps of about this, of twice this after a long silence ...
-const STEP_S: f32 = 0.5;
+/// People are followed in steps of at most this ...
+const STEP_S: f32 = 1.0;
 /// ... and after so many of them could be anywhere.
-const MOST_STEPS: f32 = 4.0;
+const MOST_STEPS: f32 = 2.0;
 
 /// Gateways whose readings are told apart in time; further ones share their places.
 const EARS: usize = 12;
@@ -77,8 +77,7 @@ impl Belief {
 
     /// Where the customer probably is.
     pub fn whereabouts(&self) -> Whereabouts {
-        let [quiet, usual, loud] = self.grid();
-        let by_spot = quiet + usual + loud;
+        let by_spot = by_spot(&self.grid());
         Whereabouts { by_spot: by_spot * by_spot.sum().recip() }
     }
 
@@ -128,8 +127,7 @@ impl Belief {
     }
 
     fn keep(&mut self, grid: &ByLoudness<Lanes>, chance: u64) -> Whereabouts {
-        let [quiet, usual, loud] = *grid;
-        let by_spot = quiet + usual + loud;
+        let by_spot = by_spot(grid);
         let part = by_spot.sum().recip();
         let [.., a, b, c, d] = chance.to_be_bytes();
         let mut chance = u32::from_be_bytes([a, b, c, d]);
@@ -139,6 +137,11 @@ impl Belief {
         }
         Whereabouts { by_spot: by_spot * part }
     }
+}
+
+/// However loud the phone is.
+fn by_spot([quiet, usual, loud]: &ByLoudness<Lanes>) -> Lanes {
+    *quiet + *usual + *loud
 }
 
 impl Whereabouts {
@@ -189,7 +192,7 @@ impl Elapsed {
 /// People walk on for so long.
 fn walk(grid: &mut ByLoudness<Lanes>, seconds: f32) {
     let steps = (seconds / STEP_S).ceil().clamp(1.0, MOST_STEPS);
-    let each_s = (seconds / steps).min(2.0 * STEP_S);
+    let each_s = (seconds / steps).min(STEP_S);
     let mut left = steps;
     while left > 0.5 {
         step(grid, each_s);

@@ -3,8 +3,8 @@
 
 use super::lanes::Lanes;
 use super::spots::{
-    AT_THE_DOOR, DEEP_INSIDE, DOOR_BEACON, INSIDE_BEACON, NEAR_THE_DOOR, OUTSIDE, OUTSIDE_BEACON,
-    Profile, REPEATS_S, SOMEWHERE, THRESHOLD,
+    AT_THE_DOOR, DOOR_BEACON, INSIDE_BEACON, NEAR_THE_DOOR, OUTSIDE, OUTSIDE_BEACON, Profile,
+    REPEATS_S, SOMEWHERE, THRESHOLD, WITHIN,
 };
 use crate::pipeline::advert::Echo;
 use crate::pipeline::event::GatewayIndex;
@@ -34,7 +34,7 @@ pub struct Usual {
     pub levels: Normal,
     /// Readings closer together than this, in seconds, repeat each other.
     pub repeats_s: f32,
-    /// Whether the gateway stands at the door.
+    /// Whether the gateway hears whoever goes through the door.
     pub at_the_door: bool,
     /// Added to what it measures, in dB.
     offset_db: f32,
@@ -71,7 +71,7 @@ impl Premises {
     pub fn new(settings: &Settings) -> Self {
         let Settings { gateways, zones, presence, .. } = settings;
         let (near, far) = (presence.arrive_rssi_dbm, presence.leave_rssi_dbm);
-        let door_is_watched = gateways.iter().any(|one| place_of(Some(one)) == Place::Door);
+        let watch = Watch::of(gateways);
         let usual = |about: Option<&Gateway>| {
             let place = place_of(about);
             let usual = match place {
@@ -79,11 +79,11 @@ impl Premises {
                 Place::Door | Place::Inside => Levels { inside_dbm: near, outside_dbm: far },
             };
             let measured = about.and_then(|about| about.levels);
-            let (profile, repeats_s) = profile(place, measured.is_some(), door_is_watched);
+            let (profile, repeats_s) = profile(place, measured.is_some(), watch);
             Usual {
                 levels: Normal::of(&profile.between(place, measured.unwrap_or(usual))),
                 repeats_s,
-                at_the_door: place == Place::Door,
+                at_the_door: watch.by(place),
                 offset_db: about.map_or(0.0, |about| about.offset_db),
             }
         };
@@ -153,17 +153,45 @@ fn place_of(about: Option<&Gateway>) -> Place {
     about.and_then(|about| about.place).unwrap_or(Place::Door)
 }
 
+/// Which gateway hears whoever goes through the door.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Watch {
+    /// One that hangs there.
+    AtTheDoor,
+    /// One inside, there being none outside either.
+    Within,
+    /// Those inside and outside between them.
+    EitherSide,
+}
+
+impl Watch {
+    fn of(gateways: &[Gateway]) -> Self {
+        let any = |place| gateways.iter().any(|one| place_of(Some(one)) == place);
+        match (any(Place::Door), any(Place::Outside)) {
+            (true, _) => Self::AtTheDoor,
+            (false, true) => Self::EitherSide,
+            (false, false) => Self::Within,
+        }
+    }
+
+    fn by(self, place: Place) -> bool {
+        match self {
+            Self::AtTheDoor => place == Place::Door,
+            Self::Within => place == Place::Inside,
+            Self::EitherSide => false,
+        }
+    }
+}
+
 /// What a gateway usually measures, whose two levels were `measured` in a walk test, or are but
 /// what is usual: then all that is known is that loud is inside. And how soon it repeats itself.
-///
-/// Where no gateway stands at the door, one that stands inside is the one that watches it.
-const fn profile(place: Place, measured: bool, door_is_watched: bool) -> (&'static Profile, f32) {
-    match (place, measured, door_is_watched) {
-        (Place::Door, true, _) => (&AT_THE_DOOR, REPEATS_S),
-        (Place::Door, false, _) => (&SOMEWHERE, GUESSED_REPEATS_S),
-        (Place::Inside, true, true) => (&DEEP_INSIDE, REPEATS_S),
-        (Place::Inside, _, _) => (&NEAR_THE_DOOR, GUESSED_REPEATS_S),
+const fn profile(place: Place, measured: bool, watch: Watch) -> (&'static Profile, f32) {
+    match (place, measured, watch) {
         (Place::Outside, _, _) => (&OUTSIDE, GUESSED_REPEATS_S),
+        (Place::Inside, _, Watch::EitherSide) => (&NEAR_THE_DOOR, GUESSED_REPEATS_S),
+        (_, false, _) => (&SOMEWHERE, GUESSED_REPEATS_S),
+        (Place::Door, true, _) => (&AT_THE_DOOR, REPEATS_S),
+        (Place::Inside, true, _) => (&WITHIN, REPEATS_S),
     }
 }
 

@@ -14,8 +14,8 @@
 
 use super::fitted::{self, LOUDER_DB};
 pub use super::fitted::{
-    AT_THE_DOOR, BESIDE_ECHO, DEEP_INSIDE, DOOR_BEACON, ECHO_REPEATS_S, FIRST_HEARD, INSIDE_BEACON,
-    KNOWN_INSIDE, LOUDNESS_DRIFT, NEW_ECHO, REPEATS_S,
+    AT_THE_DOOR, BESIDE_ECHO, DOOR_BEACON, ECHO_REPEATS_S, FIRST_HEARD, INSIDE_BEACON,
+    KNOWN_INSIDE, LOUDNESS_DRIFT, NEW_ECHO, REPEATS_S, WITHIN,
 };
 use super::lanes::Lanes;
 
@@ -90,11 +90,11 @@ const fn everywhere(by_place: [f32; PLACES]) -> BySpot {
     by_spot
 }
 
-/// One near the door of which no walk test says how loud customers are where.
+/// One of which no walk test says how loud customers are where: loud is inside.
 pub const SOMEWHERE: Profile =
     Profile::chosen([-3.0, 2.0, 2.0, 2.0, 6.0, -3.0, -8.0, -9.0], [6.5; SPOTS]);
 
-/// One inside that watches the door itself, as at the measured one: people pass it within moments.
+/// One inside, with others outside, as at the measured door: people pass it within moments.
 pub const NEAR_THE_DOOR: Profile =
     Profile::chosen([-5.0, 3.1, -2.4, 0.0, 0.2, -2.0, 5.7, 5.0], [4.7; SPOTS]);
 

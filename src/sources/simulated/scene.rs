@@ -103,7 +103,7 @@ const DAILY_CUSTOMERS: u32 = 240;
 pub const fn gateway_at(place: Place) -> Point {
     match place {
         Place::Door => Point::at(1.2, 0.6),
-        Place::Inside => Point::at(-3.0, 7.0),
+        Place::Inside => Point::at(-1.0, 4.0),
         Place::Outside => Point::at(2.0, -0.3),
     }
 }
@@ -111,8 +111,8 @@ pub const fn gateway_at(place: Place) -> Point {
 /// Where a beacon usually sticks.
 pub const fn beacon_at(place: Place) -> Point {
     match place {
-        Place::Door => Point::at(-0.9, 0.3),
-        Place::Inside => Point::at(0.5, 6.0),
+        Place::Door => Point::at(-0.9, -0.3),
+        Place::Inside => Point::at(0.5, 2.5),
         Place::Outside => Point::at(-2.0, -0.3),
     }
 }

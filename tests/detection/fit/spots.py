@@ -27,7 +27,9 @@ def rust(values, digits):
 
 
 def profile(means, spreads, skew):
-    return f"Profile {{ mean: {rust(means, 1)}, spread: {rust(exp(spreads), 1)}, skew: {rust(math.exp(skew), 2)} }}"
+    # As in model.py.
+    spreads = [max(spread, 3.5) for spread in exp(spreads)]
+    return f"Profile {{ mean: {rust(means, 1)}, spread: {rust(spreads, 1)}, skew: {rust(math.exp(skew), 2)} }}"
 
 
 def constant(what, name, kind, value):
@@ -45,8 +47,7 @@ constant("How often in a second those on a spot (the row) move to another (the c
          "/// for good, and are heard no more.", "MOVES", "BySpot<BySpot>", rust(moves(), 4))
 for nth, (gateway, what) in enumerate([
     ("AT_THE_DOOR", "A gateway at the door: in dB from the level of the spot's side."),
-    ("DEEP_INSIDE", "One well inside, at the till, beside one at the door: the same, where its two levels are 10 dB\n"
-                    "/// apart."),
+    ("WITHIN", "One four metres behind the door: the same, where its two levels are 10 dB apart."),
 ]):
     constant(what, gateway, "Profile", profile(fitted["gateways"][nth], fitted["spreads"][nth], fitted["skew"][nth]))
 for nth, (beacon, what) in enumerate([

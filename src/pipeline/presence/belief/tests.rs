@@ -63,8 +63,8 @@ fn a_burst_within_a_moment_says_little_more_than_one_reading() {
 fn a_loud_phone_outside_is_told_by_the_difference_of_two_gateways() {
     let (mut alone, mut both) = (Belief::new(), Belief::new());
     for i in 0..50 {
-        hear(&mut alone, i * 100, 0, Place::Inside, -68);
-        hear(&mut both, i * 100, 0, Place::Inside, -68);
+        hear(&mut alone, i * 100, 0, Place::Inside, -66);
+        hear(&mut both, i * 100, 0, Place::Inside, -66);
         hear(&mut both, i * 100 + 50, 1, Place::Outside, -60);
     }
     assert!(both.whereabouts().confidence() < 0.3, "{}", both.whereabouts().confidence());
@@ -74,7 +74,7 @@ fn a_loud_phone_outside_is_told_by_the_difference_of_two_gateways() {
 #[test]
 fn an_echo_from_within_convinces_where_the_gateway_alone_cannot() {
     let (mut alone, mut both) = (Belief::new(), Belief::new());
-    let echo = Echo { zone: 2, level: 8 };
+    let echo = Echo { zone: 2, level: 10 };
     for i in 0..40 {
         hear_echo(&mut alone, i * 200, (0, Place::Door), -76, None);
         hear_echo(&mut both, i * 200, (0, Place::Door), -76, Some(echo));
