@@ -24,6 +24,8 @@
 
 pub mod pipeline;
 
+pub mod text;
+
 pub mod sources;
 
 pub mod store;

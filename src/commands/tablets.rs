@@ -24,7 +24,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Makes a code of six digits: type it into one tablet within ten minutes
+    /// Makes a code: type it into one tablet within ten minutes
     Pair,
     /// The paired tablets, the oldest first
     List,
@@ -55,11 +55,17 @@ fn pair(global: &Global, pairings: &Pairings) -> anyhow::Result<Exit> {
     if global.json {
         print(&json!({ "code": code.digits, "valid_s": CODE_LIVES.as_secs() }).to_string())?;
     } else {
-        let (first, last) = code.digits.split_at_checked(3).unwrap_or((&code.digits, ""));
-        print(&format!("{first} {last}"))?;
+        print(&in_groups_of_three(&code.digits))?;
         print("Type it into one tablet within ten minutes.")?;
     }
     Ok(Exit::Done)
+}
+
+fn in_groups_of_three(digits: &str) -> String {
+    let spaced = digits.chars().enumerate().flat_map(|(index, digit)| {
+        (index > 0 && index % 3 == 0).then_some(' ').into_iter().chain([digit])
+    });
+    spaced.collect()
 }
 
 fn list(global: &Global, pairings: &Pairings) -> anyhow::Result<Exit> {

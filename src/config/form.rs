@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use super::{broker_url, https_url, quiet_hours};
 use crate::pipeline::identity::BeaconIdentity;
+use crate::text;
 
 /// What a key's value must look like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -298,8 +299,10 @@ pub(super) fn beacon_identity(text: &str) -> Result<BeaconIdentity, Misfit> {
 
 fn plain_text(text: &str) -> Result<(), Misfit> {
     let length = text.chars().count();
-    if length == 0 || length > LONGEST_TEXT || text.chars().any(char::is_control) {
-        return Err(Misfit::new(format!("must be one line of 1 to {LONGEST_TEXT} characters")));
+    if length == 0 || length > LONGEST_TEXT || !text::is_displayable(text) {
+        return Err(Misfit::new(format!(
+            "must be one line of 1 to {LONGEST_TEXT} characters, none of them invisible"
+        )));
     }
     Ok(())
 }

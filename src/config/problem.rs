@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text;
+
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -122,7 +124,8 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 fn harmless(c: char) -> impl Iterator<Item = char> {
-    if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }.into_iter()
+    if !text::is_displayable_char(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }
+        .into_iter()
 }
 
 /// Everything that is wrong with a configuration, in the order of its lines.

@@ -189,7 +189,7 @@ fn staff(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
     let StaffWire { v, by, action } = read(payload)?;
     known_version(v)?;
     let by = by.trim();
-    if by.is_empty() || by.chars().count() > LONGEST_NAME || by.chars().any(char::is_control) {
+    if by.is_empty() || by.chars().count() > LONGEST_NAME || !crate::text::is_displayable(by) {
         return Err(Refused::OutOfBounds("`by` must be 1 to 64 printable characters"));
     }
     let action = match action {

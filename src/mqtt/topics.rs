@@ -126,7 +126,8 @@ impl Addressee {
 pub fn is_level(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 128
-        && !name.chars().any(|c| matches!(c, '/' | '+' | '#') || c.is_control())
+        && !name.contains(['/', '+', '#'])
+        && crate::text::is_displayable(name)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use super::connections::Connection;
 use super::pairing::{Pairings, Token};
 use super::web::Problem;
 
@@ -86,11 +87,22 @@ impl Admission {
 /// Turns away what comes from other sites, before anything looks at it; protects every answer.
 pub async fn check(State(admission): State<Admission>, request: Request, next: Next) -> Response {
     let mut response = match foreign(&admission, request.method(), request.headers()) {
-        None => next.run(request).await,
+        None => answer(&admission, request, next).await,
         Some(problem) => problem.into_response(),
     };
     for (name, value) in PROTECTIONS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Answers a request; one that was admitted proves its connection, once it is answered.
+async fn answer(admission: &Admission, request: Request, next: Next) -> Response {
+    let admitted = admission.admits(request.headers());
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
+    let response = next.run(request).await;
+    if let (Ok(token), Some(connection)) = (admitted, connection) {
+        connection.prove(token.map(|token| token.tablet()));
     }
     response
 }

@@ -9,7 +9,10 @@ use std::time::Duration;
 use axum::Router;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls_pki_types::pem::PemObject as _;
@@ -21,9 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::TlsFiles;
-
-/// A browser opens up to six connections a page; twenty tablets are a very large shop.
-const MOST_CONNECTIONS: usize = 128;
+use super::connections::{Connection, Connections};
 
 /// For a TLS handshake or a request's head: beyond it nobody serious is there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -99,15 +100,22 @@ pub async fn serve(
     pages: Router,
     stop: CancellationToken,
 ) {
+    let limits = Arc::new(Connections::default());
     let mut connections = FuturesUnordered::new();
     loop {
         tokio::select! {
+            // Evicted connections end before the next one is accepted.
+            biased;
             () = stop.cancelled() => break,
             Some(()) = connections.next() => {}
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.push(connection(stream, tls.clone(), pages.clone(), stop.clone()));
-                }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => match limits.open(peer.ip()) {
+                    Some(place) => {
+                        let served = connection(stream, tls.clone(), place, pages.clone(), stop.clone());
+                        connections.push(served);
+                    }
+                    None => tracing::debug!("refused a connection: tablets hold all places"),
+                },
                 // Out of file descriptors, say: others may be returned meanwhile.
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a tablet's connection");
@@ -125,6 +133,21 @@ pub async fn serve(
 async fn connection(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
+    place: Arc<Connection>,
+    pages: Router,
+    stop: CancellationToken,
+) {
+    let evicted = Arc::clone(&place);
+    tokio::select! {
+        () = served(stream, tls, place, pages, stop) => {}
+        () = evicted.evicted() => tracing::debug!("a connection gave way to another"),
+    }
+}
+
+async fn served(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    place: Arc<Connection>,
     pages: Router,
     stop: CancellationToken,
 ) {
@@ -135,24 +158,42 @@ async fn connection(
         return tracing::debug!(%error, "a tablet's connection was gone at once");
     }
     match tls {
-        None => requests(stream, pages, stop).await,
+        None => requests(stream, place, pages, stop).await,
         Some(tls) => match timeout(PATIENCE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => requests(stream, pages, stop).await,
+            Ok(Ok(stream)) => requests(stream, place, pages, stop).await,
             Ok(Err(error)) => tracing::debug!(%error, "a tablet's TLS handshake failed"),
             Err(_) => tracing::debug!("a tablet's TLS handshake took too long"),
         },
     }
 }
 
-async fn requests<S>(stream: S, pages: Router, stop: CancellationToken)
+/// The pages, on one connection: handlers find it among a request's extensions.
+struct OnConnection {
+    place: Arc<Connection>,
+    pages: TowerToHyperService<Router>,
+}
+
+impl Service<Request<Incoming>> for OnConnection {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Arc::clone(&self.place));
+        self.pages.call(request)
+    }
+}
+
+async fn requests<S>(stream: S, place: Arc<Connection>, pages: Router, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let pages = OnConnection { place, pages: TowerToHyperService::new(pages) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
+        .serve_connection(TokioIo::new(stream), pages);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

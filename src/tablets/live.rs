@@ -21,70 +21,80 @@ const HEARTBEAT: Duration = Duration::from_secs(8);
 /// What changes within this reaches a tablet at once: half a blink.
 const COALESCE: Duration = Duration::from_millis(50);
 
-/// Tablets, desks and phones that look on at the same time.
-const MOST_SEATS: usize = 64;
+/// Event streams at the same time.
+const MOST_CLIENTS: usize = 64;
 
-/// Who looks on, by the id that each tab made up for itself.
+/// Event streams of one paired tablet: its browser opens at most six connections.
+const MOST_OF_TABLET: usize = 6;
+
+/// The open event streams.
 #[derive(Debug)]
-pub struct Seats {
-    taken: Mutex<BTreeMap<String, CancellationToken>>,
-    audience: watch::Sender<usize>,
+pub struct SseClients {
+    open: Mutex<BTreeMap<ClientId, CancellationToken>>,
+    count: watch::Sender<usize>,
 }
 
-/// A place in the audience, free again when dropped.
+/// The paired tablet, if tablets need pairing, and the id that its tab made up for itself: no
+/// tablet can take over another's stream.
+type ClientId = (Option<String>, String);
+
+/// One event stream; it frees its place when dropped.
 #[derive(Debug)]
-pub struct Seat {
-    seats: Arc<Seats>,
-    tab: String,
+pub struct SseClient {
+    clients: Arc<SseClients>,
+    id: ClientId,
     taken_over: CancellationToken,
 }
 
-impl Default for Seats {
+impl Default for SseClients {
     fn default() -> Self {
-        Self { taken: Mutex::default(), audience: watch::Sender::new(0) }
+        Self { open: Mutex::default(), count: watch::Sender::new(0) }
     }
 }
 
-impl Seats {
-    /// How many are taken, at each change.
-    pub fn audience(&self) -> watch::Receiver<usize> {
-        self.audience.subscribe()
+impl SseClients {
+    /// How many streams are open, at each change.
+    pub fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
     }
 
-    /// Takes a seat for a tab, unless all are taken. A tab that comes back from a lost connection
-    /// takes over its own, so that it cannot crowd itself out.
-    pub fn take(self: &Arc<Self>, tab: String) -> Option<Seat> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.len() >= MOST_SEATS && !taken.contains_key(&tab) {
+    /// Takes a place for a tab, unless all places, or all of its tablet, are taken. A tab that
+    /// reconnects takes over its own place.
+    pub fn open(self: &Arc<Self>, tablet: Option<String>, tab: String) -> Option<SseClient> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = (tablet, tab);
+        let of_tablet = open.keys().filter(|(tablet, _)| *tablet == id.0).count();
+        let full = open.len() >= MOST_CLIENTS || (id.0.is_some() && of_tablet >= MOST_OF_TABLET);
+        if full && !open.contains_key(&id) {
             return None;
         }
         let taken_over = CancellationToken::new();
-        if let Some(former) = taken.insert(tab.clone(), taken_over.clone()) {
+        if let Some(former) = open.insert(id.clone(), taken_over.clone()) {
             former.cancel();
         }
-        self.audience.send_replace(taken.len());
-        Some(Seat { seats: Arc::clone(self), tab, taken_over })
+        self.count.send_replace(open.len());
+        Some(SseClient { clients: Arc::clone(self), id, taken_over })
     }
 }
 
-impl Drop for Seat {
+impl Drop for SseClient {
     fn drop(&mut self) {
         if !self.taken_over.is_cancelled() {
-            let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
-            taken.remove(&self.tab);
-            self.seats.audience.send_replace(taken.len());
+            let mut open = self.clients.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.remove(&self.id);
+            self.clients.count.send_replace(open.len());
         }
     }
 }
 
-/// Everything that one tablet's stream needs.
-pub struct Audience {
+/// Everything that one event stream needs.
+pub struct Subscription {
     /// Where the board is.
     pub hub: Arc<Hub>,
     /// What time it is.
     pub clocks: Clocks,
     /// Its place.
-    pub seat: Seat,
+    pub client: SseClient,
     /// Whether the tablet is still paired.
     pub admitted: Box<dyn Fn() -> bool + Send + Sync>,
     /// When the server stops.
@@ -93,28 +103,28 @@ pub struct Audience {
 
 /// The stream's text, until the server stops, the tab comes back elsewhere or the tablet is
 /// revoked.
-pub fn stream(audience: Audience) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let mut changes = audience.hub.changes();
+pub fn stream(subscription: Subscription) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let mut changes = subscription.hub.changes();
     changes.mark_changed();
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    futures::stream::unfold(Listening { audience, changes, heartbeat }, async |mut listening| {
-        Some((Ok(listening.next().await?), listening))
+    futures::stream::unfold(EventStream { subscription, changes, heartbeat }, async |mut stream| {
+        Some((Ok(stream.next().await?), stream))
     })
 }
 
-struct Listening {
-    audience: Audience,
+struct EventStream {
+    subscription: Subscription,
     changes: watch::Receiver<u64>,
     heartbeat: Interval,
 }
 
-impl Listening {
+impl EventStream {
     async fn next(&mut self) -> Option<Bytes> {
-        let Audience { hub, clocks, seat, admitted, stop } = &self.audience;
+        let Subscription { hub, clocks, client, admitted, stop } = &self.subscription;
         tokio::select! {
             () = stop.cancelled() => None,
-            () = seat.taken_over.cancelled() => None,
+            () = client.taken_over.cancelled() => None,
             changed = self.changes.changed() => {
                 changed.ok()?;
                 tokio::time::sleep(COALESCE).await;
@@ -145,23 +155,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tab_that_reconnects_takes_over_its_own_seat() {
-        let seats = Arc::new(Seats::default());
-        let former = seats.take("a".into()).unwrap();
-        let present = seats.take("a".into()).unwrap();
+    fn a_tab_that_reconnects_takes_over_its_own_stream() {
+        let clients = Arc::new(SseClients::default());
+        let former = clients.open(None, "a".into()).unwrap();
+        let present = clients.open(None, "a".into()).unwrap();
         assert!(former.taken_over.is_cancelled());
         drop(former);
         assert!(!present.taken_over.is_cancelled());
-        assert_eq!(*seats.audience.borrow(), 1, "the former's end frees nothing");
+        assert_eq!(*clients.count.borrow(), 1, "the former's end frees nothing");
     }
 
     #[test]
-    fn a_full_house_turns_new_tabs_away_until_one_leaves() {
-        let seats = Arc::new(Seats::default());
-        let mut taken: Vec<_> =
-            (0..MOST_SEATS).map(|tab| seats.take(tab.to_string()).unwrap()).collect();
-        assert!(seats.take("late".into()).is_none());
-        taken.pop();
-        assert!(seats.take("late".into()).is_some());
+    fn a_new_tab_is_refused_when_all_places_are_taken_until_one_is_free() {
+        let clients = Arc::new(SseClients::default());
+        let mut open: Vec<_> =
+            (0..MOST_CLIENTS).map(|tab| clients.open(None, tab.to_string()).unwrap()).collect();
+        assert!(clients.open(None, "late".into()).is_none());
+        open.pop();
+        assert!(clients.open(None, "late".into()).is_some());
+    }
+
+    #[test]
+    fn one_paired_tablet_cannot_take_all_places_nor_anothers() {
+        let clients = Arc::new(SseClients::default());
+        let other = clients.open(Some("other".into()), "a".into()).unwrap();
+        let open = |tab: usize| clients.open(Some("greedy".into()), tab.to_string());
+        let greedy: Vec<_> = (0..MOST_CLIENTS).filter_map(open).collect();
+        assert_eq!(greedy.len(), MOST_OF_TABLET);
+        drop(greedy);
+        let same_tab = clients.open(Some("greedy".into()), "a".into()).unwrap();
+        assert!(!other.taken_over.is_cancelled() && !same_tab.taken_over.is_cancelled());
     }
 }

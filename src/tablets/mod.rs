@@ -11,6 +11,7 @@
 
 mod admission;
 mod board;
+mod connections;
 mod feed;
 pub mod hear;
 mod hub;
@@ -34,7 +35,7 @@ use self::board::Board;
 use self::feed::Feed;
 use self::hub::Hub;
 pub use self::listener::ListenError;
-use self::live::Seats;
+use self::live::SseClients;
 use self::pairing::Pairings;
 use self::web::Shop;
 use crate::config::BrokerUrl;
@@ -148,13 +149,13 @@ impl Server {
         let topics = Topics::of(config.store.id);
         let board = Board::new(config.rejoin, clocks.now().clock.reading());
         let hub = Arc::new(Hub::new(config.store, board));
-        let seats = Arc::new(Seats::default());
+        let clients = Arc::new(SseClients::default());
         let (feed, mouth) = Feed::new(
             config.broker,
             topics,
             Arc::clone(&hub),
             clocks.clone(),
-            seats.audience(),
+            clients.count(),
             stop.clone(),
         );
         let admission = match config.pairing {
@@ -163,7 +164,15 @@ impl Server {
                 Admission::Paired { pairings: Arc::new(Pairings::new(&config.state)), secure }
             }
         };
-        let pages = web::pages(Shop { hub, seats, mouth, admission, clocks, stop: stop.clone() });
+        let pages = web::pages(Shop {
+            hub,
+            clients,
+            mouth,
+            admission,
+            pairing_turn: Arc::default(),
+            clocks,
+            stop: stop.clone(),
+        });
         Ok(Running {
             address,
             url: format!("{}://{address}/", if secure { "https" } else { "http" }),

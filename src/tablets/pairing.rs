@@ -1,15 +1,15 @@
 //! Which tablets may see the page: paired once with a short code, known by a cookie thereafter.
 //!
-//! IT runs `grelot tablets pair` on the gateway, reads a code of six digits and types it into the
-//! tablet. There is nothing to guess while no code is waiting. Each paired tablet is one file,
-//! named after the hash of its token: pairing creates it, revoking removes it, and neither the
-//! server nor a thief who copies the folder can derive a token from it.
+//! IT runs `grelot tablets pair` on the gateway, reads a code and types it into the tablet. There is
+//! nothing to guess while no code is waiting. A code has six digits and bears a few wrong attempts;
+//! codes that are made within a day of such guessing have twelve, which no guessing exhausts. Each
+//! paired tablet is one file, named after the hash of its token: pairing creates it, revoking
+//! removes it, and neither the server nor a thief who copies the folder can derive a token from it.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,17 @@ use crate::pipeline::units::WallTime;
 /// Long enough to walk from the gateway to the tablet.
 pub const CODE_LIVES: Duration = Duration::from_mins(10);
 
-/// Wrong codes before the waiting one is withdrawn: a guesser's chance is 5 in a million.
-const MOST_ATTEMPTS: u8 = 5;
+/// Wrong attempts that withdraw a short code: a guesser's chance is 5 in a million.
+const MOST_ATTEMPTS: u32 = 5;
+
+/// After a code was withdrawn, new ones are long for this time.
+const GUARDED: Duration = Duration::from_hours(24);
+
+const SHORT_DIGITS: usize = 6;
+
+/// Ten thousand attempts a second until the code expires find it with the chance of a short one.
+/// Wrong attempts do not withdraw it, so that an unpaired client cannot keep tablets out.
+const LONG_DIGITS: usize = 12;
 
 const CODE_FILE: &str = "pairing-code.json";
 
@@ -30,13 +39,6 @@ const CODE_FILE: &str = "pairing-code.json";
 #[derive(Debug)]
 pub struct Pairings {
     folder: PathBuf,
-    failures: Mutex<Failures>,
-}
-
-#[derive(Debug, Default)]
-struct Failures {
-    code: String,
-    count: u8,
 }
 
 /// What a tablet shows to be let in; lives in its cookie alone.
@@ -46,9 +48,17 @@ pub struct Token(String);
 /// A code that waits to be typed into a tablet.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Code {
-    /// Six digits.
+    /// Six digits, or twelve after wrong attempts withdrew a code.
     pub digits: String,
     expires_at_ms: i64,
+    wrong_attempts: u32,
+}
+
+/// [`CODE_FILE`]: survives restarts, so that a restart grants no further attempts.
+#[derive(Default, Serialize, Deserialize)]
+struct CodeFile {
+    waiting: Option<Code>,
+    guarded_until_ms: i64,
 }
 
 /// One paired tablet.
@@ -79,7 +89,7 @@ pub enum Refusal {
     #[error("wrong pairing code")]
     Wrong,
     /// The code was withdrawn after too many wrong ones.
-    #[error("too many wrong pairing codes, the waiting one was withdrawn")]
+    #[error("too many wrong pairing codes: this one is withdrawn, the next one is longer")]
     TooMany,
     /// The state folder does not take it.
     #[error("cannot keep the pairing")]
@@ -89,28 +99,46 @@ pub enum Refusal {
 impl Pairings {
     /// The pairings kept under the state folder `state`.
     pub fn new(state: &Path) -> Self {
-        Self { folder: state.join("tablets"), failures: Mutex::default() }
+        Self { folder: state.join("tablets") }
     }
 
     /// Makes a new code wait, instead of any other; done on the gateway itself, by IT.
+    ///
+    /// # Errors
+    /// If the state folder does not exist or cannot be written.
     pub fn issue(&self, now: WallTime) -> io::Result<Code> {
-        let expires_at = now.plus(CODE_LIVES);
-        let code = Code { digits: six_digits()?, expires_at_ms: expires_at.unix_millis() };
-        self.write(CODE_FILE, &serde_json::to_vec(&code)?)?;
+        let _lock = self.lock()?;
+        let mut file = self.code_file()?;
+        let guarded = now.unix_millis() < file.guarded_until_ms;
+        let code = Code {
+            digits: random_digits(if guarded { LONG_DIGITS } else { SHORT_DIGITS })?,
+            expires_at_ms: now.plus(CODE_LIVES).unix_millis(),
+            wrong_attempts: 0,
+        };
+        file.waiting = Some(code.clone());
+        self.write(CODE_FILE, &serde_json::to_vec(&file)?)?;
         Ok(code)
     }
 
     /// Pairs a tablet that shows the waiting code; the code is spent.
+    ///
+    /// # Errors
+    /// If the code is not the waiting one, or the state folder cannot be written.
     pub fn pair(&self, now: WallTime, digits: &str, label: &str) -> Result<Token, Refusal> {
-        let code = self.waiting(now)?;
-        if !bool::from(code.digits.as_bytes().ct_eq(digits.as_bytes())) {
-            return Err(self.failed(&code)?);
+        if !self.folder.exists() {
+            return Err(Refusal::NoCode);
         }
-        fs::remove_file(self.folder.join(CODE_FILE))?;
+        let _lock = self.lock()?;
+        let mut file = self.code_file()?;
+        let code = file.waiting.take().filter(|code| code.is_fresh(now)).ok_or(Refusal::NoCode)?;
+        if !bool::from(code.digits.as_bytes().ct_eq(digits.as_bytes())) {
+            return Err(self.wrong_attempt(now, file, code)?);
+        }
+        self.write(CODE_FILE, &serde_json::to_vec(&file).map_err(io::Error::from)?)?;
         let token = Token::random()?;
         let tablet = TabletFile { v: 1, label: label.to_owned(), paired_at: now.to_string() };
         let content = serde_json::to_vec(&tablet).map_err(io::Error::from)?;
-        self.write(&token.file(), &content)?;
+        self.write(&token.tablet(), &content)?;
         Ok(token)
     }
 
@@ -118,7 +146,7 @@ impl Pairings {
     ///
     /// One look at a folder that the kernel has in memory; short enough for the event loop.
     pub fn knows(&self, token: &Token) -> bool {
-        self.folder.join(token.file()).is_file()
+        self.folder.join(token.tablet()).is_file()
     }
 
     /// The paired tablets, the oldest first. Files that are no pairing are passed over.
@@ -151,52 +179,78 @@ impl Pairings {
         Ok(revoked)
     }
 
-    fn waiting(&self, now: WallTime) -> Result<Code, Refusal> {
-        let content = match fs::read(self.folder.join(CODE_FILE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Refusal::NoCode),
-            content => content?,
-        };
-        let code: Code = serde_json::from_slice(&content).map_err(|_| Refusal::NoCode)?;
-        let expires_at = WallTime::from_unix_millis(code.expires_at_ms);
-        // A clock that was stepped back must not lengthen a code's life.
-        let fresh = now < expires_at && expires_at <= now.plus(CODE_LIVES);
-        if fresh { Ok(code) } else { Err(Refusal::NoCode) }
+    /// A missing or damaged file holds no code: `issue` writes it again.
+    fn code_file(&self) -> io::Result<CodeFile> {
+        match fs::read(self.folder.join(CODE_FILE)) {
+            Ok(content) => Ok(serde_json::from_slice(&content).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(CodeFile::default()),
+            Err(error) => Err(error),
+        }
     }
 
-    fn failed(&self, code: &Code) -> Result<Refusal, Refusal> {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.code != code.digits {
-            *failures = Failures { code: code.digits.clone(), count: 0 };
-        }
-        failures.count += 1;
-        if failures.count < MOST_ATTEMPTS {
+    fn wrong_attempt(
+        &self,
+        now: WallTime,
+        mut file: CodeFile,
+        mut code: Code,
+    ) -> Result<Refusal, Refusal> {
+        if code.digits.len() == LONG_DIGITS {
             return Ok(Refusal::Wrong);
         }
-        fs::remove_file(self.folder.join(CODE_FILE))?;
-        Ok(Refusal::TooMany)
+        code.wrong_attempts += 1;
+        let withdrawn = code.wrong_attempts >= MOST_ATTEMPTS;
+        if withdrawn {
+            file.guarded_until_ms = now.plus(GUARDED).unix_millis();
+        } else {
+            file.waiting = Some(code);
+        }
+        self.write(CODE_FILE, &serde_json::to_vec(&file).map_err(io::Error::from)?)?;
+        Ok(if withdrawn { Refusal::TooMany } else { Refusal::Wrong })
+    }
+
+    /// Keeps `grelot tablets pair` and the server from overwriting each other's code file.
+    fn lock(&self) -> io::Result<fs::File> {
+        self.create_folder()?;
+        let folder = fs::File::open(&self.folder)?;
+        rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive)?;
+        Ok(folder)
     }
 
     /// Writes a file whole or not at all, for its owner's eyes only. What root writes belongs to
     /// the owner of the state folder, so that the service can read it.
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let state = self.folder.parent().unwrap_or(&self.folder);
-        let owner = fs::metadata(state)?;
-        let ours = |path: &Path| -> io::Result<()> {
-            if fs::metadata(path)?.uid() == owner.uid() {
-                return Ok(());
-            }
-            std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))
-        };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        ours(&self.folder)?;
+        self.create_folder()?;
         let draft = self.folder.join(format!(".{name}.draft"));
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&draft)?;
         file.write_all(content)?;
         file.sync_all()?;
-        ours(&draft)?;
+        self.give_to_service(&draft)?;
         fs::rename(draft, self.folder.join(name))
+    }
+
+    fn create_folder(&self) -> io::Result<()> {
+        let state = self.folder.parent().unwrap_or(&self.folder);
+        fs::metadata(state)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        self.give_to_service(&self.folder)
+    }
+
+    fn give_to_service(&self, path: &Path) -> io::Result<()> {
+        let owner = fs::metadata(self.folder.parent().unwrap_or(&self.folder))?;
+        if fs::metadata(path)?.uid() == owner.uid() {
+            return Ok(());
+        }
+        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))
+    }
+}
+
+impl Code {
+    /// A clock that was stepped back does not lengthen a code's life.
+    fn is_fresh(&self, now: WallTime) -> bool {
+        let expires_at = WallTime::from_unix_millis(self.expires_at_ms);
+        now < expires_at && expires_at <= now.plus(CODE_LIVES)
     }
 }
 
@@ -217,7 +271,8 @@ impl Token {
         Ok(Self(hex::encode(bytes)))
     }
 
-    fn file(&self) -> String {
+    /// The id of the tablet that holds it, which says nothing of the token.
+    pub fn tablet(&self) -> String {
         hex::encode(Sha256::digest(self.0.as_bytes()))
     }
 }
@@ -241,15 +296,17 @@ fn read_tablet(path: &Path) -> Option<Tablet> {
     Some(Tablet { id: name.chars().take(8).collect(), label: file.label, paired_at })
 }
 
-fn six_digits() -> io::Result<String> {
-    /// The largest multiple of a million that a `u32` holds: above it, digits would be biased.
-    const FAIR: u32 = 4_294_000_000;
-    loop {
-        let number = getrandom::u32()?;
-        if number < FAIR {
-            return Ok(format!("{:06}", number % 1_000_000));
-        }
+fn random_digits(count: usize) -> io::Result<String> {
+    /// The largest multiple of ten that an octet holds: above it, digits would be biased.
+    const FAIR: u8 = 250;
+    let mut digits = String::with_capacity(count);
+    while digits.len() < count {
+        let mut octets = [0; 16];
+        getrandom::fill(&mut octets)?;
+        let fair = octets.into_iter().filter(|octet| *octet < FAIR).take(count - digits.len());
+        digits.extend(fair.map(|octet| char::from(b'0' + octet % 10)));
     }
+    Ok(digits)
 }
 
 #[cfg(test)]

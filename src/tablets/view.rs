@@ -3,10 +3,13 @@
 //! A shop's board is a few kilobytes, so a tablet that missed something needs no repair: whatever
 //! it hears next is the truth.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::StoreLabel;
 use super::board::{Board, Card, Claim, Farewell, Hearing, Link, Stay, Visit};
+use crate::text;
 
 /// Version of this format, for pages that outlive a restart of the server.
 const VERSION: u8 = 1;
@@ -64,7 +67,7 @@ struct Since {
 
 #[derive(Serialize)]
 struct Gateway<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     #[serde(flatten)]
     hearing: Since,
 }
@@ -72,8 +75,8 @@ struct Gateway<'a> {
 #[derive(Serialize)]
 struct Person<'a> {
     visit: String,
-    client: &'a str,
-    tier: &'a str,
+    client: Cow<'a, str>,
+    tier: Cow<'a, str>,
     card: Option<ShownCard<'a>>,
     discreet: bool,
 }
@@ -83,7 +86,7 @@ struct Here<'a> {
     #[serde(flatten)]
     person: Person<'a>,
     merged: Vec<String>,
-    gateway: &'a str,
+    gateway: Cow<'a, str>,
     arrived_at: String,
     confidence: f64,
     announced_at: Option<String>,
@@ -99,14 +102,14 @@ struct Left<'a> {
 
 #[derive(Serialize)]
 struct ShownCard<'a> {
-    name: &'a str,
-    language: Option<&'a str>,
-    note: Option<&'a str>,
+    name: Cow<'a, str>,
+    language: Option<Cow<'a, str>>,
+    note: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize)]
 struct ShownClaim<'a> {
-    by: &'a str,
+    by: Cow<'a, str>,
     since: String,
 }
 
@@ -149,9 +152,10 @@ fn claim(claim: &Claim) -> ShownClaim<'_> {
     ShownClaim { by: cut(&claim.by), since: claim.since.to_string() }
 }
 
-fn cut(text: &str) -> &str {
+/// Text of others as the page shows it: displayable, and at most [`LONGEST_TEXT`] characters.
+fn cut(text: &str) -> Cow<'_, str> {
     let end = text.char_indices().nth(LONGEST_TEXT).map_or(text.len(), |(end, _)| end);
-    text.get(..end).unwrap_or_default()
+    text::displayable(text.get(..end).unwrap_or_default())
 }
 
 const fn link_word(link: Link) -> &'static str {
@@ -178,5 +182,10 @@ mod tests {
         let text = "é".repeat(LONGEST_TEXT + 1);
         assert_eq!(cut(&text).chars().count(), LONGEST_TEXT);
         assert_eq!(cut("Mme D."), "Mme D.");
+    }
+
+    #[test]
+    fn a_name_with_direction_changing_or_invisible_characters_is_shown_without_them() {
+        assert_eq!(cut("Mme \u{202e}.D\u{200b}"), "Mme .D");
     }
 }

@@ -1,6 +1,7 @@
 //! What the server answers: the page, the live stream, and what staff say about a visit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
@@ -12,32 +13,39 @@ use axum::{Json, Router, middleware};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{self, Admission};
 use super::board::Link;
 use super::feed::{Mouth, NotSent};
 use super::hub::Hub;
-use super::live::{self, Audience, Seats};
+use super::live::{self, SseClients, Subscription};
 use super::pairing::{Refusal, Token};
 use super::{page, words};
 use crate::daemon::clock::Clocks;
 use crate::pipeline::VisitId;
+use crate::text;
 
 /// No request of the page is longer.
 const LONGEST_BODY: usize = 1024;
+
+/// A kilobyte that takes longer is not on its way.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every answer needs.
 #[derive(Clone)]
 pub struct Shop {
     /// Where the board is.
     pub hub: Arc<Hub>,
-    /// Who looks on.
-    pub seats: Arc<Seats>,
+    /// The open event streams.
+    pub clients: Arc<SseClients>,
     /// The way to the gateways.
     pub mouth: Mouth,
     /// Who is let in.
     pub admission: Admission,
+    /// Held by the one attempt at pairing that is being checked.
+    pub pairing_turn: Arc<tokio::sync::Mutex<()>>,
     /// What time it is.
     pub clocks: Clocks,
     /// When the server stops.
@@ -80,6 +88,8 @@ pub enum Problem {
     NotJson,
     /// Not understood.
     BadRequest,
+    /// The body did not arrive in time.
+    TooSlow,
     /// Nothing is there.
     NotFound,
     /// The visit is over.
@@ -104,6 +114,7 @@ impl Problem {
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::VisitOver => StatusCode::GONE,
             Self::Full | Self::BrokerAway | Self::NoGateway => StatusCode::SERVICE_UNAVAILABLE,
@@ -121,6 +132,7 @@ impl Problem {
             Self::ForeignOrigin => "foreign_origin",
             Self::NotJson => "not_json",
             Self::BadRequest => "bad_request",
+            Self::TooSlow => "too_slow",
             Self::NotFound => "not_found",
             Self::VisitOver => "visit_over",
             Self::Full => "full",
@@ -152,10 +164,7 @@ impl From<Refusal> for Problem {
             Refusal::NoCode => Self::NoCode,
             Refusal::Wrong => Self::WrongCode,
             Refusal::TooMany => Self::TooManyCodes,
-            Refusal::Storage(error) => {
-                tracing::error!(%error, "cannot keep a tablet's pairing");
-                Self::Failed
-            }
+            Refusal::Storage(_) => Self::Failed,
         }
     }
 }
@@ -171,15 +180,18 @@ impl FromRequestParts<Shop> for Admitted {
     }
 }
 
-/// A JSON body; anything else is a bad request, told in our own words.
-struct Said<T>(T);
+/// A JSON body that arrives within [`BODY_TIMEOUT`].
+struct JsonBody<T>(T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Said<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let said = Json::from_request(request, state).await;
-        said.map(|Json(said)| Self(said)).map_err(|_| Problem::BadRequest)
+        match timeout(BODY_TIMEOUT, Json::from_request(request, state)).await {
+            Ok(Ok(Json(body))) => Ok(Self(body)),
+            Ok(Err(_)) => Err(Problem::BadRequest),
+            Err(_) => Err(Problem::TooSlow),
+        }
     }
 }
 
@@ -196,16 +208,17 @@ async fn events(
     if tab.is_empty() || tab.len() > 40 {
         return Err(Problem::BadRequest);
     }
-    let seat = shop.seats.take(tab).ok_or(Problem::Full)?;
+    let tablet = token.as_ref().map(Token::tablet);
+    let client = shop.clients.open(tablet, tab).ok_or(Problem::Full)?;
     let admission = shop.admission;
-    let audience = Audience {
+    let subscription = Subscription {
         hub: shop.hub,
         clocks: shop.clocks,
-        seat,
+        client,
         admitted: Box::new(move || admission.still_admits(token.as_ref())),
         stop: shop.stop,
     };
-    let body = Body::from_stream(live::stream(audience));
+    let body = Body::from_stream(live::stream(subscription));
     Ok(([(header::CONTENT_TYPE, "text/event-stream")], body).into_response())
 }
 
@@ -219,7 +232,7 @@ async fn claim(
     State(shop): State<Shop>,
     _: Admitted,
     Path(visit): Path<String>,
-    Said(claim): Said<Claim>,
+    JsonBody(claim): JsonBody<Claim>,
 ) -> Result<StatusCode, Problem> {
     let by = words::first_name(&claim.by).ok_or(Problem::BadRequest)?;
     let visit = on_the_board(&shop.hub, &visit)?;
@@ -236,7 +249,7 @@ async fn feedback(
     State(shop): State<Shop>,
     _: Admitted,
     Path(visit): Path<String>,
-    Said(feedback): Said<Feedback>,
+    JsonBody(feedback): JsonBody<Feedback>,
 ) -> Result<StatusCode, Problem> {
     let visit = on_the_board(&shop.hub, &visit)?;
     shop.mouth.feedback(visit, feedback.verdict).await?;
@@ -258,20 +271,32 @@ struct Pair {
     label: String,
 }
 
-async fn pair(State(shop): State<Shop>, Said(pair): Said<Pair>) -> Result<Response, Problem> {
+async fn pair(
+    State(shop): State<Shop>,
+    JsonBody(pair): JsonBody<Pair>,
+) -> Result<Response, Problem> {
     let Admission::Paired { pairings, .. } = &shop.admission else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let pairings = Arc::clone(pairings);
     let now = shop.clocks.now().clock.reading();
     let code: String = pair.code.chars().filter(char::is_ascii_digit).collect();
-    let label: String = pair.label.chars().filter(|c| !c.is_control()).take(40).collect();
+    let label: String = text::displayable(&pair.label).chars().take(40).collect();
+    // In turn: guessers take no more than one thread, and wait no less than others.
+    let _turn = shop.pairing_turn.lock().await;
     let paired = tokio::task::spawn_blocking(move || pairings.pair(now, &code, label.trim()));
-    let paired = paired.await.map_err(|_| Problem::Failed)?;
-    let token = paired.inspect_err(|error| tracing::warn!(%error, "a tablet was not paired"))?;
+    let token = paired.await.map_err(|_| Problem::Failed)?.inspect_err(not_paired)?;
     tracing::info!("a tablet was paired");
     let cookie = [(header::SET_COOKIE, shop.admission.set_cookie(&token))];
     Ok((StatusCode::NO_CONTENT, cookie).into_response())
+}
+
+fn not_paired(refusal: &Refusal) {
+    match refusal {
+        Refusal::Storage(error) => tracing::error!(%error, "cannot keep a tablet's pairing"),
+        Refusal::TooMany => tracing::warn!("wrong pairing codes withdrew the waiting code"),
+        Refusal::Wrong | Refusal::NoCode => tracing::debug!(%refusal, "a tablet was not paired"),
+    }
 }
 
 async fn health(State(shop): State<Shop>) -> Json<serde_json::Value> {

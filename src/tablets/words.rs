@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// A first name is called across a shop: nobody's is longer.
 const LONGEST_NAME: usize = 40;
 
@@ -30,9 +32,8 @@ pub enum Verdict {
 /// A name as typed, fit to be shown on every tablet.
 pub fn first_name(typed: &str) -> Option<String> {
     let name = typed.split_whitespace().collect::<Vec<_>>().join(" ");
-    let fit = !name.is_empty()
-        && name.chars().count() <= LONGEST_NAME
-        && !name.chars().any(char::is_control);
+    let fit =
+        !name.is_empty() && name.chars().count() <= LONGEST_NAME && text::is_displayable(&name);
     fit.then_some(name)
 }
 
@@ -45,6 +46,8 @@ mod tests {
         assert_eq!(first_name(" Léa  Marie\n").as_deref(), Some("Léa Marie"));
         assert_eq!(first_name("   "), None);
         assert_eq!(first_name("L\u{7}a"), None);
+        assert_eq!(first_name("L\u{202e}ae"), None);
+        assert_eq!(first_name("Léa\u{200b}"), None);
         assert_eq!(first_name(&"é".repeat(40)).map(|name| name.chars().count()), Some(40));
         assert_eq!(first_name(&"é".repeat(41)), None);
     }

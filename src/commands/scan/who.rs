@@ -9,6 +9,7 @@ use crate::pipeline::advert::{Beacon, Description, Ours, describe};
 use crate::pipeline::event::{GatewayIndex, Sighting};
 use crate::pipeline::identity::Identity;
 use crate::sources::Heard;
+use crate::text;
 
 /// What is known of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,5 +97,5 @@ fn beacon_in_words(beacon: Beacon<'_>) -> String {
 
 /// A name comes from a stranger: nothing of it may command the terminal.
 fn printable(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(40).collect()
+    text::displayable(name).chars().take(40).collect()
 }

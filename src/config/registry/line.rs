@@ -234,14 +234,15 @@ fn handle(text: &str) -> Result<&str, String> {
     Ok(text)
 }
 
-/// Text that a tablet can show on one line: no control characters, none that turn it round.
+/// Text that a tablet can show on one line.
 fn text<'a>(key: &str, text: &'a str, longest: usize) -> Result<&'a str, String> {
-    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
     if text.is_empty() || text.len() > longest {
         return Err(format!("{key}: 1 to {longest} octets are needed"));
     }
-    if text.chars().any(|c| c.is_control() || turns(c)) {
-        return Err(format!("{key}: control characters are not allowed"));
+    if !crate::text::is_displayable(text) {
+        return Err(format!(
+            "{key}: control, direction-changing and invisible characters are not allowed"
+        ));
     }
     Ok(text)
 }

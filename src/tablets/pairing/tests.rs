@@ -34,18 +34,46 @@ fn a_revoked_tablet_is_unknown_at_once() {
 }
 
 #[test]
-fn five_wrong_codes_withdraw_the_right_one() {
+fn wrong_codes_are_counted_across_restarts() {
     let state = tempfile::tempdir().unwrap();
-    let pairings = Pairings::new(state.path());
-    let code = pairings.issue(NOW).unwrap();
+    let code = Pairings::new(state.path()).issue(NOW).unwrap();
+    let after_restart = || Pairings::new(state.path());
     for _ in 0..4 {
-        let refusal = pairings.pair(NOW, other_than(&code), "");
+        let refusal = after_restart().pair(NOW, other_than(&code), "");
         assert!(matches!(refusal, Err(Refusal::Wrong)));
     }
-    assert!(matches!(pairings.pair(NOW, other_than(&code), ""), Err(Refusal::TooMany)));
-    assert!(matches!(pairings.pair(NOW, &code.digits, ""), Err(Refusal::NoCode)));
-    let fresh = pairings.issue(NOW).unwrap();
-    assert!(pairings.pair(NOW, &fresh.digits, "").is_ok(), "IT can always issue another");
+    assert!(matches!(after_restart().pair(NOW, other_than(&code), ""), Err(Refusal::TooMany)));
+    assert!(matches!(after_restart().pair(NOW, &code.digits, ""), Err(Refusal::NoCode)));
+}
+
+#[test]
+fn an_unpaired_client_cannot_invalidate_every_new_code() {
+    let state = tempfile::tempdir().unwrap();
+    let pairings = Pairings::new(state.path());
+    let short = pairings.issue(NOW).unwrap();
+    while !matches!(pairings.pair(NOW, other_than(&short), ""), Err(Refusal::TooMany)) {}
+    let long = pairings.issue(NOW).unwrap();
+    assert_eq!((short.digits.len(), long.digits.len()), (SHORT_DIGITS, LONG_DIGITS));
+    for _ in 0..100 {
+        let refusal = pairings.pair(NOW, other_than(&short), "");
+        assert!(matches!(refusal, Err(Refusal::Wrong)));
+    }
+    assert!(pairings.pair(NOW, &long.digits, "till").is_ok());
+    let next = pairings.issue(NOW).unwrap();
+    assert_eq!(next.digits.len(), LONG_DIGITS, "the guesser may still be there");
+    let next_day = pairings.issue(NOW.plus(GUARDED)).unwrap();
+    assert_eq!(next_day.digits.len(), SHORT_DIGITS);
+}
+
+#[test]
+fn a_damaged_code_file_does_not_stop_pairing() {
+    let state = tempfile::tempdir().unwrap();
+    let pairings = Pairings::new(state.path());
+    pairings.issue(NOW).unwrap();
+    fs::write(state.path().join("tablets").join(CODE_FILE), [0; 20]).unwrap();
+    assert!(matches!(pairings.pair(NOW, "000000", ""), Err(Refusal::NoCode)));
+    let code = pairings.issue(NOW).unwrap();
+    assert!(pairings.pair(NOW, &code.digits, "").is_ok());
 }
 
 #[test]

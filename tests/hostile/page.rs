@@ -1,0 +1,263 @@
+//! The staff page: floods, silent and slow clients, guessed pairing codes, a greedy tablet.
+//!
+//! Every connection chooses its loopback address, so that the limits by address are tried, too.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use grelot::config::BrokerUrl;
+use grelot::daemon::clock::Clocks;
+use grelot::mqtt::Identity;
+use grelot::pipeline::units::WallTime;
+use grelot::tablets::pairing::Pairings;
+use grelot::tablets::{BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than any answer takes on a busy machine: a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A page that needs pairing. Its broker is unreachable, which the page survives.
+struct Page {
+    runtime: Runtime,
+    state: tempfile::TempDir,
+    server: Option<(Running, CancellationToken)>,
+    address: SocketAddr,
+}
+
+impl Page {
+    fn open() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut page = Self { runtime, state, server: None, address: any };
+        page.start();
+        page
+    }
+
+    fn start(&mut self) {
+        let identity = Identity { client_id: "page".into(), login: None, tls: None };
+        let url = BrokerUrl { tls: false, host: "127.0.0.1".into(), port: 1 };
+        let config = TabletsConfig {
+            listen: self.address,
+            tls: None,
+            store: StoreLabel { id: 42, name: "Paris Rivoli".into() },
+            broker: BrokerAccess { brokers: vec![url], identity },
+            state: self.state.path().to_owned(),
+            rejoin: Duration::from_mins(5),
+            pairing: Pairing::Required,
+        };
+        let stop = CancellationToken::new();
+        let started = Server::start(config, Clocks::machine(), stop.clone());
+        let running = self.runtime.block_on(started).unwrap();
+        self.address = running.address();
+        self.server = Some((running, stop));
+    }
+
+    fn stop(&mut self) {
+        let Some((running, stop)) = self.server.take() else { return };
+        stop.cancel();
+        self.runtime.block_on(running.ended());
+    }
+
+    /// A connection from one of loopback's addresses.
+    fn connect(&self, last: u8) -> TcpStream {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.into()
+    }
+
+    /// What `grelot tablets pair` prints.
+    fn new_code(&self) -> String {
+        Pairings::new(self.state.path()).issue(now()).unwrap().digits
+    }
+
+    /// Pairs a tablet; its cookie.
+    fn pair(&self, last: u8) -> String {
+        let answer = self.try_code(last, &self.new_code());
+        let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+        let cookie = cookie.unwrap_or_else(|| panic!("not paired: {answer}"));
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    fn try_code(&self, last: u8, code: &str) -> String {
+        let body = serde_json::json!({ "code": code, "label": "till" }).to_string();
+        let mut stream = self.connect(last);
+        let head = post("/pair", body.len(), "Connection: close\r\n");
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        to_the_end(&mut stream)
+    }
+
+    /// The status line of a tablet's short request.
+    fn session(&self, last: u8, cookie: &str) -> String {
+        let mut stream = self.connect(last);
+        let head = get("/session", &format!("Cookie: {cookie}\r\nConnection: close\r\n"));
+        stream.write_all(head.as_bytes()).unwrap();
+        first_line(&to_the_end(&mut stream))
+    }
+
+    /// A tablet's event stream, and the status line of its answer.
+    fn events(&self, last: u8, cookie: &str, tab: &str) -> (TcpStream, String) {
+        let mut stream = self.connect(last);
+        let head = get(
+            &format!("/events?tab={tab}"),
+            &format!("Cookie: {cookie}\r\nConnection: close\r\n"),
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        (stream, String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn now() -> WallTime {
+    Clocks::machine().now().clock.reading()
+}
+
+fn get(path: &str, headers: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n")
+}
+
+fn post(path: &str, length: usize, headers: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n{headers}\r\n"
+    )
+}
+
+/// Everything until the server closes. A reset is an end, too: it closes with octets unread.
+fn to_the_end(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the server never closed");
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn first_line(answer: &str) -> String {
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Waits for the next heartbeat.
+fn beats(stream: &mut TcpStream) -> bool {
+    let mut seen = Vec::new();
+    let mut octets = [0; 4096];
+    while !String::from_utf8_lossy(&seen).contains("event: beat") {
+        match stream.read(&mut octets) {
+            Ok(length) if length > 0 => seen.extend_from_slice(&octets[..length]),
+            _ => return false,
+        }
+    }
+    true
+}
+
+#[test]
+fn requests_whose_body_never_arrives_do_not_block_the_page() {
+    let page = Page::open();
+    let cookie = page.pair(9);
+    let (mut tablet, status) = page.events(9, &cookie, "a");
+    assert_eq!(status, "HTTP/1.1 200");
+    let mut flood: Vec<TcpStream> = (0..300)
+        .map(|n| {
+            let mut stream = page.connect(if n < 200 { 66 } else { 70 + n as u8 % 50 });
+            stream.write_all(post("/pair", 500, "").as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(page.session(9, &cookie), "HTTP/1.1 204 No Content");
+    let (_second, status) = page.events(9, &cookie, "b");
+    assert_eq!(status, "HTTP/1.1 200");
+    let mut other = page.connect(10);
+    other.write_all(get("/healthz", "Connection: close\r\n").as_bytes()).unwrap();
+    assert_eq!(first_line(&to_the_end(&mut other)), "HTTP/1.1 200 OK");
+
+    let answers: Vec<String> =
+        flood.iter_mut().map(|stream| first_line(&to_the_end(stream))).collect();
+    let timed_out = |answer: &&String| *answer == "HTTP/1.1 408 Request Timeout";
+    assert!(answers.iter().filter(timed_out).count() > 0, "the others gave way: {answers:?}");
+    assert!(answers.iter().all(|answer| answer.is_empty() || timed_out(&answer)));
+    assert!(beats(&mut tablet) && beats(&mut tablet), "the tablet stayed connected");
+}
+
+#[test]
+fn a_body_that_trickles_in_ends_in_time() {
+    let page = Page::open();
+    let mut stream = page.connect(66);
+    stream.write_all(post("/pair", 1000, "").as_bytes()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let mut answer = Vec::new();
+    for sent in 0.. {
+        assert!(sent < 900, "the server waits for the whole body");
+        // Fails once the server has closed: its answer is what counts.
+        let _ = stream.write_all(b" ");
+        let mut octets = [0; 1024];
+        match stream.read(&mut octets) {
+            Ok(0) => break,
+            Ok(length) => answer.extend_from_slice(&octets[..length]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[test]
+fn silent_connections_do_not_disconnect_a_tablet_that_looks_on() {
+    let page = Page::open();
+    let cookie = page.pair(9);
+    let (mut tablet, _) = page.events(9, &cookie, "a");
+    let _silent: Vec<TcpStream> = (0..350).map(|n| page.connect(11 + n as u8 % 200)).collect();
+    assert!(beats(&mut tablet) && beats(&mut tablet));
+    assert_eq!(page.session(9, &cookie), "HTTP/1.1 204 No Content");
+}
+
+#[test]
+fn one_paired_tablet_cannot_take_all_places() {
+    let page = Page::open();
+    let (greedy, honest) = (page.pair(66), page.pair(9));
+    let (mut tablet, _) = page.events(9, &honest, "a");
+    let streams: Vec<_> = (0..150).map(|n| page.events(66, &greedy, &format!("tab{n}"))).collect();
+    let open = streams.iter().filter(|(_, status)| status == "HTTP/1.1 200").count();
+    assert_eq!(open, 6);
+    let (_second, status) = page.events(9, &honest, "b");
+    assert_eq!(status, "HTTP/1.1 200");
+    let (_taken_over, _) = page.events(66, &greedy, "a");
+    assert!(beats(&mut tablet) && beats(&mut tablet), "no tablet takes over another's stream");
+}
+
+#[test]
+fn guessed_pairing_codes_neither_restart_their_count_nor_keep_tablets_out() {
+    let mut page = Page::open();
+    let code = page.new_code();
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    let mut refused = Vec::new();
+    for _ in 0..5 {
+        refused.push(first_line(&page.try_code(66, wrong)));
+        page.stop();
+        page.start();
+    }
+    assert_eq!(refused[3], "HTTP/1.1 403 Forbidden");
+    assert_eq!(refused[4], "HTTP/1.1 429 Too Many Requests");
+    assert!(page.try_code(66, &code).contains("no_code"), "it is withdrawn");
+
+    let next = page.new_code();
+    for _ in 0..50 {
+        assert!(page.try_code(66, wrong).contains("wrong_code"));
+    }
+    assert!(page.try_code(9, &next).contains("set-cookie"), "the guesser cannot withdraw it");
+}
