@@ -25,6 +25,12 @@ pub struct Contact {
 }
 
 impl Contact {
+    /// At a time since the start, of a customer and a gateway by their numbers, in dBm, with the
+    /// echo's octet.
+    pub const fn new(at_us: u32, customer: u8, gateway: u8, rssi: i8, echo: u8) -> Self {
+        Self { at_us, customer, gateway, rssi, echo }
+    }
+
     /// Since the start.
     pub fn at(&self) -> Tick {
         Tick::from_micros(self.at_us.into())
