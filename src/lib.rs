@@ -26,6 +26,10 @@ pub mod pipeline;
 
 pub mod text;
 
+pub mod clock;
+
+pub mod tasks;
+
 pub mod sources;
 
 pub mod store;

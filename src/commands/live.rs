@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::daemon::clock::Clocks;
-use crate::daemon::tasks::{self, Task};
+use crate::clock::Clocks;
 use crate::sources::bluez::{Ear, Hci, Radio, RadioEvent, Settings, Status};
+use crate::tasks::{self, Task};
 
 /// Batches that wait for a command that is busy with its terminal or its disk.
 const BATCHES: usize = 16;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::clock::Clocks;
 use crate::config::{Config, Problem, Problems};
-use crate::daemon::clock::Clocks;
 use crate::daemon::registry::check::Rules;
 use crate::daemon::registry::vault::Vault;
 use crate::pipeline::identity::Report;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::live::{Live, RadioArgs, seconds};
 use super::run::runtime;
 use super::{Exit, Global, print};
-use crate::daemon::clock::Clocks;
+use crate::clock::Clocks;
 use crate::pipeline::event::Hearing;
 use crate::sources::bluez::{RadioEvent, Status};
 use table::{Order, Table};

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Exit, Global, print};
+use crate::clock::Clocks;
 use crate::config;
-use crate::daemon::clock::Clocks;
 use crate::tablets::pairing::{CODE_LIVES, Pairings};
 
 /// Arguments of `grelot tablets`.

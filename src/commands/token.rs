@@ -9,8 +9,8 @@ use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
 use super::{Exit, Global, print};
+use crate::clock::Clocks;
 use crate::config::{self, registry};
-use crate::daemon::clock::Clocks;
 use crate::pipeline::advert::Echo;
 use crate::pipeline::identity::key::ClientKey;
 use crate::pipeline::identity::window::{day_of, window_at};

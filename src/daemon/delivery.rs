@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::clock::Clocks;
-use super::tasks::{self, Task};
+use crate::clock::Clocks;
 use crate::mqtt::Connection;
 use crate::mqtt::client::{Client, Lines, Peer, Remark};
 use crate::mqtt::counts::Counts;
@@ -24,6 +23,7 @@ use crate::pipeline::units::Now;
 use crate::pipeline::{Effect, Settings, VisitId};
 use crate::store::keeper::{self, Keeper, Request};
 use crate::store::{self, Store, StoreError};
+use crate::tasks::{self, Task};
 
 /// Inbound messages the core has not taken yet; then the connection is not read.
 const INBOUND: usize = 64;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clocks;
 use super::delivery::Delivery;
 use super::head_office::HeadOffice;
 use super::playback::{Gateways, with_gateways};
@@ -16,6 +15,7 @@ use super::report;
 use super::scripts::{Pace, Scripts};
 use super::status::Question;
 use super::systemd::{self, Watchdog};
+use crate::clock::Clocks;
 use crate::config::Config;
 use crate::mqtt::inbound::Inbound;
 use crate::pipeline::event::{Announcement, Hearing};

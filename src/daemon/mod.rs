@@ -1,6 +1,5 @@
-//! Wiring, no decisions: event loop, named tasks, clock, signals, systemd.
+//! Wiring, no decisions: event loop, signals, systemd.
 
-pub mod clock;
 pub mod delivery;
 pub mod event_loop;
 pub mod head_office;
@@ -15,4 +14,3 @@ mod sounds;
 pub mod start;
 pub mod status;
 pub mod systemd;
-pub mod tasks;

@@ -8,10 +8,9 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clocks;
 use super::registry;
 use super::scripts::{Pace, Scripts};
-use super::tasks::{self, Task};
+use crate::clock::Clocks;
 use crate::config::registry::Reading;
 use crate::config::{Config, Source};
 use crate::mqtt::payload::RegistryHealth;
@@ -23,6 +22,7 @@ use crate::sources::h4;
 use crate::sources::simulated::{Scene, Shop};
 use crate::sources::{self, Script};
 use crate::store::Store;
+use crate::tasks::{self, Task};
 use crate::telemetry::health::SourceHealth;
 
 /// After a shorter break nobody was missed: whoever is heard and was not here has just arrived.

@@ -7,15 +7,14 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clocks;
 use super::delivery::Delivery;
 use super::event_loop::{Ears, Ended, EventLoop};
 use super::head_office::HeadOffice;
 use super::playback::{Gateways, with_gateways};
 use super::registry::{self, Intake};
 use super::sounds::{self, Sounds};
-use super::tasks::{self, Task};
 use super::{labels, socket, status, systemd};
+use crate::clock::Clocks;
 use crate::config::{BrokerLocation, Config, Secret};
 use crate::mqtt::broker::EmbeddedBroker;
 use crate::mqtt::client::Peer;
@@ -26,6 +25,7 @@ use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Now;
 use crate::store::Store;
 use crate::tablets::{BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles};
+use crate::tasks::{self, Task};
 use crate::telemetry::health::Health;
 
 /// Tasks end on their own once they are told to.

@@ -16,7 +16,7 @@ use mqtt5::packet::connect::ConnectPacket;
 use mqtt5::protocol::v5::reason_codes::ReasonCode;
 
 use super::login::{Login, LoginDigest};
-use crate::daemon::tasks::{self, Task};
+use crate::tasks::{self, Task};
 
 /// No honest message comes near.
 const LARGEST_PACKET: usize = 1024 * 1024;

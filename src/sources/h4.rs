@@ -20,9 +20,9 @@ use super::bluez::ears::Pulse;
 use super::bluez::liveness::{Liveness, Verdict};
 use super::hci;
 use super::report::Chains;
-use crate::daemon::clock::Clocks;
-use crate::daemon::tasks;
+use crate::clock::Clocks;
 use crate::pipeline::event::Hearing;
+use crate::tasks;
 use frames::Frames;
 
 /// Linux's own size of a pipe: a tenth of a second of the densest air takes half of it.

@@ -13,7 +13,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Hub;
-use crate::daemon::clock::Clocks;
+use crate::clock::Clocks;
 
 /// A page that has heard nothing for two of these knows that it is cut off.
 const HEARTBEAT: Duration = Duration::from_secs(8);

@@ -38,12 +38,12 @@ pub use self::listener::ListenError;
 use self::live::SseClients;
 use self::pairing::Pairings;
 use self::web::Shop;
+use crate::clock::Clocks;
 use crate::config::BrokerUrl;
-use crate::daemon::clock::Clocks;
-use crate::daemon::tasks::{self, Task};
 use crate::mqtt::Identity;
 use crate::mqtt::client::Peer;
 use crate::mqtt::topics::Topics;
+use crate::tasks::{self, Task};
 
 /// How long the server may take to end: open requests, then its connections.
 const END: Duration = Duration::from_secs(5);

@@ -23,7 +23,7 @@ use super::hub::Hub;
 use super::live::{self, SseClients, Subscription};
 use super::pairing::{Refusal, Token};
 use super::{page, words};
-use crate::daemon::clock::Clocks;
+use crate::clock::Clocks;
 use crate::pipeline::VisitId;
 use crate::text;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use grelot::clock::Clocks;
 use grelot::config::{BrokerUrl, Secret};
-use grelot::daemon::clock::Clocks;
 use grelot::daemon::delivery::Delivery;
 use grelot::mqtt::client::Peer;
 use grelot::mqtt::inbound::Inbound;

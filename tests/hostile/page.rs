@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use grelot::config::BrokerUrl;
-use grelot::daemon::clock::Clocks;
+use grelot::clock::Clocks;
 use grelot::mqtt::Identity;
 use grelot::pipeline::units::WallTime;
 use grelot::tablets::pairing::Pairings;

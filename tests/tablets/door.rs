@@ -187,7 +187,7 @@ fn the_page_speaks_tls_where_a_certificate_is_configured() {
 
 #[test]
 fn an_address_that_is_taken_is_a_clear_error() {
-    use grelot::daemon::clock::Clocks;
+    use grelot::clock::Clocks;
     use grelot::tablets::Server;
     use tokio_util::sync::CancellationToken;
 

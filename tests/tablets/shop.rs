@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use grelot::clock::Clocks;
 use grelot::config::BrokerUrl;
-use grelot::daemon::clock::Clocks;
 use grelot::mqtt::Identity;
 use grelot::mqtt::payload::{
     Arrival, Card, Claim, Departure, GatewayState, Status, Visit, VisitState, encode,

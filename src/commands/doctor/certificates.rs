@@ -6,8 +6,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use super::{Finding, x509};
+use crate::clock::Clocks;
 use crate::config::Tls;
-use crate::daemon::clock::Clocks;
 use crate::mqtt::tls;
 use crate::pipeline::units::WallTime;
 

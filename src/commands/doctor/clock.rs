@@ -6,7 +6,7 @@ use dbus::blocking::Connection;
 use dbus::blocking::stdintf::org_freedesktop_dbus::Properties as _;
 
 use super::Finding;
-use crate::daemon::clock::Clocks;
+use crate::clock::Clocks;
 use crate::pipeline::units::Clock;
 
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -3,8 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use crate::clock::Clocks;
 use crate::commands::bar::bar;
-use crate::daemon::clock::Clocks;
 use crate::pipeline::units::Tick;
 
 /// Cells of the bar.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use crate::clock::Clocks;
 use crate::commands::live::{Live, RadioArgs};
 use crate::config::{Config, Source};
-use crate::daemon::clock::Clocks;
 use crate::daemon::scripts::Scripts;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;

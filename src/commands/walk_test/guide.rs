@@ -10,15 +10,15 @@ use tokio::sync::mpsc;
 use super::ears::Ears;
 use super::recorded;
 use super::walk::{Stand, Step};
+use crate::clock::Clocks;
 use crate::commands::bar::bar;
 use crate::commands::run::runtime;
 use crate::config::Config;
-use crate::daemon::clock::Clocks;
-use crate::daemon::tasks;
 use crate::pipeline::event::{GatewayIndex, Sighting};
 use crate::pipeline::identity::Identity;
 use crate::pipeline::units::Tick;
 use crate::sources::Heard;
+use crate::tasks;
 
 /// Between two looks at the terminal.
 const REFRESH: Duration = Duration::from_millis(200);

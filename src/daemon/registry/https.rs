@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 
 use super::check::Rules;
 use crate::config::HttpsUrl;
-use crate::daemon::tasks::{self, Task};
+use crate::tasks::{self, Task};
 
 /// To connect, and between two parts of an answer.
 const PATIENCE: Duration = Duration::from_secs(20);

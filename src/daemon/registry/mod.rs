@@ -17,8 +17,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clocks;
-use super::tasks;
+use crate::clock::Clocks;
 use crate::config::Config;
 use crate::config::registry::line::Header;
 use crate::config::registry::{Loaded, signature_of};
@@ -26,6 +25,7 @@ use crate::mqtt::payload::RegistryHealth;
 use crate::mqtt::tls::{self, TlsError};
 use crate::pipeline::identity::{Registry, Report};
 use crate::pipeline::units::WallTime;
+use crate::tasks;
 use check::{Refused, Rules, made_at};
 use https::{Fetched, Remote};
 use vault::Vault;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep};
 
-use crate::daemon::clock::Clocks;
+use crate::clock::Clocks;
 use crate::mqtt::backoff::Backoff;
 use crate::mqtt::counts::Counts;
 use crate::mqtt::inbound::Inbound;

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::ears::Ears;
 use super::{RadioEvent, Status};
-use crate::daemon::clock::Clocks;
+use crate::clock::Clocks;
 use crate::pipeline::advert::{Said, said};
 use crate::pipeline::event::{Address, Answer, GatewayIndex};
 use crate::pipeline::units::Dbm;

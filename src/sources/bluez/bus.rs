@@ -12,7 +12,7 @@ use dbus::nonblock::{NonblockReply as _, SyncConnection};
 use dbus_tokio::connection;
 use tokio::sync::oneshot;
 
-use crate::daemon::tasks;
+use crate::tasks;
 
 /// Most calls are answered within milliseconds; powering a controller up takes a second or two.
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);

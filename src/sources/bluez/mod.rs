@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 use super::Heard;
 use super::monitor::Monitor;
 use super::report::Report;
-use crate::daemon::clock::Clocks;
+use crate::clock::Clocks;
 use crate::pipeline::advert::ibeacon::IBeacon;
 use crate::pipeline::event::{Answer, Hearing};
 use ask::Hints;

@@ -21,7 +21,7 @@ use super::ladder::{Ladder, Step};
 use super::scan;
 use super::shelf::Shelf;
 use super::status::{AdapterStatus, Status};
-use crate::daemon::clock::Clocks;
+use crate::clock::Clocks;
 use crate::pipeline::event::Hearing;
 
 /// How often pulses are felt.

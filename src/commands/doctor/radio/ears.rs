@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::super::Finding;
+use crate::clock::Clocks;
 use crate::commands::live::{Live, RadioArgs};
-use crate::daemon::clock::Clocks;
 use crate::pipeline::event::Address;
 use crate::sources::bluez::RadioEvent;
 use crate::sources::monitor;
