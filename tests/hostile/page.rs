@@ -6,8 +6,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use grelot::config::BrokerUrl;
 use grelot::clock::Clocks;
+use grelot::config::BrokerUrl;
 use grelot::mqtt::Identity;
 use grelot::pipeline::units::WallTime;
 use grelot::tablets::pairing::Pairings;
