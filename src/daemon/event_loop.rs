@@ -205,10 +205,20 @@ impl EventLoop {
         let now = self.now();
         if self.hearing() != was {
             self.state_since = now;
+            self.log_state();
         }
         self.publish_status();
         let hearing = self.hearing();
         self.feed(now, Input::Hearing(HERE, hearing)).await;
+    }
+
+    fn log_state(&self) {
+        match &self.blind_because {
+            Some(reason) if self.hearing() == Hearing::Blind => {
+                tracing::warn!(reason, "the gateway is blind: it receives no advertisements");
+            }
+            _ => tracing::info!("the gateway receives advertisements"),
+        }
     }
 
     /// This gateway hears as long as any of its sources does.

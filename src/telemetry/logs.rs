@@ -13,6 +13,8 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::repeats::Limited;
+
 /// The environment variable that says how much is logged: a level, or `grelot::mqtt=debug,info`.
 pub const VARIABLE: &str = "GRELOT_LOG";
 
@@ -29,10 +31,12 @@ pub fn start(usual: Level) {
     let started = if std::env::var_os("JOURNAL_STREAM").is_some() {
         let layer = layer
             .with_ansi(false)
-            .event_format(Journal(Format::default().without_time().with_level(false)));
+            .event_format(Limited::new(Journal(Format::default().without_time().with_level(false))));
         tracing_subscriber::registry().with(layer.with_filter(only(wanted))).try_init()
     } else {
-        let layer = layer.with_ansi(io::stderr().is_terminal()).with_target(false);
+        let ansi = io::stderr().is_terminal();
+        let format = Format::default().with_ansi(ansi).with_target(false);
+        let layer = layer.with_ansi(ansi).event_format(Limited::new(format));
         tracing_subscriber::registry().with(layer.with_filter(only(wanted))).try_init()
     };
     if let (Ok(()), Some(text)) = (started, misread) {

@@ -4,5 +4,6 @@
 pub mod health;
 pub mod logs;
 pub mod redact;
+mod repeats;
 
 pub use health::Health;

@@ -16,13 +16,8 @@ impl Client {
         match inbound::parse(&self.peer.here, topic, payload) {
             Ok(inbound) => self.heard = self.worth_telling(inbound, retained),
             Err(refused) => {
-                let refusals = &self.lines.counts.refused;
-                refusals.one();
-                // The 1st, 2nd, 4th, 8th …: whoever floods the topics shall not flood the log.
-                if refusals.get().is_power_of_two() {
-                    let so_far = refusals.get();
-                    tracing::warn!(%refused, so_far, "a message from the broker makes no sense");
-                }
+                self.lines.counts.refused.one();
+                tracing::warn!(%refused, "a message from the broker makes no sense");
             }
         }
     }
