@@ -29,9 +29,9 @@ pub fn start(usual: Level) {
     };
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).log_internal_errors(false);
     let started = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        let layer = layer
-            .with_ansi(false)
-            .event_format(Limited::new(Journal(Format::default().without_time().with_level(false))));
+        let layer = layer.with_ansi(false).event_format(Limited::new(Journal(
+            Format::default().without_time().with_level(false),
+        )));
         tracing_subscriber::registry().with(layer.with_filter(only(wanted))).try_init()
     } else {
         let ansi = io::stderr().is_terminal();

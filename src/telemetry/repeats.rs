@@ -51,13 +51,7 @@ struct Message {
 impl Repeats {
     /// Whether a message that occurs at `now` is logged: `Some` number of occurrences since it was
     /// last logged, or `None`.
-    fn admit(
-        &mut self,
-        now: Duration,
-        place: &Identifier,
-        text: u64,
-        level: Level,
-    ) -> Option<u64> {
+    fn admit(&mut self, now: Duration, place: &Identifier, text: u64, level: Level) -> Option<u64> {
         if level > Level::INFO {
             return Some(0);
         }
