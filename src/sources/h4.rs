@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 use super::bluez::RadioEvent;
 use super::bluez::ears::Pulse;
 use super::bluez::liveness::{Liveness, Verdict};
+use super::chains::Chains;
 use super::hci;
-use super::report::Chains;
 use crate::clock::Clocks;
 use crate::pipeline::event::Hearing;
+use crate::pipeline::units::Tick;
 use crate::tasks;
 use frames::Frames;
 
@@ -66,7 +67,7 @@ impl Stream {
                 Ok(mut reader) => self.read(&mut reader, events).await,
                 Err(error) => format!("{}: {error}", self.path.display()),
             };
-            self.frames = Frames::default();
+            (self.frames, self.chains) = (Frames::default(), Chains::default());
             self.liveness = Liveness::new(self.clocks.now().tick);
             self.tell(events, Hearing::Blind, Some(ended)).await;
             tokio::time::sleep(PULSE).await;
@@ -92,10 +93,11 @@ impl Stream {
     async fn hear(&mut self, chunk: &[u8], events: &mpsc::Sender<RadioEvent>) {
         let mut pulse = Pulse::default();
         let mut heard = Vec::new();
+        let at = self.clocks.now().tick.since(Tick::ZERO);
         self.frames.feed(chunk, |packet| {
             // A report cut short is the writer's fault; the next one is as good.
             for report in hci::h4_reports(packet).flatten() {
-                if let Some(whole) = self.chains.join(report) {
+                if let Some(whole) = self.chains.join(0, at, report) {
                     pulse.beat(whole.address, whole.rssi);
                     heard.push(whole.into());
                 }

@@ -6,14 +6,16 @@
 //! Invariant: decoders never index and never allocate; what is cut short or too long is an
 //! error of that event alone.
 
-pub use super::fields::CutShort;
-use super::fields::{take, take_address, take_slice};
+use super::fields::{CutShort, take, take_address, take_slice};
 use super::report::{Pdu, Report, Status};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::Dbm;
 
 /// H4's packet indicator of an event (Core, Vol 4 Part A 2).
 pub const H4_EVENT: u8 = 0x04;
+
+/// Advertising data of a legacy PDU (Core, Vol 4 Part E 7.7.65.2).
+const LONGEST_LEGACY: usize = 31;
 
 const LE_META: u8 = 0x3e;
 const ADVERTISING_REPORT: u8 = 0x02;
@@ -40,8 +42,25 @@ pub fn reports(event: &[u8]) -> Reports<'_> {
     Reports { left: *count, rest, read }
 }
 
+/// Why a report cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Damaged {
+    /// The event ends before the report does; there is no way to a next one.
+    #[error("an advertising report is cut short")]
+    CutShort,
+    /// More data than a legacy PDU carries.
+    #[error("a legacy advertising report of {0} octets (at most {LONGEST_LEGACY})")]
+    TooLong(usize),
+}
+
+impl From<CutShort> for Damaged {
+    fn from(_: CutShort) -> Self {
+        Self::CutShort
+    }
+}
+
 /// Reads one report off an event's octets; `None` inside for a reserved event type.
-type Layout = for<'a> fn(&mut &'a [u8]) -> Result<Option<Report<'a>>, CutShort>;
+type Layout = for<'a> fn(&mut &'a [u8]) -> Result<Option<Report<'a>>, Damaged>;
 
 /// Iterates over the reports of one event; ends after the first that is cut short.
 #[derive(Debug, Clone)]
@@ -56,13 +75,13 @@ impl Reports<'_> {
 }
 
 impl<'a> Iterator for Reports<'a> {
-    type Item = Result<Report<'a>, CutShort>;
+    type Item = Result<Report<'a>, Damaged>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.left > 0 {
             self.left -= 1;
             let read = (self.read)(&mut self.rest);
-            if read.is_err() {
+            if read == Err(Damaged::CutShort) {
                 self.left = 0;
             }
             if let Some(report) = read.transpose() {
@@ -74,12 +93,15 @@ impl<'a> Iterator for Reports<'a> {
 }
 
 /// Event type, address type, address, data length, data, RSSI.
-fn legacy<'a>(rest: &mut &'a [u8]) -> Result<Option<Report<'a>>, CutShort> {
+fn legacy<'a>(rest: &mut &'a [u8]) -> Result<Option<Report<'a>>, Damaged> {
     let [event_type, kind] = take(rest)?;
     let octets = take_address(rest)?;
     let [length] = take(rest)?;
     let payload = take_slice(rest, usize::from(length))?;
     let [rssi] = take(rest)?;
+    if payload.len() > LONGEST_LEGACY {
+        return Err(Damaged::TooLong(payload.len()));
+    }
     Ok(Pdu::from_hci(event_type).map(|pdu| Report {
         pdu,
         address: address(kind, octets),
@@ -87,20 +109,25 @@ fn legacy<'a>(rest: &mut &'a [u8]) -> Result<Option<Report<'a>>, CutShort> {
         payload,
         status: Status::Complete,
         set: None,
+        is_first: true,
     }))
 }
 
 /// Event type (16 bits), address type, address, two PHYs, set, TX power, RSSI, periodic
 /// interval (16 bits), direct address type, direct address, data length, data.
-fn extended<'a>(rest: &mut &'a [u8]) -> Result<Option<Report<'a>>, CutShort> {
+fn extended<'a>(rest: &mut &'a [u8]) -> Result<Option<Report<'a>>, Damaged> {
     let [event_type, _, kind] = take(rest)?;
     let octets = take_address(rest)?;
     let [_, _, set, _, rssi] = take(rest)?;
     take::<9>(rest)?;
     let [length] = take(rest)?;
     let payload = take_slice(rest, usize::from(length))?;
+    let pdu = extended_pdu(event_type);
+    if pdu != Pdu::Extended && payload.len() > LONGEST_LEGACY {
+        return Err(Damaged::TooLong(payload.len()));
+    }
     Ok(Some(Report {
-        pdu: extended_pdu(event_type),
+        pdu,
         address: address(kind, octets),
         rssi: dbm(rssi),
         payload,
@@ -110,7 +137,8 @@ fn extended<'a>(rest: &mut &'a [u8]) -> Result<Option<Report<'a>>, CutShort> {
             _ => Status::Truncated,
         },
         // 0xff: no set was named.
-        set: (set != 0xff).then_some(set),
+        set: (set != 0xff).then_some(u16::from(set)),
+        is_first: false,
     }))
 }
 
@@ -186,6 +214,20 @@ mod tests {
             assert_eq!(read.len(), whole + 1, "cut at {length}");
             assert!(read.last().unwrap().is_err());
         }
+    }
+
+    #[test]
+    fn a_legacy_report_of_more_than_31_octets_is_damaged_and_the_next_is_read() {
+        let mut event = vec![LE_META, 0, ADVERTISING_REPORT, 2];
+        for length in [32, 31] {
+            event.extend([0, 0, 1, 2, 3, 4, 5, 6, length]);
+            event.resize(event.len() + usize::from(length) + 1, 0);
+        }
+        event[1] = u8::try_from(event.len() - 2).unwrap();
+        let read: Vec<_> = reports(&event).map(|r| r.map(|r| r.payload.len())).collect();
+        assert_eq!(read, [Err(Damaged::TooLong(32)), Ok(31)]);
+        let extended = extended_event(0b1_0011, &[0; 32]);
+        assert_eq!(reports(&extended).next(), Some(Err(Damaged::TooLong(32))));
     }
 
     #[test]

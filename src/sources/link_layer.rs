@@ -2,7 +2,11 @@
 //!
 //! Layouts: Core, Vol 6 Part B 2.1 (packet), 2.3 (PDUs), 2.3.4 (extended header), 3.1.1 (CRC).
 
-use super::fields::{take, take_address, take_slice};
+mod extended;
+
+pub use extended::AuxPointers;
+
+use super::fields::{take, take_address};
 use super::report::{Pdu, Report, Status};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::Dbm;
@@ -32,6 +36,8 @@ pub struct Packet<'a> {
     pub crc: Crc,
     /// How loud.
     pub rssi: Option<Dbm>,
+    /// The channel index it was received on, where the capture names it.
+    pub channel: Option<u8>,
     header: u8,
     body: &'a [u8],
 }
@@ -47,7 +53,9 @@ impl std::fmt::Debug for Packet<'_> {
 pub struct Reception {
     /// How loud.
     pub rssi: Option<Dbm>,
-    /// What the sniffer said of the CRC; where it said nothing the sum is checked here.
+    /// The channel index: 37 to 39 are the primary advertising channels.
+    pub channel: Option<u8>,
+    /// What the sniffer says of the CRC; the sum is checked here, too, where it was kept.
     pub crc: Option<Crc>,
     /// LE Coded: one octet, the coding indicator, follows the access address.
     pub coded: bool,
@@ -63,11 +71,15 @@ impl<'a> Packet<'a> {
         }
         let [header, length] = take(&mut rest).ok()?;
         let (body, crc) = rest.split_at_checked(usize::from(length)).unwrap_or((rest, &[]));
-        let summed = || check(header, length, body, crc);
+        let crc = match reception.crc {
+            Some(Crc::Wrong) => Crc::Wrong,
+            Some(Crc::Correct) | None => check(header, length, body, crc),
+        };
         Some(Self {
             pdu_type: header & 0x0f,
-            crc: reception.crc.unwrap_or_else(summed),
+            crc,
             rssi: reception.rssi,
+            channel: reception.channel,
             header,
             body,
         })
@@ -96,12 +108,33 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// What an undamaged advertisement says; `None` for scan and connection requests, for
-    /// damaged packets and for extended advertising that names no sender.
-    pub fn report(&self) -> Option<Report<'a>> {
-        let pdu = Pdu::from_link_layer(self.pdu_type).filter(|_| self.crc == Crc::Correct)?;
-        if pdu == Pdu::Extended {
-            return self.extended();
+    /// Whether nothing in it can be relied on: its CRC is wrong, or it has a length that no
+    /// packet of its type has.
+    pub fn is_damaged(&self) -> bool {
+        self.crc == Crc::Wrong || !self.has_legal_length()
+    }
+
+    /// Address and at most 31 octets; `ADV_DIRECT_IND` has two addresses (Core, Vol 6 Part B
+    /// 2.3.1).
+    fn has_legal_length(&self) -> bool {
+        match self.pdu_type {
+            0 | 2 | 4 | 6 => (6..=37).contains(&self.body.len()),
+            1 => self.body.len() == 12,
+            _ => true,
+        }
+    }
+
+    /// Whether it is extended advertising, which [`AuxPointers`] puts together.
+    pub fn is_extended(&self) -> bool {
+        Pdu::from_link_layer(self.pdu_type) == Some(Pdu::Extended)
+    }
+
+    /// What an undamaged legacy advertisement says; `None` for scan and connection requests and
+    /// for extended advertising.
+    pub fn legacy_report(&self) -> Option<Report<'a>> {
+        let pdu = Pdu::from_link_layer(self.pdu_type)?;
+        if pdu == Pdu::Extended || self.is_damaged() {
+            return None;
         }
         Some(Report {
             pdu,
@@ -110,26 +143,7 @@ impl<'a> Packet<'a> {
             payload: self.legacy_payload(),
             status: Status::Complete,
             set: None,
-        })
-    }
-
-    /// Extended header: length (6 bits) and mode, flags, then the fields the flags announce,
-    /// of which the sender (bit 0) comes first and the pointer (bit 4) says that more follows.
-    fn extended(&self) -> Option<Report<'a>> {
-        const SENDER: u8 = 1 << 0;
-        const POINTER: u8 = 1 << 4;
-        let mut rest = self.body;
-        let [length] = take(&mut rest).ok()?;
-        let mut header = take_slice(&mut rest, usize::from(length & 0x3f)).ok()?;
-        let [flags] = take(&mut header).ok().filter(|[flags]| flags & SENDER != 0)?;
-        Some(Report {
-            pdu: Pdu::Extended,
-            address: self.address(take_address(&mut header).ok()?, SENDER_IS_RANDOM),
-            rssi: self.rssi,
-            payload: rest,
-            // What follows names no sender, so cannot be joined to this.
-            status: if flags & POINTER == 0 { Status::Complete } else { Status::Truncated },
-            set: None,
+            is_first: true,
         })
     }
 
@@ -183,7 +197,7 @@ mod tests {
     fn a_packet_names_its_sender_and_carries_its_payload() {
         let octets = hex::decode(PHONE).unwrap();
         let packet = Packet::read(&octets, Reception::default()).unwrap();
-        let report = packet.report().unwrap();
+        let report = packet.legacy_report().unwrap();
         assert_eq!(report.pdu, Pdu::Ind);
         assert_eq!(report.address.kind, AddressKind::Random);
         assert_eq!(report.address.octets, [0x65, 0x1d, 0x20, 0x38, 0xce, 0xc9]);
@@ -198,7 +212,7 @@ mod tests {
             let mut damaged = octets.clone();
             damaged[place] ^= 0x10;
             let heard = Packet::read(&damaged, Reception::default());
-            assert_eq!(heard.and_then(|p| p.report()), None, "octet {place}");
+            assert_eq!(heard.and_then(|p| p.legacy_report()), None, "octet {place}");
         }
     }
 
@@ -207,19 +221,28 @@ mod tests {
         let octets = hex::decode(PHONE).unwrap();
         for length in 0..octets.len() - 3 {
             let heard = Packet::read(&octets[..length], Reception::default());
-            assert_eq!(heard.and_then(|p| p.report()), None, "cut at {length}");
+            assert_eq!(heard.and_then(|p| p.legacy_report()), None, "cut at {length}");
         }
     }
 
     #[test]
-    fn an_extended_advertisement_names_its_sender_in_its_header() {
-        // AUX_ADV_IND: 9 octets of header with sender and set, then one structure.
-        let mut octets = ADVERTISING.to_vec();
-        octets.extend([0x47, 13, 9, 0b0000_1001, 1, 2, 3, 4, 5, 6, 0x12, 0x34, 2, 1, 6]);
-        let packet = Packet::read(&octets, Reception::default()).unwrap();
-        let report = packet.report().unwrap();
-        assert_eq!(report.pdu, Pdu::Extended);
-        assert_eq!(report.address.octets, [6, 5, 4, 3, 2, 1]);
-        assert_eq!(report.payload, [2, 1, 6]);
+    fn a_legacy_packet_of_more_than_37_octets_is_damaged() {
+        for (length, is_damaged) in [(37, false), (38, true), (5, true)] {
+            let mut octets = ADVERTISING.to_vec();
+            octets.extend([0x42, length]);
+            octets.resize(octets.len() + usize::from(length), 0);
+            let packet = Packet::read(&octets, Reception::default()).unwrap();
+            assert_eq!(packet.is_damaged(), is_damaged, "{length} octets");
+            assert_eq!(packet.legacy_report().is_none(), is_damaged, "{length} octets");
+        }
+    }
+
+    #[test]
+    fn a_wrong_sum_is_damage_whatever_the_sniffer_says_of_it() {
+        let mut octets = hex::decode(PHONE).unwrap();
+        let reception = Reception { crc: Some(Crc::Correct), ..Reception::default() };
+        assert!(!Packet::read(&octets, reception).unwrap().is_damaged());
+        *octets.last_mut().unwrap() ^= 1;
+        assert!(Packet::read(&octets, reception).unwrap().is_damaged());
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod bluez;
 pub mod capture;
+pub mod chains;
 mod fields;
 pub mod h4;
 pub mod hci;
@@ -15,6 +16,7 @@ pub mod monitor;
 pub mod recording;
 pub mod report;
 pub mod simulated;
+pub mod skipped;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
@@ -24,6 +26,7 @@ use std::time::Duration;
 
 use crate::pipeline::event::Address;
 use crate::pipeline::units::{Dbm, WallTime};
+use skipped::Skipped;
 
 /// One advertisement, owned, as a source heard it. It carries strangers' bytes: never logged.
 #[derive(Clone, PartialEq, Eq)]
@@ -122,7 +125,18 @@ pub trait Script: Iterator<Item = Result<Record, ScriptError>> + Send {
     fn store(&self) -> Option<u16>;
     /// The gateways it was recorded by, if known.
     fn gateways(&self) -> &[Arc<str>];
+    /// What was passed over so far.
+    fn skipped(&self) -> Skipped {
+        Skipped::default()
+    }
 }
+
+/// The longest silence within a recording or capture; more is a wrong time stamp. Every silent
+/// quarter of an hour costs the pipeline the tokens of all customers.
+pub const MAX_SILENCE: Duration = Duration::from_hours(7 * 24);
+
+/// The longest recording or capture.
+pub const MAX_LENGTH: Duration = Duration::from_hours(366 * 24);
 
 /// Why a script cannot go on, or had to leave something out.
 #[derive(Debug, thiserror::Error)]

@@ -7,15 +7,17 @@
 
 mod socket;
 
-use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::time::Duration;
 
 use socket2::Socket;
 use tokio::io::unix::AsyncFd;
 
+use super::chains::Chains;
 use super::hci;
-use super::report::{Chains, Report};
+use super::report::Report;
+use crate::clock::Clocks;
+use crate::pipeline::units::Tick;
 
 /// A monitor packet's header: what, which adapter, how long; 16 bits each, least significant
 /// octet first (Linux, `struct hci_mon_hdr`).
@@ -37,14 +39,15 @@ pub fn try_open() -> io::Result<()> {
 #[derive(Debug)]
 pub struct Monitor {
     socket: AsyncFd<Socket>,
-    chains: BTreeMap<u16, Chains>,
+    clocks: Clocks,
+    chains: Chains,
     dropped: u32,
 }
 
 impl Monitor {
     /// Opens the channel; fails without `CAP_NET_RAW`, or where the kernel has no Bluetooth.
-    pub fn open() -> io::Result<Self> {
-        Ok(Self { socket: socket::open()?, chains: BTreeMap::new(), dropped: 0 })
+    pub fn open(clocks: Clocks) -> io::Result<Self> {
+        Ok(Self { socket: socket::open()?, clocks, chains: Chains::default(), dropped: 0 })
     }
 
     /// Gives every report to `hear`, with the number of the adapter it came through, until the
@@ -59,8 +62,8 @@ impl Monitor {
                 Ok(ready) => ready,
                 Err(error) => return error,
             };
-            let chains = &mut self.chains;
-            let read = ready.try_io(|socket| read_all(socket.get_mut(), chains, &mut hear));
+            let (chains, at) = (&mut self.chains, self.clocks.now().tick.since(Tick::ZERO));
+            let read = ready.try_io(|socket| read_all(socket.get_mut(), chains, at, &mut hear));
             if let Ok(Err(error)) = read {
                 return error;
             }
@@ -75,7 +78,8 @@ impl Monitor {
 /// Reads until there is nothing more.
 fn read_all(
     socket: &mut Socket,
-    chains: &mut BTreeMap<u16, Chains>,
+    chains: &mut Chains,
+    at: Duration,
     hear: &mut impl FnMut(u16, Report<'_>),
 ) -> io::Result<()> {
     let mut packet = [0; LONGEST_PACKET];
@@ -88,7 +92,7 @@ fn read_all(
         let index = u16::from_le_bytes([low, high]);
         // A report cut short is the controller's fault; the next one is as good.
         for report in hci::reports(event).flatten() {
-            if let Some(whole) = chains.entry(index).or_default().join(report) {
+            if let Some(whole) = chains.join(index.into(), at, report) {
                 hear(index, whole);
             }
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use grelot::pipeline::event::{Address, AddressKind};
 use grelot::pipeline::units::Dbm;
+use grelot::sources::skipped::Skipped;
 use grelot::sources::{self, Heard, Record, ScriptError, What};
 
 /// Wall time of the first frame: 2026-01-05T09:00:00.25Z.
@@ -26,7 +27,7 @@ fn heard(rssi: Option<i16>) -> What {
 }
 
 /// An LE advertising report, from its event code on.
-fn event() -> Vec<u8> {
+pub fn event() -> Vec<u8> {
     let mut event = vec![0x3e, 17, 0x02, 1, 3, 1];
     event.extend(AIR_ADDRESS);
     event.push(5);
@@ -36,7 +37,7 @@ fn event() -> Vec<u8> {
 }
 
 /// `ADV_NONCONN_IND`, its CRC as sniffers write it that do not keep it.
-fn packet() -> Vec<u8> {
+pub fn packet() -> Vec<u8> {
     [&ACCESS_ADDRESS[..], &[0x42, 11], &AIR_ADDRESS, &STRUCTURES, &[0, 0, 0]].concat()
 }
 
@@ -47,7 +48,7 @@ fn coded_packet() -> Vec<u8> {
     packet
 }
 
-fn nordic(version: u8, event: u8, flags: u8, packet: &[u8]) -> Vec<u8> {
+pub fn nordic(version: u8, event: u8, flags: u8, packet: &[u8]) -> Vec<u8> {
     let length = u8::try_from(packet.len()).unwrap() + 10;
     let lengths = if version == 1 { [6, length] } else { [length, 0] };
     let header = [9, lengths[0], lengths[1], version, 1, 0, event];
@@ -57,6 +58,18 @@ fn nordic(version: u8, event: u8, flags: u8, packet: &[u8]) -> Vec<u8> {
 fn received(flags: u16, packet: &[u8]) -> Vec<u8> {
     let [low, high] = flags.to_le_bytes();
     [&[37, 0xb9, 0x80, 0, 0, 0, 0, 0, low, high], packet].concat()
+}
+
+/// As Ubertooth writes it: one field of another kind, then its own.
+fn per_packet_information(datalink: u32, packet: &[u8]) -> Vec<u8> {
+    let other = [&2_u16.to_le_bytes()[..], &3_u16.to_le_bytes(), &[9; 3]].concat();
+    let mut field = [30_006_u16.to_le_bytes(), 15_u16.to_le_bytes()].concat();
+    field.extend(
+        [&[0][..], &2402_u16.to_le_bytes(), &[0; 5], &[0xc0, 0xa0, 0xb9, 1, 0, 0, 0]].concat(),
+    );
+    let length = u16::try_from(8 + other.len() + field.len()).unwrap();
+    let head = [&[0, 0][..], &length.to_le_bytes(), &datalink.to_le_bytes()].concat();
+    [&head, &other, &field, packet].concat()
 }
 
 /// Link type, a frame of it, and the RSSI that can be read from it.
@@ -76,32 +89,45 @@ fn frames() -> Vec<(u16, Vec<u8>, Option<i16>)> {
         (272, nordic(2, 6, 1, &packet()), loud),
         (272, nordic(3, 2, 1, &packet()), loud),
         (272, nordic(3, 2, 0x21, &coded_packet()), loud),
+        (272, nordic(2, 0, 1, &packet()), loud),
+        (192, per_packet_information(251, &packet()), loud),
+        (192, per_packet_information(147, &packet()), loud),
     ]
 }
 
 /// Frames that hold no advertisement that can be relied on, though their link type may.
-fn silent_frames() -> Vec<(u16, Vec<u8>)> {
+fn silent_frames() -> Vec<(u16, Vec<u8>, Skipped)> {
     let mut damaged = packet();
     *damaged.last_mut().unwrap() = 1;
+    let too_long = [&ACCESS_ADDRESS[..], &[0x42, 38], &[0; 38], &[0, 0, 0]].concat();
+    let none = Skipped::default();
+    let other = Skipped { not_advertising: 2, ..none };
+    let damage = Skipped { damaged: 2, ..none };
+    let unsupported = Skipped { unsupported: 2, ..none };
     let data_channel = [&[0x11; 4], &packet()[4..]].concat();
     vec![
-        (187, vec![2, 1, 2, 3]),
-        (187, Vec::new()),
-        (201, vec![0, 0]),
-        (254, [&[0, 0, 0, 2], &event()[..]].concat()),
-        (251, damaged),
-        (251, data_channel),
-        (256, received(0x0403, &packet())),
-        (256, received(0x0c02, &packet())),
-        (256, vec![37; 9]),
-        (272, nordic(2, 6, 0, &packet())),
-        (272, nordic(3, 6, 1, &packet())),
-        (272, nordic(9, 6, 1, &packet())),
-        (272, vec![9; 5]),
+        (187, vec![2, 1, 2, 3], other),
+        (187, Vec::new(), other),
+        (201, vec![0, 0], other),
+        (254, [&[0, 0, 0, 2], &event()[..]].concat(), other),
+        (251, damaged.clone(), damage),
+        (251, too_long, damage),
+        (251, data_channel, other),
+        (256, received(0x0403, &packet()), damage),
+        (256, received(0x0c03, &damaged), damage),
+        (256, received(0x0c02, &packet()), unsupported),
+        (256, vec![37; 9], unsupported),
+        (272, nordic(2, 6, 0, &packet()), damage),
+        (272, nordic(2, 6, 1, &damaged), damage),
+        (272, nordic(3, 6, 1, &packet()), other),
+        (272, nordic(9, 6, 1, &packet()), unsupported),
+        (272, vec![9; 5], unsupported),
+        (192, per_packet_information(105, &packet()), unsupported),
+        (192, vec![0, 0, 200, 0, 251, 0, 0, 0], unsupported),
     ]
 }
 
-fn pcap(linktype: u16, frames: &[&[u8]], little: bool, nanoseconds: bool) -> Vec<u8> {
+pub fn pcap(linktype: u16, frames: &[&[u8]], little: bool, nanoseconds: bool) -> Vec<u8> {
     let word = |word: u32| if little { word.to_le_bytes() } else { word.to_be_bytes() };
     let magic = if nanoseconds { 0xa1b2_3c4d } else { 0xa1b2_c3d4 };
     let head = [magic, 0x0004_0002, 0, 0, 65_535, u32::from(linktype)];
@@ -151,13 +177,18 @@ fn pcapng(linktype: u16, frames: &[&[u8]], little: bool, resolution: u8, ticks: 
 }
 
 fn btsnoop(datalink: u32, flags: u32, frames: &[&[u8]]) -> Vec<u8> {
+    let timed: Vec<_> = (0..).step_by(1500).zip(frames).map(|(at, f)| (at, flags, *f)).collect();
+    timed_btsnoop(datalink, &timed)
+}
+
+/// Milliseconds, flags and octets of each frame.
+pub fn timed_btsnoop(datalink: u32, frames: &[(u64, u32, &[u8])]) -> Vec<u8> {
     let mut file = b"btsnoop\0".to_vec();
     file.extend([1, datalink].into_iter().flat_map(u32::to_be_bytes));
-    for (index, frame) in frames.iter().enumerate() {
+    for (at, flags, frame) in frames {
         let length = u32::try_from(frame.len()).unwrap();
-        file.extend([length, length, flags, 0].into_iter().flat_map(u32::to_be_bytes));
-        let micros = UNIX_MICROS + 1_500_000 * index as u64;
-        file.extend((micros + 0x00dc_ddb3_0f2f_8000).to_be_bytes());
+        file.extend([length, length, *flags, 0].into_iter().flat_map(u32::to_be_bytes));
+        file.extend((UNIX_MICROS + 1000 * at + 0x00dc_ddb3_0f2f_8000).to_be_bytes());
         file.extend(*frame);
     }
     file
@@ -209,11 +240,13 @@ fn an_advertisement_is_read_from_every_link_in_btsnoop() {
 }
 
 #[test]
-fn what_holds_no_sound_advertisement_says_nothing() {
-    for (linktype, frame) in silent_frames() {
+fn what_holds_no_sound_advertisement_is_counted_with_the_reason() {
+    for (linktype, frame, skipped) in silent_frames() {
         let file = pcap(linktype, &[&frame, &frame], true, false);
-        let read: Vec<_> = sources::open_bytes(file).unwrap().collect();
+        let mut script = sources::open_bytes(file).unwrap();
+        let read: Vec<_> = script.by_ref().collect();
         assert!(read.is_empty(), "link type {linktype}: {read:?}");
+        assert_eq!(script.skipped(), skipped, "link type {linktype}: {frame:02x?}");
     }
 }
 

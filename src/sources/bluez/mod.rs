@@ -135,7 +135,7 @@ impl Radio {
             return std::future::pending().await;
         }
         loop {
-            let error = match Monitor::open() {
+            let error = match Monitor::open(self.clocks.clone()) {
                 Ok(mut monitor) => {
                     tracing::info!("listening to the HCI monitor");
                     monitor.listen(hear, |lost| ears.intake.lost(lost)).await

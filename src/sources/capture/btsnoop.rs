@@ -12,6 +12,9 @@ use crate::sources::fields::take;
 /// Microseconds from year 0, which btsnoop counts from, to 1970.
 const UNIX_EPOCH: i64 = 0x00dc_ddb3_0f2f_8000;
 
+/// The data link of Linux' monitor.
+const MONITOR: u32 = 2001;
+
 pub(super) struct Btsnoop {
     octets: Octets,
     datalink: u32,
@@ -27,7 +30,7 @@ impl Btsnoop {
         if version != 1 {
             return Err(ScriptError::NotARecording(format!("btsnoop version {version}, not 1")));
         }
-        if !matches!(datalink, 1001 | 1002 | 2001) {
+        if !matches!(datalink, 1001 | 1002 | MONITOR) {
             return Err(ScriptError::NotARecording(format!(
                 "btsnoop data link {datalink}: not HCI (1001), HCI H4 (1002) or monitor (2001)"
             )));
@@ -39,12 +42,12 @@ impl Btsnoop {
     const fn link(&self, flags: u32) -> Link {
         // Unencapsulated: bit 0 received, bit 1 command or event.
         const EVENT: u32 = 0b11;
-        // Monitor: the low half is the opcode.
+        // Monitor: the low half is the opcode, the high half the adapter.
         const MONITOR_EVENT: u32 = 3;
         match self.datalink {
             1002 => Link::H4,
             1001 if flags & EVENT == EVENT => Link::Event,
-            2001 if flags & 0xffff == MONITOR_EVENT => Link::Event,
+            MONITOR if flags & 0xffff == MONITOR_EVENT => Link::Event,
             _ => Link::Other,
         }
     }
@@ -64,7 +67,8 @@ impl Frames for Btsnoop {
             return Err(too_long(self.number, length));
         }
         let link = self.link(flags);
+        let interface = if self.datalink == MONITOR { (flags >> 16) as u16 } else { 0 };
         let octets = self.octets.piece(length)?;
-        Ok(Some(Frame { number: self.number, unix_micros, link, octets }))
+        Ok(Some(Frame { number: self.number, unix_micros, link, interface, octets }))
     }
 }

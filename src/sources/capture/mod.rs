@@ -9,15 +9,18 @@ mod octets;
 mod pcap;
 mod pcapng;
 
-pub use link::Link;
+pub use link::{Content, Link};
 
 use std::collections::VecDeque;
 use std::io::BufRead;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::report::{Chains, Report};
-use super::{Heard, Record, Script, ScriptError, What};
+use super::chains::Chains;
+use super::link_layer::AuxPointers;
+use super::report::Report;
+use super::skipped::Skipped;
+use super::{MAX_LENGTH, MAX_SILENCE, Record, Script, ScriptError, What};
 use crate::pipeline::units::WallTime;
 
 /// One frame of a capture.
@@ -29,6 +32,8 @@ pub struct Frame<'a> {
     pub unix_micros: i64,
     /// How to read its octets.
     pub link: Link,
+    /// The interface that captured it, or the adapter where the capture names that instead.
+    pub interface: u16,
     /// As they were captured.
     pub octets: &'a [u8],
 }
@@ -43,6 +48,11 @@ impl std::fmt::Debug for Frame<'_> {
 pub trait Frames: Send {
     /// The next frame; `None` at the end. After an error there is no way on.
     fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ScriptError>;
+
+    /// Frames that were passed over because their link type is unknown.
+    fn unsupported(&self) -> u64 {
+        0
+    }
 }
 
 /// Which of the formats a file begins like.
@@ -87,11 +97,11 @@ impl Format {
     }
 }
 
-/// A capture as a script: what this one gateway heard, without truth.
+/// A capture as a replay source: what this one gateway received, without ground truth.
 pub struct Capture {
     frames: Box<dyn Frames>,
     clock: Option<CaptureClock>,
-    chains: Chains,
+    assembly: Assembly,
     waiting: VecDeque<Result<Record, ScriptError>>,
     over: bool,
 }
@@ -105,9 +115,8 @@ impl std::fmt::Debug for Capture {
 impl Capture {
     /// Reads up to the first frame, for its time.
     pub fn new(frames: Box<dyn Frames>) -> Self {
-        let chains = Chains::default();
-        let waiting = VecDeque::new();
-        let mut capture = Self { frames, clock: None, chains, waiting, over: false };
+        let (assembly, waiting) = (Assembly::default(), VecDeque::new());
+        let mut capture = Self { frames, clock: None, assembly, waiting, over: false };
         while capture.clock.is_none() && capture.read_frame() {}
         capture
     }
@@ -119,7 +128,10 @@ impl Capture {
         }
         let frame = match self.frames.next_frame() {
             Ok(Some(frame)) => frame,
-            Ok(None) => return false,
+            Ok(None) => {
+                self.over = true;
+                return false;
+            }
             Err(error) => {
                 self.over = true;
                 self.waiting.push_back(Err(error));
@@ -127,29 +139,75 @@ impl Capture {
             }
         };
         let clock = self.clock.get_or_insert(CaptureClock::starting_at(frame.unix_micros));
-        let at = clock.at(frame.unix_micros);
-        for report in frame.link.reports(frame.octets) {
-            match report {
-                Ok(report) => self.waiting.extend(heard(&mut self.chains, at, report).map(Ok)),
-                Err(cut) => self.waiting.push_back(Err(ScriptError::Line {
-                    line: frame.number,
-                    problem: cut.to_string(),
-                })),
+        match clock.at(frame.unix_micros) {
+            Ok(at) => self.assembly.read(at, &frame, &mut self.waiting),
+            Err(problem) => {
+                self.over = clock.last > MAX_LENGTH_MICROS;
+                self.waiting.push_back(Err(ScriptError::Line { line: frame.number, problem }));
             }
         }
         true
     }
 }
 
-fn heard(chains: &mut Chains, at: Duration, report: Report<'_>) -> Option<Record> {
-    let whole = chains.join(report)?;
-    let heard = Heard {
-        gateway: None,
-        address: whole.address,
-        rssi: whole.rssi,
-        payload: whole.payload.to_vec(),
-    };
-    Some(Record { at, what: What::Heard(heard) })
+/// Puts advertisements together from frames.
+#[derive(Debug, Default)]
+struct Assembly {
+    pointers: AuxPointers,
+    chains: Chains,
+    skipped: Skipped,
+}
+
+impl Assembly {
+    /// Adds what `frame` says to `records`.
+    fn read(
+        &mut self,
+        at: Duration,
+        frame: &Frame<'_>,
+        records: &mut VecDeque<Result<Record, ScriptError>>,
+    ) {
+        let adapter =
+            u32::from(frame.interface) << 16 | u32::from(frame.link.adapter(frame.octets));
+        match frame.link.read(frame.octets) {
+            Content::Event(reports) => {
+                let mut is_empty = true;
+                for report in reports {
+                    is_empty = false;
+                    match report {
+                        Ok(report) => records.extend(self.join(adapter, at, report).map(Ok)),
+                        Err(damaged) => records.push_back(Err(ScriptError::Line {
+                            line: frame.number,
+                            problem: damaged.to_string(),
+                        })),
+                    }
+                }
+                self.skipped.not_advertising += u64::from(is_empty);
+            }
+            Content::Packet(packet) if packet.is_damaged() => self.skipped.damaged += 1,
+            Content::Packet(packet) if packet.is_extended() => {
+                let report = self.pointers.report(adapter, at, &packet);
+                let record = report.and_then(|report| self.join(adapter, at, report));
+                records.extend(record.map(Ok));
+            }
+            Content::Packet(packet) => match packet.legacy_report() {
+                Some(report) => records.extend(self.join(adapter, at, report).map(Ok)),
+                None => self.skipped.not_advertising += 1,
+            },
+            Content::Other => self.skipped.not_advertising += 1,
+            Content::Unsupported => self.skipped.unsupported += 1,
+        }
+    }
+
+    fn join(&mut self, adapter: u32, at: Duration, report: Report<'_>) -> Option<Record> {
+        let whole = self.chains.join(adapter, at, report)?;
+        Some(Record { at, what: What::Heard(whole.into()) })
+    }
+
+    fn skipped(&self) -> Skipped {
+        let unfinished = self.chains.unfinished() as u64;
+        let incomplete = self.pointers.orphans() + self.chains.dropped() + unfinished;
+        Skipped { incomplete, ..self.skipped }
+    }
 }
 
 impl Iterator for Capture {
@@ -173,17 +231,26 @@ impl Script for Capture {
     fn gateways(&self) -> &[Arc<str>] {
         &[]
     }
+
+    fn skipped(&self) -> Skipped {
+        let skipped = self.assembly.skipped();
+        Skipped { unsupported: skipped.unsupported + self.frames.unsupported(), ..skipped }
+    }
 }
 
 /// A clock that was set back by more than this was stepped; by less, frames of several
 /// interfaces were merged out of order.
 const STEP_MICROS: i64 = 1_000_000;
 
-/// Turns the capture's wall clock, which may be stepped, into time that never goes back.
+const MAX_SILENCE_MICROS: i64 = MAX_SILENCE.as_micros() as i64;
+const MAX_LENGTH_MICROS: i64 = MAX_LENGTH.as_micros() as i64;
+
+/// Turns the capture's wall clock, which may be stepped, into time that never goes back and never
+/// leaps: a leap of years costs the pipeline years of deadlines.
 #[derive(Debug, Clone, Copy)]
 struct CaptureClock {
     started: i64,
-    /// What to take off the wall clock: the start, less all steps back since.
+    /// What to take off the wall clock: the start, less all steps since.
     offset: i64,
     last: i64,
 }
@@ -193,13 +260,28 @@ impl CaptureClock {
         Self { started: unix_micros, offset: unix_micros, last: 0 }
     }
 
-    fn at(&mut self, unix_micros: i64) -> Duration {
+    /// # Errors
+    /// The time is more than [`MAX_SILENCE`] after the frame before: this frame takes no time, and
+    /// the next ones count from it. Or the capture is longer than [`MAX_LENGTH`].
+    fn at(&mut self, unix_micros: i64) -> Result<Duration, String> {
         let at = unix_micros.saturating_sub(self.offset);
-        if at < self.last.saturating_sub(STEP_MICROS) {
+        let ahead = at.saturating_sub(self.last);
+        if ahead > MAX_SILENCE_MICROS {
+            self.offset = unix_micros.saturating_sub(self.last);
+            let days = ahead / 86_400_000_000;
+            return Err(format!("its time is {days} days after the frame before"));
+        }
+        if ahead < -STEP_MICROS {
             self.offset = unix_micros.saturating_sub(self.last);
         }
         self.last = self.last.max(at);
-        Duration::from_micros(self.last.unsigned_abs())
+        if self.last > MAX_LENGTH_MICROS {
+            let days = MAX_LENGTH.as_secs() / 86_400;
+            return Err(format!(
+                "more than {days} days after the first frame: the rest is left out"
+            ));
+        }
+        Ok(Duration::from_micros(self.last.unsigned_abs()))
     }
 }
 
@@ -211,7 +293,23 @@ mod tests {
     fn a_clock_set_back_does_not_stop_the_capture() {
         let mut clock = CaptureClock::starting_at(5_000_000_000);
         let times = [5_000_000_000, 5_010_000_000, 5_009_999_000, 1_000, 2_001_000, 1_999_000];
-        let at: Vec<_> = times.map(|t| clock.at(t).as_millis()).to_vec();
+        let at: Vec<_> = times.map(|t| clock.at(t).unwrap().as_millis()).to_vec();
         assert_eq!(at, [0, 10_000, 10_000, 10_000, 12_000, 12_000]);
+    }
+
+    #[test]
+    fn a_clock_set_ahead_by_years_takes_no_time() {
+        const YEARS: i64 = 20 * 365 * 86_400_000_000;
+        let mut clock = CaptureClock::starting_at(0);
+        let times = [0, 1_000_000, YEARS, YEARS + 1_000_000, 2_000_000, 3_000_000];
+        let at: Vec<_> = times.map(|t| clock.at(t).ok().map(|at| at.as_secs())).to_vec();
+        assert_eq!(at, [Some(0), Some(1), None, Some(2), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn a_capture_ends_after_a_year() {
+        let mut clock = CaptureClock::starting_at(0);
+        let weeks = (1..).map(|week| week * MAX_SILENCE_MICROS);
+        assert_eq!(weeks.map_while(|time| clock.at(time).ok()).count(), 52);
     }
 }

@@ -51,6 +51,6 @@ impl Frames for Pcap {
         let micros = if self.nanoseconds { fraction / 1000 } else { fraction };
         let octets = self.octets.piece(length)?;
         let unix_micros = seconds * 1_000_000 + micros;
-        Ok(Some(Frame { number: self.number, unix_micros, link: self.link, octets }))
+        Ok(Some(Frame { number: self.number, unix_micros, link: self.link, interface: 0, octets }))
     }
 }

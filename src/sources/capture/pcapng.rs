@@ -24,12 +24,13 @@ pub(super) struct PcapNg {
     number: u64,
     unknown_linktype: Option<u32>,
     readable: bool,
+    unsupported: u64,
 }
 
 impl PcapNg {
     pub(super) fn new(octets: Octets) -> Self {
         let section = Section { order: Order::LITTLE, interfaces: Vec::new(), last_micros: 0 };
-        Self { octets, section, number: 0, unknown_linktype: None, readable: false }
+        Self { octets, section, number: 0, unknown_linktype: None, readable: false, unsupported: 0 }
     }
 
     /// The next block's type, and the length of its body and of what repeats its length.
@@ -74,6 +75,7 @@ impl PcapNg {
             if packet.is_some() {
                 return Ok(packet);
             }
+            self.unsupported += 1;
         }
         Ok(None)
     }
@@ -93,8 +95,12 @@ impl Frames for PcapNg {
             };
         };
         let octets = self.octets.last_piece().get(packet.octets).unwrap_or_default();
-        let Packet { unix_micros, link, .. } = packet;
-        Ok(Some(Frame { number: self.number, unix_micros, link, octets }))
+        let Packet { unix_micros, link, interface, .. } = packet;
+        Ok(Some(Frame { number: self.number, unix_micros, link, interface, octets }))
+    }
+
+    fn unsupported(&self) -> u64 {
+        self.unsupported
     }
 }
 
@@ -102,6 +108,7 @@ impl Frames for PcapNg {
 struct Packet {
     unix_micros: i64,
     link: Link,
+    interface: u16,
     octets: Range<usize>,
 }
 
@@ -129,16 +136,17 @@ impl Section {
     /// Interface, time (high, low), captured length, original length, octets. `None` inside
     /// for an interface whose link is unknown.
     fn enhanced_packet(&mut self, mut rest: &[u8]) -> Result<Option<Packet>, CutShort> {
-        let interface = self.order.word(take(&mut rest)?) as usize;
+        let number = self.order.word(take(&mut rest)?);
         let high = u64::from(self.order.word(take(&mut rest)?));
         let low = u64::from(self.order.word(take(&mut rest)?));
         let length = self.order.word(take(&mut rest)?) as usize;
         take::<4>(&mut rest)?;
         take_slice(&mut rest, length)?;
-        let Some(Some(interface)) = self.interfaces.get(interface) else { return Ok(None) };
+        let Some(Some(interface)) = self.interfaces.get(number as usize) else { return Ok(None) };
         self.last_micros = interface.unix_micros((high << 32) | low);
         let octets = 20..20 + length;
-        Ok(Some(Packet { unix_micros: self.last_micros, link: interface.link, octets }))
+        let (link, interface) = (interface.link, number as u16);
+        Ok(Some(Packet { unix_micros: self.last_micros, link, interface, octets }))
     }
 
     /// Original length, octets (all up to the repeated length, padding included).
@@ -146,7 +154,7 @@ impl Section {
         let (length, rest) = body.split_first_chunk::<4>()?;
         let kept = (self.order.word(*length) as usize).min(rest.len().saturating_sub(4));
         let link = self.interfaces.first()?.as_ref()?.link;
-        Some(Packet { unix_micros: self.last_micros, link, octets: 4..4 + kept })
+        Some(Packet { unix_micros: self.last_micros, link, interface: 0, octets: 4..4 + kept })
     }
 }
 

@@ -13,7 +13,7 @@ use std::io::{BufRead, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Heard, Record, Script, ScriptError, What};
+use super::{Heard, MAX_LENGTH, MAX_SILENCE, Record, Script, ScriptError, What};
 use crate::pipeline::units::WallTime;
 use line::{Line, Said};
 
@@ -131,6 +131,13 @@ fn record(
         let (t, last) = (at.as_secs_f64(), last.as_secs_f64());
         return Err(format!("t goes back from {last} to {t}"));
     }
+    if at - last > MAX_SILENCE {
+        let days = (at - last).as_secs() / 86_400;
+        return Err(format!("t is {days} days after the line before"));
+    }
+    if at > MAX_LENGTH {
+        return Err(format!("t is more than {} days", MAX_LENGTH.as_secs() / 86_400));
+    }
     let what = match said {
         Said::Truth(word, client) => What::Truth { word, client },
         Said::Heard { gateway, address, rssi, payload } => {
@@ -247,6 +254,18 @@ mod tests {
         let error = records[1].as_ref().unwrap_err().to_string();
         assert_eq!(error, "line 3: t goes back from 0.125 to 0.1");
         assert!(records[2].is_ok());
+    }
+
+    #[test]
+    fn a_line_of_three_centuries_later_is_left_out_and_the_next_is_read() {
+        let (_, records) = read(&[
+            HEADER,
+            HEARD,
+            r#"{"t":1e10,"truth":"enter","client":"c"}"#,
+            r#"{"t":604800,"truth":"leave","client":"c"}"#,
+        ]);
+        let [Ok(_), Err(wrong), Ok(_)] = records.as_slice() else { panic!("{records:?}") };
+        assert_eq!(wrong.to_string(), "line 3: t is 115740 days after the line before");
     }
 
     #[test]

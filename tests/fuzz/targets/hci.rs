@@ -3,15 +3,15 @@
 #![no_main]
 
 use grelot::pipeline::advert::said;
+use grelot::sources::chains::Chains;
 use grelot::sources::hci;
-use grelot::sources::report::Chains;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|packet: &[u8]| {
     let mut chains = Chains::default();
     for report in hci::h4_reports(packet).flatten() {
         assert!(report.payload.len() <= packet.len());
-        if let Some(whole) = chains.join(report) {
+        if let Some(whole) = chains.join(0, std::time::Duration::ZERO, report) {
             said(whole.payload).for_each(drop);
         }
     }
