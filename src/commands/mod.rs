@@ -84,7 +84,7 @@ enum Command {
 }
 
 /// How a command ended, as its exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// 0
     Done,

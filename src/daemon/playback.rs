@@ -9,6 +9,7 @@ use crate::pipeline::event::{GatewayIndex, Restored, Sighting, Start};
 use crate::pipeline::identity::Registry;
 use crate::pipeline::units::{Clock, Now, Tick, WallTime};
 use crate::pipeline::{Effect, Gateway, Input, Pipeline, Settings};
+use crate::sources::skipped::Skipped;
 use crate::sources::{Heard, Script, ScriptError, Truth, What};
 
 /// What a playback tells, in the order of virtual time.
@@ -29,6 +30,8 @@ pub struct Played {
     pub advertisements: u64,
     /// Lines or frames that could not be read.
     pub unreadable: u64,
+    /// What was passed over without an error.
+    pub skipped: Skipped,
     /// When the script ended.
     pub ended_at: Duration,
 }
@@ -36,7 +39,7 @@ pub struct Played {
 /// Plays `script` to its end, then lets time pass until the last open visit is closed. `settings`
 /// name the script's gateways ([`with_gateways`]).
 pub fn play(
-    script: Box<dyn Script>,
+    mut script: Box<dyn Script>,
     settings: Settings,
     registry: Registry,
     mut tell: impl FnMut(Duration, Told),
@@ -50,7 +53,7 @@ pub fn play(
         tell(Duration::ZERO, Told::Effect(effect));
     }
     let mut played = Played::default();
-    for record in script {
+    while let Some(record) = script.next() {
         let record = match record {
             Ok(record) => record,
             Err(fault @ ScriptError::Line { .. }) => {
@@ -75,6 +78,7 @@ pub fn play(
             }
         }
     }
+    played.skipped = script.skipped();
     while pipeline.open_visits().next().is_some() {
         let Some(next) = pipeline.next_deadline() else { break };
         pass_time(&mut pipeline, started_at, |due| due <= next, &mut tell);

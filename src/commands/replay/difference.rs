@@ -1,10 +1,12 @@
 //! `grelot replay --diff`: what another configuration would change.
 
+use std::path::Path;
+
 use super::events::{Event, Word};
-use super::{Args, play};
+use super::{Args, play, reading};
 use crate::commands::{Exit, Global, print};
 use crate::config::Config;
-use crate::daemon::playback::Told;
+use crate::daemon::playback::{Played, Told};
 
 /// Two visits that begin this close to each other are the same visit, earlier or later.
 const SAME_VISIT_S: f64 = 60.0;
@@ -12,9 +14,11 @@ const SAME_VISIT_S: f64 = 60.0;
 /// Prints arrivals that only one of the two configurations announces, and those whose moment or
 /// alert differs.
 pub fn run(global: &Global, args: &Args, now: &Config, other: &Config) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Done;
     for file in &args.files {
-        let before = arrivals(file, now, args)?;
-        let mut after = arrivals(file, other, args)?;
+        let (before, played) = arrivals(file, now, args)?;
+        exit = exit.max(reading::report(global, file, &played));
+        let (mut after, _) = arrivals(file, other, args)?;
         for was in &before {
             let same = |is: &Event| is.client == was.client && (is.t - was.t).abs() < SAME_VISIT_S;
             match after.iter().position(same).map(|at| after.remove(at)) {
@@ -27,18 +31,18 @@ pub fn run(global: &Global, args: &Args, now: &Config, other: &Config) -> anyhow
             show(global, "new", is, None)?;
         }
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
-fn arrivals(file: &std::path::Path, config: &Config, args: &Args) -> anyhow::Result<Vec<Event>> {
+fn arrivals(file: &Path, config: &Config, args: &Args) -> anyhow::Result<(Vec<Event>, Played)> {
     let mut arrivals = Vec::new();
-    play(file, config, args, |at, settings, told| {
+    let played = play(file, config, args, |at, settings, told| {
         if let Told::Effect(effect) = &told {
             let event = Event::of(at, effect, settings, false);
             arrivals.extend(event.filter(|event| event.event == Word::Arrival));
         }
     })?;
-    Ok(arrivals)
+    Ok((arrivals, played))
 }
 
 fn show(global: &Global, what: &str, event: &Event, becomes: Option<&Event>) -> anyhow::Result<()> {

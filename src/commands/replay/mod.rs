@@ -2,6 +2,7 @@
 
 mod difference;
 mod events;
+mod reading;
 mod witness;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +29,8 @@ pub use witness::Witness;
     grelot --config shop.toml replay --score *.jsonl\n  \
     grelot --config shop.toml replay monday.jsonl --diff quieter.toml\n\n\
     Reads recordings (.jsonl, .jsonl.zst), btsnoop (btmon -w), pcap and pcapng.\n\
-    The same input prints the same bytes, every time.")]
+    The same input prints the same bytes, every time. Standard error says how much was read, and\n    \
+    what was skipped and why; the exit code is 1 where a line could not be read, or nothing was.")]
 pub struct Args {
     /// Recordings or captures
     #[arg(required = true, value_name = "FILE")]
@@ -55,7 +57,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         return difference::run(global, args, &config, &other);
     }
     let mut score = Score::default();
-    let mut unreadable = 0;
+    let mut exit = Exit::Done;
     for file in &args.files {
         let mut printed = Ok(());
         let mut witness = Witness::default();
@@ -74,7 +76,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         })?;
         printed?;
         score.absorb(witness.score(outcome.ended_at));
-        unreadable += outcome.unreadable;
+        exit = exit.max(reading::report(global, file, &outcome));
     }
     if args.score {
         let line = score.line();
@@ -84,7 +86,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
             table(&line)
         })?;
     }
-    Ok(if unreadable == 0 { Exit::Done } else { Exit::Failed })
+    Ok(exit)
 }
 
 /// Plays one file with the customers of `config` or of `--registry`.
