@@ -140,6 +140,31 @@ fn the_echo_comes_with_the_match_in_both_carriers() {
 }
 
 #[test]
+fn the_newest_of_several_echoes_counts_whether_listed_together_or_apart() {
+    let time = at(W, 1000);
+    let mut gateway = gateway(&[token_line(1, 20454..20455)], set(time));
+    let key = client_key(1).store_day_key(20454, STORE, 0);
+    let token = Midstates::new(&key.0).token(&Message::token(W));
+    let on_air = |zone| {
+        let mut uuid = token::uuid(&token, Echo { zone, level: 9 });
+        uuid.reverse();
+        uuid
+    };
+    let apart: Vec<u8> =
+        (1..=3).flat_map(|zone| [&[17, 0x07], &on_air(zone)[..]].concat()).collect();
+    let together = [&[49, 0x07], &on_air(1)[..], &on_air(2), &on_air(3)].concat();
+    for payload in [apart, together] {
+        let sighting = Sighting {
+            gateway: GatewayIndex(0),
+            address: Address { kind: AddressKind::Random, octets: [0x40; 6] },
+            rssi: None,
+            payload: &payload,
+        };
+        assert_eq!(gateway.identify(set(time), &sighting).unwrap().echo.map(|e| e.zone), Some(3));
+    }
+}
+
+#[test]
 fn a_clock_that_was_never_set_accepts_a_window_more_on_either_side() {
     for (ms, expected) in
         [(-720_001, false), (-720_000, true), (1_320_000, true), (1_320_001, false)]

@@ -38,6 +38,11 @@ fn the_radio_hears_on_debian_13() {
     plays_well(TRIXIE, &["hearing", "phone"]);
 }
 
+#[test]
+fn what_bluez_collects_of_a_device_is_not_received_again() {
+    plays_well(TRIXIE, &["merged"]);
+}
+
 /// For whoever works on one: `GRELOT_RADIO_BED_PLAYS="trixie table/50_phone phone"`.
 #[test]
 #[ignore = "plays what it is told to"]

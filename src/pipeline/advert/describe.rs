@@ -143,9 +143,9 @@ impl<'a> Description<'a> {
         }
     }
 
-    /// A token counts before a hint, whatever their order.
+    /// The last token counts, as in [`super::said`]'s users, and any token before a hint.
     fn hear(&mut self, said: Option<(Token, Echo)>, carrier: Carrier) {
-        if let (Some((token, echo)), None | Some(Ours::OverflowHint)) = (said, self.ours) {
+        if let Some((token, echo)) = said {
             self.ours = Some(Ours::Token { token, echo, carrier });
         }
     }

@@ -61,11 +61,14 @@ pub(super) fn from_service_data(data: &[u8]) -> Option<(Token, Echo)> {
     Some((token.try_into().ok()?, Echo::from_byte(echo)))
 }
 
-/// A token and its echo, from a list of 128-bit service UUIDs: the first that is one.
+/// A token and its echo, from a list of 128-bit service UUIDs: the last that is one.
+///
+/// A phone advertises one token. A list with several has been merged on its way (`BlueZ` appends
+/// new service UUIDs to those it knows of a device), so the last token is the newest.
 #[inline]
 pub(super) fn from_service_uuids(list: &[u8]) -> Option<(Token, Echo)> {
     let (uuids, _cut_short) = list.as_chunks::<16>();
-    uuids.iter().find_map(from_service_uuid)
+    uuids.iter().rev().find_map(from_service_uuid)
 }
 
 #[inline]

@@ -130,23 +130,25 @@ impl Identity {
         if self.registry.has_expired(now.clock) {
             return None;
         }
+        let mut newest = None;
         for structure in Structures::new(sighting.payload) {
-            if let Some((token, echo)) = advert::token_by(structure) {
-                // Not as one of many things said, which would be put together in memory: reading
-                // it from there again waits for all that an earlier look-up still waits for.
-                if let Some(found) = self.who_says(&token, echo, now.clock) {
-                    return self.admitted(found, now.clock);
-                }
+            if let Some(token) = advert::token_by(structure) {
+                newest = Some(token);
                 continue;
             }
             let Some(said) = advert::said_by(structure) else { continue };
-            if said == Said::OverflowHint {
-                if let Some(found) = self.recall(sighting.address, now) {
-                    return Some(found);
-                }
-            } else if let Some(found) = self.recognise(&said, now.clock) {
+            if let Some(found) = self.recognise(&said, now.clock) {
                 return self.admitted(found, now.clock);
             }
+        }
+        // A merged advertisement lists a phone's earlier tokens first.
+        if let Some((token, echo)) = newest
+            && let Some(found) = self.who_says(&token, echo, now.clock)
+        {
+            return self.admitted(found, now.clock);
+        }
+        if let Some(found) = self.recall(sighting.address, now) {
+            return Some(found);
         }
         self.resolve(sighting.address, now)
     }
@@ -268,13 +270,15 @@ impl Identity {
                 beacon(BeaconIdentity::EddystoneUid { namespace, instance })?
             }
             Said::AltBeacon(id) => beacon(BeaconIdentity::AltBeacon(id))?,
-            // Tokens and hints were looked at before.
+            // Tokens are looked up apart; a hint identifies nobody.
             Said::Token { .. } | Said::Telemetry(_) | Said::OverflowHint => return None,
         };
         Some(Match { customer: CustomerIndex(customer), echo: None })
     }
 
-    /// A phone that only hints, and answered before.
+    /// A phone that answered a challenge, as long as it keeps its address. What it advertises does
+    /// not matter: `BlueZ` reports no new service UUIDs of a phone whose GATT services it knows,
+    /// so the token of an app that comes to the foreground then is not received.
     fn recall(&mut self, address: Address, now: Now) -> Option<Match> {
         let customer = self.introduced.who(address, now.tick)?;
         self.admitted(Match { customer, echo: None }, now.clock)

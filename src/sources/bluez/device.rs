@@ -7,30 +7,16 @@
 use std::collections::BTreeMap;
 
 use dbus::arg::{ArgType, Iter};
+use uuid::Uuid;
 
 use super::values::{elements, entries, properties};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::Dbm;
 use crate::sources::Heard;
+use crate::sources::structures::Structures;
 
-/// AD types written here (Assigned Numbers, section 2.3).
-mod ad {
-    pub const FLAGS: u8 = 0x01;
-    pub const UUIDS_16: u8 = 0x03;
-    pub const UUIDS_128: u8 = 0x07;
-    pub const NAME: u8 = 0x09;
-    pub const TX_POWER: u8 = 0x0a;
-    pub const SERVICE_DATA_16: u8 = 0x16;
-    pub const SERVICE_DATA_128: u8 = 0x21;
-    pub const MANUFACTURER: u8 = 0xff;
-}
-
-/// `0000xxxx-0000-1000-8000-00805f9b34fb`: what a short UUID stands for.
-const BASE: u128 = 0x0000_0000_0000_1000_8000_0080_5f9b_34fb;
-
-/// An advertisement holds 14 short service UUIDs; BlueZ appends to a device's list for as long
-/// as it knows the device (an iPhone's app says a new one every ten minutes), so the last count.
-const MOST_UUIDS: usize = 14;
+/// Service UUIDs that one advertisement can hold: 14 short ones in a legacy PDU.
+const MAX_UUIDS: usize = 14;
 
 /// One message's news of a device.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -40,9 +26,13 @@ pub struct News {
     flags: Option<u8>,
     name: Option<String>,
     tx_power: Option<i16>,
-    uuids: Option<Vec<u128>>,
-    manufacturer: Option<BTreeMap<u16, Vec<u8>>>,
-    service: Option<BTreeMap<u128, Vec<u8>>>,
+    uuids: Option<Vec<Uuid>>,
+    /// The UUIDs are those of GATT services, which `BlueZ` has just discovered.
+    services_resolved: bool,
+    /// Exactly what the advertisement said: with `DuplicateData`, which grelot asks for, `BlueZ`
+    /// (since 5.47) clears what it had of a device with each advertisement.
+    manufacturer: BTreeMap<u16, Vec<u8>>,
+    service: BTreeMap<Uuid, Vec<u8>>,
 }
 
 impl News {
@@ -57,14 +47,17 @@ impl News {
                     news.flags = value.get::<&[u8]>().and_then(|flags| flags.first().copied());
                 }
                 "Name" => news.name = value.get::<&str>().map(str::to_owned),
+                "ServicesResolved" => news.services_resolved = true,
                 "TxPower" => news.tx_power = value.get(),
-                "UUIDs" => news.uuids = Some(uuids(value)),
+                "UUIDs" => {
+                    news.uuids = Some(elements::<&str>(value).filter_map(uuid).collect());
+                }
                 "ManufacturerData" => {
-                    news.manufacturer = Some(data(value, |mut key| key.get::<u16>()));
+                    news.manufacturer = data(value, |mut key| key.get::<u16>());
                 }
                 "ServiceData" => {
                     let key = |mut key: Iter<'_>| key.get::<&str>().and_then(uuid);
-                    news.service = Some(data(value, key));
+                    news.service = data(value, key);
                 }
                 _ => {}
             }
@@ -74,7 +67,7 @@ impl News {
 
     /// Whether an advertisement was heard, rather than a name resolved or services discovered.
     fn is_sighting(&self) -> bool {
-        self.rssi.is_some() || self.manufacturer.is_some() || self.service.is_some()
+        self.rssi.is_some() || !self.manufacturer.is_empty() || !self.service.is_empty()
     }
 }
 
@@ -84,10 +77,34 @@ pub struct Device {
     address: Address,
     flags: Option<u8>,
     name: Option<String>,
-    tx_power: Option<i8>,
-    uuids: Vec<u128>,
-    manufacturer: BTreeMap<u16, Vec<u8>>,
-    service: BTreeMap<u128, Vec<u8>>,
+    tx_power: Option<i16>,
+    uuids: Uuids,
+}
+
+/// Service UUIDs, of which `BlueZ` keeps every one that it ever received from a device.
+///
+/// It appends new ones to its list and signals the whole list then; an advertisement that repeats
+/// known UUIDs makes no signal. So the UUIDs that were appended last are the ones advertised now,
+/// as far as `BlueZ` lets anyone know: an iPhone's app advertises another UUID with each echo.
+#[derive(Debug, Default)]
+struct Uuids {
+    /// The last of `BlueZ`'s list.
+    last: Option<Uuid>,
+    advertised: Vec<Uuid>,
+}
+
+impl Uuids {
+    /// Reads `BlueZ`'s list; `advertised` is whether an advertisement brought it, rather than
+    /// a discovery of GATT services, which replaces the list until the phone is disconnected.
+    fn update(&mut self, list: &[Uuid], advertised: bool) {
+        let known = self.last.and_then(|last| list.iter().rposition(|uuid| *uuid == last));
+        let new = list.get(known.map_or(0, |known| known + 1)..).unwrap_or_default();
+        let new = new.get(new.len().saturating_sub(MAX_UUIDS)..).unwrap_or_default();
+        if !new.is_empty() && (advertised || self.last.is_none()) {
+            self.advertised = new.to_vec();
+        }
+        self.last = list.last().copied();
+    }
 }
 
 impl Device {
@@ -98,9 +115,7 @@ impl Device {
             flags: None,
             name: None,
             tx_power: None,
-            uuids: Vec::new(),
-            manufacturer: BTreeMap::new(),
-            service: BTreeMap::new(),
+            uuids: Uuids::default(),
         }
     }
 
@@ -111,85 +126,33 @@ impl Device {
         self.address.kind = news.kind.unwrap_or(self.address.kind);
         self.flags = news.flags.or(self.flags);
         self.name = news.name.or(self.name.take());
-        self.tx_power = news.tx_power.and_then(|p| i8::try_from(p).ok()).or(self.tx_power);
-        self.uuids = news.uuids.unwrap_or_else(|| std::mem::take(&mut self.uuids));
-        let payload = sighting.then(|| {
-            let mut payload = self.repeated();
-            let service = said_now(&self.service, news.service.as_ref());
-            service.for_each(|(uuid, data)| write_service_data(&mut payload, uuid, data));
-            let manufacturer = said_now(&self.manufacturer, news.manufacturer.as_ref());
-            for (company, data) in manufacturer {
-                write(&mut payload, ad::MANUFACTURER, &[&company.to_le_bytes(), data]);
-            }
-            payload
-        });
-        self.manufacturer = news.manufacturer.unwrap_or(std::mem::take(&mut self.manufacturer));
-        self.service = news.service.unwrap_or(std::mem::take(&mut self.service));
-        payload.map(|payload| Heard { gateway: None, address: self.address, rssi, payload })
-    }
-
-    /// The AD structures BlueZ does not repeat with every advertisement.
-    fn repeated(&self) -> Vec<u8> {
-        let mut payload = Vec::with_capacity(64);
+        self.tx_power = news.tx_power.or(self.tx_power);
+        if let Some(list) = news.uuids {
+            self.uuids.update(&list, sighting && !news.services_resolved);
+        }
+        if !sighting {
+            return None;
+        }
+        let mut structures = Structures::new();
         if let Some(flags) = self.flags {
-            write(&mut payload, ad::FLAGS, &[&[flags]]);
+            structures.flags(flags);
         }
-        let (short, long): (Vec<u128>, Vec<u128>) =
-            self.uuids.iter().copied().partition(|uuid| short(*uuid).is_some());
-        if !short.is_empty() {
-            let list: Vec<u8> = short.into_iter().filter_map(self::short).flatten().collect();
-            write(&mut payload, ad::UUIDS_16, &[&list]);
-        }
-        for uuid in long {
-            write(&mut payload, ad::UUIDS_128, &[&uuid.to_le_bytes()]);
-        }
+        structures.service_uuids(self.uuids.advertised.iter().copied());
         if let Some(name) = &self.name {
-            write(&mut payload, ad::NAME, &[name.as_bytes()]);
+            structures.name(name);
         }
         if let Some(power) = self.tx_power {
-            write(&mut payload, ad::TX_POWER, &[&power.to_le_bytes()]);
+            structures.tx_power(power);
         }
-        payload
+        for (uuid, data) in &news.service {
+            structures.service_data(*uuid, data);
+        }
+        for (company, data) in &news.manufacturer {
+            structures.manufacturer_data(*company, data);
+        }
+        let payload = structures.into_payload();
+        Some(Heard { gateway: None, address: self.address, rssi, payload })
     }
-}
-
-/// Of `now`, what the advertisement just heard can have said.
-///
-/// BlueZ collects data of every company and service it ever heard from a device and repeats the
-/// whole collection. Entries that changed are certainly of this advertisement; where none did,
-/// the same was said again, and which of them cannot be told.
-fn said_now<'n, K: Ord + Copy>(
-    before: &BTreeMap<K, Vec<u8>>,
-    now: Option<&'n BTreeMap<K, Vec<u8>>>,
-) -> impl Iterator<Item = (K, &'n Vec<u8>)> {
-    let changed = |key: &K, data: &Vec<u8>| before.get(key) != Some(data);
-    let some_changed = now.is_some_and(|now| now.iter().any(|(key, data)| changed(key, data)));
-    now.into_iter()
-        .flatten()
-        .filter(move |(key, data)| !some_changed || changed(key, data))
-        .map(|(key, data)| (*key, data))
-}
-
-/// Appends one AD structure; one that is too long for its length octet is left out.
-fn write(payload: &mut Vec<u8>, ad_type: u8, parts: &[&[u8]]) {
-    let length = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
-    let Ok(length) = u8::try_from(length) else { return };
-    payload.extend([length, ad_type]);
-    for part in parts {
-        payload.extend_from_slice(part);
-    }
-}
-
-fn write_service_data(payload: &mut Vec<u8>, uuid: u128, data: &[u8]) {
-    match short(uuid) {
-        Some(octets) => write(payload, ad::SERVICE_DATA_16, &[&octets, data]),
-        None => write(payload, ad::SERVICE_DATA_128, &[&uuid.to_le_bytes(), data]),
-    }
-}
-
-/// The two octets, as on the air, of a UUID that has a 16-bit form.
-fn short(uuid: u128) -> Option<[u8; 2]> {
-    u16::try_from(uuid >> 96).ok().filter(|_| uuid << 32 == BASE << 32).map(u16::to_le_bytes)
 }
 
 fn kind(word: &str) -> Option<AddressKind> {
@@ -200,15 +163,8 @@ fn kind(word: &str) -> Option<AddressKind> {
     }
 }
 
-fn uuid(text: &str) -> Option<u128> {
-    uuid::Uuid::try_parse(text).ok().map(|uuid| uuid.as_u128())
-}
-
-fn uuids(list: Iter<'_>) -> Vec<u128> {
-    let mut uuids: Vec<u128> = elements::<&str>(list).filter_map(uuid).collect();
-    let oldest = uuids.len().saturating_sub(MOST_UUIDS);
-    uuids.drain(..oldest);
-    uuids
+fn uuid(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok()
 }
 
 /// A dictionary from whatever `key` reads to octets inside a variant.
@@ -225,6 +181,7 @@ fn data<K: Ord>(dictionary: Iter<'_>, key: impl Fn(Iter<'_>) -> Option<K>) -> BT
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::advert::Said;
     use dbus::Message;
     use dbus::arg::{PropMap, Variant};
 
@@ -289,23 +246,74 @@ mod tests {
         assert_eq!(hear(&mut device(), cached), None);
     }
 
-    #[test]
-    fn data_said_before_is_not_said_again_with_new_data() {
-        let mut device = device();
-        let beacon = (0x004cu16, vec![2, 0x15]);
-        let first = properties(vec![
-            ("RSSI", Box::new(-60i16)),
-            ("ManufacturerData", Box::new(variants(vec![beacon.clone()]))),
-        ]);
-        hear(&mut device, first);
-        let both = || {
-            let data = variants(vec![beacon.clone(), (0xffff, vec![1])]);
-            properties(vec![("RSSI", Box::new(-61i16)), ("ManufacturerData", Box::new(data))])
+    const APP: [&str; 3] = [
+        "593942a4-17e3-d457-6d36-2c08e9eb802c",
+        "593942a4-16e3-d457-6d36-2c08e9eb802c",
+        "593942a4-29e3-d457-6d36-2c08e9eb802c",
+    ];
+
+    /// A signal of an advertisement after which `BlueZ` knows these service UUIDs.
+    fn listed(uuids: &[&str]) -> PropMap {
+        let uuids: Vec<String> = uuids.iter().map(|uuid| (*uuid).to_owned()).collect();
+        properties(vec![("RSSI", Box::new(-60i16)), ("UUIDs", Box::new(uuids))])
+    }
+
+    fn repeated() -> PropMap {
+        properties(vec![("RSSI", Box::new(-61i16))])
+    }
+
+    /// The zones of the echoes that an advertisement says, in order.
+    fn echoes(heard: &Heard) -> Vec<(u8, u8)> {
+        let echo = |said| match said {
+            Said::Token { echo, .. } => Some((echo.zone, echo.level)),
+            _ => None,
         };
-        let heard = hear(&mut device, both()).unwrap();
-        assert_eq!(hex::encode(heard.payload), "04ffffff01");
-        // The same again: which of the two it was cannot be told.
-        let heard = hear(&mut device, both()).unwrap();
-        assert_eq!(hex::encode(heard.payload), "05ff4c00021504ffffff01");
+        crate::pipeline::advert::said(&heard.payload).filter_map(echo).collect()
+    }
+
+    #[test]
+    fn old_echoes_of_an_iphone_are_not_received_again() {
+        let mut phone = device();
+        for (known, echo) in [(1, (1, 7)), (2, (1, 6)), (3, (2, 9))] {
+            let received = hear(&mut phone, listed(&APP[..known])).unwrap();
+            assert_eq!(echoes(&received), [echo]);
+            assert_eq!(echoes(&hear(&mut phone, repeated()).unwrap()), [echo]);
+        }
+    }
+
+    #[test]
+    fn two_echoes_in_one_signal_are_in_the_order_they_came() {
+        let mut phone = device();
+        hear(&mut phone, listed(&APP[..1]));
+        assert_eq!(echoes(&hear(&mut phone, listed(&APP)).unwrap()), [(1, 6), (2, 9)]);
+    }
+
+    #[test]
+    fn gatt_services_are_not_advertised() {
+        let mut phone = device();
+        (1..=2).for_each(|known| drop(hear(&mut phone, listed(&APP[..known]))));
+        let gatt = vec!["00001800-0000-1000-8000-00805f9b34fb".to_owned()];
+        assert_eq!(hear(&mut phone, properties(vec![("UUIDs", Box::new(gatt))])), None);
+        assert_eq!(echoes(&hear(&mut phone, repeated()).unwrap()), [(1, 6)]);
+    }
+
+    #[test]
+    fn bluez_s_memory_at_the_start_ends_with_the_newest_echo() {
+        let mut phone = device();
+        let cached = APP.map(str::to_owned).to_vec();
+        assert_eq!(hear(&mut phone, properties(vec![("UUIDs", Box::new(cached))])), None);
+        assert_eq!(echoes(&hear(&mut phone, repeated()).unwrap()).last(), Some(&(2, 9)));
+    }
+
+    #[test]
+    fn an_ibeacon_beside_data_that_changes_is_received_each_time() {
+        let mut device = device();
+        for count in 0..3u8 {
+            let data = variants(vec![(0x004cu16, vec![2, 0x15]), (0xffff, vec![count])]);
+            let both =
+                properties(vec![("RSSI", Box::new(-61i16)), ("ManufacturerData", Box::new(data))]);
+            let payload = hear(&mut device, both).unwrap().payload;
+            assert_eq!(hex::encode(payload), format!("05ff4c00021504ffffff{count:02x}"));
+        }
     }
 }

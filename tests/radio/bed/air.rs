@@ -80,7 +80,9 @@ fn advertisement(
     // Top bits 01: a resolvable private address, as phones use.
     let address = [who[0], who[1], who[2], who[3], who[4], who[5] & 0x3f | 0x40];
     let spread = (mix(count ^ device << 32) % 7) as i8 - 3;
-    let payload = match &group.payload {
+    let turn = at.as_millis().checked_div(group.turn_ms.into()).unwrap_or(0) as usize;
+    let turn = turn.checked_rem(group.payloads.len()).map(|turn| &group.payloads[turn]);
+    let payload = match turn.or(group.payload.as_ref()) {
         Some(hex) => hex::decode(hex).expect("payload is hex"),
         // Flags; manufacturer data of 0xffff, which the SIG sets aside for tests.
         None => [&[2, 1, 6, 13, 0xff, 0xff, 0xff, 0xca, 0x11][..], &device.to_le_bytes()].concat(),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::agreement;
 use super::controller::Counts;
 use super::listener::Report;
 use super::recording;
@@ -107,6 +108,11 @@ pub fn judge(name: &str, scenario: &Scenario, lived: Lived) -> Outcome {
         if share < described.hears {
             let least = described.hears;
             failures.push(format!("{}: {share:.3} heard, not {least}", described.name));
+        }
+        if let (Some(other), Some(file)) = (&described.agrees_with, &report.recording) {
+            let differences = agreement::differences(file, other.as_ref());
+            failures
+                .extend(differences.into_iter().map(|one| format!("{}: {one}", described.name)));
         }
         if let Some(expected) = described.arrivals
             && (heard.arrivals, heard.open) != (Some(expected), Some(expected))

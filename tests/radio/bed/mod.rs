@@ -2,6 +2,7 @@
 //! listeners, and judges what they heard. Runs as root in the test bed's machine, as a test of
 //! the same executable that boots the machine: nothing else needs to be built.
 
+mod agreement;
 mod air;
 mod conductor;
 mod controller;

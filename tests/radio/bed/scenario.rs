@@ -99,6 +99,12 @@ pub struct Air {
     /// AD structures, as hex; by default flags and manufacturer data of the test company.
     #[serde(default)]
     pub payload: Option<String>,
+    /// Several, one after the other, each for `turn_ms`; after the last the first again.
+    #[serde(default)]
+    pub payloads: Vec<String>,
+    /// For how long each of `payloads` is advertised.
+    #[serde(default)]
+    pub turn_ms: u64,
     /// On the air from here on, in seconds.
     #[serde(default)]
     pub from: u64,
@@ -162,6 +168,10 @@ pub struct Listener {
     /// of the last fault.
     #[serde(default)]
     pub gives_up_within: Option<f64>,
+    /// Of `grelot record`: another recording of the same air, which must agree with this one
+    /// advertisement by advertisement.
+    #[serde(default)]
+    pub agrees_with: Option<String>,
     /// What the gateway must be advertising in the end, or within half a minute of it, as hex.
     #[serde(default)]
     pub advertises: Option<String>,
