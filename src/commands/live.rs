@@ -1,12 +1,21 @@
 //! The live radio, for commands: `scan`, `record`, `walk-test`, `doctor`.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::complain;
 use crate::clock::Clocks;
-use crate::sources::bluez::{Ear, Hci, Radio, RadioEvent, Settings, Status};
+use crate::config::{Config, Source};
+use crate::daemon::{status, tap};
+use crate::pipeline::event::Hearing;
+use crate::sources::bluez::{AdapterStatus, Choice, Ear, Hci, Radio, RadioEvent, Settings, Status};
+use crate::sources::h4;
+use crate::sources::portable::Portable;
 use crate::tasks::{self, Task};
 
 /// Batches that wait for a command that is busy with its terminal or its disk.
@@ -15,19 +24,15 @@ const BATCHES: usize = 16;
 /// What `scan` and `record` understand of the radio.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RadioArgs {
-    /// Listens through this adapter alone
-    #[arg(long, value_name = "HCI", value_parser = hci)]
-    adapter: Option<Hci>,
+    /// Scans with this adapter alone: its name (hci0) or its address
+    #[arg(long)]
+    adapter: Option<Choice>,
     /// Listens by this ear alone: dbus or monitor
     #[arg(long, value_parser = ear)]
     ear: Option<Ear>,
     /// Ends after so many seconds
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     length: Option<Duration>,
-}
-
-fn hci(text: &str) -> Result<Hci, String> {
-    Hci::named(text).ok_or_else(|| "an adapter is called hci0, hci1, …".to_owned())
 }
 
 fn ear(text: &str) -> Result<Ear, String> {
@@ -45,11 +50,6 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl RadioArgs {
-    /// As a configuration names the adapter.
-    pub fn through(adapter: Option<&str>) -> Self {
-        Self { adapter: adapter.and_then(Hci::named), ..Self::default() }
-    }
-
     /// Ends when it is time to, or when Ctrl-C or a signal says so.
     pub async fn over(&self) {
         let length = async {
@@ -79,9 +79,9 @@ async fn stopped() {
     }
 }
 
-/// A radio that listens.
+/// A radio that listens: the running daemon's where there is one, else one of its own.
 pub struct Live {
-    /// What it hears and tells.
+    /// What it receives and reports.
     pub events: mpsc::Receiver<RadioEvent>,
     /// How it fares.
     pub status: watch::Receiver<Status>,
@@ -90,9 +90,40 @@ pub struct Live {
 }
 
 impl Live {
-    /// Begins to listen.
-    pub fn start(args: &RadioArgs, clocks: &Clocks) -> Self {
-        let settings = Settings { adapter: args.adapter, ear: args.ear, ..Settings::default() };
+    /// Begins to listen: to the daemon of `config`, unless `args` names an adapter or a path; with
+    /// no daemon to the first live source of `config`, or to `BlueZ`.
+    pub fn start(args: &RadioArgs, config: Option<&Config>, clocks: &Clocks) -> Self {
+        if args.adapter.is_none()
+            && args.ear.is_none()
+            && let Some(daemon) = config.and_then(running_daemon)
+        {
+            return Self::with(Status::unheard(), |events, status, _| {
+                tasks::spawn("tap", read(daemon, events, status))
+            });
+        }
+        let sources = config.map(|config| config.sources.as_slice()).unwrap_or_default();
+        let live = |source: &&Source| {
+            matches!(source, Source::Bluez { .. } | Source::Btleplug { .. } | Source::H4 { .. })
+        };
+        let configured = sources.iter().find(live).filter(|_| args.adapter.is_none());
+        match configured {
+            Some(Source::Btleplug { adapter }) => {
+                let radio = Portable::new(adapter.clone(), clocks.clone());
+                Self::following("btleplug", |events, stop| radio.run(events, stop))
+            }
+            Some(Source::H4 { path }) => {
+                let stream = h4::Stream::new(path.clone(), clocks.clone());
+                Self::following("h4", |events, stop| stream.run(events, stop))
+            }
+            Some(Source::Bluez { adapter: Some(adapter), .. }) => {
+                Self::bluez(adapter.parse().ok(), args.ear, clocks)
+            }
+            _ => Self::bluez(args.adapter.clone(), args.ear, clocks),
+        }
+    }
+
+    fn bluez(adapter: Option<Choice>, ear: Option<Ear>, clocks: &Clocks) -> Self {
+        let settings = Settings { adapter, ear, ..Settings::default() };
         let radio = Radio::new(settings, clocks.clone());
         let status = radio.status();
         let (heard, events) = mpsc::channel(BATCHES);
@@ -101,9 +132,150 @@ impl Live {
         Self { events, status, stop, task }
     }
 
+    /// A source that reports its state among its events.
+    fn following<F>(
+        name: &'static str,
+        run: impl FnOnce(mpsc::Sender<RadioEvent>, CancellationToken) -> F,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::with(Status::unheard(), |events, status, stop| {
+            let (reported, mut report) = mpsc::channel(BATCHES);
+            let source = run(reported, stop);
+            tasks::spawn(name, async move {
+                let follow = async {
+                    while let Some(event) = report.recv().await {
+                        if let RadioEvent::Hearing(hearing, reason) = &event {
+                            status.send_modify(|status| {
+                                (status.hearing, status.reason) = (*hearing, reason.clone());
+                            });
+                        }
+                        if events.send(event).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                tokio::join!(source, follow);
+            })
+        })
+    }
+
+    fn with(
+        status: Status,
+        start: impl FnOnce(
+            mpsc::Sender<RadioEvent>,
+            watch::Sender<Status>,
+            CancellationToken,
+        ) -> Task<()>,
+    ) -> Self {
+        let (heard, events) = mpsc::channel(BATCHES);
+        let (reported, status) = watch::channel(status);
+        let stop = CancellationToken::new();
+        let task = start(heard, reported, stop.clone());
+        Self { events, status, stop, task }
+    }
+
     /// Ends it.
     pub async fn end(self) {
         self.stop.cancel();
+        drop(self.events);
         self.task.ended(Duration::from_secs(2)).await;
     }
+}
+
+/// Why nothing is received, and what to do about it; `None` where something is.
+pub fn trouble(status: &Status) -> Option<String> {
+    if status.hearing == Hearing::Listening {
+        return None;
+    }
+    let reason = status.reason.as_deref().unwrap_or("nothing is received");
+    Some(format!("{reason}\n  hint: {}", remedy(reason)))
+}
+
+/// What to do about a reason that a source gives.
+pub fn remedy(reason: &str) -> &'static str {
+    /// Words of reasons, the more particular first.
+    const REMEDIES: [(&str, &str); 9] = [
+        (
+            "no Bluetooth adapter",
+            "plug one in; on a Raspberry Pi see that config.txt has no dtoverlay=disable-bt",
+        ),
+        ("is not there", "see source.adapter, and `grelot doctor` for the adapters there are"),
+        ("bluetoothd is not", "sudo apt install bluez; sudo systemctl enable --now bluetooth"),
+        ("D-Bus", "sudo apt install dbus; sudo systemctl start dbus"),
+        (
+            "group bluetooth",
+            "sudo usermod -aG bluetooth USER, and log in again; or run it with sudo",
+        ),
+        ("rfkill", "sudo rfkill unblock bluetooth"),
+        ("switched off", "sudo rfkill unblock bluetooth; bluetoothctl power on"),
+        (
+            "btleplug",
+            "switch Bluetooth on, and let this terminal use it (macOS: System Settings, Privacy & Security, Bluetooth)",
+        ),
+        ("nothing received", "hold a phone or beacon that advertises near; sudo grelot doctor"),
+    ];
+    let known = REMEDIES.iter().find(|(words, _)| reason.contains(words));
+    known.map_or("sudo grelot doctor", |(_, remedy)| remedy)
+}
+
+/// The stream of the daemon that runs with `config`.
+fn running_daemon(config: &Config) -> Option<UnixStream> {
+    let daemon = std::os::unix::net::UnixStream::connect(tap::socket(&config.state));
+    if daemon.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        complain(
+            "grelot: this user cannot ask the daemon, so this command scans beside it, if it runs\n  \
+             hint: with sudo it shows what the daemon receives",
+        );
+    }
+    let daemon = daemon.ok()?;
+    daemon.set_nonblocking(true).ok()?;
+    UnixStream::from_std(daemon).ok()
+}
+
+/// Reads the daemon's stream to its end.
+async fn read(daemon: UnixStream, events: mpsc::Sender<RadioEvent>, status: watch::Sender<Status>) {
+    let mut lines = BufReader::new(daemon).lines();
+    let read = async {
+        while let Ok(Some(line)) = lines.next_line().await {
+            match serde_json::from_str(&line) {
+                Ok(tap::Line::Advertisements(batch)) => {
+                    let batch = batch.into_iter().filter_map(tap::Advertisement::received);
+                    if events.send(RadioEvent::Heard(batch.collect())).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(tap::Line::Sources(sources)) => {
+                    status.send_replace(sources.iter().fold(Status::unheard(), add));
+                }
+                // Of another version.
+                Err(_) => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        () = events.closed() => {}
+    }
+}
+
+/// Adds one of the daemon's sources.
+fn add(mut status: Status, source: &status::Source) -> Status {
+    if source.listening {
+        (status.hearing, status.reason) = (Hearing::Listening, source.note.clone());
+    } else if status.hearing == Hearing::Blind {
+        status.reason.clone_from(&source.note);
+    }
+    status.heard += source.heard;
+    status.shed += source.shed;
+    for adapter in &source.adapters {
+        let Some(hci) = Hci::named(&adapter.name) else { continue };
+        let hearing = if adapter.listening { Hearing::Listening } else { Hearing::Blind };
+        let ear = if adapter.ear == Ear::Monitor.word() { Ear::Monitor } else { Ear::Dbus };
+        let (address, hides) = (adapter.address.clone(), adapter.hides_repetitions);
+        let reason = adapter.note.clone().filter(|_| !adapter.listening);
+        status.adapters.insert(hci, AdapterStatus { address, hearing, ear, hides, reason });
+    }
+    status
 }

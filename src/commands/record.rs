@@ -14,7 +14,7 @@ use super::run::runtime;
 use super::scan::Who;
 use super::{Exit, Global, complain};
 use crate::clock::Clocks;
-use crate::config;
+use crate::config::{self, Config};
 use crate::pipeline::Now;
 use crate::sources::bluez::RadioEvent;
 use crate::sources::recording::{Header, Output, Writer};
@@ -53,8 +53,9 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
 async fn record(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let clocks = Clocks::machine();
     let began = clocks.now();
-    let mut recorder = Recorder::create(global, args, began)?;
-    let mut live = Live::start(&args.radio, &clocks);
+    let config = config::load(&global.config).ok();
+    let mut recorder = Recorder::create(config.as_ref(), args, began)?;
+    let mut live = Live::start(&args.radio, config.as_ref(), &clocks);
     let mut problem = None;
     let over = args.radio.over();
     tokio::pin!(over);
@@ -98,13 +99,11 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn create(global: &Global, args: &Args, began: Now) -> anyhow::Result<Self> {
-        let config = config::load(&global.config).ok();
-        let gateway: Option<Arc<str>> =
-            config.as_ref().map(|config| Arc::from(config.gateway.as_str()));
+    fn create(config: Option<&Config>, args: &Args, began: Now) -> anyhow::Result<Self> {
+        let gateway: Option<Arc<str>> = config.map(|config| Arc::from(config.gateway.as_str()));
         let header = Header {
             started_at: began.clock.reading(),
-            store: config.as_ref().map(|config| config.store.id),
+            store: config.map(|config| config.store.id),
             gateways: gateway.iter().cloned().collect(),
         };
         keep_from_others(&args.file, args.force)
@@ -112,7 +111,7 @@ impl Recorder {
         let writer = Writer::create(&args.file, &header)
             .with_context(|| format!("cannot write {}", args.file.display()))?;
         let mask = if args.raw { None } else { Some(Mask::new().context("no random key")?) };
-        let who = Who::of(&global.config, began);
+        let who = Who::of(config, began);
         if mask.is_some() && !who.knows_anybody() {
             complain("grelot: no registry: everybody is recorded as a stranger");
         }

@@ -10,10 +10,11 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::live::{Live, RadioArgs, seconds};
+use super::live::{Live, RadioArgs, seconds, trouble};
 use super::run::runtime;
-use super::{Exit, Global, print};
+use super::{Exit, Global, complain, print};
 use crate::clock::Clocks;
+use crate::config;
 use crate::pipeline::event::Hearing;
 use crate::sources::bluez::{RadioEvent, Status};
 use table::{Order, Table};
@@ -28,7 +29,9 @@ Examples:
   grelot scan --adapter hci1 --for 30
   grelot scan --json --interval 5
 
-Customers of the configured registry are marked. Addresses are shortened: those of strangers are
+Shows what the running daemon receives, or scans itself where none runs (or with --adapter or
+--ear). Ends with 1 where nothing could be received. Customers of the configured registry are
+marked. Addresses are shortened: those of strangers are
 personal data, and so is a screenshot of them.")]
 pub struct Args {
     #[command(flatten)]
@@ -54,10 +57,11 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
 
 async fn scan(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let clocks = Clocks::machine();
-    let mut who = Who::of(&global.config, clocks.now());
-    let mut live = Live::start(&args.radio, &clocks);
+    let config = config::load(&global.config).ok();
+    let mut who = Who::of(config.as_ref(), clocks.now());
+    let mut live = Live::start(&args.radio, config.as_ref(), &clocks);
     let status = live.status.clone();
-    let mut screen = Screen { global, args, status, table: Table::new(), heard: 0 };
+    let mut screen = Screen { global, args, status: status.clone(), table: Table::new(), heard: 0 };
     let mut refresh = tokio::time::interval(args.interval);
     let began = clocks.now().tick;
     let over = args.radio.over();
@@ -82,7 +86,14 @@ async fn scan(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     }
     screen.last_words(clocks.now().tick.since(began))?;
     live.end().await;
-    Ok(Exit::Done)
+    let nothing = screen.heard == 0;
+    Ok(match trouble(&status.borrow()) {
+        Some(trouble) if nothing => {
+            complain(&format!("grelot: {trouble}"));
+            Exit::Failed
+        }
+        _ => Exit::Done,
+    })
 }
 
 /// Where the table is shown.

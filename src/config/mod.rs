@@ -216,10 +216,15 @@ pub struct Tls {
 pub enum Source {
     /// `kind = "bluez"`: the live radio.
     Bluez {
-        /// `adapter`, such as `hci0`; all where absent.
+        /// `adapter`: a name such as `hci0`, or an address; all where absent.
         adapter: Option<String>,
         /// `ask`: whether phones that only hint are asked; and `ask_deaf_ms`, if so.
         ask: Option<Duration>,
+    },
+    /// `kind = "btleplug"`: the live radio, on any platform.
+    Btleplug {
+        /// `adapter`: a name or an address; the first where absent.
+        adapter: Option<String>,
     },
     /// `kind = "recording"`: a recording or capture.
     Recording {

@@ -109,7 +109,7 @@ grelot.toml:10: broker.urls = ["mqtt://a"]
   excludes broker.embedded = true
   hint: one store has one broker: keep one of the two
 grelot.toml:12: source.kind = "bluetooth"
-  must be "bluez", "recording", "simulated", "h4" or "mqtt"
+  must be "bluez", "btleplug", "recording", "simulated", "h4" or "mqtt"
   hint: did you mean "bluez"?"#
     );
 }

@@ -15,6 +15,7 @@ use super::report;
 use super::scripts::{Pace, Scripts};
 use super::status::Question;
 use super::systemd::{self, Watchdog};
+use super::tap::Tap;
 use crate::clock::Clocks;
 use crate::config::Config;
 use crate::mqtt::inbound::Inbound;
@@ -72,6 +73,8 @@ pub struct EventLoop {
     /// For whoever looks for new registries.
     pub(super) intake_hints: mpsc::Sender<registry::Hint>,
     pub(super) health: Health,
+    /// For commands that show what is received.
+    pub(super) tap: Tap,
     /// Why nothing is heard, if nothing is.
     pub(super) blind_because: Option<String>,
     /// Since when the gateway's state is what it is.
@@ -157,6 +160,7 @@ impl EventLoop {
     async fn on_radio(&mut self, source: usize, event: RadioEvent) -> std::ops::ControlFlow<()> {
         match event {
             RadioEvent::Heard(batch) => {
+                self.tap.pass(&batch);
                 let now = self.now();
                 for heard in &batch {
                     self.hear(now, source, heard).await;

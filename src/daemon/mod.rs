@@ -14,3 +14,4 @@ mod sounds;
 pub mod start;
 pub mod status;
 pub mod systemd;
+pub mod tap;

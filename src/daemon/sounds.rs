@@ -17,8 +17,9 @@ use crate::mqtt::payload::RegistryHealth;
 use crate::pipeline::event::{Hearing, Start};
 use crate::pipeline::identity::Registry;
 use crate::pipeline::units::{Clock, Now};
-use crate::sources::bluez::{self, Hci, Radio, RadioEvent};
+use crate::sources::bluez::{self, Radio, RadioEvent};
 use crate::sources::h4;
+use crate::sources::portable::Portable;
 use crate::sources::simulated::{Scene, Shop};
 use crate::sources::{self, Script};
 use crate::store::Store;
@@ -72,7 +73,7 @@ impl Sounds {
                     }
                     Some((Box::new(shop), *speed))
                 }
-                Source::Bluez { .. } | Source::H4 { .. } => None,
+                Source::Bluez { .. } | Source::Btleplug { .. } | Source::H4 { .. } => None,
                 Source::Mqtt => {
                     health.note = Some("no other gateway is there".to_owned());
                     None
@@ -113,6 +114,8 @@ fn source_name(source: &Source) -> String {
     match source {
         Source::Bluez { adapter: Some(adapter), .. } => format!("bluez {adapter}"),
         Source::Bluez { adapter: None, .. } => "bluez".to_owned(),
+        Source::Btleplug { adapter: Some(adapter) } => format!("btleplug {adapter}"),
+        Source::Btleplug { adapter: None } => "btleplug".to_owned(),
         Source::Recording { path, .. } => format!("recording {}", path.display()),
         Source::Simulated { seed, .. } => format!("simulated shop {seed}"),
         Source::H4 { path } => format!("h4 {}", path.display()),
@@ -149,13 +152,17 @@ pub fn start_radios(
         let listening = match source {
             Source::Bluez { adapter, ask } => {
                 let settings = bluez::Settings {
-                    adapter: adapter.as_deref().and_then(Hci::named),
+                    adapter: adapter.as_deref().and_then(|name| name.parse().ok()),
                     ear: None,
                     ask: *ask,
                     wake_up: config.wake_up,
                 };
                 let radio = Radio::new(settings, clocks.clone());
                 tasks::spawn("radio", radio.run(heard, stop.clone()))
+            }
+            Source::Btleplug { adapter } => {
+                let radio = Portable::new(adapter.clone(), clocks.clone());
+                tasks::spawn("btleplug", radio.run(heard, stop.clone()))
             }
             Source::H4 { path } => {
                 let stream = h4::Stream::new(path.clone(), clocks.clone());

@@ -13,6 +13,7 @@ use super::head_office::HeadOffice;
 use super::playback::{Gateways, with_gateways};
 use super::registry::{self, Intake};
 use super::sounds::{self, Sounds};
+use super::tap::{self, Tap};
 use super::{labels, socket, status, systemd};
 use crate::clock::Clocks;
 use crate::config::{BrokerLocation, Config, Secret};
@@ -52,6 +53,8 @@ impl Daemon {
         store.keep_audit(config.bundles.audit);
         let mut tasks = Vec::new();
         let (ask, questions) = mpsc::channel(4);
+        let tap = Tap::default();
+        tasks.push(serve_tap(&config, tap.clone(), ask.clone(), &stop)?);
         tasks.push(serve_status(&config, ask, &stop)?);
 
         let mut sounds = Sounds::open(&config)?;
@@ -118,6 +121,7 @@ impl Daemon {
             head_office,
             intake_hints,
             health: Health { registry: registry_health, ..health },
+            tap,
             blind_because: None,
             state_since: now,
             latest: now.tick,
@@ -169,6 +173,18 @@ fn serve_status(
     let listener = socket::listen(&path)
         .with_context(|| format!("cannot answer `grelot status` on {}", path.display()))?;
     Ok(tasks::spawn("status", status::serve(listener, ask, stop.clone())))
+}
+
+fn serve_tap(
+    config: &Config,
+    tap: Tap,
+    ask: mpsc::Sender<status::Question>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Task<()>> {
+    let path = tap::socket(&config.state);
+    let listener = socket::listen(&path)
+        .with_context(|| format!("cannot answer `grelot scan` on {}", path.display()))?;
+    Ok(tasks::spawn("tap", tap.serve(listener, ask, stop.clone())))
 }
 
 fn serve_labels(

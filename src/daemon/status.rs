@@ -116,6 +116,9 @@ pub struct Adapter {
     pub listening: bool,
     /// By which ear: `dbus` or `monitor`.
     pub ear: String,
+    /// Its controller reports each device once a scan, so the scan is restarted every second.
+    #[serde(default)]
+    pub hides_repetitions: bool,
     /// Why it does not hear, or not well.
     pub note: Option<String>,
 }
@@ -144,6 +147,7 @@ impl Adapter {
             address: adapter.address.clone(),
             listening: adapter.hearing == Hearing::Listening,
             ear: adapter.ear.word().to_owned(),
+            hides_repetitions: adapter.hides,
             note: adapter.reason.clone().or_else(|| {
                 let hides = "its controller hides repetitions: the scan is begun anew each second";
                 adapter.hides.then(|| hides.to_owned())

@@ -13,10 +13,12 @@ pub mod hci;
 pub mod intake;
 pub mod link_layer;
 pub mod monitor;
+pub mod portable;
 pub mod recording;
 pub mod report;
 pub mod simulated;
 pub mod skipped;
+mod structures;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};

@@ -7,6 +7,7 @@ mod disk;
 mod network;
 mod radio;
 mod registry;
+mod service;
 mod x509;
 
 use std::io::{self, Write as _};
@@ -22,6 +23,7 @@ use crate::config::{self, Config, Source};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo grelot doctor\n  sudo grelot doctor --listen 20\n  \
                         grelot doctor --json | jq '.findings[] | select(.verdict != \"ok\")'\n\n\
+                        With sudo it looks with the rights of the service's user, not with root's.\n\
                         Ends with 1 where something keeps grelot from its work.")]
 pub struct Args {
     /// Listens to the air for so many seconds, and says whether the controller hides anything
@@ -76,6 +78,9 @@ struct Report {
 
 /// Runs the command.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    if let Some(exit) = service::report(global, args)? {
+        return Ok(exit);
+    }
     let examined = config::examine(&global.config);
     let mut findings = vec![configuration(global, &examined)];
     findings.extend(radio::findings(examined.readable(), args.listen)?);
@@ -90,8 +95,10 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
     } else {
+        let longest = report.findings.iter().map(|finding| finding.about.len()).max();
+        let width = longest.unwrap_or_default() + 2;
         for finding in &report.findings {
-            tell(&mut out, finding)?;
+            tell(&mut out, finding, width)?;
         }
     }
     Ok(if report.ok { Exit::Done } else { Exit::Failed })
@@ -122,15 +129,16 @@ fn configuration(global: &Global, examined: &config::Examined) -> Finding {
     }
 }
 
-fn tell(out: &mut impl io::Write, finding: &Finding) -> io::Result<()> {
+/// One line, or two, with the second column `width` wide.
+fn tell(out: &mut impl io::Write, finding: &Finding, width: usize) -> io::Result<()> {
     let verdict = match finding.verdict {
         Verdict::Ok => "ok",
         Verdict::Warn => "warn",
         Verdict::Fail => "FAIL",
     };
-    writeln!(out, "{verdict:<6}{:<15}{}", finding.about, finding.says)?;
+    writeln!(out, "{verdict:<6}{:<width$}{}", finding.about, finding.says)?;
     match &finding.mend {
-        Some(mend) => writeln!(out, "{:<21}mend: {mend}", ""),
+        Some(mend) => writeln!(out, "{:<6}{:<width$}mend: {mend}", "", ""),
         None => Ok(()),
     }
 }

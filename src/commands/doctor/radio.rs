@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Finding;
 use crate::commands::run::runtime;
 use crate::config::{Config, Source};
+use crate::sources::portable;
 
 /// Where the kernel lists adapters.
 const ADAPTERS: &str = "/sys/class/bluetooth";
@@ -24,17 +25,26 @@ pub(super) fn findings(
     config: Option<&Config>,
     listen: Option<Duration>,
 ) -> anyhow::Result<Vec<Finding>> {
-    let wanted = config.is_none_or(|config| {
-        config.sources.iter().any(|source| matches!(source, Source::Bluez { .. }))
-    });
-    if !wanted {
+    let has = |wanted: fn(&Source) -> bool| {
+        config.is_some_and(|config| config.sources.iter().any(wanted))
+    };
+    let bluez = config.is_none() || has(|source| matches!(source, Source::Bluez { .. }));
+    let portable = has(|source| matches!(source, Source::Btleplug { .. }));
+    if !bluez && !portable {
         return Ok(Vec::new());
     }
-    let mut findings = adapters(Path::new(ADAPTERS), config);
-    findings.extend(bluez::findings());
-    findings.push(ears::second_ear());
+    let mut findings = Vec::new();
+    if bluez {
+        findings.extend(adapters(Path::new(ADAPTERS), config));
+        findings.extend(bluez::findings(config));
+        findings.push(ears::second_ear());
+    }
+    if portable {
+        let mend = "in a shop, on Linux: kind = \"bluez\"";
+        findings.push(Finding::warn("btleplug", portable::LIMITS, mend));
+    }
     if let Some(length) = listen {
-        findings.extend(runtime()?.block_on(ears::sample(length)));
+        findings.extend(runtime()?.block_on(ears::sample(config, length)));
     }
     Ok(findings)
 }
@@ -58,6 +68,8 @@ fn adapters(folder: &Path, config: Option<&Config>) -> Vec<Finding> {
         present.iter().map(|adapter| switch(folder, adapter)).collect();
     for source in config.map(|config| config.sources.as_slice()).unwrap_or_default() {
         if let Source::Bluez { adapter: Some(wanted), .. } = source
+            // An address is looked for in BlueZ.
+            && wanted.starts_with("hci")
             && !present.contains(wanted)
         {
             let says = format!("{wanted} is configured and not there");

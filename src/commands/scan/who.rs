@@ -1,8 +1,6 @@
 //! What a device is, as far as its advertisement says, and whether it is a customer's.
 
-use std::path::Path;
-
-use crate::config;
+use crate::config::{self, Config};
 use crate::pipeline::Now;
 use crate::pipeline::advert::eddystone::Frame;
 use crate::pipeline::advert::{Beacon, Description, Ours, describe};
@@ -26,9 +24,8 @@ pub struct Who(Option<Identity>);
 impl Who {
     /// The customers of the configuration's registry; nobody where there is none that loads
     /// (`grelot check` says why).
-    pub fn of(file: &Path, now: Now) -> Self {
-        let config = config::load(file).ok();
-        let registry = config.as_ref().and_then(|config| {
+    pub fn of(config: Option<&Config>, now: Now) -> Self {
+        let registry = config.and_then(|config| {
             let (registry, _) =
                 config::registry::load(config.registry.as_ref()?, config.store.id, now.clock)
                     .ok()?;

@@ -5,10 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::clock::Clocks;
-use crate::commands::live::{Live, RadioArgs};
+use crate::commands::live::{Live, RadioArgs, trouble};
 use crate::config::{Config, Source};
 use crate::daemon::scripts::Scripts;
-use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
 use crate::sources::bluez::RadioEvent;
 use crate::sources::{self, Heard};
@@ -28,8 +27,11 @@ impl Ears {
     /// The first source of `config`, and the clocks it goes by.
     pub fn open(config: &Config) -> anyhow::Result<(Self, Clocks)> {
         match config.sources.first() {
-            None => Ok(Self::radio(None)),
-            Some(Source::Bluez { adapter, .. }) => Ok(Self::radio(adapter.as_deref())),
+            None | Some(Source::Bluez { .. } | Source::Btleplug { .. } | Source::H4 { .. }) => {
+                let clocks = Clocks::machine();
+                let live = Live::start(&RadioArgs::default(), Some(config), &clocks);
+                Ok((Self::Radio(live), clocks))
+            }
             Some(Source::Recording { path, speed }) => {
                 let script = sources::open(path)
                     .with_context(|| format!("cannot play {}", path.display()))?;
@@ -39,15 +41,10 @@ impl Ears {
                 Ok((Self::Script(scripts), clocks))
             }
             _ => bail!(
-                "a walk is heard by the radio (kind = \"bluez\") or a recording\n  \
+                "a walk is received by a radio (kind = \"bluez\", \"btleplug\", \"h4\") or a recording\n  \
                  hint: the configuration's first source is neither; --from RECORDING needs none"
             ),
         }
-    }
-
-    fn radio(adapter: Option<&str>) -> (Self, Clocks) {
-        let clocks = Clocks::machine();
-        (Self::Radio(Live::start(&RadioArgs::through(adapter), &clocks)), clocks)
     }
 
     /// What is heard next; now and then nothing.
@@ -73,9 +70,7 @@ impl Ears {
     /// Why nothing is heard, if nothing is.
     pub fn trouble(&self) -> Option<String> {
         let Self::Radio(live) = self else { return None };
-        let status = live.status.borrow();
-        let why = || status.reason.clone().unwrap_or_else(|| "the radio hears nothing".to_owned());
-        (status.hearing == Hearing::Blind).then(why)
+        trouble(&live.status.borrow())
     }
 
     /// Ends the listening.

@@ -132,30 +132,30 @@ pub(super) const SOURCE: Section = Section {
     keys: &[
         Key::new(
             "kind",
-            Form::Word(&["bluez", "recording", "simulated", "h4", "mqtt"]),
+            Form::Word(&["bluez", "btleplug", "recording", "simulated", "h4", "mqtt"]),
             Absent::Required,
-            "the radio, a recording or capture, a simulated shop, an HCI stream, or other gateways",
+            "the radio, the radio of a machine without BlueZ, a recording or capture, a simulated shop, an HCI stream, or other gateways",
         )
         .example("\"bluez\""),
         Key::new(
             "adapter",
             Form::Name,
-            Absent::Means("every adapter"),
-            "`bluez`: the adapter to listen with",
+            Absent::Means("every adapter; the first for `btleplug`"),
+            "`bluez`, `btleplug`: the adapter to scan with, by its name or (better: names change) its address",
         )
         .example("\"hci0\""),
         Key::new(
             "ask",
             Form::Flag,
             Absent::Is("true"),
-            "`bluez`: whether phones that only hint at the app in the background are connected to and asked",
+            "`bluez`: whether phones that may have the app in the background are connected to and challenged",
         )
         .example("true"),
         Key::new(
             "ask_deaf_ms",
             Form::Integer { least: 50, most: 5_000 },
             Absent::Is("100"),
-            "`bluez`: for how long the only adapter may be deaf to connect to such a phone; that takes as long as the phone's advertising interval",
+            "`bluez`: for how long the only adapter may stop scanning to connect to such a phone; that takes as long as the phone's advertising interval",
         )
         .example("1000"),
         Key::new(

@@ -41,12 +41,13 @@ impl Site<'_> {
         let speed = self.number(&at("speed")).unwrap_or(1.0);
         match kind.as_str() {
             "bluez" => Some(Source::Bluez {
-                adapter: self.text(&at("adapter")),
+                adapter: self.bluez_adapter(table),
                 ask: self.flag(&at("ask")).unwrap_or(true).then(|| {
                     let deaf = self.integer(&at("ask_deaf_ms")).map(i64::unsigned_abs);
                     deaf.map_or(DEAF, Duration::from_millis)
                 }),
             }),
+            "btleplug" => Some(Source::Btleplug { adapter: self.text(&at("adapter")) }),
             "recording" => Some(Source::Recording { path: self.source_path(table)?, speed }),
             "simulated" => {
                 let number = self.integer(&at("seed")).unwrap_or(1);
@@ -55,6 +56,17 @@ impl Site<'_> {
             "h4" => Some(Source::H4 { path: self.source_path(table)? }),
             _ => Some(Source::Mqtt),
         }
+    }
+
+    /// A kernel's name or an adapter's address; anything else would be an adapter never found.
+    fn bluez_adapter(&mut self, table: &str) -> Option<String> {
+        let path = format!("{table}.adapter");
+        let adapter = self.text(&path)?;
+        if !names_an_adapter(&adapter) {
+            self.problem(&path, "names no adapter")
+                .suggest("such as \"hci0\", or an address such as \"00:1A:7D:DA:71:13\"");
+        }
+        Some(adapter)
     }
 
     fn source_path(&mut self, table: &str) -> Option<PathBuf> {
@@ -71,6 +83,7 @@ impl Site<'_> {
     fn foreign_keys(&mut self, table: &str, kind: &str) {
         let of_use: &[&str] = match kind {
             "bluez" => &["adapter", "ask", "ask_deaf_ms"],
+            "btleplug" => &["adapter"],
             "recording" => &["path", "speed"],
             "simulated" => &["seed", "speed"],
             "h4" => &["path"],
@@ -85,11 +98,20 @@ impl Site<'_> {
     }
 }
 
+/// The kernel's name or the adapter's address.
+fn names_an_adapter(text: &str) -> bool {
+    let number = |digits: &str| digits.parse::<u16>().is_ok();
+    let octet = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    text.strip_prefix("hci").is_some_and(number)
+        || (text.split(':').count() == 6 && text.split(':').all(octet))
+}
+
 fn hears_the_same(a: &Source, b: &Source) -> bool {
     match (a, b) {
-        (Source::Bluez { adapter: a, .. }, Source::Bluez { adapter: b, .. }) => {
-            a == b || a.is_none() || b.is_none()
-        }
+        (
+            Source::Bluez { adapter: a, .. } | Source::Btleplug { adapter: a },
+            Source::Bluez { adapter: b, .. } | Source::Btleplug { adapter: b },
+        ) => a == b || a.is_none() || b.is_none(),
         (Source::Recording { path: a, .. }, Source::Recording { path: b, .. })
         | (Source::H4 { path: a }, Source::H4 { path: b }) => a == b,
         (Source::Simulated { seed: a, .. }, Source::Simulated { seed: b, .. }) => a == b,

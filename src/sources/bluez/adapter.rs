@@ -1,6 +1,9 @@
 //! An adapter as BlueZ describes it, and where things are in BlueZ's tree of objects.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dbus::arg::Iter;
 
@@ -25,6 +28,82 @@ impl Hci {
 impl fmt::Display for Hci {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "hci{}", self.0)
+    }
+}
+
+/// The adapter that `source.adapter` or `--adapter` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// By the kernel's name, which depends on the order of plugging in.
+    Name(Hci),
+    /// By its own address, in capitals, as `BlueZ` writes it.
+    Address(String),
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let octet = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+        if let Some(hci) = Hci::named(text) {
+            Ok(Self::Name(hci))
+        } else if text.split(':').count() == 6 && text.split(':').all(octet) {
+            Ok(Self::Address(text.to_ascii_uppercase()))
+        } else {
+            Err("an adapter is called hci0, hci1, … or by its address, such as 00:1A:7D:DA:71:13"
+                .to_owned())
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(hci) => hci.fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// The adapters to use: all, or the chosen one as soon as `BlueZ` says which one it is.
+#[derive(Debug, Default)]
+pub struct Selection {
+    choice: Option<Choice>,
+    /// Which adapter has the chosen address.
+    found: Mutex<Option<Hci>>,
+}
+
+impl Selection {
+    /// Of the chosen one; of all where `None`.
+    pub fn new(choice: Option<Choice>) -> Self {
+        Self { choice, ..Self::default() }
+    }
+
+    /// Whether to use `hci`.
+    pub fn includes(&self, hci: Hci) -> bool {
+        match &self.choice {
+            None => true,
+            Some(Choice::Name(name)) => *name == hci,
+            Some(Choice::Address(_)) => *self.found() == Some(hci),
+        }
+    }
+
+    /// Reads addresses from what `BlueZ` says of its adapters.
+    pub fn update(&self, adapters: &BTreeMap<Hci, Adapter>) {
+        if let Some(Choice::Address(wanted)) = &self.choice {
+            let has =
+                |(hci, adapter): (&Hci, &Adapter)| (adapter.address == *wanted).then_some(*hci);
+            *self.found() = adapters.iter().find_map(has);
+        }
+    }
+
+    /// What was chosen.
+    pub fn choice(&self) -> Option<&Choice> {
+        self.choice.as_ref()
+    }
+
+    fn found(&self) -> MutexGuard<'_, Option<Hci>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,6 +162,21 @@ impl Adapter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_adapter_chosen_by_its_address_is_followed_from_name_to_name() {
+        let selection = Selection::new(Some("00:1a:7d:da:71:13".parse().unwrap()));
+        assert!(!selection.includes(Hci(0)));
+        for name in [Hci(1), Hci(0)] {
+            let address = "00:1A:7D:DA:71:13".to_owned();
+            let adapter = Adapter { address, ..Adapter::default() };
+            selection.update(&BTreeMap::from([(Hci(5), Adapter::default()), (name, adapter)]));
+            assert!(selection.includes(name) && !selection.includes(Hci(5)), "{name}");
+        }
+        selection.update(&BTreeMap::new());
+        assert!(!selection.includes(Hci(0)));
+        assert!("hci1".parse::<Choice>().is_ok() && "usb".parse::<Choice>().is_err());
+    }
 
     #[test]
     fn paths_say_which_adapter_and_device() {

@@ -10,7 +10,7 @@ use dbus::Message;
 use dbus::arg::Iter;
 use tokio::sync::watch;
 
-use super::adapter::{Adapter, Hci, Place};
+use super::adapter::{Adapter, Choice, Hci, Place, Selection};
 use super::device::{Device, News};
 use super::ears::{Ear, Ears};
 use super::values::{elements, entries};
@@ -31,8 +31,11 @@ pub const OBJECTS: [&str; 3] = [
 ];
 
 /// The signals that tell of advertisements of known devices, through one adapter or all.
-pub fn advertisements(only: Option<Hci>) -> String {
-    let below = only.map_or_else(|| "/org/bluez".to_owned(), Hci::path);
+pub fn advertisements(selection: &Selection) -> String {
+    let below = match selection.choice() {
+        Some(Choice::Name(hci)) => hci.path(),
+        _ => "/org/bluez".to_owned(),
+    };
     format!(
         "type='signal',sender='org.bluez',interface='org.freedesktop.DBus.Properties',\
          member='PropertiesChanged',arg0='org.bluez.Device1',path_namespace='{below}'"
@@ -46,8 +49,7 @@ pub type Adapters = Option<BTreeMap<Hci, Adapter>>;
 #[derive(Debug)]
 pub struct Air {
     ears: Arc<Ears>,
-    /// The only adapter listened to.
-    only: Option<Hci>,
+    selection: Arc<Selection>,
     /// bluetoothd's unique name: nobody else's signals are believed.
     owner: Option<String>,
     devices: HashMap<(Hci, [u8; 6]), Device>,
@@ -56,9 +58,9 @@ pub struct Air {
 
 impl Air {
     /// Knows nothing yet.
-    pub fn new(ears: Arc<Ears>, only: Option<Hci>) -> Self {
+    pub fn new(ears: Arc<Ears>, selection: Arc<Selection>) -> Self {
         let adapters = watch::Sender::new(None);
-        Self { ears, only, owner: None, devices: HashMap::new(), adapters }
+        Self { ears, selection, owner: None, devices: HashMap::new(), adapters }
     }
 
     /// Follows the adapters.
@@ -139,7 +141,10 @@ impl Air {
             Some(Place::Adapter(hci)) if lost(ADAPTER) => {
                 self.devices.retain(|(through, _), _| *through != hci);
                 self.adapters.send_if_modified(|adapters| {
-                    adapters.as_mut().is_some_and(|adapters| adapters.remove(&hci).is_some())
+                    let Some(adapters) = adapters else { return false };
+                    let removed = adapters.remove(&hci).is_some();
+                    self.selection.update(adapters);
+                    removed
                 });
             }
             _ => {}
@@ -154,7 +159,9 @@ impl Air {
                     let adapter = adapters.entry(hci).or_default();
                     let before = adapter.clone();
                     adapter.learn(values);
-                    *adapter != before
+                    let changed = *adapter != before;
+                    self.selection.update(adapters);
+                    changed
                 });
             }
             (DEVICE, Some(Place::Device(hci, address))) => {
@@ -168,7 +175,7 @@ impl Air {
 
     /// Adds news to what is known of a device; the advertisement they came from, if from one.
     fn remember(&mut self, hci: Hci, address: [u8; 6], news: News) -> Option<Heard> {
-        if self.only.is_some_and(|only| only != hci) {
+        if !self.selection.includes(hci) {
             return None;
         }
         let full = self.devices.len() >= MOST_DEVICES;

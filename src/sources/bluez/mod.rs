@@ -13,8 +13,8 @@
 
 mod adapter;
 mod air;
-mod ask;
 mod bus;
+mod challenge;
 mod device;
 pub(crate) mod ears;
 mod keeper;
@@ -27,7 +27,7 @@ mod shelf;
 mod status;
 mod values;
 
-pub use adapter::Hci;
+pub use adapter::{Choice, Hci};
 pub use ears::Ear;
 pub use ladder::Step;
 pub use status::{AdapterStatus, Status};
@@ -45,7 +45,8 @@ use super::report::Report;
 use crate::clock::Clocks;
 use crate::pipeline::advert::ibeacon::IBeacon;
 use crate::pipeline::event::{Answer, Hearing};
-use ask::Hints;
+use adapter::Selection;
+use challenge::{Challenger, Observer};
 use ears::Ears;
 use session::{Over, Session};
 
@@ -73,7 +74,7 @@ pub enum RadioEvent {
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The only adapter to listen through; all there are and will be where `None`.
-    pub adapter: Option<Hci>,
+    pub adapter: Option<Choice>,
     /// The only ear to listen by; whichever hears better where `None`.
     pub ear: Option<Ear>,
     /// Asks phones that hint at the app in the background; with no other adapter to listen while
@@ -87,6 +88,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Radio {
     settings: Settings,
+    selection: Arc<Selection>,
     clocks: Clocks,
     status: watch::Sender<Status>,
 }
@@ -94,7 +96,8 @@ pub struct Radio {
 impl Radio {
     /// A radio that does not listen yet.
     pub fn new(settings: Settings, clocks: Clocks) -> Self {
-        Self { settings, clocks, status: watch::Sender::new(Status::unheard()) }
+        let selection = Arc::new(Selection::new(settings.adapter.clone()));
+        Self { settings, selection, clocks, status: watch::Sender::new(Status::unheard()) }
     }
 
     /// What the radio says of itself; brought up to date each second.
@@ -106,12 +109,17 @@ impl Radio {
     /// first, and counted.
     pub async fn run(self, events: mpsc::Sender<RadioEvent>, stop: CancellationToken) {
         let ears = Arc::new(Ears::new(self.settings.ear));
-        let (hints, hinted) = ask::channel();
-        let deaf = self.settings.ask;
-        let hints = deaf.map(|_| hints);
-        let hand_over = hand_over(&ears, self.status.subscribe(), hints, &events);
-        let status = self.status.subscribe();
-        let ask = ask::ask(hinted, &self.clocks, &ears, status, deaf.unwrap_or_default(), &events);
+        let (observer, observed) = challenge::channel();
+        let observer = self.settings.ask.map(|_| observer);
+        let hand_over = hand_over(&ears, self.status.subscribe(), observer, &events);
+        let challenger = Challenger {
+            selection: &self.selection,
+            pause: self.settings.ask.unwrap_or_default(),
+            ears: &ears,
+            status: self.status.subscribe(),
+            clocks: &self.clocks,
+        };
+        let challenge = challenger.run(observed, &events);
         let listen = self.listen(&ears, &events);
         let monitor = self.monitor(&ears);
         tokio::select! {
@@ -119,7 +127,7 @@ impl Radio {
             () = hand_over => {}
             () = listen => {}
             () = monitor => {}
-            () = ask => {}
+            () = challenge => {}
         }
     }
 
@@ -127,7 +135,7 @@ impl Radio {
     async fn monitor(&self, ears: &Ears) {
         let hear = |index, report: Report<'_>| {
             let hci = Hci(index);
-            if self.settings.adapter.is_none_or(|only| only == hci) {
+            if self.selection.includes(hci) {
                 ears.hear(hci, Ear::Monitor, report.into());
             }
         };
@@ -153,7 +161,8 @@ impl Radio {
 
     /// One session with BlueZ after the other: each ends with its connection to the bus.
     async fn listen(&self, ears: &Arc<Ears>, events: &mpsc::Sender<RadioEvent>) {
-        let mut session = Session::new(&self.settings, &self.clocks, ears, &self.status);
+        let mut session =
+            Session::new(&self.settings, &self.clocks, ears, &self.selection, &self.status);
         loop {
             match session.run().await {
                 Over::Lost(reason) => {
@@ -175,7 +184,7 @@ impl Radio {
 async fn hand_over(
     ears: &Ears,
     mut status: watch::Receiver<Status>,
-    hints: Option<Hints>,
+    observer: Option<Observer>,
     events: &mpsc::Sender<RadioEvent>,
 ) {
     let mut told = Status::unheard();
@@ -193,8 +202,8 @@ async fn hand_over(
                 }
             }
             batch = ears.intake.batch() => {
-                if let Some(hints) = &hints {
-                    ask::drop_hints(&batch, hints);
+                if let Some(observer) = &observer {
+                    observer.observe(&batch);
                 }
                 RadioEvent::Heard(batch)
             }

@@ -12,7 +12,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 
 use super::Settings;
-use super::adapter::{Adapter, Hci};
+use super::adapter::{Adapter, Hci, Selection};
 use super::air::{self, Air};
 use super::bus::{BLUEZ, Bus, CallError};
 use super::ears::{Ear, Ears};
@@ -43,6 +43,7 @@ pub struct Session<'r> {
     settings: &'r Settings,
     clocks: &'r Clocks,
     ears: &'r Arc<Ears>,
+    selection: &'r Arc<Selection>,
     status: &'r watch::Sender<Status>,
     keepers: BTreeMap<Hci, Keeper>,
     /// What was tried for adapters that are gone: a step's least distance outlasts a fault.
@@ -55,9 +56,18 @@ impl<'r> Session<'r> {
         settings: &'r Settings,
         clocks: &'r Clocks,
         ears: &'r Arc<Ears>,
+        selection: &'r Arc<Selection>,
         status: &'r watch::Sender<Status>,
     ) -> Self {
-        Self { settings, clocks, ears, status, keepers: BTreeMap::new(), ladders: BTreeMap::new() }
+        Self {
+            settings,
+            clocks,
+            ears,
+            selection,
+            status,
+            keepers: BTreeMap::new(),
+            ladders: BTreeMap::new(),
+        }
     }
 
     /// Connects, and listens until the connection is lost.
@@ -74,7 +84,7 @@ impl<'r> Session<'r> {
     }
 
     async fn follow(&mut self, bus: &Bus) -> Over {
-        let air = Arc::new(Mutex::new(Air::new(Arc::clone(self.ears), self.settings.adapter)));
+        let air = Arc::new(Mutex::new(Air::new(Arc::clone(self.ears), Arc::clone(self.selection))));
         let shown = Arc::new(Shelf::new(self.settings.wake_up));
         let mut adapters = lock(&air).adapters();
         if let Err(error) = follow_objects(bus, &air, &shown).await {
@@ -116,7 +126,7 @@ impl<'r> Session<'r> {
         if std::mem::replace(subscribed, wanted) == wanted {
             return Ok(());
         }
-        let rule = air::advertisements(self.settings.adapter);
+        let rule = air::advertisements(self.selection);
         if wanted { bus.subscribe(&rule).await } else { bus.unsubscribe(&rule).await }
     }
 
@@ -127,12 +137,14 @@ impl<'r> Session<'r> {
         shown: &Shelf,
     ) -> Vec<(Hci, Step)> {
         let now = self.clocks.now().tick;
-        let wanted = |hci: Hci| self.settings.adapter.is_none_or(|only| only == hci);
+        let selection = self.selection;
         for gone in self.keep(|hci| adapters.is_some_and(|known| known.contains_key(&hci))) {
             shown.fall_silent(gone);
         }
         let mut steps = Vec::new();
-        for (hci, adapter) in adapters.into_iter().flatten().filter(|(hci, _)| wanted(**hci)) {
+        for (hci, adapter) in
+            adapters.into_iter().flatten().filter(|(hci, _)| selection.includes(**hci))
+        {
             let before = &mut self.ladders;
             let begin = || Keeper::new(now, before.remove(hci));
             let keeper = self.keepers.entry(*hci).or_insert_with(begin);
@@ -201,7 +213,7 @@ impl<'r> Session<'r> {
     }
 
     fn missing(&self) -> String {
-        match self.settings.adapter {
+        match self.selection.choice() {
             Some(only) => format!("adapter {only} is not there"),
             None => "no Bluetooth adapter".to_owned(),
         }

@@ -3,7 +3,7 @@
 //! One thread each. It counts what was on the air while it was asked to listen, what it passed
 //! on, and for how long at a stretch it was not listening.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -120,7 +120,9 @@ struct Machine {
     advertising_data: Vec<u8>,
     /// The device, as the command names it, that is being connected to.
     connecting: Option<[u8; 7]>,
-    connected: Option<Phone>,
+    /// The phones that are connected, by handle.
+    connected: BTreeMap<[u8; 2], Phone>,
+    last_handle: u8,
 }
 
 impl Machine {
@@ -141,7 +143,8 @@ impl Machine {
             inquiry_ends: None,
             advertising_data: Vec::new(),
             connecting: None,
-            connected: None,
+            connected: BTreeMap::new(),
+            last_handle: 0,
         }
     }
 
@@ -162,7 +165,8 @@ impl Machine {
 
     fn unplug(&mut self) {
         self.device = None;
-        (self.connecting, self.connected) = (None, None);
+        self.connecting = None;
+        self.connected.clear();
         self.stop_scan();
     }
 
@@ -240,7 +244,8 @@ impl Machine {
             [hci::ACL_DATA, low, high, _, _, _, _, 4, 0, att @ ..] => {
                 let handle = [*low, *high];
                 self.send(&hci::packet_sent(handle));
-                if let Some(answer) = self.connected.as_mut().and_then(|phone| phone.answer(att)) {
+                let phone = self.connected.get_mut(&[*low, *high & 0x0f]);
+                if let Some(answer) = phone.and_then(|phone| phone.answer(att)) {
                     self.send(&acl(handle, &answer));
                 }
             }
@@ -312,7 +317,7 @@ impl Machine {
                 self.send(&hci::le_event(0x03, &update));
             }
             (0x0406, [low, high, ..]) => {
-                self.connected = None;
+                self.connected.remove(&[*low, *high]);
                 self.send(&hci::begun(opcode));
                 self.send(&hci::disconnected([*low, *high]));
             }
@@ -356,8 +361,10 @@ impl Machine {
         if let Some(phone) = &heard.phone
             && let Some(peer) = self.connecting.take_if(|peer| peer[1..] == heard.address)
         {
-            self.connected = Some(phone.clone());
-            self.send(&hci::connected(&peer));
+            self.last_handle = self.last_handle % 0xef + 1;
+            let handle = [self.last_handle, 0];
+            self.connected.insert(handle, phone.clone());
+            self.send(&hci::connected(handle, &peer));
         }
         let passed_on = self.passes_on(&heard);
         if passed_on {

@@ -57,9 +57,9 @@ pub fn remote_version(handle: [u8; 2]) -> Vec<u8> {
 }
 
 /// LE connection complete, as central, to `peer` (type and address as in the command).
-pub fn connected(peer: &[u8]) -> Vec<u8> {
+pub fn connected([low, high]: [u8; 2], peer: &[u8]) -> Vec<u8> {
     let tail = [0x18, 0, 0, 0, 0x2a, 0, 0];
-    le_event(0x01, &[&[0, 0x40, 0x00, 0x00], peer, &tail].concat())
+    le_event(0x01, &[&[0, low, high, 0x00], peer, &tail].concat())
 }
 
 /// LE connection complete, called off by the host.

@@ -1,13 +1,16 @@
 //! BlueZ: its version, its settings, and what it lets this user do.
 
+use std::collections::HashMap;
 use std::fs;
 use std::process::Command;
 
+use dbus::arg::{PropMap, prop_cast};
 use dbus::blocking::Connection;
-use dbus::blocking::stdintf::org_freedesktop_dbus::{ObjectManager as _, Properties as _};
+use dbus::blocking::stdintf::org_freedesktop_dbus::ObjectManager as _;
 
 use super::super::Finding;
 use super::PATIENCE;
+use crate::config::{Config, Source};
 
 /// Where Debian keeps the daemon and its settings.
 const DAEMON: &str = "/usr/libexec/bluetooth/bluetoothd";
@@ -16,16 +19,80 @@ const SETTINGS: &str = "/etc/bluetooth/main.conf";
 const MONITORS: &str = "org.bluez.AdvertisementMonitorManager1";
 const UNFILTERED: &str = "advertisement monitors";
 
-/// All there is to say of BlueZ.
-pub fn findings() -> Vec<Finding> {
+/// All there is to say of BlueZ, and of the adapters that `config` names by their addresses.
+pub fn findings(config: Option<&Config>) -> Vec<Finding> {
     let bus = match reach() {
         Ok(bus) => bus,
         Err(finding) => return vec![*finding],
     };
-    let mut findings = vec![speaks(&bus)];
+    let version = version().map_or_else(|| "runs".to_owned(), |version| format!("{version} runs"));
+    let objects = match bus.with_proxy("org.bluez", "/", PATIENCE).get_managed_objects() {
+        Ok(objects) => objects,
+        Err(error) if error.name() == Some("org.freedesktop.DBus.Error.AccessDenied") => {
+            let mend = "run as the service's user; it must be in the group bluetooth, or install \
+                        systemd/grelot-dbus.conf (docs/install.md)";
+            return vec![Finding::fail("BlueZ", "does not speak to this user", mend)];
+        }
+        Err(error) => {
+            let says = format!("{version} and does not reply: {error}");
+            return vec![Finding::fail("BlueZ", says, "sudo systemctl restart bluetooth")];
+        }
+    };
+    let mut findings = vec![Finding::ok("BlueZ", version)];
+    let adapters: Vec<Seen> =
+        objects.iter().filter_map(|(path, object)| Seen::of(path, object)).collect();
+    findings.extend(adapters.iter().map(Seen::finding));
+    findings.extend(config.into_iter().flat_map(|config| missing(config, &adapters)));
     findings.extend(fs::read_to_string(SETTINGS).ok().and_then(|text| mode(&text)));
-    findings.push(monitors(&bus));
+    findings.push(monitors(objects.values().any(|one| one.contains_key(MONITORS))));
     findings
+}
+
+/// An adapter as BlueZ sees it.
+struct Seen {
+    name: String,
+    address: String,
+    powered: bool,
+}
+
+impl Seen {
+    fn of(path: &str, object: &HashMap<String, PropMap>) -> Option<Self> {
+        let adapter = object.get("org.bluez.Adapter1")?;
+        let name = path.rsplit('/').next()?.to_owned();
+        let address = prop_cast::<String>(adapter, "Address")?.clone();
+        Some(Self { name, address, powered: *prop_cast(adapter, "Powered")? })
+    }
+
+    fn finding(&self) -> Finding {
+        let Self { name, address, powered } = self;
+        if *powered {
+            Finding::ok("BlueZ", format!("{name} ({address}) is powered"))
+        } else {
+            let says = format!("{name} ({address}) is not powered");
+            Finding::warn("BlueZ", says, "grelot powers it itself; see rfkill list")
+        }
+    }
+}
+
+/// Adapters that are configured by an address which none has.
+fn missing(config: &Config, adapters: &[Seen]) -> Vec<Finding> {
+    let named = config.sources.iter().filter_map(|source| match source {
+        Source::Bluez { adapter, .. } => adapter.as_deref(),
+        _ => None,
+    });
+    let there = |wanted: &str| adapters.iter().any(|one| one.address.eq_ignore_ascii_case(wanted));
+    named
+        .filter(|wanted| wanted.contains(':') && !there(wanted))
+        .map(|wanted| {
+            let says = format!("no adapter has the configured address {wanted}");
+            let all: Vec<_> = adapters.iter().map(|one| one.address.as_str()).collect();
+            Finding::fail(
+                "adapter",
+                says,
+                format!("there is {}: see source.adapter", all.join(", ")),
+            )
+        })
+        .collect()
 }
 
 /// The bus, with bluetoothd on it.
@@ -51,27 +118,6 @@ fn reach() -> Result<Connection, Box<Finding>> {
     }
 }
 
-/// Whether it lets this user speak to it.
-fn speaks(bus: &Connection) -> Finding {
-    let about = "BlueZ";
-    let version = version().map_or_else(|| "runs".to_owned(), |version| format!("{version} runs"));
-    let adapter = bus.with_proxy("org.bluez", "/org/bluez/hci0", PATIENCE);
-    let powered: Result<bool, dbus::Error> = adapter.get("org.bluez.Adapter1", "Powered");
-    match powered {
-        Ok(true) => Finding::ok(about, format!("{version}, hci0 is powered")),
-        Ok(false) => {
-            let says = format!("{version}, hci0 is not powered");
-            Finding::warn(about, says, "grelot powers it itself")
-        }
-        Err(error) if error.name() == Some("org.freedesktop.DBus.Error.AccessDenied") => {
-            let mend = "run as the service's user; it must be in the group bluetooth, or install \
-                        systemd/grelot-dbus.conf (docs/install.md)";
-            Finding::fail(about, "does not speak to this user", mend)
-        }
-        Err(_) => Finding::warn(about, format!("{version}, without hci0"), "see the adapter above"),
-    }
-}
-
 fn version() -> Option<String> {
     let said = Command::new(DAEMON).arg("--version").output().ok()?;
     let version = String::from_utf8(said.stdout).ok()?;
@@ -92,12 +138,8 @@ fn mode(settings: &str) -> Option<Finding> {
 }
 
 /// Without them, controllers that filter duplicates are heard once in ten seconds.
-fn monitors(bus: &Connection) -> Finding {
-    let objects = bus.with_proxy("org.bluez", "/", PATIENCE).get_managed_objects();
-    let Ok(objects) = objects else {
-        return Finding::warn(UNFILTERED, "BlueZ does not say", "see BlueZ above");
-    };
-    if objects.values().any(|interfaces| interfaces.contains_key(MONITORS)) {
+fn monitors(offered: bool) -> Finding {
+    if offered {
         return Finding::ok(UNFILTERED, "offered: the controller's duplicate filter stays off");
     }
     let says = "not offered: a controller that filters duplicates, such as a Raspberry Pi's, may \
@@ -119,6 +161,26 @@ fn value<'t>(settings: &'t str, key: &str) -> Option<&'t str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_adapter_is_named_and_a_configured_address_that_none_has_is_reported() {
+        let adapters = [("hci0", "00:1A:7D:DA:71:13", true), ("hci1", "00:1A:7D:DA:71:14", false)]
+            .map(|(name, address, powered)| Seen {
+                name: name.to_owned(),
+                address: address.to_owned(),
+                powered,
+            });
+        let mends: Vec<bool> = adapters.iter().map(|one| one.finding().mend.is_some()).collect();
+        assert_eq!(mends, [false, true]);
+        let config = |address: &str| {
+            let text = format!(
+                "[store]\nid = 42\n[[source]]\nkind = \"bluez\"\nadapter = \"{address}\"\n"
+            );
+            crate::config::parse(&text, "grelot.toml", std::path::Path::new("/")).unwrap()
+        };
+        assert_eq!(missing(&config("00:1a:7d:da:71:14"), &adapters), []);
+        assert_eq!(missing(&config("00:1a:7d:da:71:15"), &adapters).len(), 1);
+    }
 
     #[test]
     fn a_machine_without_le_is_told_how_to_mend_it() {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::super::Finding;
 use crate::clock::Clocks;
-use crate::commands::live::{Live, RadioArgs};
+use crate::commands::live::{Live, RadioArgs, remedy};
+use crate::config::Config;
 use crate::pipeline::event::Address;
 use crate::sources::bluez::RadioEvent;
 use crate::sources::monitor;
@@ -21,8 +22,8 @@ pub fn second_ear() -> Finding {
     match monitor::try_open() {
         Ok(()) => Finding::ok(about, "the HCI monitor can be listened to"),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            let says = "without CAP_NET_RAW grelot hears through BlueZ alone: enough for a shop, \
-                        dearer in a crowd";
+            let says = "without CAP_NET_RAW grelot receives through BlueZ alone: enough for a shop; \
+                        dearer in a crowd, and what a device advertises beyond 229 octets is lost";
             Finding::warn(about, says, "a service is granted it by systemd/grelot-second-ear.conf")
         }
         Err(error) => {
@@ -32,8 +33,8 @@ pub fn second_ear() -> Finding {
 }
 
 /// Listens for a while and says what came.
-pub async fn sample(length: Duration) -> Vec<Finding> {
-    let mut live = Live::start(&RadioArgs::default(), &Clocks::machine());
+pub async fn sample(config: Option<&Config>, length: Duration) -> Vec<Finding> {
+    let mut live = Live::start(&RadioArgs::default(), config, &Clocks::machine());
     let mut heard: HashMap<Address, u64> = HashMap::new();
     let listen = async {
         while let Some(event) = live.events.recv().await {
@@ -64,7 +65,8 @@ fn judge(
     let total: u64 = heard.values().sum();
     if total == 0 {
         let says = reason.unwrap_or_else(|| "nothing was heard".to_owned());
-        return vec![Finding::fail(about, says, "see adapter and BlueZ above")];
+        let mend = remedy(&says);
+        return vec![Finding::fail(about, says, mend)];
     }
     let (devices, secs) = (heard.len(), length.as_secs());
     let says = format!("{total} advertisements of {devices} devices in {secs} s");

@@ -1,0 +1,216 @@
+//! GATT challenges: an iPhone whose app is in the background advertises one bit of the overflow
+//! area and nothing else, so it has to be connected to.
+//!
+//! What an answer is worth is decided in the pipeline; here it is only fetched.
+
+mod candidates;
+mod gatt;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use btleplug::platform::Manager;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+
+use super::adapter::{Hci, Selection};
+use super::ears::Ears;
+use super::{RadioEvent, Status};
+use crate::clock::Clocks;
+use crate::pipeline::advert::{Said, said};
+use crate::pipeline::event::{Address, Answer, GatewayIndex};
+use crate::pipeline::units::Dbm;
+use crate::sources::Heard;
+use candidates::{Candidates, Outcome};
+use gatt::{Found, NoAnswer};
+
+/// Observations that wait; what finds no room is received again within a second.
+const WAITING: usize = 64;
+/// Challenges at a time, whatever the number of adapters.
+const MAX_PARALLEL: usize = 4;
+/// How often phones whose pause has ended are looked for.
+const LOOK: Duration = Duration::from_millis(250);
+/// Between attempts to reach the bus.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// A phone that advertises the app's bit.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation {
+    address: Address,
+    rssi: Option<Dbm>,
+}
+
+/// Picks the phones to challenge out of what is received.
+#[derive(Debug, Clone)]
+pub struct Observer(mpsc::Sender<Observation>);
+
+impl Observer {
+    /// Passes on what in `batch` may be the app in the background.
+    pub fn observe(&self, batch: &[Heard]) {
+        for heard in batch {
+            if said(&heard.payload).any(|said| said == Said::OverflowHint) {
+                let _ = self.0.try_send(Observation { address: heard.address, rssi: heard.rssi });
+            }
+        }
+    }
+}
+
+/// Where observations are passed on, and where they arrive.
+pub fn channel() -> (Observer, mpsc::Receiver<Observation>) {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    (Observer(sender), receiver)
+}
+
+/// Challenges phones as long as they are observed.
+pub struct Challenger<'r> {
+    /// Adapters to connect through.
+    pub selection: &'r Selection,
+    /// With no other adapter to scan meanwhile, an attempt to connect lasts this long at most.
+    pub pause: Duration,
+    /// For the next advertisement of a phone.
+    pub ears: &'r Ears,
+    /// How many adapters scan.
+    pub status: watch::Receiver<Status>,
+    /// Orders attempts and pauses.
+    pub clocks: &'r Clocks,
+}
+
+/// A challenge that has come to its end.
+struct Ended {
+    address: Address,
+    rssi: Option<Dbm>,
+    nonce: [u8; 16],
+    /// What is still to be disconnected.
+    found: Option<Found>,
+    answer: Result<[u8; 21], NoAnswer>,
+}
+
+/// One connection to the bus.
+struct Session {
+    manager: Manager,
+    /// Permits to connect: one adapter always scans, if there are two.
+    connecting: Semaphore,
+    /// Adapters with a challenge; a lookup holds it until it has chosen one.
+    busy: Mutex<BTreeSet<Hci>>,
+}
+
+impl Challenger<'_> {
+    /// Runs until the daemon takes no more `events`; for ever where nothing is observed.
+    pub async fn run(
+        self,
+        mut observed: mpsc::Receiver<Observation>,
+        events: &mpsc::Sender<RadioEvent>,
+    ) {
+        let mut candidates = Candidates::default();
+        while !events.is_closed() {
+            // The first observation is early enough for a connection to the bus.
+            let Some(Observation { address, rssi }) = observed.recv().await else {
+                return std::future::pending().await;
+            };
+            candidates.observe(self.clocks.now().tick, address, rssi);
+            match Manager::new().await {
+                Ok(manager) => self.session(manager, &mut candidates, &mut observed, events).await,
+                Err(error) => tracing::debug!(%error, "no connection for GATT challenges"),
+            }
+            tokio::time::sleep(RECONNECT).await;
+        }
+    }
+
+    /// Challenges over one connection to the bus, until that fails.
+    async fn session(
+        &self,
+        manager: Manager,
+        candidates: &mut Candidates,
+        observed: &mut mpsc::Receiver<Observation>,
+        events: &mpsc::Sender<RadioEvent>,
+    ) {
+        let connecting = Semaphore::new(self.scanning().saturating_sub(1).max(1));
+        let session = &Session { manager, connecting, busy: Mutex::default() };
+        let mut look = tokio::time::interval(LOOK);
+        let mut running: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
+        let mut disconnecting: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
+        loop {
+            let mut lost = false;
+            tokio::select! {
+                Some(Observation { address, rssi }) = observed.recv() => {
+                    candidates.observe(self.clocks.now().tick, address, rssi);
+                }
+                Some(ended) = running.next() => {
+                    let Ended { address, rssi, nonce, found, answer } = ended;
+                    candidates.settle(self.clocks.now().tick, address, outcome(&answer));
+                    if let Some(found) = found {
+                        disconnecting.push(Box::pin(async move { found.hang_up().await }));
+                    }
+                    match answer {
+                        Ok(octets) => {
+                            let gateway = GatewayIndex(0);
+                            let answer = Answer { gateway, address, rssi, nonce, octets };
+                            lost = events.send(RadioEvent::Answered(answer)).await.is_err();
+                        }
+                        Err(error) => lost = matches!(error, NoAnswer::NoReply),
+                    }
+                }
+                Some(()) = disconnecting.next() => {}
+                _ = look.tick() => {}
+            }
+            if lost {
+                return;
+            }
+            while running.len() < self.scanning().clamp(1, MAX_PARALLEL)
+                && let Some((address, rssi)) = candidates.next(self.clocks.now().tick)
+            {
+                running.push(Box::pin(self.challenge(session, address, rssi)));
+            }
+        }
+    }
+
+    async fn challenge(&self, session: &Session, address: Address, rssi: Option<Dbm>) -> Ended {
+        tracing::debug!("a near phone may have the app in the background");
+        let mut nonce = [0; 16];
+        let (found, answer) = match self.find(session, address).await {
+            Ok(found) if getrandom::fill(&mut nonce).is_ok() => {
+                let pause = (self.scanning() < 2).then_some(self.pause);
+                let connecting = &session.connecting;
+                let answer = found.challenge(&nonce, address, self.ears, connecting, pause).await;
+                session.busy.lock().await.remove(&found.hci);
+                (Some(found), answer)
+            }
+            // Without randomness a challenge proves nothing.
+            Ok(found) => {
+                session.busy.lock().await.remove(&found.hci);
+                (None, Err(NoAnswer::NotConnected))
+            }
+            Err(error) => (None, Err(error)),
+        };
+        match &answer {
+            Ok(_) => tracing::debug!("a phone answered its challenge"),
+            // Most hints are of other apps: that is no fault.
+            Err(error) => tracing::debug!(%error, "a phone did not answer its challenge"),
+        }
+        Ended { address, rssi, nonce, found, answer }
+    }
+
+    /// The phone through an idle adapter, which is busy from then on.
+    async fn find(&self, session: &Session, address: Address) -> Result<Found, NoAnswer> {
+        let mut busy = session.busy.lock().await;
+        let usable = |hci: Hci| self.selection.includes(hci) && !busy.contains(&hci);
+        let found = gatt::find(&session.manager, address, usable).await?;
+        busy.insert(found.hci);
+        Ok(found)
+    }
+
+    /// How many adapters scan.
+    fn scanning(&self) -> usize {
+        self.status.borrow().listening()
+    }
+}
+
+fn outcome(answer: &Result<[u8; 21], NoAnswer>) -> Outcome {
+    match answer {
+        Ok(_) => Outcome::Answered,
+        Err(NoAnswer::NoApp) => Outcome::NoApp,
+        Err(_) => Outcome::Failed,
+    }
+}

@@ -1,0 +1,186 @@
+//! One challenge over GATT, through btleplug: connect, write the challenge, read the answer.
+
+use std::time::Duration;
+
+use btleplug::api::{Central as _, Manager as _, Peripheral as _, WriteType};
+use btleplug::platform::{Manager, Peripheral};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::super::adapter::Hci;
+use super::super::ears::Ears;
+use crate::pipeline::advert::token::{ANSWER, CHALLENGE};
+use crate::pipeline::event::Address;
+
+/// For `BlueZ` to say what it knows.
+const LOOK_UP: Duration = Duration::from_secs(4);
+/// A phone that is not connected by then has left, or does not want to be.
+const CONNECT: Duration = Duration::from_millis(2_500);
+/// Attempts within one challenge, where each is called off early.
+const ATTEMPTS: usize = 3;
+/// From calling off an attempt to scanning again: two programs, the kernel and the controller.
+const CALLING_OFF: Duration = Duration::from_millis(25);
+/// Discovery, a write and a read take some ten round trips of at most 50 ms.
+const CONVERSE: Duration = Duration::from_secs(4);
+/// `BlueZ` itself waits two seconds for its profiles before it disconnects.
+const HANG_UP: Duration = Duration::from_secs(5);
+/// Between looks whether the phone is connected.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// `BlueZ` or the bus refused.
+    #[error("{0}")]
+    Bluetooth(#[from] btleplug::Error),
+    /// `BlueZ` or the bus did not reply.
+    #[error("bluetoothd does not reply")]
+    NoReply,
+    /// No free adapter receives it any more.
+    #[error("the phone is not known any more")]
+    Gone,
+    /// It did not accept a connection in time.
+    #[error("no connection in time")]
+    NotConnected,
+    /// It stopped half way.
+    #[error("no answer within {} s", CONVERSE.as_secs())]
+    Silent,
+    /// It has no such service: another app set the bit.
+    #[error("the phone does not have the app")]
+    NoApp,
+}
+
+/// A phone as one adapter knows it.
+#[derive(Debug)]
+pub struct Found {
+    /// Through which adapter.
+    pub hci: Hci,
+    phone: Peripheral,
+}
+
+/// The phone at `address`, through the `usable` adapter that receives it best.
+pub async fn find(
+    manager: &Manager,
+    address: Address,
+    usable: impl Fn(Hci) -> bool,
+) -> Result<Found, NoAnswer> {
+    let look = async {
+        let mut best = None;
+        for adapter in manager.adapters().await? {
+            let info = adapter.adapter_info().await?;
+            let name = info.split_whitespace().next().unwrap_or_default();
+            let Some(hci) = Hci::named(name).filter(|hci| usable(*hci)) else { continue };
+            for phone in adapter.peripherals().await? {
+                if phone.address().into_inner() != address.octets {
+                    continue;
+                }
+                let rssi = phone.properties().await?.and_then(|phone| phone.rssi);
+                if rssi.is_some() && best.as_ref().is_none_or(|(other, _)| rssi > *other) {
+                    best = Some((rssi, Found { hci, phone }));
+                }
+            }
+        }
+        best.map(|(_, found)| found).ok_or(NoAnswer::Gone)
+    };
+    tokio::time::timeout(LOOK_UP, look).await.unwrap_or(Err(NoAnswer::NoReply))
+}
+
+impl Found {
+    /// Challenges the phone. Only so many challenges `connecting` has permits for connect at a
+    /// time; where no other adapter scans meanwhile, each attempt lasts for `pause` at most.
+    pub async fn challenge(
+        &self,
+        nonce: &[u8; 16],
+        address: Address,
+        ears: &Ears,
+        connecting: &Semaphore,
+        pause: Option<Duration>,
+    ) -> Result<[u8; 21], NoAnswer> {
+        let mut attempts = if pause.is_some() { ATTEMPTS } else { 1 };
+        loop {
+            attempts -= 1;
+            let too_long = too_long(ears, address, pause);
+            match self.attempt(nonce, connecting, too_long).await {
+                Err(NoAnswer::NotConnected) if attempts > 0 => {}
+                outcome => return outcome,
+            }
+            // Ends the attempt in BlueZ, too, which then forgets the phone until it is received
+            // again.
+            self.hang_up().await;
+            if tokio::time::timeout(CONNECT, ears.next_of(address)).await.is_err() {
+                return Err(NoAnswer::NotConnected);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        nonce: &[u8; 16],
+        connecting: &Semaphore,
+        too_long: impl Future<Output = ()>,
+    ) -> Result<[u8; 21], NoAnswer> {
+        let permit = connecting.acquire().await.map_err(|_| NoAnswer::NotConnected)?;
+        let resolved = self.phone.connect();
+        tokio::pin!(resolved);
+        tokio::select! {
+            resolved = &mut resolved => {
+                drop(permit);
+                resolved?;
+                return converse(&self.phone, nonce, std::future::ready(Ok(()))).await;
+            }
+            () = self.connected() => {}
+            // The connection may have been made at the last moment.
+            () = too_long => {
+                if !self.phone.is_connected().await.unwrap_or(false) {
+                    return Err(NoAnswer::NotConnected);
+                }
+            }
+        }
+        drop(permit);
+        converse(&self.phone, nonce, resolved).await
+    }
+
+    /// Waits for the connection, which btleplug reports only once all services are known.
+    async fn connected(&self) {
+        while !self.phone.is_connected().await.unwrap_or(false) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Disconnects, or ends an attempt to connect.
+    pub async fn hang_up(&self) {
+        // Where it fails there is nothing to end.
+        drop(tokio::time::timeout(HANG_UP, self.phone.disconnect()).await);
+    }
+}
+
+/// Waits until an attempt to connect has to be called off.
+///
+/// The kernel waits for the phone to be received; then it stops the scan and lets the controller
+/// wait for the phone's next advertisement, with which a connection can begin.
+async fn too_long(ears: &Ears, address: Address, pause: Option<Duration>) {
+    let Some(pause) = pause else { return tokio::time::sleep(CONNECT).await };
+    if tokio::time::timeout(CONNECT, ears.next_of(address)).await.is_ok() {
+        tokio::time::sleep(pause.saturating_sub(CALLING_OFF)).await;
+    }
+}
+
+/// Everything after the connection, once its services are `resolved`.
+async fn converse(
+    phone: &Peripheral,
+    nonce: &[u8; 16],
+    resolved: impl Future<Output = btleplug::Result<()>>,
+) -> Result<[u8; 21], NoAnswer> {
+    let question = async {
+        resolved.await?;
+        phone.discover_services().await?;
+        let characteristics = phone.characteristics();
+        let with = |uuid| characteristics.iter().find(|one| one.uuid == Uuid::from_bytes(uuid));
+        let challenge = with(CHALLENGE).ok_or(NoAnswer::NoApp)?;
+        let answer = with(ANSWER).ok_or(NoAnswer::NoApp)?;
+        phone.write(challenge, nonce, WriteType::WithResponse).await?;
+        phone.read(answer).await?.try_into().map_err(|_| NoAnswer::NoApp)
+    };
+    tokio::time::timeout(CONVERSE, question).await.unwrap_or(Err(NoAnswer::Silent))
+}

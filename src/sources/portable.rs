@@ -1,0 +1,210 @@
+//! Advertisements through btleplug, on every platform that it knows: for a laptop, to try things.
+//!
+//! In a shop the `bluez` source is better. btleplug scans with whatever transport the platform
+//! chooses (a dual-mode adapter on Linux spends half of its time on classic inquiry), costs calls
+//! for each device, and reports parsed fields of which some are merged. macOS hides addresses,
+//! iBeacons and what an iPhone's app advertises in the background.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use btleplug::api::{AddressType, ScanFilter};
+use btleplug::api::{Central, CentralEvent, Manager as _, Peripheral as _, PeripheralProperties};
+use btleplug::platform::{Adapter, Manager, PeripheralId};
+use futures::StreamExt as _;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Heard;
+use super::bluez::RadioEvent;
+use super::bluez::ears::Pulse;
+use super::bluez::liveness::{Liveness, Verdict};
+use super::structures::Structures;
+use crate::clock::Clocks;
+use crate::pipeline::event::{Address, AddressKind, Hearing};
+use crate::pipeline::units::Dbm;
+
+/// What `status` and `doctor` say of it.
+pub const LIMITS: &str = "btleplug, for trials: may miss half of what is on the air; on macOS no \
+                          iBeacons and no addresses";
+
+/// One advertisement makes several events; those of so long are looked up together.
+const BATCH: Duration = Duration::from_millis(50);
+/// How often reception is checked.
+const CHECK: Duration = Duration::from_secs(1);
+/// Between attempts to begin.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The radio of this machine through btleplug.
+#[derive(Debug)]
+pub struct Portable {
+    adapter: Option<String>,
+    clocks: Clocks,
+}
+
+impl Portable {
+    /// Through the adapter of this name or address; through the first where `None`.
+    pub fn new(adapter: Option<String>, clocks: Clocks) -> Self {
+        Self { adapter, clocks }
+    }
+
+    /// Listens until `stop`, or until the daemon takes no more `events`.
+    pub async fn run(self, events: mpsc::Sender<RadioEvent>, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.listen(&events) => {}
+        }
+    }
+
+    async fn listen(&self, events: &mpsc::Sender<RadioEvent>) {
+        while !events.is_closed() {
+            let reason = match self.session(events).await {
+                Ok(()) => "btleplug has no more events".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            drop(events.send(RadioEvent::Hearing(Hearing::Blind, Some(reason))).await);
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn session(&self, events: &mpsc::Sender<RadioEvent>) -> btleplug::Result<()> {
+        let manager = Manager::new().await?;
+        let adapter = self.find(&manager).await?;
+        let mut news = adapter.events().await?;
+        adapter.start_scan(ScanFilter::default()).await?;
+        let mut waiting = BTreeSet::new();
+        let mut liveness = Liveness::new(self.clocks.now().tick);
+        let mut batch = tokio::time::interval(BATCH);
+        let mut check = tokio::time::interval(CHECK);
+        let mut reported = None;
+        loop {
+            tokio::select! {
+                event = news.next() => match event {
+                    Some(event) => waiting.extend(advertiser(event)),
+                    None => return Ok(()),
+                },
+                _ = batch.tick(), if !waiting.is_empty() => {
+                    let mut received = Vec::new();
+                    for id in std::mem::take(&mut waiting) {
+                        received.extend(advertisement(&adapter, &id).await);
+                    }
+                    let mut pulse = Pulse::default();
+                    received.iter().for_each(|one: &Heard| pulse.beat(one.address, one.rssi));
+                    liveness.feel(self.clocks.now().tick, pulse);
+                    if !received.is_empty() && events.send(RadioEvent::Heard(received)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                _ = check.tick() => {
+                    let state = match liveness.verdict(self.clocks.now().tick) {
+                        Verdict::Alive => (Hearing::Listening, LIMITS),
+                        Verdict::Unheard => (Hearing::Blind, "nothing received yet"),
+                        Verdict::Deaf => (Hearing::Blind, "no more advertisements"),
+                    };
+                    if reported.replace(state) != Some(state) {
+                        let (hearing, note) = state;
+                        drop(events.send(RadioEvent::Hearing(hearing, Some(note.to_owned()))).await);
+                    }
+                    if state.0 == Hearing::Blind && liveness.silence(self.clocks.now().tick) > SILENT {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn find(&self, manager: &Manager) -> btleplug::Result<Adapter> {
+        for adapter in manager.adapters().await? {
+            let Some(wanted) = &self.adapter else { return Ok(adapter) };
+            let address = adapter.adapter_address().await?.map(|address| address.to_string());
+            let named = adapter.adapter_info().await?.split_whitespace().any(|word| word == wanted);
+            if named || address.is_some_and(|address| address.eq_ignore_ascii_case(wanted)) {
+                return Ok(adapter);
+            }
+        }
+        Err(btleplug::Error::DeviceNotFound)
+    }
+}
+
+/// After so much silence everything begins anew: btleplug's events are known to stop unnoticed.
+const SILENT: Duration = Duration::from_mins(2);
+
+/// The device an event tells an advertisement of.
+fn advertiser(event: CentralEvent) -> Option<PeripheralId> {
+    match event {
+        CentralEvent::DeviceDiscovered(id)
+        | CentralEvent::DeviceUpdated(id)
+        | CentralEvent::ManufacturerDataAdvertisement { id, .. }
+        | CentralEvent::ServiceDataAdvertisement { id, .. }
+        | CentralEvent::ServicesAdvertisement { id, .. }
+        | CentralEvent::RssiUpdate { id, .. } => Some(id),
+        _ => None,
+    }
+}
+
+/// What a device advertised last; `None` where that is a memory from before the scan.
+async fn advertisement(adapter: &Adapter, id: &PeripheralId) -> Option<Heard> {
+    let device = adapter.peripheral(id).await.ok()?;
+    let properties = device.properties().await.ok()??;
+    let rssi = properties.rssi.and_then(Dbm::measured);
+    let address = address(&properties, id);
+    let payload = payload(&properties);
+    properties.rssi.map(|_| Heard { gateway: None, address, rssi, payload })
+}
+
+/// The device's address; where the platform hides it one that stands for its identifier, and is
+/// no resolvable one.
+fn address(properties: &PeripheralProperties, id: &PeripheralId) -> Address {
+    let octets = properties.address.into_inner();
+    if octets != [0; 6] {
+        let kind = match properties.address_type {
+            Some(AddressType::Public) => AddressKind::Public,
+            _ => AddressKind::Random,
+        };
+        return Address { kind, octets };
+    }
+    let [first, b, c, d, e, f, ..] = <[u8; 32]>::from(Sha256::digest(id.to_string()));
+    // The two top bits of a static random address (Core, Vol 6 Part B 1.3.2.1).
+    Address { kind: AddressKind::Random, octets: [first | 0xc0, b, c, d, e, f] }
+}
+
+fn payload(properties: &PeripheralProperties) -> Vec<u8> {
+    let mut structures = Structures::new();
+    structures.service_uuids(properties.services.iter().copied());
+    if let Some(name) = &properties.advertisement_name {
+        structures.name(name);
+    }
+    if let Some(level) = properties.tx_power_level {
+        structures.tx_power(level);
+    }
+    let service = &properties.service_data;
+    for (uuid, data) in service.iter().collect::<std::collections::BTreeMap<_, _>>() {
+        structures.service_data(*uuid, data);
+    }
+    let manufacturer = &properties.manufacturer_data;
+    for (company, data) in manufacturer.iter().collect::<std::collections::BTreeMap<_, _>>() {
+        structures.manufacturer_data(*company, data);
+    }
+    structures.into_payload()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::advert::{Said, said};
+
+    #[test]
+    fn the_parsed_fields_become_an_advertisement_again() {
+        let properties = PeripheralProperties {
+            services: vec![Uuid::from_u128(0x593942a4_17e3_d457_6d36_2c08e9eb802c)],
+            rssi: Some(-60),
+            ..PeripheralProperties::default()
+        };
+        let payload = payload(&properties);
+        let all: Vec<_> = said(&payload).collect();
+        assert!(matches!(all.as_slice(), [Said::Token { .. }]), "{all:?}");
+    }
+
+    use uuid::Uuid;
+}
