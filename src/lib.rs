@@ -30,6 +30,8 @@ pub mod clock;
 
 pub mod tasks;
 
+pub mod files;
+
 pub mod sources;
 
 pub mod store;

@@ -130,12 +130,14 @@ fn json_tells_the_same_in_fields() {
 
 #[test]
 fn a_good_configuration_is_told_in_one_line() {
-    let checked = Site::with("[store]\nid = 42\n").check();
+    let site = Site::with("[store]\nid = 42\n[registry]\npath = \"customers.jsonl\"\n");
+    site.write("customers.jsonl", CUSTOMER);
+    let checked = site.check();
     assert_eq!(checked.code, Some(0), "{}", checked.out);
     assert_eq!(
         checked.out,
         "grelot.toml: gateway gateway of Store 42 (store 42), 1 source, \
-         no registry, broker embedded on 127.0.0.1:1883, no page\n"
+         1 customer, broker embedded on 127.0.0.1:1883, no page\n"
     );
 }
 
@@ -272,6 +274,115 @@ fn a_warning_alone_does_not_void_a_configuration() {
     let checked = Site::with("[store]\nid = 42\n[policy]\nquiet_hours = \"21:00-09:00\"\n").check();
     assert_eq!(checked.code, Some(0));
     assert!(checked.out.contains("grelot.toml:4: warning: policy.quiet_hours"), "{}", checked.out);
+}
+
+/// What `check` and `doctor` warn of for a configuration, by key.
+fn warnings(site: &Site) -> (Vec<String>, Vec<String>) {
+    let folder = site.0.path();
+    let checked = grelot(folder, &["check", "grelot.toml", "--json"]);
+    assert_eq!(checked.code, Some(0), "{}", checked.out);
+    let verdict: serde_json::Value = serde_json::from_str(&checked.out).unwrap();
+    let problems = verdict["problems"].as_array().unwrap();
+    let of_check = problems.iter().map(|problem| problem["key"].as_str().unwrap_or("").to_owned());
+    let told = grelot(folder, &["doctor", "--config", "grelot.toml", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let of_doctor = findings
+        .filter(|finding| finding["about"] == "configuration" && finding["verdict"] == "warn")
+        .skip(1)
+        .map(|finding| finding["says"].as_str().unwrap().split(' ').next().unwrap().to_owned());
+    (of_check.collect(), of_doctor.collect())
+}
+
+#[test]
+fn check_and_doctor_warn_of_what_others_can_read_or_guess() {
+    let page = "[tablets]\nlisten = \"0.0.0.0:0\"\n";
+    let registry = "[registry]\npath = \"customers.jsonl\"\n";
+    let source = "[[source]]\nkind = \"mqtt\"\n";
+    for (configuration, password, expected) in [
+        (format!("{registry}{page}"), "", vec!["tablets.listen"]),
+        (
+            format!(
+                "{registry}[broker]\nlisten = \"0.0.0.0:0\"\nusername = \"g\"\n\
+                 password_file = \"secret\"\n"
+            ),
+            "hunter2",
+            vec!["broker.listen", "broker.password_file"],
+        ),
+        (
+            format!(
+                "{registry}[broker]\nurls = [\"mqtt://192.0.2.1\"]\nusername = \"g\"\n\
+                 password_file = \"secret\"\n"
+            ),
+            "dpW9zqX4sJm2TgQk",
+            vec!["broker.urls"],
+        ),
+        (String::new(), "", vec!["registry.path"]),
+    ] {
+        let site = Site::with(format!("[store]\nid = 42\n{configuration}{source}"));
+        site.write("customers.jsonl", CUSTOMER);
+        site.write("secret", password);
+        let (of_check, of_doctor) = warnings(&site);
+        assert_eq!(of_check, expected, "{configuration}");
+        assert_eq!(of_doctor, expected, "{configuration}");
+    }
+}
+
+#[test]
+fn check_and_doctor_warn_of_files_that_others_can_read_or_change() {
+    let site = Site::with("[store]\nid = 42\n[registry]\npath = \"customers.jsonl\"\n");
+    site.write("customers.jsonl", CUSTOMER);
+    for (file, mode, expected) in [
+        ("customers.jsonl", 0o640, vec![]),
+        ("customers.jsonl", 0o644, vec!["registry.path"]),
+        ("customers.jsonl", 0o622, vec!["registry.path"]),
+        ("grelot.toml", 0o644, vec![]),
+        ("grelot.toml", 0o602, vec!["store.id"]),
+    ] {
+        fs::set_permissions(site.path(file), fs::Permissions::from_mode(mode)).unwrap();
+        let (of_check, of_doctor) = warnings(&site);
+        assert_eq!(of_check, expected, "{file} {mode:o}");
+        assert_eq!(of_doctor, expected, "{file} {mode:o}");
+        fs::set_permissions(site.path(file), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+/// Every key that names a file.
+const PATHS: [(&str, &str); 7] = [
+    ("tls.ca", "[tls]\nca = PATH\n"),
+    ("tls.certificate", "[tls]\ncertificate = PATH\nkey = PATH\n"),
+    ("tls.key", "[tls]\ncertificate = PATH\nkey = PATH\n"),
+    ("registry.path", "[registry]\npath = PATH\n"),
+    (
+        "broker.password_file",
+        "[broker]\nurls = [\"mqtts://b\"]\nusername = \"g\"\npassword_file = PATH\n",
+    ),
+    ("source.path", "[[source]]\nkind = \"recording\"\npath = PATH\n"),
+    ("state.path", "[state]\npath = PATH\n"),
+];
+
+#[test]
+fn a_pipe_or_device_in_place_of_a_file_is_an_error_and_hangs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe.to_str().unwrap(), "/dev/zero"] {
+        let itself = grelot(folder.path(), &["check", path]);
+        assert_eq!(itself.code, Some(78));
+        assert!(itself.out.contains(", not a file"), "{}", itself.out);
+        for (key, text) in PATHS {
+            let text = text.replace("PATH", &format!("{path:?}"));
+            let site = Site::with(format!("[store]\nid = 42\n{text}"));
+            let checked = site.check();
+            assert_eq!(checked.code, Some(78), "{key} = {path}: {}", checked.out);
+            let told = |line: &str| line.contains(&format!(": {key} = "));
+            assert!(checked.out.lines().any(told), "{key} = {path}: {}", checked.out);
+            let told = grelot(site.0.path(), &["doctor", "--config", "grelot.toml"]);
+            assert_eq!(told.code, Some(1), "{key} = {path}: {}", told.out);
+            let run = grelot(site.0.path(), &["run", "--config", "grelot.toml"]);
+            assert_eq!(run.code, Some(78), "{key} = {path}: {}", run.err);
+        }
+    }
 }
 
 #[test]

@@ -97,6 +97,12 @@ fn the_units_exposure_is_within_its_promise() {
 }
 
 #[test]
+fn a_crash_leaves_no_core_dump_with_keys_and_names() {
+    let unit = fs::read_to_string(shipped("grelot.service")).unwrap();
+    assert!(unit.lines().any(|line| line == "LimitCORE=0"), "{unit}");
+}
+
+#[test]
 fn user_and_folders_are_made_as_the_unit_wants_them() {
     let Some(root) = installed(&[]) else { return };
     if fs::metadata("/proc/self").unwrap().uid() != 0 {

@@ -13,7 +13,7 @@ use crate::pipeline::identity::Report;
 pub fn look(config: &Config, problems: &mut Problems) -> Option<usize> {
     let path = config.registry.as_deref()?;
     // That it cannot be opened is the configuration's problem, and told with its line.
-    std::fs::File::open(path).ok()?;
+    crate::files::open_regular(path).ok()?;
     let clock = Clocks::machine().now().clock;
     let keys = &config.bundles.public_keys;
     let rules = Rules::new(config.store.id, keys, config.state.clone(), Vault::default());

@@ -1,12 +1,13 @@
 //! The files a configuration names: whether they are there, and who else can read the secrets.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::Secret;
 use super::site::Site;
+use crate::files;
 
 /// A password of more than a page is another file.
 const LONGEST_PASSWORD: u64 = 4096;
@@ -17,8 +18,13 @@ impl Site<'_> {
         if self.found("broker.password").is_some() {
             self.private("broker.password", configuration);
         }
+        self.unchangeable("store.id", configuration);
         for path in ["tls.ca", "tls.certificate"] {
-            self.readable(path);
+            if self.readable(path)
+                && let Some(file) = self.file(path)
+            {
+                self.unchangeable(path, &file);
+            }
         }
         for path in ["tls.key", "registry.path"] {
             if !self.may_come_later(path) && self.readable(path) {
@@ -30,27 +36,40 @@ impl Site<'_> {
             if self.found(&format!("{table}.kind")).is_none() {
                 break;
             }
-            self.readable(&format!("{table}.path"));
+            self.source_readable(&table);
         }
+        self.state_folder();
         self.password()
+    }
+
+    /// What exists in the place of the state folder must be a folder.
+    fn state_folder(&mut self) {
+        let folder = self.file("state.path");
+        if folder.and_then(|folder| fs::metadata(folder).ok()).is_some_and(|found| !found.is_dir())
+        {
+            self.problem("state.path", "is not a folder").suggest("name another one");
+        }
     }
 
     /// Whether the file at `path` is named and can be read.
     fn readable(&mut self, path: &str) -> bool {
         let Some(file) = self.file(path) else { return false };
-        let problem = match fs::metadata(&file) {
-            Ok(found) if found.is_dir() => "is a folder, not a file".to_owned(),
-            // Opening a pipe would wait for its other end.
-            Ok(found) if !found.is_file() => return true,
-            Ok(_) => match File::open(&file) {
-                Ok(_) => return true,
-                Err(error) => unreadable(&file, &error),
-            },
-            Err(error) => unreadable(&file, &error),
-        };
+        let Err(error) = files::open_regular(&file) else { return true };
+        let problem = unreadable(&file, &error);
         let hint = format!("paths are relative to the configuration's folder: {}", file.display());
         self.problem(path, problem).suggest(hint);
         false
+    }
+
+    /// As [`Self::readable`]; HCI packets may come from a pipe or a device, too. Opening a pipe
+    /// would wait for its other end.
+    fn source_readable(&mut self, table: &str) {
+        let path = format!("{table}.path");
+        let h4 = self.text(&format!("{table}.kind")).is_some_and(|kind| kind == "h4");
+        let found = self.file(&path).and_then(|file| fs::metadata(file).ok());
+        if !(h4 && found.is_some_and(|found| !found.is_file() && !found.is_dir())) {
+            self.readable(&path);
+        }
     }
 
     /// A signed bundle that was taken in need not stay, and the first may be on its way: warns
@@ -79,6 +98,16 @@ impl Site<'_> {
             problem.suggest(format!("chmod o-rwx {}", file.display()));
             problem.severity = super::Severity::Warning;
         }
+        self.unchangeable(path, file);
+    }
+
+    /// Warns where everybody can change the file of the key at `path`.
+    fn unchangeable(&mut self, path: &str, file: &Path) {
+        if has_mode(file, 0o002) {
+            let problem = self.problem(path, "can be changed by everybody on this machine");
+            problem.suggest(format!("chmod o-w {}", file.display()));
+            problem.severity = super::Severity::Warning;
+        }
     }
 
     fn password(&mut self) -> Option<Secret> {
@@ -88,7 +117,7 @@ impl Site<'_> {
         }
         self.private_at(path);
         let mut text = String::new();
-        let read = File::open(self.file(path)?)
+        let read = files::open_regular(&self.file(path)?)
             .and_then(|file| file.take(LONGEST_PASSWORD).read_to_string(&mut text));
         match (read, text.lines().next()) {
             (Ok(_), Some(password)) if !password.is_empty() => Some(Secret(password.to_owned())),
@@ -108,11 +137,16 @@ fn unreadable(file: &Path, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "does not exist".to_owned(),
         io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
+        io::ErrorKind::InvalidInput => error.to_string(),
         _ => format!("cannot be read: {error} ({})", file.display()),
     }
 }
 
 /// Whether others than owner and group can read `file`.
 pub fn world_readable(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
+    has_mode(file, 0o004)
+}
+
+fn has_mode(file: &Path, bits: u32) -> bool {
+    fs::metadata(file).is_ok_and(|found| found.permissions().mode() & bits != 0)
 }

@@ -1,6 +1,5 @@
 //! A configuration file, read and checked.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use super::document::{self, Document, Scope};
 use super::problem::{Problem, Problems};
 use super::site::Site;
 use super::{Config, nearest};
+use crate::files;
 
 /// What came of looking at a configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +97,7 @@ fn examine_with(path: &Path, files: Files<'_>) -> Examined {
 /// One octet more than is allowed tells that there is more.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
-    File::open(path)?.take(document::LONGEST as u64 + 4).read_to_end(&mut octets)?;
+    files::open_regular(path)?.take(document::LONGEST as u64 + 4).read_to_end(&mut octets)?;
     Ok(octets)
 }
 
@@ -112,7 +112,7 @@ fn unreadable(path: &Path, name: &str, error: &io::Error) -> Problem {
         }
         io::ErrorKind::PermissionDenied => Problem::of_file(name, "may not be read by this user")
             .hint("run as the user of the service: sudo -u grelot grelot …"),
-        io::ErrorKind::IsADirectory => Problem::of_file(name, "is a folder, not a file"),
+        io::ErrorKind::InvalidInput => Problem::of_file(name, error.to_string()),
         _ => Problem::of_file(name, format!("cannot be read: {error}")),
     }
 }
@@ -167,7 +167,8 @@ fn settle(
     let wake_up = store.as_ref().and_then(|store| site.wake_up(store.id));
     let beacons = site.beacons();
     let time_zone = site.time_zone(&detection.policy);
-    Some(Config {
+    let state = site.file("state.path");
+    let config = Config {
         gateway,
         gateway_offset_db: detection.gateway_offset_db,
         gateway_inside_dbm: detection.gateway_inside_dbm,
@@ -180,11 +181,18 @@ fn settle(
         registry: site.file("registry.path"),
         bundles: site.bundles(),
         tablets: site.tablets(),
-        state: site.file("state.path").unwrap_or_else(|| default_state(folder)),
+        state: state.unwrap_or_else(|| default_state(folder)),
         presence: detection.presence,
         policy: crate::pipeline::policy::Settings { time_zone, ..detection.policy },
         store: store?,
-    })
+    };
+    if files != Files::Elsewhere {
+        site.exposure(&config);
+        if problems.errors() == 0 {
+            Site::new(document, problems, name, folder).registry_is_missing(&config);
+        }
+    }
+    Some(config)
 }
 
 /// systemd says where; a configuration under `/etc` is an installed one; else beside it.

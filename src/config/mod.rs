@@ -11,6 +11,7 @@
 mod broker_url;
 pub mod detection;
 mod document;
+mod exposure;
 mod files;
 pub mod form;
 mod https_url;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::files;
 use crate::pipeline::identity::{Enrolment, Loader, Reason, Registry, Report, TooManyIrks};
 use crate::pipeline::units::{Clock, WallTime};
 use line::{Header, Line};
@@ -171,7 +172,7 @@ impl Reading {
     /// Reads a file.
     pub fn load(self, path: &Path) -> Result<(Registry, Report), Error> {
         let unread = |source| Error::Read { path: path.to_owned(), source };
-        let file = open(path).map_err(unread)?;
+        let file = open_regular(path).map_err(unread)?;
         self.load_from(file, path)
     }
 
@@ -243,7 +244,8 @@ pub fn peek(lines: impl BufRead) -> Option<Header> {
 
 /// Looks up one customer's line, without loading the others.
 pub fn find(path: &Path, client: &str) -> Result<Option<Enrolment>, Error> {
-    let file = open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let file =
+        open_regular(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let mut lines = Lines::new(file);
     while let Some((_, text)) = lines.next().map_err(|error| error.at(path))? {
         if let Ok(Ok(Line::Customer(enrolment))) = text.map(line::read)
@@ -256,8 +258,19 @@ pub fn find(path: &Path, client: &str) -> Result<Option<Enrolment>, Error> {
 }
 
 /// Opens a file, decompressing it if it begins like a zstd frame.
+///
+/// # Errors
+/// If it cannot be read, or is not the zstd frame that it begins like.
 pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     unpack(File::open(path)?)
+}
+
+/// As [`open`], for a path from a configuration: pipes and devices are errors.
+///
+/// # Errors
+/// As [`open`], and if it is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    unpack(files::open_regular(path)?)
 }
 
 /// The lines in `packed`, decompressed if it begins like a zstd frame.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::Tls;
+use crate::files;
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +72,7 @@ fn system_authorities() -> Result<RootCertStore, TlsError> {
 }
 
 fn certificates_in(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unusable(path, error))?;
+    let certificates = files::pem_certificates(path).map_err(|error| unusable(path, error))?;
     if certificates.is_empty() {
         return Err(unusable(path, "holds no certificate"));
     }
@@ -82,7 +80,7 @@ fn certificates_in(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError
 }
 
 fn key_in(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| unusable(path, error))
+    files::pem_key(path).map_err(|error| unusable(path, error))
 }
 
 fn unusable(path: &Path, problem: impl std::fmt::Display) -> TlsError {

@@ -15,8 +15,6 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -25,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::TlsFiles;
 use super::connections::{Connection, Connections};
+use crate::files;
 
 /// For a TLS handshake or a request's head: beyond it nobody serious is there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,19 +72,18 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
 }
 
 /// Reads certificate and key.
-pub fn tls(files: &TlsFiles) -> Result<TlsAcceptor, ListenError> {
+pub fn tls(pair: &TlsFiles) -> Result<TlsAcceptor, ListenError> {
     let pem = |path: &Path, source| ListenError::Pem { path: path.display().to_string(), source };
-    let chain = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|source| pem(&files.certificate, source))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| pem(&files.key, source))?;
+    let chain = files::pem_certificates(&pair.certificate)
+        .map_err(|source| pem(&pair.certificate, source))?;
+    let key = files::pem_key(&pair.key).map_err(|source| pem(&pair.key, source))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
     let mut config = config.map_err(|source| ListenError::Tls {
-        certificate: files.certificate.display().to_string(),
-        key: files.key.display().to_string(),
+        certificate: pair.certificate.display().to_string(),
+        key: pair.key.display().to_string(),
         source,
     })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

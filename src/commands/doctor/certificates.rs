@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
-
 use super::{Finding, x509};
 use crate::clock::Clocks;
 use crate::config::Tls;
+use crate::files;
 use crate::mqtt::tls;
 use crate::pipeline::units::WallTime;
 
@@ -38,8 +36,7 @@ type Deciding = fn(std::vec::IntoIter<WallTime>) -> Option<WallTime>;
 fn dates(path: &Path, now: WallTime, deciding: Deciding) -> Finding {
     let about = "certificate";
     let name = path.display();
-    let read: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<_, _>>);
+    let read = files::pem_certificates(path);
     let validities: Option<Vec<_>> = match &read {
         Ok(certificates) => certificates.iter().map(|der| x509::validity(der)).collect(),
         Err(error) => {

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::live::seconds;
 use super::{Exit, Global};
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Severity, Source};
 
 /// Arguments of `grelot doctor`.
 #[derive(Debug, clap::Args)]
@@ -82,7 +82,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         return Ok(exit);
     }
     let examined = config::examine(&global.config);
-    let mut findings = vec![configuration(global, &examined)];
+    let mut findings = configuration(global, &examined);
     findings.extend(radio::findings(examined.readable(), args.listen)?);
     findings.push(clock::finding());
     if let Some(config) = examined.readable() {
@@ -117,16 +117,25 @@ fn of_the_site(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn configuration(global: &Global, examined: &config::Examined) -> Finding {
+/// The configuration as a whole, then its first warnings.
+fn configuration(global: &Global, examined: &config::Examined) -> Vec<Finding> {
+    const MOST_WARNINGS: usize = 10;
     let about = "configuration";
     let name = global.config.display();
     let (errors, warnings) = (examined.problems.errors(), examined.problems.warnings());
     let mend = format!("grelot check {name}");
-    match (errors, warnings) {
+    let whole = match (errors, warnings) {
         (0, 0) => Finding::ok(about, name.to_string()),
-        (0, _) => Finding::warn(about, format!("{name}: {warnings} warnings"), mend),
-        _ => Finding::fail(about, format!("{name}: {errors} errors"), mend),
-    }
+        (0, _) => Finding::warn(about, format!("{name}: {warnings} warnings"), mend.clone()),
+        _ => Finding::fail(about, format!("{name}: {errors} errors"), mend.clone()),
+    };
+    let warnings = examined.problems.iter().filter(|it| it.severity == Severity::Warning);
+    let each = warnings.take(MOST_WARNINGS).map(|problem| {
+        let key = problem.key.as_deref().unwrap_or_default();
+        let hint = problem.hint.as_ref().unwrap_or(&mend);
+        Finding::warn(about, format!("{key} {}", problem.what), hint.as_str())
+    });
+    std::iter::once(whole).chain(each).collect()
 }
 
 /// One line, or two, with the second column `width` wide.

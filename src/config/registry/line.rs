@@ -240,9 +240,7 @@ fn text<'a>(key: &str, text: &'a str, longest: usize) -> Result<&'a str, String>
         return Err(format!("{key}: 1 to {longest} octets are needed"));
     }
     if !crate::text::is_displayable(text) {
-        return Err(format!(
-            "{key}: control, direction-changing and invisible characters are not allowed"
-        ));
+        return Err(format!("{key}: control characters are not allowed"));
     }
     Ok(text)
 }

@@ -31,6 +31,7 @@ impl Site<'_> {
         if let BrokerLocation::Embedded(listen) = &location
             && !listen.ip().is_loopback()
             && password.is_none()
+            && self.found("broker.password_file").is_none()
         {
             self.problem("broker.listen", "is open to the network without a password")
                 .suggest("set broker.username and broker.password_file");

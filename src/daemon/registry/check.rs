@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::vault::Vault;
 use crate::config::registry::line::Header;
 use crate::config::registry::{self, Loaded, Reading, signature_of};
+use crate::files;
 use crate::pipeline::units::{Clock, WallTime};
 
 /// A signature has four lines.
@@ -95,17 +96,17 @@ impl Rules {
     /// Whether a file has anything newer than what is in force, as far as its unverified header
     /// tells; registries without one always may.
     pub fn may_be_newer(&self, path: &Path, in_force: Option<WallTime>) -> bool {
-        let header = registry::open(path).ok().and_then(registry::peek);
+        let header = registry::open_regular(path).ok().and_then(registry::peek);
         header.zip(in_force).is_none_or(|(header, in_force)| header.made_at != in_force)
     }
 
     /// Looks whether a file would be taken in, and keeps nothing.
     pub fn examine(&self, path: &Path, clock: Clock) -> Result<Loaded, Refused> {
         if !self.keys.is_empty() {
-            let file = File::open(path).map_err(Refused::file(path))?;
+            let file = files::open_regular(path).map_err(Refused::file(path))?;
             self.verify(file, &read_signature(&signature_of(path), path)?, path)?;
         }
-        let lines = registry::open(path).map_err(Refused::file(path))?;
+        let lines = registry::open_regular(path).map_err(Refused::file(path))?;
         Ok(self.reading(clock).load_bundle(lines, path)?)
     }
 
@@ -117,12 +118,12 @@ impl Rules {
         clock: Clock,
     ) -> Result<Loaded, Refused> {
         if self.keys.is_empty() {
-            let lines = registry::open(path).map_err(Refused::file(path))?;
+            let lines = registry::open_regular(path).map_err(Refused::file(path))?;
             return Ok(self.reading(clock).not_older_than(in_force).load_bundle(lines, path)?);
         }
         let signature = read_signature(&signature_of(path), path)?;
         let incoming = self.incoming();
-        let mut file = File::open(path).map_err(Refused::file(path))?;
+        let mut file = files::open_regular(path).map_err(Refused::file(path))?;
         let mut kept = self.vault.create(&incoming).map_err(Refused::file(&incoming))?;
         io::copy(&mut file, &mut kept).map_err(Refused::file(path))?;
         kept.finish().map_err(Refused::file(&incoming))?;
@@ -177,7 +178,7 @@ impl Rules {
     /// The server's name for the bundle in force, if that came from there.
     pub fn kept_etag(&self) -> Option<String> {
         let mut etag = String::new();
-        let file = File::open(self.etag()).ok()?;
+        let file = files::open_regular(&self.etag()).ok()?;
         file.take(LONGEST_ETAG).read_to_string(&mut etag).ok()?;
         Some(etag)
     }
@@ -248,8 +249,8 @@ impl Rules {
 
 fn read_signature(path: &Path, bundle: &Path) -> Result<String, Refused> {
     let mut text = String::new();
-    let read =
-        File::open(path).and_then(|file| file.take(LONGEST_SIGNATURE).read_to_string(&mut text));
+    let read = files::open_regular(path)
+        .and_then(|file| file.take(LONGEST_SIGNATURE).read_to_string(&mut text));
     match read {
         Ok(_) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Refused::Signature {
