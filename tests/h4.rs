@@ -131,7 +131,7 @@ fn nothing_is_lost_of_two_streams_at_full_rate() {
 
 /// The figures of `tests/radio/README.md`.
 #[test]
-#[ignore = "measures for a minute: cargo test --release --test h4 -- --ignored --nocapture"]
+#[ignore = "measures for a minute: cargo test --profile dist --test h4 -- --ignored --nocapture"]
 fn two_streams_at_full_rate_for_a_minute() {
     let (written, heard, busy) = play(Duration::from_mins(1));
     println!("{written} written, {heard} heard, {:.1} % of a core", busy * 100.0);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the running daemon costs: start, memory, CPU an advertisement, size.
 
-    cargo build --release && tests/bench/daemon.py [target/release/grelot] [seconds]
+    cargo build --profile dist && tests/bench/daemon.py [target/dist/grelot] [seconds]
 
 Needs mosquitto. Everything runs on free ports of 127.0.0.1 and in a folder of its own. CPU time is
 the kernel's account of the process (user and system) between two moments of steady running, so
@@ -20,7 +20,7 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-GRELOT = Path(sys.argv[1] if len(sys.argv) > 1 else "target/release/grelot").resolve()
+GRELOT = Path(sys.argv[1] if len(sys.argv) > 1 else "target/dist/grelot").resolve()
 SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 40
 RATE = 500
 TICK = os.sysconf("SC_CLK_TCK")

@@ -21,8 +21,8 @@ fi
 [ $# -gt 0 ] || { echo "SKIPPED: no captures in ../shared/data or \$GRELOT_SHARED/data"; exit 0; }
 
 cd "$root"
-cargo build --release --quiet --example instructions
-ours=${CARGO_TARGET_DIR:-target}/release/examples/instructions
+cargo build --profile dist --quiet --example instructions
+ours=${CARGO_TARGET_DIR:-target}/dist/examples/instructions
 mkdir -p target
 mix=target/instructions.mix
 $ours dump 1 "$@" >"$mix"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a registry costs: head office's bundle, and a gateway that takes it in.
 
-    cargo build --release && tests/bench/registry.py [target/release/grelot] [customers...]
+    cargo build --profile dist && tests/bench/registry.py [target/dist/grelot] [customers...]
 
 Needs mosquitto. Makes a book of customers with the scheme `token`, bundles it for one store on one
 core, runs a gateway on that bundle, then on a newer one that takes its place while it runs.
@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-GRELOT = Path(sys.argv[1] if len(sys.argv) > 1 else "target/release/grelot").resolve()
+GRELOT = Path(sys.argv[1] if len(sys.argv) > 1 else "target/dist/grelot").resolve()
 COUNTS = [int(count) for count in sys.argv[2:]] or [10_000, 1_000_000]
 
 
