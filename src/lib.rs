@@ -34,6 +34,8 @@ pub mod files;
 
 pub mod sources;
 
+pub mod state_file;
+
 pub mod store;
 
 pub mod mqtt;

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod bar;
+mod broker;
 mod check;
 mod customers;
 mod decode;
@@ -81,6 +82,8 @@ enum Command {
     Status(status::Args),
     /// Which tablets may see the staff's page
     Tablets(tablets::Args),
+    /// Who may log in to the embedded broker
+    Broker(broker::Args),
 }
 
 /// How a command ended, as its exit code.
@@ -130,6 +133,7 @@ pub fn run() -> ExitCode {
         Command::Token(args) => token::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
         Command::Tablets(args) => tablets::run(&cli.global, args),
+        Command::Broker(args) => broker::run(&cli.global, args),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -44,6 +44,8 @@ pub struct Delivery {
     status: watch::Sender<Status>,
     connection: watch::Receiver<Connection>,
     trouble: watch::Receiver<Option<String>>,
+    /// Of the embedded broker's disk.
+    broker_trouble: Option<watch::Receiver<Option<String>>>,
     counts: Arc<Counts>,
     next_id: AtomicU64,
     topics: Topics,
@@ -116,6 +118,7 @@ impl Delivery {
             status,
             connection,
             trouble,
+            broker_trouble: None,
             counts,
             next_id: AtomicU64::new(next_id),
             topics,
@@ -195,9 +198,18 @@ impl Delivery {
         self.trouble.clone()
     }
 
+    /// Reports what the embedded broker cannot write, too.
+    #[must_use]
+    pub fn beside_broker(mut self, trouble: Option<watch::Receiver<Option<String>>>) -> Self {
+        self.broker_trouble = trouble;
+        self
+    }
+
     /// Counts, for the health report and `grelot status`.
     pub fn health(&self) -> DeliveryHealth {
-        self.counts.health(self.trouble.borrow().clone())
+        let own = self.trouble.borrow().clone();
+        let of_broker = || self.broker_trouble.as_ref()?.borrow().clone();
+        self.counts.health(own.or_else(of_broker))
     }
 
     /// Writes what was performed, delivers what can be delivered, tells the broker that the

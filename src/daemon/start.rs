@@ -16,8 +16,8 @@ use super::sounds::{self, Sounds};
 use super::tap::{self, Tap};
 use super::{labels, socket, status, systemd};
 use crate::clock::Clocks;
-use crate::config::{BrokerLocation, Config, Secret};
-use crate::mqtt::broker::EmbeddedBroker;
+use crate::config::{Broker, BrokerLocation, Config};
+use crate::mqtt::broker::{Accounts, EmbeddedBroker};
 use crate::mqtt::client::Peer;
 use crate::mqtt::login::Login;
 use crate::mqtt::payload::{self, GatewayState, Status};
@@ -37,7 +37,7 @@ pub struct Daemon {
     event_loop: EventLoop,
     ears: Ears,
     stop: CancellationToken,
-    broker: Option<(EmbeddedBroker, Login)>,
+    broker: Option<EmbeddedBroker>,
     tablets: Option<Running>,
     tasks: Vec<Task<()>>,
 }
@@ -69,7 +69,8 @@ impl Daemon {
 
         let broker = embedded_broker(&config).await?;
         let mut peer = Peer::configured(&config)?;
-        if let Some((broker, login)) = &broker {
+        if let Some(broker) = &broker {
+            let login = broker.internal();
             peer = peer.embedded(local(broker.address()), &login.username, &login.password);
         }
         let beside = BrokerAccess::beside(&peer);
@@ -78,6 +79,7 @@ impl Daemon {
         let status = first_status(&health, &head_office, now);
         let (delivery, inbound) =
             Delivery::start(store, &restored, peer, &settings, status, clocks.clone())?;
+        let delivery = delivery.beside_broker(broker.as_ref().map(EmbeddedBroker::trouble));
 
         tasks.push(serve_labels(&config, &delivery, &stop)?);
 
@@ -142,7 +144,7 @@ impl Daemon {
 
     /// Where the embedded broker listens, and how to log in.
     pub fn embedded_broker(&self) -> Option<(SocketAddr, &Login)> {
-        self.broker.as_ref().map(|(broker, login)| (broker.address(), login))
+        self.broker.as_ref().map(|broker| (broker.address(), broker.shared()))
     }
 
     /// Runs until stopped, then takes leave: of the broker, of the tablets, of the disk.
@@ -154,7 +156,7 @@ impl Daemon {
         if let Some(tablets) = self.tablets {
             tablets.ended().await;
         }
-        if let Some((broker, _)) = self.broker {
+        if let Some(broker) = self.broker {
             broker.stop().await;
         }
         for task in self.tasks {
@@ -198,18 +200,13 @@ fn serve_labels(
     Ok(tasks::spawn("labels", labels::serve(listener, delivery.keeper(), stop.clone())))
 }
 
-/// The broker in this process, where the configuration wants one, and how to log in.
-async fn embedded_broker(config: &Config) -> anyhow::Result<Option<(EmbeddedBroker, Login)>> {
+/// The broker in this process, where the configuration wants one.
+async fn embedded_broker(config: &Config) -> anyhow::Result<Option<EmbeddedBroker>> {
     let BrokerLocation::Embedded(listen) = &config.broker.location else { return Ok(None) };
-    let login = match &config.broker.username {
-        Some(username) => Login {
-            username: username.clone(),
-            password: config.broker.password.clone().unwrap_or_else(|| Secret(String::new())),
-        },
-        None => Login::kept_in(&config.state)?,
-    };
-    let broker = EmbeddedBroker::start(*listen, &login, &config.state.join("broker")).await?;
-    Ok(Some((broker, login)))
+    let Broker { username, password, .. } = &config.broker;
+    let chosen = username.as_ref().map(|username| (username.clone(), password.clone()));
+    let accounts = Accounts::new(config.store.id, chosen, &config.state)?;
+    Ok(Some(EmbeddedBroker::start(*listen, accounts).await?))
 }
 
 /// How this machine reaches itself at `address`, which may mean "all addresses".

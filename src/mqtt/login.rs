@@ -1,17 +1,14 @@
-//! Who may speak to the embedded broker: one login, made at the first start and kept in the
-//! state directory for IT to read, or the one in the configuration.
+//! This gateway's own login at the embedded broker: made at the first start and kept in the state
+//! folder for IT to read, or the one in the configuration.
 
-use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use subtle::ConstantTimeEq as _;
 
 use crate::config::Secret;
+use crate::state_file;
 
 /// Beside the store.
 pub const FILE: &str = "broker-login.json";
@@ -36,73 +33,50 @@ struct LoginFile {
 }
 
 impl Login {
-    /// The login in the state directory; made where there is none.
+    /// The login in the state folder. Where there is none, or a damaged one, a new one is made;
+    /// where the disk does not take it, it holds until the next start.
+    ///
+    /// # Errors
+    /// The file exists and cannot be read, or the system has no randomness.
     pub fn kept_in(dir: &Path) -> io::Result<Self> {
         let path = dir.join(FILE);
-        match fs::read(&path) {
-            Ok(text) => {
-                let LoginFile { username, password, .. } = serde_json::from_slice(&text)?;
-                Ok(Self { username, password: Secret(password) })
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let login = Self::random()?;
-                login.keep(&path)?;
-                Ok(login)
-            }
-            Err(error) => Err(error),
+        let lost = "a new login of the embedded broker is made, for whoever used this one";
+        if let Some(LoginFile { username, password, .. }) = state_file::read(&path, lost)? {
+            return Ok(Self { username, password: Secret(password) });
         }
-    }
-
-    /// A password of 128 random bits needs no slow hash: there is nothing to guess.
-    fn random() -> io::Result<Self> {
-        let mut token = [0; 16];
-        getrandom::fill(&mut token).map_err(io::Error::other)?;
-        let mut password = String::new();
-        for byte in token {
-            let _ = write!(password, "{byte:02x}");
+        let login = Self::random(USERNAME)?;
+        let (username, password) = (login.username.clone(), login.password.0.clone());
+        if let Err(error) = state_file::write(&path, &LoginFile { v: 1, username, password }) {
+            tracing::error!(%error, "the embedded broker's login holds until the next start only");
         }
-        Ok(Self { username: USERNAME.to_owned(), password: Secret(password) })
+        Ok(login)
     }
 
-    /// Whole or not at all: a start that dies half-way must not leave half a login.
-    fn keep(&self, path: &Path) -> io::Result<()> {
-        let new = path.with_extension("new");
-        let (username, password) = (self.username.clone(), self.password.0.clone());
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(&serde_json::to_vec(&LoginFile { v: 1, username, password })?)?;
-        file.sync_all()?;
-        fs::rename(&new, path)
+    /// A password of 128 random bits: it cannot be guessed.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn random(username: &str) -> io::Result<Self> {
+        Ok(Self { username: username.to_owned(), password: Secret(random_token()?) })
     }
 
-    /// What the broker compares with: it needs no password in clear.
-    pub(super) fn digest(&self) -> LoginDigest {
-        LoginDigest(digest(&self.username, self.password.0.as_bytes()))
+    /// Whether it is this one, in the same time for every wrong password of one length.
+    pub fn admits(&self, username: &str, password: &[u8]) -> bool {
+        self.username == username && self.password.0.as_bytes().ct_eq(password).into()
     }
 }
 
-/// A login as the broker knows it.
-#[derive(Clone)]
-pub(super) struct LoginDigest([u8; 32]);
-
-impl LoginDigest {
-    /// Whether it is this one; takes the same time for every wrong one.
-    pub(super) fn admits(&self, username: &str, password: &[u8]) -> bool {
-        self.0.ct_eq(&digest(username, password)).into()
-    }
-}
-
-fn digest(username: &str, password: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(u64::try_from(username.len()).unwrap_or(u64::MAX).to_be_bytes());
-    hash.update(username);
-    hash.update(password);
-    hash.finalize().into()
+/// 128 random bits, in hex.
+pub(super) fn random_token() -> io::Result<String> {
+    let mut token = [0; 16];
+    getrandom::fill(&mut token).map_err(io::Error::other)?;
+    Ok(hex::encode(token))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -120,10 +94,18 @@ mod tests {
     fn only_the_whole_login_is_admitted() {
         let login =
             Login { username: "it".to_owned(), password: Secret("correct horse".to_owned()) };
-        let digest = login.digest();
-        assert!(digest.admits("it", b"correct horse"));
-        assert!(!digest.admits("it", b"correct hors"));
-        assert!(!digest.admits("itc", b"orrect horse"));
-        assert!(!digest.admits("", b""));
+        assert!(login.admits("it", b"correct horse"));
+        assert!(!login.admits("it", b"correct hors"));
+        assert!(!login.admits("itc", b"orrect horse"));
+        assert!(!login.admits("", b""));
+    }
+
+    #[test]
+    fn an_empty_login_file_does_not_stop_the_gateway() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "").unwrap();
+        let login = Login::kept_in(dir.path()).unwrap();
+        assert_eq!(Login::kept_in(dir.path()).unwrap(), login);
+        assert!(dir.path().join("broker-login.json.damaged").exists());
     }
 }

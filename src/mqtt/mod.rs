@@ -10,6 +10,7 @@ pub mod counts;
 pub mod inbound;
 pub(crate) mod link;
 pub mod login;
+pub mod logins;
 pub mod notice;
 pub mod outbox;
 pub mod payload;

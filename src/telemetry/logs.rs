@@ -13,6 +13,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::one_line::Stderr;
 use super::repeats::Limited;
 
 /// The environment variable that says how much is logged: a level, or `grelot::mqtt=debug,info`.
@@ -27,16 +28,20 @@ pub fn start(usual: Level) {
             None => (at(usual), Some(text)),
         },
     };
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).log_internal_errors(false);
-    let started = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        let layer = layer.with_ansi(false).event_format(Limited::new(Journal(
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let ansi = !journal && io::stderr().is_terminal();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(move || Stderr { colours: ansi })
+        .with_ansi(ansi)
+        .log_internal_errors(false);
+    let started = if journal {
+        let layer = layer.event_format(Limited::new(Journal(
             Format::default().without_time().with_level(false),
         )));
         tracing_subscriber::registry().with(layer.with_filter(only(wanted))).try_init()
     } else {
-        let ansi = io::stderr().is_terminal();
         let format = Format::default().with_ansi(ansi).with_target(false);
-        let layer = layer.with_ansi(ansi).event_format(Limited::new(format));
+        let layer = layer.event_format(Limited::new(format));
         tracing_subscriber::registry().with(layer.with_filter(only(wanted))).try_init()
     };
     if let (Ok(()), Some(text)) = (started, misread) {
@@ -56,11 +61,16 @@ fn wanted(text: &str) -> Option<Targets> {
     }
 }
 
-/// What was asked for, of grelot's own events; warnings and worse of all others.
+/// What was asked for, of grelot's own events; warnings and worse of all others, of mqtt5
+/// nothing: it logs each refusal, as often as a client wants, and `mqtt::broker` reports them.
 fn only<S: Subscriber>(wanted: Targets) -> impl tracing_subscriber::layer::Filter<S> {
     wanted.and(filter_fn(|event| {
-        let own = event.target() == "grelot" || event.target().starts_with("grelot::");
-        own || *event.level() <= Level::WARN
+        let is_of = |name: &str| {
+            let path = event.target().strip_prefix(name);
+            path.is_some_and(|path| path.is_empty() || path.starts_with("::"))
+        };
+        is_of("grelot")
+            || *event.level() <= Level::WARN && !is_of("mqtt5") && !is_of("mqtt5_protocol")
     }))
 }
 

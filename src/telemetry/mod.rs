@@ -3,6 +3,7 @@
 
 pub mod health;
 pub mod logs;
+mod one_line;
 pub mod redact;
 mod repeats;
 

@@ -11,6 +11,9 @@
     reason = "a test that stops here has failed, and says so; it waits on real processes"
 )]
 
+#[allow(dead_code, reason = "tests/hostile uses the rest")]
+#[path = "../hostile/client.rs"]
+mod client;
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -40,8 +40,10 @@ pub struct Wishes<'a> {
     pub tls: Option<&'a Path>,
     /// Keeps what it holds across a kill.
     pub durable: bool,
-    /// Access rules; with a login for the gateway and one for a `tablet` of the same password.
+    /// Access rules.
     pub access: Option<&'a str>,
+    /// More users, all with the password of `login`.
+    pub users: &'a [&'a str],
 }
 
 impl Mosquitto {
@@ -57,10 +59,12 @@ impl Mosquitto {
                 .stderr(Stdio::null())
                 .status();
             assert!(made.unwrap().success());
+            for user in wishes.users {
+                let mut more = Command::new("mosquitto_passwd");
+                more.arg("-b").arg(&file).args([user, password]).stderr(Stdio::null());
+                assert!(more.status().unwrap().success());
+            }
             if let Some(access) = wishes.access {
-                let mut second = Command::new("mosquitto_passwd");
-                second.arg("-b").arg(&file).args(["tablet", password]).stderr(Stdio::null());
-                assert!(second.status().unwrap().success());
                 let rules = dir.join("access");
                 std::fs::write(&rules, access).unwrap();
                 writeln!(config, "acl_file {}", rules.display()).unwrap();

@@ -125,6 +125,11 @@ impl Grelot {
         self.process = Some(process.unwrap());
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     /// SIGKILL; it must not have ended by itself.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -137,7 +142,7 @@ impl Grelot {
 
     /// SIGTERM, and the exit code.
     pub async fn stop(&mut self) -> Option<i32> {
-        let id = self.process.as_ref().unwrap().id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").arg(id).status().unwrap().success());
         self.ended().await
     }

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use grelot::config::Tls;
 use grelot::mqtt::Connection;
+use grelot::mqtt::broker::{Rights, Role};
 use grelot::mqtt::client::Peer;
 use grelot::mqtt::inbound::Inbound;
 use grelot::mqtt::tls::{self, TlsError};
+use grelot::mqtt::topics::Topics;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
+use crate::client::{Client, NOT_AUTHORIZED, SUCCESS};
 use crate::mosquitto::{Mosquitto, Wishes};
 use crate::shop::{OPENING, Shop, alert, peer, visit, with_login};
 
@@ -94,18 +97,48 @@ fn a_file_that_is_no_certificate_is_named() {
     assert!(matches!(tls::client(&half), Err(TlsError::Half("tls.key"))));
 }
 
-#[tokio::test]
-async fn the_access_rules_of_the_documentation_suffice() {
+/// The access rules in docs/mqtt.md.
+fn documented() -> &'static str {
     let guide = include_str!("../../docs/mqtt.md");
-    let rules = guide.split("```").find(|block| block.trim_start().starts_with("pattern")).unwrap();
-    let access = format!("user tablet\ntopic readwrite grelot/#\n{rules}");
+    let is_rules = |block: &&str| block.trim_start().starts_with("user ");
+    guide.split("```").find(is_rules).unwrap().trim()
+}
+
+#[test]
+fn the_documented_access_rules_are_those_of_the_embedded_broker() {
+    let topics = Topics::of(42);
+    let of = |role, name: &str| Rights::of(role, name, &topics);
+    let rules = [
+        of(Role::Gateway, "door").mosquitto("42-door"),
+        of(Role::Tablet, "tablet").mosquitto("42-tablet"),
+        of(Role::Reader, "board").mosquitto("42-board"),
+        Rights::of_bridge(&topics).mosquitto("42-bridge"),
+        "user head-office\ntopic read grelot/v1/#\n".to_owned()
+            + "topic write grelot/v1/config/#\n"
+            + &["config", "gateways/+/config", "registry", "withdrawn/+"]
+                .map(|below| format!("topic write grelot/v1/+/{below}\n"))
+                .concat(),
+    ];
+    assert_eq!(documented(), rules.join("\n").trim());
+}
+
+#[tokio::test]
+async fn a_stores_logins_neither_read_nor_write_anothers_topics() {
+    let access = format!("{}\n\n{}", documented(), documented().replace("42", "43"));
     let dir = tempfile::tempdir().unwrap();
-    let wishes =
-        Wishes { login: Some(("door", "secret")), access: Some(&access), ..Wishes::default() };
+    let users = ["42-tablet", "42-board", "42-bridge", "head-office", "43-door", "43-tablet"];
+    let wishes = Wishes {
+        login: Some(("42-door", "secret")),
+        access: Some(&access),
+        users: &users,
+        ..Wishes::default()
+    };
     let broker = Mosquitto::start(dir.path(), &wishes);
-    let tablet = ["-u", "tablet", "-P", "secret"];
-    let mut staff = broker.subscribe(&[&tablet[..], &["-t", "grelot/#"]].concat()).await;
-    let gateway = with_login(peer(broker.port), "door", "secret");
+    let as_user =
+        |user: &'static str, rest: &[&'static str]| [&["-u", user, "-P", "secret"], rest].concat();
+    let mut staff = broker.subscribe(&as_user("42-tablet", &["-t", "grelot/#"])).await;
+    let mut elsewhere = broker.subscribe(&as_user("43-tablet", &["-t", "grelot/#"])).await;
+    let gateway = with_login(peer(broker.port), "42-door", "secret");
     let mut shop = Shop::open(&dir.path().join("state"), gateway);
     let arrived = visit("c-1", OPENING);
 
@@ -116,15 +149,41 @@ async fn the_access_rules_of_the_documentation_suffice() {
         topics.insert(staff.next().await.topic);
     }
     shop.delivered(2).await;
-    let topic = format!("grelot/v1/42/visits/{}/claim", arrived.id);
-    let claim = ["-t", &topic, "-m", r#"{"v":1,"by":"Léa","action":"claim"}"#];
-    broker.publish(&[&tablet[..], &claim].concat()).await;
-    assert!(matches!(shop.told().await, Some(Inbound::Staff { .. })));
-    let withdrawal = ["-r", "-t", "grelot/v1/42/withdrawn/c-1", "-m", r#"{"v":1}"#];
-    broker.publish(&[&tablet[..], &withdrawal].concat()).await;
+    let of_visit = format!("grelot/v1/42/visits/{}", arrived.id);
+    let claim = format!("{of_visit}/claim");
+    let said = r#"{"v":1,"by":"Léa","action":"claim"}"#;
+    for user in ["43-door", "43-tablet", "42-board", "42-bridge"] {
+        let mut other = login(broker.port, user);
+        let forged = [&*claim, "grelot/v1/42/withdrawn/c-1", "grelot/v1/42/config"];
+        let of_gateways = [&*of_visit, "grelot/v1/42/contacts/door", "grelot/v1/42/arrivals"];
+        let of_gateways = if user == "42-bridge" { &[][..] } else { &of_gateways };
+        for topic in forged.iter().chain(of_gateways) {
+            let code = other.publish(topic, said.as_bytes(), true).unwrap();
+            assert_eq!(code, NOT_AUTHORIZED, "{user} {topic}");
+        }
+    }
+    let mut tablet = login(broker.port, "42-tablet");
+    assert_eq!(tablet.publish(&of_visit, b"", true).unwrap(), NOT_AUTHORIZED, "it clears no visit");
+    assert_eq!(tablet.publish(&claim, said.as_bytes(), false).unwrap(), SUCCESS);
+    assert!(
+        matches!(shop.told().await, Some(Inbound::Staff { .. })),
+        "the first that came through"
+    );
+    let mut office = login(broker.port, "head-office");
+    assert_eq!(office.publish("grelot/v1/42/withdrawn/c-1", b"{}", true).unwrap(), SUCCESS);
     assert!(matches!(shop.told().await, Some(Inbound::Withdrawn { .. })));
-    let config = ["-r", "-t", "grelot/v1/config/fleet", "-m", "[policy]"];
-    broker.publish(&[&tablet[..], &config].concat()).await;
+    assert_eq!(office.publish("grelot/v1/config/fleet", b"[policy]", true).unwrap(), SUCCESS);
     assert!(matches!(shop.told().await, Some(Inbound::Configuration { .. })));
+    assert_eq!(office.publish(&claim, said.as_bytes(), false).unwrap(), NOT_AUTHORIZED);
     shop.delivery.stop().await;
+    // Everything above is before this in store 43's own order.
+    let mut other_gateway = login(broker.port, "43-door");
+    assert_eq!(other_gateway.publish("grelot/v1/43/arrivals", b"own", false).unwrap(), SUCCESS);
+    let first = elsewhere.next().await;
+    assert_eq!((first.topic.as_str(), first.payload.as_str()), ("grelot/v1/43/arrivals", "own"));
+}
+
+fn login(port: u16, user: &str) -> Client {
+    let client = Client::log_in(port, &format!("forger-{user}"), (user, "secret"));
+    client.unwrap().ok().expect("it is let in")
 }

@@ -3,8 +3,8 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use super::Finding;
 use super::daemon::Daemon;
+use super::{Finding, Verdict};
 use crate::commands::run::runtime;
 use crate::config::{BrokerLocation, BrokerUrl, Config};
 use crate::mqtt::client::Peer;
@@ -17,7 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub(super) fn broker(config: &Config, daemon: Daemon) -> Finding {
     let about = "broker";
     if let BrokerLocation::Embedded(listen) = &config.broker.location {
-        return port(about, "broker.listen", *listen, daemon);
+        let port = port(about, "broker.listen", *listen, daemon);
+        return match daemon {
+            Daemon::Runs if port.verdict == Verdict::Ok => of_daemon(about, port, config),
+            _ => port,
+        };
     }
     let peer = match Peer::configured(config) {
         Ok(peer) => peer,
@@ -35,6 +39,20 @@ pub(super) fn broker(config: &Config, daemon: Daemon) -> Finding {
         0 => Finding::fail(about, says, mend(&answers)),
         _ if well < answers.len() => Finding::warn(about, says, mend(&answers)),
         _ => Finding::ok(about, says),
+    }
+}
+
+/// Whether the daemon is connected to the broker in its own process.
+fn of_daemon(about: &'static str, port: Finding, config: &Config) -> Finding {
+    let restart = "sudo systemctl restart grelot, and see its log";
+    match crate::commands::status::snapshot(&config.state) {
+        Ok(daemon) if daemon.broker.connected => port,
+        Ok(daemon) => {
+            let why = daemon.broker.problem.unwrap_or_else(|| "no connection yet".to_owned());
+            let says = format!("the daemon cannot use its own broker: {why}");
+            Finding::fail(about, says, restart)
+        }
+        Err(error) => Finding::warn(about, format!("{}; {error}", port.says), restart),
     }
 }
 

@@ -1,0 +1,323 @@
+//! A broker inside this process, for a shop that has none: the only folder that knows mqtt5.
+//!
+//! mqtt5 routes messages; who may connect, for how long, as whom, to do what, and what is
+//! retained on the disk is decided here. Sessions and their queues live in memory only, so that
+//! neither a full disk nor a withdrawn customer's name is of their concern. It listens in clear,
+//! so by default on the loopback address only.
+
+mod admission;
+mod authoriser;
+mod earlier;
+mod retained;
+mod rights;
+
+pub use rights::{Rights, Role};
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mqtt5::broker::auth::AuthProvider;
+use mqtt5::broker::client_handler::ClientHandler;
+use mqtt5::broker::config::BrokerConfig;
+use mqtt5::broker::events::BrokerEventHandler;
+use mqtt5::broker::resource_monitor::{ResourceLimits, ResourceMonitor};
+use mqtt5::broker::router::MessageRouter;
+use mqtt5::broker::storage::{DynamicStorage, MemoryBackend, QueueLimits, StorageBackend as _};
+use mqtt5::broker::sys_topics::BrokerStats;
+use mqtt5::broker::transport::BrokerTransport;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::admission::{Admission, LOGIN_WITHIN};
+use self::authoriser::Authoriser;
+use self::retained::{RetainedMessages, Saver};
+use super::inbound;
+use super::login::Login;
+use super::logins::Logins;
+use super::topics::Topics;
+use crate::config::Secret;
+use crate::tasks::{self, Task};
+
+/// No honest message is longer; a connection that announces a longer one is closed.
+const LARGEST_PACKET: usize = inbound::LONGEST + 8 * 1024;
+
+/// A tablet that stays away longer begins a new session.
+const SESSION_LIFE: Duration = Duration::from_hours(24);
+
+/// For a session that is away, and for a client that reads slowly.
+const QUEUE: QueueLimits = QueueLimits { max_messages: 1_000, max_bytes: 1024 * 1024 };
+
+/// Of one client; a gateway publishes four times a second.
+const MESSAGES_PER_SECOND: u32 = 500;
+
+/// Filters of one client.
+const MAX_SUBSCRIPTIONS: usize = 64;
+
+/// Expired sessions and messages are dropped this often.
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// Without a free descriptor `accept` fails at once, and again.
+const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
+
+/// It takes a millisecond; connections that do not end are cut.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Why the broker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// Another program listens there.
+    #[error(
+        "broker.listen = {0}: the port is in use by another program; hint: another broker runs on this machine: name it in broker.urls, or choose another port"
+    )]
+    PortInUse(SocketAddr),
+    /// The system does not let us listen there.
+    #[error("broker.listen = {address}: {source}")]
+    Listen {
+        /// `broker.listen`
+        address: SocketAddr,
+        /// From the system.
+        source: io::Error,
+    },
+    /// A state file cannot be read; the error names it.
+    #[error("embedded broker: {0}")]
+    State(#[from] io::Error),
+    /// From mqtt5.
+    #[error("embedded broker: {0}")]
+    Broker(String),
+}
+
+/// Who may connect.
+#[derive(Debug)]
+pub struct Accounts {
+    topics: Topics,
+    state: PathBuf,
+    /// This process's own connections; made at each start, kept nowhere.
+    internal: Login,
+    /// IT's: from the configuration, or made at the first start.
+    shared: Login,
+    shared_was_chosen: bool,
+    logins: Logins,
+}
+
+impl Accounts {
+    /// The accounts of a store: `chosen` is the configuration's username and password, `state`
+    /// the folder with all others.
+    ///
+    /// # Errors
+    /// The state folder cannot be read, or the system has no randomness.
+    pub fn new(
+        store: u16,
+        chosen: Option<(String, Option<Secret>)>,
+        state: &Path,
+    ) -> io::Result<Self> {
+        let shared_was_chosen = chosen.is_some();
+        let shared = match chosen {
+            Some((username, password)) => {
+                Login { username, password: password.unwrap_or_else(|| Secret(String::new())) }
+            }
+            None => Login::kept_in(state)?,
+        };
+        Ok(Self {
+            topics: Topics::of(store),
+            state: state.to_owned(),
+            internal: Login::random("grelot/internal")?,
+            shared,
+            shared_was_chosen,
+            logins: Logins::new(state),
+        })
+    }
+
+    /// This process's own login.
+    pub const fn internal(&self) -> &Login {
+        &self.internal
+    }
+
+    /// The login that IT may use for everything.
+    pub const fn shared(&self) -> &Login {
+        &self.shared
+    }
+}
+
+/// A running broker.
+pub struct EmbeddedBroker {
+    address: SocketAddr,
+    internal: Login,
+    shared: Login,
+    saver: Saver,
+    stop: CancellationToken,
+    task: Task<()>,
+}
+
+impl EmbeddedBroker {
+    /// Starts a broker on `listen` (port 0: any) that admits `accounts`.
+    ///
+    /// # Errors
+    /// It cannot listen there, or the state folder cannot be read.
+    pub async fn start(listen: SocketAddr, accounts: Accounts) -> Result<Self, BrokerError> {
+        let listener = TcpListener::bind(listen).await.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BrokerError::PortInUse(listen),
+            _ => BrokerError::Listen { address: listen, source },
+        })?;
+        let address = listener.local_addr()?;
+        let storage = Arc::new(DynamicStorage::Memory(MemoryBackend::with_queue_limits(QUEUE)));
+        let state = accounts.state.clone();
+        let (retained, saver) = RetainedMessages::open(&state, Arc::clone(&storage)).await?;
+        earlier::take_over(&state, &retained, &saver).await?;
+        let handler: Arc<dyn BrokerEventHandler> = Arc::clone(&retained) as _;
+        let router = MessageRouter::with_storage(Arc::clone(&storage))
+            .with_event_handler(Arc::clone(&handler))
+            .with_fallback_queue_limits(QUEUE)
+            .with_retained_limits(retained::MAX_TOPICS, inbound::LONGEST);
+        router.initialize().await.map_err(|error| BrokerError::Broker(error.to_string()))?;
+        let (internal, shared) = (accounts.internal.clone(), accounts.shared.clone());
+        let admission = Arc::new(Admission::default());
+        let clients = Clients {
+            config: Arc::new(config(handler)),
+            router: Arc::new(router),
+            storage,
+            monitor: Arc::new(ResourceMonitor::new(limits())),
+            stats: Arc::new(BrokerStats::new()),
+            authoriser: Arc::new(Authoriser {
+                accounts,
+                admission: Arc::clone(&admission),
+                retained,
+            }),
+            admission,
+            shutdown: broadcast::channel(1).0,
+        };
+        let stop = CancellationToken::new();
+        let task = tasks::spawn("broker", serve(listener, clients, stop.clone()));
+        Ok(Self { address, internal, shared, saver, stop, task })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// This process's own login.
+    pub const fn internal(&self) -> &Login {
+        &self.internal
+    }
+
+    /// The login that IT may use for everything.
+    pub const fn shared(&self) -> &Login {
+        &self.shared
+    }
+
+    /// What keeps it from writing retained messages to the disk, if anything.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.saver.trouble.clone()
+    }
+
+    /// Closes all connections, writes what is retained, and ends.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.ended(STOP_WITHIN).await;
+        let thread = self.saver.thread;
+        let written = tokio::task::spawn_blocking(move || thread.join());
+        if tokio::time::timeout(STOP_WITHIN, written).await.is_err() {
+            tracing::warn!("the embedded broker's retained messages were not written in time");
+        }
+    }
+}
+
+/// What every connection needs.
+struct Clients {
+    config: Arc<BrokerConfig>,
+    router: Arc<MessageRouter>,
+    storage: Arc<DynamicStorage>,
+    monitor: Arc<ResourceMonitor>,
+    stats: Arc<BrokerStats>,
+    authoriser: Arc<dyn AuthProvider>,
+    admission: Arc<Admission>,
+    shutdown: broadcast::Sender<()>,
+}
+
+impl Clients {
+    /// Serves a connection until it ends, or loses its place before it has logged in.
+    fn client(&self, stream: TcpStream, address: SocketAddr) -> impl Future<Output = ()> + use<> {
+        let place = self.admission.enter(address);
+        let handler = ClientHandler::new(
+            BrokerTransport::tcp(stream),
+            address,
+            Arc::clone(&self.config),
+            Arc::clone(&self.router),
+            Arc::clone(&self.authoriser),
+            Some(Arc::clone(&self.storage)),
+            Arc::clone(&self.stats),
+            Arc::clone(&self.monitor),
+            self.shutdown.subscribe(),
+        );
+        async move {
+            tokio::select! {
+                ended = handler.run() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a client of the embedded broker is gone");
+                    }
+                }
+                () = place.lost(LOGIN_WITHIN) => {}
+            }
+        }
+    }
+
+    async fn sweep(&self) {
+        if let Err(error) = self.storage.cleanup_expired().await {
+            tracing::debug!(%error, "the embedded broker cannot drop what has expired");
+        }
+        self.router.sweep_sessions().await;
+        self.monitor.cleanup_expired_windows().await;
+    }
+}
+
+async fn serve(listener: TcpListener, clients: Clients, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, address)) => {
+                    let _ = stream.set_nodelay(true);
+                    connections.spawn(clients.client(stream, address));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the embedded broker cannot accept a connection");
+                    tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            _ = sweep.tick() => clients.sweep().await,
+        }
+    }
+    drop(listener);
+    let _ = clients.shutdown.send(());
+    let all = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(STOP_WITHIN / 2, all).await;
+}
+
+fn config(handler: Arc<dyn BrokerEventHandler>) -> BrokerConfig {
+    let mut config = BrokerConfig::new()
+        .with_session_expiry(SESSION_LIFE)
+        .with_max_packet_size(LARGEST_PACKET)
+        .with_client_channel_capacity(1_000)
+        .with_sys_topics_enabled(false);
+    config.max_subscriptions_per_client = MAX_SUBSCRIPTIONS;
+    config.max_message_rate_per_client = MESSAGES_PER_SECOND;
+    config.topic_alias_maximum = 16;
+    config.event_handler = Some(handler);
+    config
+}
+
+fn limits() -> ResourceLimits {
+    ResourceLimits {
+        max_message_rate_per_client: MESSAGES_PER_SECOND,
+        max_bandwidth_per_client: 0,
+        ..ResourceLimits::default()
+    }
+}

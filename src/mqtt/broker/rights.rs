@@ -1,0 +1,261 @@
+//! Which topics each role may read and write. The same rules stand, for an external broker, in
+//! `docs/mqtt.md`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::mqtt::topics::{ROOT, Topics};
+
+/// What a login of the embedded broker is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Another gateway of the store; the login's name is the gateway's.
+    Gateway,
+    /// A client that staff see and tap on.
+    Tablet,
+    /// Pushes configuration, withdraws consent, announces registries.
+    HeadOffice,
+    /// Reads everything of the store and writes nothing.
+    Reader,
+}
+
+impl Role {
+    /// All of them, as the command line lists them.
+    pub const ALL: [Self; 4] = [Self::Gateway, Self::Tablet, Self::HeadOffice, Self::Reader];
+
+    /// On the command line and in the file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Tablet => "tablet",
+            Self::HeadOffice => "head-office",
+            Self::Reader => "reader",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|role| role.word() == word);
+        found.ok_or_else(|| format!("the roles are {}", Self::ALL.map(Self::word).join(", ")))
+    }
+}
+
+/// Topic filters that a client may subscribe to and publish under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    reads: Vec<String>,
+    writes: Vec<String>,
+}
+
+impl Rights {
+    /// Everything: this gateway's own login.
+    pub fn all() -> Self {
+        Self { reads: vec!["#".to_owned()], writes: vec!["#".to_owned()] }
+    }
+
+    /// Of a login of that role and name.
+    pub fn of(role: Role, name: &str, topics: &Topics) -> Self {
+        let store = |below: &[&str]| below.iter().map(|below| topics.under(below)).collect();
+        let fleet = format!("{ROOT}/config/#");
+        let (mut reads, mut writes): (Vec<String>, Vec<String>) = match role {
+            Role::Gateway => (store(&["#"]), store(&["arrivals", "departures", "visits/+"])),
+            Role::Tablet => (
+                store(&["arrivals", "departures", "visits/+", "gateways/+/status"]),
+                store(&["visits/+/claim", "visits/+/feedback"]),
+            ),
+            Role::HeadOffice => {
+                (store(&["#"]), store(&["config", "gateways/+/config", "registry", "withdrawn/+"]))
+            }
+            Role::Reader => (store(&["#"]), Vec::new()),
+        };
+        match role {
+            Role::Gateway => {
+                reads.push(fleet);
+                writes.extend([topics.contacts(name), topics.status(name), topics.health(name)]);
+                writes.push(topics.beacon("+"));
+            }
+            Role::HeadOffice => {
+                reads.push(fleet.clone());
+                writes.push(fleet);
+            }
+            Role::Tablet | Role::Reader => {}
+        }
+        Self { reads, writes }
+    }
+
+    /// Of a bridge that joins a store's broker to a central one: what the store says goes up, what
+    /// head office and staff elsewhere say comes down.
+    pub fn of_bridge(topics: &Topics) -> Self {
+        let store = |below: &[&str]| below.iter().map(|below| topics.under(below)).collect();
+        let mut reads: Vec<String> = store(&[
+            "config",
+            "gateways/+/config",
+            "registry",
+            "withdrawn/+",
+            "visits/+/claim",
+            "visits/+/feedback",
+        ]);
+        reads.push(format!("{ROOT}/config/#"));
+        let writes = store(&[
+            "arrivals",
+            "departures",
+            "visits/+",
+            "contacts/+",
+            "gateways/+/status",
+            "gateways/+/health",
+            "beacons/+",
+        ]);
+        Self { reads, writes }
+    }
+
+    /// The same rights in an ACL file of mosquitto, for the user of that name.
+    pub fn mosquitto(&self, user: &str) -> String {
+        let mut text = format!("user {user}\n");
+        let lines = |access: &str, filters: &[String]| {
+            let lines = filters.iter().map(|filter| format!("topic {access} {filter}\n"));
+            lines.collect::<String>()
+        };
+        text.push_str(&lines("read", &self.reads));
+        text.push_str(&lines("write", &self.writes));
+        text
+    }
+
+    /// Whether messages may be published on `topic`.
+    pub fn may_write(&self, topic: &str) -> bool {
+        self.writes.iter().any(|allowed| covers(allowed, topic))
+    }
+
+    /// Whether a subscription to `filter` delivers nothing but what may be read.
+    pub fn may_read(&self, filter: &str) -> bool {
+        let filter = match filter.strip_prefix("$share/").map(|shared| shared.split_once('/')) {
+            Some(Some((_, filter))) => filter,
+            Some(None) => return false,
+            None => filter,
+        };
+        self.reads.iter().any(|allowed| covers(allowed, filter))
+    }
+}
+
+/// Whether every topic that `filter` matches is matched by `allowed`, too. A topic is a filter
+/// without wildcards.
+fn covers(allowed: &str, filter: &str) -> bool {
+    let (mut allowed, mut filter) = (allowed.split('/'), filter.split('/'));
+    loop {
+        match (allowed.next(), filter.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some("+"), Some(level)) if level != "#" => {}
+            (Some(allowed), Some(level)) if allowed == level => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::topics::Addressee;
+
+    const VISIT: &str = "visits/6d0b";
+
+    fn of(role: Role) -> (Rights, impl Fn(&str) -> String) {
+        let topics = Topics::of(42);
+        (Rights::of(role, "till", &topics), move |below: &str| topics.under(below))
+    }
+
+    #[test]
+    fn a_filter_is_covered_only_if_all_it_matches_is() {
+        for (allowed, filter, covered) in [
+            ("a/#", "a/b/c", true),
+            ("a/#", "a/+/#", true),
+            ("a/#", "a", true),
+            ("a/#", "b", false),
+            ("a/#", "#", false),
+            ("a/+", "a/b", true),
+            ("a/+", "a/+", true),
+            ("a/+", "a/#", false),
+            ("a/+", "a/b/c", false),
+            ("a/+", "a", false),
+            ("a/+/c", "a/b/c", true),
+            ("a/b", "a/+", false),
+            ("a/b", "a/b", true),
+        ] {
+            assert_eq!(covers(allowed, filter), covered, "{allowed} {filter}");
+        }
+    }
+
+    #[test]
+    fn a_tablet_reads_alerts_and_writes_claims_and_nothing_else() {
+        let (rights, topic) = of(Role::Tablet);
+        for below in ["arrivals", "departures", "visits/+", VISIT, "gateways/+/status"] {
+            assert!(rights.may_read(&topic(below)), "{below}");
+        }
+        for below in ["#", "+", "visits/#", "contacts/+", "withdrawn/+", "config", "visits/+/claim"]
+        {
+            assert!(!rights.may_read(&topic(below)), "{below}");
+        }
+        for below in ["visits/6d0b/claim", "visits/6d0b/feedback"] {
+            assert!(rights.may_write(&topic(below)), "{below}");
+        }
+        for below in ["arrivals", VISIT, "contacts/till", "withdrawn/c-1", "config", "registry"] {
+            assert!(!rights.may_write(&topic(below)), "{below}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_speaks_for_itself_in_its_own_store() {
+        let (rights, topic) = of(Role::Gateway);
+        let here = Addressee {
+            topics: Topics::of(42),
+            gateway: "till".to_owned(),
+            group: Some("north".to_owned()),
+        };
+        for filter in here.subscriptions() {
+            assert!(rights.may_read(&filter), "{filter}");
+        }
+        for below in ["arrivals", VISIT, "contacts/till", "gateways/till/status", "beacons/shelf"] {
+            assert!(rights.may_write(&topic(below)), "{below}");
+        }
+        for below in ["contacts/door", "gateways/door/status", "gateways/till/config", "config"] {
+            assert!(!rights.may_write(&topic(below)), "{below}");
+        }
+        assert!(!rights.may_write("grelot/v1/43/arrivals"));
+        assert!(!rights.may_read("grelot/v1/43/visits/+"));
+        assert!(!rights.may_read("grelot/v1/#"));
+    }
+
+    #[test]
+    fn head_office_configures_and_withdraws_but_announces_nobody() {
+        let (rights, topic) = of(Role::HeadOffice);
+        for below in ["config", "gateways/till/config", "registry", "withdrawn/c-1"] {
+            assert!(rights.may_write(&topic(below)), "{below}");
+        }
+        assert!(rights.may_write("grelot/v1/config/fleet"));
+        assert!(rights.may_write("grelot/v1/config/group/north"));
+        for below in ["arrivals", VISIT, "visits/6d0b/claim", "contacts/till"] {
+            assert!(!rights.may_write(&topic(below)), "{below}");
+        }
+    }
+
+    #[test]
+    fn a_reader_only_reads() {
+        let (rights, topic) = of(Role::Reader);
+        assert!(rights.may_read(&topic("#")) && rights.may_read(&topic("contacts/+")));
+        assert!(rights.may_read(&format!("$share/board/{}", topic("arrivals"))));
+        assert!(!rights.may_read("$share/board") && !rights.may_read("$share/board/#"));
+        for below in ["arrivals", "visits/6d0b/claim", "config", "contacts/till"] {
+            assert!(!rights.may_write(&topic(below)), "{below}");
+        }
+    }
+}
