@@ -1,7 +1,7 @@
 //! Remote sniffers: HCI streams through named pipes into the real daemon.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -150,4 +150,80 @@ fn a_writer_that_goes_away_makes_the_gateway_blind_and_its_return_mends_it() {
         daemon.wait_for("blindness", |status| status["state"] == "blind" && heard(status) >= 2);
     }
     assert_eq!(heard(&daemon.wait_for("both", |status| heard(status) >= 4)), 4);
+}
+
+/// A `grelot scan` with this configuration, which prints a JSON line several times a second.
+struct Scan {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Scan {
+    fn start(config: &Path) -> Self {
+        let mut scan = Command::new(env!("CARGO_BIN_EXE_grelot"));
+        scan.arg("--config").arg(config).args(["--json", "scan", "--full", "--interval", "0.1"]);
+        let mut child = scan.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Reads on until a line is as wanted.
+    fn read_until(&mut self, is: impl Fn(&Value) -> bool) -> Value {
+        let lines = self.lines.by_ref().map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+        lines.into_iter().find(is).expect("the scan goes on")
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn scan_shows_what_the_running_daemon_receives_and_takes_nothing_from_it() {
+    let daemon = Daemon::start();
+    let mut scan = Scan::start(&daemon.folder.path().join("grelot.toml"));
+    // The daemon's account of its sources is the first line that it sends.
+    scan.read_until(|line| line["reason"] != "starting");
+    let pipes: Vec<_> = (0..STREAMS)
+        .map(|n| {
+            OpenOptions::new().write(true).open(daemon.folder.path().join(format!("stream{n}")))
+        })
+        .collect();
+    for mut pipe in pipes.iter().map(|pipe| pipe.as_ref().unwrap()) {
+        (0..20).for_each(|n| pipe.write_all(&packet(n)).unwrap());
+    }
+    let line = scan.read_until(|line| line["heard"] == 40 && line["hearing"] == "listening");
+    assert_eq!(line["devices"].as_array().unwrap().len(), 20);
+    daemon.wait_for("everything", |status| heard(status) == 40);
+}
+
+#[test]
+fn scan_reads_the_configured_source_where_no_daemon_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, config) = (folder.path().join("stream"), folder.path().join("grelot.toml"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::write(&config, "[store]\nid = 42\n[[source]]\nkind = \"h4\"\npath = \"stream\"\n").unwrap();
+    let mut scan = Scan::start(&config);
+    let mut pipe = OpenOptions::new().write(true).open(pipe).unwrap();
+    pipe.write_all(&packet(1)).unwrap();
+    scan.read_until(|line| line["heard"] == 1 && line["hearing"] == "listening");
+}
+
+#[test]
+fn scan_without_bluetooth_names_the_remedy_and_ends_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut scan = Command::new(env!("CARGO_BIN_EXE_grelot"));
+    scan.arg("--config").arg(folder.path().join("none.toml")).args(["scan", "--for", "1"]);
+    // No bus, as in a container.
+    scan.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}/bus", folder.path().display()));
+    let ended = scan.output().unwrap();
+    let complaint = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{complaint}");
+    assert!(
+        complaint.contains("D-Bus") && complaint.contains("hint: sudo apt install"),
+        "{complaint}"
+    );
 }

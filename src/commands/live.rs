@@ -13,9 +13,8 @@ use crate::clock::Clocks;
 use crate::config::{Config, Source};
 use crate::daemon::{status, tap};
 use crate::pipeline::event::Hearing;
-use crate::sources::bluez::{AdapterStatus, Choice, Ear, Hci, Radio, RadioEvent, Settings, Status};
-use crate::sources::h4;
-use crate::sources::portable::Portable;
+use crate::sources::bluez::{self, AdapterStatus, Choice, Ear, Hci, Status};
+use crate::sources::live::{self, SourceEvent};
 use crate::tasks::{self, Task};
 
 /// Batches that wait for a command that is busy with its terminal or its disk.
@@ -50,6 +49,22 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl RadioArgs {
+    /// The first live source of `config`, or all adapters through `BlueZ`; the adapter that the
+    /// command line names.
+    fn settings(&self, config: Option<&Config>) -> live::Settings {
+        let sources = config.map(|config| config.sources.as_slice()).unwrap_or_default();
+        let configured = sources.iter().find_map(|source| match source {
+            Source::Live(settings) => Some(settings.clone()),
+            _ => None,
+        });
+        let default = || live::Settings::of(&bluez::KIND);
+        match &self.adapter {
+            Some(adapter) => live::Settings { adapter: Some(adapter.to_string()), ..default() },
+            // A command challenges no phones.
+            None => live::Settings { challenge_pause: None, ..configured.unwrap_or_else(default) },
+        }
+    }
+
     /// Ends when it is time to, or when Ctrl-C or a signal says so.
     pub async fn over(&self) {
         let length = async {
@@ -82,7 +97,7 @@ async fn stopped() {
 /// A radio that listens: the running daemon's where there is one, else one of its own.
 pub struct Live {
     /// What it receives and reports.
-    pub events: mpsc::Receiver<RadioEvent>,
+    pub events: mpsc::Receiver<SourceEvent>,
     /// How it fares.
     pub status: watch::Receiver<Status>,
     stop: CancellationToken,
@@ -101,41 +116,16 @@ impl Live {
                 tasks::spawn("tap", read(daemon, events, status))
             });
         }
-        let sources = config.map(|config| config.sources.as_slice()).unwrap_or_default();
-        let live = |source: &&Source| {
-            matches!(source, Source::Bluez { .. } | Source::Btleplug { .. } | Source::H4 { .. })
-        };
-        let configured = sources.iter().find(live).filter(|_| args.adapter.is_none());
-        match configured {
-            Some(Source::Btleplug { adapter }) => {
-                let radio = Portable::new(adapter.clone(), clocks.clone());
-                Self::following("btleplug", |events, stop| radio.run(events, stop))
-            }
-            Some(Source::H4 { path }) => {
-                let stream = h4::Stream::new(path.clone(), clocks.clone());
-                Self::following("h4", |events, stop| stream.run(events, stop))
-            }
-            Some(Source::Bluez { adapter: Some(adapter), .. }) => {
-                Self::bluez(adapter.parse().ok(), args.ear, clocks)
-            }
-            _ => Self::bluez(args.adapter.clone(), args.ear, clocks),
-        }
-    }
-
-    fn bluez(adapter: Option<Choice>, ear: Option<Ear>, clocks: &Clocks) -> Self {
-        let settings = Settings { adapter, ear, ..Settings::default() };
-        let radio = Radio::new(settings, clocks.clone());
-        let status = radio.status();
-        let (heard, events) = mpsc::channel(BATCHES);
-        let stop = CancellationToken::new();
-        let task = tasks::spawn("radio", radio.run(heard, stop.clone()));
-        Self { events, status, stop, task }
+        let mut settings = args.settings(config);
+        settings.ear = args.ear;
+        let source = settings.open(clocks);
+        Self::following(settings.kind.word, |events, stop| source.run(events, stop))
     }
 
     /// A source that reports its state among its events.
     fn following<F>(
         name: &'static str,
-        run: impl FnOnce(mpsc::Sender<RadioEvent>, CancellationToken) -> F,
+        run: impl FnOnce(mpsc::Sender<SourceEvent>, CancellationToken) -> F,
     ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -146,10 +136,12 @@ impl Live {
             tasks::spawn(name, async move {
                 let follow = async {
                     while let Some(event) = report.recv().await {
-                        if let RadioEvent::Hearing(hearing, reason) = &event {
-                            status.send_modify(|status| {
+                        match &event {
+                            SourceEvent::State(hearing, reason) => status.send_modify(|status| {
                                 (status.hearing, status.reason) = (*hearing, reason.clone());
-                            });
+                            }),
+                            SourceEvent::Radio(radio) => drop(status.send_replace(*radio.clone())),
+                            _ => {}
                         }
                         if events.send(event).await.is_err() {
                             return;
@@ -164,7 +156,7 @@ impl Live {
     fn with(
         status: Status,
         start: impl FnOnce(
-            mpsc::Sender<RadioEvent>,
+            mpsc::Sender<SourceEvent>,
             watch::Sender<Status>,
             CancellationToken,
         ) -> Task<()>,
@@ -235,14 +227,18 @@ fn running_daemon(config: &Config) -> Option<UnixStream> {
 }
 
 /// Reads the daemon's stream to its end.
-async fn read(daemon: UnixStream, events: mpsc::Sender<RadioEvent>, status: watch::Sender<Status>) {
+async fn read(
+    daemon: UnixStream,
+    events: mpsc::Sender<SourceEvent>,
+    status: watch::Sender<Status>,
+) {
     let mut lines = BufReader::new(daemon).lines();
     let read = async {
         while let Ok(Some(line)) = lines.next_line().await {
             match serde_json::from_str(&line) {
                 Ok(tap::Line::Advertisements(batch)) => {
                     let batch = batch.into_iter().filter_map(tap::Advertisement::received);
-                    if events.send(RadioEvent::Heard(batch.collect())).await.is_err() {
+                    if events.send(SourceEvent::Received(batch.collect())).await.is_err() {
                         return;
                     }
                 }

@@ -16,7 +16,7 @@ use super::{Exit, Global, complain};
 use crate::clock::Clocks;
 use crate::config::{self, Config};
 use crate::pipeline::Now;
-use crate::sources::bluez::RadioEvent;
+use crate::sources::live::SourceEvent;
 use crate::sources::recording::{Header, Output, Writer};
 use crate::sources::{Heard, Record, What};
 use mask::Mask;
@@ -62,13 +62,13 @@ async fn record(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     loop {
         tokio::select! {
             event = live.events.recv() => match event {
-                Some(RadioEvent::Heard(batch)) => {
+                Some(SourceEvent::Received(batch)) => {
                     let now = clocks.now();
                     for heard in batch {
                         recorder.write(now, heard)?;
                     }
                 }
-                Some(RadioEvent::Fares(radio)) if radio.reason != problem => {
+                Some(SourceEvent::Radio(radio)) if radio.reason != problem => {
                     problem.clone_from(&radio.reason);
                     if let Some(reason) = &problem {
                         complain(&format!("grelot: {reason}"));

@@ -16,7 +16,8 @@ use super::{Exit, Global, complain, print};
 use crate::clock::Clocks;
 use crate::config;
 use crate::pipeline::event::Hearing;
-use crate::sources::bluez::{RadioEvent, Status};
+use crate::sources::bluez::Status;
+use crate::sources::live::SourceEvent;
 use table::{Order, Table};
 pub use who::Who;
 
@@ -69,7 +70,7 @@ async fn scan(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     loop {
         tokio::select! {
             event = live.events.recv() => match event {
-                Some(RadioEvent::Heard(batch)) => {
+                Some(SourceEvent::Received(batch)) => {
                     let now = clocks.now();
                     screen.heard += batch.len();
                     for heard in &batch {

@@ -32,11 +32,11 @@ pub mod registry;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::pipeline::advert::ibeacon::IBeacon;
 use crate::pipeline::beacons::OwnBeacon;
 use crate::pipeline::{self, Place, policy, presence};
+use crate::sources::live;
 use detection::Detection;
 
 /// A whole, checked configuration. Paths are absolute or relative to the working directory
@@ -215,18 +215,8 @@ pub struct Tls {
 /// `[[source]]`
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    /// `kind = "bluez"`: the live radio.
-    Bluez {
-        /// `adapter`: a name such as `hci0`, or an address; all where absent.
-        adapter: Option<String>,
-        /// `ask`: whether phones that only hint are asked; and `ask_deaf_ms`, if so.
-        ask: Option<Duration>,
-    },
-    /// `kind = "btleplug"`: the live radio, on any platform.
-    Btleplug {
-        /// `adapter`: a name or an address; the first where absent.
-        adapter: Option<String>,
-    },
+    /// A live source.
+    Live(live::Settings),
     /// `kind = "recording"`: a recording or capture.
     Recording {
         /// `path`
@@ -240,11 +230,6 @@ pub enum Source {
         seed: u64,
         /// `speed`
         speed: f64,
-    },
-    /// `kind = "h4"`: HCI packets from a pipe or file.
-    H4 {
-        /// `path`
-        path: PathBuf,
     },
     /// `kind = "mqtt"`: other gateways of the store, over the broker.
     Mqtt,

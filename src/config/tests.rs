@@ -1,8 +1,10 @@
 //! Configuration as its writers meet it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
+use crate::sources::bluez;
 
 fn read(text: &str) -> Result<Config, Problems> {
     parse(text, "grelot.toml", Path::new("/shop"))
@@ -16,10 +18,9 @@ fn problems(text: &str) -> String {
 fn a_store_number_is_all_that_is_needed() {
     let config = read("[store]\nid = 42\n").unwrap();
     assert_eq!(config.store.name, "Store 42");
-    assert_eq!(
-        config.sources,
-        [Source::Bluez { adapter: None, ask: Some(Duration::from_millis(100)) }]
-    );
+    let pause = Some(Duration::from_millis(100));
+    let bluez = live::Settings { challenge_pause: pause, ..live::Settings::of(&bluez::KIND) };
+    assert_eq!(config.sources, [Source::Live(bluez)]);
     assert_eq!(config.broker.location, BrokerLocation::Embedded("127.0.0.1:1883".parse().unwrap()));
     assert_eq!(config.presence, presence::Settings::default());
     assert_eq!(config.policy, policy::Settings::default());
@@ -109,7 +110,7 @@ grelot.toml:10: broker.urls = ["mqtt://a"]
   excludes broker.embedded = true
   hint: one store has one broker: keep one of the two
 grelot.toml:12: source.kind = "bluetooth"
-  must be "bluez", "btleplug", "recording", "simulated", "h4" or "mqtt"
+  must be "bluez", "btleplug", "h4", "recording", "simulated" or "mqtt"
   hint: did you mean "bluez"?"#
     );
 }
@@ -164,4 +165,17 @@ fn a_gateway_that_is_not_named_is_taken_to_stand_at_the_door() {
     assert_eq!(of(""), "gateway");
     assert_eq!(of("till = \"inside\""), "till");
     assert_eq!(of("a = \"inside\", front = \"door\", street = \"outside\""), "front");
+}
+
+#[test]
+fn an_adapter_is_named_by_the_kernel_or_by_its_address() {
+    let source = |kind: &str, adapter: &str| {
+        format!("[store]\nid = 42\n[[source]]\nkind = \"{kind}\"\nadapter = \"{adapter}\"\n")
+    };
+    for adapter in ["hci1", "00:1a:7d:da:71:13"] {
+        assert!(read(&source("bluez", adapter)).is_ok(), "{adapter}");
+    }
+    let refused = problems(&source("bluez", "Apple adapter"));
+    assert!(refused.contains("names no adapter"), "{refused}");
+    assert!(read(&source("btleplug", "Apple adapter")).is_ok());
 }

@@ -23,7 +23,7 @@ use crate::pipeline::event::{Announcement, Hearing};
 use crate::pipeline::units::{Clock, Now, Tick};
 use crate::pipeline::{Effect, HERE, Input, Pipeline};
 use crate::sources::Heard;
-use crate::sources::bluez::RadioEvent;
+use crate::sources::live::SourceEvent;
 use crate::telemetry::health::{BrokerState, Health};
 use crate::telemetry::redact;
 
@@ -48,7 +48,7 @@ pub struct Ears {
     /// Recordings and simulated shops.
     pub scripts: Scripts,
     /// The live radio.
-    pub radio: mpsc::Receiver<(usize, RadioEvent)>,
+    pub radio: mpsc::Receiver<(usize, SourceEvent)>,
     /// What the broker says.
     pub inbound: mpsc::Receiver<Inbound>,
     /// New registries, whole and checked.
@@ -157,21 +157,21 @@ impl EventLoop {
         }
     }
 
-    async fn on_radio(&mut self, source: usize, event: RadioEvent) -> std::ops::ControlFlow<()> {
+    async fn on_radio(&mut self, source: usize, event: SourceEvent) -> std::ops::ControlFlow<()> {
         match event {
-            RadioEvent::Heard(batch) => {
+            SourceEvent::Received(batch) => {
                 self.tap.pass(&batch);
                 let now = self.now();
                 for heard in &batch {
                     self.hear(now, source, heard).await;
                 }
             }
-            RadioEvent::Answered(answer) => {
+            SourceEvent::Answered(answer) => {
                 let now = self.now();
                 self.feed(now, Input::Answer(answer)).await;
             }
-            RadioEvent::Hearing(hearing, reason) => self.on_hearing(source, hearing, reason).await,
-            RadioEvent::Fares(radio) => {
+            SourceEvent::State(hearing, reason) => self.on_hearing(source, hearing, reason).await,
+            SourceEvent::Radio(radio) => {
                 let (hearing, reason) = (radio.hearing, radio.reason.clone());
                 let known = self.health.sources.get_mut(source).is_some_and(|source| {
                     source.shed = radio.shed;
@@ -183,7 +183,7 @@ impl EventLoop {
                     self.on_hearing(source, hearing, reason).await;
                 }
             }
-            RadioEvent::GiveUp => {
+            SourceEvent::GiveUp => {
                 tracing::error!("the radio cannot be brought back from here; starting anew");
                 return std::ops::ControlFlow::Break(());
             }

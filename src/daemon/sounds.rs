@@ -17,9 +17,7 @@ use crate::mqtt::payload::RegistryHealth;
 use crate::pipeline::event::{Hearing, Start};
 use crate::pipeline::identity::Registry;
 use crate::pipeline::units::{Clock, Now};
-use crate::sources::bluez::{self, Radio, RadioEvent};
-use crate::sources::h4;
-use crate::sources::portable::Portable;
+use crate::sources::live::{self, SourceEvent};
 use crate::sources::simulated::{Scene, Shop};
 use crate::sources::{self, Script};
 use crate::store::Store;
@@ -73,7 +71,7 @@ impl Sounds {
                     }
                     Some((Box::new(shop), *speed))
                 }
-                Source::Bluez { .. } | Source::Btleplug { .. } | Source::H4 { .. } => None,
+                Source::Live(_) => None,
                 Source::Mqtt => {
                     health.note = Some("no other gateway is there".to_owned());
                     None
@@ -112,13 +110,9 @@ fn made_up_customers(shop: &Shop, store: u16) -> anyhow::Result<(Registry, Regis
 
 fn source_name(source: &Source) -> String {
     match source {
-        Source::Bluez { adapter: Some(adapter), .. } => format!("bluez {adapter}"),
-        Source::Bluez { adapter: None, .. } => "bluez".to_owned(),
-        Source::Btleplug { adapter: Some(adapter) } => format!("btleplug {adapter}"),
-        Source::Btleplug { adapter: None } => "btleplug".to_owned(),
+        Source::Live(settings) => settings.name(),
         Source::Recording { path, .. } => format!("recording {}", path.display()),
         Source::Simulated { seed, .. } => format!("simulated shop {seed}"),
-        Source::H4 { path } => format!("h4 {}", path.display()),
         Source::Mqtt => "mqtt".to_owned(),
     }
 }
@@ -143,34 +137,16 @@ pub fn is_followed(config: &Config, store: &Store, now: Now) -> anyhow::Result<S
 pub fn start_radios(
     config: &Config,
     clocks: &Clocks,
-    events: &mpsc::Sender<(usize, RadioEvent)>,
+    events: &mpsc::Sender<(usize, SourceEvent)>,
     stop: &CancellationToken,
 ) -> Vec<Task<()>> {
     let mut started = Vec::new();
     for (place, source) in config.sources.iter().enumerate() {
         let (heard, mut hearing) = mpsc::channel(RADIO_BATCHES);
-        let listening = match source {
-            Source::Bluez { adapter, ask } => {
-                let settings = bluez::Settings {
-                    adapter: adapter.as_deref().and_then(|name| name.parse().ok()),
-                    ear: None,
-                    ask: *ask,
-                    wake_up: config.wake_up,
-                };
-                let radio = Radio::new(settings, clocks.clone());
-                tasks::spawn("radio", radio.run(heard, stop.clone()))
-            }
-            Source::Btleplug { adapter } => {
-                let radio = Portable::new(adapter.clone(), clocks.clone());
-                tasks::spawn("btleplug", radio.run(heard, stop.clone()))
-            }
-            Source::H4 { path } => {
-                let stream = h4::Stream::new(path.clone(), clocks.clone());
-                tasks::spawn("h4", stream.run(heard, stop.clone()))
-            }
-            Source::Recording { .. } | Source::Simulated { .. } | Source::Mqtt => continue,
-        };
-        started.push(listening);
+        let Source::Live(settings) = source else { continue };
+        let settings = live::Settings { wake_up: config.wake_up, ..settings.clone() };
+        let receiving = settings.open(clocks).run(heard, stop.clone());
+        started.push(tasks::spawn(settings.kind.word, receiving));
         let events = events.clone();
         started.push(tasks::spawn("radio-source", async move {
             while let Some(event) = hearing.recv().await {

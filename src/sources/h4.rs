@@ -11,15 +11,16 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::bluez::RadioEvent;
 use super::bluez::ears::Pulse;
 use super::bluez::liveness::{Liveness, Verdict};
 use super::chains::Chains;
 use super::hci;
+use super::live::{Kind, LiveSource, SourceEvent};
 use crate::clock::Clocks;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
@@ -32,6 +33,14 @@ const CHUNK: usize = 64 * 1024;
 const BATCH: Duration = Duration::from_millis(20);
 /// How often the stream's pulse is felt, and a writer that has gone is looked for.
 const PULSE: Duration = Duration::from_secs(1);
+
+/// HCI packets from a pipe, a device or a file.
+pub const KIND: Kind = Kind {
+    word: "h4",
+    keys: &["path"],
+    limits: None,
+    open: |settings, clocks| Box::new(Stream::new(settings.path.clone(), clocks.clone())),
+};
 
 /// A stream of HCI packets.
 #[derive(Debug)]
@@ -52,8 +61,7 @@ impl Stream {
         Self { path, clocks, frames, chains, liveness, told: None }
     }
 
-    /// Listens until `stop`, or until nobody takes `events` any more.
-    pub async fn run(mut self, events: mpsc::Sender<RadioEvent>, stop: CancellationToken) {
+    async fn receive(mut self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.listen(&events) => {}
@@ -61,7 +69,7 @@ impl Stream {
     }
 
     /// Reads one writer's stream after the other.
-    async fn listen(&mut self, events: &mpsc::Sender<RadioEvent>) {
+    async fn listen(&mut self, events: &mpsc::Sender<SourceEvent>) {
         while !events.is_closed() {
             let ended = match Reader::open(&self.path) {
                 Ok(mut reader) => self.read(&mut reader, events).await,
@@ -75,7 +83,7 @@ impl Stream {
     }
 
     /// Reads one stream to its end; why it ended.
-    async fn read(&mut self, reader: &mut Reader, events: &mpsc::Sender<RadioEvent>) -> String {
+    async fn read(&mut self, reader: &mut Reader, events: &mpsc::Sender<SourceEvent>) -> String {
         let mut chunk = Vec::with_capacity(CHUNK);
         loop {
             chunk.clear();
@@ -90,7 +98,7 @@ impl Stream {
         }
     }
 
-    async fn hear(&mut self, chunk: &[u8], events: &mpsc::Sender<RadioEvent>) {
+    async fn hear(&mut self, chunk: &[u8], events: &mpsc::Sender<SourceEvent>) {
         let mut pulse = Pulse::default();
         let mut heard = Vec::new();
         let at = self.clocks.now().tick.since(Tick::ZERO);
@@ -106,11 +114,11 @@ impl Stream {
         self.liveness.feel(self.clocks.now().tick, pulse);
         if !heard.is_empty() {
             // Whoever listened has gone: the loop above looks.
-            drop(events.send(RadioEvent::Heard(heard)).await);
+            drop(events.send(SourceEvent::Received(heard)).await);
         }
     }
 
-    async fn judge(&mut self, events: &mpsc::Sender<RadioEvent>) {
+    async fn judge(&mut self, events: &mpsc::Sender<SourceEvent>) {
         let (hearing, reason) = match self.liveness.verdict(self.clocks.now().tick) {
             Verdict::Alive => (Hearing::Listening, None),
             Verdict::Unheard if self.frames.skipped() > 0 => {
@@ -124,15 +132,25 @@ impl Stream {
 
     async fn tell(
         &mut self,
-        events: &mpsc::Sender<RadioEvent>,
+        events: &mpsc::Sender<SourceEvent>,
         hearing: Hearing,
         reason: Option<String>,
     ) {
         let now = Some((hearing, reason.clone()));
         if self.told != now {
             self.told = now;
-            drop(events.send(RadioEvent::Hearing(hearing, reason)).await);
+            drop(events.send(SourceEvent::State(hearing, reason)).await);
         }
+    }
+}
+
+impl LiveSource for Stream {
+    fn run(
+        self: Box<Self>,
+        events: mpsc::Sender<SourceEvent>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin((*self).receive(events, stop))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Recordings, captures and the simulated shop are *scripts*: iterators of [`Record`]s in the
 //! order of time, which `replay` runs in virtual time and `run` and `demo` at a given speed.
-//! The live radio pushes [`Heard`] into a bounded queue.
+//! Live sources ([`live`], listed in [`kinds`]) send what they receive in batches.
 
 pub mod bluez;
 pub mod capture;
@@ -11,7 +11,9 @@ mod fields;
 pub mod h4;
 pub mod hci;
 pub mod intake;
+pub mod kinds;
 pub mod link_layer;
+pub mod live;
 pub mod monitor;
 pub mod portable;
 pub mod recording;

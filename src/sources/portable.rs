@@ -12,21 +12,30 @@ use btleplug::api::{AddressType, ScanFilter};
 use btleplug::api::{Central, CentralEvent, Manager as _, Peripheral as _, PeripheralProperties};
 use btleplug::platform::{Adapter, Manager, PeripheralId};
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Heard;
-use super::bluez::RadioEvent;
 use super::bluez::ears::Pulse;
 use super::bluez::liveness::{Liveness, Verdict};
+use super::live::{Kind, LiveSource, SourceEvent};
 use super::structures::Structures;
 use crate::clock::Clocks;
 use crate::pipeline::event::{Address, AddressKind, Hearing};
 use crate::pipeline::units::Dbm;
 
+/// The radio through btleplug.
+pub const KIND: Kind = Kind {
+    word: "btleplug",
+    keys: &["adapter"],
+    limits: Some(LIMITS),
+    open: |settings, clocks| Box::new(Portable::new(settings.adapter.clone(), clocks.clone())),
+};
+
 /// What `status` and `doctor` say of it.
-pub const LIMITS: &str = "btleplug, for trials: may miss half of what is on the air; on macOS no \
+const LIMITS: &str = "btleplug, for trials: may miss half of what is on the air; on macOS no \
                           iBeacons and no addresses";
 
 /// One advertisement makes several events; those of so long are looked up together.
@@ -49,26 +58,25 @@ impl Portable {
         Self { adapter, clocks }
     }
 
-    /// Listens until `stop`, or until the daemon takes no more `events`.
-    pub async fn run(self, events: mpsc::Sender<RadioEvent>, stop: CancellationToken) {
+    async fn receive(self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.listen(&events) => {}
         }
     }
 
-    async fn listen(&self, events: &mpsc::Sender<RadioEvent>) {
+    async fn listen(&self, events: &mpsc::Sender<SourceEvent>) {
         while !events.is_closed() {
             let reason = match self.session(events).await {
                 Ok(()) => "btleplug has no more events".to_owned(),
                 Err(error) => error.to_string(),
             };
-            drop(events.send(RadioEvent::Hearing(Hearing::Blind, Some(reason))).await);
+            drop(events.send(SourceEvent::State(Hearing::Blind, Some(reason))).await);
             tokio::time::sleep(RETRY).await;
         }
     }
 
-    async fn session(&self, events: &mpsc::Sender<RadioEvent>) -> btleplug::Result<()> {
+    async fn session(&self, events: &mpsc::Sender<SourceEvent>) -> btleplug::Result<()> {
         let manager = Manager::new().await?;
         let adapter = self.find(&manager).await?;
         let mut news = adapter.events().await?;
@@ -92,7 +100,7 @@ impl Portable {
                     let mut pulse = Pulse::default();
                     received.iter().for_each(|one: &Heard| pulse.beat(one.address, one.rssi));
                     liveness.feel(self.clocks.now().tick, pulse);
-                    if !received.is_empty() && events.send(RadioEvent::Heard(received)).await.is_err() {
+                    if !received.is_empty() && events.send(SourceEvent::Received(received)).await.is_err() {
                         return Ok(());
                     }
                 }
@@ -104,7 +112,7 @@ impl Portable {
                     };
                     if reported.replace(state) != Some(state) {
                         let (hearing, note) = state;
-                        drop(events.send(RadioEvent::Hearing(hearing, Some(note.to_owned()))).await);
+                        drop(events.send(SourceEvent::State(hearing, Some(note.to_owned()))).await);
                     }
                     if state.0 == Hearing::Blind && liveness.silence(self.clocks.now().tick) > SILENT {
                         return Ok(());
@@ -124,6 +132,16 @@ impl Portable {
             }
         }
         Err(btleplug::Error::DeviceNotFound)
+    }
+}
+
+impl LiveSource for Portable {
+    fn run(
+        self: Box<Self>,
+        events: mpsc::Sender<SourceEvent>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin((*self).receive(events, stop))
     }
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::Finding;
 use crate::commands::run::runtime;
 use crate::config::{Config, Source};
-use crate::sources::portable;
+use crate::sources::bluez as bluez_source;
+use crate::sources::live::{self, Kind};
 
 /// Where the kernel lists adapters.
 const ADAPTERS: &str = "/sys/class/bluetooth";
@@ -25,12 +26,9 @@ pub(super) fn findings(
     config: Option<&Config>,
     listen: Option<Duration>,
 ) -> anyhow::Result<Vec<Finding>> {
-    let has = |wanted: fn(&Source) -> bool| {
-        config.is_some_and(|config| config.sources.iter().any(wanted))
-    };
-    let bluez = config.is_none() || has(|source| matches!(source, Source::Bluez { .. }));
-    let portable = has(|source| matches!(source, Source::Btleplug { .. }));
-    if !bluez && !portable {
+    let kinds: Vec<&Kind> = live(config).map(|settings| settings.kind).collect();
+    let bluez = config.is_none() || kinds.contains(&&bluez_source::KIND);
+    if !bluez && kinds.is_empty() {
         return Ok(Vec::new());
     }
     let mut findings = Vec::new();
@@ -39,14 +37,22 @@ pub(super) fn findings(
         findings.extend(bluez::findings(config));
         findings.push(ears::second_ear());
     }
-    if portable {
+    for kind in kinds {
         let mend = "in a shop, on Linux: kind = \"bluez\"";
-        findings.push(Finding::warn("btleplug", portable::LIMITS, mend));
+        findings.extend(kind.limits.map(|limits| Finding::warn(kind.word, limits, mend)));
     }
     if let Some(length) = listen {
         findings.extend(runtime()?.block_on(ears::sample(config, length)));
     }
     Ok(findings)
+}
+
+/// The live sources of a configuration.
+pub(super) fn live(config: Option<&Config>) -> impl Iterator<Item = &live::Settings> {
+    config.into_iter().flat_map(|config| &config.sources).filter_map(|source| match source {
+        Source::Live(settings) => Some(settings),
+        _ => None,
+    })
 }
 
 /// The adapters in `folder`, against those the configuration names.
@@ -66,8 +72,8 @@ fn adapters(folder: &Path, config: Option<&Config>) -> Vec<Finding> {
     }
     let mut findings: Vec<Finding> =
         present.iter().map(|adapter| switch(folder, adapter)).collect();
-    for source in config.map(|config| config.sources.as_slice()).unwrap_or_default() {
-        if let Source::Bluez { adapter: Some(wanted), .. } = source
+    for settings in live(config) {
+        if let Some(wanted) = &settings.adapter
             // An address is looked for in BlueZ.
             && wanted.starts_with("hci")
             && !present.contains(wanted)

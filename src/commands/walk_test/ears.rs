@@ -9,7 +9,7 @@ use crate::commands::live::{Live, RadioArgs, trouble};
 use crate::config::{Config, Source};
 use crate::daemon::scripts::Scripts;
 use crate::pipeline::units::Tick;
-use crate::sources::bluez::RadioEvent;
+use crate::sources::live::SourceEvent;
 use crate::sources::{self, Heard};
 
 /// Between two looks at a recording.
@@ -27,7 +27,7 @@ impl Ears {
     /// The first source of `config`, and the clocks it goes by.
     pub fn open(config: &Config) -> anyhow::Result<(Self, Clocks)> {
         match config.sources.first() {
-            None | Some(Source::Bluez { .. } | Source::Btleplug { .. } | Source::H4 { .. }) => {
+            None | Some(Source::Live(_)) => {
                 let clocks = Clocks::machine();
                 let live = Live::start(&RadioArgs::default(), Some(config), &clocks);
                 Ok((Self::Radio(live), clocks))
@@ -51,8 +51,8 @@ impl Ears {
     pub async fn hear(&mut self, clocks: &Clocks) -> anyhow::Result<Vec<Heard>> {
         match self {
             Self::Radio(live) => match live.events.recv().await {
-                Some(RadioEvent::Heard(batch)) => Ok(batch),
-                Some(RadioEvent::GiveUp) | None => {
+                Some(SourceEvent::Received(batch)) => Ok(batch),
+                Some(SourceEvent::GiveUp) | None => {
                     bail!("the radio cannot be brought to hear\n  hint: grelot doctor")
                 }
                 // How it fares is in the status.

@@ -2,6 +2,7 @@
 
 use super::super::form::Form;
 use super::{Absent, Key, Section};
+use crate::sources::kinds;
 
 const PLACES: Form = Form::Word(&["door", "outside", "inside"]);
 
@@ -125,6 +126,20 @@ pub(super) const TLS: Section = Section {
 
 const SPEED: Form = Form::Number { least: 0.001, most: 1_000_000.0 };
 
+/// The live kinds, and those that are not live.
+#[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
+const SOURCE_KINDS: [&str; kinds::LIVE.len() + 3] = {
+    let mut words = ["recording"; kinds::LIVE.len() + 3];
+    let mut at = 0;
+    while at < kinds::LIVE.len() {
+        words[at] = kinds::LIVE[at].word;
+        at += 1;
+    }
+    words[at + 1] = "simulated";
+    words[at + 2] = "mqtt";
+    words
+};
+
 pub(super) const SOURCE: Section = Section {
     name: "source",
     repeats: true,
@@ -132,14 +147,14 @@ pub(super) const SOURCE: Section = Section {
     keys: &[
         Key::new(
             "kind",
-            Form::Word(&["bluez", "btleplug", "recording", "simulated", "h4", "mqtt"]),
+            Form::Word(&SOURCE_KINDS),
             Absent::Required,
             "the radio, the radio of a machine without BlueZ, a recording or capture, a simulated shop, an HCI stream, or other gateways",
         )
         .example("\"bluez\""),
         Key::new(
             "adapter",
-            Form::Name,
+            Form::Text,
             Absent::Means("every adapter; the first for `btleplug`"),
             "`bluez`, `btleplug`: the adapter to scan with, by its name or (better: names change) its address",
         )

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::Source;
+use super::super::{Source, keys};
 use super::Site;
-
-/// For how long asking a phone may keep the only adapter from listening.
-const DEAF: Duration = Duration::from_millis(100);
+use crate::sources::bluez::{self, Choice};
+use crate::sources::kinds;
+use crate::sources::live::{Kind, Settings};
 
 impl Site<'_> {
     pub(in crate::config) fn sources(&mut self) -> Vec<Source> {
@@ -15,7 +15,8 @@ impl Site<'_> {
         let given = |table: &String| self.document.sections.contains_key(table);
         let tables: Vec<String> = tables.take_while(given).collect();
         if tables.is_empty() {
-            return vec![Source::Bluez { adapter: None, ask: Some(DEAF) }];
+            let [kind, ..] = kinds::LIVE;
+            return vec![Source::Live(self.live(kind, "source"))];
         }
         let mut sources = Vec::new();
         for table in tables {
@@ -38,31 +39,43 @@ impl Site<'_> {
             return None;
         };
         self.foreign_keys(table, &kind);
-        let speed = self.number(&at("speed")).unwrap_or(1.0);
+        if let Some(kind) = kinds::named(&kind) {
+            return Some(Source::Live(self.live(kind, table)));
+        }
+        let speed = self.number(&at("speed")).unwrap_or_default();
         match kind.as_str() {
-            "bluez" => Some(Source::Bluez {
-                adapter: self.bluez_adapter(table),
-                ask: self.flag(&at("ask")).unwrap_or(true).then(|| {
-                    let deaf = self.integer(&at("ask_deaf_ms")).map(i64::unsigned_abs);
-                    deaf.map_or(DEAF, Duration::from_millis)
-                }),
-            }),
-            "btleplug" => Some(Source::Btleplug { adapter: self.text(&at("adapter")) }),
             "recording" => Some(Source::Recording { path: self.source_path(table)?, speed }),
             "simulated" => {
-                let number = self.integer(&at("seed")).unwrap_or(1);
+                let number = self.integer(&at("seed")).unwrap_or_default();
                 Some(Source::Simulated { seed: number.unsigned_abs(), speed })
             }
-            "h4" => Some(Source::H4 { path: self.source_path(table)? }),
             _ => Some(Source::Mqtt),
         }
     }
 
+    /// The keys that `kind` reads. Defaults are those of the table of keys.
+    fn live(&mut self, kind: &'static Kind, table: &str) -> Settings {
+        let at = |key: &str| format!("{table}.{key}");
+        let reads = |key: &str| kind.keys.contains(&key);
+        let mut settings = Settings::of(kind);
+        if reads("adapter") {
+            settings.adapter = self.adapter(kind, table);
+        }
+        if reads("path") {
+            settings.path = self.source_path(table).unwrap_or_default();
+        }
+        if reads("ask") && self.flag(&at("ask")) == Some(true) {
+            let pause = self.integer(&at("ask_deaf_ms")).map(i64::unsigned_abs);
+            settings.challenge_pause = pause.map(Duration::from_millis);
+        }
+        settings
+    }
+
     /// A kernel's name or an adapter's address; anything else would be an adapter never found.
-    fn bluez_adapter(&mut self, table: &str) -> Option<String> {
+    fn adapter(&mut self, kind: &Kind, table: &str) -> Option<String> {
         let path = format!("{table}.adapter");
         let adapter = self.text(&path)?;
-        if !names_an_adapter(&adapter) {
+        if *kind == bluez::KIND && adapter.parse::<Choice>().is_err() {
             self.problem(&path, "names no adapter")
                 .suggest("such as \"hci0\", or an address such as \"00:1A:7D:DA:71:13\"");
         }
@@ -82,14 +95,12 @@ impl Site<'_> {
     /// A key that this kind of source has no use for was meant for something.
     fn foreign_keys(&mut self, table: &str, kind: &str) {
         let of_use: &[&str] = match kind {
-            "bluez" => &["adapter", "ask", "ask_deaf_ms"],
-            "btleplug" => &["adapter"],
             "recording" => &["path", "speed"],
             "simulated" => &["seed", "speed"],
-            "h4" => &["path"],
-            _ => &[],
+            _ => kinds::named(kind).map_or(&[], |kind| kind.keys),
         };
-        for key in ["adapter", "ask", "ask_deaf_ms", "path", "speed", "seed"] {
+        let keys = keys::section_named("source").map_or(&[][..], |section| section.keys);
+        for key in keys.iter().map(|key| key.name).filter(|key| *key != "kind") {
             let path = format!("{table}.{key}");
             if !of_use.contains(&key) && self.found(&path).is_some() {
                 self.problem(&path, format!("means nothing for kind = \"{kind}\""));
@@ -98,22 +109,10 @@ impl Site<'_> {
     }
 }
 
-/// The kernel's name or the adapter's address.
-fn names_an_adapter(text: &str) -> bool {
-    let number = |digits: &str| digits.parse::<u16>().is_ok();
-    let octet = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
-    text.strip_prefix("hci").is_some_and(number)
-        || (text.split(':').count() == 6 && text.split(':').all(octet))
-}
-
 fn hears_the_same(a: &Source, b: &Source) -> bool {
     match (a, b) {
-        (
-            Source::Bluez { adapter: a, .. } | Source::Btleplug { adapter: a },
-            Source::Bluez { adapter: b, .. } | Source::Btleplug { adapter: b },
-        ) => a == b || a.is_none() || b.is_none(),
-        (Source::Recording { path: a, .. }, Source::Recording { path: b, .. })
-        | (Source::H4 { path: a }, Source::H4 { path: b }) => a == b,
+        (Source::Live(a), Source::Live(b)) => a.overlaps(b),
+        (Source::Recording { path: a, .. }, Source::Recording { path: b, .. }) => a == b,
         (Source::Simulated { seed: a, .. }, Source::Simulated { seed: b, .. }) => a == b,
         (Source::Mqtt, Source::Mqtt) => true,
         _ => false,

@@ -15,9 +15,10 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
+use super::super::live::SourceEvent;
 use super::adapter::{Hci, Selection};
 use super::ears::Ears;
-use super::{RadioEvent, Status};
+use super::status::Status;
 use crate::clock::Clocks;
 use crate::pipeline::advert::{Said, said};
 use crate::pipeline::event::{Address, Answer, GatewayIndex};
@@ -101,7 +102,7 @@ impl Challenger<'_> {
     pub async fn run(
         self,
         mut observed: mpsc::Receiver<Observation>,
-        events: &mpsc::Sender<RadioEvent>,
+        events: &mpsc::Sender<SourceEvent>,
     ) {
         let mut candidates = Candidates::default();
         while !events.is_closed() {
@@ -124,7 +125,7 @@ impl Challenger<'_> {
         manager: Manager,
         candidates: &mut Candidates,
         observed: &mut mpsc::Receiver<Observation>,
-        events: &mpsc::Sender<RadioEvent>,
+        events: &mpsc::Sender<SourceEvent>,
     ) {
         let connecting = Semaphore::new(self.scanning().saturating_sub(1).max(1));
         let session = &Session { manager, connecting, busy: Mutex::default() };
@@ -147,7 +148,7 @@ impl Challenger<'_> {
                         Ok(octets) => {
                             let gateway = GatewayIndex(0);
                             let answer = Answer { gateway, address, rssi, nonce, octets };
-                            lost = events.send(RadioEvent::Answered(answer)).await.is_err();
+                            lost = events.send(SourceEvent::Answered(answer)).await.is_err();
                         }
                         Err(error) => lost = matches!(error, NoAnswer::NoReply),
                     }

@@ -24,7 +24,7 @@ mod repetition;
 mod scan;
 mod session;
 mod shelf;
-mod status;
+pub(crate) mod status;
 mod values;
 
 pub use adapter::{Choice, Hci};
@@ -36,15 +36,14 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Heard;
+use super::live::{self, Kind, LiveSource, SourceEvent};
 use super::monitor::Monitor;
 use super::report::Report;
 use crate::clock::Clocks;
-use crate::pipeline::advert::ibeacon::IBeacon;
-use crate::pipeline::event::{Answer, Hearing};
 use adapter::Selection;
 use challenge::{Challenger, Observer};
 use ears::Ears;
@@ -55,39 +54,18 @@ const REOPEN: Duration = Duration::from_secs(30);
 /// Between attempts to reach the bus.
 const RECONNECT: Duration = Duration::from_secs(2);
 
-/// What the radio tells the daemon.
-#[derive(Debug)]
-pub enum RadioEvent {
-    /// Advertisements, in the order they were heard.
-    Heard(Vec<Heard>),
-    /// A phone that only hinted was asked, and answered.
-    Answered(Answer),
-    /// A stream's hearing changed; the reason is for IT's eyes.
-    Hearing(Hearing, Option<String>),
-    /// How the radio fares changed: an adapter, an ear, a count of steps or of what was shed.
-    Fares(Box<Status>),
-    /// Nothing the radio can do itself is left: a fresh process may help.
-    GiveUp,
-}
-
-/// How to listen.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// The only adapter to listen through; all there are and will be where `None`.
-    pub adapter: Option<Choice>,
-    /// The only ear to listen by; whichever hears better where `None`.
-    pub ear: Option<Ear>,
-    /// Asks phones that hint at the app in the background; with no other adapter to listen while
-    /// one connects, deaf for at most so long.
-    pub ask: Option<Duration>,
-    /// Advertises the store's own iBeacon, which wakes the customers' app.
-    pub wake_up: Option<IBeacon>,
-}
+/// The radio through BlueZ.
+pub const KIND: Kind = Kind {
+    word: "bluez",
+    keys: &["adapter", "ask", "ask_deaf_ms"],
+    limits: None,
+    open: |settings, clocks| Box::new(Radio::new(settings.clone(), clocks.clone())),
+};
 
 /// The live radio of this gateway.
 #[derive(Debug)]
 pub struct Radio {
-    settings: Settings,
+    settings: live::Settings,
     selection: Arc<Selection>,
     clocks: Clocks,
     status: watch::Sender<Status>,
@@ -95,26 +73,23 @@ pub struct Radio {
 
 impl Radio {
     /// A radio that does not listen yet.
-    pub fn new(settings: Settings, clocks: Clocks) -> Self {
-        let selection = Arc::new(Selection::new(settings.adapter.clone()));
+    pub fn new(settings: live::Settings, clocks: Clocks) -> Self {
+        let selection = Arc::new(Selection::new(
+            settings.adapter.as_deref().and_then(|name| name.parse().ok()),
+        ));
         Self { settings, selection, clocks, status: watch::Sender::new(Status::unheard()) }
-    }
-
-    /// What the radio says of itself; brought up to date each second.
-    pub fn status(&self) -> watch::Receiver<Status> {
-        self.status.subscribe()
     }
 
     /// Listens until `stop`. `events` may be slow: what it cannot take in time is shed, oldest
     /// first, and counted.
-    pub async fn run(self, events: mpsc::Sender<RadioEvent>, stop: CancellationToken) {
+    async fn receive(self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
         let ears = Arc::new(Ears::new(self.settings.ear));
         let (observer, observed) = challenge::channel();
-        let observer = self.settings.ask.map(|_| observer);
+        let observer = self.settings.challenge_pause.map(|_| observer);
         let hand_over = hand_over(&ears, self.status.subscribe(), observer, &events);
         let challenger = Challenger {
             selection: &self.selection,
-            pause: self.settings.ask.unwrap_or_default(),
+            pause: self.settings.challenge_pause.unwrap_or_default(),
             ears: &ears,
             status: self.status.subscribe(),
             clocks: &self.clocks,
@@ -160,7 +135,7 @@ impl Radio {
     }
 
     /// One session with BlueZ after the other: each ends with its connection to the bus.
-    async fn listen(&self, ears: &Arc<Ears>, events: &mpsc::Sender<RadioEvent>) {
+    async fn listen(&self, ears: &Arc<Ears>, events: &mpsc::Sender<SourceEvent>) {
         let mut session =
             Session::new(&self.settings, &self.clocks, ears, &self.selection, &self.status);
         loop {
@@ -170,7 +145,7 @@ impl Radio {
                     session::tell_blind(&self.status, format!("D-Bus: {reason}"));
                 }
                 Over::GaveUp => {
-                    if events.send(RadioEvent::GiveUp).await.is_err() {
+                    if events.send(SourceEvent::GiveUp).await.is_err() {
                         return;
                     }
                 }
@@ -180,12 +155,22 @@ impl Radio {
     }
 }
 
+impl LiveSource for Radio {
+    fn run(
+        self: Box<Self>,
+        events: mpsc::Sender<SourceEvent>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin((*self).receive(events, stop))
+    }
+}
+
 /// Carries batches and changes of hearing to the daemon, until it wants no more.
 async fn hand_over(
     ears: &Ears,
     mut status: watch::Receiver<Status>,
     observer: Option<Observer>,
-    events: &mpsc::Sender<RadioEvent>,
+    events: &mpsc::Sender<SourceEvent>,
 ) {
     let mut told = Status::unheard();
     loop {
@@ -205,7 +190,7 @@ async fn hand_over(
                 if let Some(observer) = &observer {
                     observer.observe(&batch);
                 }
-                RadioEvent::Heard(batch)
+                SourceEvent::Received(batch)
             }
         };
         if events.send(event).await.is_err() {
@@ -216,7 +201,7 @@ async fn hand_over(
 
 /// What is worth telling of a new status: hearing before everything else; a mere count of
 /// advertisements is not.
-fn news(told: &Status, now: &Status) -> Option<RadioEvent> {
+fn news(told: &Status, now: &Status) -> Option<SourceEvent> {
     let unchanged = Status { heard: told.heard, ..now.clone() } == *told;
-    (!unchanged).then(|| RadioEvent::Fares(Box::new(now.clone())))
+    (!unchanged).then(|| SourceEvent::Radio(Box::new(now.clone())))
 }

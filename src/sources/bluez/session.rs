@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use super::Settings;
+use super::super::live::Settings;
 use super::adapter::{Adapter, Hci, Selection};
 use super::air::{self, Air};
 use super::bus::{BLUEZ, Bus, CallError};

@@ -9,8 +9,8 @@ use dbus::blocking::Connection;
 use dbus::blocking::stdintf::org_freedesktop_dbus::ObjectManager as _;
 
 use super::super::Finding;
-use super::PATIENCE;
-use crate::config::{Config, Source};
+use super::{PATIENCE, live};
+use crate::config::Config;
 
 /// Where Debian keeps the daemon and its settings.
 const DAEMON: &str = "/usr/libexec/bluetooth/bluetoothd";
@@ -76,10 +76,7 @@ impl Seen {
 
 /// Adapters that are configured by an address which none has.
 fn missing(config: &Config, adapters: &[Seen]) -> Vec<Finding> {
-    let named = config.sources.iter().filter_map(|source| match source {
-        Source::Bluez { adapter, .. } => adapter.as_deref(),
-        _ => None,
-    });
+    let named = live(Some(config)).filter_map(|settings| settings.adapter.as_deref());
     let there = |wanted: &str| adapters.iter().any(|one| one.address.eq_ignore_ascii_case(wanted));
     named
         .filter(|wanted| wanted.contains(':') && !there(wanted))

@@ -8,7 +8,7 @@ use crate::clock::Clocks;
 use crate::commands::live::{Live, RadioArgs, remedy};
 use crate::config::Config;
 use crate::pipeline::event::Address;
-use crate::sources::bluez::RadioEvent;
+use crate::sources::live::SourceEvent;
 use crate::sources::monitor;
 
 /// A kernel's scan lasts ten seconds; less than one says nothing of a filter.
@@ -38,7 +38,7 @@ pub async fn sample(config: Option<&Config>, length: Duration) -> Vec<Finding> {
     let mut heard: HashMap<Address, u64> = HashMap::new();
     let listen = async {
         while let Some(event) = live.events.recv().await {
-            if let RadioEvent::Heard(batch) = event {
+            if let SourceEvent::Received(batch) = event {
                 for one in batch {
                     *heard.entry(one.address).or_default() += 1;
                 }

@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// where customers answer, the next ones are asked without delay.
 const BUDGET: usize = 12;
 const BUDGET_WINDOW: Duration = Duration::from_mins(1);
-/// Phones remembered; beyond it the one received longest ago is forgotten.
+/// Phones remembered; beyond it those received longest ago are forgotten.
 const MAX_PHONES: usize = 4_096;
 
 /// What came of a challenge.
@@ -59,7 +59,7 @@ impl Candidates {
     /// A phone advertised the bit.
     pub fn observe(&mut self, now: Tick, address: Address, rssi: Option<Dbm>) {
         if self.phones.len() >= MAX_PHONES && !self.phones.contains_key(&address) {
-            self.make_room(now);
+            self.make_room();
         }
         let phone = self.phones.entry(address).or_insert(Phone {
             rssi,
@@ -103,15 +103,13 @@ impl Candidates {
         });
     }
 
-    fn make_room(&mut self, now: Tick) {
-        let gone = |phone: &Phone| now.since(phone.received) >= ADDRESS_LASTS;
-        self.phones.retain(|_, phone| phone.challenged || !gone(phone));
-        if self.phones.len() >= MAX_PHONES
-            && let Some(oldest) = self.phones.iter().min_by_key(|(_, phone)| phone.received)
-        {
-            let oldest = *oldest.0;
-            self.phones.remove(&oldest);
-        }
+    /// Forgets the quarter that was received longest ago, in one go: a crowd of new addresses
+    /// must not cost a search each.
+    fn make_room(&mut self) {
+        let mut received: Vec<Tick> = self.phones.values().map(|phone| phone.received).collect();
+        let (_, cutoff, _) = received.select_nth_unstable(MAX_PHONES / 4);
+        let cutoff = *cutoff;
+        self.phones.retain(|_, phone| phone.challenged || phone.received > cutoff);
     }
 }
 
