@@ -124,9 +124,8 @@ impl EventLoop {
     /// How long there is nothing to do: until the pipeline's next deadline or the next record,
     /// but records are worth waking up for only once a batch.
     fn next_wake(&self, scripts: &mut Scripts) -> Duration {
-        let speed = self.pace.map_or(1.0, |pace| pace.speed);
         let tick = self.clocks.now().tick;
-        let real = |due: Tick| due.since(tick).div_f64(speed);
+        let real = |due: Tick| self.clocks.real(due.since(tick));
         let deadline = self.pipeline.next_deadline().map(real);
         let record = scripts.next_due().map(|at| real(Tick::ZERO.plus(at)).max(BATCH));
         [deadline, record].into_iter().flatten().min().unwrap_or(HEALTH)

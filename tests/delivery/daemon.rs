@@ -34,6 +34,17 @@ async fn a_brokers_port_in_use_ends_it_with_1() {
     assert!(log.contains(&format!("127.0.0.1:{port}")) && log.contains("in use"), "{log}");
 }
 
+/// The alert's lifetime is an hour of the recording, which is played ten times as fast.
+#[tokio::test]
+async fn an_alert_of_a_fast_recording_does_not_outlive_itself_at_the_broker() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
+    let _grelot = Grelot::start(SCENE.write(dir.path(), &external(broker.port)));
+    let alert = staff.next().await;
+    assert!(matches!(alert.expiry, Some(1..=360)), "{alert:?}");
+}
+
 #[tokio::test]
 async fn a_state_directory_it_cannot_write_ends_it_with_1() {
     let dir = tempfile::tempdir().unwrap();

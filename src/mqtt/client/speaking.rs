@@ -123,7 +123,7 @@ impl Client {
             topic: &notice.topic,
             payload: &notice.payload,
             retain: notice.retain,
-            expiry: Some(worth),
+            expiry: Some(self.clocks.real(worth)),
         };
         if !link.fits(&message) {
             tracing::error!(octets = notice.payload.len(), "no broker takes so long a notice");
@@ -145,7 +145,9 @@ impl Client {
             topic: &topic,
             payload: kept.map_or(&[][..], |kept| &kept.payload),
             retain: true,
-            expiry: kept.and_then(|kept| kept.until).map(|until| until.since(now.tick)),
+            expiry: kept
+                .and_then(|kept| kept.until)
+                .map(|until| self.clocks.real(until.since(now.tick))),
         };
         if kept.is_none_or(|kept| kept.assured) {
             link.say(Ticket::Retained(topic.clone()), &message)
