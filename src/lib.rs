@@ -24,6 +24,8 @@
 
 pub mod pipeline;
 
+pub mod lines;
+
 pub mod text;
 
 pub mod clock;

@@ -3,12 +3,16 @@
 mod json;
 mod text;
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 
 use super::{Exit, Global};
+use crate::lines::Lines;
 use crate::pipeline::advert::describe;
+
+/// The longest advertisement has 1,650 octets, which take five characters each as `0x02,`.
+const LONGEST_LINE: usize = 64 * 1024;
 
 /// Arguments of `grelot decode`.
 #[derive(Debug, clap::Args)]
@@ -54,8 +58,14 @@ fn decode_lines<W: Write>(decoder: &mut Decoder<W>) -> io::Result<()> {
     if input.is_terminal() {
         eprintln!("grelot: reading advertisements as hexadecimal, one a line; Ctrl-D ends");
     }
-    for (number, line) in (1..).zip(input.split(b'\n')) {
-        decoder.decode(&line?, &format_args!("line {number}"))?;
+    let mut lines = Lines::new(input, LONGEST_LINE);
+    for number in 1_u64.. {
+        let place = format_args!("line {number}");
+        match lines.next()? {
+            Some(Ok(line)) => decoder.decode(line, &place)?,
+            Some(Err(problem)) => decoder.refuse(&place, &problem),
+            None => break,
+        }
     }
     Ok(())
 }
@@ -69,7 +79,6 @@ struct Decoder<W> {
 
 impl<W: Write> Decoder<W> {
     /// An empty input is an empty advertisement, so that there is an answer for each input.
-    #[expect(clippy::print_stderr, reason = "standard output is for the answers alone")]
     fn decode(&mut self, input: &[u8], place: &std::fmt::Arguments<'_>) -> io::Result<()> {
         match octets(input) {
             Ok(payload) => {
@@ -81,11 +90,16 @@ impl<W: Write> Decoder<W> {
                 }
             }
             Err(error) => {
-                eprintln!("grelot: {place}: {error}");
-                self.ended = Exit::Failed;
+                self.refuse(place, &error);
                 Ok(())
             }
         }
+    }
+
+    #[expect(clippy::print_stderr, reason = "standard output is for the answers alone")]
+    fn refuse(&mut self, place: &std::fmt::Arguments<'_>, problem: &dyn std::fmt::Display) {
+        eprintln!("grelot: {place}: {problem}");
+        self.ended = Exit::Failed;
     }
 }
 

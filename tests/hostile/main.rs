@@ -11,6 +11,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
@@ -30,3 +31,4 @@ mod scene;
 mod broker;
 mod client;
 mod page;
+mod replay;

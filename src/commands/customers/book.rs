@@ -1,6 +1,6 @@
 //! Head office's book: a registry whose customers have their long-term keys.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use anyhow::Context;
@@ -31,6 +31,9 @@ enum Credential {
     App(Vec<(Day, crate::pipeline::identity::key::DayKey)>),
 }
 
+/// Ten times what a customer with a card and a photograph's address takes.
+const LONGEST_LINE: u64 = 64 * 1024;
+
 /// Calls `each` with every line's number and object; stops at the first line that is none.
 pub fn read(
     path: &Path,
@@ -41,9 +44,16 @@ pub fn read(
     let mut text = Zeroizing::new(String::new());
     for number in 1.. {
         text.clear();
-        if lines.read_line(&mut text).with_context(|| format!("reading {}", path.display()))? == 0 {
+        let mut bounded = lines.by_ref().take(LONGEST_LINE);
+        if bounded.read_line(&mut text).with_context(|| format!("reading {}", path.display()))? == 0
+        {
             break;
         }
+        anyhow::ensure!(
+            (text.len() as u64) < LONGEST_LINE,
+            "{}:{number}: longer than {LONGEST_LINE} octets",
+            path.display()
+        );
         if text.trim().is_empty() {
             continue;
         }

@@ -1,6 +1,6 @@
 //! CSV as spreadsheets and CRMs write it (RFC 4180, any separator).
 
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 /// A cell longer than that is a missing quote.
 const LONGEST: usize = 64 * 1024;
@@ -24,7 +24,8 @@ impl<R: BufRead> Rows<R> {
         let first = self.line + 1;
         loop {
             let before = raw.len();
-            let read = self.from.read_until(b'\n', &mut raw).map_err(|error| error.to_string())?;
+            let mut bounded = self.from.by_ref().take(LONGEST as u64 + 1);
+            let read = bounded.read_until(b'\n', &mut raw).map_err(|error| error.to_string())?;
             if read == 0 && before == 0 {
                 return Ok(None);
             }

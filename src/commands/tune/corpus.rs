@@ -4,7 +4,6 @@
 //! enrolled customers are kept, and of the registry only those customers.
 
 use std::collections::BTreeSet;
-use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use crate::commands::complain;
 use crate::config::Config;
 use crate::config::registry::{self, Reading, line};
 use crate::daemon::playback::{self, Gateways};
+use crate::lines::Lines;
 use crate::pipeline::Now;
 use crate::pipeline::identity::{Identity, Registry};
 use crate::pipeline::units::{Clock, Tick, WallTime};
@@ -179,19 +179,24 @@ impl Heard {
     }
 }
 
+/// A customer's line has a few hundred octets, with an app's keys some thousand.
+const LONGEST_LINE: usize = 64 * 1024;
+
 /// The lines of `clients`, and a bundle's header.
 fn lines_of(customers: &Path, clients: &BTreeSet<Arc<str>>) -> anyhow::Result<Vec<u8>> {
     let reading = || format!("cannot read {}", customers.display());
     let mut kept = Vec::new();
-    for text in registry::open(customers).with_context(reading)?.split(b'\n') {
-        let text = text.with_context(reading)?;
+    let mut lines = Lines::new(registry::open(customers).with_context(reading)?, LONGEST_LINE);
+    while let Some(text) = lines.next().with_context(reading)? {
+        // The registry's own reader reports it.
+        let Ok(text) = text else { continue };
         let wanted = match line::read(text.trim_ascii()) {
             Ok(line::Line::Customer(enrolment)) => clients.contains(&*enrolment.client),
             Ok(line::Line::Header(_)) => kept.is_empty(),
             Err(_) => false,
         };
         if wanted {
-            kept.extend_from_slice(&text);
+            kept.extend_from_slice(text);
             kept.push(b'\n');
         }
     }

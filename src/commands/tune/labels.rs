@@ -1,6 +1,7 @@
 //! What staff said of visits, in the place of truth: it tells of what was announced only.
 
-use std::fs;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use anyhow::{Context as _, bail};
 use super::tally::Tally;
 use crate::commands::score::{Event, EventKind};
 use crate::daemon::labels::{Line, Verdict};
+use crate::lines::Lines;
 use crate::pipeline::units::WallTime;
 
 /// Other settings announce the same coming at most this much sooner or later.
@@ -31,14 +33,23 @@ pub struct Labelled {
     was_here: bool,
 }
 
+/// A label has two hundred octets.
+const LONGEST_LINE: usize = 16 * 1024;
+
 /// Reads the files that `--labels` names.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Label>> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let reading = || format!("cannot read {}", path.display());
+    let mut lines =
+        Lines::new(BufReader::new(File::open(path).with_context(reading)?), LONGEST_LINE);
     let mut labels = Vec::new();
-    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+    for number in 1.. {
         let place = || format!("{}:{number}", path.display());
-        let Ok(line) = serde_json::from_str::<Line>(line) else {
+        let Some(line) = lines.next().with_context(reading)? else { break };
+        let line = line.with_context(place)?;
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let Ok(line) = serde_json::from_slice::<Line>(line) else {
             bail!("{}: not a label as `grelot labels` prints it", place());
         };
         let Some(arrived_at) = WallTime::parse(&line.arrived_at) else {

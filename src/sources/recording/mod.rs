@@ -9,11 +9,12 @@ mod writer;
 
 pub use writer::{Output, Writer};
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Heard, MAX_LENGTH, MAX_SILENCE, Record, Script, ScriptError, What};
+use crate::lines::Lines;
 use crate::pipeline::units::WallTime;
 use line::{Line, Said};
 
@@ -39,7 +40,7 @@ pub struct Header {
 
 /// A recording as a script.
 pub struct Recording {
-    lines: Lines,
+    lines: Lines<Box<dyn BufRead + Send>>,
     header: Header,
     /// Every name met so far, so that each is allocated once.
     gateways: Vec<Arc<str>>,
@@ -57,14 +58,17 @@ impl std::fmt::Debug for Recording {
 impl Recording {
     /// Reads the header.
     pub fn open(input: impl BufRead + Send + 'static) -> Result<Self, ScriptError> {
-        let mut lines = Lines { input: Box::new(input), line: Vec::new(), number: 0 };
-        let header = match lines.next()? {
-            Some(Ok(line)) => line::header(line),
-            Some(Err(problem)) => Err(problem),
-            None => Err("the file is empty".into()),
+        let mut lines = Lines::new(Box::new(input) as Box<dyn BufRead + Send>, LONGEST_LINE);
+        let header = loop {
+            match lines.next()? {
+                Some(Ok(line)) if line.trim_ascii().is_empty() => {}
+                Some(Ok(line)) => break line::header(line),
+                Some(Err(problem)) => break Err(problem.to_string()),
+                None => break Err("the file is empty".into()),
+            }
         };
         let header = header.map_err(|problem| {
-            ScriptError::NotARecording(format!("line {}: {problem}", lines.number.max(1)))
+            ScriptError::NotARecording(format!("line {}: {problem}", lines.number().max(1)))
         })?;
         let gateways = header.gateways.clone();
         Ok(Self { lines, header, gateways, last: Duration::ZERO, over: false })
@@ -79,12 +83,16 @@ impl Recording {
             Ok(line) => line?,
             Err(error) => {
                 self.over = true;
-                return Some(Err(error));
+                return Some(Err(error.into()));
             }
         };
         let (gateways, last) = (&mut self.gateways, self.last);
-        let record = read.and_then(|line| record(&Line::parse(line)?, last, gateways));
-        let line = self.lines.number;
+        let record = match read {
+            Ok(line) if line.trim_ascii().is_empty() => Ok(None),
+            Ok(line) => Line::parse(line).and_then(|line| record(&line, last, gateways)),
+            Err(problem) => Err(problem.to_string()),
+        };
+        let line = self.lines.number();
         Some(record.map_err(|problem| ScriptError::Line { line, problem }))
     }
 }
@@ -158,34 +166,6 @@ fn named(name: &str, gateways: &mut Vec<Arc<str>>) -> Result<Arc<str>, String> {
     let new: Arc<str> = name.into();
     gateways.push(Arc::clone(&new));
     Ok(new)
-}
-
-/// The file's lines, of bounded length.
-struct Lines {
-    input: Box<dyn BufRead + Send>,
-    line: Vec<u8>,
-    number: u64,
-}
-
-impl Lines {
-    /// The next line that is not blank; inside, an error for one that is too long.
-    fn next(&mut self) -> Result<Option<Result<&[u8], String>>, ScriptError> {
-        loop {
-            self.line.clear();
-            let room = LONGEST_LINE as u64 + 1;
-            if self.input.by_ref().take(room).read_until(b'\n', &mut self.line)? == 0 {
-                return Ok(None);
-            }
-            self.number += 1;
-            if self.line.len() > LONGEST_LINE {
-                self.input.skip_until(b'\n')?;
-                return Ok(Some(Err(format!("longer than {LONGEST_LINE} octets"))));
-            }
-            if !self.line.trim_ascii().is_empty() {
-                return Ok(Some(Ok(&self.line)));
-            }
-        }
-    }
 }
 
 #[cfg(test)]
