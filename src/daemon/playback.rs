@@ -12,6 +12,9 @@ use crate::pipeline::{Effect, Gateway, Input, Pipeline, Settings};
 use crate::sources::skipped::Skipped;
 use crate::sources::{Heard, Script, ScriptError, Truth, What};
 
+/// Longer than the silence after which a customer who never came in is forgotten.
+const UNTIL_FORGOTTEN: Duration = Duration::from_mins(3);
+
 /// What a playback tells, in the order of virtual time.
 #[derive(Debug)]
 pub enum Told {
@@ -36,7 +39,8 @@ pub struct Played {
     pub ended_at: Duration,
 }
 
-/// Plays `script` to its end, then lets time pass until the last open visit is closed. `settings`
+/// Plays `script` to its end, then lets time pass until the last open visit is closed and those
+/// who never came in are forgotten. `settings`
 /// name the script's gateways ([`with_gateways`]).
 pub fn play(
     mut script: Box<dyn Script>,
@@ -79,8 +83,16 @@ pub fn play(
         }
     }
     played.skipped = script.skipped();
+    let mut last = Tick::ZERO.plus(played.ended_at);
     while pipeline.open_visits().next().is_some() {
         let Some(next) = pipeline.next_deadline() else { break };
+        last = last.max(next);
+        pass_time(&mut pipeline, started_at, |due| due <= next, &mut tell);
+    }
+    // Only then is it known why a customer who never came in was not announced.
+    let end = last.plus(UNTIL_FORGOTTEN);
+    while pipeline.followed() > 0 {
+        let Some(next) = pipeline.next_deadline().filter(|next| *next <= end) else { break };
         pass_time(&mut pipeline, started_at, |due| due <= next, &mut tell);
     }
     Ok(played)

@@ -46,3 +46,34 @@ fn how_much_was_read_and_skipped_is_told_on_json_beside_the_events() {
         }})
     );
 }
+
+/// A customer with a loyalty card, far down the street, heard up to the recording's last second.
+#[test]
+fn explain_tells_why_a_customer_who_never_came_in_was_not_announced() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("shop.toml", &format!("{CONFIG}[registry]\npath = \"customers.jsonl\"\n"));
+    write(
+        "customers.jsonl",
+        "{\"client\":\"c-far\",\"tier\":\"gold\",\"scheme\":\"beacon\",\"ibeacon\":{\"uuid\":\"5a4bcfce-174e-4bac-a814-092e77f6b7e5\",\"major\":7,\"minor\":1},\"consent\":{\"given_at\":\"2025-11-02T10:14:00Z\",\"text\":\"en\",\"expires_at\":\"2099-11-02T00:00:00Z\",\"show_name\":false},\"quiet\":null}\n",
+    );
+    let mut lines = "{\"grelot\":\"recording\",\"version\":1,\"started_at\":\"2026-01-05T09:00:00Z\",\"store\":42,\"gateways\":[\"door\"]}\n".to_owned();
+    for t in 0..60 {
+        lines += &format!(
+            "{{\"t\":{t},\"gw\":\"door\",\"addr\":\"c0:00:00:00:00:01\",\"kind\":\"random\",\"rssi\":-97,\"adv\":\"0201061aff4c0002155a4bcfce174e4baca814092e77f6b7e500070001c5\"}}\n"
+        );
+    }
+    write("street.jsonl", &lines);
+    let output = Command::new(env!("CARGO_BIN_EXE_grelot"))
+        .current_dir(folder.path())
+        .args(["--json", "--config", "shop.toml", "replay", "--explain", "street.jsonl"])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let events: Vec<serde_json::Value> =
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().all(|event| event["event"] != "arrival"), "{printed}");
+    let [because] = events.as_slice() else { panic!("one explanation: {printed}") };
+    assert_eq!((&because["event"], &because["client"]), (&"because".into(), &"c-far".into()));
+    assert!(because["because"].as_str().unwrap().contains("never"), "{printed}");
+}
