@@ -43,6 +43,16 @@ fn what_bluez_collects_of_a_device_is_not_received_again() {
     plays_well(TRIXIE, &["merged"]);
 }
 
+#[test]
+fn the_first_failed_connection_does_not_lose_a_customer() {
+    plays_well(TRIXIE, &["phones"]);
+}
+
+#[test]
+fn a_card_arrives_through_the_portable_source() {
+    plays_well(TRIXIE, &["portable"]);
+}
+
 /// For whoever works on one: `GRELOT_RADIO_BED_PLAYS="trixie table/50_phone phone"`.
 #[test]
 #[ignore = "plays what it is told to"]

@@ -20,6 +20,8 @@ pub struct Advertisement {
     pub stamped: bool,
     /// What answers a connection.
     pub phone: Option<Phone>,
+    /// So many connections fail before that.
+    pub refuses: u64,
 }
 
 impl Advertisement {
@@ -89,7 +91,8 @@ fn advertisement(
     };
     let rssi = group.rssi.saturating_add(spread);
     let phone = group.gatt_key.as_deref().map(Phone::new);
-    Advertisement { at, address, rssi, pdu: group.pdu, payload, stamped: group.stamped, phone }
+    let Air { pdu, stamped, refuses, .. } = *group;
+    Advertisement { at, address, rssi, pdu, payload, stamped, phone, refuses }
 }
 
 /// `SplitMix64`: the same numbers in every run.

@@ -60,7 +60,8 @@ fn play(name: &str, scenario: &Scenario, machine: &mut Machine) -> Lived {
     machine.start(&scenario.main_conf, &scenario.bluetoothd);
     let systemd = scenario.systemd.map(Systemd::start);
     let keys = scenario.air.iter().filter_map(|group| group.gatt_key.as_deref());
-    shop::open(listener::SERVICE, &scenario.source, keys);
+    let source = format!("kind = \"{}\"\n{}", scenario.kind, scenario.source);
+    shop::open(listener::SERVICE, &source, keys);
     let witness = scenario.witness.then(Witness::start);
     let log = |number| format!("{name} {number}.log");
     let listeners = (0..).zip(&scenario.listeners);

@@ -123,6 +123,8 @@ struct Machine {
     /// The phones that are connected, by handle.
     connected: BTreeMap<[u8; 2], Phone>,
     last_handle: u8,
+    /// Connections that failed, by address.
+    failed: BTreeMap<[u8; 6], u64>,
 }
 
 impl Machine {
@@ -145,6 +147,7 @@ impl Machine {
             connecting: None,
             connected: BTreeMap::new(),
             last_handle: 0,
+            failed: BTreeMap::new(),
         }
     }
 
@@ -299,7 +302,7 @@ impl Machine {
             (0x200e, _) => {
                 self.done(opcode);
                 if let Some(peer) = self.connecting.take() {
-                    self.send(&hci::not_connected(&peer));
+                    self.send(&hci::not_connected(hci::UNKNOWN_CONNECTION, &peer));
                 }
             }
             (0x2016, [low, high, ..]) => {
@@ -361,6 +364,12 @@ impl Machine {
         if let Some(phone) = &heard.phone
             && let Some(peer) = self.connecting.take_if(|peer| peer[1..] == heard.address)
         {
+            let failed = self.failed.entry(heard.address).or_default();
+            if *failed < heard.refuses {
+                *failed += 1;
+                self.send(&hci::not_connected(hci::FAILED_TO_ESTABLISH, &peer));
+                return;
+            }
             self.last_handle = self.last_handle % 0xef + 1;
             let handle = [self.last_handle, 0];
             self.connected.insert(handle, phone.clone());

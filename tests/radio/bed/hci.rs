@@ -62,9 +62,14 @@ pub fn connected([low, high]: [u8; 2], peer: &[u8]) -> Vec<u8> {
     le_event(0x01, &[&[0, low, high, 0x00], peer, &tail].concat())
 }
 
-/// LE connection complete, called off by the host.
-pub fn not_connected(peer: &[u8]) -> Vec<u8> {
-    le_event(0x01, &[&[0x02, 0, 0, 0x00], peer, &[0; 7]].concat())
+/// The host called an attempt to connect off (Core, Vol 1 Part F 2).
+pub const UNKNOWN_CONNECTION: u8 = 0x02;
+/// The phone did not answer on the new connection.
+pub const FAILED_TO_ESTABLISH: u8 = 0x3e;
+
+/// LE connection complete, and there is none.
+pub fn not_connected(status: u8, peer: &[u8]) -> Vec<u8> {
+    le_event(0x01, &[&[status, 0, 0, 0x00], peer, &[0; 7]].concat())
 }
 
 /// One advertising report; `kind` is the legacy event type.

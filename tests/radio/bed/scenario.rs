@@ -16,6 +16,9 @@ pub struct Scenario {
     /// Options of bluetoothd, such as `--experimental`.
     #[serde(default)]
     pub bluetoothd: Vec<String>,
+    /// The kind of the shop's source.
+    #[serde(default = "bluez")]
+    pub kind: String,
     /// Lines for the `[[source]]` of the shop that `grelot run` serves.
     #[serde(default)]
     pub source: String,
@@ -114,9 +117,16 @@ pub struct Air {
     /// The last four octets say when it was sent, in milliseconds: how old it is when it is heard.
     #[serde(default)]
     pub stamped: bool,
+    /// So many connections fail before one succeeds.
+    #[serde(default)]
+    pub refuses: u64,
     /// Answers connections with grelot's GATT service, with this customer's day key, as hex.
     #[serde(default)]
     pub gatt_key: Option<String>,
+}
+
+fn bluez() -> String {
+    "bluez".to_owned()
 }
 
 const fn usual_rssi() -> i8 {

@@ -22,7 +22,6 @@ id = 42
 [gateway]
 name = "door"
 [[source]]
-kind = "bluez"
 SOURCE
 [registry]
 path = "customers.jsonl"
@@ -32,7 +31,7 @@ path = "state"
 uuid = "426c7565-4368-6172-6d42-6561636f6e73"
 "#;
 
-/// Sets it up afresh, for the user `owner`; phones hold the day keys `keys`. `source` says more
+/// Sets it up afresh, for the user `owner`; phones hold the day keys `keys`. `source` is the
 /// of its radio.
 pub fn open<'k>(owner: u32, source: &str, keys: impl Iterator<Item = &'k str>) {
     fs::remove_dir_all(FOLDER).ok();
