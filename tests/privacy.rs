@@ -21,7 +21,7 @@ use grelot::pipeline::event::{Address, AddressKind};
 use grelot::pipeline::units::{Dbm, WallTime};
 use grelot::sources::recording::{Header, Writer};
 use grelot::sources::simulated::{Scene, Shop};
-use grelot::sources::{Heard, Record, What};
+use grelot::sources::{Advertisement, Record, What};
 
 const STRANGERS: u32 = 500;
 const SPEED: u32 = 20;
@@ -129,7 +129,7 @@ fn write_scene(dir: &Path) -> Traces {
             }
             next_customer += Duration::from_millis(500);
         }
-        if let What::Heard(heard) = &record.what {
+        if let What::Received(heard) = &record.what {
             traces.heard += 1;
             senders.insert(heard.address);
             remember(heard, &mut traces.of_strangers);
@@ -141,7 +141,7 @@ fn write_scene(dir: &Path) -> Traces {
     traces
 }
 
-fn remember(heard: &Heard, traces: &mut BTreeSet<String>) {
+fn remember(heard: &Advertisement, traces: &mut BTreeSet<String>) {
     let mut octets = heard.address.octets;
     let colons: Vec<String> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
     traces.extend([colons.join(":"), colons.join(":").to_uppercase(), colons.concat()]);
@@ -175,7 +175,10 @@ fn customer(at: Duration, gateway: &Arc<str>, minor: u8) -> Record {
     payload.extend([minor, 0xc5]);
     let address = Address { kind: AddressKind::Random, octets: [0xc0, 0, 0, 0, 0, minor] };
     let gateway = Some(Arc::clone(gateway));
-    Record { at, what: What::Heard(Heard { gateway, address, rssi: Dbm::measured(-55), payload }) }
+    Record {
+        at,
+        what: What::Received(Advertisement { gateway, address, rssi: Dbm::measured(-55), payload }),
+    }
 }
 
 /// Two cards that are heard, and phones that are not: each stranger's address is tried against

@@ -36,7 +36,7 @@ fn counted(judging: &Path) -> (usize, usize) {
         for path in recordings(folder) {
             for record in sources::open(&path).unwrap() {
                 match record.unwrap().what {
-                    What::Heard(_) => heard += 1,
+                    What::Received(_) => heard += 1,
                     What::Truth { word: Truth::Enter, .. } => entered += 1,
                     What::Truth { .. } => {}
                 }

@@ -237,7 +237,7 @@ async fn read(
         while let Ok(Some(line)) = lines.next_line().await {
             match serde_json::from_str(&line) {
                 Ok(tap::Line::Advertisements(batch)) => {
-                    let batch = batch.into_iter().filter_map(tap::Advertisement::received);
+                    let batch = batch.into_iter().filter_map(tap::Wire::received);
                     if events.send(SourceEvent::Received(batch.collect())).await.is_err() {
                         return;
                     }

@@ -18,7 +18,7 @@ use crate::config::{self, Config};
 use crate::pipeline::Now;
 use crate::sources::live::SourceEvent;
 use crate::sources::recording::{Header, Output, Writer};
-use crate::sources::{Heard, Record, What};
+use crate::sources::{Advertisement, Record, What};
 use mask::Mask;
 
 /// Arguments of `grelot record`.
@@ -118,7 +118,7 @@ impl Recorder {
         Ok(Self { writer, began, gateway, who, mask, written: 0 })
     }
 
-    fn write(&mut self, now: Now, mut heard: Heard) -> anyhow::Result<()> {
+    fn write(&mut self, now: Now, mut heard: Advertisement) -> anyhow::Result<()> {
         if let Some(mask) = &self.mask
             && self.who.is(now, &heard).is_none()
         {
@@ -126,7 +126,7 @@ impl Recorder {
         }
         heard.gateway.clone_from(&self.gateway);
         let at = now.tick.since(self.began.tick);
-        let record = Record { at, what: What::Heard(heard) };
+        let record = Record { at, what: What::Received(heard) };
         self.writer.write(&record).context("cannot write the recording")?;
         self.written += 1;
         Ok(())

@@ -22,7 +22,7 @@ use crate::mqtt::inbound::Inbound;
 use crate::pipeline::event::{Announcement, Hearing};
 use crate::pipeline::units::{Clock, Now, Tick};
 use crate::pipeline::{Effect, HERE, Input, Pipeline};
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 use crate::sources::live::SourceEvent;
 use crate::telemetry::health::{BrokerState, Health};
 use crate::telemetry::redact;
@@ -290,7 +290,7 @@ impl EventLoop {
         }
     }
 
-    async fn hear(&mut self, now: Now, source: usize, heard: &Heard) {
+    async fn hear(&mut self, now: Now, source: usize, heard: &Advertisement) {
         if let Some(source) = self.health.sources.get_mut(source) {
             source.count(now.tick);
         }

@@ -10,7 +10,7 @@ use crate::pipeline::identity::Registry;
 use crate::pipeline::units::{Clock, Now, Tick, WallTime};
 use crate::pipeline::{Effect, Gateway, Input, Pipeline, Settings};
 use crate::sources::skipped::Skipped;
-use crate::sources::{Heard, Script, ScriptError, Truth, What};
+use crate::sources::{Advertisement, Script, ScriptError, Truth, What};
 
 /// Longer than the silence after which a customer who never came in is forgotten.
 const UNTIL_FORGOTTEN: Duration = Duration::from_mins(3);
@@ -72,7 +72,7 @@ pub fn play(
         pass_time(&mut pipeline, started_at, |due| due < tick, &mut tell);
         match record.what {
             What::Truth { word, client } => tell(record.at, Told::Truth(word, client)),
-            What::Heard(heard) => {
+            What::Received(heard) => {
                 played.advertisements += 1;
                 let sighting = gateways.sighting(&heard);
                 let now = moment(started_at, tick);
@@ -155,7 +155,7 @@ impl Gateways {
     }
 
     /// What the pipeline is shown of `heard`; a gateway nobody named counts as this one.
-    pub fn sighting<'a>(&self, heard: &'a Heard) -> Sighting<'a> {
+    pub fn sighting<'a>(&self, heard: &'a Advertisement) -> Sighting<'a> {
         let named = heard.gateway.as_ref().and_then(|name| self.by_name.get(name));
         Sighting {
             gateway: named.copied().unwrap_or(GatewayIndex(0)),

@@ -4,7 +4,7 @@ use std::iter::Peekable;
 use std::time::Duration;
 
 use crate::pipeline::units::WallTime;
-use crate::sources::{Heard, Record, Script, ScriptError, What};
+use crate::sources::{Advertisement, Record, Script, ScriptError, What};
 
 /// The scripts that play, merged in the order of time.
 ///
@@ -52,14 +52,14 @@ impl Scripts {
     }
 
     /// The next advertisement due at `now`, with its source; truth is for scoring and passed over.
-    pub fn pop_due(&mut self, now: Duration) -> Option<(Duration, usize, Heard)> {
+    pub fn pop_due(&mut self, now: Duration) -> Option<(Duration, usize, Advertisement)> {
         loop {
             let (at, which) = self.earliest()?;
             if at > now {
                 return None;
             }
             let playing = self.playing.get_mut(which)?;
-            if let Some(Ok(Record { at, what: What::Heard(heard) })) = playing.script.next() {
+            if let Some(Ok(Record { at, what: What::Received(heard) })) = playing.script.next() {
                 return Some((at, playing.source, heard));
             }
         }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::status::{Question, Source};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::Dbm;
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 
 /// Batches that wait for a reader.
 const BATCHES: usize = 64;
@@ -36,14 +36,14 @@ const STATUS: Duration = Duration::from_secs(1);
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     /// Advertisements, in the order they were received.
-    Advertisements(Vec<Advertisement>),
+    Advertisements(Vec<Wire>),
     /// How the daemon's sources fare.
     Sources(Vec<Source>),
 }
 
 /// One advertisement, as recordings write it.
 #[derive(Serialize, Deserialize)]
-pub struct Advertisement {
+pub struct Wire {
     addr: [u8; 6],
     random: bool,
     rssi: Option<i16>,
@@ -51,14 +51,14 @@ pub struct Advertisement {
 }
 
 /// It carries personal data of strangers: never logged.
-impl std::fmt::Debug for Advertisement {
+impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Advertisement({} digits)", self.adv.len())
+        write!(f, "Wire({} digits)", self.adv.len())
     }
 }
 
-impl From<&Heard> for Advertisement {
-    fn from(heard: &Heard) -> Self {
+impl From<&Advertisement> for Wire {
+    fn from(heard: &Advertisement) -> Self {
         Self {
             addr: heard.address.octets,
             random: heard.address.kind == AddressKind::Random,
@@ -68,19 +68,19 @@ impl From<&Heard> for Advertisement {
     }
 }
 
-impl Advertisement {
+impl Wire {
     /// What it stands for; `None` where it is not one of this program's lines.
-    pub fn received(self) -> Option<Heard> {
+    pub fn received(self) -> Option<Advertisement> {
         let kind = if self.random { AddressKind::Random } else { AddressKind::Public };
         let address = Address { kind, octets: self.addr };
         let rssi = self.rssi.and_then(Dbm::measured);
-        Some(Heard { gateway: None, address, rssi, payload: hex::decode(self.adv).ok()? })
+        Some(Advertisement { gateway: None, address, rssi, payload: hex::decode(self.adv).ok()? })
     }
 }
 
 /// Where the event loop puts what its radios receive.
 #[derive(Debug, Clone)]
-pub struct Tap(broadcast::Sender<Arc<Vec<Heard>>>);
+pub struct Tap(broadcast::Sender<Arc<Vec<Advertisement>>>);
 
 impl Default for Tap {
     fn default() -> Self {
@@ -90,7 +90,7 @@ impl Default for Tap {
 
 impl Tap {
     /// Passes a batch on, if anyone reads.
-    pub fn pass(&self, batch: &[Heard]) {
+    pub fn pass(&self, batch: &[Advertisement]) {
         if self.0.receiver_count() > 0 {
             let _ = self.0.send(Arc::new(batch.to_vec()));
         }
@@ -132,14 +132,14 @@ pub fn socket(state: &Path) -> PathBuf {
 
 async fn write(
     mut stream: UnixStream,
-    mut batches: broadcast::Receiver<Arc<Vec<Heard>>>,
+    mut batches: broadcast::Receiver<Arc<Vec<Advertisement>>>,
     ask: &mpsc::Sender<Question>,
 ) -> io::Result<()> {
     let mut status = tokio::time::interval(STATUS);
     loop {
         let line = tokio::select! {
             batch = batches.recv() => match batch {
-                Ok(batch) => Line::Advertisements(batch.iter().map(Advertisement::from).collect()),
+                Ok(batch) => Line::Advertisements(batch.iter().map(Wire::from).collect()),
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return Ok(()),
             },

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::Heard;
+use super::Advertisement;
 
 /// Two seconds of the densest air one gateway was measured with (2,500 advertisements a second).
 const CAPACITY: usize = 5_000;
@@ -22,7 +22,7 @@ const BATCH: Duration = Duration::from_millis(25);
 /// Where the ears put what they hear.
 #[derive(Debug)]
 pub struct Intake {
-    queue: Mutex<VecDeque<Heard>>,
+    queue: Mutex<VecDeque<Advertisement>>,
     capacity: usize,
     filled: Notify,
     heard: AtomicU64,
@@ -48,7 +48,7 @@ impl Intake {
     }
 
     /// Adds one; never waits. Full: the oldest makes room.
-    pub fn push(&self, heard: Heard) {
+    pub fn push(&self, heard: Advertisement) {
         self.heard.fetch_add(1, Ordering::Relaxed);
         let was_empty = {
             let mut queue = self.lock();
@@ -67,7 +67,7 @@ impl Intake {
     /// Waits for something to be there, then for what comes right behind it, and takes all.
     ///
     /// Cancel-safe: nothing is taken before the last wait is over.
-    pub async fn batch(&self) -> Vec<Heard> {
+    pub async fn batch(&self) -> Vec<Advertisement> {
         loop {
             if self.lock().is_empty() {
                 self.filled.notified().await;
@@ -95,7 +95,7 @@ impl Intake {
         self.shed.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Heard>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Advertisement>> {
         // No code can panic while it holds the lock; a poisoned queue is still a queue.
         self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -106,9 +106,9 @@ mod tests {
     use super::*;
     use crate::pipeline::event::{Address, AddressKind};
 
-    fn numbered(n: u8) -> Heard {
+    fn numbered(n: u8) -> Advertisement {
         let address = Address { kind: AddressKind::Random, octets: [n; 6] };
-        Heard { gateway: None, address, rssi: None, payload: vec![n] }
+        Advertisement { gateway: None, address, rssi: None, payload: vec![n] }
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Heard;
+use super::Advertisement;
 use super::bluez::ears::Ear;
 use super::bluez::status::Status;
 use crate::clock::Clocks;
@@ -19,7 +19,7 @@ use crate::pipeline::event::{Answer, Hearing};
 #[derive(Debug)]
 pub enum SourceEvent {
     /// Advertisements, in the order they were received.
-    Received(Vec<Heard>),
+    Received(Vec<Advertisement>),
     /// A phone answered a GATT challenge.
     Answered(Answer),
     /// The source receives, or does not; the reason is for IT.

@@ -34,7 +34,7 @@ use skipped::Skipped;
 
 /// One advertisement, owned, as a source heard it. It carries strangers' bytes: never logged.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Heard {
+pub struct Advertisement {
     /// The gateway that heard it, by name; `None` for this process's own.
     pub gateway: Option<Arc<str>>,
     /// Who sent it.
@@ -45,13 +45,13 @@ pub struct Heard {
     pub payload: Vec<u8>,
 }
 
-impl std::fmt::Debug for Heard {
+impl std::fmt::Debug for Advertisement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Heard({} octets)", self.payload.len())
+        write!(f, "Advertisement({} octets)", self.payload.len())
     }
 }
 
-impl From<report::Report<'_>> for Heard {
+impl From<report::Report<'_>> for Advertisement {
     /// As this process's own gateway heard it.
     fn from(report: report::Report<'_>) -> Self {
         let report::Report { address, rssi, payload, .. } = report;
@@ -72,7 +72,7 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// An advertisement is heard.
-    Heard(Heard),
+    Received(Advertisement),
     /// The truth about a customer, for scoring; never shown to the pipeline.
     Truth {
         /// What truly happens.

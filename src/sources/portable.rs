@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Heard;
+use super::Advertisement;
 use super::bluez::ears::Pulse;
 use super::bluez::liveness::{Liveness, Verdict};
 use super::live::{Kind, LiveSource, SourceEvent};
@@ -98,7 +98,7 @@ impl Portable {
                         received.extend(advertisement(&adapter, &id).await);
                     }
                     let mut pulse = Pulse::default();
-                    received.iter().for_each(|one: &Heard| pulse.beat(one.address, one.rssi));
+                    received.iter().for_each(|one: &Advertisement| pulse.beat(one.address, one.rssi));
                     liveness.feel(self.clocks.now().tick, pulse);
                     if !received.is_empty() && events.send(SourceEvent::Received(received)).await.is_err() {
                         return Ok(());
@@ -162,13 +162,13 @@ fn advertiser(event: CentralEvent) -> Option<PeripheralId> {
 }
 
 /// What a device advertised last; `None` where that is a memory from before the scan.
-async fn advertisement(adapter: &Adapter, id: &PeripheralId) -> Option<Heard> {
+async fn advertisement(adapter: &Adapter, id: &PeripheralId) -> Option<Advertisement> {
     let device = adapter.peripheral(id).await.ok()?;
     let properties = device.properties().await.ok()??;
     let rssi = properties.rssi.and_then(Dbm::measured);
     let address = address(&properties, id);
     let payload = payload(&properties);
-    properties.rssi.map(|_| Heard { gateway: None, address, rssi, payload })
+    properties.rssi.map(|_| Advertisement { gateway: None, address, rssi, payload })
 }
 
 /// The device's address; where the platform hides it one that stands for its identifier, and is

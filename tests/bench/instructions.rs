@@ -28,7 +28,7 @@ use grelot::pipeline::identity::window::{opens_at, window_at};
 use grelot::pipeline::identity::{Consent, Credential, Enrolment, Loader, Registry};
 use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
 use grelot::pipeline::{Gateway, Pipeline, Settings, policy, presence};
-use grelot::sources::{self, Heard, What};
+use grelot::sources::{self, Advertisement, What};
 
 const STORE: u16 = 42;
 const CUSTOMERS: u32 = 10_000;
@@ -65,18 +65,18 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// The advertisements of a capture.
-fn read(path: &Path) -> anyhow::Result<Vec<Heard>> {
+fn read(path: &Path) -> anyhow::Result<Vec<Advertisement>> {
     let script = sources::open(path).with_context(|| path.display().to_string())?;
     Ok(script
         .filter_map(|record| match record.ok()?.what {
-            What::Heard(heard) => Some(heard),
+            What::Received(heard) => Some(heard),
             What::Truth { .. } => None,
         })
         .collect())
 }
 
 /// For the peer: seconds, address, RSSI and payload.
-fn dump(mix: &[Heard]) {
+fn dump(mix: &[Advertisement]) {
     for (place, heard) in (0..).zip(mix) {
         let address = heard.address.octets.map(|octet| format!("{octet:02x}")).join(":");
         let rssi = heard.rssi.map_or(-100, Dbm::value);
@@ -88,7 +88,7 @@ fn dump(mix: &[Heard]) {
     }
 }
 
-fn say(mix: &[Heard], rounds: u32) {
+fn say(mix: &[Advertisement], rounds: u32) {
     let mut said = 0;
     for _ in 0..rounds {
         for heard in mix {
@@ -98,7 +98,7 @@ fn say(mix: &[Heard], rounds: u32) {
     eprintln!("{} advertisements, {said} said something", mix.len() * rounds as usize);
 }
 
-fn follow(mix: &[Heard], rounds: u32, new_addresses: bool) {
+fn follow(mix: &[Advertisement], rounds: u32, new_addresses: bool) {
     let (mut pipeline, effects) =
         Pipeline::new(settings(), registry(), Restored::default(), Start::Followed, moment(0));
     assert!(effects.is_empty());
@@ -127,7 +127,7 @@ fn follow(mix: &[Heard], rounds: u32, new_addresses: bool) {
 }
 
 /// Every tenth advertisement becomes one of the customers who are in the shop.
-fn replace_by_customers(mix: &mut [Heard]) {
+fn replace_by_customers(mix: &mut [Advertisement]) {
     let window = window_at(began());
     for (number, heard) in (0..PRESENT).cycle().zip(mix.iter_mut().step_by(ONE_IN)) {
         let key = client_key(number).store_day_key(window / 144, STORE, 0);

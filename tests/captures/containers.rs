@@ -5,7 +5,7 @@ use std::time::Duration;
 use grelot::pipeline::event::{Address, AddressKind};
 use grelot::pipeline::units::Dbm;
 use grelot::sources::skipped::Skipped;
-use grelot::sources::{self, Heard, Record, ScriptError, What};
+use grelot::sources::{self, Advertisement, Record, ScriptError, What};
 
 /// Wall time of the first frame: 2026-01-05T09:00:00.25Z.
 const UNIX_MICROS: u64 = 1_767_603_600_250_000;
@@ -15,7 +15,7 @@ const AIR_ADDRESS: [u8; 6] = [0x55, 0x44, 0x33, 0x22, 0x11, 0x5a];
 const ACCESS_ADDRESS: [u8; 4] = [0xd6, 0xbe, 0x89, 0x8e];
 
 fn heard(rssi: Option<i16>) -> What {
-    What::Heard(Heard {
+    What::Received(Advertisement {
         gateway: None,
         address: Address {
             kind: AddressKind::Random,

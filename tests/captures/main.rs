@@ -25,7 +25,7 @@ use grelot::pipeline::units::Dbm;
 use grelot::sources::capture::{Content, Format, Frame};
 use grelot::sources::link_layer::Crc;
 use grelot::sources::report::Pdu;
-use grelot::sources::{self, Heard, Record, What};
+use grelot::sources::{self, Advertisement, Record, What};
 
 /// What the oracle's columns say of a frame: number, sender, RSSI, TX power, PDU type, company.
 /// Names of devices, between the sender and the RSSI, are in whatever encoding they were.
@@ -115,14 +115,14 @@ fn row_as_record(row: &str) -> Record {
     };
     let kind = if kind == "0" { AddressKind::Public } else { AddressKind::Random };
     let octets = hex::decode(address.replace(':', "")).unwrap().try_into().unwrap();
-    let heard = Heard {
+    let heard = Advertisement {
         gateway: None,
         address: Address { kind, octets },
         rssi: Dbm::measured(rssi.parse().unwrap()),
         payload: hex::decode(data).unwrap(),
     };
     let seconds = Duration::try_from_secs_f64(t.parse().unwrap()).unwrap();
-    Record { at: seconds, what: What::Heard(heard) }
+    Record { at: seconds, what: What::Received(heard) }
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl<S: Script> Taped<S> {
         let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
         tape.ended_at = record.at;
         let heard = match &record.what {
-            What::Heard(heard) => heard,
+            What::Received(heard) => heard,
             What::Truth { word, client } => {
                 tape.facts.push(Fact { at: record.at, word: *word, client: client.clone() });
                 return;

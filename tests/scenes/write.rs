@@ -63,7 +63,7 @@ fn write(shop: Shop, out: &Path) -> anyhow::Result<(u64, u64)> {
         plain.write(&record)?;
         compressed.write(&record)?;
         match record.what {
-            What::Heard(_) => heard += 1,
+            What::Received(_) => heard += 1,
             What::Truth { .. } => told += 1,
         }
     }

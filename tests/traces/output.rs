@@ -12,7 +12,7 @@ use grelot::pipeline::advert::ibeacon::IBeacon;
 use grelot::pipeline::event::{Address, AddressKind};
 use grelot::pipeline::units::{Dbm, WallTime};
 use grelot::sources::recording::{Header, Writer};
-use grelot::sources::{Heard, Record, Truth, What};
+use grelot::sources::{Advertisement, Record, Truth, What};
 
 /// Who carries the transmitter.
 const CLIENT: &str = "c-carrier";
@@ -85,7 +85,7 @@ pub fn write_recording(
     for (t, moment) in moments {
         let what = match moment {
             Moment::True(word) => What::Truth { word, client: CLIENT.to_owned() },
-            Moment::Measured(gateway, dbm) => What::Heard(Heard {
+            Moment::Measured(gateway, dbm) => What::Received(Advertisement {
                 gateway: Some(gateway),
                 address: Address { kind: AddressKind::Random, octets: [0xc0, 0, 0, 0, 0, 1] },
                 rssi: Dbm::measured(dbm),

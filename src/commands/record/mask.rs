@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::pipeline::advert::structure::{Structures, kind};
 use crate::pipeline::event::AddressKind;
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 
 /// The two top bits of a random address; 00 is "non-resolvable private". Nobody's key resolves
 /// such an address, whatever its other bits.
@@ -28,7 +28,7 @@ impl Mask {
     }
 
     /// Masks an advertisement.
-    pub fn apply(&self, heard: &mut Heard) {
+    pub fn apply(&self, heard: &mut Advertisement) {
         let address = &mut heard.address;
         let hash = self.hash(b"address", &[address.kind as u8], &address.octets);
         for (octet, masked) in address.octets.iter_mut().zip(hash) {
@@ -78,10 +78,10 @@ mod tests {
     use crate::pipeline::advert::said;
     use crate::pipeline::event::Address;
 
-    fn heard(payload: &str) -> Heard {
+    fn heard(payload: &str) -> Advertisement {
         let octets = [0x5a, 0x11, 0x22, 0x33, 0x44, 0x55];
         let address = Address { kind: AddressKind::Random, octets };
-        Heard { gateway: None, address, rssi: None, payload: hex::decode(payload).unwrap() }
+        Advertisement { gateway: None, address, rssi: None, payload: hex::decode(payload).unwrap() }
     }
 
     const BEACON: &str = "0201061aff4c000215426c7565436861726d426561636f6e730efe1355c5";

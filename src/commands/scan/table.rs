@@ -10,7 +10,7 @@ use serde_json::json;
 use super::who::Said;
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::{Dbm, Tick};
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 use crate::telemetry::redact;
 
 /// More than fit on any screen; past it, whoever has been silent for longest goes.
@@ -26,7 +26,7 @@ pub enum Order {
     /// The latest seen first.
     Seen,
     /// The most often heard first.
-    Heard,
+    Advertisement,
 }
 
 /// The table.
@@ -55,7 +55,7 @@ impl Table {
     }
 
     /// Adds an advertisement; `says` is asked only where it says something new.
-    pub fn hear(&mut self, now: Tick, heard: &Heard, says: impl FnOnce() -> Said) {
+    pub fn hear(&mut self, now: Tick, heard: &Advertisement, says: impl FnOnce() -> Said) {
         self.now = now;
         if self.rows.len() >= MOST_DEVICES && !self.rows.contains_key(&heard.address) {
             self.make_room();
@@ -97,7 +97,7 @@ impl Table {
                     (row.said.client.is_some(), i64::from(row.rssi.map_or(-128, Dbm::value)))
                 }
                 Order::Seen => (false, i64::try_from(row.last.as_micros()).unwrap_or(i64::MAX)),
-                Order::Heard => (false, i64::try_from(row.heard).unwrap_or(i64::MAX)),
+                Order::Advertisement => (false, i64::try_from(row.heard).unwrap_or(i64::MAX)),
             };
             (Reverse(by), row.address)
         });
@@ -178,10 +178,10 @@ impl Row {
 mod tests {
     use super::*;
 
-    fn heard(n: u8, rssi: i16) -> Heard {
+    fn heard(n: u8, rssi: i16) -> Advertisement {
         let address =
             Address { kind: AddressKind::Random, octets: [0x5a, 0x11, 0x22, 0x33, 0x44, n] };
-        Heard { gateway: None, address, rssi: Dbm::measured(rssi), payload: vec![n] }
+        Advertisement { gateway: None, address, rssi: Dbm::measured(rssi), payload: vec![n] }
     }
 
     fn at(secs: u64) -> Tick {

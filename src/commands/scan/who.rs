@@ -6,7 +6,7 @@ use crate::pipeline::advert::eddystone::Frame;
 use crate::pipeline::advert::{Beacon, Description, Ours, describe};
 use crate::pipeline::event::{GatewayIndex, Sighting};
 use crate::pipeline::identity::Identity;
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 use crate::text;
 
 /// What is known of a device.
@@ -40,12 +40,12 @@ impl Who {
     }
 
     /// The customer who sent this, if one did.
-    pub fn is(&mut self, now: Now, heard: &Heard) -> Option<String> {
+    pub fn is(&mut self, now: Now, heard: &Advertisement) -> Option<String> {
         let identity = self.0.as_mut()?;
         while identity.next_deadline().is_some_and(|due| due <= now.tick) {
             identity.advance(now);
         }
-        let Heard { address, rssi, payload, .. } = heard;
+        let Advertisement { address, rssi, payload, .. } = heard;
         let sighting =
             Sighting { gateway: GatewayIndex(0), address: *address, rssi: *rssi, payload };
         let found = identity.identify(now, &sighting)?;
@@ -53,7 +53,7 @@ impl Who {
     }
 
     /// What an advertisement says.
-    pub fn says(&mut self, now: Now, heard: &Heard) -> Said {
+    pub fn says(&mut self, now: Now, heard: &Advertisement) -> Said {
         Said { client: self.is(now, heard), what: in_words(&describe(&heard.payload)) }
     }
 }

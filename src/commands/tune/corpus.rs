@@ -95,7 +95,7 @@ impl Recording {
 
     /// Whether a customer was heard at all.
     pub fn is_silent(&self) -> bool {
-        !self.records.iter().any(|record| matches!(record.what, What::Heard(_)))
+        !self.records.iter().any(|record| matches!(record.what, What::Received(_)))
     }
 
     /// The recording, from its start.
@@ -123,7 +123,7 @@ impl Recording {
     /// The gateways that heard a customer; `None` for the one that a recording does not name.
     pub fn ears(&self) -> BTreeSet<Option<Arc<str>>> {
         let ear = |record: &Record| match &record.what {
-            What::Heard(heard) => Some(heard.gateway.clone()),
+            What::Received(heard) => Some(heard.gateway.clone()),
             What::Truth { .. } => None,
         };
         self.records.iter().filter_map(ear).collect()
@@ -165,7 +165,7 @@ impl Heard {
             }
             match &record.what {
                 What::Truth { .. } => found.has_truth = true,
-                What::Heard(heard) => {
+                What::Received(heard) => {
                     let who = identity.identify(moment(tick), &gateways.sighting(heard));
                     let Some(who) = who.and_then(|who| identity.customer(who.customer)) else {
                         continue;

@@ -10,7 +10,7 @@ use crate::config::{Config, Source};
 use crate::daemon::scripts::Scripts;
 use crate::pipeline::units::Tick;
 use crate::sources::live::SourceEvent;
-use crate::sources::{self, Heard};
+use crate::sources::{self, Advertisement};
 
 /// Between two looks at a recording.
 const LOOK: Duration = Duration::from_millis(50);
@@ -48,7 +48,7 @@ impl Ears {
     }
 
     /// What is heard next; now and then nothing.
-    pub async fn hear(&mut self, clocks: &Clocks) -> anyhow::Result<Vec<Heard>> {
+    pub async fn hear(&mut self, clocks: &Clocks) -> anyhow::Result<Vec<Advertisement>> {
         match self {
             Self::Radio(live) => match live.events.recv().await {
                 Some(SourceEvent::Received(batch)) => Ok(batch),

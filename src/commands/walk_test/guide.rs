@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::pipeline::event::{GatewayIndex, Sighting};
 use crate::pipeline::identity::Identity;
 use crate::pipeline::units::Tick;
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 use crate::tasks;
 
 /// Between two looks at the terminal.
@@ -169,11 +169,11 @@ impl Guide {
     }
 
     /// A recording may know what other gateways heard.
-    fn is_here(&self, heard: &Heard) -> bool {
+    fn is_here(&self, heard: &Advertisement) -> bool {
         heard.gateway.as_deref().is_none_or(|gateway| gateway == self.gateway)
     }
 
-    fn note(&mut self, stand: Stand, began: Tick, heard: Heard) {
+    fn note(&mut self, stand: Stand, began: Tick, heard: Advertisement) {
         let now = self.clocks.now();
         while self.identity.next_deadline().is_some_and(|due| due <= now.tick) {
             self.identity.advance(now);

@@ -84,7 +84,7 @@ pub fn read(
             Err(ScriptError::Line { .. }) => continue,
             other => other.with_context(reading)?,
         };
-        let What::Heard(heard) = record.what else { continue };
+        let What::Received(heard) = record.what else { continue };
         let by = heard.gateway.as_deref().unwrap_or(&config.gateway);
         let t = record.at.as_secs_f64();
         let span = spans.iter().find(|span| (span.from..span.until).contains(&t));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 
 /// Where one stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +43,7 @@ pub struct Step {
     /// Where one stood.
     pub stand: Stand,
     /// What was heard.
-    pub heard: Heard,
+    pub heard: Advertisement,
     /// The customer who sent it, if one did.
     pub client: Option<String>,
 }

@@ -200,7 +200,7 @@ const ADDRESS: &str = "an address is written 5a:11:22:33:44:55";
 mod tests {
     use super::*;
     use crate::pipeline::event::AddressKind;
-    use crate::sources::Heard;
+    use crate::sources::Advertisement;
     use std::time::Duration;
 
     fn steps(last: u8, levels: [i16; 3], wobble: i16) -> Vec<Step> {
@@ -212,7 +212,7 @@ mod tests {
                 steps.push(Step {
                     at: Duration::from_secs(second),
                     stand,
-                    heard: Heard {
+                    heard: Advertisement {
                         gateway: None,
                         address: Address { kind: AddressKind::Random, octets },
                         rssi: Dbm::measured(rssi),

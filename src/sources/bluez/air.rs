@@ -14,7 +14,7 @@ use super::adapter::{Adapter, Choice, Hci, Place, Selection};
 use super::device::{Device, News};
 use super::ears::{Ear, Ears};
 use super::values::{elements, entries};
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 
 /// Four thousand devices at once is a full station hall; each costs some 300 bytes here.
 const MOST_DEVICES: usize = 8_192;
@@ -174,7 +174,7 @@ impl Air {
     }
 
     /// Adds news to what is known of a device; the advertisement they came from, if from one.
-    fn remember(&mut self, hci: Hci, address: [u8; 6], news: News) -> Option<Heard> {
+    fn remember(&mut self, hci: Hci, address: [u8; 6], news: News) -> Option<Advertisement> {
         if !self.selection.includes(hci) {
             return None;
         }

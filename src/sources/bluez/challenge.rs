@@ -23,7 +23,7 @@ use crate::clock::Clocks;
 use crate::pipeline::advert::{Said, said};
 use crate::pipeline::event::{Address, Answer, GatewayIndex};
 use crate::pipeline::units::Dbm;
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 use candidates::{Candidates, Outcome};
 use gatt::{Found, NoAnswer};
 
@@ -49,7 +49,7 @@ pub struct Observer(mpsc::Sender<Observation>);
 
 impl Observer {
     /// Passes on what in `batch` may be the app in the background.
-    pub fn observe(&self, batch: &[Heard]) {
+    pub fn observe(&self, batch: &[Advertisement]) {
         for heard in batch {
             if said(&heard.payload).any(|said| said == Said::OverflowHint) {
                 let _ = self.0.try_send(Observation { address: heard.address, rssi: heard.rssi });

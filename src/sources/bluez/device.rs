@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::values::{elements, entries, properties};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::Dbm;
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 use crate::sources::structures::Structures;
 
 /// Service UUIDs that one advertisement can hold: 14 short ones in a legacy PDU.
@@ -120,7 +120,7 @@ impl Device {
     }
 
     /// Takes in what BlueZ says, and gives the advertisement that must have caused it.
-    pub fn hear(&mut self, news: News) -> Option<Heard> {
+    pub fn hear(&mut self, news: News) -> Option<Advertisement> {
         let sighting = news.is_sighting();
         let rssi = news.rssi.and_then(Dbm::measured);
         self.address.kind = news.kind.unwrap_or(self.address.kind);
@@ -151,7 +151,7 @@ impl Device {
             structures.manufacturer_data(*company, data);
         }
         let payload = structures.into_payload();
-        Some(Heard { gateway: None, address: self.address, rssi, payload })
+        Some(Advertisement { gateway: None, address: self.address, rssi, payload })
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
         list.into_iter().map(|(key, octets)| (key, Variant(octets))).collect()
     }
 
-    fn hear(device: &mut Device, news: PropMap) -> Option<Heard> {
+    fn hear(device: &mut Device, news: PropMap) -> Option<Advertisement> {
         let message = Message::new_signal("/x", "org.example", "X").unwrap().append1(news);
         device.hear(News::read(message.iter_init()))
     }
@@ -263,7 +263,7 @@ mod tests {
     }
 
     /// The zones of the echoes that an advertisement says, in order.
-    fn echoes(heard: &Heard) -> Vec<(u8, u8)> {
+    fn echoes(heard: &Advertisement) -> Vec<(u8, u8)> {
         let echo = |said| match said {
             Said::Token { echo, .. } => Some((echo.zone, echo.level)),
             _ => None,

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::adapter::Hci;
 use crate::pipeline::event::Address;
 use crate::pipeline::units::Dbm;
-use crate::sources::Heard;
+use crate::sources::Advertisement;
 use crate::sources::intake::Intake;
 
 /// What was heard through one adapter since somebody last felt its pulse.
@@ -57,7 +57,7 @@ struct Lately([u64; 64]);
 
 impl Lately {
     /// Whether one such as `heard` is in already; it is afterwards.
-    fn has(&mut self, heard: &Heard) -> bool {
+    fn has(&mut self, heard: &Advertisement) -> bool {
         let length = (heard.payload.len() as u64) << 52;
         let class = (spread(heard.address) ^ length) >> 52;
         let Some(word) = usize::try_from(class >> 6).ok().and_then(|at| self.0.get_mut(at)) else {
@@ -134,7 +134,7 @@ impl Ears {
     }
 
     /// An advertisement came in through `hci`. Where both ears hear, the monitor's word counts.
-    pub fn hear(&self, hci: Hci, ear: Ear, heard: Heard) {
+    pub fn hear(&self, hci: Hci, ear: Ear, heard: Advertisement) {
         if self.only.is_some_and(|only| only != ear) {
             return;
         }
@@ -212,9 +212,9 @@ mod tests {
     use super::*;
     use crate::pipeline::event::AddressKind;
 
-    fn heard(n: u8) -> Heard {
+    fn heard(n: u8) -> Advertisement {
         let address = Address { kind: AddressKind::Random, octets: [n; 6] };
-        Heard { gateway: None, address, rssi: Dbm::measured(-60), payload: vec![n] }
+        Advertisement { gateway: None, address, rssi: Dbm::measured(-60), payload: vec![n] }
     }
 
     #[tokio::test]

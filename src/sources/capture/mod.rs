@@ -200,7 +200,7 @@ impl Assembly {
 
     fn join(&mut self, adapter: u32, at: Duration, report: Report<'_>) -> Option<Record> {
         let whole = self.chains.join(adapter, at, report)?;
-        Some(Record { at, what: What::Heard(whole.into()) })
+        Some(Record { at, what: What::Received(whole.into()) })
     }
 
     fn skipped(&self) -> Skipped {

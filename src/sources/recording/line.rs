@@ -33,7 +33,12 @@ pub(super) struct Line<'a> {
 
 /// What a line says that concerns us.
 pub(super) enum Said<'a> {
-    Heard { gateway: Option<&'a str>, address: Address, rssi: Option<Dbm>, payload: Vec<u8> },
+    Advertisement {
+        gateway: Option<&'a str>,
+        address: Address,
+        rssi: Option<Dbm>,
+        payload: Vec<u8>,
+    },
     Truth(Truth, String),
 }
 
@@ -66,7 +71,7 @@ impl<'a> Line<'a> {
             Some("public") => AddressKind::Public,
             Some(_) => return Err("kind is neither public nor random".into()),
         };
-        Ok(Some(Said::Heard {
+        Ok(Some(Said::Advertisement {
             gateway: self.gw.as_ref().map(|gw| &*gw.0),
             address: Address { kind, octets },
             rssi: self.rssi.and_then(dbm),

@@ -13,7 +13,7 @@ use std::io::BufRead;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Heard, MAX_LENGTH, MAX_SILENCE, Record, Script, ScriptError, What};
+use super::{Advertisement, MAX_LENGTH, MAX_SILENCE, Record, Script, ScriptError, What};
 use crate::lines::Lines;
 use crate::pipeline::units::WallTime;
 use line::{Line, Said};
@@ -148,9 +148,9 @@ fn record(
     }
     let what = match said {
         Said::Truth(word, client) => What::Truth { word, client },
-        Said::Heard { gateway, address, rssi, payload } => {
+        Said::Advertisement { gateway, address, rssi, payload } => {
             let gateway = gateway.map(|name| named(name, gateways)).transpose()?;
-            What::Heard(Heard { gateway, address, rssi, payload })
+            What::Received(Advertisement { gateway, address, rssi, payload })
         }
     };
     Ok(Some(Record { at, what }))
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(recording.store(), Some(42));
         assert_eq!(recording.gateways(), [Arc::from("door"), Arc::from("till")]);
         let [Ok(heard), Ok(truth)] = records.as_slice() else { panic!("{records:?}") };
-        let What::Heard(advert) = &heard.what else { panic!("{heard:?}") };
+        let What::Received(advert) = &heard.what else { panic!("{heard:?}") };
         assert_eq!(heard.at, Duration::from_millis(125));
         assert_eq!(advert.gateway.as_deref(), Some("door"));
         assert_eq!(advert.address.octets, [0x5a, 0x11, 0x22, 0x33, 0x44, 0x55]);
@@ -221,7 +221,7 @@ mod tests {
         let [Ok(bare), Err(odd), Ok(deaf)] = records.as_slice() else { panic!("{records:?}") };
         assert_eq!(odd.to_string(), "line 3: adv is not hexadecimal");
         for record in [bare, deaf] {
-            let What::Heard(heard) = &record.what else { panic!("{record:?}") };
+            let What::Received(heard) = &record.what else { panic!("{record:?}") };
             assert_eq!((heard.rssi, &heard.gateway), (None, &None));
         }
     }

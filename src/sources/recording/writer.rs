@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Header, VERSION};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::Dbm;
-use crate::sources::{Heard, Record, What};
+use crate::sources::{Advertisement, Record, What};
 
 /// Writes one recording; [`Writer::finish`] completes it.
 pub struct Writer<W: Write> {
@@ -61,7 +61,7 @@ impl<W: Write> Writer<W> {
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
         let t = record.at.as_secs_f64();
         match &record.what {
-            What::Heard(heard) => self.line(&HeardLine::new(t, heard)),
+            What::Received(heard) => self.line(&AdvertisementLine::new(t, heard)),
             What::Truth { word, client } => self.line(&TruthLine { t, truth: word.word(), client }),
         }
     }
@@ -118,7 +118,7 @@ fn names<S: serde::Serializer>(names: &&[std::sync::Arc<str>], to: S) -> Result<
 }
 
 #[derive(Serialize)]
-struct HeardLine<'a> {
+struct AdvertisementLine<'a> {
     t: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     gw: Option<&'a str>,
@@ -129,8 +129,8 @@ struct HeardLine<'a> {
     adv: String,
 }
 
-impl<'a> HeardLine<'a> {
-    fn new(t: f64, heard: &'a Heard) -> Self {
+impl<'a> AdvertisementLine<'a> {
+    fn new(t: f64, heard: &'a Advertisement) -> Self {
         Self {
             t,
             gw: heard.gateway.as_deref(),
@@ -165,15 +165,15 @@ mod tests {
 
     fn records() -> Vec<Record> {
         let address = Address { kind: AddressKind::Public, octets: [1, 2, 3, 4, 5, 0xff] };
-        let heard = Heard {
+        let heard = Advertisement {
             gateway: Some("door".into()),
             address,
             rssi: Dbm::measured(-71),
             payload: vec![2, 1, 6],
         };
-        let bare = Heard { gateway: None, address, rssi: None, payload: Vec::new() };
+        let bare = Advertisement { gateway: None, address, rssi: None, payload: Vec::new() };
         let truth = What::Truth { word: Truth::StepOut, client: "c-\"7\"".into() };
-        [What::Heard(heard), truth, What::Heard(bare)]
+        [What::Received(heard), truth, What::Received(bare)]
             .into_iter()
             .zip([0, 12_345_678, 86_400_000_001])
             .map(|(what, micros)| Record { at: Duration::from_micros(micros), what })

@@ -25,7 +25,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Heard, Record, Script, ScriptError, What};
+use super::{Advertisement, Record, Script, ScriptError, What};
 use crate::pipeline::identity::window;
 use crate::pipeline::units::WallTime;
 use customer::Customer;
@@ -162,8 +162,9 @@ impl Shop {
         let (gateways, waiting) = (&self.gateways, &mut self.waiting);
         walker.advertise(self.started_at.plus(at), others, |gateway, address, rssi, payload| {
             let gateway = gateways.get(gateway).cloned();
-            let heard = Heard { gateway, address, rssi: Some(rssi), payload: payload.to_vec() };
-            waiting.push_back(Record { at, what: What::Heard(heard) });
+            let heard =
+                Advertisement { gateway, address, rssi: Some(rssi), payload: payload.to_vec() };
+            waiting.push_back(Record { at, what: What::Received(heard) });
         });
     }
 }

@@ -43,7 +43,7 @@ fn recognised(records: &[Record], shop: &Shop) -> BTreeMap<String, usize> {
     let mut identity = Identity::new(42, registry(shop), moment(Duration::ZERO));
     let mut found = BTreeMap::new();
     for record in records {
-        let What::Heard(heard) = &record.what else { continue };
+        let What::Received(heard) = &record.what else { continue };
         let now = moment(record.at);
         while identity.next_deadline().is_some_and(|due| due <= now.tick) {
             identity.advance(now);
@@ -79,7 +79,7 @@ fn the_first_customer_of_the_day_crosses_the_door_within_fifteen_seconds() {
     for seed in 0..20 {
         let truth = records(daily(), seed, 60).into_iter().find_map(|record| match record.what {
             What::Truth { word, client } => Some((record.at, word, client)),
-            What::Heard(_) => None,
+            What::Received(_) => None,
         });
         let (at, word, client) = truth.unwrap();
         let first = Shop::new(daily(), seed, STARTED_AT).client(0);
@@ -98,7 +98,7 @@ fn whoever_comes_in_is_recognised_by_the_registry_and_strangers_are_not() {
         .iter()
         .filter_map(|record| match &record.what {
             What::Truth { client, .. } => Some(client.clone()),
-            What::Heard(_) => None,
+            What::Received(_) => None,
         })
         .collect();
     assert!(present.len() > 15, "{}", present.len());
@@ -113,7 +113,7 @@ fn phones_say_which_beacon_they_hear_best() {
     let echoes: BTreeSet<u8> = records(daily(), 3, 600)
         .iter()
         .filter_map(|record| match &record.what {
-            What::Heard(heard) => said(&heard.payload).find_map(|said| match said {
+            What::Received(heard) => said(&heard.payload).find_map(|said| match said {
                 Said::Token { echo, .. } => Some(echo.zone),
                 _ => None,
             }),
@@ -126,7 +126,7 @@ fn phones_say_which_beacon_they_hear_best() {
 #[test]
 fn one_more_gateway_changes_nothing_for_the_others() {
     let more = |record: &Record| match &record.what {
-        What::Heard(heard) => heard.gateway.as_deref() == Some("yard"),
+        What::Received(heard) => heard.gateway.as_deref() == Some("yard"),
         What::Truth { .. } => false,
     };
     let mut scene = daily();
@@ -144,7 +144,7 @@ fn a_crowd_of_strangers_has_nobody_enrolled_and_hides_behind_new_addresses() {
     let mut addresses = BTreeSet::new();
     for record in &records {
         assert!(record.at <= Duration::from_secs(20));
-        let What::Heard(heard) = &record.what else { panic!("{record:?}") };
+        let What::Received(heard) = &record.what else { panic!("{record:?}") };
         assert_eq!(said(&heard.payload).count(), 0);
         addresses.insert(heard.address);
     }
