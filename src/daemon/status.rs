@@ -100,7 +100,7 @@ pub struct Source {
     /// Of the live radio: its adapters.
     #[serde(default)]
     pub adapters: Vec<Adapter>,
-    /// Of the live radio: how often each step against deafness was taken.
+    /// Of the live radio: how often each recovery step of the radio was taken.
     #[serde(default)]
     pub steps: BTreeMap<String, u64>,
 }

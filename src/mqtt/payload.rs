@@ -153,7 +153,7 @@ pub struct Health {
     /// The live radio's adapters.
     #[serde(default)]
     pub radios: Vec<RadioHealth>,
-    /// How often each step against deafness was taken: `scan`, `rescan`, `power_cycle`, ….
+    /// How often each recovery step was taken: `scan`, `rescan`, `power_cycle`, ….
     #[serde(default)]
     pub radio_steps: BTreeMap<String, u64>,
     /// Open visits.

@@ -146,7 +146,7 @@ impl Health {
         adapters.map(health).collect()
     }
 
-    /// How often each step against deafness was taken.
+    /// How often each recovery step of the radio was taken.
     fn radio_steps(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for radio in self.sources.iter().filter_map(|source| source.radio.as_ref()) {

@@ -11,7 +11,8 @@ suite=$1 folder=$2
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 exec 9>"$folder/lock" && flock 9   # tests that want the same machine run side by side
-[ "$folder/vmlinuz" -nt "$here/image.sh" ] && [ "$folder/base.cpio" -nt "$here/init" ] && exit 0
+[ "$folder/vmlinuz" -nt "$here/image.sh" ] && [ "$folder/base.cpio" -nt "$here/init" ] &&
+  [ "$folder/base.cpio" -nt "$here/bed.service" ] && exit 0
 
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' | sed -n '/security/!s/ main$//p' | head -1)
 [ -n "$mirror" ] || { echo "apt has no mirror configured" >&2; exit 1; }
@@ -37,49 +38,33 @@ apt-get $apt update
 # The meta package only names the kernel; the kernel's own dependencies (an initramfs, a boot
 # loader's hooks) are for machines that boot from a disk.
 kernel=$(apt-cache $apt depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
-apt-get $apt install --download-only --yes --no-install-recommends bluez dbus-daemon libgcc-s1 busybox-static kmod
+apt-get $apt install --download-only --yes --no-install-recommends \
+  bluez dbus systemd polkitd libgcc-s1 busybox-static kmod
 (cd "$apt_folder/cache/archives" && apt-get $apt download "$kernel")
 
-# Packages to files.
+# Packages to files. Their maintainer scripts do not run; what these would do is done below.
 files=$folder/files
-rm -rf "$files" && mkdir "$files"
-for package in "$apt_folder"/cache/archives/*.deb; do
-  case $package in
-    */linux-image*) dpkg-deb --fsys-tarfile "$package" | tar x -C "$files" --keep-directory-symlink --wildcards \
-      --exclude='*/drivers/gpu/*' --exclude='*/drivers/media/*' --exclude='*/sound/*' --exclude='*/usr/share/*' ;;
-    *) dpkg-deb --fsys-tarfile "$package" | tar x -C "$files" --keep-directory-symlink ;;
-  esac
+rm -rf "$files" && mkdir -p "$files"/usr/{bin,sbin,lib,lib64}
+for linked in bin sbin lib lib64; do   # in releases before and after the merger of /usr
+  ln -s "usr/$linked" "$files/$linked"
 done
-for linked in bin sbin lib lib64; do   # releases before and after the merger of /usr
-  [ -e "$files/$linked" ] || ln -s "usr/$linked" "$files/$linked"
+for package in "$apt_folder"/cache/archives/*.deb; do
+  dpkg-deb --fsys-tarfile "$package" | tar x -C "$files" --keep-directory-symlink --wildcards \
+    --exclude='*/drivers/gpu/*' --exclude='*/drivers/media/*' --exclude='*/sound/*' \
+    --exclude='*/usr/share/doc/*' --exclude='*/usr/share/man/*' --exclude='*/usr/share/locale/*' \
+    --exclude='*/usr/share/i18n/*' --exclude='*/usr/lib/*/gconv/*' --exclude='*/usr/share/zoneinfo/*'
 done
 version=$(ls "$files/lib/modules")
 
-# The image: as little as it takes.
+# The image: all files of the packages, and of the kernel's modules those that are loaded.
 root=$folder/root
-rm -rf "$root"
-mkdir -p "$root"/{bin,dev,etc/bluetooth,etc/dbus-1/system.d,proc,run,share,sys,tmp,var/lib/bluetooth}
-mkdir -p "$root"/usr/{bin,sbin,lib,share/dbus-1/system.d,share/dbus-1/system-services,libexec/bluetooth}
-mkdir -p "$root/lib/modules/$version" "$root/lib64" "$root/lib/x86_64-linux-gnu"
-cp "$files"/usr/share/dbus-1/system.conf "$root/usr/share/dbus-1/"
-policy=$(find "$files/etc/dbus-1" "$files/usr/share/dbus-1" -name bluetooth.conf | head -1)
-cp "$policy" "$root/etc/dbus-1/system.d/"
-cp "$files"/etc/bluetooth/*.conf "$root/etc/bluetooth/"
+rm -rf "$root" && cp -a "$files" "$root"
+rm -rf "$root"/lib/modules "$root"/boot "$root"/usr/share/{bash-completion,zsh}
+mkdir -p "$root"/{dev,proc,run,share,sys,tmp,var/lib/bluetooth,var/lib/polkit-1,root}
+mkdir -p "$root"/etc/{polkit-1/rules.d,systemd/system,dbus-1/system.d} "$root/lib/modules/$version"
 find "$files" -path '*/bin/busybox' -exec cp {} "$root/bin/busybox" \;
-
-loader=$(readlink -f "$files/lib64/ld-linux-x86-64.so.2")
-libraries="$files/lib/x86_64-linux-gnu:$files/usr/lib/x86_64-linux-gnu"
-with_libraries() {   # a program, and every library it needs, by the release's own loader
-  cp "$files/$1" "$root/$1"
-  "$loader" --library-path "$libraries" --list "$files/$1" | sed -n 's/.*=> \([^ ]*\) .*/\1/p' |
-    while read -r library; do cp -L -n "$library" "$root/lib/x86_64-linux-gnu/"; done
-}
-with_libraries usr/libexec/bluetooth/bluetoothd
-with_libraries usr/bin/dbus-daemon
-with_libraries usr/bin/btmon
-cp -L "$loader" "$root/lib64/ld-linux-x86-64.so.2"
-for library in libgcc_s.so.1 libm.so.6; do   # what grelot itself needs beyond libc
-  cp -L -n "$(find "$files" -name "$library" | head -1)" "$root/lib/x86_64-linux-gnu/"
+for shell in sh kill mount date; do
+  [ -e "$root/bin/$shell" ] || ln -s busybox "$root/bin/$shell"
 done
 
 wanted="virtio_pci 9pnet_virtio 9p bluetooth hci_vhci ecdh_generic ecb cmac ctr ccm algif_hash algif_skcipher rfkill uhid"
@@ -94,19 +79,40 @@ add_module() {
 }
 for module in $wanted; do add_module "$module"; done
 # busybox's modprobe reads no compressed modules.
-find "$root/lib/modules" -name '*.ko.xz' -exec xz -d {} +
+find "$root/lib/modules/" -name '*.ko.xz' -exec xz -d {} +
 cp "$files/lib/modules/$version"/modules.{order,builtin,builtin.modinfo} "$root/lib/modules/$version/"
 /sbin/depmod -b "$root" "$version"
+
+# systemd starts the bus, journald and the bed; everything else that a machine with disks and a
+# network starts is left out, since the processor is emulated. bluetooth.service, dbus.service and
+# polkit.service are Debian's, unchanged.
+rm -rf "$root"/usr/lib/systemd/system-generators/* "$root"/etc/systemd/system/*.wants
+find "$root/usr/lib/systemd/system/sysinit.target.wants" -type l \
+  ! -name 'systemd-journald*' ! -name systemd-tmpfiles-setup.service -delete
+rm -f "$root"/usr/lib/systemd/system/{sockets,local-fs,timers,multi-user}.target.wants/systemd-[^j]*
+cp "$here"/bed.service "$root/etc/systemd/system/"
+ln -s /lib/systemd/system/bluetooth.service "$root/etc/systemd/system/dbus-org.bluez.service"
 
 cp "$here/init" "$root/init"
 chmod 755 "$root" "$root/init"   # an unreadable root breaks everything that is not run as root
 cat > "$root/etc/passwd" <<END
-root:x:0:0:root:/:/bin/sh
+root:x:0:0:root:/root:/bin/sh
 messagebus:x:100:100::/run:/bin/false
+polkitd:x:102:102::/:/bin/false
 grelot:x:1000:1000::/:/bin/sh
 END
-printf 'root:x:0:\nmessagebus:x:100:\nbluetooth:x:101:grelot\ngrelot:x:1000:\n' > "$root/etc/group"
-echo 'passwd: files' > "$root/etc/nsswitch.conf"
+cat > "$root/etc/group" <<END
+root:x:0:
+messagebus:x:100:
+bluetooth:x:101:grelot
+polkitd:x:102:
+systemd-journal:x:103:
+utmp:x:104:
+adm:x:105:
+tty:x:5:
+grelot:x:1000:
+END
+printf 'passwd: files\ngroup: files\n' > "$root/etc/nsswitch.conf"
 echo 0123456789abcdef0123456789abcdef > "$root/etc/machine-id"
 dpkg-deb -f "$(ls "$apt_folder"/cache/archives/bluez_*.deb)" Version > "$folder/bluez-version"
 echo "$version" > "$folder/kernel-version"

@@ -19,7 +19,8 @@ use crate::sources::Advertisement;
 /// Four thousand devices at once is a full station hall; each costs some 300 bytes here.
 const MOST_DEVICES: usize = 8_192;
 
-const ADAPTER: &str = "org.bluez.Adapter1";
+/// The interface of adapters.
+pub const ADAPTER: &str = "org.bluez.Adapter1";
 const DEVICE: &str = "org.bluez.Device1";
 
 /// The signals that tell of bluetoothd itself, of adapters, and of devices that come and go.
@@ -100,14 +101,18 @@ impl Air {
         }
     }
 
+    /// bluetoothd named its adapters.
+    pub fn adapters_are(&mut self, adapters: BTreeMap<Hci, Adapter>) {
+        self.selection.update(&adapters);
+        self.adapters.send_replace(Some(adapters));
+    }
+
     /// Takes in the answer to `GetManagedObjects`: adapters, and devices out of BlueZ's cache,
     /// none of which has been heard now.
     pub fn objects(&mut self, answer: &Message) {
         if answer.msg_type() != dbus::MessageType::MethodReturn {
             return;
         }
-        self.devices.clear();
-        self.adapters.send_replace(Some(BTreeMap::new()));
         for mut object in entries(answer.iter_init()) {
             let Some(path) = object.get::<dbus::Path<'_>>() else { continue };
             object.next();

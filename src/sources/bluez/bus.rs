@@ -44,7 +44,10 @@ pub enum CallError {
     /// The object went away.
     #[error("the object is gone")]
     NoObject,
-    /// Anything else, by its D-Bus name.
+    /// systemd is not to take orders about bluetoothd from this user.
+    #[error("systemd refuses: install the polkit rule grelot-bluetooth.rules")]
+    NotAuthorised,
+    /// Anything else.
     #[error("{0}")]
     Other(String),
 }
@@ -65,11 +68,18 @@ impl From<dbus::Error> for CallError {
             "org.freedesktop.DBus.Error.UnknownObject"
             | "org.freedesktop.DBus.Error.UnknownMethod"
             | "org.bluez.Error.DoesNotExist" => Self::NoObject,
-            name => Self::Other(match error.message() {
-                Some(message) if !message.is_empty() => format!("{name}: {message}"),
-                _ => name.to_owned(),
-            }),
+            "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+            | "org.freedesktop.PolicyKit1.Error.NotAuthorized" => Self::NotAuthorised,
+            name => Self::Other(plain(name, error.message().unwrap_or_default())),
         }
+    }
+}
+
+/// What an error without a meaning of its own says: its message, or the last part of its name.
+fn plain(name: &str, message: &str) -> String {
+    match message.trim() {
+        "" => name.rsplit('.').next().unwrap_or_default().to_owned(),
+        message => message.to_owned(),
     }
 }
 
@@ -131,7 +141,11 @@ impl Bus {
         const NAME: &str = "org.freedesktop.systemd1";
         let manager = "org.freedesktop.systemd1.Manager";
         let call = Message::new_method_call(NAME, "/org/freedesktop/systemd1", manager, member);
-        self.send(call, arguments).await
+        self.send(call, arguments).await.map_err(|error| match error {
+            CallError::NoService => CallError::Other("systemd is not on the bus".to_owned()),
+            CallError::Denied => CallError::NotAuthorised,
+            error => error,
+        })
     }
 
     /// Calls BlueZ.
@@ -151,10 +165,11 @@ impl Bus {
         path: &str,
         interface: &str,
         member: &str,
+        timeout: Duration,
         look: impl FnOnce(&Message) + Send + 'static,
     ) -> Result<Message, CallError> {
         let call = Message::new_method_call(BLUEZ, path, interface, member);
-        self.send_and_look(call, (), look).await
+        self.send_and_look(call, (), timeout, look).await
     }
 
     async fn send(
@@ -162,13 +177,14 @@ impl Bus {
         call: Result<Message, String>,
         arguments: impl AppendAll,
     ) -> Result<Message, CallError> {
-        self.send_and_look(call, arguments, |_| {}).await
+        self.send_and_look(call, arguments, CALL_TIMEOUT, |_| {}).await
     }
 
     async fn send_and_look(
         &self,
         call: Result<Message, String>,
         arguments: impl AppendAll,
+        timeout: Duration,
         look: impl FnOnce(&Message) + Send + 'static,
     ) -> Result<Message, CallError> {
         let mut call = call.map_err(CallError::Other)?;
@@ -183,7 +199,7 @@ impl Bus {
         };
         let token =
             self.0.send_with_reply(call, Box::new(on_reply)).map_err(|()| CallError::NoService)?;
-        match tokio::time::timeout(CALL_TIMEOUT, answered).await {
+        match tokio::time::timeout(timeout, answered).await {
             Ok(Ok(mut reply)) => {
                 reply.as_result()?;
                 Ok(reply)

@@ -89,7 +89,8 @@ impl Liveness {
         if silence >= self.tolerated(last) && suspicious { Verdict::Deaf } else { Verdict::Alive }
     }
 
-    fn last_sound(&self) -> Option<Tick> {
+    /// When something was received last.
+    pub fn last_sound(&self) -> Option<Tick> {
         self.beats.back().map(|(at, _)| *at)
     }
 

@@ -3,33 +3,36 @@
 //! ```text
 //! BlueZ ──signals──► air ──► ears ──► intake ──batches──► the daemon
 //!   ▲                         │ pulse
-//!   └──calls── scan ◄── ladder ◄── liveness
+//!   └──calls── scan ◄── supervisor ◄── liveness
 //! ```
 //!
-//! No call is made per advertisement: all that BlueZ has to say is in its signals. Whether an
-//! adapter hears is decided by what it hears ([`liveness`]); what to do about one that does not
-//! is decided by a ladder of ever dearer steps ([`ladder`]). Both are pure. So is what finds out
-//! a controller that reports each device only once a scan ([`repetition`]).
+//! No call is made per advertisement: BlueZ's signals carry everything. Whether an adapter
+//! receives is decided by its advertisements ([`liveness`]). A supervisor for each adapter
+//! ([`supervisor`]) decides what to do about one that does not ([`recovery`]), and one for
+//! bluetoothd ([`service`]) starts it. They are pure, as is what detects a controller that reports
+//! each device only once in a scan ([`duplicate_filter`]).
 
 mod adapter;
 mod air;
 mod bus;
 mod challenge;
 mod device;
+mod duplicate_filter;
 pub(crate) mod ears;
-mod keeper;
-mod ladder;
 pub(crate) mod liveness;
-mod repetition;
+mod objects;
+mod recovery;
 mod scan;
+mod service;
 mod session;
 mod shelf;
 pub(crate) mod status;
+mod supervisor;
 mod values;
 
 pub use adapter::{Choice, Hci};
 pub use ears::Ear;
-pub use ladder::Step;
+pub use recovery::Step;
 pub use status::{AdapterStatus, Status};
 
 use std::io::ErrorKind;
@@ -47,7 +50,7 @@ use crate::clock::Clocks;
 use adapter::Selection;
 use challenge::{Challenger, Observer};
 use ears::Ears;
-use session::{Over, Session};
+use session::{Session, SessionEnd};
 
 /// Between attempts to open the monitor: Bluetooth's kernel module may be loaded any time.
 const REOPEN: Duration = Duration::from_secs(30);
@@ -138,19 +141,21 @@ impl Radio {
     async fn listen(&self, ears: &Arc<Ears>, events: &mpsc::Sender<SourceEvent>) {
         let mut session =
             Session::new(&self.settings, &self.clocks, ears, &self.selection, &self.status);
+        let mut pause = Duration::ZERO;
         loop {
-            match session.run().await {
-                Over::Lost(reason) => {
+            pause = match session.run(pause).await {
+                SessionEnd::Lost(reason) => {
                     tracing::warn!(reason, "not connected to the system bus");
-                    session::tell_blind(&self.status, format!("D-Bus: {reason}"));
+                    RECONNECT
                 }
-                Over::GaveUp => {
+                SessionEnd::Reconnect => Duration::ZERO,
+                SessionEnd::GaveUp => {
                     if events.send(SourceEvent::GiveUp).await.is_err() {
                         return;
                     }
+                    RECONNECT
                 }
-            }
-            tokio::time::sleep(RECONNECT).await;
+            };
         }
     }
 }

@@ -6,7 +6,7 @@ use dbus::arg::{PropMap, Variant};
 
 use super::adapter::Hci;
 use super::bus::{Bus, CallError};
-use super::ladder::Step;
+use super::recovery::Step;
 use super::shelf::{self, Shelf};
 
 const ADAPTER: &str = "org.bluez.Adapter1";
@@ -31,13 +31,21 @@ pub async fn take(bus: &Bus, shelf: &Shelf, hci: Hci, step: Step) -> Result<(), 
         Step::PowerCycle => {
             power(bus, hci, false).await?;
             tokio::time::sleep(OFF_FOR).await;
-            power(bus, hci, true).await?;
-            start(bus, shelf, hci).await
+            power(bus, hci, true).await
         }
-        Step::RestartBluetoothd => restart_bluetoothd(bus).await,
-        // The daemon's business, not BlueZ's.
-        Step::GiveUp => Ok(()),
+        Step::StartBluetoothd | Step::RestartBluetoothd => take_service(bus, step).await,
+        // The session's business, and the daemon's.
+        Step::Reconnect | Step::GiveUp => Ok(()),
     }
+}
+
+/// Asks systemd to start or to restart bluetoothd.
+///
+/// # Errors
+/// If systemd refuses; by default polkit lets only administrators ask.
+pub async fn take_service(bus: &Bus, step: Step) -> Result<(), CallError> {
+    let method = if step == Step::StartBluetoothd { "StartUnit" } else { "RestartUnit" };
+    bus.systemd_call(method, ("bluetooth.service", "replace")).await.map(drop)
 }
 
 async fn power(bus: &Bus, hci: Hci, on: bool) -> Result<(), CallError> {
@@ -105,9 +113,4 @@ async fn stop(bus: &Bus, hci: Hci) -> Result<(), CallError> {
         }
         Ok(_) => Ok(()),
     }
-}
-
-async fn restart_bluetoothd(bus: &Bus) -> Result<(), CallError> {
-    let unit = ("bluetooth.service", "replace");
-    bus.systemd_call("RestartUnit", unit).await.map(drop)
 }

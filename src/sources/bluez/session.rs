@@ -1,11 +1,10 @@
-//! One connection to the bus, from hello to its loss: subscribes, follows the adapters, and
-//! walks each of them up its ladder.
+//! One connection to D-Bus, from its start to its end: subscribes, follows the adapters, and
+//! takes the steps that their supervisors ask for.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dbus::MessageType;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -14,44 +13,60 @@ use tokio::sync::watch;
 use super::super::live::Settings;
 use super::adapter::{Adapter, Hci, Selection};
 use super::air::{self, Air};
-use super::bus::{BLUEZ, Bus, CallError};
+use super::bus::{Bus, CallError};
 use super::ears::{Ear, Ears};
-use super::keeper::Keeper;
-use super::ladder::{Ladder, Step};
+use super::objects;
+use super::recovery::{Escalation, Step};
 use super::scan;
+use super::service::{Bluetoothd, ServiceSupervisor};
 use super::shelf::Shelf;
 use super::status::{AdapterStatus, Status};
+use super::supervisor::AdapterSupervisor;
 use crate::clock::Clocks;
 use crate::pipeline::event::Hearing;
+use crate::pipeline::units::Tick;
 
-/// How often pulses are felt.
-const PULSE: Duration = Duration::from_secs(1);
+/// How often supervisors look.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How a session ended.
-pub enum Over {
+#[derive(Debug)]
+pub enum SessionEnd {
     /// The bus is gone, or was never reached.
     Lost(String),
-    /// The top of the ladder.
+    /// A recovery step: the next session begins at once.
+    Reconnect,
+    /// The last recovery step.
     GaveUp,
 }
 
-/// A step that was taken, and how it went.
-type Taken = (Hci, Step, Result<(), CallError>);
+/// What a step was for.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Adapter(Hci),
+    Bluetoothd,
+}
 
-/// One connection's worth of listening.
+/// A step that has ended.
+type Ended = (Target, Step, Result<(), CallError>);
+
+/// Connections to BlueZ, one after the other, and what outlasts each of them.
 pub struct Session<'r> {
     settings: &'r Settings,
     clocks: &'r Clocks,
     ears: &'r Arc<Ears>,
     selection: &'r Arc<Selection>,
     status: &'r watch::Sender<Status>,
-    keepers: BTreeMap<Hci, Keeper>,
+    supervisors: BTreeMap<Hci, AdapterSupervisor>,
     /// What was tried for adapters that are gone: a step's least distance outlasts a fault.
-    ladders: BTreeMap<Hci, Ladder>,
+    escalations: BTreeMap<Hci, Escalation>,
+    service: ServiceSupervisor,
+    /// Why there is no connection to the bus.
+    disconnected: Option<String>,
 }
 
 impl<'r> Session<'r> {
-    /// Before hello.
+    /// Not connected yet.
     pub fn new(
         settings: &'r Settings,
         clocks: &'r Clocks,
@@ -65,64 +80,113 @@ impl<'r> Session<'r> {
             ears,
             selection,
             status,
-            keepers: BTreeMap::new(),
-            ladders: BTreeMap::new(),
+            supervisors: BTreeMap::new(),
+            escalations: BTreeMap::new(),
+            service: ServiceSupervisor::new(clocks.now().tick),
+            disconnected: None,
         }
     }
 
-    /// Connects, and listens until the connection is lost.
-    pub async fn run(&mut self) -> Over {
-        self.keep(|_| false);
-        let (bus, connection) = match Bus::connect().await {
+    /// Connects after `pause`, and works until the connection is lost.
+    pub async fn run(&mut self, pause: Duration) -> SessionEnd {
+        let (bus, connection) = match self.connect(pause).await {
             Ok(connected) => connected,
-            Err(error) => return Over::Lost(error.to_string()),
+            Err(error) => return self.lost(error.to_string()),
         };
-        tokio::select! {
-            reason = connection => Over::Lost(reason),
-            over = self.follow(&bus) => over,
+        self.disconnected = None;
+        let end = tokio::select! {
+            reason = connection => SessionEnd::Lost(reason),
+            end = self.follow(&bus) => end,
+        };
+        match end {
+            SessionEnd::Lost(reason) => self.lost(reason),
+            end => end,
         }
     }
 
-    async fn follow(&mut self, bus: &Bus) -> Over {
-        let air = Arc::new(Mutex::new(Air::new(Arc::clone(self.ears), Arc::clone(self.selection))));
-        let shown = Arc::new(Shelf::new(self.settings.wake_up));
-        let mut adapters = lock(&air).adapters();
-        if let Err(error) = follow_objects(bus, &air, &shown).await {
-            return Over::Lost(error.to_string());
-        }
-        let mut subscribed = false;
-        let mut pulse = tokio::time::interval(PULSE);
-        let mut steps: FuturesUnordered<BoxFuture<'_, Taken>> = FuturesUnordered::new();
+    fn lost(&mut self, reason: String) -> SessionEnd {
+        self.disconnected = Some(format!("D-Bus: {reason}"));
+        self.service.disconnected();
+        self.supervise(None, None);
+        self.report();
+        SessionEnd::Lost(reason)
+    }
+
+    /// The HCI monitor may receive meanwhile, so the adapters are looked at.
+    async fn connect(
+        &mut self,
+        pause: Duration,
+    ) -> Result<(Bus, impl Future<Output = String> + use<>), CallError> {
+        let connect = async {
+            tokio::time::sleep(pause).await;
+            Bus::connect().await
+        };
+        let mut connect = std::pin::pin!(connect);
+        let mut look = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
-                _ = pulse.tick() => self.ears.age(),
+                connected = &mut connect => return connected,
+                _ = look.tick() => self.ears.age(),
                 () = self.ears.awoken() => {}
-                Ok(()) = adapters.changed() => self.hurry(),
-                Some(taken) = steps.next() => self.took(&taken),
+            }
+            self.supervise(None, None);
+            self.report();
+        }
+    }
+
+    async fn follow(&mut self, bus: &Bus) -> SessionEnd {
+        let air = Arc::new(Mutex::new(Air::new(Arc::clone(self.ears), Arc::clone(self.selection))));
+        let shown = Arc::new(Shelf::new(self.settings.wake_up));
+        let mut adapters = objects::lock(&air).adapters();
+        if let Err(error) = objects::follow(bus, &air, &shown).await {
+            return SessionEnd::Lost(error.to_string());
+        }
+        let mut subscribed = false;
+        let mut look = tokio::time::interval(LOOK);
+        let mut steps: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
+        let mut listing: FuturesUnordered<BoxFuture<'_, Bluetoothd>> = FuturesUnordered::new();
+        loop {
+            let mut ask = false;
+            tokio::select! {
+                _ = look.tick() => {
+                    self.ears.age();
+                    ask = listing.is_empty();
+                }
+                () = self.ears.awoken() => {}
+                Ok(()) = adapters.changed() => {}
+                Some(ended) = steps.next() => self.ended(&ended),
+                Some(answer) = listing.next() => self.service.observed(self.now(), answer),
             }
             let known = adapters.borrow_and_update().clone();
-            if known.is_none() {
-                ask_for_objects(bus, &air).await;
+            if known.is_some() {
+                self.service.observed(self.now(), Bluetoothd::Answers);
+            } else if ask {
+                listing.push(Box::pin(objects::list(bus, &air)));
             }
-            for (hci, step) in self.next_steps(known.as_ref(), &shown) {
-                if step == Step::GiveUp {
-                    return Over::GaveUp;
+            for (target, step) in self.supervise(known.as_ref(), Some(&shown)) {
+                match step {
+                    Step::GiveUp => return SessionEnd::GaveUp,
+                    Step::Reconnect => {
+                        self.ended(&(target, step, Ok(())));
+                        return SessionEnd::Reconnect;
+                    }
+                    _ => steps.push(Box::pin(take(bus, &shown, target, step))),
                 }
-                let shown = &shown;
-                steps.push(Box::pin(async move {
-                    (hci, step, scan::take(bus, shown, hci, step).await)
-                }));
             }
-            self.tell(known.is_some());
+            self.report();
             if let Err(error) = self.choose_ear(bus, &mut subscribed).await {
-                return Over::Lost(error.to_string());
+                return SessionEnd::Lost(error.to_string());
             }
         }
     }
 
-    /// Where the monitor hears all, bluetoothd's account of the same would only cost.
+    fn now(&self) -> Tick {
+        self.clocks.now().tick
+    }
+
+    /// Where the monitor receives everything, bluetoothd's signals of the same would only cost.
     async fn choose_ear(&self, bus: &Bus, subscribed: &mut bool) -> Result<(), CallError> {
-        let wanted = self.keepers.values().any(|keeper| keeper.ear() == Ear::Dbus);
+        let wanted = self.supervisors.values().any(|one| one.ear() == Ear::Dbus);
         if std::mem::replace(subscribed, wanted) == wanted {
             return Ok(());
         }
@@ -130,82 +194,84 @@ impl<'r> Session<'r> {
         if wanted { bus.subscribe(&rule).await } else { bus.unsubscribe(&rule).await }
     }
 
-    /// Feels every pulse; the steps that are due.
-    fn next_steps(
+    /// Shows every supervisor what was received and what BlueZ says; the steps that are due.
+    fn supervise(
         &mut self,
         adapters: Option<&BTreeMap<Hci, Adapter>>,
-        shown: &Shelf,
-    ) -> Vec<(Hci, Step)> {
-        let now = self.clocks.now().tick;
-        let selection = self.selection;
-        for gone in self.keep(|hci| adapters.is_some_and(|known| known.contains_key(&hci))) {
-            shown.fall_silent(gone);
+        shown: Option<&Shelf>,
+    ) -> Vec<(Target, Step)> {
+        let now = self.now();
+        let Some(adapters) = adapters else {
+            for (hci, supervisor) in &mut self.supervisors {
+                supervisor.unreachable(now);
+                supervisor.received(now, self.ears.pulse(*hci));
+                shown.inspect(|shown| shown.fall_silent(*hci));
+            }
+            let step = if shown.is_some() { self.service.next_step(now) } else { None };
+            return step.map(|step| (Target::Bluetoothd, step)).into_iter().collect();
+        };
+        for gone in self.retire(|hci| adapters.contains_key(&hci)) {
+            shown.inspect(|shown| shown.fall_silent(gone));
         }
+        let selection = self.selection;
         let mut steps = Vec::new();
-        for (hci, adapter) in
-            adapters.into_iter().flatten().filter(|(hci, _)| selection.includes(**hci))
-        {
-            let before = &mut self.ladders;
-            let begin = || Keeper::new(now, before.remove(hci));
-            let keeper = self.keepers.entry(*hci).or_insert_with(begin);
-            keeper.feel(now, adapter, self.ears.pulse(*hci));
-            let to_say = || shown.to_advertise_through(*hci).is_some();
-            if let Some(step) = keeper.next(now, to_say) {
-                steps.push((*hci, step));
+        for (hci, adapter) in adapters.iter().filter(|(hci, _)| selection.includes(**hci)) {
+            let before = &mut self.escalations;
+            let begin = || AdapterSupervisor::new(now, before.remove(hci));
+            let supervisor = self.supervisors.entry(*hci).or_insert_with(begin);
+            supervisor.received(now, self.ears.pulse(*hci));
+            supervisor.described(now, adapter);
+            let to_say = || shown.is_some_and(|one| one.to_advertise_through(*hci).is_some());
+            if let Some(step) = supervisor.next_step(now, to_say) {
+                steps.push((Target::Adapter(*hci), step));
             }
         }
         steps
     }
 
-    /// Keeps the keepers of adapters that are there; which ones are gone.
-    fn keep(&mut self, there: impl Fn(Hci) -> bool) -> Vec<Hci> {
-        let gone: Vec<Hci> = self.keepers.keys().copied().filter(|hci| !there(*hci)).collect();
+    /// Keeps the supervisors of adapters that are there; which ones are gone.
+    fn retire(&mut self, there: impl Fn(Hci) -> bool) -> Vec<Hci> {
+        let gone: Vec<Hci> = self.supervisors.keys().copied().filter(|hci| !there(*hci)).collect();
         for hci in &gone {
-            if let Some(keeper) = self.keepers.remove(hci) {
-                self.ladders.insert(*hci, keeper.retire());
+            if let Some(supervisor) = self.supervisors.remove(hci) {
+                self.escalations.insert(*hci, supervisor.into_escalation());
             }
         }
         gone
     }
 
-    fn hurry(&mut self) {
-        let now = self.clocks.now().tick;
-        self.keepers.values_mut().for_each(|keeper| keeper.hurry(now));
-    }
-
-    fn took(&mut self, (hci, step, outcome): &Taken) {
-        match outcome {
-            // Every second where it must be.
-            Ok(()) if *step == Step::Refresh => tracing::trace!(adapter = %hci, "scan begun anew"),
-            Ok(()) => tracing::info!(adapter = %hci, step = step.word(), "radio step taken"),
-            Err(error) => {
-                tracing::warn!(adapter = %hci, step = step.word(), %error, "radio step failed");
+    fn ended(&mut self, (target, step, result): &Ended) {
+        let now = self.now();
+        log(*target, *step, result);
+        self.status.send_modify(|status| *status.steps.entry(*step).or_default() += 1);
+        match target {
+            Target::Bluetoothd => self.service.ended(result),
+            Target::Adapter(hci) => {
+                if let Some(supervisor) = self.supervisors.get_mut(hci) {
+                    supervisor.ended(now, *step, result);
+                }
             }
         }
-        self.status.send_modify(|status| *status.steps.entry(*step).or_default() += 1);
-        let now = self.clocks.now().tick;
-        if let Some(keeper) = self.keepers.get_mut(hci) {
-            keeper.took(now, *step, outcome);
-        }
     }
 
-    /// Brings the status up to date, and asks to be woken by the next sound where there is none.
-    fn tell(&self, bluetoothd: bool) {
-        let now = self.clocks.now().tick;
+    /// Brings the status up to date, and asks to be woken by the next advertisement where there
+    /// is none.
+    fn report(&self) {
+        let now = self.now();
         let adapters: BTreeMap<Hci, AdapterStatus> =
-            self.keepers.iter().map(|(hci, keeper)| (*hci, keeper.status(now))).collect();
+            self.supervisors.iter().map(|(hci, one)| (*hci, one.status(now))).collect();
         if adapters.values().any(|adapter| adapter.hearing == Hearing::Blind) {
             self.ears.await_sound();
         }
-        let hears = adapters.values().any(|adapter| adapter.hearing == Hearing::Listening);
-        let reason = match (bluetoothd, adapters.is_empty()) {
-            (false, _) => Some("bluetoothd is not running".to_owned()),
-            (true, true) => Some(self.missing()),
-            _ => adapters.iter().find_map(|(hci, adapter)| {
+        let receives = adapters.values().any(|adapter| adapter.hearing == Hearing::Listening);
+        let hearing = if receives { Hearing::Listening } else { Hearing::Blind };
+        let service = || self.disconnected.clone().or_else(|| self.service.reason());
+        let reason = service().or_else(|| match adapters.is_empty() {
+            true => Some(self.missing()),
+            false => adapters.iter().find_map(|(hci, adapter)| {
                 adapter.reason.as_ref().map(|reason| format!("{hci}: {reason}"))
             }),
-        };
-        let hearing = if hears { Hearing::Listening } else { Hearing::Blind };
+        });
         change(self.status, |status| {
             (status.heard, status.shed) = (self.ears.intake.heard(), self.ears.intake.shed());
             (status.hearing, status.reason, status.adapters) = (hearing, reason, adapters);
@@ -220,57 +286,34 @@ impl<'r> Session<'r> {
     }
 }
 
-/// Nothing is heard, whatever the adapters.
-pub fn tell_blind(status: &watch::Sender<Status>, reason: String) {
-    change(status, |status| {
-        status.hearing = Hearing::Blind;
-        status.reason = Some(reason);
-        status.adapters.clear();
-    });
+async fn take(bus: &Bus, shown: &Shelf, target: Target, step: Step) -> Ended {
+    let result = match target {
+        Target::Adapter(hci) => scan::take(bus, shown, hci, step).await,
+        Target::Bluetoothd => scan::take_service(bus, step).await,
+    };
+    (target, step, result)
 }
 
-/// Changes the status; whoever follows it is woken only if it is another one afterwards.
+fn log(target: Target, step: Step, result: &Result<(), CallError>) {
+    let adapter = match target {
+        Target::Adapter(hci) => Some(tracing::field::display(hci)),
+        Target::Bluetoothd => None,
+    };
+    match result {
+        // Every second where it must be.
+        Ok(()) if step == Step::Refresh => tracing::trace!(adapter, "scan restarted"),
+        Ok(()) => tracing::info!(adapter, step = step.word(), "radio step taken"),
+        Err(error) => {
+            tracing::warn!(adapter, step = step.word(), %error, "radio step failed");
+        }
+    }
+}
+
+/// Changes the status; those who follow it are woken only if it differs afterwards.
 fn change(status: &watch::Sender<Status>, change: impl FnOnce(&mut Status)) {
     status.send_if_modified(|status| {
         let before = status.clone();
         change(status);
         *status != before
     });
-}
-
-/// Follows bluetoothd's signals from here on.
-async fn follow_objects(
-    bus: &Bus,
-    air: &Arc<Mutex<Air>>,
-    shown: &Arc<Shelf>,
-) -> Result<(), CallError> {
-    let (listening, shown) = (Arc::clone(air), Arc::clone(shown));
-    bus.receive(move |message| {
-        if message.msg_type() == MessageType::MethodCall {
-            return shown.answer(message);
-        }
-        lock(&listening).signal(message);
-        None
-    });
-    for rule in air::OBJECTS {
-        bus.subscribe(rule).await?;
-    }
-    Ok(())
-}
-
-/// Asks who bluetoothd is and what it knows; nothing changes where it is away.
-async fn ask_for_objects(bus: &Bus, air: &Arc<Mutex<Air>>) {
-    let Ok(answer) = bus.bus_call("GetNameOwner", (BLUEZ,)).await else { return };
-    lock(air).owned_by(answer.get1());
-    let learning = Arc::clone(air);
-    let look = move |answer: &dbus::Message| lock(&learning).objects(answer);
-    let manager = "org.freedesktop.DBus.ObjectManager";
-    if let Err(error) = bus.call_and_look("/", manager, "GetManagedObjects", look).await {
-        tracing::debug!(%error, "bluetoothd did not say what it knows");
-    }
-}
-
-fn lock(air: &Mutex<Air>) -> std::sync::MutexGuard<'_, Air> {
-    // No message leaves the tables half changed.
-    air.lock().unwrap_or_else(PoisonError::into_inner)
 }

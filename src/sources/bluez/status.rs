@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::adapter::Hci;
 use super::ears::Ear;
-use super::ladder::Step;
+use super::recovery::Step;
 use crate::pipeline::event::Hearing;
 
 /// The radio as a whole.

@@ -1,0 +1,190 @@
+//! Detects a controller that reports each device once in a scan. Pure.
+//!
+//! Such a controller does not say so: it shows in what is received. A restarted scan makes it
+//! report every device again. Where many addresses are new, few advertisements are repetitions on
+//! any controller, so restarts are tried first and kept only if they bring repetitions.
+
+use std::time::Duration;
+
+use super::ears::Pulse;
+use crate::pipeline::units::Tick;
+
+/// Phones and beacons repeat themselves within this; the kernel's own scan lasts ten seconds.
+const WINDOW: Duration = Duration::from_secs(5);
+/// The scan is restarted for so long, then it runs undisturbed for another window.
+const REFRESHES_FOR: Duration = Duration::from_mins(1);
+/// Presence needs each device once a second; each restart costs some milliseconds without a scan.
+/// The caller looks each second, give or take a little.
+const REFRESH_EVERY: Duration = Duration::from_millis(900);
+/// Where repetitions are reported, at least one of so many advertisements is one: also where
+/// phones that advertise once a second have just changed their addresses.
+const ONE_OF: u64 = 4;
+/// Where restarts bring repetitions, at least one of so many advertisements is one.
+const ONE_OF_REFRESHED: u64 = 3;
+/// Restarts are tried for so long: twice the time after which repetitions are forgotten.
+const TRIAL: Duration = Duration::from_secs(10);
+/// After a trial that brought none; doubled by each further one.
+const FIRST_REST: Duration = Duration::from_mins(10);
+const LONGEST_REST: Duration = Duration::from_hours(2);
+
+/// One adapter's repetitions.
+#[derive(Debug)]
+pub struct DuplicateFilterDetector {
+    /// Received since the window began.
+    window: Pulse,
+    began: Tick,
+    phase: Phase,
+    rest: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The scan runs undisturbed.
+    Watching,
+    /// Restarts are tried.
+    Trying { refreshed: Tick },
+    /// Restarts bring repetitions.
+    Refreshing { refreshed: Tick, until: Tick },
+    /// Restarts brought nothing.
+    Resting { until: Tick },
+}
+
+impl DuplicateFilterDetector {
+    /// A scan begins.
+    pub fn new(now: Tick) -> Self {
+        let window = Pulse::default();
+        Self { window, began: now, phase: Phase::Watching, rest: FIRST_REST }
+    }
+
+    /// Adds what was received since the last call.
+    pub fn received(&mut self, pulse: Pulse) {
+        self.window.join(pulse);
+    }
+
+    /// Whether the scan is to be restarted now; if so, it counts as restarted.
+    pub fn is_refresh_due(&mut self, now: Tick) -> bool {
+        self.phase = self.next_phase(now);
+        match &mut self.phase {
+            Phase::Trying { refreshed } | Phase::Refreshing { refreshed, .. } => {
+                let due = now.since(*refreshed) >= REFRESH_EVERY;
+                if due {
+                    *refreshed = now;
+                }
+                due
+            }
+            Phase::Watching | Phase::Resting { .. } => false,
+        }
+    }
+
+    fn next_phase(&mut self, now: Tick) -> Phase {
+        let passed = now.since(self.began);
+        match self.phase {
+            Phase::Watching if passed >= WINDOW => {
+                let Pulse { heard, again, .. } = self.new_window(now);
+                let refreshed = Tick::ZERO;
+                if again * ONE_OF < heard { Phase::Trying { refreshed } } else { Phase::Watching }
+            }
+            Phase::Trying { refreshed } if passed >= TRIAL => {
+                let Pulse { heard, again, .. } = self.new_window(now);
+                if heard > 0 && again * ONE_OF_REFRESHED >= heard {
+                    self.rest = FIRST_REST;
+                    return Phase::Refreshing { refreshed, until: now.plus(REFRESHES_FOR) };
+                }
+                let until = now.plus(self.rest);
+                self.rest = (self.rest * 2).min(LONGEST_REST);
+                Phase::Resting { until }
+            }
+            Phase::Refreshing { until, .. } | Phase::Resting { until } if now >= until => {
+                self.new_window(now);
+                Phase::Watching
+            }
+            phase => phase,
+        }
+    }
+
+    fn new_window(&mut self, now: Tick) -> Pulse {
+        self.began = now;
+        std::mem::take(&mut self.window)
+    }
+
+    /// Whether the controller is known to hide repetitions.
+    pub fn hides(&self) -> bool {
+        matches!(self.phase, Phase::Refreshing { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Tick {
+        Tick::from_micros(secs * 1_000_000)
+    }
+
+    /// How often the scan was restarted, at one look a second. `received` says what comes in, and
+    /// how much of it again, by whether the scan was restarted a second ago.
+    fn restarts(
+        detector: &mut DuplicateFilterDetector,
+        seconds: std::ops::Range<u64>,
+        received: impl Fn(u64, bool) -> (u64, u64),
+    ) -> u64 {
+        let mut refreshed = false;
+        let look = |second| {
+            let (heard, again) = received(second, refreshed);
+            detector.received(Pulse { heard, again, ..Pulse::default() });
+            refreshed = detector.is_refresh_due(at(second));
+            u64::from(refreshed)
+        };
+        seconds.map(look).sum()
+    }
+
+    #[test]
+    fn a_controller_that_reports_each_device_once_a_scan_is_restarted_every_second() {
+        let mut detector = DuplicateFilterDetector::new(at(0));
+        // Ten devices, in the first second of a scan.
+        let hides = |second: u64, refreshed| match (refreshed, second % 10) {
+            (true, _) => (10, 8),
+            (false, 0) => (10, 0),
+            (false, _) => (0, 0),
+        };
+        let times = restarts(&mut detector, 0..65, hides);
+        assert!((55..=62).contains(&times), "{times}");
+        assert!(detector.hides());
+    }
+
+    #[test]
+    fn many_new_addresses_are_not_taken_for_a_controller_that_hides_repetitions() {
+        let mut detector = DuplicateFilterDetector::new(at(0));
+        // An hour at a station: of a hundred advertisements a second ten are of a device known.
+        let times = restarts(&mut detector, 0..3_600, |_, _| (100, 10));
+        assert!(times <= 55, "{times}");
+        assert!(!detector.hides());
+    }
+
+    #[test]
+    fn a_lone_beacon_every_ten_seconds_is_not_taken_for_one_either() {
+        let mut detector = DuplicateFilterDetector::new(at(0));
+        let sparse = |second: u64, _| (u64::from(second.is_multiple_of(10)), 0);
+        assert!(restarts(&mut detector, 0..600, sparse) <= 10);
+        assert!(!detector.hides());
+    }
+
+    #[test]
+    fn an_ordinary_controller_and_silence_change_nothing() {
+        let mut detector = DuplicateFilterDetector::new(at(0));
+        assert_eq!(restarts(&mut detector, 0..100, |_, _| (10, 8)), 0);
+        // Fifty phones once a second, with new addresses: none is known for two seconds of five.
+        let changed = |second: u64, _| if second % 5 < 3 { (50, 0) } else { (50, 50) };
+        assert_eq!(restarts(&mut detector, 0..100, changed), 0);
+        assert_eq!(restarts(&mut detector, 100..200, |_, _| (0, 0)), 0);
+    }
+
+    #[test]
+    fn a_controller_that_hides_no_more_is_left_alone_after_a_minute() {
+        let mut detector = DuplicateFilterDetector::new(at(0));
+        restarts(&mut detector, 0..20, |_, refreshed| if refreshed { (1, 1) } else { (1, 0) });
+        assert!(detector.hides());
+        restarts(&mut detector, 20..90, |_, _| (10, 9));
+        assert_eq!(restarts(&mut detector, 90..300, |_, _| (10, 9)), 0);
+    }
+}

@@ -1,0 +1,104 @@
+//! Learns from bluetoothd which adapters and devices there are.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dbus::{Message, MessageType};
+
+use super::adapter::{Adapter, Hci};
+use super::air::{self, Air};
+use super::bus::{BLUEZ, Bus, CallError};
+use super::service::Bluetoothd;
+use super::shelf::Shelf;
+
+/// For the list of all devices: a slow processor takes a second for every hundred.
+const LIST_TIMEOUT: Duration = Duration::from_mins(3);
+
+/// Follows bluetoothd's signals from here on.
+///
+/// # Errors
+/// If the bus refuses the subscriptions or is gone.
+pub async fn follow(bus: &Bus, air: &Arc<Mutex<Air>>, shown: &Arc<Shelf>) -> Result<(), CallError> {
+    let (listening, shown) = (Arc::clone(air), Arc::clone(shown));
+    bus.receive(move |message| {
+        if message.msg_type() == MessageType::MethodCall {
+            return shown.answer(message);
+        }
+        lock(&listening).signal(message);
+        None
+    });
+    for rule in air::OBJECTS {
+        bus.subscribe(rule).await?;
+    }
+    Ok(())
+}
+
+/// Asks bluetoothd for its adapters, then for the devices in its memory; whether it answers.
+///
+/// The adapters come first and by themselves: with 5,000 devices in BlueZ's memory the whole list
+/// takes a minute, and the scan need not wait for it.
+pub async fn list(bus: &Bus, air: &Arc<Mutex<Air>>) -> Bluetoothd {
+    let Ok(owner) = bus.bus_call("GetNameOwner", (BLUEZ,)).await else {
+        return Bluetoothd::Absent;
+    };
+    lock(air).owned_by(owner.get1());
+    match adapters(bus).await {
+        Ok(adapters) => lock(air).adapters_are(adapters),
+        Err(CallError::NoService) => return Bluetoothd::Absent,
+        Err(error) => {
+            tracing::debug!(%error, "bluetoothd did not name its adapters");
+            return Bluetoothd::Unanswering;
+        }
+    }
+    let learning = Arc::clone(air);
+    let look = move |answer: &Message| lock(&learning).objects(answer);
+    let manager = "org.freedesktop.DBus.ObjectManager";
+    let listed = bus.call_and_look("/", manager, "GetManagedObjects", LIST_TIMEOUT, look).await;
+    if let Err(error) = listed {
+        tracing::debug!(%error, "bluetoothd did not list the devices it knows");
+    }
+    Bluetoothd::Answers
+}
+
+async fn adapters(bus: &Bus) -> Result<BTreeMap<Hci, Adapter>, CallError> {
+    let introspectable = "org.freedesktop.DBus.Introspectable";
+    let answer = bus.call("/org/bluez", introspectable, "Introspect", ()).await?;
+    let mut adapters = BTreeMap::new();
+    for hci in named(answer.get1().unwrap_or_default()) {
+        let properties = "org.freedesktop.DBus.Properties";
+        match bus.call(&hci.path(), properties, "GetAll", (air::ADAPTER,)).await {
+            Ok(answer) => {
+                let mut adapter = Adapter::default();
+                adapter.learn(answer.iter_init());
+                adapters.insert(hci, adapter);
+            }
+            // It was pulled meanwhile.
+            Err(CallError::NoObject) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(adapters)
+}
+
+/// The adapters among the nodes of an introspection document.
+fn named(xml: &str) -> impl Iterator<Item = Hci> {
+    xml.split("<node name=\"").skip(1).filter_map(|node| Hci::named(node.split('"').next()?))
+}
+
+/// Locks the tables; no message leaves them half changed.
+pub fn lock(air: &Mutex<Air>) -> std::sync::MutexGuard<'_, Air> {
+    air.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adapters_are_read_from_bluezs_introspection() {
+        let xml = r#"<node><interface name="org.bluez.AgentManager1"></interface>
+            <node name="hci0"/><node name="hci12"/><node name="other"/></node>"#;
+        assert_eq!(named(xml).collect::<Vec<_>>(), [Hci(0), Hci(12)]);
+    }
+}

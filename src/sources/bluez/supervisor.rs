@@ -1,0 +1,350 @@
+//! Supervises one adapter: what is known of it, whether it receives, and the step that is due.
+//! Pure.
+//!
+//! Whether it receives is decided by advertisements. What BlueZ says (powered, scanning) counts
+//! only as long as none come in.
+
+use std::time::Duration;
+
+use super::adapter::Adapter;
+use super::bus::CallError;
+use super::duplicate_filter::DuplicateFilterDetector;
+use super::ears::{Ear, Pulse};
+use super::liveness::{Liveness, Verdict};
+use super::recovery::{Escalation, Outcome, Step, Trouble};
+use super::status::AdapterStatus;
+use crate::pipeline::event::Hearing;
+use crate::pipeline::units::Tick;
+
+/// Pauses between attempts to switch on or to scan, doubled by each that fails.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The longest pause where the scan of a bluetoothd that was killed is about to end.
+const IN_PROGRESS_PAUSE: Duration = Duration::from_secs(1);
+/// Attempts that fail for so long call for recovery: the kernel ends a dead bluetoothd's scan
+/// within eleven seconds.
+const FAILING_FOR: Duration = Duration::from_secs(12);
+/// A bluetoothd that did not answer this often in a row does not answer other steps either.
+const MOST_UNANSWERED: u32 = 2;
+/// BlueZ stops and restarts its own discovery between two kernel scans; longer is a stop.
+const DISCOVERY_GAP: Duration = Duration::from_secs(4);
+/// Without a scan of its own an adapter counts as receiving for so long after an advertisement.
+const RECEIVED_LATELY: Duration = Duration::from_secs(8);
+/// Signals that were on their way when the scan ended are no sign of another one.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
+
+/// Between attempts to advertise, doubled by each that fails: some adapters never can.
+const FIRST_ADVERTISE_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_ADVERTISE_PAUSE: Duration = Duration::from_hours(1);
+
+/// One adapter, from its appearance to its removal.
+#[derive(Debug)]
+pub struct AdapterSupervisor {
+    adapter: Adapter,
+    /// BlueZ can be asked about it.
+    reachable: bool,
+    /// BlueZ accepted our scan, and nothing has ended it since.
+    scanning: bool,
+    /// The scan began, or ended.
+    changed_at: Tick,
+    discovering_at: Tick,
+    attempts: Attempts,
+    escalation: Escalation,
+    scan_health: Liveness,
+    duplicates: DuplicateFilterDetector,
+    ear: Ear,
+    advertising: Advertising,
+    problem: Option<String>,
+    /// The step that is being taken.
+    busy: Option<Step>,
+}
+
+/// Attempts to switch on and to scan.
+#[derive(Debug)]
+struct Attempts {
+    pause: Duration,
+    not_before: Tick,
+    failing_since: Option<Tick>,
+    /// Calls in a row that were not answered.
+    unanswered: u32,
+}
+
+/// Whether the adapter advertises what it is to advertise, beside the scan.
+#[derive(Debug)]
+struct Advertising {
+    on: bool,
+    not_before: Tick,
+    pause: Duration,
+}
+
+impl AdapterSupervisor {
+    /// Of an adapter that has just appeared. `escalation` is what was tried before it went away.
+    pub fn new(now: Tick, escalation: Option<Escalation>) -> Self {
+        Self {
+            adapter: Adapter::default(),
+            reachable: true,
+            scanning: false,
+            changed_at: now,
+            discovering_at: now,
+            attempts: Attempts::new(now),
+            escalation: escalation.unwrap_or_else(|| Escalation::new(now)),
+            scan_health: Liveness::new(now),
+            duplicates: DuplicateFilterDetector::new(now),
+            ear: Ear::Dbus,
+            advertising: Advertising::new(now),
+            problem: None,
+            busy: None,
+        }
+    }
+
+    /// Takes in what was received since the last call.
+    pub fn received(&mut self, now: Tick, (pulse, ear): (Pulse, Ear)) {
+        self.scan_health.feel(now, pulse);
+        if pulse.heard > 0 {
+            self.escalation.received();
+        }
+        self.duplicates.received(pulse);
+        self.ear = ear;
+    }
+
+    /// Takes in how BlueZ describes the adapter.
+    pub fn described(&mut self, now: Tick, adapter: &Adapter) {
+        let switched_on = adapter.powered && !self.adapter.powered;
+        if switched_on && self.busy.is_none() {
+            self.attempts.retry_at_once(now);
+        }
+        self.reachable = true;
+        self.adapter.clone_from(adapter);
+        if adapter.discovering {
+            self.discovering_at = now;
+        }
+        // BlueZ ends every client's scan with the power, and does not take it up again.
+        let ended = !adapter.powered || now.since(self.discovering_at) >= DISCOVERY_GAP;
+        if self.scanning && ended && (!adapter.powered || !self.receives(now)) {
+            self.scan_ended(now);
+            self.attempts.failing_since.get_or_insert(now);
+        }
+        if self.scanning && (adapter.discovering || self.receives(now)) {
+            self.attempts.failing_since = None;
+        }
+    }
+
+    /// The connection to BlueZ is lost, and with it the scan.
+    pub fn unreachable(&mut self, now: Tick) {
+        if std::mem::replace(&mut self.reachable, false) {
+            self.scan_ended(now);
+            self.busy = None;
+            self.advertising = Advertising::new(now);
+            self.attempts = Attempts::new(now);
+        }
+    }
+
+    /// The scan was taken away. What was received before says nothing about what comes, unless it
+    /// is what recovery is measured by.
+    fn scan_ended(&mut self, now: Tick) {
+        self.scanning = false;
+        self.changed_at = now;
+        if self.escalation.is_idle() {
+            self.scan_health = Liveness::new(now);
+        }
+    }
+
+    /// The step that is due, if any; none while one is being taken. `to_advertise` is whether the
+    /// adapter is the one to advertise something.
+    pub fn next_step(&mut self, now: Tick, to_advertise: impl FnOnce() -> bool) -> Option<Step> {
+        if self.busy.is_some() || !self.reachable {
+            return None;
+        }
+        self.busy = self.recovery(now).or_else(|| self.usual(now)).or_else(|| {
+            let may = self.scanning && self.advertising.may_try(now);
+            (may && to_advertise()).then_some(Step::Advertise)
+        });
+        self.busy
+    }
+
+    fn recovery(&mut self, now: Tick) -> Option<Step> {
+        let Some(trouble) = self.trouble(now) else {
+            let receives = self.scan_health.verdict(now) == Verdict::Alive;
+            if receives && self.scanning && self.attempts.failing_since.is_none() {
+                self.escalation.reset(now);
+            }
+            return None;
+        };
+        if self.attempts.unanswered >= MOST_UNANSWERED {
+            self.attempts.unanswered = 0;
+            self.escalation.skip_bluetoothd();
+        }
+        self.escalation.due(now, trouble)
+    }
+
+    fn trouble(&self, now: Tick) -> Option<Trouble> {
+        let failing = |since| now.since(since) >= FAILING_FOR;
+        if self.attempts.failing_since.is_some_and(failing) {
+            let receives = self.receives(now);
+            return Some(if receives { Trouble::FailingButReceiving } else { Trouble::Failing });
+        }
+        let silent = self.scanning && self.scan_health.verdict(now) == Verdict::Deaf;
+        silent.then_some(Trouble::Silent)
+    }
+
+    fn usual(&mut self, now: Tick) -> Option<Step> {
+        if self.scanning {
+            return self.duplicates.is_refresh_due(now).then_some(Step::Refresh);
+        }
+        let step = if self.adapter.powered { Step::Scan } else { Step::PowerOn };
+        (now >= self.attempts.not_before).then_some(step)
+    }
+
+    /// A step has ended. One that was cut short by a lost connection does not count.
+    pub fn ended(&mut self, now: Tick, step: Step, result: &Result<(), CallError>) {
+        if self.busy != Some(step) {
+            return;
+        }
+        self.busy = None;
+        if step == Step::Advertise {
+            self.advertising.tried(now, result.is_ok());
+            return;
+        }
+        let outcome = outcome(result);
+        self.problem = result.as_ref().err().map(ToString::to_string);
+        self.escalation.ended(now, step, outcome);
+        if step != Step::Refresh {
+            // A new bluetoothd knows nothing of the advertisement, and may accept what the last
+            // one refused; one that has it answers so.
+            self.advertising = Advertising::new(now);
+        }
+        match step {
+            Step::PowerOn => self.attempts.ended(now, outcome),
+            Step::Scan | Step::Refresh | Step::Rescan => {
+                self.attempts.ended(now, outcome);
+                self.scan_tried(now, step, outcome);
+            }
+            Step::PowerCycle => {
+                self.attempts.ended(now, outcome);
+                if outcome == Outcome::Worked {
+                    self.scanning = false;
+                    self.scan_health.was_reset();
+                }
+            }
+            _ => self.attempts.retry_at_once(now),
+        }
+    }
+
+    fn scan_tried(&mut self, now: Tick, step: Step, outcome: Outcome) {
+        // Refused is not the end of what is received: another client may scan.
+        self.scanning = outcome == Outcome::Worked;
+        if !self.scanning {
+            return;
+        }
+        self.discovering_at = now;
+        if step == Step::Scan {
+            if self.escalation.is_idle() && !self.receives(now) {
+                self.scan_health = Liveness::new(now);
+            }
+            self.changed_at = now;
+            self.duplicates = DuplicateFilterDetector::new(now);
+        }
+    }
+
+    /// What was tried, for the day the adapter is back.
+    pub fn into_escalation(self) -> Escalation {
+        self.escalation
+    }
+
+    /// The path its advertisements come by.
+    pub fn ear(&self) -> Ear {
+        self.ear
+    }
+
+    /// Whether advertisements come in, whatever BlueZ says.
+    fn receives(&self, now: Tick) -> bool {
+        self.scan_health.last_sound().is_some_and(|last| {
+            last >= self.changed_at.plus(ON_THE_WAY) && now.since(last) < RECEIVED_LATELY
+        })
+    }
+
+    /// How it fares.
+    pub fn status(&self, now: Tick) -> AdapterStatus {
+        let reason = self.why_blind(now);
+        let hearing = if reason.is_some() { Hearing::Blind } else { Hearing::Listening };
+        let hides = self.duplicates.hides();
+        let address = self.adapter.address.clone();
+        AdapterStatus { address, hearing, ear: self.ear, hides, reason }
+    }
+
+    fn why_blind(&self, now: Tick) -> Option<String> {
+        let plain = match self.scan_health.verdict(now) {
+            _ if self.receives(now) => return None,
+            _ if !self.reachable => "bluetoothd cannot be reached",
+            _ if !self.adapter.powered => "switched off",
+            _ if !self.scanning => "not scanning",
+            Verdict::Alive => return None,
+            Verdict::Unheard => "nothing heard yet",
+            Verdict::Deaf => "fell silent",
+        };
+        Some(match &self.problem {
+            Some(problem) if self.reachable => format!("{plain}: {problem}"),
+            _ => plain.to_owned(),
+        })
+    }
+}
+
+fn outcome(result: &Result<(), CallError>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Worked,
+        Err(CallError::TimedOut) => Outcome::Unanswered,
+        Err(CallError::InProgress) => Outcome::InProgress,
+        Err(CallError::Blocked | CallError::Denied) => Outcome::Prevented,
+        Err(_) => Outcome::Refused,
+    }
+}
+
+impl Attempts {
+    fn new(now: Tick) -> Self {
+        Self { pause: FIRST_PAUSE, not_before: now, failing_since: None, unanswered: 0 }
+    }
+
+    fn retry_at_once(&mut self, now: Tick) {
+        (self.pause, self.not_before) = (FIRST_PAUSE, self.not_before.min(now));
+    }
+
+    fn ended(&mut self, now: Tick, outcome: Outcome) {
+        let unanswered = outcome == Outcome::Unanswered;
+        self.unanswered = if unanswered { self.unanswered + 1 } else { 0 };
+        match outcome {
+            Outcome::Worked => {
+                (self.pause, self.not_before) = (FIRST_PAUSE, now);
+                return;
+            }
+            Outcome::Prevented => self.failing_since = None,
+            _ => drop(self.failing_since.get_or_insert(now)),
+        }
+        let lately = self.failing_since.is_some_and(|since| now.since(since) < FAILING_FOR);
+        let longest = match outcome {
+            Outcome::InProgress if lately => IN_PROGRESS_PAUSE,
+            _ => LONGEST_PAUSE,
+        };
+        self.not_before = now.plus(self.pause);
+        self.pause = (self.pause * 2).min(longest);
+    }
+}
+
+impl Advertising {
+    fn new(now: Tick) -> Self {
+        Self { on: false, not_before: now, pause: FIRST_ADVERTISE_PAUSE }
+    }
+
+    fn may_try(&self, now: Tick) -> bool {
+        !self.on && now >= self.not_before
+    }
+
+    fn tried(&mut self, now: Tick, worked: bool) {
+        self.on = worked;
+        self.not_before = if worked { now } else { now.plus(self.pause) };
+        let doubled = (self.pause * 2).min(LONGEST_ADVERTISE_PAUSE);
+        self.pause = if worked { FIRST_ADVERTISE_PAUSE } else { doubled };
+    }
+}
+
+#[cfg(test)]
+mod tests;
