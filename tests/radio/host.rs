@@ -20,7 +20,7 @@ const TOOLS: [(&str, &str); 6] = [
 ];
 
 /// The longest a play may take before the machine is taken for dead.
-const LONGEST_PLAY: Duration = Duration::from_mins(45);
+const LONGEST_PLAY: Duration = Duration::from_mins(90);
 
 /// A machine with one Debian release.
 pub struct Bed {
@@ -84,6 +84,11 @@ impl Bed {
             let name = file.file_name().unwrap().to_string_lossy();
             let copy = share.join(format!("scenarios/{number:02} {name}"));
             fs::copy(file, copy).unwrap();
+        }
+        let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+        fs::create_dir_all(share.join("systemd")).unwrap();
+        for file in fs::read_dir(files).unwrap().map(|file| file.unwrap()) {
+            fs::copy(file.path(), share.join("systemd").join(file.file_name())).unwrap();
         }
         strip(&program(), &share.join("grelot"));
         strip(&std::env::current_exe().unwrap(), &share.join("bed"));
@@ -209,8 +214,8 @@ fn services(outcome: &Value) -> String {
     let seconds = |key: &str| outcome[key].as_f64().unwrap_or_default() / 1000.0;
     let (bluetoothd, bus) = (seconds("bluetoothd_ms"), seconds("dbus_daemon_ms"));
     let spent = format!("bluetoothd {bluetoothd:.1} s and dbus-daemon {bus:.1} s of processor");
-    match outcome["said"].as_u64() {
-        Some(said) => format!("\n{spent}; bluetoothd told of {said}.\n"),
+    match outcome["signals"].as_u64() {
+        Some(signals) => format!("\n{spent}; bluetoothd sent {signals} signals.\n"),
         None => format!("\n{spent}.\n"),
     }
 }

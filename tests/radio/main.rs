@@ -29,6 +29,16 @@ fn a_customer_stays_while_everything_breaks() {
 }
 
 #[test]
+fn a_crashed_or_hung_bluetoothd_is_brought_back_on_debian_12() {
+    plays_well(BOOKWORM, &["bluetoothd", "bluetoothd_absent"]);
+}
+
+#[test]
+fn a_crashed_or_hung_bluetoothd_is_brought_back_on_debian_13() {
+    plays_well(TRIXIE, &["bluetoothd", "bluetoothd_absent"]);
+}
+
+#[test]
 fn the_radio_hears_on_debian_12() {
     plays_well(BOOKWORM, &["hearing", "phone"]);
 }

@@ -55,12 +55,12 @@ impl Schedule {
         Self { groups: groups.to_vec(), due }
     }
 
-    /// The next one, before `end`.
-    pub fn next(&mut self, end: Duration) -> Option<Advertisement> {
+    /// The next one.
+    pub fn next(&mut self) -> Option<Advertisement> {
         loop {
             let Reverse((at, index, device, count)) = self.due.pop()?;
             let group = &self.groups[index];
-            if at >= end || group.until.is_some_and(|until| at >= Duration::from_secs(until)) {
+            if group.until.is_some_and(|until| at >= Duration::from_secs(until)) {
                 continue;
             }
             let every = Duration::from_millis(group.every_ms);

@@ -1,4 +1,4 @@
-//! What was on the air against what was heard: a scenario's result, as figures and failures.
+//! What was on the air against what was received: a scenario's result, as figures and failures.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,15 +11,21 @@ use super::listener::Report;
 use super::recording;
 use super::scenario::{Listener, Scenario};
 
-/// What happened while a scenario was played.
-pub struct Lived {
-    /// When the air was opened, and closed.
+/// What happened in a scenario.
+pub struct Run {
+    /// When the devices began to advertise.
     pub opened: Instant,
     pub opened_at: SystemTime,
+    /// When every listener received, and figures begin.
+    pub measured: Instant,
     pub closed: Instant,
-    pub counts: Vec<Counts>,
+    /// What the controllers had counted by then, and at the end.
+    pub before: Vec<Counts>,
+    pub after: Vec<Counts>,
+    /// What each listener had received when figures begin.
+    pub heard_before: Vec<u64>,
     pub reports: Vec<Report>,
-    /// When each fault struck, and when it was mended.
+    /// When each fault struck, and when it was ended.
     pub mended: Vec<(Instant, Instant)>,
     pub services: Services,
 }
@@ -30,8 +36,8 @@ pub struct Services {
     pub bluetoothd_kib: u64,
     /// Of bluetoothd and of dbus-daemon.
     pub processor: [Duration; 2],
-    /// Signals that told of an advertisement, where a witness counted them.
-    pub said: Option<u64>,
+    /// Signals of bluetoothd for advertisements, where they were counted.
+    pub signals: Option<u64>,
 }
 
 /// A scenario's result.
@@ -43,8 +49,8 @@ pub struct Outcome {
     pub bluetoothd_kib: u64,
     pub bluetoothd_ms: u128,
     pub dbus_daemon_ms: u128,
-    /// Signals of bluetoothd that told of an advertisement.
-    pub said: Option<u64>,
+    /// Signals of bluetoothd for advertisements.
+    pub signals: Option<u64>,
     pub failures: Vec<String>,
 }
 
@@ -64,6 +70,8 @@ pub struct Heard {
     pub inquiries: u64,
     pub scans: u64,
     pub longest_scan_hole_ms: u128,
+    /// Lines in a row that report `blind`, each with more received than the one before.
+    pub blind_while_receiving: usize,
     pub longest_gap_ms: u64,
     pub late: u64,
     pub processor_ms: u128,
@@ -89,72 +97,25 @@ pub struct Heard {
     pub ages_ms: Option<[u64; 3]>,
 }
 
-/// A gateway must be known to be blind within this.
-const BLIND_WITHIN: f64 = 10.0;
+/// So many lines in a row that say `blind` while each reports more received: the state is wrong.
+/// Lines come four times a second, and the state follows within a second or two.
+const MOST_WRONG_LINES: usize = 12;
 
-/// Judges.
-pub fn judge(name: &str, scenario: &Scenario, lived: Lived) -> Outcome {
+/// Checks what each listener received and reported.
+pub fn check(name: &str, scenario: &Scenario, run: Run) -> Outcome {
     let mut failures = Vec::new();
     let mut listeners = Vec::new();
     let stamped = scenario.air.iter().all(|group| group.stamped);
-    for (described, report) in scenario.listeners.iter().zip(&lived.reports) {
-        let heard = heard(described, report, &lived, stamped);
-        let passed_on = heard.passed_on as f64 / heard.on_air.max(1) as f64;
-        if passed_on < described.passed_on {
-            let least = described.passed_on;
-            failures.push(format!("{}: {passed_on:.3} passed on, not {least}", described.name));
-        }
-        let share = heard.heard as f64 / heard.passed_on.max(1) as f64;
-        if share < described.hears {
-            let least = described.hears;
-            failures.push(format!("{}: {share:.3} heard, not {least}", described.name));
-        }
-        if let (Some(other), Some(file)) = (&described.agrees_with, &report.recording) {
-            let differences = agreement::differences(file, other.as_ref());
-            failures
-                .extend(differences.into_iter().map(|one| format!("{}: {one}", described.name)));
-        }
-        if let Some(expected) = described.arrivals
-            && (heard.arrivals, heard.open) != (Some(expected), Some(expected))
-        {
-            let (arrivals, open) = (heard.arrivals, heard.open);
-            failures.push(format!("{}: {arrivals:?} arrived, {open:?} are there", described.name));
-        }
-        if let Some(by) = described.contact_by
-            && heard.first_contact_s.is_none_or(|after| after > by)
-        {
-            let after = heard.first_contact_s;
-            failures.push(format!("{}: first recognised after {after:?} s", described.name));
-        }
-        // Flags, which the kernel puts before it, are its own business.
-        let advertised = heard.advertises.as_deref().unwrap_or_default();
-        if described.advertises.as_ref().is_some_and(|wanted| !advertised.ends_with(wanted)) {
-            failures.push(format!("{}: advertises {:?}", described.name, heard.advertises));
-        }
-        if let Some(within) = described.gives_up_within
-            && heard.gave_up_after_s.is_none_or(|after| after > within)
-        {
-            let after = heard.gave_up_after_s;
-            failures.push(format!("{}: gave up after {after:?} s", described.name));
-        }
-        if let Some(within) = described.back_within {
-            for (fault, back) in scenario.faults.iter().zip(&heard.back_after_s) {
-                if back.is_none_or(|seconds| seconds > within) {
-                    let kind = fault.kind;
-                    failures.push(format!("{}: {kind:?}: back after {back:?} s", described.name));
-                }
-            }
-            for (fault, blind) in scenario.faults.iter().zip(&heard.blind_after_s) {
-                let silent_for = fault.lasts as f64;
-                if silent_for > BLIND_WITHIN && blind.is_none_or(|after| after > BLIND_WITHIN) {
-                    let kind = fault.kind;
-                    failures.push(format!("{}: {kind:?}: blind after {blind:?} s", described.name));
-                }
-            }
-        }
+    for (number, (described, report)) in scenario.listeners.iter().zip(&run.reports).enumerate() {
+        let heard = heard(described, report, &run, number, stamped);
+        let name = &described.name;
+        failures.extend(shares(described, &heard).map(|failure| format!("{name}: {failure}")));
+        failures.extend(customers(described, &heard).map(|failure| format!("{name}: {failure}")));
+        failures.extend(differences(described, report).map(|one| format!("{name}: {one}")));
+        failures.extend(state(scenario, described, report, &heard).map(|f| format!("{name}: {f}")));
         listeners.push(heard);
     }
-    let Services { bluetoothd_kib, processor: [bluetoothd, dbus_daemon], said } = lived.services;
+    let Services { bluetoothd_kib, processor: [bluetoothd, dbus_daemon], signals } = run.services;
     Outcome {
         scenario: name.to_owned(),
         what: scenario.what.clone(),
@@ -162,28 +123,124 @@ pub fn judge(name: &str, scenario: &Scenario, lived: Lived) -> Outcome {
         bluetoothd_kib,
         bluetoothd_ms: bluetoothd.as_millis(),
         dbus_daemon_ms: dbus_daemon.as_millis(),
-        said,
+        signals,
         failures,
     }
 }
 
-fn heard(described: &Listener, report: &Report, lived: &Lived, stamped: bool) -> Heard {
-    let through: Vec<&Counts> = match described.adapter {
-        Some(adapter) => vec![&lived.counts[adapter]],
-        None => lived.counts.iter().collect(),
+/// Whether enough was passed on, and enough of that received.
+fn shares(described: &Listener, heard: &Heard) -> impl Iterator<Item = String> + use<> {
+    let passed_on = heard.passed_on as f64 / heard.on_air.max(1) as f64;
+    let share = heard.heard as f64 / heard.passed_on.max(1) as f64;
+    let (least_passed_on, least) = (described.passed_on, described.hears);
+    let first = (passed_on < least_passed_on)
+        .then(|| format!("{passed_on:.3} passed on, not {least_passed_on}"));
+    let second = (share < least).then(|| format!("{share:.3} received, not {least}"));
+    first.into_iter().chain(second)
+}
+
+/// Whether the customers arrived, and the beacon advertises.
+fn customers(described: &Listener, heard: &Heard) -> impl Iterator<Item = String> + use<> {
+    let here = (heard.arrivals, heard.open);
+    let arrived = described.arrivals.is_none_or(|wanted| here == (Some(wanted), Some(wanted)));
+    let first = (!arrived).then(|| format!("{:?} arrived, {:?} are there", here.0, here.1));
+    // Flags, which the kernel puts before it, are its own business.
+    let advertised = heard.advertises.as_deref().unwrap_or_default();
+    let wrong = described.advertises.as_ref().is_some_and(|wanted| !advertised.ends_with(wanted));
+    let second = wrong.then(|| format!("advertises {:?}", heard.advertises));
+    first.into_iter().chain(second)
+}
+
+/// Whether its recording agrees with the other one.
+fn differences(described: &Listener, report: &Report) -> impl Iterator<Item = String> + use<> {
+    let both = described.agrees_with.as_ref().zip(report.recording.as_ref());
+    both.map(|(other, file)| agreement::differences(file, other.as_ref())).into_iter().flatten()
+}
+
+/// Whether it recovered from every fault, and its state was right all the time.
+fn state(
+    scenario: &Scenario,
+    described: &Listener,
+    report: &Report,
+    heard: &Heard,
+) -> impl Iterator<Item = String> + use<> {
+    let mut failures = Vec::new();
+    if described.gives_up && !report.gave_up {
+        failures.push("did not give up".to_owned());
+    }
+    if described.recovers {
+        for (fault, back) in scenario.faults.iter().zip(&heard.back_after_s) {
+            if back.is_none() {
+                failures.push(format!("{:?}: does not receive again", fault.kind));
+            }
+        }
+        for (fault, blind) in scenario.faults.iter().zip(&heard.blind_after_s) {
+            if fault.until_blind && blind.is_none() {
+                failures.push(format!("{:?}: not known to be blind", fault.kind));
+            }
+        }
+    }
+    let wrong = heard.blind_while_receiving;
+    if wrong > MOST_WRONG_LINES {
+        failures.push(format!("reports blind on {wrong} lines in a row while it receives"));
+    }
+    failures.into_iter()
+}
+
+/// The longest row of lines that say `blind`, each with more received than the line before.
+fn blind_while_receiving(lines: &[(Instant, Value)]) -> usize {
+    let (mut longest, mut row, mut last) = (0, 0, None);
+    for (_, line) in lines {
+        let heard = line["heard"].as_u64();
+        let more = last.is_some() && heard > last;
+        row = if line["hearing"] == "blind" && more { row + 1 } else { 0 };
+        longest = longest.max(row);
+        last = heard;
+    }
+    longest
+}
+
+/// What the controllers of a listener passed on.
+pub fn passed_on(described: &Listener, counts: &[Counts]) -> u64 {
+    through(described, counts).iter().map(|counts| counts.passed_on).sum()
+}
+
+fn through<'c>(described: &Listener, counts: &'c [Counts]) -> Vec<&'c Counts> {
+    match described.adapter {
+        Some(adapter) => vec![&counts[adapter]],
+        None => counts.iter().collect(),
+    }
+}
+
+fn heard(
+    described: &Listener,
+    report: &Report,
+    run: &Run,
+    number: usize,
+    stamped: bool,
+) -> Heard {
+    let through_now = through(described, &run.after);
+    // A recording holds everything from its beginning.
+    let nothing = vec![Counts::default(); run.before.len()];
+    let records = report.recording.is_some();
+    let before = through(described, if records { &nothing } else { &run.before });
+    let heard_before = if records { 0 } else { run.heard_before[number] };
+    let sum = |count: fn(&Counts) -> u64| {
+        let of = |counts: &[&Counts]| counts.iter().map(|counts| count(counts)).sum::<u64>();
+        of(&through_now).saturating_sub(of(&before))
     };
-    let sum = |count: fn(&Counts) -> u64| through.iter().map(|counts| count(counts)).sum::<u64>();
     let last = |key: &str| report.lines.iter().rev().find_map(|(_, said)| said[key].as_u64());
     let recorded = report.recording.as_deref();
-    let recorded = recorded.map(|file| recording::read(file, lived.opened_at, stamped));
-    let heard = recorded.as_ref().map(|one| one.heard).or_else(|| last("heard")).unwrap_or(0);
+    let recorded = recorded.map(|file| recording::read(file, run.opened_at, stamped));
+    let heard = recorded.as_ref().map(|one| one.heard).or_else(|| last("heard"));
+    let heard = heard.unwrap_or(0).saturating_sub(heard_before);
     let on_air = sum(|c| c.on_air);
     let first = |key: &str| {
         let (at, _) = report.lines.iter().find(|(_, said)| said[key].as_u64() > Some(0))?;
-        Some(at.saturating_duration_since(lived.opened).as_secs_f64())
+        Some(at.saturating_duration_since(run.opened).as_secs_f64())
     };
-    let on_the_air = report.lines.partition_point(|(at, _)| *at <= lived.closed);
-    let faults: Vec<_> = faults(&lived.mended, &report.lines[..on_the_air]).collect();
+    let on_the_air = report.lines.partition_point(|(at, _)| *at <= run.closed);
+    let faults: Vec<_> = faults(&run.mended, &report.lines[..on_the_air]).collect();
     Heard {
         name: described.name.clone(),
         on_air,
@@ -193,15 +250,16 @@ fn heard(described: &Listener, report: &Report, lived: &Lived, stamped: bool) ->
         shed: last("shed").unwrap_or(0),
         inquiries: sum(|c| c.inquiries),
         scans: sum(|c| c.scans),
-        longest_scan_hole_ms: longest_hole(&through).as_millis(),
-        longest_gap_ms: longest_gap(&report.lines, lived.opened),
+        longest_scan_hole_ms: longest_hole(&through_now, run.measured).as_millis(),
+        blind_while_receiving: blind_while_receiving(&report.lines),
+        longest_gap_ms: longest_gap(&report.lines, run.measured),
         late: sum(|c| c.late),
         processor_ms: report.processor.as_millis(),
         first_kib: report.memory.0,
         last_kib: report.memory.1,
         blind_after_s: faults.iter().map(blind_after).collect(),
         back_after_s: faults.iter().map(back_after).collect(),
-        advertises: through.iter().find_map(|c| c.advertises.as_ref()).map(hex::encode),
+        advertises: through_now.iter().find_map(|c| c.advertises.as_ref()).map(hex::encode),
         connections: sum(|c| c.connections),
         arrivals: recorded.as_ref().map(|one| one.arrivals).or_else(|| last("arrivals")),
         open: recorded.as_ref().map(|one| one.open).or_else(|| last("open")),
@@ -210,14 +268,14 @@ fn heard(described: &Listener, report: &Report, lived: &Lived, stamped: bool) ->
             Some(recorded) => recorded.first_arrival_s,
             None => first("arrivals"),
         },
-        gave_up_after_s: report.gave_up.then(|| gave_up_after(report, lived)).flatten(),
+        gave_up_after_s: report.gave_up.then(|| gave_up_after(report, run)).flatten(),
         longest_silence_ms: recorded.as_ref().map(|one| one.longest_silence_ms),
         ages_ms: recorded.and_then(|one| one.ages_ms),
     }
 }
 
 /// The longest time without a scan through any of these adapters.
-fn longest_hole(through: &[&Counts]) -> Duration {
+fn longest_hole(through: &[&Counts], since: Instant) -> Duration {
     let Some((first, others)) = through.split_first() else { return Duration::ZERO };
     let everywhere = others.iter().fold(first.holes.clone(), |holes, other| {
         let common = |(from, to): &(Instant, Instant)| {
@@ -226,7 +284,8 @@ fn longest_hole(through: &[&Counts]) -> Duration {
         };
         holes.iter().flat_map(common).collect()
     });
-    everywhere.iter().map(|(from, to)| to.duration_since(*from)).max().unwrap_or_default()
+    let measured = everywhere.iter().filter(|(from, _)| *from >= since);
+    measured.map(|(from, to)| to.duration_since(*from)).max().unwrap_or_default()
 }
 
 /// The longest time without an advertisement, to the fineness of the listener's lines.
@@ -262,8 +321,8 @@ fn faults<'l>(
     })
 }
 
-fn gave_up_after(report: &Report, lived: &Lived) -> Option<f64> {
-    let ((struck, _), (said, _)) = (lived.mended.last()?, report.lines.last()?);
+fn gave_up_after(report: &Report, run: &Run) -> Option<f64> {
+    let ((struck, _), (said, _)) = (run.mended.last()?, report.lines.last()?);
     Some(said.saturating_duration_since(*struck).as_secs_f64())
 }
 

@@ -24,8 +24,10 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What a controller can be told.
 pub enum Order {
-    /// The air is opened: these devices, for so long.
-    Air(Vec<Air>, Duration),
+    /// These devices advertise from now on.
+    Air(Vec<Air>),
+    /// They fall silent.
+    Silence,
     /// Pulled out of the machine.
     Unplug,
     /// Plugged in again.
@@ -174,15 +176,16 @@ impl Machine {
     }
 
     fn run(&mut self, orders: &mpsc::Receiver<Order>) {
-        let mut air: Option<(Instant, Schedule, Duration)> = None;
+        let mut air: Option<(Instant, Schedule)> = None;
         let mut next: Option<Advertisement> = None;
         loop {
             match orders.try_recv() {
-                Ok(Order::Air(groups, length)) => {
+                Ok(Order::Air(groups)) => {
                     let mut schedule = Schedule::new(&groups);
-                    next = schedule.next(length);
-                    air = Some((Instant::now(), schedule, length));
+                    next = schedule.next();
+                    air = Some((Instant::now(), schedule));
                 }
+                Ok(Order::Silence) => (air, next) = (None, None),
                 Ok(Order::Unplug) => self.unplug(),
                 Ok(Order::Plug) => self.plug(),
                 Ok(Order::ScanDies) => self.dead_until_scan = true,
@@ -191,7 +194,7 @@ impl Machine {
                 Err(mpsc::TryRecvError::Empty) => {}
                 Err(mpsc::TryRecvError::Disconnected) => return,
             }
-            let Some((opened, schedule, length)) = &mut air else {
+            let Some((opened, schedule)) = &mut air else {
                 self.serve(PATIENCE);
                 continue;
             };
@@ -203,7 +206,7 @@ impl Machine {
             while let Some(mut due) = next.take_if(|due| due.at <= opened.elapsed()) {
                 let late = opened.elapsed().saturating_sub(due.at) > PATIENCE;
                 due.stamp(opened.elapsed());
-                next = schedule.next(*length);
+                next = schedule.next();
                 self.hear(due, late);
             }
         }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -94,6 +94,37 @@ impl Listener {
     /// after the other.
     pub fn is_up(&self) -> bool {
         self.recording.is_some() || !self.lines.lock().unwrap().is_empty()
+    }
+
+    /// Whether it prints how much it received.
+    pub fn counts(&self) -> bool {
+        self.recording.is_none()
+    }
+
+    /// The last value of a counter that it printed.
+    pub fn last(&self, key: &str) -> Option<u64> {
+        self.lines.lock().unwrap().iter().rev().find_map(|(_, line)| line[key].as_u64())
+    }
+
+    /// Whether it reported `blind` after `when`.
+    pub fn was_blind_since(&self, when: Instant) -> bool {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().any(|(at, line)| *at >= when && line["hearing"] == "blind")
+    }
+
+    /// Whether it received something after `when`, and says so.
+    pub fn receives_since(&self, when: Instant) -> bool {
+        let lines = self.lines.lock().unwrap();
+        let after = lines.partition_point(|(at, _)| *at < when);
+        let heard = |(_, line): &(Instant, Value)| line["heard"].as_u64();
+        let Some(first) = lines[after..].iter().find_map(heard) else { return false };
+        let last = lines.last().filter(|(_, line)| line["hearing"] == "listening");
+        last.and_then(heard) > Some(first)
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        Path::new(&format!("/proc/{}/exe", self.child.id())).read_link().is_err()
     }
 
     /// Remembers how much memory it takes, once.

@@ -1,36 +1,36 @@
-//! The machine's own services: dbus-daemon, bluetoothd, rfkill, the clock, `main.conf`.
+//! The machine's own services, by systemd: dbus-daemon, polkitd, bluetoothd. Also rfkill, the
+//! clock, `main.conf`.
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use dbus::blocking::Connection;
 use dbus::blocking::stdintf::org_freedesktop_dbus::Properties as _;
 
+use super::scenario::Installed;
+
 const MAIN_CONF: &str = "/etc/bluetooth/main.conf";
-const BUS_SOCKET: &str = "/run/dbus/system_bus_socket";
+const BLUETOOTH: &str = "bluetooth.service";
 
-/// A processor that is emulated on a busy machine takes its time.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// An emulated processor on a busy machine takes its time.
+pub const PATIENCE: Duration = Duration::from_mins(10);
 
-/// What runs.
+/// What runs: systemd, dbus-daemon, polkitd and bluetoothd, with Debian's own units.
 pub struct Machine {
-    dbus: Option<Child>,
-    bluetoothd: Option<Child>,
-    options: Vec<String>,
     main_conf: String,
 }
 
 impl Machine {
-    /// Nothing runs yet.
+    /// bluetoothd does not run yet.
     pub fn new() -> Self {
         let main_conf = fs::read_to_string(MAIN_CONF).expect("BlueZ's main.conf is there");
-        Self { dbus: None, bluetoothd: None, options: Vec::new(), main_conf }
+        Self { main_conf }
     }
 
-    /// Starts dbus-daemon and bluetoothd, whose memory of former scenarios is empty.
-    pub fn start(&mut self, main_conf: &[String], options: &[String]) {
+    /// Installs grelot's files and starts bluetoothd, with no memory of former scenarios.
+    pub fn start(&mut self, main_conf: &[String], files: &[Installed]) {
         let changed = main_conf.iter().fold(self.main_conf.clone(), |text, line| {
             let key = line.split_once('=').expect("key = value").0.trim();
             let commented = text
@@ -39,77 +39,90 @@ impl Machine {
             commented.collect::<Vec<_>>().join("\n")
         });
         fs::write(MAIN_CONF, changed).expect("main.conf can be written");
-        for adapter in fs::read_dir("/var/lib/bluetooth").expect("its folder is there").flatten() {
-            fs::remove_dir_all(adapter.path()).expect("its memory can be emptied");
+        if let Ok(adapters) = fs::read_dir("/var/lib/bluetooth") {
+            for adapter in adapters.flatten() {
+                fs::remove_dir_all(adapter.path()).expect("its memory can be emptied");
+            }
         }
-        self.options = options.to_vec();
-        self.start_dbus();
+        let wanted = |file| files.contains(&file);
+        install(wanted(Installed::DropIn), "grelot-bluetooth.conf", DROP_IN);
+        install(wanted(Installed::PolkitRule), "grelot-bluetooth.rules", POLKIT_RULE);
+        systemctl(&["daemon-reload"]);
+        // polkitd reads its rules when it starts.
+        systemctl(&["stop", "polkit.service"]);
         self.start_bluetoothd();
     }
 
-    /// Ends both.
+    /// Ends bluetoothd.
     pub fn stop(&mut self) {
-        self.stop_bluetoothd("TERM");
-        self.stop_dbus();
-    }
-
-    /// Starts dbus-daemon and waits for its socket.
-    pub fn start_dbus(&mut self) {
-        let mut daemon = Command::new("dbus-daemon");
-        daemon.args(["--system", "--nofork", "--nopidfile"]);
-        self.dbus = Some(start(&mut daemon, "dbus.log"));
-        wait_for("the bus", || Path::new(BUS_SOCKET).exists());
-    }
-
-    /// Ends dbus-daemon.
-    pub fn stop_dbus(&mut self) {
-        if let Some(mut daemon) = self.dbus.take() {
-            signal(&daemon, "TERM");
-            daemon.wait().expect("dbus-daemon ends");
-        }
-        fs::remove_file(BUS_SOCKET).ok();
+        self.stop_bluetoothd();
+        systemctl(&["reset-failed"]);
     }
 
     /// Starts bluetoothd and waits for it to be on the bus.
-    pub fn start_bluetoothd(&mut self) {
-        let mut daemon = Command::new("/usr/libexec/bluetooth/bluetoothd");
-        daemon.arg("--nodetach").args(&self.options);
-        self.bluetoothd = Some(start(&mut daemon, "bluetoothd.log"));
+    pub fn start_bluetoothd(&self) {
+        systemctl(&["start", BLUETOOTH]);
     }
 
-    /// Ends bluetoothd by a signal, if it has not ended with the bus.
-    pub fn stop_bluetoothd(&mut self, by: &str) {
-        if let Some(mut daemon) = self.bluetoothd.take() {
-            signal(&daemon, by);
-            // One that hangs would not notice.
-            signal(&daemon, "CONT");
-            daemon.wait().expect("bluetoothd ends");
-        }
+    /// Ends bluetoothd, as an administrator does.
+    pub fn stop_bluetoothd(&self) {
+        systemctl(&["stop", BLUETOOTH]);
     }
 
-    /// Stops bluetoothd in its tracks, or lets it go on.
-    pub fn freeze_bluetoothd(&self, frozen: bool) {
-        let daemon = self.bluetoothd.as_ref().expect("bluetoothd runs");
-        signal(daemon, if frozen { "STOP" } else { "CONT" });
+    /// Sends a signal to bluetoothd.
+    pub fn signal_bluetoothd(&self, name: &str) {
+        systemctl(&["kill", "--signal", name, BLUETOOTH]);
+    }
+
+    /// Kills the bus.
+    pub fn kill_dbus(&self) {
+        systemctl(&["kill", "--signal", "KILL", "dbus.service"]);
     }
 
     /// What bluetoothd and dbus-daemon have spent on the processor.
     pub fn processor_time(&self) -> [Duration; 2] {
-        [&self.bluetoothd, &self.dbus]
-            .map(|daemon| daemon.as_ref().map_or(Duration::ZERO, |one| processor_time(one.id())))
+        [BLUETOOTH, "dbus.service"].map(|unit| main_process(unit).map_or(Duration::ZERO, processor_time))
     }
 
     /// bluetoothd's resident memory in KiB.
     pub fn bluetoothd_memory(&self) -> u64 {
-        self.bluetoothd.as_ref().map_or(0, |daemon| memory(daemon.id()))
+        main_process(BLUETOOTH).map_or(0, memory)
     }
 }
 
-/// Starts a program whose output goes to a file beside the results.
-pub fn start(command: &mut Command, log: &str) -> Child {
-    let log = File::options().create(true).append(true).open(log).expect("a log can be written");
-    let errors = log.try_clone().expect("a log can be shared");
-    command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().expect("the program starts")
+const DROP_IN: &str = "/etc/systemd/system/bluetooth.service.d/grelot.conf";
+const POLKIT_RULE: &str = "/etc/polkit-1/rules.d/60-grelot.rules";
+
+/// Installs a file as `docs/install.md` does, or removes it.
+fn install(wanted: bool, file: &str, place: &str) {
+    if wanted {
+        let folder = Path::new(place).parent().expect("an absolute path");
+        fs::create_dir_all(folder).expect("a folder can be made");
+        fs::copy(Path::new("systemd").join(file), place).expect("a file can be installed");
+    } else {
+        fs::remove_file(place).ok();
+    }
+}
+
+fn systemctl(arguments: &[&str]) {
+    let done = Command::new("systemctl").args(arguments).output().expect("systemctl starts");
+    if !done.status.success() {
+        eprintln!("systemctl {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+fn main_process(unit: &str) -> Option<u32> {
+    let shown = Command::new("systemctl")
+        .args(["show", "--property", "MainPID", "--value", unit])
+        .output()
+        .expect("systemctl starts");
+    String::from_utf8_lossy(&shown.stdout).trim().parse().ok().filter(|process| *process != 0)
+}
+
+/// Writes the journal of everything so far beside the results.
+pub fn save_journal() {
+    let file = File::create("journal").expect("a log can be written");
+    Command::new("journalctl").args(["--no-pager", "--output", "short-precise"]).stdout(file).status().ok();
 }
 
 /// Sends a signal.

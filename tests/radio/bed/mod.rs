@@ -1,23 +1,22 @@
 //! The radio test bed's inside: plays scenarios with emulated controllers, real BlueZ and real
-//! listeners, and judges what they heard. Runs as root in the test bed's machine, as a test of
+//! listeners, and checks what they received. Runs as root in the test bed's machine, as a test of
 //! the same executable that boots the machine: nothing else needs to be built.
 
 mod agreement;
 mod air;
-mod conductor;
+mod assertions;
 mod controller;
 mod gatt;
 mod hci;
-mod judge;
 mod listener;
 mod machine;
 mod passive;
 mod peer;
 mod recording;
+mod runner;
 mod scenario;
 mod shop;
-mod systemd;
-mod witness;
+mod signal_counter;
 
 /// Says what to do, in the machine; the test below does nothing where it is not set.
 pub const ORDER: &str = "GRELOT_RADIO_BED_INSIDE";
@@ -30,7 +29,7 @@ pub const ARGUMENTS: [&str; 4] = ["bed::inside", "--exact", "--ignored", "--noca
 fn inside() {
     let order = std::env::var(ORDER).unwrap_or_default();
     match order.split_whitespace().collect::<Vec<_>>().as_slice() {
-        ["conduct", folder] => conductor::conduct(folder.as_ref()),
+        ["run", folder] => runner::run(folder.as_ref()),
         ["btleplug", adapter] => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime is built").block_on(peer::listen(adapter));

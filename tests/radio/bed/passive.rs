@@ -11,7 +11,7 @@ use dbus::arg::{PropMap, Variant};
 use dbus::channel::{MatchingReceiver as _, Sender as _};
 use dbus::message::{MatchRule, MessageType};
 
-use super::witness::{subscribed, tells_of_an_advertisement};
+use super::signal_counter::{subscribed, tells_of_an_advertisement};
 
 const ROOT: &str = "/bed";
 const MONITOR: &str = "/bed/monitor";

@@ -1,34 +1,34 @@
-//! Plays scenarios, one after the other, in the order of their files' names.
+//! Runs scenarios, one after the other, in the order of their files' names.
+//!
+//! A scenario goes on when what must happen has happened, however slow the machine is: seconds
+//! in a scenario are the least.
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::controller::{Controller, Order};
-use super::judge::{self, Lived, Services};
+use super::assertions::{self, Run, Services};
+use super::controller::{Controller, Counts, Order};
 use super::listener::{self, Listener};
-use super::machine::{self, Machine, wait_for};
-use super::scenario::{Fault, FaultKind, Scenario};
+use super::machine::{self, Machine, PATIENCE, wait_for};
+use super::scenario::{ControllerKind, Fault, FaultKind, Listener as Described, Scenario};
 use super::shop;
-use super::systemd::{self, Systemd};
-use super::witness::Witness;
+use super::signal_counter::SignalCounter;
 
 /// The kernel switches a new controller off again two seconds after its set-up when nobody
 /// claims it; the driver's quirks can be set while it is off.
 const LEFT_ALONE: Duration = Duration::from_secs(4);
-/// For a wake-up beacon to be back after the last fault: bluetoothd leaves calls of its first
-/// moments unanswered, and a slow machine is slow.
-const BEACON_BACK: Duration = Duration::from_secs(30);
-/// For listeners to print their last line.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// The least that a listener has received when figures begin.
+const WARMED_UP: u64 = 5;
 
-/// Plays every scenario of a folder.
-pub fn conduct(folder: &Path) {
+/// Runs every scenario of a folder.
+pub fn run(folder: &Path) {
     let mut files: Vec<_> =
         fs::read_dir(folder).expect("the folder is there").flatten().map(|f| f.path()).collect();
     files.sort();
     listener::grant_net_raw();
-    systemd::allow();
     let mut machine = Machine::new();
     let mut results = Vec::new();
     for file in files {
@@ -37,32 +37,24 @@ pub fn conduct(folder: &Path) {
         let scenario: Scenario =
             toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         println!("{name}: {}", scenario.what);
-        let lived = play(&name, &scenario, &mut machine);
-        let result = judge::judge(&name, &scenario, lived);
-        results.push(result);
-        // After each: a machine that dies later has said what it knew.
+        let run = run_one(&name, &scenario, &mut machine);
+        results.push(assertions::check(&name, &scenario, run));
+        // After each: a machine that dies later has reported what it knew.
         let json = serde_json::to_string_pretty(&results).expect("results are JSON");
         fs::write("results.json", json).expect("results can be written");
+        machine::save_journal();
     }
 }
 
-fn play(name: &str, scenario: &Scenario, machine: &mut Machine) -> Lived {
+fn run_one(name: &str, scenario: &Scenario, machine: &mut Machine) -> Run {
     let mut controllers: Vec<_> =
         (0..).zip(&scenario.controllers).map(|(number, kind)| plug(*kind, number)).collect();
-    if scenario.controllers.iter().any(|kind| kind.quirk) {
-        std::thread::sleep(LEFT_ALONE);
-        for (controller, kind) in controllers.iter().zip(&scenario.controllers) {
-            if let (true, Some(name)) = (kind.quirk, controller.counts().name) {
-                machine::set_quirk(&name);
-            }
-        }
-    }
-    machine.start(&scenario.main_conf, &scenario.bluetoothd);
-    let systemd = scenario.systemd.map(Systemd::start);
+    set_quirks(scenario, &controllers);
+    machine.start(&scenario.main_conf, &scenario.install);
     let keys = scenario.air.iter().filter_map(|group| group.gatt_key.as_deref());
     let source = format!("kind = \"{}\"\n{}", scenario.kind, scenario.source);
     shop::open(listener::SERVICE, &source, keys);
-    let witness = scenario.witness.then(Witness::start);
+    let signals = scenario.count_signals.then(SignalCounter::start);
     let log = |number| format!("{name} {number}.log");
     let listeners = (0..).zip(&scenario.listeners);
     let mut listeners: Vec<_> =
@@ -72,72 +64,149 @@ fn play(name: &str, scenario: &Scenario, machine: &mut Machine) -> Lived {
 
     let opened = Instant::now();
     let opened_at = SystemTime::now();
-    let spent = machine.processor_time();
-    let length = Duration::from_secs(scenario.seconds);
     for controller in &controllers {
-        controller.order(Order::Air(scenario.air.clone(), length));
+        controller.order(Order::Air(scenario.air.clone()));
     }
+    if scenario.air.iter().any(|group| group.from == 0) {
+        wait("every listener receives", || {
+            listeners.iter().all(|one| !one.counts() || one.last("heard") >= Some(WARMED_UP))
+        });
+    }
+    let spent = machine.processor_time();
+    let before: Vec<Counts> = controllers.iter().map(Controller::counts).collect();
+    let heard_before: Vec<u64> = listeners.iter().map(|one| one.last("heard").unwrap_or(0)).collect();
+    let measured = Instant::now();
     let mut mended = Vec::new();
     for fault in &scenario.faults {
-        let mut sleep_until = |when| sleep_and_serve(when, systemd.as_ref(), machine);
-        sleep_until(opened + Duration::from_secs(fault.at));
-        let broken = Instant::now();
-        break_it(fault, machine, &controllers);
-        std::thread::sleep(Duration::from_secs(fault.lasts));
-        mend(fault, machine, &mut controllers, scenario);
-        mended.push((broken, Instant::now()));
+        sleep_until(measured + Duration::from_secs(fault.at));
+        println!("{:?}", fault.kind);
+        mended.push(strike(fault, scenario, machine, &mut controllers, &listeners));
     }
-    let mut sleep_until = |when| sleep_and_serve(when, systemd.as_ref(), machine);
-    sleep_until(opened + length / 3);
+    sleep_until(measured + Duration::from_secs(scenario.seconds) / 3);
     listeners.iter_mut().for_each(Listener::weigh);
-    sleep_until(opened + length + LAST_WORDS);
-    if scenario.listeners.iter().any(|listener| listener.advertises.is_some()) {
-        let silent = || controllers.iter().all(|one| one.counts().advertises.is_none());
-        let late = opened + length + BEACON_BACK;
-        while silent() && Instant::now() < late {
-            sleep_until(Instant::now() + Duration::from_millis(50));
-        }
+    sleep_until(measured + Duration::from_secs(scenario.seconds));
+    wait_for_the_end(scenario, &controllers, &listeners);
+    let closed = Instant::now();
+    let after: Vec<Counts> = controllers.iter().map(Controller::counts).collect();
+    for controller in &controllers {
+        controller.order(Order::Silence);
     }
-    systemd.map(Systemd::end);
+    wait_for_the_rest(scenario, &after, &before, &listeners, &heard_before);
     let services = Services {
         bluetoothd_kib: machine.bluetoothd_memory(),
         processor: std::array::from_fn(|n| machine.processor_time()[n].saturating_sub(spent[n])),
-        said: witness.map(Witness::end),
+        signals: signals.map(SignalCounter::end),
     };
-    // What a listener asked of a controller ends with the listener.
-    let counts = controllers.iter().map(Controller::counts).collect();
     let reports = listeners.into_iter().map(Listener::end).collect();
     machine.stop();
     controllers.into_iter().for_each(Controller::unplug);
-    let closed = opened + length;
-    Lived { opened, opened_at, closed, counts, reports, mended, services }
+    Run { opened, opened_at, measured, closed, before, after, heard_before, reports, mended, services }
 }
 
-fn plug(kind: super::scenario::ControllerKind, number: u8) -> Controller {
+fn set_quirks(scenario: &Scenario, controllers: &[Controller]) {
+    if scenario.controllers.iter().any(|kind| kind.quirk) {
+        std::thread::sleep(LEFT_ALONE);
+        for (controller, kind) in controllers.iter().zip(&scenario.controllers) {
+            if let (true, Some(name)) = (kind.quirk, controller.counts().name) {
+                machine::set_quirk(&name);
+            }
+        }
+    }
+}
+
+/// Lets a fault happen, ends it, and waits for the listeners to recover: when it struck, and when
+/// it was ended.
+fn strike(
+    fault: &Fault,
+    scenario: &Scenario,
+    machine: &Machine,
+    controllers: &mut Vec<Controller>,
+    listeners: &[Listener],
+) -> (Instant, Instant) {
+    let recovering: Vec<&Listener> =
+        scenario.listeners.iter().zip(listeners).filter(|(one, _)| one.recovers).map(|(_, l)| l).collect();
+    let struck = Instant::now();
+    break_it(fault, machine, controllers);
+    std::thread::sleep(Duration::from_secs(fault.lasts));
+    if fault.until_blind {
+        wait("blind", || recovering.iter().all(|one| one.was_blind_since(struck)));
+    }
+    mend(fault, machine, controllers, scenario);
+    let mended = Instant::now();
+    wait("recovery", || recovering.iter().all(|one| one.receives_since(mended)));
+    (struck, mended)
+}
+
+/// Waits until every listener has what it must have, and the beacon is on the air.
+fn wait_for_the_end(scenario: &Scenario, controllers: &[Controller], listeners: &[Listener]) {
+    let has = |described: &Described, listener: &Listener| {
+        (described.arrivals.is_none() || listener.last("arrivals") >= described.arrivals)
+            && (!described.gives_up || listener.has_ended())
+    };
+    wait("every listener's goal", || {
+        scenario.listeners.iter().zip(listeners).all(|(one, listener)| has(one, listener))
+    });
+    if scenario.listeners.iter().any(|listener| listener.advertises.is_some()) {
+        wait("the wake-up beacon", || controllers.iter().any(|one| one.counts().advertises.is_some()));
+    }
+}
+
+/// Waits until what the controllers passed on has come through, or nothing more comes.
+fn wait_for_the_rest(
+    scenario: &Scenario,
+    after: &[Counts],
+    before: &[Counts],
+    listeners: &[Listener],
+    heard_before: &[u64],
+) {
+    const NOTHING_MORE: Duration = Duration::from_secs(5);
+    let heard = || -> Vec<u64> { listeners.iter().map(|one| one.last("heard").unwrap_or(0)).collect() };
+    let (mut last, mut changed) = (heard(), Instant::now());
+    let complete = |heard: &[u64]| {
+        scenario.listeners.iter().zip(heard).zip(heard_before).all(|((one, now), then)| {
+            now - then >= assertions::passed_on(one, after) - assertions::passed_on(one, before)
+        })
+    };
+    while !complete(&last) && changed.elapsed() < NOTHING_MORE {
+        std::thread::sleep(LOOK);
+        let now = heard();
+        if now != last {
+            (last, changed) = (now, Instant::now());
+        }
+    }
+}
+
+/// Waits for what the assertions ask for afterwards; they report it if it does not come.
+fn wait(what: &str, mut there: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !there() {
+        if began.elapsed() > PATIENCE {
+            println!("{what}: did not come");
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn sleep_until(when: Instant) {
+    std::thread::sleep(when.saturating_duration_since(Instant::now()));
+}
+
+fn plug(kind: ControllerKind, number: u8) -> Controller {
     let controller = Controller::plug(kind, number);
     wait_for("an adapter", || controller.counts().name.is_some());
     controller
 }
 
-/// Does meanwhile what systemd is asked for.
-fn sleep_and_serve(when: Instant, systemd: Option<&Systemd>, machine: &mut Machine) {
-    const LOOK: Duration = Duration::from_millis(50);
-    while let Some(left) = when.checked_duration_since(Instant::now()) {
-        std::thread::sleep(left.min(LOOK));
-        if systemd.is_some_and(Systemd::was_asked) {
-            machine.stop_bluetoothd("KILL");
-            machine.start_bluetoothd();
-        }
-    }
-}
-
-fn break_it(fault: &Fault, machine: &mut Machine, controllers: &[Controller]) {
+fn break_it(fault: &Fault, machine: &Machine, controllers: &[Controller]) {
     let controller = &controllers[fault.adapter];
     match fault.kind {
-        FaultKind::BluetoothdStopped => machine.stop_bluetoothd("TERM"),
-        FaultKind::BluetoothdKilled => machine.stop_bluetoothd("KILL"),
+        FaultKind::BluetoothdStopped | FaultKind::BluetoothdStoppedForGood => {
+            machine.stop_bluetoothd();
+        }
+        FaultKind::BluetoothdKilled => machine.signal_bluetoothd("KILL"),
         FaultKind::BluetoothdHangs | FaultKind::BluetoothdHangsForGood => {
-            machine.freeze_bluetoothd(true);
+            machine.signal_bluetoothd("STOP");
         }
         FaultKind::PoweredOff => machine::power(fault.adapter, false),
         FaultKind::Rfkill => machine::rfkill(true),
@@ -145,40 +214,35 @@ fn break_it(fault: &Fault, machine: &mut Machine, controllers: &[Controller]) {
         FaultKind::ScanDies => controller.order(Order::ScanDies),
         FaultKind::ControllerDies => controller.order(Order::ControllerDies),
         FaultKind::ControllerDiesForGood => controller.order(Order::ControllerDiesForGood),
-        FaultKind::DbusRestarted => {
-            machine.stop_dbus();
-            // bluetoothd ends with the bus, sooner or later; systemd would start it again.
-            machine.stop_bluetoothd("TERM");
-        }
+        FaultKind::DbusKilled => machine.kill_dbus(),
         FaultKind::ClockStepped => machine::step_clock(),
     }
 }
 
 fn mend(
     fault: &Fault,
-    machine: &mut Machine,
+    machine: &Machine,
     controllers: &mut Vec<Controller>,
     scenario: &Scenario,
 ) {
     let controller = &controllers[fault.adapter];
     match fault.kind {
-        FaultKind::BluetoothdStopped | FaultKind::BluetoothdKilled => machine.start_bluetoothd(),
-        FaultKind::BluetoothdHangs => machine.freeze_bluetoothd(false),
+        FaultKind::BluetoothdStopped => machine.start_bluetoothd(),
+        FaultKind::BluetoothdHangs => machine.signal_bluetoothd("CONT"),
         FaultKind::PoweredOff => machine::power(fault.adapter, true),
         FaultKind::Rfkill => machine::rfkill(false),
         FaultKind::Unplugged => controller.order(Order::Plug),
         FaultKind::BackUnderAnotherName => {
-            // Whoever is plugged in first takes the free name.
+            // The one that is plugged in first takes the free name.
             let number = u8::try_from(controllers.len()).expect("few controllers");
             let usurper = plug(scenario.controllers[fault.adapter], number);
             controllers[fault.adapter].order(Order::Plug);
             controllers.push(usurper);
         }
-        FaultKind::DbusRestarted => {
-            machine.start_dbus();
-            machine.start_bluetoothd();
-        }
-        FaultKind::ScanDies
+        FaultKind::BluetoothdStoppedForGood
+        | FaultKind::BluetoothdKilled
+        | FaultKind::DbusKilled
+        | FaultKind::ScanDies
         | FaultKind::ControllerDies
         | FaultKind::ControllerDiesForGood
         | FaultKind::BluetoothdHangsForGood

@@ -13,21 +13,18 @@ pub struct Scenario {
     /// Lines that are changed in BlueZ's `main.conf`, such as `ControllerMode = le`.
     #[serde(default)]
     pub main_conf: Vec<String>,
-    /// Options of bluetoothd, such as `--experimental`.
-    #[serde(default)]
-    pub bluetoothd: Vec<String>,
     /// The kind of the shop's source.
     #[serde(default = "bluez")]
     pub kind: String,
     /// Lines for the `[[source]]` of the shop that `grelot run` serves.
     #[serde(default)]
     pub source: String,
-    /// A program beside the listeners counts what bluetoothd says on the bus.
+    /// Counts the signals that bluetoothd sends for advertisements.
     #[serde(default)]
-    pub witness: bool,
-    /// What systemd does when it is asked to restart bluetoothd; it is not there where absent.
-    #[serde(default)]
-    pub systemd: Option<Systemd>,
+    pub count_signals: bool,
+    /// Files of `docs/install.md` that are installed; all of them by default.
+    #[serde(default = "everything")]
+    pub install: Vec<Installed>,
     /// The adapters, from `hci0` on.
     #[serde(rename = "controller")]
     pub controllers: Vec<ControllerKind>,
@@ -41,14 +38,18 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
 }
 
-/// What systemd does when it is asked to restart bluetoothd.
+/// A file of `docs/install.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Systemd {
-    /// Kills it and starts it anew.
-    Restarts,
-    /// Says that this user may not ask for it.
-    Refuses,
+pub enum Installed {
+    /// systemd restarts a bluetoothd that crashes or hangs.
+    DropIn,
+    /// polkit lets the service start and restart bluetoothd.
+    PolkitRule,
+}
+
+fn everything() -> Vec<Installed> {
+    vec![Installed::DropIn, Installed::PolkitRule]
 }
 
 /// What kind of controller is emulated.
@@ -165,19 +166,15 @@ pub struct Listener {
     /// The least share of that which must have been heard.
     #[serde(default)]
     pub hears: f64,
-    /// After every fault it must hear again within so many seconds of its mending.
+    /// It must receive again after every fault, before the next one strikes.
     #[serde(default)]
-    pub back_within: Option<f64>,
+    pub recovers: bool,
     /// Of `grelot run`: how many customers must have arrived, and all of them be there still.
     #[serde(default)]
     pub arrivals: Option<u64>,
-    /// Of `grelot run`: by which second a customer must have been recognised.
+    /// Of `grelot run`: it must end by itself after the last fault.
     #[serde(default)]
-    pub contact_by: Option<f64>,
-    /// Of `grelot run`: it must end by itself, for systemd to start it anew, within so many seconds
-    /// of the last fault.
-    #[serde(default)]
-    pub gives_up_within: Option<f64>,
+    pub gives_up: bool,
     /// Of `grelot record`: another recording of the same air, which must agree with this one
     /// advertisement by advertisement.
     #[serde(default)]
@@ -195,9 +192,12 @@ pub struct Fault {
     pub at: u64,
     /// What.
     pub kind: FaultKind,
-    /// For how long, before it is mended.
+    /// For how many seconds at least.
     #[serde(default)]
     pub lasts: u64,
+    /// It lasts until every listener that recovers has reported `blind`.
+    #[serde(default)]
+    pub until_blind: bool,
     /// Which adapter, where it is one's.
     #[serde(default)]
     pub adapter: usize,
@@ -209,11 +209,13 @@ pub struct Fault {
 pub enum FaultKind {
     /// bluetoothd is stopped, and started after a while.
     BluetoothdStopped,
-    /// bluetoothd is killed with -9, and started after a while.
+    /// bluetoothd is stopped, and the bed does not start it.
+    BluetoothdStoppedForGood,
+    /// bluetoothd is killed with -9, and the bed does not start it.
     BluetoothdKilled,
     /// bluetoothd hangs (SIGSTOP) for a while.
     BluetoothdHangs,
-    /// bluetoothd hangs until it is killed.
+    /// bluetoothd hangs (SIGSTOP) until something else than the bed ends it.
     BluetoothdHangsForGood,
     /// Somebody switches the adapter off, and on after a while.
     PoweredOff,
@@ -229,8 +231,8 @@ pub enum FaultKind {
     ControllerDies,
     /// The controller reports nothing any more, whatever is done.
     ControllerDiesForGood,
-    /// dbus-daemon is stopped, and with it bluetoothd; both are started after a while.
-    DbusRestarted,
+    /// dbus-daemon is killed; systemd starts it at the next connection.
+    DbusKilled,
     /// The wall clock is an hour off from here on.
     ClockStepped,
 }

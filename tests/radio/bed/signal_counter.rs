@@ -21,13 +21,13 @@ const RULES: [&str; 2] = [
 ];
 
 /// A running count.
-pub struct Witness {
+pub struct SignalCounter {
     over: Arc<AtomicBool>,
     said: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
 
-impl Witness {
+impl SignalCounter {
     /// Begins to count.
     pub fn start() -> Self {
         let (over, said) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -39,7 +39,7 @@ impl Witness {
     /// Ends it; how many signals told of an advertisement.
     pub fn end(self) -> u64 {
         self.over.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the witness ends well");
+        self.thread.join().expect("the counter ends well");
         self.said.load(Ordering::Relaxed)
     }
 }
