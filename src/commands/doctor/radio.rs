@@ -11,6 +11,7 @@ use super::Finding;
 use crate::commands::run::runtime;
 use crate::config::{Config, Source};
 use crate::sources::bluez as bluez_source;
+use crate::sources::bluez::rfkill::{self, Switch};
 use crate::sources::live::{self, Kind};
 
 /// Where the kernel lists adapters.
@@ -88,23 +89,18 @@ fn adapters(folder: &Path, config: Option<&Config>) -> Vec<Finding> {
 
 /// Whether a software or hardware switch holds the adapter down.
 fn switch(folder: &Path, adapter: &str) -> Finding {
-    let blocked = |kind: &str| {
-        let switches = fs::read_dir(folder.join(adapter)).into_iter().flatten().flatten();
-        switches.filter(|entry| entry.file_name().to_string_lossy().starts_with("rfkill")).any(
-            |entry| {
-                fs::read_to_string(entry.path().join(kind)).is_ok_and(|state| state.trim() == "1")
-            },
-        )
-    };
-    if blocked("hard") {
-        Finding::fail("adapter", format!("{adapter} is off by its own switch"), "switch it on")
-    } else if blocked("soft") {
-        Finding::fail("adapter", format!("{adapter} is blocked"), "sudo rfkill unblock bluetooth")
-    } else {
-        match driver(folder, adapter) {
+    match rfkill::switch_in(folder, adapter) {
+        Some(Switch::Hard) => {
+            Finding::fail("adapter", format!("{adapter} is off by its own switch"), "switch it on")
+        }
+        Some(Switch::Soft) => {
+            let says = format!("{adapter} is blocked");
+            Finding::fail("adapter", says, "sudo rfkill unblock bluetooth")
+        }
+        None => match driver(folder, adapter) {
             Some(driver) => Finding::ok("adapter", format!("{adapter}, kernel driver {driver}")),
             None => Finding::ok("adapter", adapter),
-        }
+        },
     }
 }
 

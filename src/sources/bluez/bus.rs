@@ -55,15 +55,17 @@ pub enum CallError {
 impl From<dbus::Error> for CallError {
     fn from(error: dbus::Error) -> Self {
         match error.name().unwrap_or_default() {
-            "org.freedesktop.DBus.Error.NoReply" | "org.freedesktop.DBus.Error.Timeout" => {
-                Self::TimedOut
-            }
-            "org.freedesktop.DBus.Error.ServiceUnknown"
+            "org.freedesktop.DBus.Error.Timeout" => Self::TimedOut,
+            // The bus answers so for a service that ends before it has answered.
+            "org.freedesktop.DBus.Error.NoReply"
+            | "org.freedesktop.DBus.Error.ServiceUnknown"
             | "org.freedesktop.DBus.Error.NameHasNoOwner"
             | "org.freedesktop.DBus.Error.Disconnected" => Self::NoService,
             "org.freedesktop.DBus.Error.AccessDenied" => Self::Denied,
             "org.bluez.Error.Blocked" => Self::Blocked,
-            "org.bluez.Error.InProgress" | "org.bluez.Error.AlreadyExists" => Self::InProgress,
+            "org.bluez.Error.InProgress"
+            | "org.bluez.Error.Busy"
+            | "org.bluez.Error.AlreadyExists" => Self::InProgress,
             "org.bluez.Error.NotReady" => Self::NotReady,
             "org.freedesktop.DBus.Error.UnknownObject"
             | "org.freedesktop.DBus.Error.UnknownMethod"
@@ -78,7 +80,7 @@ impl From<dbus::Error> for CallError {
 /// What an error without a meaning of its own says: its message, or the last part of its name.
 fn plain(name: &str, message: &str) -> String {
     match message.trim() {
-        "" => name.rsplit('.').next().unwrap_or_default().to_owned(),
+        "" => format!("bluetoothd answers \"{}\"", name.rsplit('.').next().unwrap_or_default()),
         message => message.to_owned(),
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod ears;
 pub(crate) mod liveness;
 mod objects;
 mod recovery;
+pub(crate) mod rfkill;
 mod scan;
 mod service;
 mod session;

@@ -7,6 +7,7 @@ use dbus::arg::{PropMap, Variant};
 use super::adapter::Hci;
 use super::bus::{Bus, CallError};
 use super::recovery::Step;
+use super::rfkill;
 use super::shelf::{self, Shelf};
 
 const ADAPTER: &str = "org.bluez.Adapter1";
@@ -51,7 +52,11 @@ pub async fn take_service(bus: &Bus, step: Step) -> Result<(), CallError> {
 async fn power(bus: &Bus, hci: Hci, on: bool) -> Result<(), CallError> {
     let arguments = (ADAPTER, "Powered", Variant(on));
     let properties = "org.freedesktop.DBus.Properties";
-    bus.call(&hci.path(), properties, "Set", arguments).await.map(drop)
+    let set = bus.call(&hci.path(), properties, "Set", arguments).await.map(drop);
+    set.map_err(|error| match rfkill::switch(&hci.to_string()) {
+        Some(_) if on => CallError::Blocked,
+        _ => error,
+    })
 }
 
 /// LE transport alone: on a dual-mode adapter "auto" is deaf for about half of the time, while

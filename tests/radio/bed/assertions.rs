@@ -212,13 +212,7 @@ fn through<'c>(described: &Listener, counts: &'c [Counts]) -> Vec<&'c Counts> {
     }
 }
 
-fn heard(
-    described: &Listener,
-    report: &Report,
-    run: &Run,
-    number: usize,
-    stamped: bool,
-) -> Heard {
+fn heard(described: &Listener, report: &Report, run: &Run, number: usize, stamped: bool) -> Heard {
     let through_now = through(described, &run.after);
     // A recording holds everything from its beginning.
     let nothing = vec![Counts::default(); run.before.len()];

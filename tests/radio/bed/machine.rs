@@ -81,7 +81,8 @@ impl Machine {
 
     /// What bluetoothd and dbus-daemon have spent on the processor.
     pub fn processor_time(&self) -> [Duration; 2] {
-        [BLUETOOTH, "dbus.service"].map(|unit| main_process(unit).map_or(Duration::ZERO, processor_time))
+        [BLUETOOTH, "dbus.service"]
+            .map(|unit| main_process(unit).map_or(Duration::ZERO, processor_time))
     }
 
     /// bluetoothd's resident memory in KiB.
@@ -122,7 +123,11 @@ fn main_process(unit: &str) -> Option<u32> {
 /// Writes the journal of everything so far beside the results.
 pub fn save_journal() {
     let file = File::create("journal").expect("a log can be written");
-    Command::new("journalctl").args(["--no-pager", "--output", "short-precise"]).stdout(file).status().ok();
+    Command::new("journalctl")
+        .args(["--no-pager", "--output", "short-precise"])
+        .stdout(file)
+        .status()
+        .ok();
 }
 
 /// Sends a signal.

@@ -74,7 +74,8 @@ fn run_one(name: &str, scenario: &Scenario, machine: &mut Machine) -> Run {
     }
     let spent = machine.processor_time();
     let before: Vec<Counts> = controllers.iter().map(Controller::counts).collect();
-    let heard_before: Vec<u64> = listeners.iter().map(|one| one.last("heard").unwrap_or(0)).collect();
+    let heard_before: Vec<u64> =
+        listeners.iter().map(|one| one.last("heard").unwrap_or(0)).collect();
     let measured = Instant::now();
     let mut mended = Vec::new();
     for fault in &scenario.faults {
@@ -100,7 +101,18 @@ fn run_one(name: &str, scenario: &Scenario, machine: &mut Machine) -> Run {
     let reports = listeners.into_iter().map(Listener::end).collect();
     machine.stop();
     controllers.into_iter().for_each(Controller::unplug);
-    Run { opened, opened_at, measured, closed, before, after, heard_before, reports, mended, services }
+    Run {
+        opened,
+        opened_at,
+        measured,
+        closed,
+        before,
+        after,
+        heard_before,
+        reports,
+        mended,
+        services,
+    }
 }
 
 fn set_quirks(scenario: &Scenario, controllers: &[Controller]) {
@@ -123,8 +135,13 @@ fn strike(
     controllers: &mut Vec<Controller>,
     listeners: &[Listener],
 ) -> (Instant, Instant) {
-    let recovering: Vec<&Listener> =
-        scenario.listeners.iter().zip(listeners).filter(|(one, _)| one.recovers).map(|(_, l)| l).collect();
+    let recovering: Vec<&Listener> = scenario
+        .listeners
+        .iter()
+        .zip(listeners)
+        .filter(|(one, _)| one.recovers)
+        .map(|(_, l)| l)
+        .collect();
     let struck = Instant::now();
     break_it(fault, machine, controllers);
     std::thread::sleep(Duration::from_secs(fault.lasts));
@@ -147,7 +164,9 @@ fn wait_for_the_end(scenario: &Scenario, controllers: &[Controller], listeners: 
         scenario.listeners.iter().zip(listeners).all(|(one, listener)| has(one, listener))
     });
     if scenario.listeners.iter().any(|listener| listener.advertises.is_some()) {
-        wait("the wake-up beacon", || controllers.iter().any(|one| one.counts().advertises.is_some()));
+        wait("the wake-up beacon", || {
+            controllers.iter().any(|one| one.counts().advertises.is_some())
+        });
     }
 }
 
@@ -160,7 +179,8 @@ fn wait_for_the_rest(
     heard_before: &[u64],
 ) {
     const NOTHING_MORE: Duration = Duration::from_secs(5);
-    let heard = || -> Vec<u64> { listeners.iter().map(|one| one.last("heard").unwrap_or(0)).collect() };
+    let heard =
+        || -> Vec<u64> { listeners.iter().map(|one| one.last("heard").unwrap_or(0)).collect() };
     let (mut last, mut changed) = (heard(), Instant::now());
     let complete = |heard: &[u64]| {
         scenario.listeners.iter().zip(heard).zip(heard_before).all(|((one, now), then)| {
@@ -219,12 +239,7 @@ fn break_it(fault: &Fault, machine: &Machine, controllers: &[Controller]) {
     }
 }
 
-fn mend(
-    fault: &Fault,
-    machine: &Machine,
-    controllers: &mut Vec<Controller>,
-    scenario: &Scenario,
-) {
+fn mend(fault: &Fault, machine: &Machine, controllers: &mut Vec<Controller>, scenario: &Scenario) {
     let controller = &controllers[fault.adapter];
     match fault.kind {
         FaultKind::BluetoothdStopped => machine.start_bluetoothd(),
