@@ -452,3 +452,29 @@ fn gateways_without_a_broker_decide_alone_and_agree_on_its_return() {
     store.run(10, Some(-60));
     assert_eq!(store.agreed(), Ok(first), "the smallest (arrived_at, gateway)");
 }
+
+#[test]
+fn a_forged_claim_at_the_highest_revision_does_not_stay() {
+    let mut store = Store::open(17, 50);
+    store.run(40, Some(-60));
+    let visit = store.agreed().unwrap();
+    let claim =
+        payload::Claim { by: "nobody".to_owned(), since: "2026-01-05T09:00:30Z".to_owned() };
+    let state = payload::VisitState::Claimed;
+    let forged = payload::Visit {
+        claim: Some(claim),
+        state,
+        revision: payload::MAX_REVISION - 1,
+        ..store.retained[&visit].clone()
+    };
+    store.publish_from_broker(0, Message::Visit(visit, Some(forged)));
+    store.run(2, Some(-60));
+
+    let own = &store.retained[&visit];
+    assert_eq!((own.claim.as_ref(), own.revision), (None, payload::MAX_REVISION));
+    for node in 0..NAMES.len() {
+        store.feed(node, Input::Staff { visit, by: "Léa", action: StaffAction::Claim });
+    }
+    store.run(2, Some(-60));
+    assert_eq!(store.retained[&visit].claim.clone().unwrap().by, "Léa");
+}

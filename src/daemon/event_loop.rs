@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
 use super::head_office::HeadOffice;
+use super::peers::ContactRates;
 use super::playback::{Gateways, with_gateways};
 use super::registry;
 use super::report;
@@ -81,6 +82,8 @@ pub struct EventLoop {
     pub(super) state_since: Now,
     /// Time never goes back for the pipeline, whatever the order of its sources.
     pub(super) latest: Tick,
+    /// Of the store's other gateways.
+    pub(super) contact_rates: ContactRates,
 }
 
 impl EventLoop {

@@ -1,6 +1,8 @@
 //! The store's other gateways, between their names on the wire and their places in the pipeline.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::event_loop::EventLoop;
 use super::playback::{Gateways, with_gateways};
@@ -8,12 +10,38 @@ use crate::config::Source;
 use crate::mqtt::payload::{self, Contacts, Heard};
 use crate::pipeline::event::{GatewayIndex, Hearing, PeerState};
 use crate::pipeline::team::Overheard;
-use crate::pipeline::units::Now;
+use crate::pipeline::units::{Now, Tick, WallTime};
 use crate::pipeline::{Input, VisitId};
 
 /// Gateways of one store, this one and configured ones included; whoever makes up more names
 /// than a store has gateways is not heard.
 const MOST_GATEWAYS: usize = 64;
+
+/// How far the clocks of a store's gateways may be apart. What another one dates further away is
+/// refused.
+const CLOCKS_APART: Duration = Duration::from_mins(10);
+
+/// A gateway publishes contacts four times a second, and once more for each arrival.
+const CONTACTS_PER_SECOND: u32 = 20;
+
+/// How many contacts messages each gateway has published in the current second.
+#[derive(Debug, Default)]
+pub(super) struct ContactRates {
+    second: u64,
+    counts: BTreeMap<GatewayIndex, u32>,
+}
+
+impl ContactRates {
+    fn admit(&mut self, gateway: GatewayIndex, now: Tick) -> bool {
+        let second = now.since(Tick::ZERO).as_secs();
+        if second != self.second {
+            *self = Self { second, counts: BTreeMap::new() };
+        }
+        let count = self.counts.entry(gateway).or_default();
+        *count += 1;
+        *count <= CONTACTS_PER_SECOND
+    }
+}
 
 impl EventLoop {
     /// The place of a gateway of the store; a new one gets its own, as long as there is room.
@@ -39,7 +67,19 @@ impl EventLoop {
     }
 
     pub(super) async fn on_contacts(&mut self, now: Now, name: &str, contacts: Contacts) {
-        let Some(gateway) = self.place(now, name).await else { return };
+        let Some(gateway) = self.gateways.index(name).filter(|gateway| {
+            // It has published its status, and not that it is offline.
+            self.pipeline.is_company(*gateway)
+        }) else {
+            tracing::warn!(gateway = name, "contacts of a gateway that is not there are refused");
+            return;
+        };
+        if !is_recent(&contacts.at, now, CLOCKS_APART)
+            || !self.contact_rates.admit(gateway, now.tick)
+        {
+            tracing::warn!(gateway = name, "contacts are refused: too many, or a clock is wrong");
+            return;
+        }
         for source in mqtt_sources(&self.config.sources) {
             if let Some(source) = self.health.sources.get_mut(source) {
                 contacts.heard.iter().for_each(|_| source.count(now.tick));
@@ -59,6 +99,12 @@ impl EventLoop {
         let said = match state {
             None => None,
             Some(state) => {
+                let longest = self.pipeline.settings().presence.longest_visit;
+                if !is_recent(&state.arrival.arrived_at, now, longest + CLOCKS_APART) {
+                    let gateway = &state.arrival.gateway;
+                    tracing::warn!(gateway, "a visit that cannot be of now is refused");
+                    return;
+                }
                 let Some(gateway) = self.place(now, &state.arrival.gateway).await else { return };
                 let Some(said) = state.heard(gateway) else { return };
                 Some(Box::new(said))
@@ -92,10 +138,52 @@ impl EventLoop {
     }
 }
 
+/// Whether `text` is a time of the last `age`, as far as this gateway knows the time.
+fn is_recent(text: &str, now: Now, age: Duration) -> bool {
+    let Some(at) = WallTime::parse(text) else { return false };
+    let Some(now) = now.clock.known() else { return true };
+    at <= now.plus(CLOCKS_APART) && now <= at.plus(age)
+}
+
 fn mqtt_sources(sources: &[Source]) -> Vec<usize> {
     (0..)
         .zip(sources)
         .filter(|(_, source)| matches!(source, Source::Mqtt))
         .map(|(at, _)| at)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::units::Clock;
+
+    #[test]
+    fn what_another_gateway_dates_in_the_future_or_long_ago_is_refused() {
+        let noon = WallTime::parse("2026-01-05T12:00:00Z").unwrap();
+        let set = Now { tick: Tick::ZERO, clock: Clock::Set(noon) };
+        let hour = Duration::from_hours(1);
+        for (at, recent) in [
+            ("2026-01-05T12:00:03Z", true),
+            ("2026-01-05T11:30:00Z", true),
+            ("2026-01-05T12:11:00Z", false),
+            ("2026-01-05T10:59:00Z", false),
+            ("2028-01-05T12:00:00Z", false),
+            ("", false),
+        ] {
+            assert_eq!(is_recent(at, set, hour), recent, "{at}");
+        }
+        let unset = Now { clock: Clock::Unset(noon), ..set };
+        assert!(is_recent("2028-01-05T12:00:00Z", unset, hour), "it does not know better");
+    }
+
+    #[test]
+    fn one_gateway_cannot_flood_the_others_with_contacts() {
+        let mut rates = ContactRates::default();
+        let (door, till) = (GatewayIndex(0), GatewayIndex(1));
+        let admitted = (0..1_000).filter(|_| rates.admit(till, Tick::ZERO)).count();
+        assert_eq!(admitted, CONTACTS_PER_SECOND as usize);
+        assert!(rates.admit(door, Tick::ZERO));
+        assert!(rates.admit(till, Tick::from_micros(1_000_000)));
+    }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::delivery::Delivery;
 use super::event_loop::{Ears, Ended, EventLoop};
 use super::head_office::HeadOffice;
+use super::peers::ContactRates;
 use super::playback::{Gateways, with_gateways};
 use super::registry::{self, Intake};
 use super::sounds::{self, Sounds};
@@ -127,6 +128,7 @@ impl Daemon {
             blind_because: None,
             state_since: now,
             latest: now.tick,
+            contact_rates: ContactRates::default(),
         };
         let ears = Ears { scripts: sounds.scripts, radio, inbound, registries, questions };
         Ok(Self { event_loop, ears, stop, broker, tablets, tasks })

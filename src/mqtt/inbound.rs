@@ -12,7 +12,10 @@ use crate::pipeline::event::{PeerState, StaffAction};
 /// No message a gateway listens to needs to be longer; asked of the broker, too.
 pub const LONGEST: usize = 64 * 1024;
 
-/// As long as a member of staff's name may be, in characters.
+/// Longest of everything but contacts, a gateway's status and configuration.
+const LONGEST_STATE: usize = 16 * 1024;
+
+/// As long as a member of staff's name, or a tier's, may be, in characters.
 const LONGEST_NAME: usize = 64;
 
 /// Customers in one [`payload::Contacts`]: more than a store's gateway can hear at once.
@@ -177,19 +180,31 @@ fn state(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
     if payload.is_empty() {
         return Ok(Inbound::Visit { visit, state: None });
     }
+    bounded(payload)?;
     let state: payload::Visit = read(payload)?;
     known_version(state.arrival.v)?;
     if state.arrival.visit.parse() != Ok(visit) {
         return Err(Refused::OutOfBounds("the visit is not the topic's"));
     }
+    if state.revision >= payload::MAX_REVISION {
+        return Err(Refused::OutOfBounds("no visit changes so often"));
+    }
+    let payload::Arrival { client, gateway, tier, .. } = &state.arrival;
+    if !topics::is_level(client) || !topics::is_level(gateway) || !is_name(tier) {
+        return Err(Refused::OutOfBounds("client, gateway or tier cannot be one"));
+    }
+    if state.claim.as_ref().is_some_and(|claim| !is_name(&claim.by)) {
+        return Err(Refused::OutOfBounds("`by` must be 1 to 64 printable characters"));
+    }
     Ok(Inbound::Visit { visit, state: Some(Box::new(state)) })
 }
 
 fn staff(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
+    bounded(payload)?;
     let StaffWire { v, by, action } = read(payload)?;
     known_version(v)?;
     let by = by.trim();
-    if by.is_empty() || by.chars().count() > LONGEST_NAME || !crate::text::is_displayable(by) {
+    if !is_name(by) {
         return Err(Refused::OutOfBounds("`by` must be 1 to 64 printable characters"));
     }
     let action = match action {
@@ -201,6 +216,7 @@ fn staff(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
 }
 
 fn feedback(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
+    bounded(payload)?;
     let FeedbackWire { v, verdict } = read(payload)?;
     known_version(v)?;
     Ok(Inbound::Feedback { visit, was_here: matches!(verdict, VerdictWire::WasHere) })
@@ -247,6 +263,16 @@ fn peer(gateway: &str, payload: &[u8]) -> Result<Inbound, Refused> {
 fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Refused> {
     serde_json::from_slice(payload)
         .map_err(|error| Refused::Payload { line: error.line(), column: error.column() })
+}
+
+fn bounded(payload: &[u8]) -> Result<(), Refused> {
+    if payload.len() > LONGEST_STATE { Err(Refused::TooLong(payload.len())) } else { Ok(()) }
+}
+
+/// Whether people can read it as a name.
+fn is_name(text: &str) -> bool {
+    let length = text.chars().count();
+    (1..=LONGEST_NAME).contains(&length) && crate::text::is_displayable(text)
 }
 
 const fn known_version(v: u8) -> Result<(), Refused> {
@@ -312,6 +338,33 @@ mod tests {
         assert!(read(&Topics::of(42).visit(two), &payload).is_err());
         let cleared = Inbound::Visit { visit: two, state: None };
         assert_eq!(read(&Topics::of(42).visit(two), ""), Ok(cleared));
+    }
+
+    #[test]
+    fn a_visit_out_of_bounds_is_refused() {
+        let id = VisitId(uuid::Uuid::from_u128(1));
+        let state = |change: fn(&mut serde_json::Value)| {
+            let mut state = serde_json::json!({
+                "v": 1, "visit": id.to_string(), "client": "c-1", "tier": "gold",
+                "gateway": "till", "arrived_at": "2026-01-05T09:00:00Z", "confidence": 0.97,
+                "discreet": false, "state": "claimed", "revision": 7,
+                "claim": {"by": "Léa", "since": "2026-01-05T09:00:10Z"},
+            });
+            change(&mut state);
+            read(&Topics::of(42).visit(id), &state.to_string())
+        };
+        assert!(state(|_| {}).is_ok());
+        for refused in [
+            state(|s| s["revision"] = u32::MAX.into()),
+            state(|s| s["revision"] = payload::MAX_REVISION.into()),
+            state(|s| s["tier"] = "x".repeat(65).into()),
+            state(|s| s["client"] = "a/b".into()),
+            state(|s| s["gateway"] = "".into()),
+            state(|s| s["claim"]["by"] = "Léa\u{202e}".into()),
+            state(|s| s["card"] = serde_json::json!({"name": "x".repeat(20_000)})),
+        ] {
+            assert!(refused.is_err(), "{refused:?}");
+        }
     }
 
     #[test]

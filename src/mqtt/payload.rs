@@ -13,6 +13,10 @@ use crate::pipeline::units::{Dbm, WallTime};
 /// The version every payload carries as `"v"`.
 pub const VERSION: u8 = 1;
 
+/// Highest revision of a visit: one a second for a day is less. A higher one is forged, and would
+/// leave the visit's own gateway no revision to answer with.
+pub const MAX_REVISION: u32 = 100_000;
+
 /// `arrivals`: the notification.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Arrival {

@@ -152,6 +152,11 @@ impl Pipeline {
         self.team.has_company()
     }
 
+    /// Whether that gateway is another one that is there.
+    pub fn is_company(&self, gateway: GatewayIndex) -> bool {
+        self.team.is_company(gateway)
+    }
+
     /// The shop's own beacons.
     pub fn beacons(&self) -> impl Iterator<Item = &BeaconState> {
         self.beacons.states()
@@ -180,7 +185,7 @@ impl Pipeline {
     }
 
     fn broker(&mut self, connected: bool, now: Now) {
-        self.team.connected(connected);
+        self.team.connected(connected, now.tick);
         if !connected {
             self.gathered.clear();
             // What they hear does not come through: their silence means nothing. Whoever is

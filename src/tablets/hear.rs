@@ -30,6 +30,9 @@ fn visit(id: VisitId, payload: &[u8]) -> Option<Notice> {
         return Some(Notice::Cleared(id));
     }
     let state: payload::Visit = read(payload)?;
+    if state.revision > payload::MAX_REVISION {
+        return None;
+    }
     let mut visit = arrival(state.arrival)?;
     visit.claim = state.claim.and_then(claim);
     visit.revision = state.revision;

@@ -28,12 +28,16 @@ struct Shop {
 
 impl Shop {
     fn open(folder: &Path) -> Self {
+        Self::with(folder, &SCENE)
+    }
+
+    fn with(folder: &Path, scene: &Scene) -> Self {
         let port = free_port();
         let (username, password) = OWN;
         let broker = format!(
             "embedded = true\nlisten = \"127.0.0.1:{port}\"\nusername = \"{username}\"\npassword = \"{password}\""
         );
-        let grelot = Grelot::start(SCENE.write(folder, &broker));
+        let grelot = Grelot::start(scene.write(folder, &broker));
         eventually("the broker listens", || silent(port).is_ok());
         let logins = Logins::new(&folder.join("state"));
         let login = |role: Role| (role, logins.add(role, role.word()).unwrap().0);
@@ -47,15 +51,22 @@ impl Shop {
         client.unwrap_or_else(|code| panic!("{role} is refused: {code:#x}"))
     }
 
-    /// What `grelot status` says of the daemon's own connection.
-    fn is_connected(&self) -> bool {
+    fn status(&self) -> serde_json::Value {
         let output = Command::new(env!("CARGO_BIN_EXE_grelot"))
             .args(["status", "--json", "--config"])
             .arg(self.folder.join("grelot.toml"))
             .output()
             .unwrap();
-        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        status["broker"]["connected"] == true
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.status()["broker"]["connected"] == true
+    }
+
+    /// Whether somebody believes that the customer is here.
+    fn has(&self, client: &str) -> bool {
+        self.status()["visits"].as_array().unwrap().iter().any(|visit| visit["client"] == client)
     }
 }
 
@@ -213,4 +224,40 @@ fn retained_messages_fill_neither_memory_nor_disk() {
     assert!(saved.contains("withdrawn/c-9"), "acknowledged, so on the disk");
     assert!(own.is_closed_by(&[0x30, 0xff, 0xff, 0xff, 0x7f]), "256 MB are not waited for");
     assert!(shop.is_connected());
+}
+
+#[test]
+fn contacts_and_visits_that_no_gateway_of_the_store_can_have_sent_announce_and_silence_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = Scene { customers: 2, every: Duration::from_hours(1), ..SCENE };
+    let shop = Shop::with(dir.path(), &scene);
+    let mut own = Client::log_in(shop.port, "it", OWN).unwrap().ok().unwrap();
+    let contacts =
+        r#"{"v":1,"at":"2026-01-05T09:00:10Z","heard":[{"client":"c-2","rssi":-40,"count":4}]}"#;
+    let mut contact = || {
+        own.publish("grelot/v1/42/contacts/attic", contacts.as_bytes(), false).unwrap();
+    };
+    (0..50).for_each(|_| contact());
+    shop.grelot.logs("contacts of a gateway that is not there are refused");
+    assert!(!shop.has("c-2"));
+
+    // The same from a gateway that is there: it is this that was refused.
+    let mut it = Client::log_in(shop.port, "it-2", OWN).unwrap().ok().unwrap();
+    let status = r#"{"v":1,"state":"online","version":"1","config":"","since":null}"#;
+    it.publish("grelot/v1/42/gateways/attic/status", status.as_bytes(), true).unwrap();
+    eventually("the customer is here", || {
+        contact();
+        shop.has("c-2")
+    });
+
+    let id = &VISIT["grelot/v1/42/visits/".len()..];
+    let forged = |arrived_at: &str, revision: u32| {
+        format!(
+            r#"{{"v":1,"visit":"{id}","client":"c-1","tier":"gold","gateway":"attic","arrived_at":"{arrived_at}","confidence":0.9,"discreet":false,"state":"present","announced":true,"revision":{revision}}}"#
+        )
+    };
+    it.publish(VISIT, forged("2026-01-06T09:00:00Z", 1).as_bytes(), true).unwrap();
+    shop.grelot.logs("a visit that cannot be of now is refused");
+    it.publish(VISIT, forged("2026-01-05T09:00:00Z", u32::MAX).as_bytes(), true).unwrap();
+    shop.grelot.logs("no visit changes so often");
 }

@@ -11,6 +11,9 @@ use crate::store::Change;
 /// Gateways of one store; whoever makes up more names is an intruder.
 const MOST_OTHERS: usize = 64;
 
+/// Withdrawals that are remembered; a store has fewer customers.
+const MAX_WITHDRAWN: usize = 200_000;
+
 impl Client {
     pub(super) fn on_heard(&mut self, topic: &[u8], payload: &[u8], retained: bool) {
         match inbound::parse(&self.peer.here, topic, payload) {
@@ -59,6 +62,13 @@ impl Client {
             Inbound::Withdrawn { client } => {
                 let client: Arc<str> = client.as_str().into();
                 let at = self.clocks.now().clock.reading();
+                if self.withdrawn.len() >= MAX_WITHDRAWN {
+                    tracing::error!(
+                        MAX_WITHDRAWN,
+                        "too many withdrawals: one holds until the next start"
+                    );
+                    return Some(inbound);
+                }
                 let news = self.withdrawn.insert(Arc::clone(&client));
                 if news {
                     self.unrecorded.push(Change::Withdrawn { client, at });

@@ -51,8 +51,11 @@ impl Pipeline {
         if said.revision <= mine.revision {
             return;
         }
-        // Somebody spoke for this gateway while it was away.
         let is_own = !self.team.is_peer(mine.gateway);
+        if is_own && !self.team.catches_up(now.tick) {
+            return self.reassert(who, said.revision, effects);
+        }
+        // Somebody spoke for this gateway while it was away.
         let gateway = mine.gateway;
         self.adopt(who, Visit { gateway, ..said }, now);
         let Some((visit, _)) = self.visits.get(who).filter(|_| is_own) else { return };
@@ -61,6 +64,15 @@ impl Pipeline {
             Phase::Open => Effect::Changed(visit),
             Phase::Closed => Effect::Returned(visit),
         });
+    }
+
+    /// Another client changed a visit that is this gateway's to decide on: it stays as it is, at a
+    /// revision that all others follow.
+    fn reassert(&mut self, who: CustomerIndex, forged: u32, effects: &mut Vec<Effect>) {
+        let Some((_, Phase::Open)) = self.visits.get(who) else { return };
+        let Some(visit) = self.visits.get_mut(who) else { return };
+        visit.revision = forged.saturating_add(1);
+        effects.push(Effect::Changed(visit.clone()));
     }
 
     /// Two visits of one customer: one of them goes on.

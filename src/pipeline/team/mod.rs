@@ -21,11 +21,15 @@ use super::{Gateway, HERE};
 /// does.
 const GIVEN_UP_AFTER: Duration = Duration::from_mins(15);
 
+/// What the others decided on this gateway's visits while it was away comes within this time of a
+/// new connection. Later, only this gateway changes them.
+const CATCHES_UP: Duration = Duration::from_secs(30);
+
 /// The others.
 #[derive(Debug, Default)]
 pub struct Team {
-    /// Whether the broker can be reached; without it every gateway decides alone.
-    connected: bool,
+    /// Since when the broker can be reached; without it every gateway decides alone.
+    connected_since: Option<Tick>,
     peers: BTreeMap<GatewayIndex, Peer>,
 }
 
@@ -38,8 +42,13 @@ struct Peer {
 
 impl Team {
     /// The broker came, or went and took the others along.
-    pub fn connected(&mut self, connected: bool) {
-        self.connected = connected;
+    pub fn connected(&mut self, connected: bool, now: Tick) {
+        self.connected_since = connected.then_some(now);
+    }
+
+    /// Whether the others may have decided on this gateway's visits while it was away.
+    pub fn catches_up(&self, now: Tick) -> bool {
+        self.connected_since.is_some_and(|since| now < since.plus(CATCHES_UP))
     }
 
     /// A peer said how it is, or its last will did. Returns whether it stopped or began to hear.
@@ -82,7 +91,13 @@ impl Team {
 
     /// Whether anybody else is there to be told what is heard here.
     pub fn has_company(&self) -> bool {
-        self.connected && self.peers.values().any(|peer| peer.state != PeerState::Offline)
+        self.connected_since.is_some()
+            && self.peers.values().any(|peer| peer.state != PeerState::Offline)
+    }
+
+    /// Whether that gateway is another one that is there.
+    pub fn is_company(&self, gateway: GatewayIndex) -> bool {
+        self.connected_since.is_some() && self.is_peer(gateway) && self.is_there(gateway)
     }
 
     fn is_there(&self, gateway: GatewayIndex) -> bool {
@@ -95,7 +110,7 @@ impl Team {
         if !self.is_peer(opener) {
             return true;
         }
-        if !self.connected || self.is_there(opener) {
+        if self.connected_since.is_none() || self.is_there(opener) {
             return false;
         }
         let name = |index: GatewayIndex| {
@@ -151,7 +166,7 @@ mod tests {
             let mut order = vec![*here];
             order.extend(names.iter().filter(|name| *name != here));
             let mut team = Team::default();
-            team.connected(true);
+            team.connected(true, Tick::ZERO);
             for (index, name) in (0_u8..).zip(&order).skip(1) {
                 let state = if *name == away { PeerState::Offline } else { PeerState::Online };
                 team.set(GatewayIndex(index), state, Tick::ZERO);
@@ -176,10 +191,10 @@ mod tests {
     fn without_a_broker_nobody_speaks_for_another() {
         let gateways = gateways(&["door", "till"]);
         let mut team = Team::default();
-        team.connected(true);
+        team.connected(true, Tick::ZERO);
         team.set(GatewayIndex(1), PeerState::Offline, Tick::ZERO);
         assert!(team.speaks_for(GatewayIndex(1), &gateways));
-        team.connected(false);
+        team.connected(false, Tick::ZERO);
         assert!(!team.speaks_for(GatewayIndex(1), &gateways));
         assert!(team.speaks_for(HERE, &gateways));
     }
