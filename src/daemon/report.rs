@@ -17,6 +17,7 @@ pub fn status(daemon: &EventLoop) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: daemon.head_office.hash().to_owned(),
         since: Some(daemon.state_since.clock.reading().to_string()),
+        connected_at: None,
         refused: refused(daemon),
     }
 }
@@ -117,7 +118,7 @@ fn place(daemon: &EventLoop, connection: &Connection) -> String {
         (BrokerLocation::Embedded(address), _) => format!("embedded, {address}"),
         (
             _,
-            Connection::Connected { broker }
+            Connection::Connected { broker, .. }
             | Connection::Unreachable { broker, .. }
             | Connection::Refused { broker, .. },
         ) => broker.clone(),

@@ -241,6 +241,7 @@ fn first_status(health: &Health, head_office: &HeadOffice, now: Now) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: head_office.hash().to_owned(),
         since: Some(now.clock.reading().to_string()),
+        connected_at: None,
         refused: Vec::new(),
     }
 }

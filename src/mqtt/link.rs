@@ -1,37 +1,45 @@
 //! One connection to one broker: the only file that knows rumqttc.
 //!
-//! Each connection is a fresh client and a clean session, and everything unanswered counts as
-//! unsent: rumqttc's own memory of pending messages, and its packet ids, do not outlive a
-//! connection (rumqtt #1014, #1056, #1057).
+//! Each connection is a fresh client, and everything unanswered counts as unsent: the outbox, not
+//! the library, knows what is still to be published.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, Stream, StreamExt};
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectProperties, ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, Packet,
-    PubAck, PubAckReason, PublishProperties, SubAck, SubscribeReasonCode,
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{self, FuturesUnordered, Stream, StreamExt as _};
+use rumqttc::{
+    AsyncClient, ConnAck, ConnectProperties, ConnectReturnCode, ConnectionError,
+    DisconnectReasonCode, Event, IncomingPacketSizeLimit, LastWill, LastWillProperties,
+    MqttOptions, NetworkOptions, Outgoing, Packet, PubAckReason, PublishNotice, PublishNoticeError,
+    PublishOptions, PublishProperties, PublishResult, QoS, RetainForwardRule, StateError, SubAck,
+    SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport,
 };
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, MqttOptions, StateError};
-use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 
 use super::inbound;
+use super::session::EmptySession;
+use super::topics::{Filter, Qos, Retained};
 use crate::config::{BrokerUrl, Secret};
 
-/// Messages on their way at once, at most.
+/// Publications in flight at once, at most.
 const WINDOW: usize = 20;
 
-/// rumqttc's own limit; above [`WINDOW`], so that it is never what holds a message back.
-const IN_FLIGHT: u16 = 100;
+/// QoS 1 messages the broker may send before the first is acknowledged (Receive Maximum).
+const RECEIVE_MAXIMUM: u16 = 64;
 
 /// Half a minute of silence proves a dead connection; a missing acknowledgement proves it sooner.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_SECS: u16 = 15;
 
-/// Seconds for TCP, TLS and CONNECT together.
-const CONNECT_WITHIN: u64 = 5;
+/// rumqttc's own limit; above [`WINDOW`], so that it is never what holds a message back.
+const IN_FLIGHT_LIMIT: u16 = 100;
+
+/// For TCP, TLS and CONNECT together.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the broker waits for the gateway's return before it publishes the last will, and how
+/// long it keeps the session: a connection that breaks and comes back within this is no news.
+const WILL_DELAY_SECS: u32 = 5;
 
 /// How this gateway presents itself to any broker.
 #[derive(Clone)]
@@ -44,11 +52,24 @@ pub struct Identity {
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
-/// A message to be said.
+/// How a connection begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dial<'a> {
+    /// What the broker publishes when the connection dies.
+    pub will: Option<&'a Message<'a>>,
+    /// Whether to resume the session of the connection before, so that its last will is not
+    /// published.
+    pub resume: bool,
+    /// The broker is known to refuse retained messages: none is marked as one.
+    pub without_retain: bool,
+}
+
+/// A message to publish.
+#[derive(Debug)]
 pub struct Message<'a> {
-    /// Where.
+    /// The full topic.
     pub topic: &'a str,
-    /// What.
+    /// JSON, or empty.
     pub payload: &'a [u8],
     /// Whether the broker keeps it.
     pub retain: bool,
@@ -56,58 +77,71 @@ pub struct Message<'a> {
     pub expiry: Option<Duration>,
 }
 
-/// What is on its way, so that the answer finds back.
+/// What is in flight, for its acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ticket {
     /// A notice of the outbox.
     Notice(u64),
-    /// A retained message of this topic.
+    /// The retained message of this topic.
     Retained(String),
 }
 
-/// What the broker said to a message.
+/// What the broker answers to a QoS 1 message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It has it.
+    /// Acknowledged.
     Taken,
-    /// It dropped it, for nobody listens (PUBACK 0x10). Retained messages are kept all the same.
+    /// Acknowledged and dropped: no matching subscribers (PUBACK 0x10). A retained message is
+    /// kept all the same.
     NobodyListens,
-    /// It will not have it.
+    /// Not accepted.
     Refused(String),
 }
 
-/// What happens on a connection; `T` finds back to whoever said what is answered.
+/// What happens on a connection; `T` identifies the message that is acknowledged.
 #[derive(Debug)]
 pub enum News<T = Ticket> {
-    /// The broker welcomed us.
+    /// CONNACK: the connection stands.
     Up,
-    /// It let us listen, but for so many filters.
+    /// SUBACK.
     Listening {
-        /// How many filters it refused.
+        /// How many filters the broker refused.
         refused: usize,
     },
-    /// It answered.
+    /// PUBACK.
     Answered(T, Answer),
-    /// Somebody said something.
+    /// PUBLISH.
     Heard {
-        /// Where.
+        /// The full topic.
         topic: Vec<u8>,
-        /// What.
+        /// The payload.
         payload: Vec<u8>,
-        /// Said before we listened.
+        /// Published before this connection subscribed.
         retained: bool,
     },
     /// The connection is gone, for good.
     Down(Down),
 }
 
-/// Why a connection is gone, or never was.
+/// Why a connection is gone, or never stood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Down {
     /// Worth another attempt soon.
     Unreachable(String),
-    /// Somebody must mend something.
+    /// A person must change something.
     Refused(String),
+    /// The broker does without retained messages, and does not connect a client that wants one.
+    WithoutRetain,
+}
+
+impl Down {
+    /// For people.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Unreachable(why) | Self::Refused(why) => why,
+            Self::WithoutRetain => "it does without retained messages",
+        }
+    }
 }
 
 /// One connection.
@@ -115,69 +149,75 @@ pub struct Link<T = Ticket> {
     client: AsyncClient,
     /// A stream, because dropping rumqttc's `poll` half-way would lose what it was writing.
     events: Pin<Box<dyn Stream<Item = Result<Event, ConnectionError>> + Send>>,
-    /// Handed over, no packet id yet; ids are given in this order.
-    submitted: VecDeque<T>,
-    in_flight: BTreeMap<u16, T>,
+    in_flight: FuturesUnordered<BoxFuture<'static, (T, Acknowledged)>>,
     window: usize,
     largest: usize,
     up: bool,
+    retains: bool,
 }
 
-impl<T> Link<T> {
-    /// Begins to connect; `will`, if any, is said by the broker when the connection dies.
-    pub fn dial(broker: &BrokerUrl, identity: &Identity, will: Option<&Message<'_>>) -> Self {
-        let options = options(broker, identity, will);
-        let (client, event_loop) = AsyncClient::new(options, WINDOW * 2);
+type Acknowledged = Result<PublishResult, PublishNoticeError>;
+
+impl<T: Send + 'static> Link<T> {
+    /// Begins to connect.
+    pub fn dial(broker: &BrokerUrl, identity: &Identity, dial: Dial<'_>) -> Self {
+        let options = options(broker, identity, dial);
+        let (client, event_loop) = AsyncClient::builder(options).capacity(WINDOW * 2).build();
         let events = stream::unfold(event_loop, |mut event_loop| async move {
             Some((event_loop.poll().await, event_loop))
         });
         Self {
             client,
             events: Box::pin(events),
-            submitted: VecDeque::new(),
-            in_flight: BTreeMap::new(),
+            in_flight: FuturesUnordered::new(),
             window: WINDOW,
             largest: usize::MAX,
             up: false,
+            retains: !dial.without_retain,
         }
     }
 
-    /// Whether the broker welcomed us and takes another message.
+    /// Whether the connection stands and another QoS 1 message may be in flight.
     pub fn has_room(&self) -> bool {
         self.up && self.unanswered() < self.window
     }
 
-    /// Whether the broker welcomed us.
+    /// Whether the connection stands.
     pub const fn is_up(&self) -> bool {
         self.up
     }
 
-    /// Messages on their way.
-    pub fn unanswered(&self) -> usize {
-        self.submitted.len() + self.in_flight.len()
+    /// Whether the broker offers retained messages at all.
+    pub const fn retains(&self) -> bool {
+        self.retains
     }
 
-    /// Whether the broker takes a message of this size.
+    /// Messages in flight.
+    pub fn unanswered(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Whether the broker accepts a message of this size.
     pub const fn fits(&self, message: &Message<'_>) -> bool {
         // Fixed header, topic length, packet id, and the properties this program sets.
         message.topic.len() + message.payload.len() + 64 <= self.largest
     }
 
-    /// Says something at least once; false if it could not even be handed over.
+    /// Publishes at QoS 1; false if the message could not even be handed over.
     pub fn say(&mut self, ticket: T, message: &Message<'_>) -> bool {
-        let handed_over = self.publish(QoS::AtLeastOnce, message);
-        if handed_over {
-            self.submitted.push_back(ticket);
-        }
-        handed_over
+        let options = self.publish_options(QoS::AtLeastOnce, message);
+        let notice = self.client.try_publish_tracked(message.topic, message.payload, options);
+        let handed_over = notice.map(|notice| self.in_flight.push(acknowledged(ticket, notice)));
+        handed_over.is_ok()
     }
 
-    /// Says something at most once.
+    /// Publishes at QoS 0.
     pub fn mention(&self, message: &Message<'_>) -> bool {
-        self.up && self.publish(QoS::AtMostOnce, message)
+        let options = self.publish_options(QoS::AtMostOnce, message);
+        self.up && self.client.try_publish(message.topic, message.payload, options).is_ok()
     }
 
-    fn publish(&self, qos: QoS, message: &Message<'_>) -> bool {
+    fn publish_options(&self, qos: QoS, message: &Message<'_>) -> PublishOptions {
         let clears = message.payload.is_empty();
         let properties = PublishProperties {
             payload_format_indicator: (!clears).then_some(1),
@@ -185,35 +225,36 @@ impl<T> Link<T> {
             content_type: (!clears).then(|| "application/json".to_owned()),
             ..PublishProperties::default()
         };
-        let payload = message.payload.to_vec();
-        self.client
-            .try_publish_with_properties(message.topic, qos, message.retain, payload, properties)
-            .is_ok()
+        let retain = message.retain && self.retains;
+        PublishOptions::new(qos).retain(retain).properties(properties)
     }
 
-    /// Asks for what matches `filters`.
-    pub fn listen(&self, filters: Vec<String>) -> bool {
-        let filters = filters.into_iter().map(|filter| Filter::new(filter, QoS::AtLeastOnce));
+    /// Subscribes to `filters`, in one packet.
+    pub fn listen(&self, filters: impl IntoIterator<Item = Filter>) -> bool {
+        let filters: Vec<SubscribeFilter> = filters.into_iter().map(subscribe_filter).collect();
         self.client.try_subscribe_many(filters).is_ok()
     }
 
-    /// Asks for what matches `filter` no longer.
+    /// Unsubscribes from `filter`.
     pub fn ignore(&self, filter: String) -> bool {
         self.client.try_unsubscribe(filter).is_ok()
     }
 
-    /// Takes leave of the broker, which then keeps the last will to itself.
+    /// Sends DISCONNECT: the broker discards the last will.
     pub fn hang_up(&self) {
         let _ = self.client.try_disconnect();
     }
 
-    /// What happens next. May be dropped at any time and called again.
+    /// The next event. Cancel-safe.
     pub async fn news(&mut self) -> News<T> {
         loop {
-            let news = match self.events.next().await {
-                Some(Ok(event)) => self.make_sense_of(event),
-                Some(Err(error)) => Some(News::Down(explain(&error))),
-                None => Some(News::Down(Down::Unreachable("connection closed".to_owned()))),
+            let news = tokio::select! {
+                Some((ticket, answer)) = self.in_flight.next() => answered(ticket, answer),
+                event = self.events.next() => match event {
+                    Some(Ok(event)) => self.make_sense_of(event),
+                    Some(Err(error)) => Some(News::Down(explain(&error))),
+                    None => Some(News::Down(Down::Unreachable("connection closed".to_owned()))),
+                },
             };
             if let Some(news) = news {
                 return news;
@@ -225,19 +266,13 @@ impl<T> Link<T> {
         match event {
             Event::Incoming(Packet::ConnAck(welcome)) => Some(self.welcomed(&welcome)),
             Event::Incoming(Packet::SubAck(answer)) => Some(listening(&answer)),
-            Event::Incoming(Packet::PubAck(answer)) => self.answered(&answer),
             Event::Incoming(Packet::Publish(message)) => Some(News::Heard {
                 topic: message.topic.to_vec(),
                 payload: message.payload.to_vec(),
                 retained: message.retain,
             }),
-            Event::Outgoing(Outgoing::Publish(id)) if id != 0 => {
-                let ticket = self.submitted.pop_front()?;
-                self.in_flight.insert(id, ticket);
-                None
-            }
             Event::Outgoing(Outgoing::Disconnect) => {
-                Some(News::Down(Down::Unreachable("hung up".to_owned())))
+                Some(News::Down(Down::Unreachable("disconnected".to_owned())))
             }
             _ => None,
         }
@@ -247,56 +282,102 @@ impl<T> Link<T> {
         self.up = true;
         if let Some(properties) = &welcome.properties {
             if let Some(most) = properties.receive_max {
-                // Half of the broker's window: ids come round twice as often as answers, so one
-                // late answer is not in the way of the next message (rumqttc's "collision").
-                self.window = (usize::from(most) / 2).clamp(1, WINDOW);
+                self.window = usize::from(most).clamp(1, WINDOW);
             }
             if let Some(largest) = properties.max_packet_size {
                 self.largest = usize::try_from(largest).unwrap_or(usize::MAX);
             }
+            self.retains &= properties.retain_available != Some(0);
         }
         News::Up
     }
+}
 
-    fn answered(&mut self, answer: &PubAck) -> Option<News<T>> {
-        let ticket = self.in_flight.remove(&answer.pkid)?;
-        let answer = match answer.reason {
+fn acknowledged<T: Send + 'static>(
+    ticket: T,
+    notice: PublishNotice,
+) -> BoxFuture<'static, (T, Acknowledged)> {
+    async move { (ticket, notice.wait_async().await) }.boxed()
+}
+
+/// A message whose acknowledgement never comes is lost with its connection, which ends as well.
+fn answered<T>(ticket: T, acknowledged: Acknowledged) -> Option<News<T>> {
+    let answer = match acknowledged.ok()? {
+        PublishResult::Qos1(answer) => match answer.reason {
             PubAckReason::Success => Answer::Taken,
             PubAckReason::NoMatchingSubscribers => Answer::NobodyListens,
             reason => Answer::Refused(format!("{reason:?}")),
-        };
-        Some(News::Answered(ticket, answer))
-    }
+        },
+        _ => Answer::Taken,
+    };
+    Some(News::Answered(ticket, answer))
 }
 
-fn options(broker: &BrokerUrl, identity: &Identity, will: Option<&Message<'_>>) -> MqttOptions {
-    let mut options = MqttOptions::new(&identity.client_id, &broker.host, broker.port);
-    options.set_clean_start(true);
-    options.set_keep_alive(KEEP_ALIVE);
-    options.set_connection_timeout(CONNECT_WITHIN);
-    options.set_outgoing_inflight_upper_limit(IN_FLIGHT);
+fn options(broker: &BrokerUrl, identity: &Identity, dial: Dial<'_>) -> MqttOptions {
+    let mut options = MqttOptions::new(&identity.client_id, (broker.host.clone(), broker.port));
+    options.set_clean_start(!dial.resume);
+    options.set_keep_alive(KEEP_ALIVE_SECS);
+    options.set_connect_timeout(CONNECT_WITHIN);
+    options.set_outgoing_inflight_upper_limit(IN_FLIGHT_LIMIT);
     options.set_connect_properties(ConnectProperties {
-        max_packet_size: u32::try_from(inbound::LONGEST + 1024).ok(),
+        receive_maximum: Some(RECEIVE_MAXIMUM),
         ..ConnectProperties::new()
     });
+    if let Ok(longest) = u32::try_from(inbound::LONGEST + 1024) {
+        options.set_incoming_packet_size_limit(IncomingPacketSizeLimit::Bytes(longest));
+    }
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     options.set_network_options(network);
     if let Some((username, password)) = &identity.login {
-        options.set_credentials(username, &password.0);
+        options.set_credentials(username, password.0.clone());
     }
     if let (true, Some(tls)) = (broker.tls, &identity.tls) {
         let tls = TlsConfiguration::Rustls(Arc::clone(tls));
         options.set_transport(Transport::tls_with_config(tls));
     }
-    if let Some(will) = will {
-        let qos = QoS::AtLeastOnce;
-        options.set_last_will(LastWill::new(will.topic, will.payload, qos, will.retain, None));
+    if let Some(will) = dial.will {
+        options.set_session_expiry_interval(Some(WILL_DELAY_SECS));
+        options.set_session_store(EmptySession {
+            expiry_secs: WILL_DELAY_SECS,
+            in_flight_limit: IN_FLIGHT_LIMIT,
+        });
+        options.set_last_will(last_will(will, !dial.without_retain));
     }
     options
 }
 
-/// Rounded up: a broker shall not drop what is still worth something.
+fn last_will(will: &Message<'_>, retains: bool) -> LastWill {
+    let properties = LastWillProperties {
+        delay_interval: Some(WILL_DELAY_SECS),
+        payload_format_indicator: Some(1),
+        message_expiry_interval: None,
+        content_type: Some("application/json".to_owned()),
+        response_topic: None,
+        correlation_data: None,
+        user_properties: Vec::new(),
+    };
+    let retain = will.retain && retains;
+    LastWill::new(will.topic, will.payload, QoS::AtLeastOnce, retain, Some(properties))
+}
+
+fn subscribe_filter(Filter { path, qos, no_local, retained }: Filter) -> SubscribeFilter {
+    SubscribeFilter {
+        path,
+        qos: match qos {
+            Qos::AtMostOnce => QoS::AtMostOnce,
+            Qos::AtLeastOnce => QoS::AtLeastOnce,
+        },
+        nolocal: no_local,
+        preserve_retain: false,
+        retain_forward_rule: match retained {
+            Retained::Send => RetainForwardRule::OnEverySubscribe,
+            Retained::Skip => RetainForwardRule::Never,
+        },
+    }
+}
+
+/// Rounded up: the broker keeps a message for as long as it is worth anything.
 fn whole_seconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }
@@ -313,7 +394,7 @@ fn explain(error: &ConnectionError) -> Down {
         | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => refused(*code),
         ConnectionError::Tls(error) => Down::Refused(format!("TLS: {error}")),
         ConnectionError::Timeout(_) => {
-            Down::Unreachable(format!("no answer within {CONNECT_WITHIN} s"))
+            Down::Unreachable(format!("no answer within {} s", CONNECT_WITHIN.as_secs()))
         }
         ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
             Down::Unreachable(error.to_string())
@@ -340,6 +421,7 @@ fn refused(code: ConnectReturnCode) -> Down {
         Code::RefusedProtocolVersion | Code::UnsupportedProtocolVersion => {
             Down::Refused("it does not speak MQTT 5".to_owned())
         }
+        Code::RetainNotSupported => Down::WithoutRetain,
         code => Down::Refused(format!("it says {code:?}")),
     }
 }
@@ -350,7 +432,8 @@ fn hung_up(code: DisconnectReasonCode) -> Down {
             "another gateway connected under this one's name (gateway.name must be unique)"
                 .to_owned(),
         ),
-        code => Down::Unreachable(format!("it hung up: {code:?}")),
+        DisconnectReasonCode::RetainNotSupported => Down::WithoutRetain,
+        code => Down::Unreachable(format!("it disconnects: {code:?}")),
     }
 }
 

@@ -15,10 +15,11 @@ pub mod notice;
 pub mod outbox;
 pub mod payload;
 pub mod retained;
+mod session;
 pub mod tls;
 pub mod topics;
 
-pub use client::Connection;
+pub use client::{Connection, RetainedDelivery};
 pub use link::Identity;
 
 /// The `AsyncAPI` description of every topic and payload; ships with the program.

@@ -118,8 +118,13 @@ pub struct Status {
     pub version: String,
     /// A hash of the configuration in force.
     pub config: String,
-    /// RFC 3339, UTC; `null` in a last will: the broker does not say when it spoke.
+    /// Since when the state is what it is: RFC 3339, UTC; `null` in a last will, which the broker
+    /// publishes at a time it does not tell, and while the clock is not set.
     pub since: Option<String>,
+    /// When this connection to the broker began, RFC 3339, UTC: a last will came true later than
+    /// this. Absent while the clock is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_at: Option<String>,
     /// Why a pushed configuration was refused, one line a problem; absent where none was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<String>,

@@ -96,28 +96,77 @@ pub struct Addressee {
 }
 
 impl Addressee {
-    /// What it listens to.
-    pub fn subscriptions(&self) -> Vec<String> {
-        let below = [
-            "gateways/+/status",
-            "visits/+",
-            "visits/+/claim",
-            "visits/+/feedback",
-            "contacts/+",
-            "withdrawn/+",
+    /// What it subscribes to, packet by packet.
+    ///
+    /// Withdrawals come first. The retained ones are asked for at `QoS` 0: a broker drops what a
+    /// client's queue cannot hold (mosquitto keeps 1,020 of any number at `QoS` 1), and what a
+    /// broken connection loses comes again with the next. New ones come at `QoS` 1.
+    pub fn subscriptions(&self) -> [Vec<Filter>; 2] {
+        let below = |below: &str| Filter::new(self.topics.under(below));
+        let withdrawn = self.topics.under("withdrawn/+");
+        let mut filters = vec![
+            Filter { retained: Retained::Skip, ..Filter::new(withdrawn.clone()) },
+            self.every_status(),
+            Filter { no_local: true, ..below("visits/+") },
+            below("visits/+/claim"),
+            below("visits/+/feedback"),
+            Filter { no_local: true, ..below("contacts/+") },
+            Filter::new(format!("{ROOT}/config/fleet")),
+            below("config"),
+            below("registry"),
+            below(&format!("gateways/{}/config", self.gateway)),
         ];
-        let mut filters: Vec<String> = below.iter().map(|below| self.topics.under(below)).collect();
-        filters.push(format!("{ROOT}/config/fleet"));
-        filters.extend(self.group.as_ref().map(|group| format!("{ROOT}/config/group/{group}")));
-        filters.push(self.topics.under("config"));
-        filters.push(self.topics.registry());
-        filters.push(self.topics.under(&format!("gateways/{}/config", self.gateway)));
-        filters
+        let group = self.group.as_ref().map(|group| format!("{ROOT}/config/group/{group}"));
+        filters.extend(group.map(Filter::new));
+        [vec![Filter { qos: Qos::AtMostOnce, ..Filter::new(withdrawn) }], filters]
+    }
+
+    /// The state of every gateway of the store.
+    pub fn every_status(&self) -> Filter {
+        Filter::new(self.topics.under("gateways/+/status"))
     }
 
     /// Where it says how it is.
     pub fn status(&self) -> String {
         self.topics.status(&self.gateway)
+    }
+}
+
+/// A subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// The topic filter.
+    pub path: String,
+    /// The most that messages come with.
+    pub qos: Qos,
+    /// Whether this client's own messages stay away.
+    pub no_local: bool,
+    /// Retained messages.
+    pub retained: Retained,
+}
+
+/// Quality of service, as far as grelot uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Qos {
+    /// 0
+    AtMostOnce,
+    /// 1
+    AtLeastOnce,
+}
+
+/// What a subscription does with retained messages (Retain Handling).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retained {
+    /// The broker sends them at each subscription.
+    Send,
+    /// The broker does not send them.
+    Skip,
+}
+
+impl Filter {
+    /// Everything that matches `path`, at `QoS` 1.
+    pub const fn new(path: String) -> Self {
+        Self { path, qos: Qos::AtLeastOnce, no_local: false, retained: Retained::Send }
     }
 }
 
@@ -148,7 +197,8 @@ mod tests {
     fn a_gateway_never_listens_for_its_own_alerts() {
         let group = Some("north".to_owned());
         let door = Addressee { topics: Topics::of(42), gateway: "door".to_owned(), group };
-        let filters = door.subscriptions();
+        let filters: Vec<String> =
+            door.subscriptions().into_iter().flatten().map(|filter| filter.path).collect();
         assert!(!filters.iter().any(|f| f.ends_with("/#") || f.ends_with("/arrivals")));
         assert!(filters.contains(&"grelot/v1/config/group/north".to_owned()));
     }

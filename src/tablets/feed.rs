@@ -21,9 +21,9 @@ use super::words::{Action, Verdict};
 use crate::clock::Clocks;
 use crate::config::BrokerUrl;
 use crate::mqtt::backoff::Backoff;
-use crate::mqtt::link::{Answer, Down, Link, Message, News};
+use crate::mqtt::link::{Answer, Dial, Down, Link, Message, News};
 use crate::mqtt::payload;
-use crate::mqtt::topics::Topics;
+use crate::mqtt::topics::{Filter, Topics};
 use crate::pipeline::VisitId;
 
 /// Of what staff say; a tap is answered within [`PATIENCE`], so few can wait.
@@ -144,7 +144,7 @@ impl Feed {
         let stop = self.stop.clone();
         let mut backoff = Backoff::default();
         for broker in self.broker.brokers.clone().iter().cycle() {
-            let mut link = Link::dial(broker, &self.broker.identity, None);
+            let mut link = Link::dial(broker, &self.broker.identity, Dial::default());
             let down = tokio::select! {
                 () = stop.cancelled() => return leave(link).await,
                 down = self.attend_to(&mut link, &mut backoff) => down,
@@ -152,7 +152,7 @@ impl Feed {
             self.lost(broker, &down);
             let wait = match down {
                 Down::Unreachable(_) => backoff.unreachable(),
-                Down::Refused(_) => Backoff::refused(),
+                Down::Refused(_) | Down::WithoutRetain => Backoff::refused(),
             };
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -194,7 +194,7 @@ impl Feed {
         self.replay = Some(Box::pin(sleep(REPLAY)));
         self.attending = false;
         let filters = ["visits/+", "departures", "gateways/+/status", "withdrawn/+"];
-        link.listen(filters.map(|below| self.topics.under(below)).into());
+        link.listen(filters.map(|below| Filter::new(self.topics.under(below))));
         self.attend(link);
         tracing::info!("the tablets' page hears the broker");
     }
@@ -206,7 +206,7 @@ impl Feed {
             return;
         }
         let arrivals = self.topics.arrivals();
-        let asked = if attended { link.listen(vec![arrivals]) } else { link.ignore(arrivals) };
+        let asked = if attended { link.listen([Filter::new(arrivals)]) } else { link.ignore(arrivals) };
         if asked {
             self.attending = attended;
         }
@@ -226,14 +226,14 @@ impl Feed {
     }
 
     fn lost(&mut self, broker: &BrokerUrl, down: &Down) {
-        let (Down::Unreachable(why) | Down::Refused(why)) = down;
+        let why = down.reason();
         let broker = &broker.host;
         let was_live = self.hub.board().broker().0 == Way::Live;
         if was_live {
             self.tell(Notice::Link(Way::Away));
         }
         match down {
-            Down::Refused(_) => {
+            Down::Refused(_) | Down::WithoutRetain => {
                 tracing::error!(%broker, why, "the broker refuses the tablets' page");
             }
             Down::Unreachable(_) if was_live => {

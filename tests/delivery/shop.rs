@@ -143,6 +143,7 @@ pub fn online() -> Status {
         version: "0.1.0".to_owned(),
         config: "cafe".to_owned(),
         since: Some(OPENING.to_string()),
+        connected_at: None,
         refused: Vec::new(),
     }
 }

@@ -18,9 +18,9 @@ use grelot::pipeline::units::WallTime;
 use grelot::tablets::{
     BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles,
 };
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason};
-use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+use rumqttc::{
+    AsyncClient, Event, EventLoop, MqttOptions, Packet, PubAckReason, PublishOptions, QoS,
+};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -91,7 +91,7 @@ impl Shop {
         self.runtime.block_on(async {
             let (client, mut events) = connect("curious", self.broker.port);
             let topic = "grelot/v1/42/arrivals";
-            client.publish(topic, QoS::AtLeastOnce, false, "{}").await.unwrap();
+            client.publish(topic, "{}", PublishOptions::at_least_once()).await.unwrap();
             loop {
                 if let Event::Incoming(Packet::PubAck(ack)) = events.poll().await.unwrap() {
                     return ack.reason == PubAckReason::Success;
@@ -218,7 +218,7 @@ impl Gateway {
         client.try_subscribe("grelot/v1/42/visits/+/claim", QoS::AtLeastOnce).unwrap();
         client.try_subscribe("grelot/v1/42/visits/+/feedback", QoS::AtLeastOnce).unwrap();
         for (topic, payload) in &*self.retained.lock().unwrap() {
-            client.try_publish(topic, QoS::AtLeastOnce, true, payload.clone()).unwrap();
+            client.try_publish(topic, payload.clone(), PublishOptions::at_least_once().retained()).unwrap();
         }
     }
 
@@ -228,12 +228,13 @@ impl Gateway {
             self.retained.lock().unwrap().insert(topic.clone(), payload.clone());
         }
         let client = self.client.lock().unwrap();
-        client.try_publish(topic, QoS::AtLeastOnce, retain, payload).unwrap();
+        client.try_publish(topic, payload, PublishOptions::at_least_once().retain(retain)).unwrap();
     }
 
     pub fn status(&self, state: GatewayState) {
         let status = Status {
             v: 1,
+            connected_at: None,
             state,
             version: "0.1.0".into(),
             config: "0".into(),
@@ -323,10 +324,10 @@ impl Gateway {
     }
 }
 
-fn connect(name: &str, port: u16) -> (AsyncClient, rumqttc::v5::EventLoop) {
-    let mut options = MqttOptions::new(format!("gateway-{name}"), "127.0.0.1", port);
+fn connect(name: &str, port: u16) -> (AsyncClient, EventLoop) {
+    let mut options = MqttOptions::new(format!("gateway-{name}"), ("127.0.0.1", port));
     options.set_clean_start(true);
-    AsyncClient::new(options, 64)
+    AsyncClient::builder(options).capacity(64).build()
 }
 
 pub fn now() -> WallTime {

@@ -14,7 +14,7 @@ use crate::clock::Clocks;
 use crate::commands::run::runtime;
 use crate::config::{self, BrokerLocation};
 use crate::mqtt::client::Peer;
-use crate::mqtt::link::{Answer, Down, Link, Message, News};
+use crate::mqtt::link::{Answer, Dial, Link, Message, News};
 use crate::mqtt::login::Login;
 use crate::mqtt::topics::{Topics, is_level};
 
@@ -129,7 +129,7 @@ fn tell(global: &Global, args: &Args, at: &str) -> anyhow::Result<Vec<u16>> {
 async fn say(peer: &Peer, client: &str, stores: &[u16], at: &str) -> anyhow::Result<()> {
     let mut last = None;
     for broker in &peer.brokers {
-        match say_to(&mut Link::dial(broker, &peer.identity, None), client, stores, at).await {
+        match say_to(&mut Link::dial(broker, &peer.identity, Dial::default()), client, stores, at).await {
             Ok(()) => return Ok(()),
             Err(error) => {
                 last = Some(error.context(format!("broker {}:{}", broker.host, broker.port)));
@@ -151,6 +151,13 @@ async fn say_to(
         while link.has_room()
             && let Some(store) = left.next()
         {
+            if !link.retains() {
+                bail!(
+                    "it keeps no messages for gateways that are away\n  \
+                     hint: give the broker retained messages (mosquitto: retain_available true), \
+                     or take the customer out of the registry"
+                );
+            }
             let topic = Topics::of(store).withdrawn(client);
             let payload = payload.as_bytes();
             let message = Message { topic: &topic, payload, retain: true, expiry: None };
@@ -166,7 +173,7 @@ async fn say_to(
         }
         match link.news().await {
             News::Answered(store, Answer::Refused(why)) => bail!("store {store}: refused: {why}"),
-            News::Down(Down::Unreachable(why) | Down::Refused(why)) => bail!("{why}"),
+            News::Down(down) => bail!("{}", down.reason()),
             _ => {}
         }
     }

@@ -8,7 +8,7 @@ use super::{Finding, Verdict};
 use crate::commands::run::runtime;
 use crate::config::{BrokerLocation, BrokerUrl, Config};
 use crate::mqtt::client::Peer;
-use crate::mqtt::link::{Down, Link, News};
+use crate::mqtt::link::{Dial, Down, Link, News};
 
 /// Name resolution, TCP, TLS and MQTT together.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -60,7 +60,7 @@ fn tell(url: &BrokerUrl, answer: &Result<(), Down>) -> String {
     let scheme = if url.tls { "mqtts" } else { "mqtt" };
     let says = match answer {
         Ok(()) => "lets this gateway in",
-        Err(Down::Unreachable(why) | Down::Refused(why)) => why,
+        Err(down) => down.reason(),
     };
     format!("{scheme}://{}:{} {says}", url.host, url.port)
 }
@@ -78,7 +78,7 @@ fn mend(answers: &[(&BrokerUrl, Result<(), Down>)]) -> &'static str {
 async fn log_in(broker: &BrokerUrl, peer: &Peer) -> Result<(), Down> {
     let mut identity = peer.identity.clone();
     identity.client_id.push_str("-doctor");
-    let mut link = Link::<()>::dial(broker, &identity, None);
+    let mut link = Link::<()>::dial(broker, &identity, Dial::default());
     let welcome = async {
         loop {
             match link.news().await {

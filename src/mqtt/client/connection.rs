@@ -5,21 +5,33 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{Client, Connection, Phase};
+use super::{Client, Connection, Phase, RetainedDelivery};
 use crate::mqtt::backoff::{self, Backoff};
-use crate::mqtt::link::{Down, Link, Message, News};
+use crate::mqtt::link::{Dial, Down, Link, Message, News};
 use crate::mqtt::payload::{self, GatewayState, Status};
 
 /// To the last word: systemd waits longer.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long after a lost connection the session at the broker may still be there. Resuming it keeps
+/// the broker from publishing the last will. Later, or where a broker does not let go of the
+/// session (a cluster that lost a node), a clean one begins.
+const RESUME_WITHIN: Duration = Duration::from_secs(10);
+
 impl Client {
     pub(super) fn dial(&mut self) {
         let Some(broker) = self.peer.brokers.get(self.place) else { return };
         let topic = self.peer.here.status();
+        let now = self.clocks.now();
+        self.connected_at = now.clock.known().map(|at| at.to_string());
         let payload = self.offline(None);
         let will = Message { topic: &topic, payload: &payload, retain: true, expiry: None };
-        self.link = Some(Link::dial(broker, &self.peer.identity, Some(&will)));
+        let dial = Dial {
+            will: Some(&will),
+            resume: now.tick.since(self.lost_at) < RESUME_WITHIN,
+            without_retain: self.without_retain,
+        };
+        self.link = Some(Link::dial(broker, &self.peer.identity, dial));
     }
 
     pub(super) fn on_news(&mut self, news: News) {
@@ -45,10 +57,15 @@ impl Client {
         self.complaints.clear();
         let broker = self.broker();
         tracing::info!(broker, "connected to the broker");
-        self.lines.connection.send_replace(Connection::Connected { broker });
+        let retained = RetainedDelivery::Unknown;
+        self.lines.connection.send_replace(Connection::Connected { broker, retained });
         if let Some(link) = &self.link {
-            link.listen(self.peer.here.subscriptions());
+            for filters in self.peer.here.subscriptions() {
+                link.listen(filters);
+            }
         }
+        self.begin_probe();
+        self.keep_status();
         let now = self.clocks.now();
         let outbox = &self.outbox;
         let topics = self.retained.topics(now).filter(|topic| !outbox.speaks_on(topic));
@@ -57,13 +74,23 @@ impl Client {
 
     /// The next broker is tried soon; after the last one there is a pause.
     pub(super) fn on_down(&mut self, down: Down) {
+        if self.link.as_ref().is_some_and(Link::is_up) {
+            self.lost_at = self.clocks.now().tick;
+        }
         self.link = None;
+        self.probe = None;
         self.asserting.clear();
         self.outbox.disconnected();
-        let refused = matches!(down, Down::Refused(_));
+        if down == Down::WithoutRetain && !self.without_retain {
+            self.without_retain = true;
+            self.retry = Box::pin(sleep(backoff::SOON));
+            return;
+        }
+        let refused = matches!(down, Down::Refused(_) | Down::WithoutRetain);
         if self.phase != Phase::HungUp {
             self.tell(down);
         }
+        self.without_retain = false;
         self.place += 1;
         let wait = if self.place < self.peer.brokers.len() {
             backoff::SOON
@@ -79,14 +106,15 @@ impl Client {
         let broker = self.broker();
         let before = self.complaints.insert(broker.clone(), down.clone());
         let is_news = before.as_ref() != Some(&down);
+        let why = down.reason().to_owned();
         let state = match down {
-            Down::Refused(why) => {
+            Down::Refused(_) | Down::WithoutRetain => {
                 if is_news {
                     tracing::error!(broker, why, "the broker refuses this gateway");
                 }
                 Connection::Refused { broker, why }
             }
-            Down::Unreachable(why) => {
+            Down::Unreachable(_) => {
                 if is_news {
                     tracing::warn!(broker, why, "no connection to the broker");
                 }
@@ -134,10 +162,11 @@ impl Client {
 
     fn offline(&self, since: Option<String>) -> Vec<u8> {
         let status = self.lines.status.borrow().clone();
-        payload::encode(&Status { state: GatewayState::Offline, since, ..status })
+        let connected_at = self.connected_at.clone();
+        payload::encode(&Status { state: GatewayState::Offline, since, connected_at, ..status })
     }
 
-    fn broker(&self) -> String {
+    pub(super) fn broker(&self) -> String {
         let broker = self.peer.brokers.get(self.place);
         broker.map(ToString::to_string).unwrap_or_default()
     }

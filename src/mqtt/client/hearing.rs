@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::Client;
+use super::{Client, Phase};
 use crate::mqtt::inbound::{self, Inbound};
+use crate::pipeline::event::PeerState;
 use crate::store::Change;
 
 /// Gateways of one store; whoever makes up more names is an intruder.
@@ -50,8 +51,9 @@ impl Client {
                 }
                 _ => Some(inbound),
             },
-            Inbound::Peer { gateway, .. } => {
+            Inbound::Peer { gateway, state } => {
                 if *gateway == self.peer.here.gateway {
+                    self.on_own_status(*state, retained);
                     return None;
                 }
                 if self.others.len() < MOST_OTHERS {
@@ -77,6 +79,18 @@ impl Client {
             }
             Inbound::WithdrawalCleared { .. } => None,
             Inbound::Configuration { .. } | Inbound::RegistryAnnounced => Some(inbound),
+        }
+    }
+}
+
+impl Client {
+    /// This gateway's own status comes back: as retained it proves that retained messages come;
+    /// as news that it is offline it is a late last will, or another's error, and is put right.
+    fn on_own_status(&mut self, state: PeerState, retained: bool) {
+        if retained {
+            self.probe_succeeded();
+        } else if state == PeerState::Offline && self.phase == Phase::Working {
+            self.assert(self.peer.here.status());
         }
     }
 }

@@ -4,9 +4,11 @@
 mod connection;
 mod hearing;
 mod peer;
+mod probe;
 mod speaking;
 
 pub use peer::Peer;
+pub use probe::RetainedDelivery;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;
@@ -24,6 +26,7 @@ use crate::mqtt::link::{Down, Link};
 use crate::mqtt::outbox::{BEAT, Outbox};
 use crate::mqtt::payload::Status;
 use crate::mqtt::retained::Retained;
+use crate::pipeline::units::Tick;
 use crate::store::Change;
 use crate::store::keeper::Request;
 
@@ -36,6 +39,8 @@ pub enum Connection {
     Connected {
         /// As in the configuration.
         broker: String,
+        /// Whether it delivers retained messages to wildcard subscriptions.
+        retained: RetainedDelivery,
     },
     /// It cannot be reached; tried again within seconds.
     Unreachable {
@@ -119,6 +124,14 @@ pub struct Client {
     link: Option<Link>,
     /// Which of the brokers.
     place: usize,
+    /// When the last connection was lost; at first, when the client began.
+    lost_at: Tick,
+    /// The broker refuses retained messages.
+    without_retain: bool,
+    /// When this connection stood, RFC 3339.
+    connected_at: Option<String>,
+    /// Runs until the broker must have delivered this gateway's own retained status.
+    probe: Option<Pin<Box<Sleep>>>,
     backoff: Backoff,
     /// What was last wrong with each broker since a connection stood.
     complaints: BTreeMap<String, Down>,
@@ -146,6 +159,7 @@ impl Client {
         withdrawn: BTreeSet<Arc<str>>,
     ) -> Self {
         let mut beat = interval(BEAT);
+        let lost_at = clocks.now().tick;
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             peer,
@@ -157,6 +171,10 @@ impl Client {
             others: BTreeSet::new(),
             link: None,
             place: 0,
+            lost_at,
+            without_retain: false,
+            connected_at: None,
+            probe: None,
             backoff: Backoff::default(),
             complaints: BTreeMap::new(),
             retry: Box::pin(sleep(Duration::ZERO)),
@@ -187,6 +205,7 @@ impl Client {
                 Ok(()) = self.lines.status.changed(), if working => self.keep_status(),
                 () = hearing::hand_over(&mut self.heard, &self.lines.inbound), if has_heard => {}
                 () = &mut self.retry, if self.link.is_none() => self.dial(),
+                () = probe::due(&mut self.probe) => self.on_probe_timeout(),
                 _ = self.beat.tick(), if needs_beat => self.on_beat(),
                 () = &mut self.leave, if !working => break,
             }

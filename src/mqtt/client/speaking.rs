@@ -2,7 +2,7 @@
 
 use super::{Client, Remark};
 use crate::mqtt::link::{Answer, Down, Link, Message, Ticket};
-use crate::mqtt::payload;
+use crate::mqtt::payload::{self, Status};
 use crate::store::Change;
 use crate::store::keeper::Request;
 
@@ -33,7 +33,9 @@ impl Client {
     }
 
     pub(super) fn keep_status(&mut self) {
-        let status = payload::encode(&*self.lines.status.borrow_and_update());
+        let status = self.lines.status.borrow_and_update().clone();
+        let connected_at = self.connected_at.clone();
+        let status = payload::encode(&Status { connected_at, ..status });
         self.keep(self.peer.here.status(), status, true);
     }
 
@@ -52,8 +54,9 @@ impl Client {
 
     pub(super) fn on_answer(&mut self, ticket: &Ticket, answer: Answer) {
         let Ticket::Notice(id) = *ticket else {
-            if let Answer::Refused(why) = answer {
-                tracing::warn!(why, "the broker does not keep a state");
+            match answer {
+                Answer::Refused(why) => tracing::warn!(why, "the broker does not keep a state"),
+                Answer::Taken | Answer::NobodyListens => self.probe_after(ticket),
             }
             return;
         };
