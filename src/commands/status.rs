@@ -1,5 +1,7 @@
 //! `grelot status`: what the running daemon sees.
 
+mod retire;
+
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -15,8 +17,14 @@ use crate::mqtt::payload::GatewayState;
 
 /// Arguments of `grelot status`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  sudo -u grelot grelot status")]
-pub struct Args {}
+#[command(
+    after_help = "Examples:\n  sudo -u grelot grelot status\n  sudo -u grelot grelot status --retire old-door"
+)]
+pub struct Args {
+    /// Clear at the broker the state of a gateway or beacon that is gone
+    #[arg(long, value_name = "NAME")]
+    retire: Option<String>,
+}
 
 /// The daemon itself gives up sooner.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,7 +33,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// Runs the command.
-pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
+pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    if let Some(name) = &args.retire {
+        let cleared = retire::retire(&config::load(&global.config)?, name)?;
+        let mut out = io::stdout().lock();
+        if global.json {
+            writeln!(out, "{}", serde_json::json!({"retired": name, "cleared": cleared}))?;
+        } else {
+            cleared.iter().try_for_each(|topic| writeln!(out, "cleared {topic}"))?;
+        }
+        return Ok(Exit::Done);
+    }
     let config = config::load_for_replay(&global.config)?;
     let text = ask(&status::socket(&config.state))?;
     let mut out = io::stdout().lock();
@@ -125,6 +143,10 @@ fn view(now: &Snapshot) -> String {
         row("", format!("{} ({}) since {}{claim}", visit.client, visit.tier, visit.arrived_at));
     }
     row("broker", broker_line(now));
+    if now.broker.retained == Some(false) {
+        row("", "does NOT deliver retained messages to wildcard subscriptions: withdrawals over".to_owned());
+        row("", "MQTT are not reliable; only a new registry takes a customer out for certain".to_owned());
+    }
     let delivery = &now.delivery;
     row(
         "alerts queue",

@@ -1,6 +1,7 @@
 //! From effects to the broker and back: the store's thread, the client's task, and what the
 //! core needs to speak to both.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::report;
 use crate::clock::Clocks;
 use crate::mqtt::Connection;
 use crate::mqtt::client::{Client, Lines, Peer, Remark};
@@ -22,7 +24,7 @@ use crate::pipeline::event::Restored;
 use crate::pipeline::units::Now;
 use crate::pipeline::{Effect, Settings, VisitId};
 use crate::store::keeper::{self, Keeper, Request};
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Kind, Published, Store, StoreError};
 use crate::tasks::{self, Task};
 
 /// Inbound messages the core has not taken yet; then the connection is not read.
@@ -71,7 +73,7 @@ impl Delivery {
     ///
     /// `restored` is what [`Store::restored`] said; `status` how this gateway is for a start.
     pub fn start(
-        store: Store,
+        mut store: Store,
         restored: &Restored,
         peer: Peer,
         settings: &Settings,
@@ -80,6 +82,7 @@ impl Delivery {
     ) -> Result<(Self, mpsc::Receiver<Inbound>), StartError> {
         let now = clocks.now();
         let rows = store.queued()?;
+        let stale = stale(&mut store, &peer, settings)?;
         let next_id = rows.last().map_or(1, |row| row.id + 1);
         let mut retained = states(restored, settings, now);
         for row in &rows {
@@ -107,7 +110,7 @@ impl Delivery {
         let (topics, gateway) = (peer.here.topics.clone(), peer.here.gateway.clone());
         let outbox = Outbox::of(rows, now);
         let withdrawn = restored.withdrawn.iter().cloned().collect();
-        let client = Client::new(peer, lines, clocks, outbox, retained, withdrawn);
+        let client = Client::new(peer, lines, clocks, outbox, retained, withdrawn, stale);
 
         let owner = Keeper::new(store, requests, committing, troubled);
         let thread = tasks::thread("store", move || owner.run())?;
@@ -209,7 +212,8 @@ impl Delivery {
     pub fn health(&self) -> DeliveryHealth {
         let own = self.trouble.borrow().clone();
         let of_broker = || self.broker_trouble.as_ref()?.borrow().clone();
-        self.counts.health(own.or_else(of_broker))
+        let retained = report::retained(&self.connection.borrow());
+        self.counts.health(own.or_else(of_broker), retained)
     }
 
     /// Writes what was performed, delivers what can be delivered, tells the broker that the
@@ -224,6 +228,27 @@ impl Delivery {
             tracing::warn!("the store did not end in time");
         }
     }
+}
+
+/// What an earlier life of this gateway published and the configuration no longer names: it was
+/// renamed, moved to another store, or a beacon is gone. What is published now is noted first.
+fn stale(
+    store: &mut Store,
+    peer: &Peer,
+    settings: &Settings,
+) -> Result<Vec<Published>, StoreError> {
+    let published =
+        |kind, name: &str| Published { store: settings.store, kind, name: name.to_owned() };
+    let beacons = settings.beacons.iter().map(|beacon| published(Kind::Beacon, &beacon.name));
+    let current: BTreeSet<Published> =
+        beacons.chain([published(Kind::Gateway, &peer.here.gateway)]).collect();
+    let before = store.published()?;
+    let new = current.iter().filter(|one| !before.contains(one)).cloned();
+    let new: Vec<store::Change> = new.map(store::Change::Published).collect();
+    if let Err(error) = store.commit(&new) {
+        tracing::warn!(%error, "what is published is not noted: a new name would not clear it");
+    }
+    Ok(before.into_iter().filter(|one| !current.contains(one)).collect())
 }
 
 /// The states of the visits that were open.

@@ -1,6 +1,7 @@
 //! One owner of the pipeline: takes in one thing after the other, performs what follows from it,
 //! and sleeps until the next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,19 +13,21 @@ use super::head_office::HeadOffice;
 use super::peers::ContactRates;
 use super::playback::{Gateways, with_gateways};
 use super::registry;
-use super::report;
+use super::report::{self, Since};
 use super::scripts::{Pace, Scripts};
 use super::status::Question;
 use super::systemd::{self, Watchdog};
 use super::tap::Tap;
 use crate::clock::Clocks;
 use crate::config::Config;
+use crate::mqtt::Connection;
 use crate::mqtt::inbound::Inbound;
 use crate::pipeline::event::{Announcement, Hearing};
 use crate::pipeline::units::{Clock, Now, Tick};
 use crate::pipeline::{Effect, HERE, Input, Pipeline};
 use crate::sources::Advertisement;
 use crate::sources::live::SourceEvent;
+use crate::telemetry::brief;
 use crate::telemetry::health::{BrokerState, Health};
 use crate::telemetry::redact;
 
@@ -69,6 +72,8 @@ pub struct EventLoop {
     pub(super) gateways: Gateways,
     /// Gateways that the configuration does not name: of scripts, and the store's others.
     pub(super) named: Vec<Arc<str>>,
+    /// When each of the store's other, unlisted gateways last spoke.
+    pub(super) peers_heard: BTreeMap<Arc<str>, Tick>,
     pub(super) delivery: Delivery,
     pub(super) head_office: HeadOffice,
     /// For whoever looks for new registries.
@@ -79,7 +84,7 @@ pub struct EventLoop {
     /// Why nothing is heard, if nothing is.
     pub(super) blind_because: Option<String>,
     /// Since when the gateway's state is what it is.
-    pub(super) state_since: Now,
+    pub(super) state_since: Since,
     /// Time never goes back for the pipeline, whatever the order of its sources.
     pub(super) latest: Tick,
     /// Of the store's other gateways.
@@ -94,6 +99,7 @@ impl EventLoop {
         let mut beat = watchdog.every().map(tokio::time::interval);
         let mut minute = tokio::time::interval(HEALTH);
         let mut connection = self.delivery.connection();
+        let mut trouble = self.delivery.trouble();
         let ended = loop {
             let wait = self.next_wake(&mut ears.scripts);
             tokio::select! {
@@ -110,9 +116,10 @@ impl EventLoop {
                     let _ = question.send(report::snapshot(&self));
                 }
                 Ok(()) = connection.changed() => {
-                    self.health.broker = report::broker(&connection.borrow_and_update());
-                    self.on_broker(self.health.broker == BrokerState::Connected).await;
+                    let connection = connection.borrow_and_update().clone();
+                    self.on_connection(&connection).await;
                 }
+                Ok(()) = trouble.changed() => self.publish_status(),
                 () = beat_of(&mut beat) => watchdog.feed(),
                 _ = minute.tick() => self.each_minute().await,
                 () = tokio::time::sleep(wait) => {}
@@ -159,6 +166,21 @@ impl EventLoop {
         }
     }
 
+    async fn on_connection(&mut self, connection: &Connection) {
+        let was = std::mem::replace(&mut self.health.broker, report::broker(connection));
+        if self.health.broker != was {
+            self.on_broker(self.health.broker == BrokerState::Connected).await;
+        }
+        let retained = report::retained(connection);
+        if retained == Some(false) && self.health.delivery.retained != retained {
+            // Withdrawals published while the gateway was away did not come: the registry may
+            // know of them.
+            let _ = self.intake_hints.try_send(registry::Hint::Announced);
+        }
+        self.health.delivery.retained = retained;
+        self.publish_status();
+    }
+
     async fn on_radio(&mut self, source: usize, event: SourceEvent) -> std::ops::ControlFlow<()> {
         match event {
             SourceEvent::Received(batch) => {
@@ -199,18 +221,19 @@ impl EventLoop {
         hearing: Hearing,
         reason: Option<String>,
     ) {
+        let was = self.hearing();
+        let reason = reason.as_ref().map(brief::line);
         if let Some(source) = self.health.sources.get_mut(source) {
             source.hearing = hearing;
             source.note.clone_from(&reason);
         }
-        let was = self.hearing();
         self.blind_because = match hearing {
             Hearing::Blind => Some(reason.unwrap_or_else(|| "nothing is heard".to_owned())),
             Hearing::Listening => None,
         };
         let now = self.now();
         if self.hearing() != was {
-            self.state_since = now;
+            self.state_since = Since::new(now);
             self.log_state();
         }
         self.publish_status();
@@ -242,7 +265,9 @@ impl EventLoop {
                 let now = self.now();
                 self.feed(now, Input::Registry(registry)).await;
             }
-            registry::News::Trouble(trouble) => self.health.registry.trouble = trouble,
+            registry::News::Trouble(trouble) => {
+                self.health.registry.trouble = trouble.as_ref().map(brief::line);
+            }
         }
         self.count_customers();
         self.publish_status();
@@ -358,6 +383,7 @@ impl EventLoop {
             u64::try_from(self.pipeline.open_visits().count()).unwrap_or(u64::MAX);
         self.health.contacts = self.pipeline.contacts();
         self.health.delivery = self.delivery.health();
+        self.state_since.settle(now);
         self.delivery.mention_health(&self.health.payload(now));
         self.delivery.heartbeat(self.pipeline.settings(), now).await;
         self.publish_status();

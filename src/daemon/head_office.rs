@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::config::layers::{InForce, Layers, Reach};
+use crate::telemetry::brief;
 
 /// The documents of head office, and what became of the last one.
 #[derive(Debug, Default)]
@@ -42,8 +43,9 @@ impl HeadOffice {
                 Some(Box::new(settings))
             }
             Err(problems) => {
-                self.refused = problems.iter().map(ToString::to_string).collect();
-                tracing::error!(problems = %problems, "settings of head office are refused");
+                self.refused = brief::lines(&problems);
+                let problems = self.refused.join("\n");
+                tracing::error!(problems, "settings of head office are refused");
                 None
             }
         }
@@ -54,7 +56,7 @@ impl HeadOffice {
         &self.hash
     }
 
-    /// Why the last document was refused, one line a problem.
+    /// Why the last document was refused: the first problems, and how many more there are.
     pub fn refused(&self) -> &[String] {
         &self.refused
     }

@@ -13,8 +13,9 @@ use crate::pipeline::team::Overheard;
 use crate::pipeline::units::{Now, Tick, WallTime};
 use crate::pipeline::{Input, VisitId};
 
-/// Gateways of one store, this one and configured ones included; whoever makes up more names
-/// than a store has gateways is not heard.
+/// Gateways of one store, this one and configured ones included. A gateway that speaks takes the
+/// place of the one that has been silent for longest, unless that one is configured or has an open
+/// visit: made-up names do not keep a real one out.
 const MOST_GATEWAYS: usize = 64;
 
 /// How far the clocks of a store's gateways may be apart. What another one dates further away is
@@ -46,17 +47,40 @@ impl ContactRates {
 impl EventLoop {
     /// The place of a gateway of the store; a new one gets its own, as long as there is room.
     async fn place(&mut self, now: Now, name: &str) -> Option<GatewayIndex> {
+        if let Some(heard) = self.peers_heard.get_mut(name) {
+            *heard = now.tick;
+        }
         if let Some(index) = self.gateways.index(name) {
             return Some(index);
         }
-        if self.pipeline.settings().gateways.len() >= MOST_GATEWAYS {
-            return None;
+        let mut settings = self.pipeline.settings().clone();
+        if settings.gateways.len() < MOST_GATEWAYS {
+            self.named.push(Arc::from(name));
+        } else {
+            let (silent, index) = self.longest_silent()?;
+            self.feed(now, Input::Peer(index, PeerState::Offline)).await;
+            self.peers_heard.remove(&silent);
+            self.named.iter_mut().filter(|one| **one == silent).for_each(|one| *one = name.into());
+            if let Some(gateway) = settings.gateways.get_mut(usize::from(index.0)) {
+                name.clone_into(&mut gateway.name);
+            }
         }
-        self.named.push(Arc::from(name));
-        let settings = with_gateways(self.pipeline.settings().clone(), &self.named);
+        self.peers_heard.insert(Arc::from(name), now.tick);
+        let settings = with_gateways(settings, &self.named);
         self.feed(now, Input::Settings(Box::new(settings))).await;
         self.gateways = Gateways::of(self.pipeline.settings());
         self.gateways.index(name)
+    }
+
+    /// The gateway that may lose its place.
+    fn longest_silent(&self) -> Option<(Arc<str>, GatewayIndex)> {
+        let has_visit =
+            |index: GatewayIndex| self.pipeline.open_visits().any(|visit| visit.gateway == index);
+        let known = self.peers_heard.iter().filter_map(|(name, heard)| {
+            let index = self.gateways.index(name)?;
+            (!has_visit(index)).then(|| (*heard, Arc::clone(name), index))
+        });
+        known.min_by_key(|(heard, ..)| *heard).map(|(_, name, index)| (name, index))
     }
 
     pub(super) async fn on_peer(&mut self, now: Now, name: &str, state: PeerState) {

@@ -3,10 +3,12 @@
 use super::event_loop::EventLoop;
 use super::status::{Broker, Configuration, Snapshot, Source, Visit};
 use crate::config::BrokerLocation;
-use crate::mqtt::Connection;
+use crate::mqtt::{Connection, RetainedDelivery};
 use crate::mqtt::payload::{self, Beacon, GatewayState, Status};
 use crate::pipeline::beacons::BeaconState;
 use crate::pipeline::event::Hearing;
+use crate::pipeline::units::{Now, Tick, WallTime};
+use crate::telemetry::brief;
 use crate::telemetry::health::BrokerState;
 
 /// For `gateways/<gateway>/status`.
@@ -16,17 +18,68 @@ pub fn status(daemon: &EventLoop) -> Status {
         state: state(daemon),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: daemon.head_office.hash().to_owned(),
-        since: Some(daemon.state_since.clock.reading().to_string()),
+        since: daemon.state_since.known().map(|at| at.to_string()),
         connected_at: None,
         refused: refused(daemon),
+        warnings: warnings(daemon),
     }
 }
 
-/// Documents that head office sent in vain.
+/// Documents of head office that are not in force, and why.
 fn refused(daemon: &EventLoop) -> Vec<String> {
     let mut refused = daemon.head_office.refused().to_vec();
     refused.extend(daemon.health.registry.trouble.clone());
     refused
+}
+
+/// What does not work as it should although the gateway is online.
+fn warnings(daemon: &EventLoop) -> Vec<String> {
+    let delivery = daemon.delivery.health();
+    let retained = report_retained(daemon.health.delivery.retained);
+    brief::lines(retained.map(str::to_owned).into_iter().chain(delivery.store))
+}
+
+/// For people.
+fn report_retained(works: Option<bool>) -> Option<&'static str> {
+    (works == Some(false)).then_some(
+        "the broker does not deliver retained messages to wildcard subscriptions: withdrawals \
+         of consent over MQTT are not reliable",
+    )
+}
+
+/// Whether the broker delivers retained messages to wildcard subscriptions, as far as it is known.
+pub fn retained(connection: &Connection) -> Option<bool> {
+    match connection {
+        Connection::Connected { retained: RetainedDelivery::Works, .. } => Some(true),
+        Connection::Connected { retained: RetainedDelivery::Fails, .. } => Some(false),
+        _ => None,
+    }
+}
+
+/// When a state began, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Since {
+    tick: Tick,
+    /// Unknown while the wall clock is not set.
+    at: Option<WallTime>,
+}
+
+impl Since {
+    /// It begins now.
+    pub fn new(now: Now) -> Self {
+        Self { tick: now.tick, at: now.clock.known() }
+    }
+
+    /// The wall clock may have been set since; what has passed is known.
+    pub fn settle(&mut self, now: Now) {
+        let began = || now.clock.known().map(|at| at.minus(now.tick.since(self.tick)));
+        self.at = self.at.or_else(began);
+    }
+
+    /// In wall time, where it is known.
+    pub const fn known(&self) -> Option<WallTime> {
+        self.at
+    }
 }
 
 fn state(daemon: &EventLoop) -> GatewayState {
@@ -104,6 +157,7 @@ pub fn snapshot(daemon: &EventLoop) -> Snapshot {
         broker: Broker {
             place: place(daemon, &connection),
             connected: matches!(connection, Connection::Connected { .. }),
+            retained: retained(&connection),
             problem: match connection {
                 Connection::Refused { why, .. } | Connection::Unreachable { why, .. } => Some(why),
                 _ => None,

@@ -1,5 +1,6 @@
 //! From a checked configuration to a running daemon, and back to nothing.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::head_office::HeadOffice;
 use super::peers::ContactRates;
 use super::playback::{Gateways, with_gateways};
 use super::registry::{self, Intake};
+use super::report::Since;
 use super::sounds::{self, Sounds};
 use super::tap::{self, Tap};
 use super::{labels, socket, status, systemd};
@@ -120,13 +122,14 @@ impl Daemon {
             pipeline,
             gateways,
             named: sounds.gateways,
+            peers_heard: BTreeMap::new(),
             delivery,
             head_office,
             intake_hints,
             health: Health { registry: registry_health, ..health },
             tap,
             blind_because: None,
-            state_since: now,
+            state_since: Since::new(now),
             latest: now.tick,
             contact_rates: ContactRates::default(),
         };
@@ -229,6 +232,7 @@ fn tablets_config(config: &Config, listen: SocketAddr, broker: BrokerAccess) -> 
         broker,
         state: config.state.clone(),
         rejoin: config.presence.rejoin,
+        gateways: config.store.gateways.keys().chain([&config.gateway]).cloned().collect(),
         pairing: Pairing::for_address(listen),
     }
 }
@@ -240,8 +244,9 @@ fn first_status(health: &Health, head_office: &HeadOffice, now: Now) -> Status {
         state: if blind { GatewayState::Blind } else { GatewayState::Online },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: head_office.hash().to_owned(),
-        since: Some(now.clock.reading().to_string()),
+        since: now.clock.known().map(|at| at.to_string()),
         connected_at: None,
         refused: Vec::new(),
+        warnings: Vec::new(),
     }
 }

@@ -186,6 +186,10 @@ pub struct Broker {
     pub connected: bool,
     /// Why not, where it said so.
     pub problem: Option<String>,
+    /// Whether it delivers retained messages to wildcard subscriptions; `None` while unknown.
+    /// Where it does not, withdrawals over MQTT are not reliable.
+    #[serde(default)]
+    pub retained: Option<bool>,
 }
 
 /// Where the daemon of a state folder answers.
@@ -247,7 +251,12 @@ mod tests {
             alerts: 0,
             visits: Vec::new(),
             registry: RegistryHealth::default(),
-            broker: Broker { place: "embedded".to_owned(), connected: true, problem: None },
+            broker: Broker {
+                place: "embedded".to_owned(),
+                connected: true,
+                problem: None,
+                retained: Some(true),
+            },
             delivery: DeliveryHealth::default(),
         }
     }

@@ -51,7 +51,7 @@ impl Count {
 
 impl Counts {
     /// As the health report says it.
-    pub fn health(&self, store: Option<String>) -> DeliveryHealth {
+    pub fn health(&self, store: Option<String>, retained: Option<bool>) -> DeliveryHealth {
         DeliveryHealth {
             queued: self.queued.get(),
             delivered: self.delivered.get(),
@@ -61,6 +61,7 @@ impl Counts {
             refused: self.refused.get(),
             connections: self.connections.get(),
             store,
+            retained,
         }
     }
 }

@@ -9,7 +9,11 @@ use crate::config::layers::Reach;
 use crate::pipeline::VisitId;
 use crate::pipeline::event::{PeerState, StaffAction};
 
-/// No message a gateway listens to needs to be longer; asked of the broker, too.
+/// The longest MQTT packet a gateway accepts; the broker holds back what is longer. Well above
+/// what is read, so that a message that is too long is reported.
+pub const LARGEST_PACKET: u32 = 1024 * 1024;
+
+/// The longest message that is read; only a configuration may be longer (`config::layers`).
 pub const LONGEST: usize = 64 * 1024;
 
 /// Longest of everything but contacts, a gateway's status and configuration.
@@ -137,9 +141,6 @@ enum VerdictWire {
 
 /// Reads a message for `to`. An entry for fuzzing.
 pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Refused> {
-    if payload.len() > LONGEST {
-        return Err(Refused::TooLong(payload.len()));
-    }
     let topic = std::str::from_utf8(topic).map_err(|_| Refused::Topic)?;
     let below = topic.strip_prefix(ROOT).and_then(|t| t.strip_prefix('/')).ok_or(Refused::Topic)?;
     let (root, below) = below.split_once('/').ok_or(Refused::Topic)?;
@@ -157,6 +158,10 @@ pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Re
     }
     if root.parse() != Ok(to.topics.store()) {
         return Err(Refused::Topic);
+    }
+    let is_configuration = levels.last() == Some(&"config");
+    if payload.len() > LONGEST && !is_configuration {
+        return Err(Refused::TooLong(payload.len()));
     }
     match levels.as_slice() {
         ["visits", visit] => state(visit_id(visit)?, payload),

@@ -205,6 +205,9 @@ impl<T: Send + 'static> Link<T> {
 
     /// Publishes at QoS 1; false if the message could not even be handed over.
     pub fn say(&mut self, ticket: T, message: &Message<'_>) -> bool {
+        if !self.fits(message) {
+            return false;
+        }
         let options = self.publish_options(QoS::AtLeastOnce, message);
         let notice = self.client.try_publish_tracked(message.topic, message.payload, options);
         let handed_over = notice.map(|notice| self.in_flight.push(acknowledged(ticket, notice)));
@@ -214,7 +217,7 @@ impl<T: Send + 'static> Link<T> {
     /// Publishes at QoS 0.
     pub fn mention(&self, message: &Message<'_>) -> bool {
         let options = self.publish_options(QoS::AtMostOnce, message);
-        self.up && self.client.try_publish(message.topic, message.payload, options).is_ok()
+        self.up && self.fits(message) && self.client.try_publish(message.topic, message.payload, options).is_ok()
     }
 
     fn publish_options(&self, qos: QoS, message: &Message<'_>) -> PublishOptions {
@@ -323,9 +326,8 @@ fn options(broker: &BrokerUrl, identity: &Identity, dial: Dial<'_>) -> MqttOptio
         receive_maximum: Some(RECEIVE_MAXIMUM),
         ..ConnectProperties::new()
     });
-    if let Ok(longest) = u32::try_from(inbound::LONGEST + 1024) {
-        options.set_incoming_packet_size_limit(IncomingPacketSizeLimit::Bytes(longest));
-    }
+    let largest = IncomingPacketSizeLimit::Bytes(inbound::LARGEST_PACKET);
+    options.set_incoming_packet_size_limit(largest);
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     options.set_network_options(network);

@@ -87,6 +87,8 @@ impl Outbox {
             | Change::Labelled { .. }
             | Change::Recognised { .. }
             | Change::Withdrawn { .. }
+            | Change::Published(_)
+            | Change::Cleared(_)
             | Change::Alive { .. } => {}
         }
         None

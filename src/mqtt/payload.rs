@@ -125,9 +125,13 @@ pub struct Status {
     /// this. Absent while the clock is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connected_at: Option<String>,
-    /// Why a pushed configuration was refused, one line a problem; absent where none was.
+    /// Why a pushed configuration was refused, one line a problem, at most 22; absent where none
+    /// was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<String>,
+    /// What does not work as it should, one line each, at most 21; absent where all does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Whether a gateway can do its job.
@@ -224,6 +228,10 @@ pub struct DeliveryHealth {
     pub connections: u64,
     /// What is wrong with the store on disk, if anything.
     pub store: Option<String>,
+    /// Whether the broker delivers retained messages to wildcard subscriptions; absent while it is
+    /// not known. Where it does not, withdrawals over MQTT are not reliable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retained: Option<bool>,
 }
 
 /// `beacons/<beacon>`: the state of one of the shop's own beacons.

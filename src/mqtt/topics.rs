@@ -1,6 +1,7 @@
 //! Where each message goes. The names are promises: tablets, tools and head office rely on them.
 
 use crate::pipeline::VisitId;
+use crate::store::{Kind, Published};
 
 /// All topics begin with it; `v1` is the version of names and payloads.
 pub const ROOT: &str = "grelot/v1";
@@ -71,6 +72,15 @@ impl Topics {
     /// The state of one of the shop's own beacons.
     pub fn beacon(&self, beacon: &str) -> String {
         self.under(&format!("beacons/{beacon}"))
+    }
+
+    /// Where the state of something that the broker keeps is.
+    pub fn published(published: &Published) -> String {
+        let topics = Self::of(published.store);
+        match published.kind {
+            Kind::Gateway => topics.status(&published.name),
+            Kind::Beacon => topics.beacon(&published.name),
+        }
     }
 
     /// Head office has a new registry for this store.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::published::Published;
 use crate::mqtt::notice::{Announcer, Notice};
 use crate::pipeline::event::{Announcement, GatewayIndex, KnownPhone, Visit};
 use crate::pipeline::units::{Now, WallTime};
@@ -48,6 +49,10 @@ pub enum Change {
         /// When.
         at: WallTime,
     },
+    /// The broker is about to keep a state of this.
+    Published(Published),
+    /// The broker keeps a state of this no longer.
+    Cleared(Published),
     /// A notice takes its place at the queue's end, and that of any older one it replaces.
     Queued(Row),
     /// A notice was acknowledged, or its time was over.

@@ -105,7 +105,8 @@ impl Keeper {
         match self.store.commit(&self.backlog) {
             Ok(()) => {
                 self.backlog.clear();
-                if self.trouble.send_replace(None).is_some() {
+                let note = self.store.note();
+                if self.trouble.send_replace(note.clone()).is_some() && note.is_none() {
                     tracing::info!("the store takes changes again");
                 }
             }

@@ -9,6 +9,7 @@ mod change;
 pub mod keeper;
 mod labels;
 mod phones;
+mod published;
 mod rows;
 mod schema;
 
@@ -21,6 +22,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use change::{Change, Row, alive, changes};
 pub use labels::Label;
+pub use published::{Kind, Published};
 
 use crate::pipeline::Settings;
 use crate::pipeline::event::Restored;
@@ -67,6 +69,10 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    /// Of the open file: another one at the path, or none, means that the folder was removed.
+    inode: u64,
+    /// The folder was removed while grelot ran.
+    removed: bool,
     db: Connection,
     audit: Option<audit::Audit>,
 }
@@ -119,7 +125,7 @@ impl Store {
         }
         schema::migrate(&mut db, found).map_err(failed)?;
         schema::check(&db).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), db, audit: None })
+        Ok(Self { path: path.to_owned(), inode: inode(path), removed: false, db, audit: None })
     }
 
     /// Keeps for so long who was recognised when; what was kept for longer goes.
@@ -143,6 +149,11 @@ impl Store {
         rows::queued(&self.db).map_err(|source| self.failed(source))
     }
 
+    /// What the broker keeps of this gateway, as far as earlier lives of it published it.
+    pub fn published(&self) -> Result<Vec<Published>, StoreError> {
+        published::all(&self.db).map_err(|source| self.failed(source))
+    }
+
     /// What staff said of visits, oldest visit first.
     pub fn labels(&self) -> Result<Vec<Label>, StoreError> {
         labels::all(&self.db).map_err(|source| self.failed(source))
@@ -153,11 +164,38 @@ impl Store {
         &mut self,
         changes: impl IntoIterator<Item = &'a Change> + Clone,
     ) -> Result<(), StoreError> {
+        self.put_back()?;
         let failed = |source| explain(&self.path, source);
         rows::commit(&mut self.db, changes.clone()).map_err(failed)?;
         if let Some(audit) = &mut self.audit {
             audit.follow(changes);
         }
+        Ok(())
+    }
+
+    /// What is wrong although changes are durable, for people.
+    pub fn note(&self) -> Option<String> {
+        let dir = self.path.parent().unwrap_or(&self.path).display();
+        self.removed.then(|| {
+            format!("{dir} was removed while grelot ran and is written again: restart grelot")
+        })
+    }
+
+    /// Writes the store again where its folder was removed: the open file still holds everything.
+    fn put_back(&mut self) -> Result<(), StoreError> {
+        if self.inode == inode(&self.path) {
+            return Ok(());
+        }
+        let dir = self.path.parent().unwrap_or(&self.path).to_owned();
+        create_directory(&dir).map_err(|source| StoreError::Directory { path: dir, source })?;
+        touch_private(&self.path)
+            .map_err(|source| StoreError::Directory { path: self.path.clone(), source })?;
+        let target = self.path.to_string_lossy().into_owned();
+        self.db.execute("VACUUM INTO ?1", [target]).map_err(|source| self.failed(source))?;
+        let Self { db, inode, .. } = Self::open_file(&self.path)?;
+        (self.db, self.inode) = (db, inode);
+        self.removed = true;
+        tracing::error!(path = %self.path.display(), "the store was removed; it is written again");
         Ok(())
     }
 
@@ -176,6 +214,11 @@ fn explain(path: &Path, source: rusqlite::Error) -> StoreError {
 
 fn is_corrupt(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+fn inode(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).map_or(0, |file| file.ino())
 }
 
 fn create_directory(dir: &Path) -> io::Result<()> {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Transaction, named_params,
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Row};
-use super::{labels, phones};
+use super::{labels, phones, published};
 use crate::mqtt::notice::Notice;
 use crate::pipeline::event::{Card, Claim, GatewayIndex, Restored, RestoredVisit, Visit};
 use crate::pipeline::units::WallTime;
@@ -65,6 +65,8 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
             })
         }
         Change::Recognised { .. } => Ok(()), // the audit's
+        Change::Published(what) => published::put(db, what),
+        Change::Cleared(what) => published::remove(db, what),
         Change::Withdrawn { client, at } => {
             let sql = "INSERT OR IGNORE INTO withdrawals VALUES (?1, ?2)";
             execute(db, sql, params![client, millis(*at)])

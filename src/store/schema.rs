@@ -5,11 +5,12 @@ use std::time::Duration;
 use rusqlite::{Connection, Error, Result, ffi};
 
 /// The steps from nothing to the newest schema; step `n` leads to version `n + 1`.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 
 /// The version this program writes.

@@ -3,7 +3,7 @@
 //! Invariant: the picture is a function of what was heard, whatever the order and however often.
 //! Brokers promise no order between topics, so a notice may come late, twice, or after its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::pipeline::VisitId;
@@ -13,7 +13,8 @@ use crate::pipeline::units::WallTime;
 /// recognise a notice of it that comes late.
 const FAREWELL: Duration = Duration::from_mins(10);
 
-/// Visits and gateways beyond these are not shown: no shop has as many, an intruder may.
+/// Visits and gateways shown at once: no shop has as many, an intruder may publish more. The
+/// store's own gateways and their visits then take the places of the others.
 const MOST_VISITS: usize = 512;
 const MOST_GATEWAYS: usize = 64;
 
@@ -111,6 +112,8 @@ pub enum Notice {
 #[derive(Debug)]
 pub struct Board {
     rejoin: Duration,
+    /// The gateways that the configuration names.
+    own: BTreeSet<String>,
     visits: BTreeMap<VisitId, Here>,
     ended: BTreeMap<VisitId, Farewell>,
     gateways: BTreeMap<String, (Hearing, Option<WallTime>)>,
@@ -142,9 +145,11 @@ pub struct Stay<'a> {
 
 impl Board {
     /// An empty picture. Arrivals of one customer within `rejoin` are one stay.
-    pub fn new(rejoin: Duration, now: WallTime) -> Self {
+    /// `own` are the gateways that the configuration names, this one first of all.
+    pub fn new(rejoin: Duration, own: BTreeSet<String>, now: WallTime) -> Self {
         Self {
             rejoin,
+            own,
             visits: BTreeMap::new(),
             ended: BTreeMap::new(),
             gateways: BTreeMap::new(),
@@ -246,22 +251,42 @@ impl Board {
     }
 
     fn keep(&mut self, visit: Visit) {
-        if self.visits.len() < MOST_VISITS || self.visits.contains_key(&visit.id) {
-            self.visits.insert(visit.id, Here { visit, confirmed: true });
+        if self.visits.len() >= MOST_VISITS && !self.visits.contains_key(&visit.id) {
+            let foreign = |here: &Here| !self.own.contains(&here.visit.gateway);
+            let Some(id) = self.visits.iter().find(|(_, here)| foreign(here)).map(|(id, _)| *id)
+            else {
+                return;
+            };
+            if !self.own.contains(&visit.gateway) {
+                return;
+            }
+            self.visits.remove(&id);
         }
+        self.visits.insert(visit.id, Here { visit, confirmed: true });
     }
 
     fn departure(&mut self, id: VisitId, at: WallTime) {
         let Some(Here { visit, .. }) = self.visits.remove(&id) else { return };
-        if self.ended.len() < MOST_VISITS {
-            self.ended.insert(id, Farewell { visit, departed_at: at });
+        if self.ended.len() >= MOST_VISITS {
+            let foreign = |ended: &Farewell| !self.own.contains(&ended.visit.gateway);
+            let Some(id) = self.ended.iter().find(|(_, ended)| foreign(ended)).map(|(id, _)| *id)
+            else {
+                return;
+            };
+            self.ended.remove(&id);
         }
+        self.ended.insert(id, Farewell { visit, departed_at: at });
     }
 
     fn gateway(&mut self, name: String, hearing: Hearing, since: Option<WallTime>) {
-        if self.gateways.len() < MOST_GATEWAYS || self.gateways.contains_key(&name) {
-            self.gateways.insert(name, (hearing, since));
+        if self.gateways.len() >= MOST_GATEWAYS && !self.gateways.contains_key(&name) {
+            let foreign = self.gateways.keys().find(|name| !self.own.contains(*name)).cloned();
+            match foreign {
+                Some(foreign) if self.own.contains(&name) => drop(self.gateways.remove(&foreign)),
+                _ => return,
+            }
         }
+        self.gateways.insert(name, (hearing, since));
     }
 
     fn withdrawn(&mut self, client: &str) {

@@ -23,6 +23,7 @@ mod view;
 mod web;
 mod words;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub struct TabletsConfig {
     pub state: PathBuf,
     /// `presence.rejoin_secs`: arrivals of one customer within it are one stay.
     pub rejoin: Duration,
+    /// The gateways that the configuration names: their visits are shown first.
+    pub gateways: BTreeSet<String>,
     /// Whether a tablet must be paired before it sees anything.
     pub pairing: Pairing,
 }
@@ -147,7 +150,7 @@ impl Server {
             .map_err(|source| ListenError::Bind { address: config.listen, source })?;
         let secure = tls.is_some();
         let topics = Topics::of(config.store.id);
-        let board = Board::new(config.rejoin, clocks.now().clock.reading());
+        let board = Board::new(config.rejoin, config.gateways, clocks.now().clock.reading());
         let hub = Arc::new(Hub::new(config.store, board));
         let clients = Arc::new(SseClients::default());
         let (feed, mouth) = Feed::new(

@@ -46,12 +46,12 @@ async fn an_alert_of_a_fast_recording_does_not_outlive_itself_at_the_broker() {
 }
 
 #[tokio::test]
-async fn a_state_directory_it_cannot_write_ends_it_with_1() {
+async fn a_state_directory_it_cannot_write_ends_it() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(state(dir.path()), "no directory").unwrap();
     let config = SCENE.write(dir.path(), &external(free_port()));
     let mut grelot = Grelot::start(config.clone());
-    assert_eq!(grelot.ended().await, Some(1), "{}", grelot.log());
+    assert_eq!(grelot.ended().await, Some(78), "no folder: a configuration error");
     assert!(grelot.log().contains(state(dir.path()).to_str().unwrap()), "{}", grelot.log());
 
     std::fs::remove_file(state(dir.path())).unwrap();

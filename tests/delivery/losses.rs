@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use grelot::mqtt::Connection;
+use grelot::mqtt::payload::Status;
 use grelot::pipeline::units::Tick;
 use tokio::time::timeout;
 
+use crate::cable::Cable;
 use crate::mosquitto::{Mosquitto, PATIENCE, Wishes, free_port};
 use crate::shop::{OPENING, Shop, alert, online, peer, visit, with_login};
 
@@ -146,7 +148,8 @@ async fn a_gateway_that_dies_is_offline_and_one_that_stops_says_so_itself() {
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     let said = it.next().await;
     assert_eq!(said.topic, "grelot/v1/42/gateways/door/status");
-    assert_eq!(said.json(), serde_json::to_value(online()).unwrap());
+    let online = Status { connected_at: Some(OPENING.to_string()), ..online() };
+    assert_eq!(said.json(), serde_json::to_value(online).unwrap());
 
     shop.clock.advance(Duration::from_secs(7));
     shop.delivery.stop().await;
@@ -161,8 +164,31 @@ async fn a_gateway_that_dies_is_offline_and_one_that_stops_says_so_itself() {
     drop(shop);
     let said = it.next().await.json();
     assert_eq!((&said["state"], &said["since"]), (&"offline".into(), &serde_json::Value::Null));
+    assert_eq!(said["connected_at"], "2026-01-05T09:00:00Z", "it went offline after this");
     let mut later = broker.subscribe(&["-t", "grelot/v1/42/gateways/+/status"]).await;
     assert!(later.next().await.retained);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_for_a_moment_is_not_announced_as_offline() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let cable = Cable::to(broker.port).await;
+    let mut it = broker.subscribe(&["-t", "grelot/v1/42/gateways/+/status"]).await;
+    let shop = Shop::open(&dir.path().join("state"), peer(cable.port));
+    assert_eq!(it.next().await.json()["state"], "online");
+
+    for connections in 2..=4 {
+        cable.pull();
+        shop.health(|health| health.connections == connections).await;
+        assert_eq!(it.next().await.json()["state"], "online", "said again, and nothing else");
+    }
+    // The last will would come 5 s after the first break.
+    let more = it.within(Duration::from_secs(6)).await;
+    assert!(more.iter().all(|said| said.json()["state"] == "online"), "{more:?}");
+    shop.perform(&[alert(&visit("c-1", OPENING))]).await;
+    shop.health(|health| health.delivered == 1).await;
+    shop.delivery.stop().await;
 }
 
 #[tokio::test]

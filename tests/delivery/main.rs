@@ -19,6 +19,7 @@ mod common;
 
 mod agreement;
 mod asyncapi;
+mod cable;
 mod daemon;
 mod disk;
 mod embedded;
@@ -27,6 +28,8 @@ mod labels;
 mod losses;
 mod mosquitto;
 mod notices;
+mod reports;
+mod retained;
 mod scene;
 mod secure;
 mod shop;

@@ -40,6 +40,8 @@ pub struct Wishes<'a> {
     pub tls: Option<&'a Path>,
     /// Keeps what it holds across a kill.
     pub durable: bool,
+    /// Further lines of its configuration.
+    pub lines: &'a str,
     /// Access rules.
     pub access: Option<&'a str>,
     /// More users, all with the password of `login`.
@@ -88,6 +90,7 @@ impl Mosquitto {
             )
             .unwrap();
         }
+        config.push_str(wishes.lines);
         // Run by root it would drop to a user who cannot read the test's folder.
         config.push_str("user root\n");
         let path = dir.join("mosquitto.conf");

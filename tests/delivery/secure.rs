@@ -115,9 +115,16 @@ fn the_documented_access_rules_are_those_of_the_embedded_broker() {
         Rights::of_bridge(&topics).mosquitto("42-bridge"),
         "user head-office\ntopic read grelot/v1/#\n".to_owned()
             + "topic write grelot/v1/config/#\n"
-            + &["config", "gateways/+/config", "registry", "withdrawn/+"]
-                .map(|below| format!("topic write grelot/v1/+/{below}\n"))
-                .concat(),
+            + &[
+                "config",
+                "gateways/+/config",
+                "registry",
+                "withdrawn/+",
+                "gateways/+/status",
+                "beacons/+",
+            ]
+            .map(|below| format!("topic write grelot/v1/+/{below}\n"))
+            .concat(),
     ];
     assert_eq!(documented(), rules.join("\n").trim());
 }

@@ -10,7 +10,9 @@ use grelot::config::{BrokerUrl, Secret};
 use grelot::daemon::delivery::Delivery;
 use grelot::mqtt::client::Peer;
 use grelot::mqtt::inbound::Inbound;
-use grelot::mqtt::payload::{DeliveryHealth, GatewayState, Status};
+use grelot::mqtt::payload::{Beacon, DeliveryHealth, GatewayState, Status};
+use grelot::pipeline::beacons::OwnBeacon;
+use grelot::pipeline::identity::BeaconIdentity;
 use grelot::mqtt::topics::{Addressee, Topics};
 use grelot::mqtt::{Connection, Identity};
 use grelot::pipeline::event::{Announcement, Card, GatewayIndex, Restored, Visit};
@@ -49,6 +51,25 @@ pub fn with_login(mut peer: Peer, username: &str, password: &str) -> Peer {
     peer
 }
 
+pub fn beacon(name: &str) -> OwnBeacon {
+    let major = u16::try_from(name.len()).unwrap();
+    let identity = BeaconIdentity::IBeacon { uuid: [7; 16], major, minor: 1 };
+    OwnBeacon { name: name.into(), identity, missing_after: Duration::from_mins(5) }
+}
+
+pub fn beacon_state() -> Beacon {
+    Beacon {
+        v: 1,
+        last_heard: None,
+        missing: false,
+        moved: false,
+        cloned: false,
+        rssi_dbm: None,
+        battery_mv: None,
+        temperature_c: None,
+    }
+}
+
 /// A clock that moves when the test says so.
 #[derive(Clone, Default)]
 pub struct TestClock(Arc<AtomicU64>);
@@ -79,7 +100,10 @@ impl Shop {
     }
 
     pub fn open_at(state: &Path, peer: Peer, clock: TestClock) -> Self {
-        let settings = settings();
+        Self::open_with(state, peer, clock, settings())
+    }
+
+    pub fn open_with(state: &Path, peer: Peer, clock: TestClock, settings: Settings) -> Self {
         let store = Store::open(state).unwrap();
         let restored = store.restored(&settings, clock.now().clock.reading()).unwrap();
         let reading = clock.clone();
@@ -145,6 +169,7 @@ pub fn online() -> Status {
         since: Some(OPENING.to_string()),
         connected_at: None,
         refused: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 

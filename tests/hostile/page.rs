@@ -50,6 +50,7 @@ impl Page {
             broker: BrokerAccess { brokers: vec![url], identity },
             state: self.state.path().to_owned(),
             rejoin: Duration::from_mins(5),
+            gateways: std::collections::BTreeSet::new(),
             pairing: Pairing::Required,
         };
         let stop = CancellationToken::new();

@@ -1,7 +1,7 @@
 //! A shop round the page: a real mosquitto, the page's server, and a gateway that speaks as
 //! interfaces promise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -57,6 +57,7 @@ impl Shop {
             broker: BrokerAccess { brokers: vec![url], identity },
             state: state.path().to_owned(),
             rejoin: Duration::from_mins(5),
+            gateways: BTreeSet::from(["door".to_owned()]),
             pairing: Pairing::NotNeeded,
         };
         change(&mut config);
@@ -240,6 +241,7 @@ impl Gateway {
             config: "0".into(),
             since: Some(now().to_string()),
             refused: Vec::new(),
+        warnings: Vec::new(),
         };
         self.say(&format!("gateways/{}/status", self.name), true, encode(&status));
     }

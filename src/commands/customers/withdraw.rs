@@ -12,10 +12,9 @@ use super::book;
 use super::secret::Replacement;
 use crate::clock::Clocks;
 use crate::commands::run::runtime;
-use crate::config::{self, BrokerLocation};
+use crate::config;
 use crate::mqtt::client::Peer;
 use crate::mqtt::link::{Answer, Dial, Link, Message, News};
-use crate::mqtt::login::Login;
 use crate::mqtt::topics::{Topics, is_level};
 
 /// A broker that has not answered by then is out of reach.
@@ -107,17 +106,7 @@ fn withdrawn(consent: Option<&Value>, at: &str) -> Value {
 /// Tells the gateways of every store, and waits until the broker has it.
 fn tell(global: &Global, args: &Args, at: &str) -> anyhow::Result<Vec<u16>> {
     let config = config::load(&global.config)?;
-    let mut peer = Peer::configured(&config)?;
-    if let BrokerLocation::Embedded(address) = config.broker.location
-        && peer.identity.login.is_none()
-    {
-        let login = Login::kept_in(&config.state).context("reading the embedded broker's login")?;
-        peer = peer.embedded(address, &login.username, &login.password);
-    }
-    // Under the gateway's own id the broker would end the gateway's connection.
-    let mut unique = [0; 8];
-    getrandom::fill(&mut unique).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    peer.identity.client_id = format!("grelot-withdraw-{}", hex::encode(unique));
+    let peer = Peer::of_tool(&config, "withdraw")?;
     let stores = if args.store.is_empty() { vec![config.store.id] } else { args.store.clone() };
     runtime()?.block_on(async {
         let said = say(&peer, &args.client, &stores, at);

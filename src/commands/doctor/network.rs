@@ -32,12 +32,20 @@ pub(super) fn broker(config: &Config, daemon: Daemon) -> Finding {
     };
     let answers: Vec<_> =
         peer.brokers.iter().map(|url| (url, runtime.block_on(log_in(url, &peer)))).collect();
-    let well = answers.iter().filter(|(_, answer)| answer.is_ok()).count();
+    let well = answers.iter().filter(|(_, answer)| is_usable(answer)).count();
     let told: Vec<String> = answers.iter().map(|(url, answer)| tell(url, answer)).collect();
     let says = told.join("; ");
     match well {
         0 => Finding::fail(about, says, mend(&answers)),
         _ if well < answers.len() => Finding::warn(about, says, mend(&answers)),
+        _ if !delivers_retained(config, &answers) => Finding::warn(
+            about,
+            format!(
+                "{says}; it does not deliver retained messages to wildcard subscriptions: \
+                 withdrawals of consent over MQTT are not reliable"
+            ),
+            "see docs/mqtt.md; take withdrawn customers out of the registry, and renew it often",
+        ),
         _ => Finding::ok(about, says),
     }
 }
@@ -54,6 +62,19 @@ fn of_daemon(about: &'static str, port: Finding, config: &Config) -> Finding {
         }
         Err(error) => Finding::warn(about, format!("{}; {error}", port.says), restart),
     }
+}
+
+/// Whether alerts reach staff over it.
+const fn is_usable(answer: &Result<(), Down>) -> bool {
+    matches!(answer, Ok(()) | Err(Down::WithoutRetain))
+}
+
+/// Whether a withdrawal reaches a gateway that was away: as far as the brokers say it themselves,
+/// and a running daemon has found out.
+fn delivers_retained(config: &Config, answers: &[(&BrokerUrl, Result<(), Down>)]) -> bool {
+    let daemon = crate::commands::status::snapshot(&config.state);
+    let offered = answers.iter().all(|(_, answer)| answer.is_ok());
+    offered && !daemon.is_ok_and(|daemon| daemon.broker.retained == Some(false))
 }
 
 fn tell(url: &BrokerUrl, answer: &Result<(), Down>) -> String {
@@ -82,7 +103,8 @@ async fn log_in(broker: &BrokerUrl, peer: &Peer) -> Result<(), Down> {
     let welcome = async {
         loop {
             match link.news().await {
-                News::Up => return Ok(()),
+                News::Up if link.retains() => return Ok(()),
+                News::Up => return Err(Down::WithoutRetain),
                 News::Down(down) => return Err(down),
                 _ => {}
             }

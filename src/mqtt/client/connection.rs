@@ -9,6 +9,7 @@ use super::{Client, Connection, Phase, RetainedDelivery};
 use crate::mqtt::backoff::{self, Backoff};
 use crate::mqtt::link::{Dial, Down, Link, Message, News};
 use crate::mqtt::payload::{self, GatewayState, Status};
+use crate::telemetry::brief;
 
 /// To the last word: systemd waits longer.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
@@ -39,6 +40,7 @@ impl Client {
             News::Up => self.on_up(),
             News::Listening { refused } => {
                 self.backoff.succeeded();
+                self.awaited_subacks = self.awaited_subacks.saturating_sub(1);
                 if refused > 0 {
                     tracing::warn!(
                         refused,
@@ -60,7 +62,9 @@ impl Client {
         let retained = RetainedDelivery::Unknown;
         self.lines.connection.send_replace(Connection::Connected { broker, retained });
         if let Some(link) = &self.link {
-            for filters in self.peer.here.subscriptions() {
+            let packets = self.peer.here.subscriptions();
+            self.awaited_subacks = packets.len();
+            for filters in packets {
                 link.listen(filters);
             }
         }
@@ -69,7 +73,7 @@ impl Client {
         let now = self.clocks.now();
         let outbox = &self.outbox;
         let topics = self.retained.topics(now).filter(|topic| !outbox.speaks_on(topic));
-        self.asserting = topics.cloned().collect();
+        self.asserting = topics.chain(self.stale.keys()).cloned().collect();
     }
 
     /// The next broker is tried soon; after the last one there is a pause.
@@ -106,7 +110,7 @@ impl Client {
         let broker = self.broker();
         let before = self.complaints.insert(broker.clone(), down.clone());
         let is_news = before.as_ref() != Some(&down);
-        let why = down.reason().to_owned();
+        let why = brief::line(&down.reason());
         let state = match down {
             Down::Refused(_) | Down::WithoutRetain => {
                 if is_news {

@@ -9,7 +9,8 @@ use crate::mqtt::inbound::{self, Inbound};
 use crate::pipeline::event::PeerState;
 use crate::store::Change;
 
-/// Gateways of one store; whoever makes up more names is an intruder.
+/// Gateways of one store. A gateway that says how it is takes the place of the one that has been
+/// silent for longest: made-up names do not keep a real one out.
 const MOST_OTHERS: usize = 64;
 
 /// Withdrawals that are remembered; a store has fewer customers.
@@ -56,9 +57,11 @@ impl Client {
                     self.on_own_status(*state, retained);
                     return None;
                 }
-                if self.others.len() < MOST_OTHERS {
-                    self.others.insert(gateway.clone());
+                self.others.retain(|other| other != gateway);
+                if self.others.len() >= MOST_OTHERS {
+                    self.others.pop_front();
                 }
+                self.others.push_back(gateway.clone());
                 Some(inbound)
             }
             Inbound::Withdrawn { client } => {

@@ -26,8 +26,9 @@ use crate::mqtt::link::{Down, Link};
 use crate::mqtt::outbox::{BEAT, Outbox};
 use crate::mqtt::payload::Status;
 use crate::mqtt::retained::Retained;
+use crate::mqtt::topics::Topics;
 use crate::pipeline::units::Tick;
-use crate::store::Change;
+use crate::store::{Change, Published};
 use crate::store::keeper::Request;
 
 /// How it stands with the broker.
@@ -119,8 +120,11 @@ pub struct Client {
     retained: Retained,
     /// Customers known to have withdrawn: their retained withdrawals come on each connection.
     withdrawn: BTreeSet<Arc<str>>,
+    /// What an earlier life published and nothing configured stands for, by its topic: cleared at
+    /// the broker.
+    stale: BTreeMap<String, Published>,
     /// The store's other gateways, as far as they have said how they are.
-    others: BTreeSet<String>,
+    others: VecDeque<String>,
     link: Option<Link>,
     /// Which of the brokers.
     place: usize,
@@ -130,6 +134,9 @@ pub struct Client {
     without_retain: bool,
     /// When this connection stood, RFC 3339.
     connected_at: Option<String>,
+    /// SUBACKs still to come on this connection. Nothing is published before: what the broker
+    /// retains, another gateway's word on this one's visits above all, is received first.
+    awaited_subacks: usize,
     /// Runs until the broker must have delivered this gateway's own retained status.
     probe: Option<Pin<Box<Sleep>>>,
     backoff: Backoff,
@@ -157,7 +164,9 @@ impl Client {
         outbox: Outbox,
         retained: Retained,
         withdrawn: BTreeSet<Arc<str>>,
+        stale: Vec<Published>,
     ) -> Self {
+        let stale = stale.into_iter().map(|one| (Topics::published(&one), one)).collect();
         let mut beat = interval(BEAT);
         let lost_at = clocks.now().tick;
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -168,12 +177,14 @@ impl Client {
             outbox,
             retained,
             withdrawn,
-            others: BTreeSet::new(),
+            stale,
+            others: VecDeque::new(),
             link: None,
             place: 0,
             lost_at,
             without_retain: false,
             connected_at: None,
+            awaited_subacks: 0,
             probe: None,
             backoff: Backoff::default(),
             complaints: BTreeMap::new(),

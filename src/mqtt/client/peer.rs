@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 
+use anyhow::Context as _;
+
 use crate::config::{Broker, BrokerLocation, BrokerUrl, Config, Secret};
 use crate::mqtt::link::Identity;
+use crate::mqtt::login::Login;
 use crate::mqtt::tls::{self, TlsError};
 use crate::mqtt::topics::{Addressee, Topics};
 
@@ -39,6 +42,27 @@ impl Peer {
         };
         let client_id = format!("grelot-{}-{}", config.store.id, config.gateway);
         Ok(Self { brokers, identity: Identity { client_id, login, tls }, here })
+    }
+
+    /// The broker as a command reaches it: with the gateway's login, under a client id of its own,
+    /// because the gateway's would end the gateway's connection.
+    ///
+    /// # Errors
+    ///
+    /// TLS files or the embedded broker's login cannot be read, or there is no randomness.
+    pub fn of_tool(config: &Config, tool: &str) -> anyhow::Result<Self> {
+        let mut peer = Self::configured(config)?;
+        if let BrokerLocation::Embedded(address) = config.broker.location
+            && peer.identity.login.is_none()
+        {
+            let login =
+                Login::kept_in(&config.state).context("reading the embedded broker's login")?;
+            peer = peer.embedded(address, &login.username, &login.password);
+        }
+        let mut unique = [0; 8];
+        getrandom::fill(&mut unique).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+        peer.identity.client_id = format!("grelot-{tool}-{}", hex::encode(unique));
+        Ok(peer)
     }
 
     /// The same gateway at the broker in this process.

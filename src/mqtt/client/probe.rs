@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
 use super::{Client, Connection};
-use crate::mqtt::link::Ticket;
 
 /// A broker answers within milliseconds; a machine under load within seconds.
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
@@ -38,8 +37,8 @@ impl Client {
     }
 
     /// The broker has this gateway's status: it is asked for it, as one of many.
-    pub(super) fn probe_after(&self, ticket: &Ticket) {
-        let own_status = *ticket == Ticket::Retained(self.peer.here.status());
+    pub(super) fn probe_after(&self, topic: &str) {
+        let own_status = topic == self.peer.here.status();
         if let (true, Some(_), Some(link)) = (own_status, &self.probe, &self.link) {
             link.listen([self.peer.here.every_status()]);
         }

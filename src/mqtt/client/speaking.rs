@@ -53,12 +53,9 @@ impl Client {
     }
 
     pub(super) fn on_answer(&mut self, ticket: &Ticket, answer: Answer) {
-        let Ticket::Notice(id) = *ticket else {
-            match answer {
-                Answer::Refused(why) => tracing::warn!(why, "the broker does not keep a state"),
-                Answer::Taken | Answer::NobodyListens => self.probe_after(ticket),
-            }
-            return;
+        let id = match ticket {
+            Ticket::Notice(id) => *id,
+            Ticket::Retained(topic) => return self.on_retained_answer(topic, answer),
         };
         let kept = self.outbox.is_retained(id).unwrap_or(true);
         match answer {
@@ -69,6 +66,18 @@ impl Client {
                 tracing::warn!(why, "the broker does not take a notice; it is tried again");
                 self.outbox.unheard(id);
             }
+        }
+    }
+
+    fn on_retained_answer(&mut self, topic: &str, answer: Answer) {
+        if let Answer::Refused(why) = answer {
+            tracing::warn!(topic, why, "the broker does not accept a retained message");
+            return;
+        }
+        self.probe_after(topic);
+        if let Some(cleared) = self.stale.remove(topic) {
+            tracing::info!(topic, "cleared what an earlier name of this gateway left behind");
+            self.unrecorded.push(Change::Cleared(cleared));
         }
     }
 
@@ -112,7 +121,7 @@ impl Client {
 
     /// Hands over what waits while the connection takes it: alerts first, then old states.
     pub(super) fn submit(&mut self) {
-        while self.link.as_ref().is_some_and(Link::has_room) {
+        while self.awaited_subacks == 0 && self.link.as_ref().is_some_and(Link::has_room) {
             if !self.submit_notice() && !self.submit_retained() {
                 break;
             }
@@ -152,10 +161,14 @@ impl Client {
                 .and_then(|kept| kept.until)
                 .map(|until| self.clocks.real(until.since(now.tick))),
         };
-        if kept.is_none_or(|kept| kept.assured) {
-            link.say(Ticket::Retained(topic.clone()), &message)
+        if !link.fits(&message) {
+            let octets = message.payload.len();
+            tracing::error!(topic, octets, "too long for the broker; it is not published");
+        } else if kept.is_none_or(|kept| kept.assured) {
+            link.say(Ticket::Retained(topic.clone()), &message);
         } else {
-            link.mention(&message)
+            link.mention(&message);
         }
+        true
     }
 }

@@ -25,7 +25,7 @@ fn claimed(mut visit: Visit, by: &str, second: u64) -> Visit {
 }
 
 fn board() -> Board {
-    Board::new(Duration::from_mins(5), NOW)
+    Board::new(Duration::from_mins(5), BTreeSet::from(["door".to_owned()]), NOW)
 }
 
 fn ids(board: &Board) -> Vec<u128> {
@@ -161,5 +161,23 @@ fn a_flood_of_visits_is_bounded() {
         board.hear(NOW, Notice::Gateway(format!("g-{id}"), Hearing::Online, None));
     }
     assert_eq!(board.stays().len(), MOST_VISITS);
+    assert_eq!(board.gateways().count(), MOST_GATEWAYS);
+}
+
+#[test]
+fn seven_hundred_junk_visits_do_not_hide_the_gateways_own() {
+    let mut board = board();
+    for id in 0..700 {
+        board.hear(NOW, Notice::Present(visit(id, &format!("junk-{id}"), "nowhere", 0)));
+        board.hear(NOW, Notice::Gateway(format!("junk-{id}"), Hearing::Online, None));
+    }
+    for id in 1_000..1_000 + MOST_VISITS as u128 {
+        board.hear(NOW, Notice::Present(visit(id, &format!("c-{id}"), "door", 1)));
+    }
+    board.hear(NOW, Notice::Gateway("door".into(), Hearing::Blind, None));
+    board.hear(NOW, Notice::Present(visit(5_000, "junk", "nowhere", 2)));
+
+    assert_eq!(ids(&board), (1_000..1_000 + MOST_VISITS as u128).collect::<Vec<_>>());
+    assert!(board.gateways().any(|(name, hearing, _)| (name, hearing) == ("door", Hearing::Blind)));
     assert_eq!(board.gateways().count(), MOST_GATEWAYS);
 }
