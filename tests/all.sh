@@ -2,7 +2,7 @@
 # Tests everything; the last lines are the test runner's own summary.
 #
 #   tests/all.sh           within half an hour on two cores, from a clean checkout
-#   tests/all.sh --long    also lints, and every fuzz target for a minute
+#   tests/all.sh --long    also lints, dependencies, and every fuzz target for a minute
 #
 # Real parts are used: a broker, a browser, a virtual machine with BlueZ. What this machine lacks
 # of them is installed with apt-get, as root or through sudo. Services that a package starts are
@@ -49,13 +49,25 @@ step() {
 
 long_form() {
     step cargo clippy --locked --all-targets -- -D warnings
+    command -v cargo-deny >/dev/null || step cargo install --quiet --locked cargo-deny
     command -v cargo-fuzz >/dev/null || step cargo install --quiet --locked cargo-fuzz
     step tests/fuzz/run.sh 60
+}
+
+# What the dependencies may be (deny.toml). Advisories need a database that is fetched from GitHub.
+dependencies() {
+    step cargo deny --locked check licenses bans sources
+    if cargo deny fetch db </dev/null 2>/dev/null; then
+        step cargo deny --locked check advisories
+    else
+        echo "== advisories are not checked: their database cannot be fetched"
+    fi
 }
 
 install_parts || echo "== could not install all parts: tests that need them will fail" >&2
 if cargo fmt --version >/dev/null 2>&1; then step cargo fmt --check; fi
 [ "${1:-}" != --long ] || long_form
+if command -v cargo-deny >/dev/null; then dependencies; fi
 
 # nextest ends a test that hangs; plain cargo test serves as well.
 if command -v cargo-nextest >/dev/null; then

@@ -144,8 +144,16 @@ fn view(now: &Snapshot) -> String {
     }
     row("broker", broker_line(now));
     if now.broker.retained == Some(false) {
-        row("", "does NOT deliver retained messages to wildcard subscriptions: withdrawals over".to_owned());
-        row("", "MQTT are not reliable; only a new registry takes a customer out for certain".to_owned());
+        row(
+            "",
+            "does NOT deliver retained messages to wildcard subscriptions: withdrawals over"
+                .to_owned(),
+        );
+        row(
+            "",
+            "MQTT are not reliable; only a new registry takes a customer out for certain"
+                .to_owned(),
+        );
     }
     let delivery = &now.delivery;
     row(

@@ -3,8 +3,8 @@
 use super::event_loop::EventLoop;
 use super::status::{Broker, Configuration, Snapshot, Source, Visit};
 use crate::config::BrokerLocation;
-use crate::mqtt::{Connection, RetainedDelivery};
 use crate::mqtt::payload::{self, Beacon, GatewayState, Status};
+use crate::mqtt::{Connection, RetainedDelivery};
 use crate::pipeline::beacons::BeaconState;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::{Now, Tick, WallTime};

@@ -217,7 +217,9 @@ impl<T: Send + 'static> Link<T> {
     /// Publishes at QoS 0.
     pub fn mention(&self, message: &Message<'_>) -> bool {
         let options = self.publish_options(QoS::AtMostOnce, message);
-        self.up && self.fits(message) && self.client.try_publish(message.topic, message.payload, options).is_ok()
+        self.up
+            && self.fits(message)
+            && self.client.try_publish(message.topic, message.payload, options).is_ok()
     }
 
     fn publish_options(&self, qos: QoS, message: &Message<'_>) -> PublishOptions {

@@ -6,7 +6,9 @@
 
 use std::future::ready;
 
-use rumqttc::{PersistedAckMode, PersistedSession, SessionStore, SessionStoreError, SessionStoreKey};
+use rumqttc::{
+    PersistedAckMode, PersistedSession, SessionStore, SessionStoreError, SessionStoreKey,
+};
 
 /// Restores a session in which nothing is in flight, and saves nothing.
 #[derive(Debug)]
@@ -17,7 +19,8 @@ pub struct EmptySession {
     pub in_flight_limit: u16,
 }
 
-type Answer<'a, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, SessionStoreError>> + Send + 'a>>;
+type Answer<'a, T> =
+    std::pin::Pin<Box<dyn Future<Output = Result<T, SessionStoreError>> + Send + 'a>>;
 
 impl SessionStore for EmptySession {
     fn load<'a>(&'a self, key: &'a SessionStoreKey) -> Answer<'a, Option<PersistedSession>> {

@@ -206,7 +206,8 @@ impl Feed {
             return;
         }
         let arrivals = self.topics.arrivals();
-        let asked = if attended { link.listen([Filter::new(arrivals)]) } else { link.ignore(arrivals) };
+        let asked =
+            if attended { link.listen([Filter::new(arrivals)]) } else { link.ignore(arrivals) };
         if asked {
             self.attending = attended;
         }

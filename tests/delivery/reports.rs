@@ -123,7 +123,8 @@ async fn a_gateway_that_is_gone_is_retired_and_one_that_is_online_is_not() {
     let config = SCENE.write(dir.path(), &url);
     let say = async |name: &str, state: &str| {
         let topic = format!("grelot/v1/42/gateways/{name}/status");
-        let status = format!(r#"{{"v":1,"state":"{state}","version":"","config":"","since":null}}"#);
+        let status =
+            format!(r#"{{"v":1,"state":"{state}","version":"","config":"","since":null}}"#);
         broker.publish(&["-r", "-t", &topic, "-m", &status]).await;
     };
     say("attic", "offline").await;
@@ -135,7 +136,9 @@ async fn a_gateway_that_is_gone_is_retired_and_one_that_is_online_is_not() {
 
     let retired = retire("attic");
     assert!(retired.status.success(), "{retired:?}");
-    for (name, reason) in [("till", "not offline"), ("nobody", "retains no state"), ("door", "itself")] {
+    for (name, reason) in
+        [("till", "not offline"), ("nobody", "retains no state"), ("door", "itself")]
+    {
         let refused = retire(name);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
         assert!(String::from_utf8_lossy(&refused.stderr).contains(reason), "{refused:?}");

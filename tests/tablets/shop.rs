@@ -219,7 +219,9 @@ impl Gateway {
         client.try_subscribe("grelot/v1/42/visits/+/claim", QoS::AtLeastOnce).unwrap();
         client.try_subscribe("grelot/v1/42/visits/+/feedback", QoS::AtLeastOnce).unwrap();
         for (topic, payload) in &*self.retained.lock().unwrap() {
-            client.try_publish(topic, payload.clone(), PublishOptions::at_least_once().retained()).unwrap();
+            client
+                .try_publish(topic, payload.clone(), PublishOptions::at_least_once().retained())
+                .unwrap();
         }
     }
 
@@ -241,7 +243,7 @@ impl Gateway {
             config: "0".into(),
             since: Some(now().to_string()),
             refused: Vec::new(),
-        warnings: Vec::new(),
+            warnings: Vec::new(),
         };
         self.say(&format!("gateways/{}/status", self.name), true, encode(&status));
     }

@@ -118,7 +118,9 @@ fn tell(global: &Global, args: &Args, at: &str) -> anyhow::Result<Vec<u16>> {
 async fn say(peer: &Peer, client: &str, stores: &[u16], at: &str) -> anyhow::Result<()> {
     let mut last = None;
     for broker in &peer.brokers {
-        match say_to(&mut Link::dial(broker, &peer.identity, Dial::default()), client, stores, at).await {
+        match say_to(&mut Link::dial(broker, &peer.identity, Dial::default()), client, stores, at)
+            .await
+        {
             Ok(()) => return Ok(()),
             Err(error) => {
                 last = Some(error.context(format!("broker {}:{}", broker.host, broker.port)));

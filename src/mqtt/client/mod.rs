@@ -28,8 +28,8 @@ use crate::mqtt::payload::Status;
 use crate::mqtt::retained::Retained;
 use crate::mqtt::topics::Topics;
 use crate::pipeline::units::Tick;
-use crate::store::{Change, Published};
 use crate::store::keeper::Request;
+use crate::store::{Change, Published};
 
 /// How it stands with the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
