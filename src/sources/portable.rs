@@ -148,15 +148,17 @@ impl LiveSource for Portable {
 /// After so much silence everything begins anew: btleplug's events are known to stop unnoticed.
 const SILENT: Duration = Duration::from_mins(2);
 
-/// The device an event tells an advertisement of.
+/// The device that an event of an advertisement is about. `BlueZ` makes several events of one
+/// advertisement, spread over the calls that btleplug makes between them, of which one is the RSSI.
 fn advertiser(event: CentralEvent) -> Option<PeripheralId> {
     match event {
-        CentralEvent::DeviceDiscovered(id)
-        | CentralEvent::DeviceUpdated(id)
+        CentralEvent::DeviceDiscovered(id) | CentralEvent::RssiUpdate { id, .. } => Some(id),
+        CentralEvent::DeviceUpdated(id)
         | CentralEvent::ManufacturerDataAdvertisement { id, .. }
         | CentralEvent::ServiceDataAdvertisement { id, .. }
-        | CentralEvent::ServicesAdvertisement { id, .. }
-        | CentralEvent::RssiUpdate { id, .. } => Some(id),
+        | CentralEvent::ServicesAdvertisement { id, .. } => {
+            (!cfg!(target_os = "linux")).then_some(id)
+        }
         _ => None,
     }
 }

@@ -6,14 +6,14 @@
 mod candidates;
 mod gatt;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use btleplug::platform::Manager;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use super::super::live::SourceEvent;
 use super::adapter::{Hci, Selection};
@@ -24,13 +24,14 @@ use crate::pipeline::advert::{Said, said};
 use crate::pipeline::event::{Address, Answer, GatewayIndex};
 use crate::pipeline::units::Dbm;
 use crate::sources::Advertisement;
-use candidates::{Candidates, Outcome};
+use candidates::{BUDGET, BUDGET_ALONE, Candidates, Outcome};
 use gatt::{Found, NoAnswer};
 
 /// Observations that wait; what finds no room is received again within a second.
 const WAITING: usize = 64;
-/// Challenges at a time, whatever the number of adapters.
-const MAX_PARALLEL: usize = 4;
+/// Challenges at a time through one adapter while another one scans: the kernel waits for all of
+/// these phones at once and connects to one after the other, each with its next advertisement.
+const MAX_PARALLEL: usize = 3;
 /// How often phones whose pause has ended are looked for.
 const LOOK: Duration = Duration::from_millis(250);
 /// Between attempts to reach the bus.
@@ -91,10 +92,19 @@ struct Ended {
 /// One connection to the bus.
 struct Session {
     manager: Manager,
-    /// Permits to connect: one adapter always scans, if there are two.
-    connecting: Semaphore,
-    /// Adapters with a challenge; a lookup holds it until it has chosen one.
-    busy: Mutex<BTreeSet<Hci>>,
+    /// Challenges under way by adapter; a lookup holds it until it has chosen one.
+    busy: Mutex<BTreeMap<Hci, usize>>,
+}
+
+impl Session {
+    /// A challenge through `hci` has ended.
+    async fn release(&self, hci: Hci) {
+        let mut busy = self.busy.lock().await;
+        if let Some(count) = busy.get_mut(&hci) {
+            *count -= 1;
+        }
+        busy.retain(|_, count| *count > 0);
+    }
 }
 
 impl Challenger<'_> {
@@ -127,11 +137,11 @@ impl Challenger<'_> {
         observed: &mut mpsc::Receiver<Observation>,
         events: &mpsc::Sender<SourceEvent>,
     ) {
-        let connecting = Semaphore::new(self.scanning().saturating_sub(1).max(1));
-        let session = &Session { manager, connecting, busy: Mutex::default() };
+        let session = &Session { manager, busy: Mutex::default() };
         let mut look = tokio::time::interval(LOOK);
         let mut running: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
-        let mut disconnecting: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
+        let mut disconnecting: FuturesUnordered<BoxFuture<'_, (Address, Outcome)>> =
+            FuturesUnordered::new();
         loop {
             let mut lost = false;
             tokio::select! {
@@ -140,10 +150,15 @@ impl Challenger<'_> {
                 }
                 Some(ended) = running.next() => {
                     let Ended { address, rssi, nonce, found, answer } = ended;
-                    candidates.settle(self.clocks.now().tick, address, outcome(&answer));
-                    if let Some(found) = found {
-                        disconnecting.push(Box::pin(async move { found.hang_up().await }));
-                    }
+                    let outcome = outcome(&answer);
+                    // The phone is left alone until it is disconnected, for BlueZ would disconnect
+                    // the next attempt as well. The answer counts now.
+                    disconnecting.push(Box::pin(async move {
+                        if let Some(found) = found {
+                            found.hang_up().await;
+                        }
+                        (address, outcome)
+                    }));
                     match answer {
                         Ok(octets) => {
                             let gateway = GatewayIndex(0);
@@ -153,14 +168,20 @@ impl Challenger<'_> {
                         Err(error) => lost = matches!(error, NoAnswer::NoReply),
                     }
                 }
-                Some(()) = disconnecting.next() => {}
+                Some((address, outcome)) = disconnecting.next() => {
+                    candidates.settle(self.clocks.now().tick, address, outcome);
+                }
                 _ = look.tick() => {}
             }
             if lost {
                 return;
             }
-            while running.len() < self.scanning().clamp(1, MAX_PARALLEL)
-                && let Some((address, rssi)) = candidates.next(self.clocks.now().tick)
+            let (parallel, budget) = match self.scanning() {
+                0 | 1 => (1, BUDGET_ALONE),
+                adapters => (MAX_PARALLEL * (adapters - 1), BUDGET),
+            };
+            while running.len() < parallel
+                && let Some((address, rssi)) = candidates.next(self.clocks.now().tick, budget)
             {
                 running.push(Box::pin(self.challenge(session, address, rssi)));
             }
@@ -173,14 +194,13 @@ impl Challenger<'_> {
         let (found, answer) = match self.find(session, address).await {
             Ok(found) if getrandom::fill(&mut nonce).is_ok() => {
                 let pause = (self.scanning() < 2).then_some(self.pause);
-                let connecting = &session.connecting;
-                let answer = found.challenge(&nonce, address, self.ears, connecting, pause).await;
-                session.busy.lock().await.remove(&found.hci);
+                let answer = found.challenge(&nonce, address, self.ears, pause).await;
+                session.release(found.hci).await;
                 (Some(found), answer)
             }
             // Without randomness a challenge proves nothing.
             Ok(found) => {
-                session.busy.lock().await.remove(&found.hci);
+                session.release(found.hci).await;
                 (None, Err(NoAnswer::NotConnected))
             }
             Err(error) => (None, Err(error)),
@@ -193,12 +213,18 @@ impl Challenger<'_> {
         Ended { address, rssi, nonce, found, answer }
     }
 
-    /// The phone through an idle adapter, which is busy from then on.
+    /// The phone through an adapter that has room for a challenge; one adapter always scans, if
+    /// there are two.
     async fn find(&self, session: &Session, address: Address) -> Result<Found, NoAnswer> {
         let mut busy = session.busy.lock().await;
-        let usable = |hci: Hci| self.selection.includes(hci) && !busy.contains(&hci);
+        let all_but_one = self.scanning().saturating_sub(1).max(1);
+        let has_room = |hci: Hci| match busy.get(&hci) {
+            Some(count) => *count < MAX_PARALLEL,
+            None => busy.len() < all_but_one,
+        };
+        let usable = |hci: Hci| self.selection.includes(hci) && has_room(hci);
         let found = gatt::find(&session.manager, address, usable).await?;
-        busy.insert(found.hci);
+        *busy.entry(found.hci).or_default() += 1;
         Ok(found)
     }
 

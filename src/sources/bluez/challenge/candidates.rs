@@ -20,9 +20,11 @@ const ADDRESS_LASTS: Duration = Duration::from_mins(15);
 /// Pause after the first failure, doubled by each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// Challenges without an answer that are allowed within [`BUDGET_WINDOW`]. Answers cost nothing:
-/// where customers answer, the next ones are asked without delay.
-const BUDGET: usize = 12;
+/// Challenges without an answer that are allowed within [`BUDGET_WINDOW`], while another adapter
+/// scans. Answers cost nothing: where customers answer, the next ones are asked without delay.
+pub const BUDGET: usize = 60;
+/// The same where each attempt keeps the only adapter from scanning.
+pub const BUDGET_ALONE: usize = 12;
 const BUDGET_WINDOW: Duration = Duration::from_mins(1);
 /// Phones remembered; beyond it those received longest ago are forgotten.
 const MAX_PHONES: usize = 4_096;
@@ -73,10 +75,10 @@ impl Candidates {
 
     /// The phone to challenge now, which counts as being challenged until [`Candidates::settle`]:
     /// of those with the fewest failures the one with the strongest signal.
-    pub fn next(&mut self, now: Tick) -> Option<(Address, Option<Dbm>)> {
+    pub fn next(&mut self, now: Tick, budget: usize) -> Option<(Address, Option<Dbm>)> {
         self.fruitless.retain(|at| now.since(*at) < BUDGET_WINDOW);
         let being_challenged = self.phones.values().filter(|phone| phone.challenged).count();
-        if self.fruitless.len() + being_challenged >= BUDGET {
+        if self.fruitless.len() + being_challenged >= budget {
             return None;
         }
         let due = self.phones.iter_mut().filter(|(_, phone)| phone.is_due(now));
@@ -142,7 +144,7 @@ mod tests {
         let mut times = Vec::new();
         for millis in (0..secs * 1_000).step_by(100) {
             candidates.observe(at(millis), phone(1), NEAR);
-            if let Some((address, _)) = candidates.next(at(millis)) {
+            if let Some((address, _)) = candidates.next(at(millis), BUDGET) {
                 times.push(millis);
                 candidates.settle(at(millis), address, outcome);
             }
@@ -169,18 +171,18 @@ mod tests {
         let mut candidates = Candidates::default();
         for far in [Dbm::measured(-90), None] {
             candidates.observe(at(0), phone(1), far);
-            assert_eq!(candidates.next(at(0)), None);
+            assert_eq!(candidates.next(at(0), BUDGET), None);
         }
         candidates.observe(at(1_000), phone(1), NEAR);
-        assert_eq!(candidates.next(at(1_000)), Some((phone(1), NEAR)));
-        assert_eq!(candidates.next(at(1_000)), None, "it is being challenged");
+        assert_eq!(candidates.next(at(1_000), BUDGET), Some((phone(1), NEAR)));
+        assert_eq!(candidates.next(at(1_000), BUDGET), None, "it is being challenged");
     }
 
     #[test]
     fn a_phone_that_is_gone_is_not_challenged() {
         let mut candidates = Candidates::default();
         candidates.observe(at(0), phone(1), NEAR);
-        assert_eq!(candidates.next(at(3_000)), None);
+        assert_eq!(candidates.next(at(3_000), BUDGET), None);
     }
 
     #[test]
@@ -189,7 +191,8 @@ mod tests {
         for (n, rssi) in [(1, -50), (2, -75), (3, -55)] {
             candidates.observe(at(0), phone(n), Dbm::measured(rssi));
         }
-        let next = |candidates: &mut Candidates, millis| candidates.next(at(millis)).map(|c| c.0);
+        let next =
+            |candidates: &mut Candidates, millis| candidates.next(at(millis), BUDGET).map(|c| c.0);
         assert_eq!(next(&mut candidates, 0), Some(phone(1)));
         candidates.settle(at(0), phone(1), Outcome::Failed);
         assert_eq!(next(&mut candidates, 1_000), Some(phone(3)));
@@ -202,7 +205,7 @@ mod tests {
         let mut candidates = Candidates::default();
         (0..30).for_each(|n| candidates.observe(at(0), phone(n), NEAR));
         for _ in 0..30 {
-            let (address, _) = candidates.next(at(0)).unwrap();
+            let (address, _) = candidates.next(at(0), BUDGET).unwrap();
             candidates.settle(at(0), address, Outcome::Answered);
         }
     }
@@ -210,16 +213,17 @@ mod tests {
     #[test]
     fn a_crowd_with_another_app_costs_a_few_connections_a_minute() {
         let mut candidates = Candidates::default();
-        let mut connections = |millis| {
+        let mut connections = |(millis, budget)| {
             (0..1_000).for_each(|n| candidates.observe(at(millis), phone(n), NEAR));
             let mut count = 0;
-            while let Some((address, _)) = candidates.next(at(millis)) {
+            while let Some((address, _)) = candidates.next(at(millis), budget) {
                 candidates.settle(at(millis), address, Outcome::NoApp);
                 count += 1;
             }
             count
         };
-        assert_eq!([0, 59_000, 60_000].map(&mut connections), [BUDGET, 0, BUDGET]);
+        let looks = [(0, 12), (59_000, 12), (59_000, 60), (60_000, 12), (120_000, 60)];
+        assert_eq!(looks.map(&mut connections), [12, 0, 48, 0, 60]);
     }
 
     #[test]

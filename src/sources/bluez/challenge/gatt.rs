@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use btleplug::api::{Central as _, Manager as _, Peripheral as _, WriteType};
 use btleplug::platform::{Manager, Peripheral};
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::super::adapter::Hci;
@@ -14,7 +13,8 @@ use crate::pipeline::event::Address;
 
 /// For `BlueZ` to say what it knows.
 const LOOK_UP: Duration = Duration::from_secs(4);
-/// A phone that is not connected by then has left, or does not want to be.
+/// A phone that is not connected by then has left, or does not want to be: two of its advertising
+/// intervals, and the connections that the kernel makes before this one.
 const CONNECT: Duration = Duration::from_millis(2_500);
 /// Attempts within one challenge, where each is called off early.
 const ATTEMPTS: usize = 3;
@@ -24,8 +24,8 @@ const CALLING_OFF: Duration = Duration::from_millis(25);
 const CONVERSE: Duration = Duration::from_secs(4);
 /// `BlueZ` itself waits two seconds for its profiles before it disconnects.
 const HANG_UP: Duration = Duration::from_secs(5);
-/// Between looks whether the phone is connected.
-const LOOK: Duration = Duration::from_millis(50);
+/// For `BlueZ` to make a device of the advertisement that this program has received already.
+const FORGOTTEN_AND_FOUND: Duration = Duration::from_millis(50);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -86,21 +86,19 @@ pub async fn find(
 }
 
 impl Found {
-    /// Challenges the phone. Only so many challenges `connecting` has permits for connect at a
-    /// time; where no other adapter scans meanwhile, each attempt lasts for `pause` at most.
+    /// Challenges the phone. Where no other adapter scans meanwhile, each attempt to connect lasts
+    /// for `pause` at most, and there are several.
     pub async fn challenge(
         &self,
         nonce: &[u8; 16],
         address: Address,
         ears: &Ears,
-        connecting: &Semaphore,
         pause: Option<Duration>,
     ) -> Result<[u8; 21], NoAnswer> {
         let mut attempts = if pause.is_some() { ATTEMPTS } else { 1 };
         loop {
             attempts -= 1;
-            let too_long = too_long(ears, address, pause);
-            match self.attempt(nonce, connecting, too_long).await {
+            match self.attempt(nonce, too_long(ears, address, pause)).await {
                 Err(NoAnswer::NotConnected) if attempts > 0 => {}
                 outcome => return outcome,
             }
@@ -110,42 +108,31 @@ impl Found {
             if tokio::time::timeout(CONNECT, ears.next_of(address)).await.is_err() {
                 return Err(NoAnswer::NotConnected);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(FORGOTTEN_AND_FOUND).await;
         }
     }
 
     async fn attempt(
         &self,
         nonce: &[u8; 16],
-        connecting: &Semaphore,
         too_long: impl Future<Output = ()>,
     ) -> Result<[u8; 21], NoAnswer> {
-        let permit = connecting.acquire().await.map_err(|_| NoAnswer::NotConnected)?;
-        let resolved = self.phone.connect();
-        tokio::pin!(resolved);
-        tokio::select! {
-            resolved = &mut resolved => {
-                drop(permit);
-                resolved?;
-                return converse(&self.phone, nonce, std::future::ready(Ok(()))).await;
-            }
-            () = self.connected() => {}
-            // The connection may have been made at the last moment.
-            () = too_long => {
-                if !self.phone.is_connected().await.unwrap_or(false) {
-                    return Err(NoAnswer::NotConnected);
+        let question = async {
+            let connect = self.phone.connect();
+            tokio::pin!(connect);
+            tokio::select! {
+                connected = &mut connect => connected?,
+                () = too_long => {
+                    // btleplug reports a connection only once all services are known.
+                    if !self.phone.is_connected().await.unwrap_or(false) {
+                        return Err(NoAnswer::NotConnected);
+                    }
+                    connect.await?;
                 }
             }
-        }
-        drop(permit);
-        converse(&self.phone, nonce, resolved).await
-    }
-
-    /// Waits for the connection, which btleplug reports only once all services are known.
-    async fn connected(&self) {
-        while !self.phone.is_connected().await.unwrap_or(false) {
-            tokio::time::sleep(LOOK).await;
-        }
+            converse(&self.phone, nonce).await
+        };
+        tokio::time::timeout(CONNECT + CONVERSE, question).await.unwrap_or(Err(NoAnswer::Silent))
     }
 
     /// Disconnects, or ends an attempt to connect.
@@ -166,21 +153,13 @@ async fn too_long(ears: &Ears, address: Address, pause: Option<Duration>) {
     }
 }
 
-/// Everything after the connection, once its services are `resolved`.
-async fn converse(
-    phone: &Peripheral,
-    nonce: &[u8; 16],
-    resolved: impl Future<Output = btleplug::Result<()>>,
-) -> Result<[u8; 21], NoAnswer> {
-    let question = async {
-        resolved.await?;
-        phone.discover_services().await?;
-        let characteristics = phone.characteristics();
-        let with = |uuid| characteristics.iter().find(|one| one.uuid == Uuid::from_bytes(uuid));
-        let challenge = with(CHALLENGE).ok_or(NoAnswer::NoApp)?;
-        let answer = with(ANSWER).ok_or(NoAnswer::NoApp)?;
-        phone.write(challenge, nonce, WriteType::WithResponse).await?;
-        phone.read(answer).await?.try_into().map_err(|_| NoAnswer::NoApp)
-    };
-    tokio::time::timeout(CONVERSE, question).await.unwrap_or(Err(NoAnswer::Silent))
+/// Everything after the connection.
+async fn converse(phone: &Peripheral, nonce: &[u8; 16]) -> Result<[u8; 21], NoAnswer> {
+    phone.discover_services().await?;
+    let characteristics = phone.characteristics();
+    let with = |uuid| characteristics.iter().find(|one| one.uuid == Uuid::from_bytes(uuid));
+    let challenge = with(CHALLENGE).ok_or(NoAnswer::NoApp)?;
+    let answer = with(ANSWER).ok_or(NoAnswer::NoApp)?;
+    phone.write(challenge, nonce, WriteType::WithResponse).await?;
+    phone.read(answer).await?.try_into().map_err(|_| NoAnswer::NoApp)
 }
