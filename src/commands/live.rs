@@ -13,7 +13,8 @@ use crate::clock::Clocks;
 use crate::config::{Config, Source};
 use crate::daemon::{status, tap};
 use crate::pipeline::event::Hearing;
-use crate::sources::bluez::{self, AdapterStatus, Choice, Ear, Hci, Status};
+use crate::sources::bluez::{self, AdapterStatus, Choice, Hci, Status};
+use crate::sources::capture_path::CapturePath;
 use crate::sources::live::{self, SourceEvent};
 use crate::tasks::{self, Task};
 
@@ -26,17 +27,17 @@ pub struct RadioArgs {
     /// Scans with this adapter alone: its name (hci0) or its address
     #[arg(long)]
     adapter: Option<Choice>,
-    /// Listens by this ear alone: dbus or monitor
-    #[arg(long, value_parser = ear)]
-    ear: Option<Ear>,
+    /// Receives on this path alone: dbus or monitor
+    #[arg(long = "ear", value_name = "PATH", value_parser = capture_path)]
+    capture_path: Option<CapturePath>,
     /// Ends after so many seconds
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     length: Option<Duration>,
 }
 
-fn ear(text: &str) -> Result<Ear, String> {
-    let ears = [Ear::Dbus, Ear::Monitor];
-    ears.into_iter().find(|ear| ear.word() == text).ok_or_else(|| "dbus or monitor".to_owned())
+fn capture_path(text: &str) -> Result<CapturePath, String> {
+    let mut paths = [CapturePath::Dbus, CapturePath::Monitor].into_iter();
+    paths.find(|path| path.word() == text).ok_or_else(|| "dbus or monitor".to_owned())
 }
 
 /// A length of time on the command line.
@@ -109,7 +110,7 @@ impl Live {
     /// no daemon to the first live source of `config`, or to `BlueZ`.
     pub fn start(args: &RadioArgs, config: Option<&Config>, clocks: &Clocks) -> Self {
         if args.adapter.is_none()
-            && args.ear.is_none()
+            && args.capture_path.is_none()
             && let Some(daemon) = config.and_then(running_daemon)
         {
             return Self::with(Status::unheard(), |events, status, _| {
@@ -117,7 +118,7 @@ impl Live {
             });
         }
         let mut settings = args.settings(config);
-        settings.ear = args.ear;
+        settings.capture_path = args.capture_path;
         let source = settings.open(clocks);
         Self::following(settings.kind.word, |events, stop| source.run(events, stop))
     }
@@ -268,10 +269,11 @@ fn add(mut status: Status, source: &status::Source) -> Status {
     for adapter in &source.adapters {
         let Some(hci) = Hci::named(&adapter.name) else { continue };
         let hearing = if adapter.listening { Hearing::Listening } else { Hearing::Blind };
-        let ear = if adapter.ear == Ear::Monitor.word() { Ear::Monitor } else { Ear::Dbus };
+        let monitor = adapter.ear == CapturePath::Monitor.word();
+        let path = if monitor { CapturePath::Monitor } else { CapturePath::Dbus };
         let (address, hides) = (adapter.address.clone(), adapter.hides_repetitions);
         let reason = adapter.note.clone().filter(|_| !adapter.listening);
-        status.adapters.insert(hci, AdapterStatus { address, hearing, ear, hides, reason });
+        status.adapters.insert(hci, AdapterStatus { address, hearing, path, hides, reason });
     }
     status
 }

@@ -156,7 +156,7 @@ impl Screen<'_> {
             status.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default(),
         );
         for (hci, adapter) in &status.adapters {
-            let ear = adapter.ear.word();
+            let ear = adapter.path.word();
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{hci}: {} by {ear}", word(adapter.hearing));
         }

@@ -15,7 +15,7 @@ use super::peers::ContactRates;
 use super::playback::{Gateways, with_gateways};
 use super::registry::{self, Intake};
 use super::report::Since;
-use super::sounds::{self, Sounds};
+use super::source_set::{self, SourceSet};
 use super::tap::{self, Tap};
 use super::{labels, socket, status, systemd};
 use crate::clock::Clocks;
@@ -60,15 +60,15 @@ impl Daemon {
         tasks.push(serve_tap(&config, tap.clone(), ask.clone(), &stop)?);
         tasks.push(serve_status(&config, ask, &stop)?);
 
-        let mut sounds = Sounds::open(&config)?;
-        let clocks = match sounds.pace {
+        let mut source_set = SourceSet::open(&config)?;
+        let clocks = match source_set.pace {
             Some(pace) => Clocks::paced(pace.started_at, pace.speed),
             None => Clocks::machine(),
         };
         let now = clocks.now();
-        let settings = with_gateways(config.settings(), &sounds.gateways);
+        let settings = with_gateways(config.settings(), &source_set.gateways);
         let restored = store.restored(&settings, now.clock.reading())?;
-        let followed = sounds::is_followed(&config, &store, now)?;
+        let followed = source_set::is_followed(&config, &store, now)?;
 
         let broker = embedded_broker(&config).await?;
         let mut peer = Peer::configured(&config)?;
@@ -78,7 +78,7 @@ impl Daemon {
         }
         let beside = BrokerAccess::beside(&peer);
         let head_office = HeadOffice::new(&config);
-        let health = Health::new(now, std::mem::take(&mut sounds.health));
+        let health = Health::new(now, std::mem::take(&mut source_set.health));
         let status = first_status(&health, &head_office, now);
         let (delivery, inbound) =
             Delivery::start(store, &restored, peer, &settings, status, clocks.clone())?;
@@ -95,7 +95,7 @@ impl Daemon {
         };
 
         let (registry, registry_health, intake) = if let Some((simulated, health)) =
-            sounds.registry.take()
+            source_set.registry.take()
         {
             (simulated, health, None)
         } else {
@@ -106,8 +106,8 @@ impl Daemon {
         delivery.perform(pipeline.settings(), now, &effects).await;
         delivery.heartbeat(pipeline.settings(), now).await;
 
-        let (radio_events, radio) = mpsc::channel(sounds::RADIO_BATCHES);
-        tasks.extend(sounds::start_radios(&config, &clocks, &radio_events, &stop));
+        let (radio_events, radio) = mpsc::channel(source_set::RADIO_BATCHES);
+        tasks.extend(source_set::start_radios(&config, &clocks, &radio_events, &stop));
         drop(radio_events);
         let (found, registries) = mpsc::channel(1);
         let (intake_hints, hints) = mpsc::channel(registry::HINTS);
@@ -118,10 +118,10 @@ impl Daemon {
             config,
             config_file,
             clocks,
-            pace: sounds.pace,
+            pace: source_set.pace,
             pipeline,
             gateways,
-            named: sounds.gateways,
+            named: source_set.gateways,
             peers_heard: BTreeMap::new(),
             delivery,
             head_office,
@@ -133,7 +133,7 @@ impl Daemon {
             latest: now.tick,
             contact_rates: ContactRates::default(),
         };
-        let ears = Ears { scripts: sounds.scripts, radio, inbound, registries, questions };
+        let ears = Ears { scripts: source_set.scripts, radio, inbound, registries, questions };
         Ok(Self { event_loop, ears, stop, broker, tablets, tasks })
     }
 

@@ -146,7 +146,7 @@ impl Adapter {
             name: hci.to_string(),
             address: adapter.address.clone(),
             listening: adapter.hearing == Hearing::Listening,
-            ear: adapter.ear.word().to_owned(),
+            ear: adapter.path.word().to_owned(),
             hides_repetitions: adapter.hides,
             note: adapter.reason.clone().or_else(|| {
                 let hides = "its controller hides repetitions: the scan is begun anew each second";

@@ -16,14 +16,14 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::bluez::ears::Pulse;
-use super::bluez::liveness::{Liveness, Verdict};
 use super::chains::Chains;
 use super::hci;
 use super::live::{Kind, LiveSource, SourceEvent};
 use crate::clock::Clocks;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
+use crate::sources::activity::ActivitySample;
+use crate::sources::scan_health::{ScanHealth, ScanState};
 use crate::tasks;
 use frames::Frames;
 
@@ -49,16 +49,16 @@ pub struct Stream {
     clocks: Clocks,
     frames: Frames,
     chains: Chains,
-    liveness: Liveness,
+    scan_health: ScanHealth,
     told: Option<(Hearing, Option<String>)>,
 }
 
 impl Stream {
     /// The stream at `path`, which need not be there yet.
     pub fn new(path: PathBuf, clocks: Clocks) -> Self {
-        let liveness = Liveness::new(clocks.now().tick);
+        let scan_health = ScanHealth::new(clocks.now().tick);
         let (frames, chains) = (Frames::default(), Chains::default());
-        Self { path, clocks, frames, chains, liveness, told: None }
+        Self { path, clocks, frames, chains, scan_health, told: None }
     }
 
     async fn receive(mut self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
@@ -76,7 +76,7 @@ impl Stream {
                 Err(error) => format!("{}: {error}", self.path.display()),
             };
             (self.frames, self.chains) = (Frames::default(), Chains::default());
-            self.liveness = Liveness::new(self.clocks.now().tick);
+            self.scan_health = ScanHealth::new(self.clocks.now().tick);
             self.tell(events, Hearing::Blind, Some(ended)).await;
             tokio::time::sleep(PULSE).await;
         }
@@ -99,19 +99,19 @@ impl Stream {
     }
 
     async fn hear(&mut self, chunk: &[u8], events: &mpsc::Sender<SourceEvent>) {
-        let mut pulse = Pulse::default();
+        let mut sample = ActivitySample::default();
         let mut heard = Vec::new();
         let at = self.clocks.now().tick.since(Tick::ZERO);
         self.frames.feed(chunk, |packet| {
             // A report cut short is the writer's fault; the next one is as good.
             for report in hci::h4_reports(packet).flatten() {
                 if let Some(whole) = self.chains.join(0, at, report) {
-                    pulse.beat(whole.address, whole.rssi);
+                    sample.record(whole.address, whole.rssi);
                     heard.push(whole.into());
                 }
             }
         });
-        self.liveness.feel(self.clocks.now().tick, pulse);
+        self.scan_health.add(self.clocks.now().tick, sample);
         if !heard.is_empty() {
             // Whoever listened has gone: the loop above looks.
             drop(events.send(SourceEvent::Received(heard)).await);
@@ -119,13 +119,13 @@ impl Stream {
     }
 
     async fn judge(&mut self, events: &mpsc::Sender<SourceEvent>) {
-        let (hearing, reason) = match self.liveness.verdict(self.clocks.now().tick) {
-            Verdict::Alive => (Hearing::Listening, None),
-            Verdict::Unheard if self.frames.skipped() > 0 => {
+        let (hearing, reason) = match self.scan_health.verdict(self.clocks.now().tick) {
+            ScanState::Receiving => (Hearing::Listening, None),
+            ScanState::NothingYet if self.frames.skipped() > 0 => {
                 (Hearing::Blind, Some("what comes is no HCI packets".to_owned()))
             }
-            Verdict::Unheard => (Hearing::Blind, Some("nothing heard yet".to_owned())),
-            Verdict::Deaf => (Hearing::Blind, Some("fell silent".to_owned())),
+            ScanState::NothingYet => (Hearing::Blind, Some("nothing heard yet".to_owned())),
+            ScanState::Silent => (Hearing::Blind, Some("fell silent".to_owned())),
         };
         self.tell(events, hearing, reason).await;
     }

@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Advertisement;
-use super::bluez::ears::Ear;
 use super::bluez::status::Status;
 use crate::clock::Clocks;
 use crate::pipeline::advert::ibeacon::IBeacon;
 use crate::pipeline::event::{Answer, Hearing};
+use crate::sources::capture_path::CapturePath;
 
 /// What a live source reports.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub struct Settings {
     /// `[wake_up]`: the iBeacon to advertise beside the scan.
     pub wake_up: Option<IBeacon>,
     /// The only capture path to use; the better one where `None`.
-    pub ear: Option<Ear>,
+    pub capture_path: Option<CapturePath>,
 }
 
 impl Settings {
@@ -88,7 +88,7 @@ impl Settings {
             path: PathBuf::new(),
             challenge_pause: None,
             wake_up: None,
-            ear: None,
+            capture_path: None,
         }
     }
 

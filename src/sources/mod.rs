@@ -4,13 +4,15 @@
 //! order of time, which `replay` runs in virtual time and `run` and `demo` at a given speed.
 //! Live sources ([`live`], listed in [`kinds`]) send what they receive in batches.
 
+pub mod activity;
 pub mod bluez;
 pub mod capture;
+pub mod capture_path;
 pub mod chains;
+pub mod drop_oldest;
 mod fields;
 pub mod h4;
 pub mod hci;
-pub mod intake;
 pub mod kinds;
 pub mod link_layer;
 pub mod live;
@@ -18,6 +20,7 @@ pub mod monitor;
 pub mod portable;
 pub mod recording;
 pub mod report;
+pub mod scan_health;
 pub mod simulated;
 pub mod skipped;
 mod structures;

@@ -18,13 +18,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Advertisement;
-use super::bluez::ears::Pulse;
-use super::bluez::liveness::{Liveness, Verdict};
 use super::live::{Kind, LiveSource, SourceEvent};
 use super::structures::Structures;
 use crate::clock::Clocks;
 use crate::pipeline::event::{Address, AddressKind, Hearing};
 use crate::pipeline::units::Dbm;
+use crate::sources::activity::ActivitySample;
+use crate::sources::scan_health::{ScanHealth, ScanState};
 
 /// The radio through btleplug.
 pub const KIND: Kind = Kind {
@@ -82,7 +82,7 @@ impl Portable {
         let mut news = adapter.events().await?;
         adapter.start_scan(ScanFilter::default()).await?;
         let mut waiting = BTreeSet::new();
-        let mut liveness = Liveness::new(self.clocks.now().tick);
+        let mut scan_health = ScanHealth::new(self.clocks.now().tick);
         let mut batch = tokio::time::interval(BATCH);
         let mut check = tokio::time::interval(CHECK);
         let mut reported = None;
@@ -97,24 +97,24 @@ impl Portable {
                     for id in std::mem::take(&mut waiting) {
                         received.extend(advertisement(&adapter, &id).await);
                     }
-                    let mut pulse = Pulse::default();
-                    received.iter().for_each(|one: &Advertisement| pulse.beat(one.address, one.rssi));
-                    liveness.feel(self.clocks.now().tick, pulse);
+                    let mut sample = ActivitySample::default();
+                    received.iter().for_each(|one: &Advertisement| sample.record(one.address, one.rssi));
+                    scan_health.add(self.clocks.now().tick, sample);
                     if !received.is_empty() && events.send(SourceEvent::Received(received)).await.is_err() {
                         return Ok(());
                     }
                 }
                 _ = check.tick() => {
-                    let state = match liveness.verdict(self.clocks.now().tick) {
-                        Verdict::Alive => (Hearing::Listening, LIMITS),
-                        Verdict::Unheard => (Hearing::Blind, "nothing received yet"),
-                        Verdict::Deaf => (Hearing::Blind, "no more advertisements"),
+                    let state = match scan_health.verdict(self.clocks.now().tick) {
+                        ScanState::Receiving => (Hearing::Listening, LIMITS),
+                        ScanState::NothingYet => (Hearing::Blind, "nothing received yet"),
+                        ScanState::Silent => (Hearing::Blind, "no more advertisements"),
                     };
                     if reported.replace(state) != Some(state) {
                         let (hearing, note) = state;
                         drop(events.send(SourceEvent::State(hearing, Some(note.to_owned()))).await);
                     }
-                    if state.0 == Hearing::Blind && liveness.silence(self.clocks.now().tick) > SILENT {
+                    if state.0 == Hearing::Blind && scan_health.silence(self.clocks.now().tick) > SILENT {
                         return Ok(());
                     }
                 }

@@ -141,7 +141,7 @@ impl Health {
         let health = |(hci, adapter): (&bluez::Hci, &bluez::AdapterStatus)| RadioHealth {
             adapter: hci.to_string(),
             listening: adapter.hearing == Hearing::Listening,
-            ear: adapter.ear.word().to_owned(),
+            ear: adapter.path.word().to_owned(),
         };
         adapters.map(health).collect()
     }

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 use super::super::live::SourceEvent;
 use super::adapter::{Hci, Selection};
-use super::ears::Ears;
+use super::mux::AdvertisementMux;
 use super::status::Status;
 use crate::clock::Clocks;
 use crate::pipeline::advert::{Said, said};
@@ -72,7 +72,7 @@ pub struct Challenger<'r> {
     /// With no other adapter to scan meanwhile, an attempt to connect lasts this long at most.
     pub pause: Duration,
     /// For the next advertisement of a phone.
-    pub ears: &'r Ears,
+    pub mux: &'r AdvertisementMux,
     /// How many adapters scan.
     pub status: watch::Receiver<Status>,
     /// Orders attempts and pauses.
@@ -194,7 +194,7 @@ impl Challenger<'_> {
         let (found, answer) = match self.find(session, address).await {
             Ok(found) if getrandom::fill(&mut nonce).is_ok() => {
                 let pause = (self.scanning() < 2).then_some(self.pause);
-                let answer = found.challenge(&nonce, address, self.ears, pause).await;
+                let answer = found.challenge(&nonce, address, self.mux, pause).await;
                 session.release(found.hci).await;
                 (Some(found), answer)
             }

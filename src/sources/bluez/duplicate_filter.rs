@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::ears::Pulse;
 use crate::pipeline::units::Tick;
+use crate::sources::activity::ActivitySample;
 
 /// Phones and beacons repeat themselves within this; the kernel's own scan lasts ten seconds.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ const LONGEST_REST: Duration = Duration::from_hours(2);
 #[derive(Debug)]
 pub struct DuplicateFilterDetector {
     /// Received since the window began.
-    window: Pulse,
+    window: ActivitySample,
     began: Tick,
     phase: Phase,
     rest: Duration,
@@ -52,13 +52,13 @@ enum Phase {
 impl DuplicateFilterDetector {
     /// A scan begins.
     pub fn new(now: Tick) -> Self {
-        let window = Pulse::default();
+        let window = ActivitySample::default();
         Self { window, began: now, phase: Phase::Watching, rest: FIRST_REST }
     }
 
     /// Adds what was received since the last call.
-    pub fn received(&mut self, pulse: Pulse) {
-        self.window.join(pulse);
+    pub fn received(&mut self, sample: ActivitySample) {
+        self.window.add(sample);
     }
 
     /// Whether the scan is to be restarted now; if so, it counts as restarted.
@@ -80,13 +80,17 @@ impl DuplicateFilterDetector {
         let passed = now.since(self.began);
         match self.phase {
             Phase::Watching if passed >= WINDOW => {
-                let Pulse { heard, again, .. } = self.new_window(now);
+                let ActivitySample { received, repeated, .. } = self.new_window(now);
                 let refreshed = Tick::ZERO;
-                if again * ONE_OF < heard { Phase::Trying { refreshed } } else { Phase::Watching }
+                if repeated * ONE_OF < received {
+                    Phase::Trying { refreshed }
+                } else {
+                    Phase::Watching
+                }
             }
             Phase::Trying { refreshed } if passed >= TRIAL => {
-                let Pulse { heard, again, .. } = self.new_window(now);
-                if heard > 0 && again * ONE_OF_REFRESHED >= heard {
+                let ActivitySample { received, repeated, .. } = self.new_window(now);
+                if received > 0 && repeated * ONE_OF_REFRESHED >= received {
                     self.rest = FIRST_REST;
                     return Phase::Refreshing { refreshed, until: now.plus(REFRESHES_FOR) };
                 }
@@ -102,7 +106,7 @@ impl DuplicateFilterDetector {
         }
     }
 
-    fn new_window(&mut self, now: Tick) -> Pulse {
+    fn new_window(&mut self, now: Tick) -> ActivitySample {
         self.began = now;
         std::mem::take(&mut self.window)
     }
@@ -130,8 +134,8 @@ mod tests {
     ) -> u64 {
         let mut refreshed = false;
         let look = |second| {
-            let (heard, again) = received(second, refreshed);
-            detector.received(Pulse { heard, again, ..Pulse::default() });
+            let (received, repeated) = received(second, refreshed);
+            detector.received(ActivitySample { received, repeated, ..ActivitySample::default() });
             refreshed = detector.is_refresh_due(at(second));
             u64::from(refreshed)
         };

@@ -13,26 +13,24 @@
 //! each device only once in a scan ([`duplicate_filter`]).
 
 mod adapter;
-mod air;
 mod bus;
 mod challenge;
 mod device;
+mod device_cache;
 mod duplicate_filter;
-pub(crate) mod ears;
-pub(crate) mod liveness;
+mod exported;
+mod mux;
 mod objects;
 mod recovery;
 pub(crate) mod rfkill;
 mod scan;
 mod service;
 mod session;
-mod shelf;
 pub(crate) mod status;
 mod supervisor;
 mod values;
 
 pub use adapter::{Choice, Hci};
-pub use ears::Ear;
 pub use recovery::Step;
 pub use status::{AdapterStatus, Status};
 
@@ -44,13 +42,14 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::capture_path::CapturePath;
 use super::live::{self, Kind, LiveSource, SourceEvent};
 use super::monitor::Monitor;
 use super::report::Report;
 use crate::clock::Clocks;
 use adapter::Selection;
 use challenge::{Challenger, Observer};
-use ears::Ears;
+use mux::AdvertisementMux;
 use session::{Session, SessionEnd};
 
 /// Between attempts to open the monitor: Bluetooth's kernel module may be loaded any time.
@@ -87,20 +86,20 @@ impl Radio {
     /// Listens until `stop`. `events` may be slow: what it cannot take in time is shed, oldest
     /// first, and counted.
     async fn receive(self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
-        let ears = Arc::new(Ears::new(self.settings.ear));
+        let mux = Arc::new(AdvertisementMux::new(self.settings.capture_path));
         let (observer, observed) = challenge::channel();
         let observer = self.settings.challenge_pause.map(|_| observer);
-        let hand_over = hand_over(&ears, self.status.subscribe(), observer, &events);
+        let hand_over = hand_over(&mux, self.status.subscribe(), observer, &events);
         let challenger = Challenger {
             selection: &self.selection,
             pause: self.settings.challenge_pause.unwrap_or_default(),
-            ears: &ears,
+            mux: &mux,
             status: self.status.subscribe(),
             clocks: &self.clocks,
         };
         let challenge = challenger.run(observed, &events);
-        let listen = self.listen(&ears, &events);
-        let monitor = self.monitor(&ears);
+        let listen = self.listen(&mux, &events);
+        let monitor = self.monitor(&mux);
         tokio::select! {
             () = stop.cancelled() => {}
             () = hand_over => {}
@@ -111,21 +110,21 @@ impl Radio {
     }
 
     /// The second ear, where this process may have one.
-    async fn monitor(&self, ears: &Ears) {
+    async fn monitor(&self, mux: &AdvertisementMux) {
         let hear = |index, report: Report<'_>| {
             let hci = Hci(index);
             if self.selection.includes(hci) {
-                ears.hear(hci, Ear::Monitor, report.into());
+                mux.receive(hci, CapturePath::Monitor, report.into());
             }
         };
-        if self.settings.ear == Some(Ear::Dbus) {
+        if self.settings.capture_path == Some(CapturePath::Dbus) {
             return std::future::pending().await;
         }
         loop {
             let error = match Monitor::open(self.clocks.clone()) {
                 Ok(mut monitor) => {
                     tracing::info!("listening to the HCI monitor");
-                    monitor.listen(hear, |lost| ears.intake.lost(lost)).await
+                    monitor.listen(hear, |lost| mux.queue.count_lost(lost)).await
                 }
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                     tracing::info!("no CAP_NET_RAW: listening to BlueZ alone");
@@ -139,9 +138,9 @@ impl Radio {
     }
 
     /// One session with BlueZ after the other: each ends with its connection to the bus.
-    async fn listen(&self, ears: &Arc<Ears>, events: &mpsc::Sender<SourceEvent>) {
+    async fn listen(&self, mux: &Arc<AdvertisementMux>, events: &mpsc::Sender<SourceEvent>) {
         let mut session =
-            Session::new(&self.settings, &self.clocks, ears, &self.selection, &self.status);
+            Session::new(&self.settings, &self.clocks, mux, &self.selection, &self.status);
         let mut pause = Duration::ZERO;
         loop {
             pause = match session.run(pause).await {
@@ -173,7 +172,7 @@ impl LiveSource for Radio {
 
 /// Carries batches and changes of hearing to the daemon, until it wants no more.
 async fn hand_over(
-    ears: &Ears,
+    mux: &AdvertisementMux,
     mut status: watch::Receiver<Status>,
     observer: Option<Observer>,
     events: &mpsc::Sender<SourceEvent>,
@@ -192,7 +191,7 @@ async fn hand_over(
                     None => continue,
                 }
             }
-            batch = ears.intake.batch() => {
+            batch = mux.queue.batch() => {
                 if let Some(observer) = &observer {
                     observer.observe(&batch);
                 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use dbus::{Message, MessageType};
 
 use super::adapter::{Adapter, Hci};
-use super::air::{self, Air};
 use super::bus::{BLUEZ, Bus, CallError};
+use super::device_cache::{self, DeviceCache};
+use super::exported::ExportedObjects;
 use super::service::Bluetoothd;
-use super::shelf::Shelf;
 
 /// For the list of all devices: a slow processor takes a second for every hundred.
 const LIST_TIMEOUT: Duration = Duration::from_mins(3);
@@ -19,16 +19,20 @@ const LIST_TIMEOUT: Duration = Duration::from_mins(3);
 ///
 /// # Errors
 /// If the bus refuses the subscriptions or is gone.
-pub async fn follow(bus: &Bus, air: &Arc<Mutex<Air>>, shown: &Arc<Shelf>) -> Result<(), CallError> {
-    let (listening, shown) = (Arc::clone(air), Arc::clone(shown));
+pub async fn follow(
+    bus: &Bus,
+    cache: &Arc<Mutex<DeviceCache>>,
+    exported: &Arc<ExportedObjects>,
+) -> Result<(), CallError> {
+    let (listening, exported) = (Arc::clone(cache), Arc::clone(exported));
     bus.receive(move |message| {
         if message.msg_type() == MessageType::MethodCall {
-            return shown.answer(message);
+            return exported.answer(message);
         }
         lock(&listening).signal(message);
         None
     });
-    for rule in air::OBJECTS {
+    for rule in device_cache::OBJECTS {
         bus.subscribe(rule).await?;
     }
     Ok(())
@@ -38,20 +42,20 @@ pub async fn follow(bus: &Bus, air: &Arc<Mutex<Air>>, shown: &Arc<Shelf>) -> Res
 ///
 /// The adapters come first and by themselves: with 5,000 devices in BlueZ's memory the whole list
 /// takes a minute, and the scan need not wait for it.
-pub async fn list(bus: &Bus, air: &Arc<Mutex<Air>>) -> Bluetoothd {
+pub async fn list(bus: &Bus, cache: &Arc<Mutex<DeviceCache>>) -> Bluetoothd {
     let Ok(owner) = bus.bus_call("GetNameOwner", (BLUEZ,)).await else {
         return Bluetoothd::Absent;
     };
-    lock(air).owned_by(owner.get1());
+    lock(cache).owned_by(owner.get1());
     match adapters(bus).await {
-        Ok(adapters) => lock(air).adapters_are(adapters),
+        Ok(adapters) => lock(cache).adapters_are(adapters),
         Err(CallError::NoService) => return Bluetoothd::Absent,
         Err(error) => {
             tracing::debug!(%error, "bluetoothd did not name its adapters");
             return Bluetoothd::Unanswering;
         }
     }
-    let learning = Arc::clone(air);
+    let learning = Arc::clone(cache);
     let look = move |answer: &Message| lock(&learning).objects(answer);
     let manager = "org.freedesktop.DBus.ObjectManager";
     let listed = bus.call_and_look("/", manager, "GetManagedObjects", LIST_TIMEOUT, look).await;
@@ -67,7 +71,7 @@ async fn adapters(bus: &Bus) -> Result<BTreeMap<Hci, Adapter>, CallError> {
     let mut adapters = BTreeMap::new();
     for hci in named(answer.get1().unwrap_or_default()) {
         let properties = "org.freedesktop.DBus.Properties";
-        match bus.call(&hci.path(), properties, "GetAll", (air::ADAPTER,)).await {
+        match bus.call(&hci.path(), properties, "GetAll", (device_cache::ADAPTER,)).await {
             Ok(answer) => {
                 let mut adapter = Adapter::default();
                 adapter.learn(answer.iter_init());
@@ -87,8 +91,8 @@ fn named(xml: &str) -> impl Iterator<Item = Hci> {
 }
 
 /// Locks the tables; no message leaves them half changed.
-pub fn lock(air: &Mutex<Air>) -> std::sync::MutexGuard<'_, Air> {
-    air.lock().unwrap_or_else(PoisonError::into_inner)
+pub fn lock(cache: &Mutex<DeviceCache>) -> std::sync::MutexGuard<'_, DeviceCache> {
+    cache.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use dbus::arg::{PropMap, Variant};
 
 use super::adapter::Hci;
 use super::bus::{Bus, CallError};
+use super::exported::{self, ExportedObjects};
 use super::recovery::Step;
 use super::rfkill;
-use super::shelf::{self, Shelf};
 
 const ADAPTER: &str = "org.bluez.Adapter1";
 
@@ -16,19 +16,24 @@ const ADAPTER: &str = "org.bluez.Adapter1";
 const OFF_FOR: Duration = Duration::from_millis(500);
 
 /// Takes one step for one adapter. Every call in it has its own time-out.
-pub async fn take(bus: &Bus, shelf: &Shelf, hci: Hci, step: Step) -> Result<(), CallError> {
+pub async fn take(
+    bus: &Bus,
+    exported: &ExportedObjects,
+    hci: Hci,
+    step: Step,
+) -> Result<(), CallError> {
     match step {
         Step::PowerOn => power(bus, hci, true).await,
-        Step::Scan => start(bus, shelf, hci).await,
+        Step::Scan => start(bus, exported, hci).await,
         Step::Refresh => {
             stop(bus, hci).await?;
             bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await.map(drop)
         }
         Step::Rescan => {
             stop(bus, hci).await?;
-            start(bus, shelf, hci).await
+            start(bus, exported, hci).await
         }
-        Step::Advertise => advertise(bus, shelf, hci).await,
+        Step::Advertise => advertise(bus, exported, hci).await,
         Step::PowerCycle => {
             power(bus, hci, false).await?;
             tokio::time::sleep(OFF_FOR).await;
@@ -62,8 +67,8 @@ async fn power(bus: &Bus, hci: Hci, on: bool) -> Result<(), CallError> {
 /// LE transport alone: on a dual-mode adapter "auto" is deaf for about half of the time, while
 /// classic inquiry has the radio. Duplicates wanted: presence lives on repetition. No UUIDs:
 /// BlueZ would match them against the list of services alone, and drop service data.
-async fn start(bus: &Bus, shelf: &Shelf, hci: Hci) -> Result<(), CallError> {
-    unfilter(bus, shelf, hci).await?;
+async fn start(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), CallError> {
+    unfilter(bus, exported, hci).await?;
     let mut filter = PropMap::new();
     filter.insert("Transport".to_owned(), Variant(Box::new("le".to_owned())));
     filter.insert("DuplicateData".to_owned(), Variant(Box::new(true)));
@@ -79,13 +84,13 @@ async fn start(bus: &Bus, shelf: &Shelf, hci: Hci) -> Result<(), CallError> {
 }
 
 /// The shop's wake-up beacon, where there is one and no other adapter says it.
-async fn advertise(bus: &Bus, shelf: &Shelf, hci: Hci) -> Result<(), CallError> {
-    let Some(beacon) = shelf.to_advertise_through(hci) else { return Ok(()) };
+async fn advertise(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), CallError> {
+    let Some(beacon) = exported.to_advertise_through(hci) else { return Ok(()) };
     let manager = "org.bluez.LEAdvertisingManager1";
     match bus.call(&hci.path(), manager, "RegisterAdvertisement", (beacon, PropMap::new())).await {
         Ok(_) | Err(CallError::InProgress) => Ok(()),
         Err(error) => {
-            shelf.fall_silent(hci);
+            exported.release_beacon(hci);
             Err(error)
         }
     }
@@ -96,11 +101,11 @@ async fn advertise(bus: &Bus, shelf: &Shelf, hci: Hci) -> Result<(), CallError> 
 /// advertisement monitor, and scans on between two discoveries.
 ///
 /// Older releases offer monitors only to those who ask for experimental interfaces.
-async fn unfilter(bus: &Bus, shelf: &Shelf, hci: Hci) -> Result<(), CallError> {
+async fn unfilter(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), CallError> {
     let manager = "org.bluez.AdvertisementMonitorManager1";
-    let root = (dbus::Path::from(shelf::ROOT),);
+    let root = (dbus::Path::from(exported::ROOT),);
     match bus.call(&hci.path(), manager, "RegisterMonitor", root).await {
-        Ok(_) => shelf.activated().await,
+        Ok(_) => exported.activated().await,
         Err(CallError::InProgress) => {}
         Err(CallError::TimedOut) => return Err(CallError::TimedOut),
         Err(error) => tracing::debug!(adapter = %hci, %error, "no advertisement monitor"),

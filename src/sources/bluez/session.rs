@@ -12,19 +12,20 @@ use tokio::sync::watch;
 
 use super::super::live::Settings;
 use super::adapter::{Adapter, Hci, Selection};
-use super::air::{self, Air};
 use super::bus::{Bus, CallError};
-use super::ears::{Ear, Ears};
+use super::device_cache::{self, DeviceCache};
+use super::exported::ExportedObjects;
+use super::mux::AdvertisementMux;
 use super::objects;
 use super::recovery::{Escalation, Step};
 use super::scan;
 use super::service::{Bluetoothd, ServiceSupervisor};
-use super::shelf::Shelf;
 use super::status::{AdapterStatus, Status};
 use super::supervisor::AdapterSupervisor;
 use crate::clock::Clocks;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
+use crate::sources::capture_path::CapturePath;
 
 /// How often supervisors look.
 const LOOK: Duration = Duration::from_secs(1);
@@ -54,7 +55,7 @@ type Ended = (Target, Step, Result<(), CallError>);
 pub struct Session<'r> {
     settings: &'r Settings,
     clocks: &'r Clocks,
-    ears: &'r Arc<Ears>,
+    mux: &'r Arc<AdvertisementMux>,
     selection: &'r Arc<Selection>,
     status: &'r watch::Sender<Status>,
     supervisors: BTreeMap<Hci, AdapterSupervisor>,
@@ -70,14 +71,14 @@ impl<'r> Session<'r> {
     pub fn new(
         settings: &'r Settings,
         clocks: &'r Clocks,
-        ears: &'r Arc<Ears>,
+        mux: &'r Arc<AdvertisementMux>,
         selection: &'r Arc<Selection>,
         status: &'r watch::Sender<Status>,
     ) -> Self {
         Self {
             settings,
             clocks,
-            ears,
+            mux,
             selection,
             status,
             supervisors: BTreeMap::new(),
@@ -126,8 +127,8 @@ impl<'r> Session<'r> {
         loop {
             tokio::select! {
                 connected = &mut connect => return connected,
-                _ = look.tick() => self.ears.age(),
-                () = self.ears.awoken() => {}
+                _ = look.tick() => self.mux.age(),
+                () = self.mux.arrived() => {}
             }
             self.supervise(None, None);
             self.report();
@@ -135,10 +136,13 @@ impl<'r> Session<'r> {
     }
 
     async fn follow(&mut self, bus: &Bus) -> SessionEnd {
-        let air = Arc::new(Mutex::new(Air::new(Arc::clone(self.ears), Arc::clone(self.selection))));
-        let shown = Arc::new(Shelf::new(self.settings.wake_up));
-        let mut adapters = objects::lock(&air).adapters();
-        if let Err(error) = objects::follow(bus, &air, &shown).await {
+        let cache = Arc::new(Mutex::new(DeviceCache::new(
+            Arc::clone(self.mux),
+            Arc::clone(self.selection),
+        )));
+        let exported = Arc::new(ExportedObjects::new(self.settings.wake_up));
+        let mut adapters = objects::lock(&cache).adapters();
+        if let Err(error) = objects::follow(bus, &cache, &exported).await {
             return SessionEnd::Lost(error.to_string());
         }
         let mut subscribed = false;
@@ -149,10 +153,10 @@ impl<'r> Session<'r> {
             let mut ask = false;
             tokio::select! {
                 _ = look.tick() => {
-                    self.ears.age();
+                    self.mux.age();
                     ask = listing.is_empty();
                 }
-                () = self.ears.awoken() => {}
+                () = self.mux.arrived() => {}
                 Ok(()) = adapters.changed() => {}
                 Some(ended) = steps.next() => self.ended(&ended),
                 Some(answer) = listing.next() => self.service.observed(self.now(), answer),
@@ -161,20 +165,20 @@ impl<'r> Session<'r> {
             if known.is_some() {
                 self.service.observed(self.now(), Bluetoothd::Answers);
             } else if ask {
-                listing.push(Box::pin(objects::list(bus, &air)));
+                listing.push(Box::pin(objects::list(bus, &cache)));
             }
-            for (target, step) in self.supervise(known.as_ref(), Some(&shown)) {
+            for (target, step) in self.supervise(known.as_ref(), Some(&exported)) {
                 match step {
                     Step::GiveUp => return SessionEnd::GaveUp,
                     Step::Reconnect => {
                         self.ended(&(target, step, Ok(())));
                         return SessionEnd::Reconnect;
                     }
-                    _ => steps.push(Box::pin(take(bus, &shown, target, step))),
+                    _ => steps.push(Box::pin(take(bus, &exported, target, step))),
                 }
             }
             self.report();
-            if let Err(error) = self.choose_ear(bus, &mut subscribed).await {
+            if let Err(error) = self.choose_path(bus, &mut subscribed).await {
                 return SessionEnd::Lost(error.to_string());
             }
         }
@@ -185,12 +189,12 @@ impl<'r> Session<'r> {
     }
 
     /// Where the monitor receives everything, bluetoothd's signals of the same would only cost.
-    async fn choose_ear(&self, bus: &Bus, subscribed: &mut bool) -> Result<(), CallError> {
-        let wanted = self.supervisors.values().any(|one| one.ear() == Ear::Dbus);
+    async fn choose_path(&self, bus: &Bus, subscribed: &mut bool) -> Result<(), CallError> {
+        let wanted = self.supervisors.values().any(|one| one.path() == CapturePath::Dbus);
         if std::mem::replace(subscribed, wanted) == wanted {
             return Ok(());
         }
-        let rule = air::advertisements(self.selection);
+        let rule = device_cache::advertisements(self.selection);
         if wanted { bus.subscribe(&rule).await } else { bus.unsubscribe(&rule).await }
     }
 
@@ -198,20 +202,20 @@ impl<'r> Session<'r> {
     fn supervise(
         &mut self,
         adapters: Option<&BTreeMap<Hci, Adapter>>,
-        shown: Option<&Shelf>,
+        exported: Option<&ExportedObjects>,
     ) -> Vec<(Target, Step)> {
         let now = self.now();
         let Some(adapters) = adapters else {
             for (hci, supervisor) in &mut self.supervisors {
                 supervisor.unreachable(now);
-                supervisor.received(now, self.ears.pulse(*hci));
-                shown.inspect(|shown| shown.fall_silent(*hci));
+                supervisor.received(now, self.mux.take_sample(*hci));
+                exported.inspect(|exported| exported.release_beacon(*hci));
             }
-            let step = if shown.is_some() { self.service.next_step(now) } else { None };
+            let step = if exported.is_some() { self.service.next_step(now) } else { None };
             return step.map(|step| (Target::Bluetoothd, step)).into_iter().collect();
         };
         for gone in self.retire(|hci| adapters.contains_key(&hci)) {
-            shown.inspect(|shown| shown.fall_silent(gone));
+            exported.inspect(|exported| exported.release_beacon(gone));
         }
         let selection = self.selection;
         let mut steps = Vec::new();
@@ -219,9 +223,9 @@ impl<'r> Session<'r> {
             let before = &mut self.escalations;
             let begin = || AdapterSupervisor::new(now, before.remove(hci));
             let supervisor = self.supervisors.entry(*hci).or_insert_with(begin);
-            supervisor.received(now, self.ears.pulse(*hci));
+            supervisor.received(now, self.mux.take_sample(*hci));
             supervisor.described(now, adapter);
-            let to_say = || shown.is_some_and(|one| one.to_advertise_through(*hci).is_some());
+            let to_say = || exported.is_some_and(|one| one.to_advertise_through(*hci).is_some());
             if let Some(step) = supervisor.next_step(now, to_say) {
                 steps.push((Target::Adapter(*hci), step));
             }
@@ -261,7 +265,7 @@ impl<'r> Session<'r> {
         let adapters: BTreeMap<Hci, AdapterStatus> =
             self.supervisors.iter().map(|(hci, one)| (*hci, one.status(now))).collect();
         if adapters.values().any(|adapter| adapter.hearing == Hearing::Blind) {
-            self.ears.await_sound();
+            self.mux.expect_next();
         }
         let receives = adapters.values().any(|adapter| adapter.hearing == Hearing::Listening);
         let hearing = if receives { Hearing::Listening } else { Hearing::Blind };
@@ -273,7 +277,7 @@ impl<'r> Session<'r> {
             }),
         });
         change(self.status, |status| {
-            (status.heard, status.shed) = (self.ears.intake.heard(), self.ears.intake.shed());
+            (status.heard, status.shed) = (self.mux.queue.received(), self.mux.queue.dropped());
             (status.hearing, status.reason, status.adapters) = (hearing, reason, adapters);
         });
     }
@@ -286,9 +290,9 @@ impl<'r> Session<'r> {
     }
 }
 
-async fn take(bus: &Bus, shown: &Shelf, target: Target, step: Step) -> Ended {
+async fn take(bus: &Bus, exported: &ExportedObjects, target: Target, step: Step) -> Ended {
     let result = match target {
-        Target::Adapter(hci) => scan::take(bus, shown, hci, step).await,
+        Target::Adapter(hci) => scan::take(bus, exported, hci, step).await,
         Target::Bluetoothd => scan::take_service(bus, step).await,
     };
     (target, step, result)

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::adapter::Hci;
-use super::ears::Ear;
 use super::recovery::Step;
 use crate::pipeline::event::Hearing;
+use crate::sources::capture_path::CapturePath;
 
 /// The radio as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct AdapterStatus {
     /// Whether it hears.
     pub hearing: Hearing,
     /// By which ear.
-    pub ear: Ear,
+    pub path: CapturePath,
     /// Its controller reports each device once a scan, so scans are begun anew.
     pub hides: bool,
     /// Why it does not hear.

@@ -9,12 +9,13 @@ use std::time::Duration;
 use super::adapter::Adapter;
 use super::bus::CallError;
 use super::duplicate_filter::DuplicateFilterDetector;
-use super::ears::{Ear, Pulse};
-use super::liveness::{Liveness, Verdict};
 use super::recovery::{Escalation, Outcome, Step, Trouble};
 use super::status::AdapterStatus;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
+use crate::sources::activity::ActivitySample;
+use crate::sources::capture_path::CapturePath;
+use crate::sources::scan_health::{ScanHealth, ScanState};
 
 /// Pauses between attempts to switch on or to scan, doubled by each that fails.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -50,9 +51,9 @@ pub struct AdapterSupervisor {
     discovering_at: Tick,
     attempts: Attempts,
     escalation: Escalation,
-    scan_health: Liveness,
+    scan_health: ScanHealth,
     duplicates: DuplicateFilterDetector,
-    ear: Ear,
+    path: CapturePath,
     advertising: Advertising,
     problem: Option<String>,
     /// The step that is being taken.
@@ -88,9 +89,9 @@ impl AdapterSupervisor {
             discovering_at: now,
             attempts: Attempts::new(now),
             escalation: escalation.unwrap_or_else(|| Escalation::new(now)),
-            scan_health: Liveness::new(now),
+            scan_health: ScanHealth::new(now),
             duplicates: DuplicateFilterDetector::new(now),
-            ear: Ear::Dbus,
+            path: CapturePath::Dbus,
             advertising: Advertising::new(now),
             problem: None,
             busy: None,
@@ -98,13 +99,13 @@ impl AdapterSupervisor {
     }
 
     /// Takes in what was received since the last call.
-    pub fn received(&mut self, now: Tick, (pulse, ear): (Pulse, Ear)) {
-        self.scan_health.feel(now, pulse);
-        if pulse.heard > 0 {
+    pub fn received(&mut self, now: Tick, (sample, path): (ActivitySample, CapturePath)) {
+        self.scan_health.add(now, sample);
+        if sample.received > 0 {
             self.escalation.received();
         }
-        self.duplicates.received(pulse);
-        self.ear = ear;
+        self.duplicates.received(sample);
+        self.path = path;
     }
 
     /// Takes in how BlueZ describes the adapter.
@@ -145,7 +146,7 @@ impl AdapterSupervisor {
         self.scanning = false;
         self.changed_at = now;
         if self.escalation.is_idle() {
-            self.scan_health = Liveness::new(now);
+            self.scan_health = ScanHealth::new(now);
         }
     }
 
@@ -164,7 +165,7 @@ impl AdapterSupervisor {
 
     fn recovery(&mut self, now: Tick) -> Option<Step> {
         let Some(trouble) = self.trouble(now) else {
-            let receives = self.scan_health.verdict(now) == Verdict::Alive;
+            let receives = self.scan_health.verdict(now) == ScanState::Receiving;
             if receives && self.scanning && self.attempts.failing_since.is_none() {
                 self.escalation.reset(now);
             }
@@ -183,7 +184,7 @@ impl AdapterSupervisor {
             let receives = self.receives(now);
             return Some(if receives { Trouble::FailingButReceiving } else { Trouble::Failing });
         }
-        let silent = self.scanning && self.scan_health.verdict(now) == Verdict::Deaf;
+        let silent = self.scanning && self.scan_health.verdict(now) == ScanState::Silent;
         silent.then_some(Trouble::Silent)
     }
 
@@ -239,7 +240,7 @@ impl AdapterSupervisor {
         self.discovering_at = now;
         if step == Step::Scan {
             if self.escalation.is_idle() && !self.receives(now) {
-                self.scan_health = Liveness::new(now);
+                self.scan_health = ScanHealth::new(now);
             }
             self.changed_at = now;
             self.duplicates = DuplicateFilterDetector::new(now);
@@ -252,8 +253,8 @@ impl AdapterSupervisor {
     }
 
     /// The path its advertisements come by.
-    pub fn ear(&self) -> Ear {
-        self.ear
+    pub fn path(&self) -> CapturePath {
+        self.path
     }
 
     /// Whether advertisements come in, whatever BlueZ says.
@@ -269,7 +270,7 @@ impl AdapterSupervisor {
         let hearing = if reason.is_some() { Hearing::Blind } else { Hearing::Listening };
         let hides = self.duplicates.hides();
         let address = self.adapter.address.clone();
-        AdapterStatus { address, hearing, ear: self.ear, hides, reason }
+        AdapterStatus { address, hearing, path: self.path, hides, reason }
     }
 
     fn why_blind(&self, now: Tick) -> Option<String> {
@@ -278,9 +279,9 @@ impl AdapterSupervisor {
             _ if !self.reachable => "bluetoothd cannot be reached",
             _ if !self.adapter.powered => "switched off",
             _ if !self.scanning => "not scanning",
-            Verdict::Alive => return None,
-            Verdict::Unheard => "nothing heard yet",
-            Verdict::Deaf => "fell silent",
+            ScanState::Receiving => return None,
+            ScanState::NothingYet => "nothing heard yet",
+            ScanState::Silent => "fell silent",
         };
         Some(match &self.problem {
             Some(problem) if self.reachable => format!("{plain}: {problem}"),

@@ -7,7 +7,7 @@ use btleplug::platform::{Manager, Peripheral};
 use uuid::Uuid;
 
 use super::super::adapter::Hci;
-use super::super::ears::Ears;
+use super::super::mux::AdvertisementMux;
 use crate::pipeline::advert::token::{ANSWER, CHALLENGE};
 use crate::pipeline::event::Address;
 
@@ -92,20 +92,20 @@ impl Found {
         &self,
         nonce: &[u8; 16],
         address: Address,
-        ears: &Ears,
+        mux: &AdvertisementMux,
         pause: Option<Duration>,
     ) -> Result<[u8; 21], NoAnswer> {
         let mut attempts = if pause.is_some() { ATTEMPTS } else { 1 };
         loop {
             attempts -= 1;
-            match self.attempt(nonce, too_long(ears, address, pause)).await {
+            match self.attempt(nonce, too_long(mux, address, pause)).await {
                 Err(NoAnswer::NotConnected) if attempts > 0 => {}
                 outcome => return outcome,
             }
             // Ends the attempt in BlueZ, too, which then forgets the phone until it is received
             // again.
             self.hang_up().await;
-            if tokio::time::timeout(CONNECT, ears.next_of(address)).await.is_err() {
+            if tokio::time::timeout(CONNECT, mux.next_of(address)).await.is_err() {
                 return Err(NoAnswer::NotConnected);
             }
             tokio::time::sleep(FORGOTTEN_AND_FOUND).await;
@@ -146,9 +146,9 @@ impl Found {
 ///
 /// The kernel waits for the phone to be received; then it stops the scan and lets the controller
 /// wait for the phone's next advertisement, with which a connection can begin.
-async fn too_long(ears: &Ears, address: Address, pause: Option<Duration>) {
+async fn too_long(mux: &AdvertisementMux, address: Address, pause: Option<Duration>) {
     let Some(pause) = pause else { return tokio::time::sleep(CONNECT).await };
-    if tokio::time::timeout(CONNECT, ears.next_of(address)).await.is_ok() {
+    if tokio::time::timeout(CONNECT, mux.next_of(address)).await.is_ok() {
         tokio::time::sleep(pause.saturating_sub(CALLING_OFF)).await;
     }
 }

@@ -10,11 +10,12 @@ fn adapter(powered: bool, discovering: bool) -> Adapter {
 }
 
 /// A second of a shop with six devices, heard twice each.
-fn shop() -> Pulse {
-    Pulse { heard: 12, again: 10, devices: 0b11_1111, loudest: Dbm::measured(-70) }
+fn shop() -> ActivitySample {
+    ActivitySample { received: 12, repeated: 10, devices: 0b11_1111, strongest: Dbm::measured(-70) }
 }
 
-const SILENCE: Pulse = Pulse { heard: 0, again: 0, devices: 0, loudest: None };
+const SILENCE: ActivitySample =
+    ActivitySample { received: 0, repeated: 0, devices: 0, strongest: None };
 
 /// Looks once a second: what BlueZ says of the adapter, what is received, and what a step brings.
 struct Bench {
@@ -44,12 +45,12 @@ impl Bench {
         &mut self,
         until: u64,
         adapter: Adapter,
-        received: Pulse,
+        received: ActivitySample,
         result: impl Fn(Step) -> Result<(), CallError>,
     ) {
         while self.second < until {
             let now = at(self.second);
-            self.supervisor.received(now, (received, Ear::Dbus));
+            self.supervisor.received(now, (received, CapturePath::Dbus));
             self.supervisor.described(now, &adapter);
             if let Some(step) = self.supervisor.next_step(now, || false) {
                 self.steps.push((self.second, step));
@@ -216,7 +217,7 @@ fn attempts(
 ) -> Vec<u64> {
     let mut attempts = Vec::new();
     for second in 1..until {
-        supervisor.received(at(second), (shop(), Ear::Dbus));
+        supervisor.received(at(second), (shop(), CapturePath::Dbus));
         supervisor.described(at(second), &adapter(true, true));
         if let Some(step) = supervisor.next_step(at(second), || true) {
             assert_eq!(step, Step::Advertise);

@@ -27,14 +27,14 @@ const READ_WITHIN: Duration = Duration::from_secs(1);
 
 /// The objects.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct ExportedObjects {
     beacon: Option<IBeacon>,
     /// The adapter that advertises the beacon: two would be heard as one that jumps about.
     voice: Mutex<Option<Hci>>,
     activated: Notify,
 }
 
-impl Shelf {
+impl ExportedObjects {
     /// With a wake-up beacon, where the shop wants one.
     pub fn new(beacon: Option<IBeacon>) -> Self {
         Self { beacon, ..Self::default() }
@@ -48,7 +48,7 @@ impl Shelf {
     }
 
     /// `hci` cannot advertise, or is gone: another may.
-    pub fn fall_silent(&self, hci: Hci) {
+    pub fn release_beacon(&self, hci: Hci) {
         self.voice().take_if(|voice| *voice == hci);
     }
 
@@ -136,9 +136,9 @@ mod tests {
 
     #[test]
     fn bluez_finds_the_beacon_and_reads_what_to_advertise() {
-        let shelf = Shelf::new(Some(beacon()));
+        let exported = ExportedObjects::new(Some(beacon()));
         let asked = call(BEACON, "org.freedesktop.DBus.Properties", "GetAll");
-        let answer = shelf.answer(&asked.append1(BEACON_INTERFACE)).unwrap();
+        let answer = exported.answer(&asked.append1(BEACON_INTERFACE)).unwrap();
         let read: PropMap = answer.read1().unwrap();
         assert_eq!(read["Type"].0.as_str(), Some("broadcast"));
         assert_eq!(read["ManufacturerData"].0.signature().to_string(), "a{qv}");
@@ -146,9 +146,9 @@ mod tests {
 
     #[test]
     fn bluez_finds_the_monitor_below_the_root() {
-        let shelf = Shelf::default();
+        let exported = ExportedObjects::default();
         let asked = call(ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
-        let answer = shelf.answer(&asked).unwrap();
+        let answer = exported.answer(&asked).unwrap();
         type Objects = HashMap<dbus::Path<'static>, HashMap<String, PropMap>>;
         let objects: Objects = answer.read1().unwrap();
         assert_eq!(objects.len(), 1);
@@ -157,13 +157,13 @@ mod tests {
 
     #[test]
     fn one_adapter_speaks_for_the_shop_until_it_is_gone() {
-        let shelf = Shelf::new(Some(beacon()));
-        assert!(shelf.to_advertise_through(Hci(0)).is_some());
-        assert!(shelf.to_advertise_through(Hci(1)).is_none());
-        shelf.fall_silent(Hci(1));
-        assert!(shelf.to_advertise_through(Hci(0)).is_some());
-        shelf.fall_silent(Hci(0));
-        assert!(shelf.to_advertise_through(Hci(1)).is_some());
-        assert!(Shelf::default().to_advertise_through(Hci(0)).is_none());
+        let exported = ExportedObjects::new(Some(beacon()));
+        assert!(exported.to_advertise_through(Hci(0)).is_some());
+        assert!(exported.to_advertise_through(Hci(1)).is_none());
+        exported.release_beacon(Hci(1));
+        assert!(exported.to_advertise_through(Hci(0)).is_some());
+        exported.release_beacon(Hci(0));
+        assert!(exported.to_advertise_through(Hci(1)).is_some());
+        assert!(ExportedObjects::default().to_advertise_through(Hci(0)).is_none());
     }
 }

@@ -12,9 +12,10 @@ use tokio::sync::watch;
 
 use super::adapter::{Adapter, Choice, Hci, Place, Selection};
 use super::device::{Device, News};
-use super::ears::{Ear, Ears};
+use super::mux::AdvertisementMux;
 use super::values::{elements, entries};
 use crate::sources::Advertisement;
+use crate::sources::capture_path::CapturePath;
 
 /// Four thousand devices at once is a full station hall; each costs some 300 bytes here.
 const MOST_DEVICES: usize = 8_192;
@@ -48,8 +49,8 @@ pub type Adapters = Option<BTreeMap<Hci, Adapter>>;
 
 /// Everything BlueZ has told.
 #[derive(Debug)]
-pub struct Air {
-    ears: Arc<Ears>,
+pub struct DeviceCache {
+    mux: Arc<AdvertisementMux>,
     selection: Arc<Selection>,
     /// bluetoothd's unique name: nobody else's signals are believed.
     owner: Option<String>,
@@ -57,11 +58,11 @@ pub struct Air {
     adapters: watch::Sender<Adapters>,
 }
 
-impl Air {
+impl DeviceCache {
     /// Knows nothing yet.
-    pub fn new(ears: Arc<Ears>, selection: Arc<Selection>) -> Self {
+    pub fn new(mux: Arc<AdvertisementMux>, selection: Arc<Selection>) -> Self {
         let adapters = watch::Sender::new(None);
-        Self { ears, selection, owner: None, devices: HashMap::new(), adapters }
+        Self { mux, selection, owner: None, devices: HashMap::new(), adapters }
     }
 
     /// Follows the adapters.
@@ -171,7 +172,7 @@ impl Air {
             }
             (DEVICE, Some(Place::Device(hci, address))) => {
                 if let Some(heard) = self.remember(hci, address, News::read(values)) {
-                    self.ears.hear(hci, Ear::Dbus, heard);
+                    self.mux.receive(hci, CapturePath::Dbus, heard);
                 }
             }
             _ => {}

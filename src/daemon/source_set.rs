@@ -32,7 +32,7 @@ pub const RADIO_BATCHES: usize = 4;
 const SIMULATED_DAYS: u32 = 60;
 
 /// What is heard and at which pace.
-pub struct Sounds {
+pub struct SourceSet {
     /// Recordings and simulated shops.
     pub scripts: Scripts,
     /// The clock that scripts bring along.
@@ -45,10 +45,10 @@ pub struct Sounds {
     pub registry: Option<(Registry, RegistryHealth)>,
 }
 
-impl Sounds {
+impl SourceSet {
     /// Opens recordings and simulated shops, and names all sources.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
-        let mut sounds = Self {
+        let mut source_set = Self {
             scripts: Scripts::default(),
             pace: None,
             health: Vec::new(),
@@ -67,7 +67,7 @@ impl Sounds {
                 Source::Simulated { seed, speed } => {
                     let shop = simulated_shop(config, *seed);
                     if config.registry.is_none() {
-                        sounds.registry = Some(made_up_customers(&shop, config.store.id)?);
+                        source_set.registry = Some(made_up_customers(&shop, config.store.id)?);
                     }
                     Some((Box::new(shop), *speed))
                 }
@@ -80,13 +80,13 @@ impl Sounds {
             if let Some((script, speed)) = opened {
                 health.hearing = Hearing::Listening;
                 let started_at = script.started_at();
-                sounds.pace.get_or_insert(Pace { started_at, speed });
-                sounds.gateways.extend(script.gateways().iter().cloned());
-                sounds.scripts.add(place, script);
+                source_set.pace.get_or_insert(Pace { started_at, speed });
+                source_set.gateways.extend(script.gateways().iter().cloned());
+                source_set.scripts.add(place, script);
             }
-            sounds.health.push(health);
+            source_set.health.push(health);
         }
-        Ok(sounds)
+        Ok(source_set)
     }
 }
 

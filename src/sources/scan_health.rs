@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::ears::Pulse;
 use crate::pipeline::units::{Dbm, Tick};
+use crate::sources::activity::ActivitySample;
 
 /// So much silence on air that has at least one advertisement a second is no chance
 /// (e^-8 = 0.03 %), and leaves a second or two of the ten in which it must be told.
@@ -28,42 +28,42 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the silence, or the sound, means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ScanState {
     /// Nothing was heard since listening began.
-    Unheard,
+    NothingYet,
     /// Advertisements come in, or their absence is as good as them: who was there has left.
-    Alive,
+    Receiving,
     /// There must be something to hear, and it is not heard.
-    Deaf,
+    Silent,
 }
 
 /// One ear's recent pulses.
 #[derive(Debug, Clone)]
-pub struct Liveness {
+pub struct ScanHealth {
     began: Tick,
-    beats: VecDeque<(Tick, Pulse)>,
+    samples: VecDeque<(Tick, ActivitySample)>,
     /// The controller was reset since the last sound, and is silent all the same.
     reset: bool,
 }
 
-impl Liveness {
+impl ScanHealth {
     /// Listening begins.
     pub fn new(now: Tick) -> Self {
-        Self { began: now, beats: VecDeque::new(), reset: false }
+        Self { began: now, samples: VecDeque::new(), reset: false }
     }
 
     /// Adds what was heard since the last call; at most one call a second is remembered.
-    pub fn feel(&mut self, now: Tick, pulse: Pulse) {
-        if pulse.heard == 0 {
+    pub fn add(&mut self, now: Tick, sample: ActivitySample) {
+        if sample.received == 0 {
             return;
         }
         self.reset = false;
-        match self.beats.back_mut() {
-            Some((at, last)) if now.since(*at) < Duration::from_secs(1) => last.join(pulse),
-            _ => self.beats.push_back((now, pulse)),
+        match self.samples.back_mut() {
+            Some((at, last)) if now.since(*at) < Duration::from_secs(1) => last.add(sample),
+            _ => self.samples.push_back((now, sample)),
         }
-        while self.beats.front().is_some_and(|(at, _)| now.since(*at) > MEMORY) {
-            self.beats.pop_front();
+        while self.samples.front().is_some_and(|(at, _)| now.since(*at) > MEMORY) {
+            self.samples.pop_front();
         }
     }
 
@@ -78,42 +78,46 @@ impl Liveness {
     }
 
     /// What to make of it.
-    pub fn verdict(&self, now: Tick) -> Verdict {
+    pub fn verdict(&self, now: Tick) -> ScanState {
         let silence = self.silence(now);
         let Some(last) = self.last_sound() else {
-            return if silence >= LONG_SILENCE { Verdict::Deaf } else { Verdict::Unheard };
+            return if silence >= LONG_SILENCE { ScanState::Silent } else { ScanState::NothingYet };
         };
         let suspicious = silence >= LONG_SILENCE
             || self.crowd(last) >= CROWD
             || (self.ended_loud(last) && !self.reset);
-        if silence >= self.tolerated(last) && suspicious { Verdict::Deaf } else { Verdict::Alive }
+        if silence >= self.tolerated(last) && suspicious {
+            ScanState::Silent
+        } else {
+            ScanState::Receiving
+        }
     }
 
     /// When something was received last.
     pub fn last_sound(&self) -> Option<Tick> {
-        self.beats.back().map(|(at, _)| *at)
+        self.samples.back().map(|(at, _)| *at)
     }
 
     /// Sparse air is silent for longer: eight times the mean interval between advertisements.
     fn tolerated(&self, last: Tick) -> Duration {
-        let heard: u64 = self.beats.iter().map(|(_, pulse)| pulse.heard).sum();
+        let received: u64 = self.samples.iter().map(|(_, sample)| sample.received).sum();
         let over = last.since(self.began).min(MEMORY);
-        let interval = over / u32::try_from(heard.max(1)).unwrap_or(u32::MAX);
+        let interval = over / u32::try_from(received.max(1)).unwrap_or(u32::MAX);
         SILENCE.max(interval * 8).min(LONG_SILENCE)
     }
 
     fn crowd(&self, last: Tick) -> u32 {
-        let classes = self.within(last, LAST_SECONDS).fold(0, |all, pulse| all | pulse.devices);
+        let classes = self.within(last, LAST_SECONDS).fold(0, |all, sample| all | sample.devices);
         classes.count_ones()
     }
 
     fn ended_loud(&self, last: Tick) -> bool {
-        let loudest = self.within(last, LAST_WORDS).filter_map(|pulse| pulse.loudest).max();
-        loudest.is_some_and(|rssi: Dbm| rssi.value() >= LOUD)
+        let strongest = self.within(last, LAST_WORDS).filter_map(|sample| sample.strongest).max();
+        strongest.is_some_and(|rssi: Dbm| rssi.value() >= LOUD)
     }
 
-    fn within(&self, last: Tick, span: Duration) -> impl Iterator<Item = &Pulse> {
-        self.beats.iter().filter(move |(at, _)| last.since(*at) <= span).map(|(_, pulse)| pulse)
+    fn within(&self, last: Tick, span: Duration) -> impl Iterator<Item = &ActivitySample> {
+        self.samples.iter().filter(move |(at, _)| last.since(*at) <= span).map(|(_, sample)| sample)
     }
 }
 
@@ -126,57 +130,62 @@ mod tests {
     }
 
     /// `devices` devices, twice a second each, for the seconds in `when`.
-    fn sound(ear: &mut Liveness, when: std::ops::Range<u64>, devices: u32, rssi: i16) {
+    fn sound(ear: &mut ScanHealth, when: std::ops::Range<u64>, devices: u32, rssi: i16) {
         for second in when {
             let devices_seen = (1u64 << devices) - 1;
-            let loudest = Dbm::measured(rssi);
-            let heard = u64::from(devices) * 2;
-            ear.feel(
+            let strongest = Dbm::measured(rssi);
+            let received = u64::from(devices) * 2;
+            ear.add(
                 at(second),
-                Pulse { heard, devices: devices_seen, loudest, ..Pulse::default() },
+                ActivitySample {
+                    received,
+                    devices: devices_seen,
+                    strongest,
+                    ..ActivitySample::default()
+                },
             );
         }
     }
 
     #[test]
     fn a_crowd_that_falls_silent_at_once_means_deafness_within_ten_seconds() {
-        let mut ear = Liveness::new(at(0));
+        let mut ear = ScanHealth::new(at(0));
         sound(&mut ear, 0..60, 5, -85);
-        assert_eq!(ear.verdict(at(66)), Verdict::Alive);
-        assert_eq!(ear.verdict(at(67)), Verdict::Deaf);
+        assert_eq!(ear.verdict(at(66)), ScanState::Receiving);
+        assert_eq!(ear.verdict(at(67)), ScanState::Silent);
     }
 
     #[test]
     fn the_last_customer_who_fades_away_has_left() {
-        let mut ear = Liveness::new(at(0));
+        let mut ear = ScanHealth::new(at(0));
         sound(&mut ear, 0..60, 1, -60);
         sound(&mut ear, 60..70, 1, -88);
-        assert_eq!(ear.verdict(at(110)), Verdict::Alive);
-        assert_eq!(ear.verdict(at(190)), Verdict::Deaf);
+        assert_eq!(ear.verdict(at(110)), ScanState::Receiving);
+        assert_eq!(ear.verdict(at(190)), ScanState::Silent);
     }
 
     #[test]
     fn a_loud_voice_cut_off_means_deafness_until_the_controller_was_reset() {
-        let mut ear = Liveness::new(at(0));
+        let mut ear = ScanHealth::new(at(0));
         sound(&mut ear, 0..60, 1, -55);
-        assert_eq!(ear.verdict(at(68)), Verdict::Deaf);
+        assert_eq!(ear.verdict(at(68)), ScanState::Silent);
         ear.was_reset();
-        assert_eq!(ear.verdict(at(75)), Verdict::Alive);
+        assert_eq!(ear.verdict(at(75)), ScanState::Receiving);
     }
 
     #[test]
     fn sparse_air_may_be_silent_for_longer() {
-        let mut ear = Liveness::new(at(0));
+        let mut ear = ScanHealth::new(at(0));
         for second in (0..120).step_by(10) {
             sound(&mut ear, second..second + 1, 1, -60);
         }
-        assert_eq!(ear.verdict(at(125)), Verdict::Alive);
+        assert_eq!(ear.verdict(at(125)), ScanState::Receiving);
     }
 
     #[test]
     fn nothing_heard_at_all_is_not_yet_hearing() {
-        let ear = Liveness::new(at(5));
-        assert_eq!(ear.verdict(at(6)), Verdict::Unheard);
-        assert_eq!(ear.verdict(at(125)), Verdict::Deaf);
+        let ear = ScanHealth::new(at(5));
+        assert_eq!(ear.verdict(at(6)), ScanState::NothingYet);
+        assert_eq!(ear.verdict(at(125)), ScanState::Silent);
     }
 }

@@ -1,0 +1,20 @@
+//! The two ways on which an adapter's advertisements reach this process.
+
+/// A capture path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CapturePath {
+    /// `BlueZ`'s D-Bus signals.
+    Dbus,
+    /// The kernel's HCI monitor channel.
+    Monitor,
+}
+
+impl CapturePath {
+    /// The word for it in status, health and on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Dbus => "dbus",
+            Self::Monitor => "monitor",
+        }
+    }
+}
