@@ -468,3 +468,20 @@ fn doctor_looks_at_the_machine_even_where_the_configuration_is_bad() {
     assert!(told.out.contains("mend: grelot check grelot.toml"), "{}", told.out);
     assert!(told.out.contains("clock"), "{}", told.out);
 }
+
+#[test]
+fn a_password_in_an_address_is_not_repeated() {
+    let text = r#"
+[store]
+id = 42
+[broker]
+urls = ["mqtt://me:hunter2@a", "me:hunter2@b", "mqtts://c?password=hunter2"]
+[registry]
+url = "https://me:hunter2@head.example/c.zst?token=hunter2"
+"#;
+    let problems = grelot::config::parse(text, "grelot.toml", std::path::Path::new("."));
+    let told = problems.unwrap_err().to_string();
+    assert!(told.contains("registry.url") && told.contains("broker.urls"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    assert!(told.contains("https://…@head.example/c.zst?…"), "{told}");
+}

@@ -18,6 +18,9 @@ impl fmt::Display for BrokerUrl {
 
 /// Reads an address; the reason is for people.
 pub fn parse(text: &str) -> Result<BrokerUrl, String> {
+    if text.contains('@') {
+        return Err("must not contain a user or password: they have keys of their own".to_owned());
+    }
     let (scheme, rest) = text.split_once("://").ok_or_else(|| {
         format!("`{}` must begin with `mqtt://` or `mqtts://`", text.escape_debug())
     })?;
@@ -29,9 +32,6 @@ pub fn parse(text: &str) -> Result<BrokerUrl, String> {
             return Err(format!("`{other}://` is not spoken here, only `mqtt://` and `mqtts://`"));
         }
     };
-    if rest.contains('@') {
-        return Err("must not contain a user or password: they have keys of their own".to_owned());
-    }
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let (host, port) = split_port(rest)?;
     let port = match port {

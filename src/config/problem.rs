@@ -115,12 +115,34 @@ impl fmt::Display for Problem {
 /// Text from a file, made harmless for a terminal and short.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 80;
-    let line = text.lines().next().unwrap_or_default();
+    let mut lines = text.lines();
+    let line = without_passwords(lines.next().unwrap_or_default());
     let mut shown: String = line.chars().take(MOST).flat_map(harmless).collect();
-    if shown.len() < text.len() {
+    if line.chars().count() > MOST || lines.next().is_some() {
         shown.push('…');
     }
     shown
+}
+
+/// `line` with neither the user and password nor the query of the addresses in it.
+fn without_passwords(line: &str) -> String {
+    let ends_word = |c: char| matches!(c, '"' | '\'' | ',' | ' ' | '[' | ']');
+    line.split_inclusive(ends_word).map(without_password).collect()
+}
+
+fn without_password(word: &str) -> String {
+    let (scheme, rest) = match word.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), word),
+    };
+    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, place)| ("…@", place));
+    match rest.split_once('?').filter(|_| !scheme.is_empty()) {
+        Some((place, query)) => {
+            let end = query.chars().next_back().filter(|c| !c.is_alphanumeric());
+            format!("{scheme}{user}{place}?…{}", end.map_or(String::new(), String::from))
+        }
+        None => format!("{scheme}{user}{rest}"),
+    }
 }
 
 fn harmless(c: char) -> impl Iterator<Item = char> {
