@@ -34,6 +34,8 @@ pub mod tasks;
 
 pub mod files;
 
+pub mod private;
+
 pub mod sources;
 
 pub mod state_file;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use grelot::config::registry::Reading;
 use grelot::pipeline::event::{
-    Address, AddressKind, Announcement, GatewayIndex, Hearing, KnownPhone, Restored, RestoredVisit,
-    Sighting, SilentBecause, StaffAction, Start, Visit,
+    Address, AddressKind, Announcement, Away, GatewayIndex, Hearing, KnownPhone, Restored,
+    RestoredVisit, Sighting, SilentBecause, StaffAction, Start, Visit,
 };
 use grelot::pipeline::identity::Registry;
 use grelot::pipeline::presence::Loudness;
@@ -24,6 +24,8 @@ struct Shop {
     pipeline: Pipeline,
     tick: Tick,
     said: Vec<(f64, Effect)>,
+    /// The wall clock that counts, and so far behind it runs until then.
+    unset: Option<Duration>,
 }
 
 impl Shop {
@@ -32,9 +34,14 @@ impl Shop {
     }
 
     fn with(settings: Settings, restored: Restored, start: Start) -> Self {
-        let now = at(Tick::ZERO);
+        Self::by(None, settings, restored, start)
+    }
+
+    /// With a wall clock that does not count and runs behind.
+    fn by(behind: Option<Duration>, settings: Settings, restored: Restored, start: Start) -> Self {
+        let now = at_by(Tick::ZERO, behind);
         let (pipeline, effects) = Pipeline::new(settings, registry(), restored, start, now);
-        let mut shop = Self { pipeline, tick: Tick::ZERO, said: Vec::new() };
+        let mut shop = Self { pipeline, tick: Tick::ZERO, said: Vec::new(), unset: behind };
         shop.note(effects);
         shop
     }
@@ -45,7 +52,7 @@ impl Shop {
     }
 
     fn feed(&mut self, input: Input<'_>) {
-        let effects = self.pipeline.handle(at(self.tick), input);
+        let effects = self.pipeline.handle(at_by(self.tick, self.unset), input);
         self.note(effects);
     }
 
@@ -121,6 +128,12 @@ fn registry() -> Registry {
 fn at(tick: Tick) -> Now {
     let opening = WallTime::parse("2026-01-05T09:00:00Z").unwrap();
     Now { tick, clock: Clock::Set(opening.plus(tick.since(Tick::ZERO))) }
+}
+
+fn at_by(tick: Tick, behind: Option<Duration>) -> Now {
+    let now = at(tick);
+    let unset = |behind| Clock::Unset(now.clock.reading().minus(behind));
+    Now { clock: behind.map_or(now.clock, unset), ..now }
 }
 
 fn sighting(payload: &[u8], rssi: i16) -> Sighting<'_> {
@@ -423,4 +436,119 @@ fn who_keeps_no_record_of_visits_learns_nothing() {
     let mut shop = Shop::with(settings, Restored::default(), Start::Followed);
     visit(&mut shop, 6.0);
     assert_eq!((shop.departures().len(), learned(&shop).len()), (1, 0));
+}
+
+const NIGHT: Duration = Duration::from_hours(14);
+
+fn four_hours_between_alerts() -> Settings {
+    let policy =
+        policy::Settings { between_alerts: Duration::from_hours(4), ..policy::Settings::default() };
+    Settings { policy, ..settings() }
+}
+
+/// Lea's visit of the evening before, and when staff were alerted.
+fn last_evening() -> (Visit, WallTime) {
+    let mut before = Shop::open();
+    before.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    let evening = at(Tick::ZERO).clock.reading().minus(NIGHT);
+    (Visit { arrived_at: evening, ..before.arrivals()[0].1.clone() }, evening)
+}
+
+#[test]
+fn a_customer_of_yesterday_is_announced_at_opening_although_the_machine_booted_into_yesterday() {
+    let (visit, evening) = last_evening();
+    for departed_at in [None, Some(evening.plus(Duration::from_secs(30)))] {
+        let restored = Restored {
+            visits: vec![RestoredVisit { visit: visit.clone(), departed_at }],
+            last_alerts: vec![("c-lea".into(), evening)],
+            away: Away::Unknown,
+            ..Restored::default()
+        };
+        let behind = Some(NIGHT - Duration::from_mins(2));
+        let settings = four_hours_between_alerts();
+        let mut morning = Shop::by(behind, settings, restored, Start::Followed);
+        morning.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+        let arrivals = morning.arrivals();
+        assert_eq!(arrivals.len(), 1, "{departed_at:?}: {:?}", morning.said);
+        assert!(matches!(arrivals[0].2, Announcement::Alert { .. }), "{:?}", arrivals[0].2);
+        assert_ne!(arrivals[0].1.id, visit.id);
+    }
+}
+
+#[test]
+fn a_visit_does_not_go_on_after_two_hours_without_power() {
+    let (visit, _) = last_evening();
+    let restored = Restored {
+        visits: vec![RestoredVisit { visit: visit.clone(), departed_at: None }],
+        away: Away::Known(Duration::from_hours(2)),
+        ..Restored::default()
+    };
+    let mut shop = Shop::with(settings(), restored, Start::Followed);
+    assert_eq!(shop.departures(), [0.0], "it ended with the power");
+    shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+    assert_eq!(shop.arrivals().len(), 1);
+}
+
+#[test]
+fn a_visit_that_began_before_the_clock_was_set_keeps_its_age_and_its_cap() {
+    let settings = four_hours_between_alerts();
+    let mut shop = Shop::by(Some(NIGHT), settings, Restored::default(), Start::Followed);
+    shop.heard(LEA, 0.5, 60.0, -60.0, -60.0);
+    let opened = shop.arrivals()[0].clone();
+    shop.unset = None;
+    shop.heard(LEA, 0.5, 10.0, -60.0, -60.0);
+    let arrived = at(Tick::ZERO.plus(Duration::from_secs_f64(opened.0))).clock.reading();
+    let corrected = shop.said.iter().find_map(|(_, effect)| match effect {
+        Effect::Changed(visit) if visit.id == opened.1.id => Some(visit.arrived_at),
+        _ => None,
+    });
+    assert_eq!(corrected, Some(arrived));
+    shop.wait(3600.0);
+    assert_eq!(shop.departures().len(), 1);
+    shop.heard(LEA, 0.5, 60.0, -60.0, -60.0);
+    assert_eq!(shop.arrivals()[1].2, Announcement::Silent(SilentBecause::Cap));
+}
+
+#[test]
+fn a_cap_ends_after_its_time_on_a_machine_without_any_time_server() {
+    let settings = four_hours_between_alerts();
+    let mut shop = Shop::by(Some(NIGHT), settings, Restored::default(), Start::Followed);
+    for hours in [0.0, 2.0, 5.0] {
+        shop.wait(hours * 3600.0 - shop.tick.since(Tick::ZERO).as_secs_f64());
+        shop.heard(LEA, 0.5, 60.0, -60.0, -60.0);
+    }
+    let alerts: Vec<bool> =
+        shop.arrivals().iter().map(|it| matches!(it.2, Announcement::Alert { .. })).collect();
+    assert_eq!(alerts, [true, false, true]);
+}
+
+#[test]
+fn a_faint_copy_of_a_loyalty_card_does_not_keep_the_originals_alert_away() {
+    let copies = |shop: &Shop| {
+        let copied = |(_, effect): &(f64, Effect)| match effect {
+            Effect::CardCopied { client } => Some(client.to_string()),
+            _ => None,
+        };
+        shop.said.iter().filter_map(copied).collect::<Vec<_>>()
+    };
+    let mut alone = Shop::open();
+    alone.heard(LEA, 0.5, 60.0, -60.0, -60.0);
+    assert!(copies(&alone).is_empty());
+
+    let mut shop = Shop::open();
+    let copy = Address { kind: AddressKind::Random, octets: [0xc0, 9, 9, 9, 9, 9] };
+    for _ in 0..240 {
+        shop.feed(Input::Advertisement(Sighting { address: copy, ..sighting(LEA, -94) }));
+        shop.wait(0.1);
+        shop.feed(Input::Advertisement(Sighting { address: copy, ..sighting(LEA, -95) }));
+        shop.wait(0.1);
+        shop.feed(Input::Advertisement(sighting(LEA, -60)));
+        shop.wait(0.3);
+    }
+    let (t, _, announcement) = shop.arrivals()[0].clone();
+    assert!(matches!(announcement, Announcement::Alert { .. }));
+    let without = alone.arrivals()[0].0;
+    assert!(t < without + 5.0, "{t} s, without the copy {without} s");
+    assert_eq!(copies(&shop), ["c-lea"], "said once");
+    assert!(shop.departures().is_empty());
 }

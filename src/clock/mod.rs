@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::pipeline::Now;
 use crate::pipeline::units::{Clock, Tick, WallTime};
+use kernel::Boot;
 
 /// 2026-01-01T00:00:00Z: a wall clock that reads earlier was never set.
 const BEFORE_THIS_PROGRAM: WallTime = WallTime::from_unix_secs(1_767_225_600);
@@ -16,9 +17,15 @@ const BEFORE_THIS_PROGRAM: WallTime = WallTime::from_unix_secs(1_767_225_600);
 /// Interval at which the kernel is asked whether the clock was set, until it was.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// Both clocks, read together: the machine's own, or a script's virtual time.
+/// Both clocks, read together: the machine's own, or a replay source's virtual time.
 #[derive(Clone)]
-pub struct Clocks(Arc<dyn Fn() -> Now + Send + Sync>);
+pub struct Clocks {
+    read: Arc<dyn Fn() -> Now + Send + Sync>,
+    /// Whether they are the machine's, and go on when this process ends.
+    of_machine: bool,
+    /// Seconds of these clocks in one real second.
+    speed: f64,
+}
 
 /// Which wall clock counts as set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +40,7 @@ pub enum WallClock {
 impl Clocks {
     /// Clocks read by `read`.
     pub fn new(read: impl Fn() -> Now + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        Self { read: Arc::new(read), of_machine: false, speed: 1.0 }
     }
 
     /// The machine's own clocks; the wall clock counts once a time server has set it.
@@ -47,7 +54,7 @@ impl Clocks {
     pub fn of_gateway(wall_clock: WallClock, not_before: Option<WallTime>) -> Self {
         let start = Instant::now();
         let synchronised = Synchronised::default();
-        Self::new(move || {
+        let read = move || {
             let tick = tick_since(start, 1.0);
             let reading = wall_clock_reading();
             let counts = match wall_clock {
@@ -61,7 +68,13 @@ impl Clocks {
                 Clock::Unset(least.map_or(reading, |least| least.max(reading)))
             };
             Now { tick, clock }
-        })
+        };
+        Self { of_machine: true, ..Self::new(read) }
+    }
+
+    /// The machine's boot; `None` for a script's clocks, which begin again with each process.
+    pub fn boot(&self) -> Option<Boot> {
+        if self.of_machine { Boot::current() } else { None }
     }
 
     /// A script's clocks: its wall clock begins at `started_at`, and a real second is `speed` of
@@ -69,15 +82,21 @@ impl Clocks {
     #[expect(clippy::disallowed_methods, reason = "clocks are read here and nowhere else")]
     pub fn paced(started_at: WallTime, speed: f64) -> Self {
         let start = Instant::now();
-        Self::new(move || {
+        let read = move || {
             let tick = tick_since(start, speed);
             Now { tick, clock: Clock::Set(started_at.plus(tick.since(Tick::ZERO))) }
-        })
+        };
+        Self { speed, ..Self::new(read) }
+    }
+
+    /// How long `time` on these clocks takes in real time, which brokers and tablets live in.
+    pub fn real(&self, time: Duration) -> Duration {
+        Duration::try_from_secs_f64(time.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
     }
 
     /// What they say.
     pub fn now(&self) -> Now {
-        (self.0)()
+        (self.read)()
     }
 }
 
@@ -119,5 +138,17 @@ impl Synchronised {
         let synchronised = kernel::is_synchronised();
         self.seen.store(synchronised, Ordering::Relaxed);
         synchronised
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_of_a_fast_recording_is_a_second() {
+        let clocks = Clocks::paced(WallTime::from_unix_secs(0), 60.0);
+        assert_eq!(clocks.real(Duration::from_mins(1)), Duration::from_secs(1));
+        assert_eq!(Clocks::machine().real(Duration::from_mins(1)), Duration::from_mins(1));
     }
 }

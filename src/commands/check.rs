@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{Exit, Global, registry};
-use crate::config::{self, BrokerLocation, Config, Problem, Problems, Severity};
+use crate::clock::Clocks;
+use crate::config::{self, BrokerLocation, Config, Problem, Problems, Severity, Source};
 
 /// Arguments of `grelot check`.
 #[derive(Debug, clap::Args)]
@@ -21,11 +22,12 @@ pub struct Args {
 /// Runs the command.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let path = args.file.as_ref().unwrap_or(&global.config);
+    let name = path.display().to_string();
     let examined = config::examine(path);
     let mut problems = examined.problems.clone();
     let customers = examined.readable().and_then(|config| registry::look(config, &mut problems));
+    problems.extend(examined.readable().and_then(|config| clock_is_unset(config, &name)));
     let summary = examined.config().map(|config| summary(config, customers));
-    let name = path.display().to_string();
     let verdict = Verdict::new(&name, &problems, summary);
     let mut out = io::stdout().lock();
     if global.json {
@@ -38,6 +40,23 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         writeln!(out, "{}", verdict.last_line())?;
     }
     Ok(if verdict.ok { Exit::Done } else { Exit::BadConfiguration })
+}
+
+/// Quiet hours silence every alert on a machine whose clock does not count.
+fn clock_is_unset(config: &Config, name: &str) -> Option<Problem> {
+    let live =
+        |source: &Source| !matches!(source, Source::Recording { .. } | Source::Simulated { .. });
+    let needs_clock = config.policy.quiet_hours.is_some() && config.sources.iter().any(live);
+    let clock = Clocks::of_gateway(config.wall_clock, None).now().clock;
+    (needs_clock && clock.known().is_none()).then(|| {
+        Problem::of_file(
+            name,
+            "needs a clock: no time server has set this machine's since it booted",
+        )
+        .about("policy.quiet_hours")
+        .hint("until one does, nobody is alerted; `grelot doctor` says what to do")
+        .as_warning()
+    })
 }
 
 /// What `--json` prints.

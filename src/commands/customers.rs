@@ -4,6 +4,7 @@ mod audit;
 mod book;
 mod bundle;
 mod csv;
+mod forget;
 mod import;
 mod keygen;
 mod list;
@@ -43,6 +44,8 @@ enum Command {
     Show(list::ShowArgs),
     /// Prints when this gateway recognised a customer
     Audit(audit::Args),
+    /// Forgets this gateway's bundle, which keeps older ones out: for one dated in the future
+    ForgetBundle(forget::Args),
     /// Takes back a customer's consent: gateways act on it within seconds
     Withdraw(withdraw::Args),
 }
@@ -56,6 +59,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         Command::List(args) => list::list(global, args),
         Command::Show(args) => list::show(global, args),
         Command::Audit(args) => audit::run(global, args),
+        Command::ForgetBundle(args) => forget::run(global, args),
         Command::Withdraw(args) => withdraw::run(global, args),
     }
 }

@@ -16,7 +16,8 @@ pub fn look(config: &Config, problems: &mut Problems) -> Option<usize> {
     crate::files::open_regular(path).ok()?;
     let clock = Clocks::machine().now().clock;
     let keys = &config.bundles.public_keys;
-    let rules = Rules::new(config.store.id, keys, config.state.clone(), Vault::default());
+    let rules = Rules::new(config.store.id, keys, config.state.clone(), Vault::default())
+        .by(config.wall_clock);
     match rules.examine(path, clock) {
         Ok(loaded) => {
             problems.extend(told(path, &loaded.report));
@@ -56,8 +57,13 @@ fn nobody_because(report: &Report) -> String {
     match skipped.total() {
         0 => "the registry is empty".to_owned(),
         all => format!(
-            "of {all} lines {} lack consent, {} are expired, {} withdrawn, {} for other stores",
-            skipped.no_consent, skipped.expired, skipped.withdrawn, skipped.other_store
+            "of {all} lines {} lack consent, {} have consent that begins in the future, {} are \
+             expired, {} withdrawn, {} for other stores",
+            skipped.no_consent,
+            skipped.not_yet,
+            skipped.expired,
+            skipped.withdrawn,
+            skipped.other_store
         ),
     }
 }

@@ -7,7 +7,8 @@ impl std::fmt::Display for HttpsUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { host, port, path } = self;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let (path, query) = path.split_once('?').map_or((path.as_str(), ""), |(path, _)| (path, "?…"));
+        let (path, query) =
+            path.split_once('?').map_or((path.as_str(), ""), |(path, _)| (path, "?…"));
         write!(f, "https://{host}:{port}{path}{query}")
     }
 }

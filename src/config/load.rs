@@ -170,6 +170,7 @@ fn settle(
     let state = site.file("state.path");
     let config = Config {
         gateway,
+        wall_clock: site.wall_clock(),
         gateway_offset_db: detection.gateway_offset_db,
         gateway_inside_dbm: detection.gateway_inside_dbm,
         gateway_outside_dbm: detection.gateway_outside_dbm,

@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::clock::WallClock;
 use crate::pipeline::advert::ibeacon::IBeacon;
 use crate::pipeline::beacons::OwnBeacon;
 use crate::pipeline::{self, Place, policy, presence};
@@ -47,6 +48,8 @@ pub struct Config {
     pub store: Store,
     /// `[gateway] name`
     pub gateway: String,
+    /// `[gateway] clock`: when this machine's wall clock counts.
+    pub wall_clock: WallClock,
     /// `[presence.gateway_offset_db]`, by gateway.
     pub gateway_offset_db: BTreeMap<String, f32>,
     /// `[presence.gateway_inside_dbm]`, by gateway.

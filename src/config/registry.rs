@@ -73,6 +73,16 @@ pub enum Error {
         /// When the one in force was made.
         in_force: WallTime,
     },
+    /// Its date is ahead of a clock that counts: it would keep every later one out.
+    #[error(
+        "registry {path} was made at {made_at}, which is in the future: see the clock of the machine that made it"
+    )]
+    Ahead {
+        /// Which file.
+        path: PathBuf,
+        /// When it was made.
+        made_at: WallTime,
+    },
     /// It does not say whose it is.
     #[error("registry {0} has no header: only bundles of `grelot customers bundle` count here")]
     NoHeader(PathBuf),
@@ -105,6 +115,7 @@ pub struct Reading {
     bundles_only: bool,
     even_expired: bool,
     in_force: Option<WallTime>,
+    latest: Option<WallTime>,
 }
 
 /// A registry that was read.
@@ -130,6 +141,7 @@ impl Reading {
             bundles_only: false,
             even_expired: false,
             in_force: None,
+            latest: None,
         }
     }
 
@@ -169,6 +181,13 @@ impl Reading {
         self
     }
 
+    /// Takes no bundle that was made after `latest`.
+    #[must_use]
+    pub const fn made_until(mut self, latest: Option<WallTime>) -> Self {
+        self.latest = latest;
+        self
+    }
+
     /// Reads a file.
     pub fn load(self, path: &Path) -> Result<(Registry, Report), Error> {
         let unread = |source| Error::Read { path: path.to_owned(), source };
@@ -194,7 +213,7 @@ impl Reading {
             match text.map(line::read) {
                 Ok(Ok(Line::Header(header))) if number == 1 => {
                     self.check(&header, path)?;
-                    loader = loader.valid_until(header.expires_at);
+                    loader = loader.valid_until(header.expires_at).made_at(header.made_at);
                     bundle = Some(header);
                 }
                 _ if self.bundles_only && bundle.is_none() => {
@@ -216,14 +235,19 @@ impl Reading {
 
     fn check(&self, header: &Header, path: &Path) -> Result<(), Error> {
         let path = || path.to_owned();
-        let Header { store: found, made_at, expires_at } = *header;
+        let Header { store: found, made_at, expires_at, supersedes } = *header;
         if found != self.store {
             return Err(Error::OtherStore { path: path(), found, store: self.store });
         }
-        if let Some(in_force) = self.in_force.filter(|in_force| made_at < *in_force) {
+        if self.latest.is_some_and(|latest| made_at > latest) {
+            return Err(Error::Ahead { path: path(), made_at });
+        }
+        let superseded = |in_force| supersedes.is_some_and(|until| in_force <= until);
+        let older = |in_force: &WallTime| made_at < *in_force && !superseded(*in_force);
+        if let Some(in_force) = self.in_force.filter(older) {
             return Err(Error::Older { path: path(), made_at, in_force });
         }
-        if !self.even_expired && self.clock.known().is_some_and(|now| expires_at <= now) {
+        if !self.even_expired && expires_at <= self.clock.reading() {
             return Err(Error::Expired { path: path(), at: expires_at });
         }
         Ok(())

@@ -20,11 +20,11 @@ use crate::mqtt::outbox::Outbox;
 use crate::mqtt::payload::{self, Beacon, Contacts, DeliveryHealth, Health, Status};
 use crate::mqtt::retained::Retained;
 use crate::mqtt::topics::Topics;
-use crate::pipeline::event::Restored;
+use crate::pipeline::event::{Away, Restored};
 use crate::pipeline::units::Now;
 use crate::pipeline::{Effect, Settings, VisitId};
 use crate::store::keeper::{self, Keeper, Request};
-use crate::store::{self, Kind, Published, Store, StoreError};
+use crate::store::{self, Heartbeat, Kind, Published, Store, StoreError};
 use crate::tasks::{self, Task};
 
 /// Inbound messages the core has not taken yet; then the connection is not read.
@@ -52,6 +52,7 @@ pub struct Delivery {
     next_id: AtomicU64,
     topics: Topics,
     gateway: String,
+    clocks: Clocks,
     client: Task<()>,
     thread: std::thread::JoinHandle<()>,
 }
@@ -84,12 +85,18 @@ impl Delivery {
         let rows = store.queued()?;
         let stale = stale(&mut store, &peer, settings)?;
         let next_id = rows.last().map_or(1, |row| row.id + 1);
+        // An alert of unknown age may be yesterday's.
+        let (rows, too_old): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| row.notice.retain || restored.away != Away::Unknown);
         let mut retained = states(restored, settings, now);
         for row in &rows {
             retained.follow(&row.notice, now);
         }
 
         let (keeper, requests) = mpsc::channel(keeper::QUEUE);
+        let too_old = too_old.into_iter().map(|row| store::Change::Done(row.id)).collect();
+        // The queue is empty yet.
+        let _ = keeper.try_send(Request::Record(too_old));
         let (committing, committed) = mpsc::channel(keeper::QUEUE);
         let (troubled, trouble) = watch::channel(None);
         let (remarks, remarked) = mpsc::channel(REMARKS);
@@ -110,7 +117,7 @@ impl Delivery {
         let (topics, gateway) = (peer.here.topics.clone(), peer.here.gateway.clone());
         let outbox = Outbox::of(rows, now);
         let withdrawn = restored.withdrawn.iter().cloned().collect();
-        let client = Client::new(peer, lines, clocks, outbox, retained, withdrawn, stale);
+        let client = Client::new(peer, lines, clocks.clone(), outbox, retained, withdrawn, stale);
 
         let owner = Keeper::new(store, requests, committing, troubled);
         let thread = tasks::thread("store", move || owner.run())?;
@@ -126,6 +133,7 @@ impl Delivery {
             next_id: AtomicU64::new(next_id),
             topics,
             gateway,
+            clocks,
             client,
             thread,
         };
@@ -143,7 +151,8 @@ impl Delivery {
 
     /// Tells the store that grelot is alive, so that a restart knows how long it was not.
     pub async fn heartbeat(&self, settings: &Settings, now: Now) {
-        self.commit(vec![store::alive(settings, now.clock.reading())]).await;
+        let heartbeat = Heartbeat::new(now.clock, self.clocks.boot());
+        self.commit(vec![store::alive(settings, heartbeat)]).await;
     }
 
     /// Keeps what staff said of a visit, for tuning.
@@ -255,7 +264,9 @@ fn stale(
 fn states(restored: &Restored, settings: &Settings, now: Now) -> Retained {
     let announcer = Announcer { settings, now };
     let mut retained = Retained::default();
-    for open in restored.visits.iter().filter(|restored| restored.departed_at.is_none()) {
+    let goes_on = restored.away.is_within(settings.presence.rejoin);
+    let open = restored.visits.iter().filter(|restored| restored.departed_at.is_none());
+    for open in open.filter(|_| goes_on) {
         retained.follow(&announcer.state(&open.visit), now);
     }
     retained

@@ -368,6 +368,16 @@ impl EventLoop {
                 }
                 self.delivery.set_beacon(&beacon.name, &payload);
             }
+            Effect::CardCopied { client } => {
+                self.health.copied_cards += 1;
+                let client = redact::Client(client);
+                tracing::warn!(
+                    %client,
+                    "two devices advertise the identity of one loyalty card: only the louder one \
+                     counts; give the customer another card"
+                );
+            }
+            Effect::ClockSet(_) => tracing::info!("the clock was set"),
             Effect::Explained(why) => {
                 let client = redact::Client(&why.client);
                 tracing::debug!(%client, because = why.because, "a verdict");

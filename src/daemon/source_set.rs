@@ -14,13 +14,12 @@ use crate::clock::Clocks;
 use crate::config::registry::Reading;
 use crate::config::{Config, Source};
 use crate::mqtt::payload::RegistryHealth;
-use crate::pipeline::event::{Hearing, Start};
+use crate::pipeline::event::{Away, Hearing, Start};
 use crate::pipeline::identity::Registry;
-use crate::pipeline::units::{Clock, Now};
+use crate::pipeline::units::Clock;
 use crate::sources::live::{self, SourceEvent};
 use crate::sources::simulated::{Scene, Shop};
 use crate::sources::{self, Script};
-use crate::store::Store;
 use crate::tasks::{self, Task};
 use crate::telemetry::health::SourceHealth;
 
@@ -119,18 +118,13 @@ fn source_name(source: &Source) -> String {
 
 /// A script begins at its beginning; the live radio begins in the middle of the shop's life,
 /// unless grelot was away for a moment only.
-pub fn is_followed(config: &Config, store: &Store, now: Now) -> anyhow::Result<Start> {
+pub fn is_followed(config: &Config, away: Away) -> Start {
     let live =
         |source: &Source| !matches!(source, Source::Recording { .. } | Source::Simulated { .. });
     if !config.sources.iter().any(live) {
-        return Ok(Start::Followed);
+        return Start::Followed;
     }
-    let alive = store.last_alive()?;
-    let short = alive.zip(now.clock.known()).is_some_and(|(alive, now)| {
-        let away = now.unix_millis().saturating_sub(alive.unix_millis());
-        u64::try_from(away).is_ok_and(|away| away < SHORT_BREAK.as_millis() as u64)
-    });
-    Ok(if short { Start::Followed } else { Start::Unfollowed })
+    if away.is_within(SHORT_BREAK) { Start::Followed } else { Start::Unfollowed }
 }
 
 /// One task that listens for every live source, and one that says which source it was.

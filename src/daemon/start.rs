@@ -19,6 +19,7 @@ use super::source_set::{self, SourceSet};
 use super::tap::{self, Tap};
 use super::{labels, socket, status, systemd};
 use crate::clock::Clocks;
+use crate::clock::kernel::Boot;
 use crate::config::{Broker, BrokerLocation, Config};
 use crate::mqtt::broker::{Accounts, EmbeddedBroker};
 use crate::mqtt::client::Peer;
@@ -26,8 +27,9 @@ use crate::mqtt::login::Login;
 use crate::mqtt::payload::{self, GatewayState, Status};
 use crate::pipeline::Pipeline;
 use crate::pipeline::event::Hearing;
-use crate::pipeline::units::Now;
-use crate::store::Store;
+use crate::pipeline::units::{Now, WallTime};
+use crate::private;
+use crate::store::{Heartbeat, Store, StoreError};
 use crate::tablets::{BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles};
 use crate::tasks::{self, Task};
 use crate::telemetry::health::Health;
@@ -52,7 +54,8 @@ impl Daemon {
         config_file: String,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let mut store = Store::open(&config.state)?;
+        private::enforce(&config.state);
+        let mut store = Store::open_or_remember(&config.state)?;
         store.keep_audit(config.bundles.audit);
         let mut tasks = Vec::new();
         let (ask, questions) = mpsc::channel(4);
@@ -63,12 +66,12 @@ impl Daemon {
         let mut source_set = SourceSet::open(&config)?;
         let clocks = match source_set.pace {
             Some(pace) => Clocks::paced(pace.started_at, pace.speed),
-            None => Clocks::machine(),
+            None => Clocks::of_gateway(config.wall_clock, earliest(&store)?),
         };
         let now = clocks.now();
         let settings = with_gateways(config.settings(), &source_set.gateways);
-        let restored = store.restored(&settings, now.clock.reading())?;
-        let followed = source_set::is_followed(&config, &store, now)?;
+        let restored = store.resume(&settings, &Heartbeat::new(now.clock, clocks.boot()))?;
+        let followed = source_set::is_followed(&config, restored.away);
 
         let broker = embedded_broker(&config).await?;
         let mut peer = Peer::configured(&config)?;
@@ -169,6 +172,12 @@ impl Daemon {
         }
         ended
     }
+}
+
+/// The earliest that it can be, by the last heartbeat.
+fn earliest(store: &Store) -> Result<Option<WallTime>, StoreError> {
+    let last = store.last_heartbeat()?;
+    Ok(last.zip(Boot::current()).and_then(|(last, boot)| last.earliest(&boot)))
 }
 
 fn serve_status(

@@ -91,6 +91,9 @@ impl Announcer<'_> {
             | Effect::Alerted { .. }
             | Effect::Learned(_)
             | Effect::Unlearned { .. }
+            | Effect::Passed { .. }
+            | Effect::CardCopied { .. }
+            | Effect::ClockSet(_)
             | Effect::Overheard(_)
             | Effect::Beacon(_)
             | Effect::Explained(_) => Vec::new(),

@@ -89,6 +89,7 @@ impl Outbox {
             | Change::Withdrawn { .. }
             | Change::Published(_)
             | Change::Cleared(_)
+            | Change::ClockSet(_)
             | Change::Alive { .. } => {}
         }
         None

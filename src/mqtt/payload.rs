@@ -173,6 +173,10 @@ pub struct Health {
     pub visits: u64,
     /// Arrivals that were announced.
     pub alerts: u64,
+    /// Times that the identity of a loyalty card was heard from two senders in turns: the card
+    /// was copied.
+    #[serde(default)]
+    pub copied_cards: u64,
     /// The registry in force.
     pub registry: RegistryHealth,
     /// The way to the tablets.

@@ -9,7 +9,7 @@ use super::beacons::BeaconState;
 use super::identity::Registry;
 use super::presence::Loudness;
 use super::team::Overheard;
-use super::units::{Dbm, WallTime};
+use super::units::{ClockStep, Dbm, WallTime};
 use super::{Settings, VisitId};
 
 /// One of the store's gateways: its place in [`Settings::gateways`].
@@ -216,6 +216,33 @@ pub struct Restored {
     pub withdrawn: Vec<Arc<str>>,
     /// What earlier visits said of customers' phones.
     pub phones: Vec<KnownPhone>,
+    /// How long the gateway was away.
+    pub away: Away,
+    /// Times from here on were read from the wall clock as it runs now; `None` where only those
+    /// of this start are.
+    pub clock_since: Option<WallTime>,
+}
+
+/// How long a gateway was away before it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Away {
+    /// For this long.
+    Known(Duration),
+    /// The wall clock did not count, and the machine was rebooted: a minute or a month.
+    Unknown,
+}
+
+impl Default for Away {
+    fn default() -> Self {
+        Self::Known(Duration::ZERO)
+    }
+}
+
+impl Away {
+    /// Whether it was known to be no longer than `limit`.
+    pub fn is_within(self, limit: Duration) -> bool {
+        matches!(self, Self::Known(away) if away <= limit)
+    }
 }
 
 /// What visits said of one customer's phone: never which phone it is.
@@ -298,7 +325,7 @@ pub enum SilentBecause {
     GreetOnlyIfAsked,
     /// The customer was inside before the gateway began to listen.
     WarmUp,
-    /// Quiet hours or a cap are configured and the clock is not known to be set.
+    /// Quiet hours are configured and the clock is not known to be set.
     ClockUnset,
 }
 
@@ -365,6 +392,19 @@ pub enum Effect {
         /// The customer's handle.
         client: Arc<str>,
     },
+    /// A customer was near, and was not announced: for the audit.
+    Passed {
+        /// The customer's handle.
+        client: Arc<str>,
+    },
+    /// Two devices advertise the fixed identity of one customer's card.
+    CardCopied {
+        /// The customer's handle.
+        client: Arc<str>,
+    },
+    /// The wall clock counts from now on: what was kept with its earlier readings is to be
+    /// corrected.
+    ClockSet(ClockStep),
     /// The store's other gateways shall know what this one hears.
     Overheard(Vec<Overheard>),
     /// One of the shop's own beacons is worth a word to IT.

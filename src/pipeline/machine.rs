@@ -1,5 +1,6 @@
 //! The pipeline itself: every input goes through the stations in the order of the folders.
 
+mod clock;
 mod contacts;
 mod merge;
 mod renewal;
@@ -12,11 +13,12 @@ use super::beacons::{BeaconState, Beacons};
 use super::event::{
     Effect, GatewayIndex, Hearing, Input, PeerState, Restored, StaffAction, Start, Visit,
 };
+use super::identity::clones::Cards;
 use super::identity::{Identity, Registry};
 use super::policy::Caps;
 use super::presence::{Premises, Presence};
 use super::team::{Gathered, Hears, HeldArrivals, Team};
-use super::units::{Now, Tick};
+use super::units::{Now, Tick, WallTime};
 use super::visits::{Phase, Visits};
 use super::{HERE, Settings, VisitId};
 
@@ -30,11 +32,16 @@ pub struct Pipeline {
     caps: Caps,
     visits: Visits,
     beacons: Beacons,
+    cards: Cards,
     team: Team,
     held: HeldArrivals,
     gathered: Gathered,
     withdrawn: BTreeSet<Arc<str>>,
     contacts: u64,
+    /// When the last input came.
+    latest: Now,
+    /// The first reading of the wall clock as it runs.
+    clock_since: WallTime,
 }
 
 impl Pipeline {
@@ -52,7 +59,9 @@ impl Pipeline {
             identity.withdraw(client);
         }
         let presence = Presence::new(settings.presence.clone(), start, now.tick);
-        let caps = Caps::restored(restored.last_alerts);
+        let clock_since = restored.clock_since.unwrap_or(now.clock.reading());
+        let caps = Caps::restored(restored.last_alerts, clock_since);
+        let away = restored.away;
         let visits = Visits::default();
         let mut beacons = Beacons::default();
         beacons.watch(&settings.beacons, now.tick);
@@ -65,23 +74,27 @@ impl Pipeline {
             caps,
             visits,
             beacons,
+            cards: Cards::default(),
             team: Team::default(),
             held: HeldArrivals::default(),
             gathered: Gathered::default(),
             withdrawn,
             contacts: 0,
+            latest: now,
+            clock_since,
         };
         let mut effects = Vec::new();
         // Before the visits, which go on with what is known.
         effects.extend(restored.phones.into_iter().filter_map(|phone| pipeline.recall(phone, now)));
-        effects
-            .extend(restored.visits.into_iter().filter_map(|visit| pipeline.restore(visit, now)));
+        let visits = restored.visits.into_iter();
+        effects.extend(visits.filter_map(|visit| pipeline.restore(visit, away, now)));
         (pipeline, effects)
     }
 
     /// Takes in one input and says all that follows from it, in order. Time must not go back.
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.follow_clock(now, &mut effects);
         self.pass_time(now, &mut effects);
         match input {
             Input::Advertisement(sighting) => self.hear(now, &sighting, &mut effects),

@@ -97,9 +97,10 @@ impl fmt::Display for WallTime {
 /// A Pi boots with the wrong date until it has heard from a time server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// Set by a time server or a real-time clock.
+    /// Set by a time server, or trusted by the configuration.
     Set(WallTime),
-    /// Not known to be set: good enough to try tokens with a wider window, for nothing else.
+    /// Not known to be set: good enough to try tokens with a wider window, and to measure time
+    /// from one reading to the next.
     Unset(WallTime),
 }
 
@@ -117,6 +118,35 @@ impl Clock {
             Self::Set(time) => Some(time),
             Self::Unset(_) => None,
         }
+    }
+}
+
+/// How far a wall clock was set that had not counted before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockStep {
+    /// The first reading of the clock as it was: earlier times were read from another one.
+    pub since: WallTime,
+    /// Added to every reading from then on.
+    pub by_millis: i64,
+}
+
+impl ClockStep {
+    /// Corrections that no duration is worth.
+    const NEGLIGIBLE_MS: u64 = 1_000;
+
+    /// The step of a clock that would have read `expected` and reads `actual`; `None` where that
+    /// is the same but for a second.
+    pub const fn between(since: WallTime, expected: WallTime, actual: WallTime) -> Option<Self> {
+        let by_millis = actual.0.saturating_sub(expected.0);
+        if by_millis.unsigned_abs() < Self::NEGLIGIBLE_MS {
+            return None;
+        }
+        Some(Self { since, by_millis })
+    }
+
+    /// `time` as the clock that was set would have read it.
+    pub fn applied(self, time: WallTime) -> WallTime {
+        if time < self.since { time } else { WallTime(time.0.saturating_add(self.by_millis)) }
     }
 }
 

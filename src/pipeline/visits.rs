@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::VisitId;
 use super::event::{Claim, StaffAction, Visit};
 use super::identity::CustomerIndex;
-use super::units::WallTime;
+use super::units::{ClockStep, WallTime};
 
 /// At most one visit a customer.
 #[derive(Debug, Default)]
@@ -37,6 +37,11 @@ impl Visits {
     /// The visit of `who`, to be changed.
     pub fn get_mut(&mut self, who: CustomerIndex) -> Option<&mut Visit> {
         self.by_customer.get_mut(&who).map(|(visit, _)| visit)
+    }
+
+    /// All of them, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&mut Visit, Phase)> {
+        self.by_customer.values_mut().map(|(visit, phase)| (visit, *phase))
     }
 
     /// Whose visit that is.
@@ -76,6 +81,14 @@ impl Visits {
 }
 
 impl Visit {
+    /// The wall clock was set.
+    pub(super) fn set_clock(&mut self, step: ClockStep) {
+        self.arrived_at = step.applied(self.arrived_at);
+        if let Some(claim) = &mut self.claim {
+            claim.since = step.applied(claim.since);
+        }
+    }
+
     /// Applies what staff did. The first claim stands until it is released.
     pub(super) fn staff(&mut self, by: &str, action: &StaffAction, now: WallTime) {
         match action {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Result, params};
 
 use super::{Change, is_corrupt};
-use crate::pipeline::units::WallTime;
+use crate::pipeline::units::{ClockStep, WallTime};
 
 /// In the state directory.
 const FILE: &str = "audit.db";
@@ -93,8 +93,12 @@ impl Audit {
                     let sql = "DELETE FROM recognised WHERE client = ?1";
                     deleted += transaction.execute(sql, params![client])?;
                 }
-                Change::Alive { at, .. } => {
-                    let before = at.minus(self.keep).unix_millis();
+                Change::ClockSet(ClockStep { since, by_millis }) => {
+                    let sql = "UPDATE recognised SET at = at + ?2 WHERE at >= ?1";
+                    transaction.execute(sql, params![since.unix_millis(), by_millis])?;
+                }
+                Change::Alive { heartbeat, .. } => {
+                    let before = heartbeat.at.minus(self.keep).unix_millis();
                     let sql = "DELETE FROM recognised WHERE at < ?1";
                     deleted += transaction.execute(sql, params![before])?;
                 }
@@ -115,7 +119,13 @@ impl Audit {
 }
 
 const fn concerns(change: &Change) -> bool {
-    matches!(change, Change::Recognised { .. } | Change::Forgotten(_) | Change::Alive { .. })
+    matches!(
+        change,
+        Change::Recognised { .. }
+            | Change::Forgotten(_)
+            | Change::ClockSet(_)
+            | Change::Alive { .. }
+    )
 }
 
 /// Opens the file; one that cannot be read as a database is begun anew.
@@ -132,7 +142,7 @@ fn begin(path: &Path) -> Result<Connection> {
 
 fn connect(path: &Path) -> Result<Connection> {
     // The journal gets the file's own rights, so the file is made first, and private.
-    let private = super::touch_private(path);
+    let private = crate::private::touch(path);
     private.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let db = Connection::open(path)?;
     db.busy_timeout(BUSY)?;
@@ -194,7 +204,8 @@ mod tests {
 
     fn alive(secs: i64) -> Change {
         let at = WallTime::from_unix_secs(secs);
-        Change::Alive { at, closed_before: at, alerted_before: at, learned_before: at }
+        let heartbeat = super::super::Heartbeat { at, clock_set: true, boot: None };
+        Change::Alive { heartbeat, closed_before: at, alerted_before: at, learned_before: at }
     }
 
     fn raw(dir: &Path) -> Vec<u8> {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::Heartbeat;
 use super::published::Published;
 use crate::mqtt::notice::{Announcer, Notice};
 use crate::pipeline::event::{Announcement, GatewayIndex, KnownPhone, Visit};
-use crate::pipeline::units::{Now, WallTime};
+use crate::pipeline::units::{ClockStep, Now, WallTime};
 use crate::pipeline::{Effect, Settings, VisitId};
 
 /// A notice on its way, by its place in the queue.
@@ -79,10 +80,12 @@ pub enum Change {
         /// When this gateway heard of it.
         at: WallTime,
     },
+    /// The wall clock was set: times that were read from it before are corrected.
+    ClockSet(ClockStep),
     /// grelot is alive, and what is too old to matter goes.
     Alive {
         /// When.
-        at: WallTime,
+        heartbeat: Heartbeat,
         /// Visits closed before this cannot be continued any more.
         closed_before: WallTime,
         /// Alerts before this cap nothing any more.
@@ -110,10 +113,11 @@ pub fn changes(
     changes
 }
 
-/// What a heartbeat at `at` changes.
-pub fn alive(settings: &Settings, at: WallTime) -> Change {
+/// What a heartbeat changes.
+pub fn alive(settings: &Settings, heartbeat: Heartbeat) -> Change {
+    let at = heartbeat.at;
     Change::Alive {
-        at,
+        heartbeat,
         closed_before: at.minus(settings.presence.rejoin),
         alerted_before: at.minus(settings.policy.between_alerts),
         learned_before: at.minus(settings.presence.known_for),
@@ -126,7 +130,7 @@ fn recognised(settings: &Settings, effect: &Effect, at: WallTime) -> Option<Chan
         Effect::Arrived { visit, .. } => (&visit.client, visit.gateway, "arrived"),
         Effect::Returned(visit) => (&visit.client, visit.gateway, "returned"),
         Effect::Departed { visit, .. } => (&visit.client, visit.gateway, "departed"),
-        Effect::Explained(why) if why.visit.is_none() => (&why.client, GatewayIndex(0), "passed"),
+        Effect::Passed { client } => (client, GatewayIndex(0), "passed"),
         _ => return None,
     };
     let gateway = settings.gateways.get(usize::from(gateway.0));
@@ -156,7 +160,12 @@ fn remember(settings: &Settings, effect: &Effect, changes: &mut Vec<Change>) {
             changes.push(Change::Alerted { client: client.clone(), at: *at });
         }
         Effect::Learned(phone) => changes.push(Change::Learned(phone.clone())),
+        Effect::ClockSet(step) => changes.push(Change::ClockSet(*step)),
         Effect::Unlearned { client } => changes.push(Change::Unlearned(client.clone())),
-        Effect::Beacon(_) | Effect::Overheard(_) | Effect::Explained(_) => {}
+        Effect::Passed { .. }
+        | Effect::CardCopied { .. }
+        | Effect::Beacon(_)
+        | Effect::Overheard(_)
+        | Effect::Explained(_) => {}
     }
 }

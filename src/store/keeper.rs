@@ -63,6 +63,9 @@ impl Keeper {
 
     /// Works until all who could ask for something are gone. Blocks: a thread's whole life.
     pub fn run(mut self) {
+        if let Some(trouble) = self.store.unwritable() {
+            self.trouble.send_replace(Some(trouble.to_owned()));
+        }
         while let Some(first) = self.requests.blocking_recv() {
             let mut pass_on = Vec::new();
             let mut close = self.take(first, &mut pass_on);

@@ -71,5 +71,6 @@ pub(super) fn all(db: &Connection) -> Result<Vec<Label>> {
                 said_at: WallTime::from_unix_millis(row.get("said_at")?),
             })
         })?
+        .filter_map(super::rows::readable)
         .collect()
 }

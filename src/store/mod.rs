@@ -6,10 +6,12 @@
 
 pub mod audit;
 mod change;
+mod heartbeat;
 pub mod keeper;
 mod labels;
 mod phones;
 mod published;
+mod reserve;
 mod rows;
 mod schema;
 
@@ -21,12 +23,15 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use change::{Change, Row, alive, changes};
+pub use heartbeat::Heartbeat;
 pub use labels::Label;
 pub use published::{Kind, Published};
 
 use crate::pipeline::Settings;
-use crate::pipeline::event::Restored;
+use crate::pipeline::event::{Away, Restored};
 use crate::pipeline::units::WallTime;
+use crate::private;
+use reserve::Reserve;
 
 /// The file, in the state directory.
 const FILE: &str = "grelot.db";
@@ -75,6 +80,9 @@ pub struct Store {
     removed: bool,
     db: Connection,
     audit: Option<audit::Audit>,
+    reserve: Reserve,
+    /// What is wrong with the file, while `db` cannot be written.
+    unwritable: Option<String>,
 }
 
 impl Store {
@@ -84,7 +92,7 @@ impl Store {
     /// empty store takes its place: visits and caps are lost, but the shop's bell works, and the
     /// broker still holds every withdrawal.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        create_directory(dir)
+        private::create_folder(dir)
             .map_err(|source| StoreError::Directory { path: dir.to_owned(), source })?;
         let path = dir.join(FILE);
         match Self::open_file(&path) {
@@ -102,6 +110,40 @@ impl Store {
         }
     }
 
+    /// Like [`Store::open`]; but where the disk takes nothing (full, read-only), all goes on in
+    /// memory, and each commit tries the disk again. What is on the disk is read, withdrawals
+    /// above all.
+    ///
+    /// # Errors
+    /// Where another process or a later grelot has the store, or where it is there and cannot be
+    /// read: who withdrew would not be known.
+    pub fn open_or_remember(dir: &Path) -> Result<Self, StoreError> {
+        let error = match Self::open(dir) {
+            Err(error) if error.is_of_disk() => error,
+            opened => return opened,
+        };
+        let path = dir.join(FILE);
+        let failed = |source| explain(&path, source);
+        let db = if fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            let uri = format!("file:{}?immutable=1", path.display());
+            Connection::open_with_flags(uri, flags).map_err(failed)?
+        } else {
+            let mut db = Connection::open_in_memory().map_err(failed)?;
+            schema::migrate(&mut db, 0).map_err(failed)?;
+            db
+        };
+        tracing::error!(%error, "the store cannot be written; alerts go out from memory");
+        let (reserve, unwritable) = (Reserve::open(dir), Some(error.to_string()));
+        let inode = inode(&path);
+        Ok(Self { path, inode, removed: false, db, audit: None, reserve, unwritable })
+    }
+
+    /// What is wrong with the disk, where all goes on in memory.
+    pub fn unwritable(&self) -> Option<&str> {
+        self.unwritable.as_deref()
+    }
+
     /// Whether there is one in the state directory `dir`.
     pub fn is_in(dir: &Path) -> bool {
         dir.join(FILE).exists()
@@ -112,7 +154,8 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        touch_private(path).map_err(|source| StoreError::Directory {
+        // `SQLite` gives its journal the mode of the file.
+        private::touch(path).map_err(|source| StoreError::Directory {
             path: path.parent().unwrap_or(path).to_owned(),
             source,
         })?;
@@ -125,7 +168,22 @@ impl Store {
         }
         schema::migrate(&mut db, found).map_err(failed)?;
         schema::check(&db).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), inode: inode(path), removed: false, db, audit: None })
+        let reserve = Reserve::open(path.parent().unwrap_or(path));
+        let mut store = Self {
+            path: path.to_owned(),
+            inode: inode(path),
+            removed: false,
+            db,
+            audit: None,
+            reserve,
+            unwritable: None,
+        };
+        if store.reserve.clients().next().is_some()
+            && let Err(error) = store.commit(&[])
+        {
+            tracing::warn!(%error, "withdrawals stay in the reserve");
+        }
+        Ok(store)
     }
 
     /// Keeps for so long who was recognised when; what was kept for longer goes.
@@ -136,17 +194,43 @@ impl Store {
     /// What the pipeline begins with. Visits that closed longer than `presence.rejoin` before
     /// `now` are left out.
     pub fn restored(&self, settings: &Settings, now: WallTime) -> Result<Restored, StoreError> {
-        rows::restored(&self.db, settings, now).map_err(|source| self.failed(source))
+        let mut restored =
+            rows::restored(&self.db, settings, now).map_err(|source| self.failed(source))?;
+        let withdrew = |client: &str| self.reserve.holds(client);
+        restored.last_alerts.retain(|(client, _)| !withdrew(client));
+        restored.phones.retain(|phone| !withdrew(&phone.client));
+        restored.withdrawn.extend(self.reserve.clients().cloned());
+        Ok(restored)
     }
 
-    /// When the store was last told that grelot was alive.
-    pub fn last_alive(&self) -> Result<Option<WallTime>, StoreError> {
-        rows::last_alive(&self.db).map_err(|source| self.failed(source))
+    /// What the pipeline begins with at `now`, with all times in the wall clock's present reading,
+    /// as far as they can be known.
+    pub fn resume(&mut self, settings: &Settings, now: &Heartbeat) -> Result<Restored, StoreError> {
+        let last = self.last_heartbeat()?;
+        if let Some(step) = last.as_ref().and_then(|last| last.step(now)) {
+            self.commit(&[Change::ClockSet(step)])?;
+        }
+        let mut restored = self.restored(settings, now.at)?;
+        restored.away = last.map_or(Away::Unknown, |last| last.away(now));
+        restored.clock_since = now.since();
+        if restored.away == Away::Unknown {
+            // Nothing that is kept was read from the clock as it runs now.
+            let since = now.since().unwrap_or(now.at);
+            restored.last_alerts.retain(|(_, at)| now.clock_set || *at < since);
+        }
+        Ok(restored)
+    }
+
+    /// The last sign of life of an earlier start.
+    pub fn last_heartbeat(&self) -> Result<Option<Heartbeat>, StoreError> {
+        rows::last_heartbeat(&self.db).map_err(|source| self.failed(source))
     }
 
     /// The outbox, oldest first.
     pub fn queued(&self) -> Result<Vec<Row>, StoreError> {
-        rows::queued(&self.db).map_err(|source| self.failed(source))
+        let mut rows = rows::queued(&self.db).map_err(|source| self.failed(source))?;
+        rows.retain(|row| !row.notice.client.as_ref().is_some_and(|c| self.reserve.holds(c)));
+        Ok(rows)
     }
 
     /// What the broker keeps of this gateway, as far as earlier lives of it published it.
@@ -164,9 +248,16 @@ impl Store {
         &mut self,
         changes: impl IntoIterator<Item = &'a Change> + Clone,
     ) -> Result<(), StoreError> {
-        self.put_back()?;
-        let failed = |source| explain(&self.path, source);
-        rows::commit(&mut self.db, changes.clone()).map_err(failed)?;
+        let reserved = self.reserve.changes();
+        let mut all: Vec<&Change> = reserved.iter().collect();
+        for change in changes.clone() {
+            all.push(change);
+        }
+        if let Err(error) = self.write(all) {
+            self.reserve.keep(changes);
+            return Err(error);
+        }
+        self.reserve.clear();
         if let Some(audit) = &mut self.audit {
             audit.follow(changes);
         }
@@ -187,20 +278,52 @@ impl Store {
             return Ok(());
         }
         let dir = self.path.parent().unwrap_or(&self.path).to_owned();
-        create_directory(&dir).map_err(|source| StoreError::Directory { path: dir, source })?;
-        touch_private(&self.path)
+        private::create_folder(&dir)
+            .map_err(|source| StoreError::Directory { path: dir, source })?;
+        private::touch(&self.path)
             .map_err(|source| StoreError::Directory { path: self.path.clone(), source })?;
         let target = self.path.to_string_lossy().into_owned();
         self.db.execute("VACUUM INTO ?1", [target]).map_err(|source| self.failed(source))?;
-        let Self { db, inode, .. } = Self::open_file(&self.path)?;
-        (self.db, self.inode) = (db, inode);
+        let Self { db, inode, reserve, .. } = Self::open_file(&self.path)?;
+        (self.db, self.inode, self.reserve) = (db, inode, reserve);
         self.removed = true;
         tracing::error!(path = %self.path.display(), "the store was removed; it is written again");
         Ok(())
     }
 
+    fn write<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+    ) -> Result<(), StoreError> {
+        if self.unwritable.is_some() {
+            let Self { db, inode, .. } = Self::open_file(&self.path)?;
+            (self.db, self.inode, self.unwritable) = (db, inode, None);
+        }
+        self.put_back()?;
+        rows::commit(&mut self.db, changes).map_err(|source| explain(&self.path, source))
+    }
+
     fn failed(&self, source: rusqlite::Error) -> StoreError {
         explain(&self.path, source)
+    }
+}
+
+impl StoreError {
+    /// Whether the disk takes nothing, which may pass.
+    fn is_of_disk(&self) -> bool {
+        match self {
+            Self::Directory { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::ReadOnlyFilesystem
+            ),
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure)
+            ),
+            Self::InUse(_) | Self::Newer { .. } => false,
+        }
     }
 }
 
@@ -219,17 +342,6 @@ fn is_corrupt(error: &rusqlite::Error) -> bool {
 fn inode(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(path).map_or(0, |file| file.ino())
-}
-
-fn create_directory(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-/// `SQLite` gives its journal the file's own mode, so that the file is made first, and private.
-fn touch_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
 }
 
 /// The journal belongs to the file: beside another one it would be taken for that one's.

@@ -36,6 +36,7 @@ pub(super) fn since(db: &Connection, then: WallTime) -> Result<Vec<KnownPhone>> 
                 at,
             })
         })?
+        .filter_map(super::rows::readable)
         .collect()
 }
 
@@ -43,7 +44,7 @@ pub(super) fn since(db: &Connection, then: WallTime) -> Result<Vec<KnownPhone>> 
 mod tests {
     use std::path::Path;
 
-    use super::super::{Change, Store};
+    use super::super::{Change, Heartbeat, Store};
     use super::*;
 
     fn learned(client: &str, secs: i64) -> KnownPhone {
@@ -70,7 +71,9 @@ mod tests {
         assert_eq!(restored(&store), [lea.clone(), max]);
         let at = WallTime::from_unix_secs(0);
         let learned_before = WallTime::from_unix_secs(51);
-        let alive = Change::Alive { at, closed_before: at, alerted_before: at, learned_before };
+        let heartbeat = Heartbeat { at, clock_set: true, boot: None };
+        let alive =
+            Change::Alive { heartbeat, closed_before: at, alerted_before: at, learned_before };
         store.commit(&[alive]).unwrap();
         assert_eq!(restored(&store), [lea]);
     }

@@ -8,10 +8,11 @@ use rusqlite::{Connection, OptionalExtension, Result, Transaction, named_params,
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Row};
-use super::{labels, phones, published};
+use super::{Heartbeat, labels, phones, published};
+use crate::clock::kernel::Boot;
 use crate::mqtt::notice::Notice;
 use crate::pipeline::event::{Card, Claim, GatewayIndex, Restored, RestoredVisit, Visit};
-use crate::pipeline::units::WallTime;
+use crate::pipeline::units::{ClockStep, WallTime};
 use crate::pipeline::{Settings, VisitId};
 
 /// A card as it lies on the disk.
@@ -30,7 +31,13 @@ pub(super) fn commit<'a>(
     let mut forgot = false;
     for change in changes {
         apply(&transaction, change)?;
-        forgot |= matches!(change, Change::Forgotten(_) | Change::Erased(_) | Change::Unlearned(_));
+        forgot |= matches!(
+            change,
+            Change::Forgotten(_)
+                | Change::Erased(_)
+                | Change::Unlearned(_)
+                | Change::Withdrawn { .. }
+        );
     }
     transaction.commit()?;
     if forgot {
@@ -71,16 +78,43 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
             let sql = "INSERT OR IGNORE INTO withdrawals VALUES (?1, ?2)";
             execute(db, sql, params![client, millis(*at)])
         }
-        Change::Alive { at, closed_before, alerted_before, learned_before } => {
-            execute(db, "INSERT OR REPLACE INTO alive VALUES (1, ?1)", params![millis(*at)])?;
+        Change::ClockSet(step) => set_clock(db, *step),
+        Change::Alive { heartbeat, closed_before, alerted_before, learned_before } => {
+            put_heartbeat(db, heartbeat)?;
             let closed_before = millis(*closed_before);
             execute(db, "DELETE FROM visits WHERE departed_at < ?1", params![closed_before])?;
             let alerted_before = millis(*alerted_before);
             execute(db, "DELETE FROM caps WHERE last_alert < ?1", params![alerted_before])?;
             phones::age(db, *learned_before)?;
-            labels::age(db, *at)
+            labels::age(db, heartbeat.at)
         }
     }
+}
+
+fn put_heartbeat(db: &Transaction<'_>, heartbeat: &Heartbeat) -> Result<()> {
+    let boot = heartbeat.boot.as_ref();
+    let uptime = boot.map(|boot| i64::try_from(boot.uptime.as_millis()).unwrap_or(i64::MAX));
+    let boot = boot.map(|boot| &boot.id);
+    let row = params![millis(heartbeat.at), heartbeat.clock_set, boot, uptime];
+    execute(db, "INSERT OR REPLACE INTO alive VALUES (1, ?1, ?2, ?3, ?4)", row)
+}
+
+/// Corrects what was read from the clock before it was set.
+fn set_clock(db: &Transaction<'_>, ClockStep { since, by_millis }: ClockStep) -> Result<()> {
+    let times = [
+        ("visits", "arrived_at"),
+        ("visits", "claimed_since"),
+        ("visits", "departed_at"),
+        ("caps", "last_alert"),
+        ("outbox", "valid_from"),
+        ("phones", "learned_at"),
+        ("labels", "arrived_at"),
+        ("labels", "said_at"),
+    ];
+    times.iter().try_for_each(|(table, time)| {
+        let sql = format!("UPDATE {table} SET {time} = {time} + ?2 WHERE {time} >= ?1");
+        execute(db, &sql, params![millis(since), by_millis])
+    })
 }
 
 fn put_visit(
@@ -142,6 +176,7 @@ pub(super) fn restored(db: &Connection, settings: &Settings, now: WallTime) -> R
              ORDER BY arrived_at, id",
         )?
         .query_map(params![closed_before], |row| visit(row, settings))?
+        .filter_map(readable)
         .collect::<Result<_>>()?;
     let last_alerts = db
         .prepare("SELECT client, last_alert FROM caps ORDER BY client")?
@@ -152,7 +187,7 @@ pub(super) fn restored(db: &Connection, settings: &Settings, now: WallTime) -> R
         .query_map([], |row| row.get(0))?
         .collect::<Result<_>>()?;
     let phones = phones::since(db, now.minus(settings.presence.known_for))?;
-    Ok(Restored { visits, last_alerts, withdrawn, phones })
+    Ok(Restored { visits, last_alerts, withdrawn, phones, ..Restored::default() })
 }
 
 fn visit(row: &rusqlite::Row<'_>, settings: &Settings) -> Result<RestoredVisit> {
@@ -184,10 +219,17 @@ fn gateway(settings: &Settings, name: &str) -> GatewayIndex {
     GatewayIndex(place.and_then(|place| u8::try_from(place).ok()).unwrap_or(0))
 }
 
-pub(super) fn last_alive(db: &Connection) -> Result<Option<WallTime>> {
-    let sql = "SELECT at FROM alive";
-    let at: Option<i64> = db.query_row(sql, [], |row| row.get(0)).optional()?;
-    Ok(at.map(WallTime::from_unix_millis))
+pub(super) fn last_heartbeat(db: &Connection) -> Result<Option<Heartbeat>> {
+    db.query_row("SELECT * FROM alive", [], |row| {
+        let uptime = row.get::<_, Option<i64>>("uptime")?.and_then(|ms| u64::try_from(ms).ok());
+        let boot = row.get::<_, Option<String>>("boot")?.zip(uptime);
+        Ok(Heartbeat {
+            at: WallTime::from_unix_millis(row.get("at")?),
+            clock_set: row.get("clock_set")?,
+            boot: boot.map(|(id, ms)| Boot { id, uptime: Duration::from_millis(ms) }),
+        })
+    })
+    .optional()
 }
 
 pub(super) fn queued(db: &Connection) -> Result<Vec<Row>> {
@@ -206,7 +248,23 @@ pub(super) fn queued(db: &Connection) -> Result<Vec<Row>> {
             let id = u64::try_from(row.get::<_, i64>("id")?).unwrap_or(0);
             Ok(Row { id, notice })
         })?
+        .filter_map(readable)
         .collect()
+}
+
+/// A damaged row is left out: the others count.
+pub(super) fn readable<T>(row: Result<T>) -> Option<Result<T>> {
+    match row {
+        Err(
+            error @ (rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)),
+        ) => {
+            tracing::warn!(%error, "a damaged row of the store is left out");
+            None
+        }
+        row => Some(row),
+    }
 }
 
 pub(super) fn visit_id(row: &rusqlite::Row<'_>, column: &str) -> Result<VisitId> {

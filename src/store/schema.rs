@@ -5,13 +5,18 @@ use std::time::Duration;
 use rusqlite::{Connection, Error, Result, ffi};
 
 /// The steps from nothing to the newest schema; step `n` leads to version `n + 1`.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
+
+/// All tables.
+const TABLES: [&str; 8] =
+    ["visits", "caps", "outbox", "labels", "phones", "withdrawals", "published", "alive"];
 
 /// The version this program writes.
 #[expect(clippy::cast_possible_truncation, reason = "there are few steps")]
@@ -55,6 +60,13 @@ pub(super) fn migrate(db: &mut Connection, found: u32) -> Result<()> {
 
 /// Reads every page: a bad one shall be found now, not by a visit.
 pub(super) fn check(db: &Connection) -> Result<()> {
+    for table in TABLES {
+        // Of a file whose schema was damaged, some are missing.
+        if let Err(error) = db.prepare(&format!("SELECT * FROM {table}")) {
+            let missing = Some(format!("{table}: {error}"));
+            return Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), missing));
+        }
+    }
     let verdict: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict == "ok" {
         return Ok(());

@@ -26,6 +26,8 @@ pub struct Health {
     pub alerts: u64,
     /// Visits that were closed.
     pub departures: u64,
+    /// Times that a loyalty card's identity was heard from two senders in turns.
+    pub copied_cards: u64,
     /// The registry in force.
     pub registry: RegistryHealth,
     /// Whether the broker is there.
@@ -171,6 +173,7 @@ impl Health {
             radio_steps: self.radio_steps(),
             visits: self.open_visits,
             alerts: self.alerts,
+            copied_cards: self.copied_cards,
             registry: self.registry.clone(),
             delivery: self.delivery.clone(),
         }

@@ -173,6 +173,7 @@ fn registry() -> Registry {
             tier: "gold".into(),
             credential: Credential::Token(keys.into()),
             consent: Some(Consent {
+                given_at: None,
                 expires_at: began().plus(Duration::from_hours(1000)),
                 show_name: false,
                 stores: None,

@@ -182,6 +182,7 @@ async fn say_everything(shop: &Shop) {
         radio_steps: [("rescan".to_owned(), 1)].into(),
         visits: 0,
         alerts: 1,
+        copied_cards: 0,
         registry: RegistryHealth::default(),
         delivery: shop.delivery.health(),
     });

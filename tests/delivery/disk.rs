@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use grelot::pipeline::Effect;
 use grelot::pipeline::units::WallTime;
-use grelot::store::{Store, StoreError};
+use grelot::store::{Change, Store, StoreError};
 
 use crate::mosquitto::{Mosquitto, Wishes, free_port};
 use crate::shop::{OPENING, Shop, alert, card, peer, reached, settings, visit};
@@ -219,8 +219,137 @@ async fn what_is_too_old_to_matter_goes() {
     let restored = store.restored(&settings(), later(Duration::from_secs(599))).unwrap();
     assert_eq!(restored.visits.len(), 1, "coming back would continue it");
     assert_eq!(restored.visits[0].departed_at, Some(OPENING));
-    assert_eq!(store.last_alive().unwrap(), Some(later(Duration::from_secs(599))));
+    assert_eq!(
+        store.last_heartbeat().unwrap().map(|last| last.at),
+        Some(later(Duration::from_secs(599)))
+    );
     let restored = store.restored(&settings(), later(Duration::from_secs(601))).unwrap();
     assert_eq!(restored.visits, []);
     assert_eq!(restored.last_alerts.len(), 1, "a cap outlives its visit");
+}
+
+#[test]
+fn a_customer_who_withdrew_on_a_full_disk_is_not_recognised_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(&dir.path().join("state"), "size=256k") else { return };
+    let mut store = Store::open(&disk.0).unwrap();
+    let now = grelot::pipeline::Now {
+        tick: grelot::pipeline::units::Tick::ZERO,
+        clock: grelot::pipeline::units::Clock::Set(OPENING),
+    };
+    let mut id = 0;
+    let mut next_id = || {
+        id += 1;
+        id
+    };
+    let both = [alert(&visit("c-gone", OPENING)), alert(&visit("c-stays", OPENING))];
+    let changes = grelot::store::changes(&settings(), now, &both, &mut next_id);
+    store.commit(&changes).unwrap();
+    fill(&disk.0.join("ballast"));
+    // What room the journal has left is used up.
+    while store.commit(&grelot::store::changes(&settings(), now, &both, &mut next_id)).is_ok() {}
+
+    let gone: std::sync::Arc<str> = "c-gone".into();
+    let withdrawn = Change::Withdrawn { client: gone.clone(), at: OPENING };
+    let withdrawal = [Change::Forgotten(gone.clone()), withdrawn];
+    assert!(store.commit(&withdrawal).is_err(), "the disk is full");
+    drop(store);
+
+    let store = Store::open(&disk.0).unwrap();
+    let restored = store.restored(&settings(), OPENING).unwrap();
+    assert_eq!(restored.withdrawn, [gone.clone()]);
+    assert!(restored.last_alerts.iter().all(|(client, _)| *client != gone));
+    assert!(store.queued().unwrap().iter().all(|row| row.notice.client.as_ref() != Some(&gone)));
+    drop(store);
+
+    fs::remove_file(disk.0.join("ballast")).unwrap();
+    let store = Store::open(&disk.0).unwrap();
+    assert_eq!(store.restored(&settings(), OPENING).unwrap().withdrawn, [gone]);
+    drop(store);
+    assert_eq!(files_with(&disk.0, b"c-stays").len(), 1, "the search would have found it");
+    let left = files_with(&disk.0, b"c-gone");
+    assert_eq!(left, [disk.0.join("grelot.db")], "the withdrawal itself, and nothing else");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_before_the_start_silences_no_alert() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(&dir.path().join("state"), "size=256k") else { return };
+    let ballast = disk.0.join("ballast");
+    fill(&ballast);
+    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
+    let store = Store::open_or_remember(&disk.0).unwrap();
+    let shop = Shop::with(store, peer(broker.port), crate::shop::TestClock::default(), settings());
+    shop.perform(&[alert(&visit("c-1", OPENING))]).await;
+    assert_eq!(staff.next().await.json()["client"], "c-1");
+    let told = reached(shop.delivery.trouble(), Option::is_some).await;
+    assert!(told.as_ref().is_some_and(|told| told.contains("full") || told.contains("space")));
+
+    fs::remove_file(&ballast).unwrap();
+    shop.perform(&[alert(&visit("c-2", OPENING))]).await;
+    reached(shop.delivery.trouble(), Option::is_none).await;
+    shop.delivery.stop().await;
+    let store = Store::open(&disk.0).unwrap();
+    assert_eq!(store.restored(&settings(), OPENING).unwrap().visits.len(), 2);
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_any_more_still_says_who_withdrew() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(&dir.path().join("state"), "size=256k") else { return };
+    let mut store = Store::open(&disk.0).unwrap();
+    let gone: std::sync::Arc<str> = "c-gone".into();
+    store.commit(&[Change::Withdrawn { client: gone.clone(), at: OPENING }]).unwrap();
+    drop(store);
+    disk.remount("ro");
+    let mut store = Store::open_or_remember(&disk.0).unwrap();
+    assert!(store.unwritable().is_some());
+    assert_eq!(store.restored(&settings(), OPENING).unwrap().withdrawn, [gone.clone()]);
+    let late = Change::Withdrawn { client: "c-late".into(), at: OPENING };
+    assert!(store.commit(std::slice::from_ref(&late)).is_err());
+    disk.remount("rw");
+    store.commit(&[late]).unwrap();
+    assert!(store.unwritable().is_none(), "it recovers by itself");
+    assert_eq!(store.restored(&settings(), OPENING).unwrap().withdrawn.len(), 2);
+}
+
+#[test]
+fn an_empty_store_is_begun_and_one_without_its_tables_is_moved_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("grelot.db");
+    fs::write(&path, "").unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("DROP TABLE withdrawals;").unwrap();
+    drop(db);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.restored(&settings(), OPENING).unwrap().withdrawn, []);
+    assert!(dir.path().join("grelot.db.corrupt").exists());
+}
+
+#[test]
+fn a_damaged_row_stops_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let now = grelot::pipeline::Now {
+        tick: grelot::pipeline::units::Tick::ZERO,
+        clock: grelot::pipeline::units::Clock::Set(OPENING),
+    };
+    let mut id = 0;
+    let both = [alert(&visit("c-1", OPENING)), alert(&visit("c-2", OPENING))];
+    let changes = grelot::store::changes(&settings(), now, &both, || {
+        id += 1;
+        id
+    });
+    store.commit(&changes).unwrap();
+    drop(store);
+    let db = rusqlite::Connection::open(dir.path().join("grelot.db")).unwrap();
+    for table in ["visits SET id", "outbox SET visit"] {
+        db.execute_batch(&format!("UPDATE {table} = 'x' WHERE client = 'c-1'")).unwrap();
+    }
+    drop(db);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.restored(&settings(), OPENING).unwrap().visits.len(), 1);
+    assert_eq!(store.queued().unwrap().len(), 2);
 }

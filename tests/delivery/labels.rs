@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use grelot::store::{Change, Store};
+use grelot::store::{Change, Heartbeat, Store};
 use serde_json::Value;
 
 use crate::mosquitto::{Mosquitto, PATIENCE, Subscriber, Wishes, free_port};
@@ -102,7 +102,10 @@ async fn a_label_is_kept_for_a_season() {
     assert_eq!(store.labels().unwrap().len(), 1);
     let at = OPENING.plus(91 * day);
     let (closed_before, alerted_before, learned_before) = (OPENING, OPENING, OPENING);
-    store.commit(&[Change::Alive { at, closed_before, alerted_before, learned_before }]).unwrap();
+    let heartbeat = Heartbeat { at, clock_set: true, boot: None };
+    store
+        .commit(&[Change::Alive { heartbeat, closed_before, alerted_before, learned_before }])
+        .unwrap();
     assert_eq!(store.labels().unwrap(), []);
 }
 

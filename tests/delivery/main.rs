@@ -20,6 +20,7 @@ mod common;
 mod agreement;
 mod asyncapi;
 mod cable;
+mod clock;
 mod daemon;
 mod disk;
 mod embedded;

@@ -104,7 +104,10 @@ impl Shop {
     }
 
     pub fn open_with(state: &Path, peer: Peer, clock: TestClock, settings: Settings) -> Self {
-        let store = Store::open(state).unwrap();
+        Self::with(Store::open(state).unwrap(), peer, clock, settings)
+    }
+
+    pub fn with(store: Store, peer: Peer, clock: TestClock, settings: Settings) -> Self {
         let restored = store.restored(&settings, clock.now().clock.reading()).unwrap();
         let reading = clock.clone();
         let clocks = Clocks::new(move || reading.now());

@@ -223,6 +223,31 @@ async fn a_server_that_head_office_did_not_sign_for_is_of_no_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_endless_signature_is_not_read_and_its_bundle_does_not_stay_on_the_disk() {
+    let shop = Shop::new();
+    shop.bundle(1, 42, "keys", "bundle.zst");
+    let server = Server::start(&shop.path("")).await;
+    server.serve_bundle(&shop.path("bundle.zst"));
+    server.told.lock().unwrap().signature = vec![b'a'; 8 << 20];
+    let folder = tempfile::tempdir().unwrap();
+    let rules = Rules::new(42, &[shop.public_key()], folder.path().to_owned(), Vault::default());
+    let mut remote = remote(&shop.path(""), &server);
+    let error = remote.fetch(None, &rules).await.unwrap_err();
+    assert!(error.to_string().ends_with("sends more than 4096 octets"), "{error}");
+    assert!(!rules.incoming().exists());
+}
+
+#[test]
+fn a_password_in_an_address_is_in_no_message() {
+    let secret = HttpsUrl { path: "/c.zst?token=hunter2".to_owned(), ..url("head.example") };
+    assert_eq!(secret.to_string(), "https://head.example:443/c.zst?…");
+}
+
+fn url(host: &str) -> HttpsUrl {
+    HttpsUrl { host: host.to_owned(), port: 443, path: "/c.zst".to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_that_is_announced_over_mqtt_is_fetched_at_once() {
     let shop = Shop::new();
     let server = Server::start(&shop.path("")).await;

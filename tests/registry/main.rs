@@ -14,6 +14,7 @@ mod common;
 
 mod consent;
 mod expiry;
+mod future;
 mod gateway;
 mod https;
 mod intake;

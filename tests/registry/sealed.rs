@@ -32,6 +32,24 @@ fn what_is_kept_is_readable_by_the_service_only() {
 }
 
 #[test]
+fn a_state_folder_that_was_open_before_is_closed() {
+    let shop = Shop::new();
+    shop.bundle(2, 42, "keys", "customers.jsonl.zst");
+    shop.configure_signed();
+    fs::create_dir_all(shop.path("state/registry")).unwrap();
+    for (path, open) in [("state", 0o777), ("state/registry", 0o755)] {
+        fs::set_permissions(shop.path(path), fs::Permissions::from_mode(open)).unwrap();
+    }
+    let old = shop.path("state/registry/accepted.etag");
+    fs::write(&old, "\"1\"").unwrap();
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o666)).unwrap();
+    let _grelot = shop.run();
+    for (path, others) in [modes(&shop, "state"), modes(&shop, "state/registry")].concat() {
+        assert_eq!(others, 0, "{path}: others may {others:o}");
+    }
+}
+
+#[test]
 fn with_a_credential_the_kept_registry_is_encrypted() {
     let shop = Shop::new();
     shop.bundle(2, 42, "keys", "customers.jsonl.zst");

@@ -36,7 +36,8 @@ Examples:
       --key keys/grelot.key --password-file password.txt --out www
 
 Writes <out>/<store>/customers.jsonl.zst and its signature, customers.jsonl.zst.minisig. Gateways
-take no bundle that is older than the one they have, of another store, or older than 48 hours.
+take no bundle that is older than the one they have, of another store, older than 48 hours, or
+dated in the future; --supersede says that the one they have is a mistake.
 Lines of the book that no gateway could read are told and left out; then the exit code is 1.")]
 pub struct Args {
     /// The book: customers with their long-term keys
@@ -67,9 +68,17 @@ pub struct Args {
     /// The folder that gets a folder for each store
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
+    /// Replaces bundles that were made up to this time (RFC 3339), although this one is older: for
+    /// gateways that have one from a machine whose clock was ahead
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    supersede: Option<WallTime>,
     /// How many stores to work on at a time; as many as there are processors, if not given
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<usize>,
+}
+
+fn time(text: &str) -> Result<WallTime, String> {
+    WallTime::parse(text).ok_or_else(|| "an RFC 3339 time is needed".to_owned())
 }
 
 /// Runs the command.
@@ -109,6 +118,7 @@ struct Plan {
     epoch: u16,
     made_at: WallTime,
     expires_at: WallTime,
+    supersedes: Option<WallTime>,
 }
 
 impl Plan {
@@ -121,7 +131,8 @@ impl Plan {
         };
         let day = u32::try_from(first.unix_secs().div_euclid(86_400)).context("before 1970")?;
         let expires_at = made_at.max(first).plus(LIFETIME);
-        Ok(Self { days: (day..day + args.days).collect(), epoch: args.epoch, made_at, expires_at })
+        let days = (day..day + args.days).collect();
+        Ok(Self { days, epoch: args.epoch, made_at, expires_at, supersedes: args.supersede })
     }
 }
 
@@ -214,10 +225,13 @@ impl Bundle {
         let mut encoder = zstd::Encoder::new(written, LEVEL)?;
         encoder.window_log(WINDOW_LOG)?;
         let (made_at, expires_at) = (plan.made_at.to_string(), plan.expires_at.to_string());
-        let header = json!({
+        let mut header = json!({
             "grelot": "registry", "version": 1, "store": store, "epoch": plan.epoch,
             "first_day": plan.days.first(), "last_day": plan.days.last(), "made_at": made_at, "expires_at": expires_at,
         });
+        if let (Some(until), Some(header)) = (plan.supersedes, header.as_object_mut()) {
+            header.insert("supersedes".to_owned(), until.to_string().into());
+        }
         writeln!(encoder, "{header}")?;
         let comment =
             format!("grelot registry of store {store}, made {made_at}, expires {expires_at}");

@@ -1,43 +1,60 @@
 //! The clock: tokens change every ten minutes, so it must be right to the minute.
 
-use std::time::Duration;
-
-use dbus::blocking::Connection;
-use dbus::blocking::stdintf::org_freedesktop_dbus::Properties as _;
-
 use super::Finding;
-use crate::clock::Clocks;
+use crate::clock::{Clocks, WallClock};
+use crate::config::Config;
 use crate::pipeline::units::Clock;
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const ABOUT: &str = "clock";
+const REMEDY: &str = "sudo timedatectl set-ntp true (with chrony: `rtcsync` in chrony.conf); a \
+                      machine with a real-time clock and no time server needs gateway.clock = \
+                      \"trusted\"";
 
-/// What systemd, which asks the kernel, knows of the clock.
-pub(super) fn finding() -> Finding {
-    let about = "clock";
-    let clock = Clocks::machine().now().clock;
-    if let Clock::Unset(reading) = clock {
-        let says = format!("says {reading}: it was never set");
-        return Finding::fail(about, says, "sudo timedatectl set-ntp true, and see the network");
-    }
-    let reading = clock.reading();
-    match synchronised() {
-        Ok(true) => Finding::ok(about, format!("{reading}, kept by a time server")),
-        Ok(false) => Finding::warn(
-            about,
-            format!("{reading}, not kept by a time server"),
-            "sudo timedatectl set-ntp true; a Raspberry Pi without network loses its time",
-        ),
-        Err(_) => Finding::warn(
-            about,
-            format!("{reading}; whether a time server keeps it is not known (no systemd here)"),
-            "compare it with a watch: tokens bear two minutes of error",
-        ),
+/// Whether the clock counts, by the kernel's own word.
+pub(super) fn finding(config: Option<&Config>) -> Finding {
+    let wall_clock = config.map(|config| config.wall_clock).unwrap_or_default();
+    let clock = Clocks::of_gateway(wall_clock, None).now().clock;
+    let quiet_hours = config.is_some_and(|config| config.policy.quiet_hours.is_some());
+    judge(clock, wall_clock, quiet_hours)
+}
+
+fn judge(clock: Clock, wall_clock: WallClock, quiet_hours: bool) -> Finding {
+    match (clock, wall_clock) {
+        (Clock::Set(now), WallClock::Trusted) => {
+            Finding::ok(ABOUT, format!("{now}, trusted by gateway.clock"))
+        }
+        (Clock::Set(now), WallClock::Synchronised) => {
+            Finding::ok(ABOUT, format!("{now}, set by a time server"))
+        }
+        (Clock::Unset(now), WallClock::Trusted) => {
+            Finding::fail(ABOUT, format!("{now}: it was never set"), REMEDY)
+        }
+        (Clock::Unset(now), WallClock::Synchronised) => {
+            let says = format!("{now}, not set by a time server since this machine booted");
+            if quiet_hours {
+                let says = format!("{says}: quiet hours cannot be told, so nobody is alerted");
+                return Finding::fail(ABOUT, says, REMEDY);
+            }
+            Finding::warn(ABOUT, says, REMEDY)
+        }
     }
 }
 
-/// The kernel's own word (`adjtimex`), whichever program keeps the time.
-fn synchronised() -> Result<bool, dbus::Error> {
-    let bus = Connection::new_system()?;
-    let service = "org.freedesktop.timedate1";
-    bus.with_proxy(service, "/org/freedesktop/timedate1", PATIENCE).get(service, "NTPSynchronized")
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+    use crate::pipeline::units::WallTime;
+
+    #[test]
+    fn a_clock_that_no_time_server_set_is_named_with_its_remedy() {
+        let unset = Clock::Unset(WallTime::parse("2026-03-01T09:00:00Z").unwrap());
+        let finding = judge(unset, WallClock::Synchronised, false);
+        assert_eq!(finding.verdict, Verdict::Warn);
+        assert!(finding.mend.unwrap().contains("gateway.clock"));
+        let silent = judge(unset, WallClock::Synchronised, true);
+        assert!(silent.verdict == Verdict::Fail && silent.says.contains("nobody is alerted"));
+        let set = Clock::Set(unset.reading());
+        assert_eq!(judge(set, WallClock::Trusted, true).verdict, Verdict::Ok);
+    }
 }

@@ -84,7 +84,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let examined = config::examine(&global.config);
     let mut findings = configuration(global, &examined);
     findings.extend(radio::findings(examined.readable(), args.listen)?);
-    findings.push(clock::finding());
+    findings.push(clock::finding(examined.readable()));
     if let Some(config) = examined.readable() {
         findings.extend(of_the_site(config));
     }

@@ -36,13 +36,23 @@ pub(super) const GATEWAY: Section = Section {
     name: "gateway",
     repeats: false,
     says: "This machine.",
-    keys: &[Key::new(
-        "name",
-        Form::Name,
-        Absent::Means("the one of `store.gateways` at the door; `gateway` where there are none"),
-        "its name, unique in the store: part of its topics",
-    )
-    .example("\"door\"")],
+    keys: &[
+        Key::new(
+            "name",
+            Form::Name,
+            Absent::Means(
+                "the one of `store.gateways` at the door; `gateway` where there are none",
+            ),
+            "its name, unique in the store: part of its topics",
+        )
+        .example("\"door\""),
+        Key::new(
+            "clock",
+            Form::Word(&["synchronised", "trusted"]),
+            Absent::Is("\"synchronised\""),
+            "when this machine's clock counts: once a time server has set it since the boot, or always, for a machine with a real-time clock and no time server",
+        ),
+    ],
 };
 
 pub(super) const BROKER: Section = Section {

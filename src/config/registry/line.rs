@@ -32,6 +32,8 @@ pub struct Header {
     pub made_at: WallTime,
     /// When its keys end.
     pub expires_at: WallTime,
+    /// It counts although the one in force was made later, up to this time: that was a mistake.
+    pub supersedes: Option<WallTime>,
 }
 
 /// Reads a line; the reason why not repeats nothing of what stands in it.
@@ -71,6 +73,7 @@ struct Wire<'a> {
     store: Option<u16>,
     made_at: Option<Cow<'a, str>>,
     expires_at: Option<Cow<'a, str>>,
+    supersedes: Option<Cow<'a, str>>,
     client: Option<Cow<'a, str>>,
     tier: Option<Cow<'a, str>>,
     scheme: Option<Cow<'a, str>>,
@@ -134,6 +137,10 @@ impl Wire<'_> {
             store: self.store.ok_or("store: missing")?,
             made_at: time("made_at", &self.made_at)?,
             expires_at: time("expires_at", &self.expires_at)?,
+            supersedes: match &self.supersedes {
+                Some(_) => Some(time("supersedes", &self.supersedes)?),
+                None => None,
+            },
         })
     }
 
@@ -199,8 +206,8 @@ impl ConsentWire<'_> {
     fn read(&self) -> Result<Consent, String> {
         let expires_at = self.expires_at.as_deref().ok_or("consent.expires_at: missing")?;
         let given_at = self.given_at.as_deref();
-        given_at.map(|given_at| time("consent.given_at", given_at)).transpose()?;
         Ok(Consent {
+            given_at: given_at.map(|at| time("consent.given_at", at)).transpose()?,
             expires_at: time("consent.expires_at", expires_at)?,
             show_name: self.show_name,
             stores: self.stores.clone(),

@@ -106,6 +106,21 @@ fn whoever_must_not_be_recognised_here_is_not_loaded_and_counted() {
 }
 
 #[test]
+fn consent_that_begins_in_the_future_does_not_count() {
+    let tomorrow = with("2025-11-02T10:14:00Z", "2026-01-02T10:14:00Z");
+    let (registry, report) = read(&tomorrow);
+    assert_eq!((registry.len(), report.skipped.not_yet), (0, 1));
+    // A clock that does not count may be late, but the bundle was made before now.
+    let header = r#"{"grelot":"registry","version":1,"store":42,"made_at":"2026-01-03T00:00:00Z","expires_at":"2026-01-05T00:00:00Z"}"#;
+    let late = Clock::Unset(clock().reading());
+    for (lines, loaded) in [(tomorrow.clone(), 0), (format!("{header}\n{tomorrow}"), 1)] {
+        let reading = Reading::new(42, late);
+        let (registry, _) = reading.load_from(lines.as_bytes(), Path::new("x")).unwrap();
+        assert_eq!(registry.len(), loaded);
+    }
+}
+
+#[test]
 fn whoever_withdrew_stays_out_whatever_the_registry_says() {
     let reading = Reading::new(42, clock()).without(["c-7f3a".to_owned()].into());
     let (registry, report) = reading.load_from(GOOD.as_bytes(), Path::new("x")).unwrap();

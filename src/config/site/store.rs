@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::super::form::{self, Value};
 use super::super::{Severity, Store, nearest};
 use super::Site;
+use crate::clock::WallClock;
 use crate::pipeline::{Place, policy};
 
 impl<'a> Site<'a> {
@@ -52,6 +53,14 @@ impl<'a> Site<'a> {
             }
         }
         zones
+    }
+
+    /// When this machine's wall clock counts.
+    pub(in crate::config) fn wall_clock(&self) -> WallClock {
+        match self.text("gateway.clock").as_deref() {
+            Some("trusted") => WallClock::Trusted,
+            _ => WallClock::Synchronised,
+        }
     }
 
     /// The name of this gateway, and that it is one of the store's.

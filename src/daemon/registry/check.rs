@@ -5,20 +5,27 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use minisign_verify::{PublicKey, Signature};
 use thiserror::Error;
 
 use super::vault::Vault;
+use crate::clock::{Clocks, WallClock};
 use crate::config::registry::line::Header;
 use crate::config::registry::{self, Loaded, Reading, signature_of};
 use crate::files;
 use crate::pipeline::units::{Clock, WallTime};
+use crate::private;
 
 /// A signature has four lines.
 const LONGEST_SIGNATURE: u64 = 4096;
 /// Servers send a hash or a time and a length.
 const LONGEST_ETAG: u64 = 1024;
+/// Five million customers' bundle.
+pub(super) const LONGEST_BUNDLE: u64 = 2 << 30;
+/// Clocks of two machines that time servers set differ by less.
+const AHEAD: Duration = Duration::from_mins(5);
 
 /// Why a candidate changes nothing.
 #[derive(Debug, Error)]
@@ -64,6 +71,8 @@ pub struct Rules {
     pub vault: Vault,
     /// Customers who withdrew, whatever registries say.
     pub withdrawn: BTreeSet<String>,
+    /// The machine's own clocks, whatever a recording's clock says: bundles are made in real time.
+    pub machine: Clocks,
 }
 
 /// A pinned key.
@@ -80,7 +89,45 @@ impl Rules {
     /// The rules for a gateway of `store`; `keys` were checked with the configuration.
     pub fn new(store: u16, keys: &[String], folder: PathBuf, vault: Vault) -> Self {
         let keys = keys.iter().filter_map(|key| PublicKey::from_base64(key).ok()).map(Pinned);
-        Self { store, keys: keys.collect(), folder, vault, withdrawn: BTreeSet::new() }
+        let (keys, withdrawn) = (keys.collect(), BTreeSet::new());
+        Self { store, keys, folder, vault, withdrawn, machine: Clocks::machine() }
+    }
+
+    /// Judges by a wall clock that counts when the configuration says so.
+    #[must_use]
+    pub fn by(mut self, wall_clock: WallClock) -> Self {
+        self.machine = Clocks::of_gateway(wall_clock, None);
+        self
+    }
+
+    /// The latest date that a bundle can have; `None` while the machine's clock does not count.
+    pub fn latest(&self) -> Option<WallTime> {
+        self.machine.now().clock.known().map(|now| now.plus(AHEAD))
+    }
+
+    /// Whether `made_at` keeps older bundles out: not where it is in the future.
+    fn bars(&self, made_at: WallTime) -> bool {
+        self.latest().is_none_or(|latest| made_at <= latest)
+    }
+
+    /// Forgets which bundle is in force on this machine: any that is valid counts then.
+    pub fn forget_accepted(&self) -> io::Result<()> {
+        let accepted = self.accepted();
+        for path in [signature_of(&accepted), accepted, self.etag()] {
+            fs::remove_file(path).or_else(absent_is_well)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a bundle is kept for the next start.
+    pub fn keeps_accepted(&self) -> bool {
+        signature_of(&self.accepted()).exists()
+    }
+
+    /// Removes what comes in, whole or not, where it is of no use.
+    pub fn discard_incoming(&self) {
+        // If it cannot be removed, the next bundle overwrites it.
+        let _ = fs::remove_file(self.incoming());
     }
 
     /// The bundle that comes in, before it is checked.
@@ -107,7 +154,8 @@ impl Rules {
             self.verify(file, &read_signature(&signature_of(path), path)?, path)?;
         }
         let lines = registry::open_regular(path).map_err(Refused::file(path))?;
-        Ok(self.reading(clock).load_bundle(lines, path)?)
+        let reading = self.reading(clock).made_until(self.latest());
+        Ok(reading.load_bundle(lines, path)?)
     }
 
     /// Takes a file in: checks it, loads it, and keeps it where it is a signed bundle.
@@ -119,15 +167,24 @@ impl Rules {
     ) -> Result<Loaded, Refused> {
         if self.keys.is_empty() {
             let lines = registry::open_regular(path).map_err(Refused::file(path))?;
-            return Ok(self.reading(clock).not_older_than(in_force).load_bundle(lines, path)?);
+            return Ok(self.reading_new(clock, in_force).load_bundle(lines, path)?);
         }
         let signature = read_signature(&signature_of(path), path)?;
-        let incoming = self.incoming();
-        let mut file = files::open_regular(path).map_err(Refused::file(path))?;
-        let mut kept = self.vault.create(&incoming).map_err(Refused::file(&incoming))?;
-        io::copy(&mut file, &mut kept).map_err(Refused::file(path))?;
-        kept.finish().map_err(Refused::file(&incoming))?;
+        self.copy_to_incoming(path).inspect_err(|_| self.discard_incoming())?;
         self.take_in_incoming(&signature, path, in_force, clock)
+    }
+
+    fn copy_to_incoming(&self, path: &Path) -> Result<(), Refused> {
+        let incoming = self.incoming();
+        let file = files::open_regular(path).map_err(Refused::file(path))?;
+        let mut kept = self.vault.create(&incoming).map_err(Refused::file(&incoming))?;
+        let mut file = file.take(LONGEST_BUNDLE + 1);
+        let length = io::copy(&mut file, &mut kept).map_err(Refused::file(&incoming))?;
+        if length > LONGEST_BUNDLE {
+            let too_long = io::Error::other("is longer than any registry");
+            return Err(Refused::file(path)(too_long));
+        }
+        kept.finish().map_err(Refused::file(&incoming))
     }
 
     /// The same for what was put in the place of [`Rules::incoming`] already; `path` is where it
@@ -141,14 +198,13 @@ impl Rules {
     ) -> Result<Loaded, Refused> {
         let incoming = self.incoming();
         let taken = self.verify_kept(&incoming, signature, path).and_then(|()| {
-            let reading = self.reading(clock).not_older_than(in_force);
+            let reading = self.reading_new(clock, in_force);
             let loaded = self.load(reading, &incoming, path)?;
             self.keep(&incoming, signature).map_err(Refused::file(&incoming))?;
             Ok(loaded)
         });
         if taken.is_err() {
-            // What is refused is not kept; if it cannot be removed, it is overwritten next time.
-            let _ = fs::remove_file(&incoming);
+            self.discard_incoming();
         }
         taken
     }
@@ -185,8 +241,8 @@ impl Rules {
 
     /// Notes it for the next start. Without it the bundle is only fetched once more.
     pub fn keep_etag(&self, etag: Option<&str>) {
-        let kept =
-            etag.map_or_else(|| fs::remove_file(self.etag()), |etag| fs::write(self.etag(), etag));
+        let kept = etag
+            .map_or_else(|| fs::remove_file(self.etag()), |etag| write_private(&self.etag(), etag));
         if let Err(error) = kept.or_else(absent_is_well) {
             tracing::debug!(%error, "the registry's ETag is not kept");
         }
@@ -199,6 +255,12 @@ impl Rules {
     fn reading(&self, clock: Clock) -> Reading {
         let reading = Reading::new(self.store, clock).without(self.withdrawn.clone());
         if self.keys.is_empty() { reading } else { reading.bundles_only() }
+    }
+
+    /// For a bundle that is to replace the one in force.
+    fn reading_new(&self, clock: Clock, in_force: Option<WallTime>) -> Reading {
+        let in_force = in_force.filter(|made_at| self.bars(*made_at));
+        self.reading(clock).not_older_than(in_force).made_until(self.latest())
     }
 
     fn load(&self, reading: Reading, kept: &Path, path: &Path) -> Result<Loaded, Refused> {
@@ -238,9 +300,7 @@ impl Rules {
         let accepted = self.accepted();
         let path = signature_of(&accepted);
         let new = path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(signature.as_bytes())?;
-        file.sync_all()?;
+        write_private(&new, signature)?;
         fs::rename(new, path)?;
         fs::rename(incoming, accepted)?;
         File::open(&self.folder)?.sync_all()
@@ -259,6 +319,12 @@ fn read_signature(path: &Path, bundle: &Path) -> Result<String, Refused> {
         }),
         Err(source) => Err(Refused::File { path: path.to_owned(), source }),
     }
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = private::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 fn absent_is_well(error: io::Error) -> io::Result<()> {

@@ -21,16 +21,14 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::check::Rules;
+use super::check::{LONGEST_BUNDLE, Rules};
 use crate::config::HttpsUrl;
 use crate::tasks::{self, Task};
 
 /// To connect, and between two parts of an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Five million customers' bundle; a server that sends more is not head office's.
-const LONGEST: u64 = 2 << 30;
 /// A signature has four lines.
-const LONGEST_SIGNATURE: usize = 4096;
+const LONGEST_SIGNATURE: u64 = 4096;
 
 /// Why nothing was fetched.
 #[derive(Debug, Error)]
@@ -42,6 +40,14 @@ pub enum FetchError {
         url: String,
         /// Why.
         source: io::Error,
+    },
+    /// The server sends more than there can be.
+    #[error("{url}: the server sends more than {longest} octets")]
+    TooLong {
+        /// Where.
+        url: String,
+        /// How much there can be.
+        longest: u64,
     },
     /// The server says no.
     #[error("{url}: the server answers {status}")]
@@ -92,8 +98,21 @@ impl Remote {
         self.url.to_string()
     }
 
-    /// Fetches what is there, unless its `ETag` is `known`.
+    /// Fetches what is there, unless its `ETag` is `known`. What cannot be resumed is not left on
+    /// the disk.
     pub async fn fetch(
+        &mut self,
+        known: Option<&str>,
+        rules: &Rules,
+    ) -> Result<Fetched, FetchError> {
+        let fetched = self.fetch_bundle(known, rules).await;
+        if fetched.is_err() && self.half.is_none() {
+            rules.discard_incoming();
+        }
+        fetched
+    }
+
+    async fn fetch_bundle(
         &mut self,
         known: Option<&str>,
         rules: &Rules,
@@ -129,7 +148,11 @@ impl Remote {
         };
         // A weak ETag names no octets, so nothing can be resumed by it.
         self.half = etag.clone().filter(|etag| !etag.starts_with("W/"));
-        self.take(answer.into_body(), &mut file, already).await?;
+        let taken = self.take(answer.into_body(), &mut file, already, LONGEST_BUNDLE).await;
+        if matches!(&taken, Err(FetchError::TooLong { .. })) {
+            self.half = None;
+        }
+        taken?;
         file.finish().map_err(|error| self.broken(error))?;
         self.half = None;
         let signature = self.signature(&mut connection).await?;
@@ -148,8 +171,7 @@ impl Remote {
             });
         }
         let mut signature = Vec::new();
-        self.take(answer.into_body(), &mut signature, 0).await?;
-        signature.truncate(LONGEST_SIGNATURE);
+        self.take(answer.into_body(), &mut signature, 0, LONGEST_SIGNATURE).await?;
         Ok(String::from_utf8_lossy(&signature).into_owned())
     }
 
@@ -159,6 +181,7 @@ impl Remote {
         mut body: Incoming,
         to: &mut impl Write,
         already: u64,
+        longest: u64,
     ) -> Result<(), FetchError> {
         let mut length = already;
         loop {
@@ -167,8 +190,8 @@ impl Remote {
             let frame = frame.map_err(|error| self.broken(io::Error::other(error)))?;
             let Ok(data) = frame.into_data() else { continue };
             length += data.len() as u64;
-            if length > LONGEST {
-                return Err(self.broken(io::Error::other("sends more than any registry has")));
+            if length > longest {
+                return Err(FetchError::TooLong { url: self.place(), longest });
             }
             to.write_all(&data).map_err(|error| self.broken(error))?;
         }

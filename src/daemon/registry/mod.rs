@@ -9,7 +9,7 @@ pub mod vault;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,8 @@ use crate::config::registry::{Loaded, signature_of};
 use crate::mqtt::payload::RegistryHealth;
 use crate::mqtt::tls::{self, TlsError};
 use crate::pipeline::identity::{Registry, Report};
-use crate::pipeline::units::WallTime;
+use crate::pipeline::units::{Clock, WallTime};
+use crate::private;
 use crate::tasks;
 use check::{Refused, Rules, made_at};
 use https::{Fetched, Remote};
@@ -79,6 +80,8 @@ pub struct Intake {
     unreachable: Option<String>,
     /// What the event loop knows to be wrong.
     told: Option<String>,
+    /// The clock that the registry in force was loaded by.
+    loaded_by: Clock,
 }
 
 /// Why the intake wakes up.
@@ -122,17 +125,21 @@ impl Intake {
             let path = path.to_owned();
             move |source| StartError::Folder { path, source }
         };
-        if !bundles.public_keys.is_empty() {
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true).mode(0o700).create(&folder).map_err(failed(&folder))?;
+        if !bundles.public_keys.is_empty()
+            && let Err(error) = private::create_folder(&folder)
+        {
+            // A full disk: nothing is kept, and the registry that is there serves.
+            tracing::error!(path = %folder.display(), %error, "no registry can be kept");
         }
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        let vault = Vault::from_credentials(credentials.as_deref()).map_err(failed(&folder))?;
+        let credential = credentials.as_deref().unwrap_or(&folder).join(vault::CREDENTIAL);
+        let vault = Vault::from_credentials(credentials.as_deref()).map_err(failed(&credential))?;
         let remote = match &bundles.url {
             Some(url) => Some(Remote::new(url.clone(), tls::client(&config.tls)?)),
             None => None,
         };
-        let mut rules = Rules::new(config.store.id, &bundles.public_keys, folder, vault);
+        let mut rules =
+            Rules::new(config.store.id, &bundles.public_keys, folder, vault).by(config.wall_clock);
         rules.withdrawn = withdrawn.iter().map(ToString::to_string).collect();
         let mut intake = Self {
             rules,
@@ -146,6 +153,7 @@ impl Intake {
             refused: None,
             unreachable: None,
             told: None,
+            loaded_by: clocks.now().clock,
         };
         let kept = if intake.rules.vault.is_sealed() { "encrypted" } else { "in clear" };
         if !intake.rules.keys.is_empty() {
@@ -164,6 +172,8 @@ impl Intake {
             Some(Err(refused)) => self.is_refused(&refused),
             None => {}
         }
+        // Where an earlier start broke off is not known any more.
+        self.rules.discard_incoming();
         if found.is_some() {
             self.etag = self.rules.kept_etag();
         }
@@ -173,6 +183,7 @@ impl Intake {
             let in_force = made_at(self.in_force.as_ref());
             // What was taken in need not stay: it may have been dropped on a tmpfs.
             let is_there = stamp[0].is_some() || in_force.is_none();
+            self.loaded_by = clock;
             if is_there && self.rules.may_be_newer(&path, in_force) {
                 match self.rules.take_in(&path, in_force, clock) {
                     Ok(loaded) => found = Some(self.takes_effect(loaded)),
@@ -261,6 +272,19 @@ impl Intake {
 
     /// Takes the file in if it is another one than last time.
     async fn look(&mut self) -> Option<(Registry, RegistryHealth)> {
+        let clock = self.clocks.now().clock;
+        let before = std::mem::replace(&mut self.loaded_by, clock);
+        if before.known().is_none() && clock.known().is_some() {
+            // Days and consents were judged by a clock that did not count.
+            if let Some(kept) = self.reload_kept().await {
+                return Some(kept);
+            }
+            self.seen = None;
+        }
+        if self.in_force.is_some() && !self.rules.keys.is_empty() && !self.rules.keeps_accepted() {
+            tracing::warn!("the kept registry was removed: the next valid one counts");
+            (self.in_force, self.seen, self.etag) = (None, None, None);
+        }
         let path = self.path.clone()?;
         let stamp = stamp(&path);
         // A file that vanished is on its way to be replaced.
@@ -272,6 +296,13 @@ impl Intake {
         let (rules, clock) = (self.rules.clone(), self.clocks.now().clock);
         let taken = apart(move || rules.take_in(&path, in_force, clock)).await?;
         self.settle(taken)
+    }
+
+    /// The bundle in force once more, by the clock as it is now.
+    async fn reload_kept(&mut self) -> Option<(Registry, RegistryHealth)> {
+        let (rules, clock) = (self.rules.clone(), self.clocks.now().clock);
+        let restored = apart(move || rules.restore(clock)).await?;
+        self.settle(restored?)
     }
 
     async fn fetch(&mut self) -> Option<(Registry, RegistryHealth)> {
@@ -337,7 +368,14 @@ impl Intake {
         let expired = self.expired_at();
         let expired =
             expired.map(|at| format!("the registry expired at {at}: nobody is recognised"));
-        let wrong = [expired, self.refused.clone(), self.unreachable.clone()];
+        let ahead = self.in_force.map(|header| header.made_at);
+        let ahead = ahead.filter(|at| self.rules.latest().is_some_and(|latest| *at > latest));
+        let ahead = ahead.map(|at| {
+            format!(
+                "the registry in force was made at {at}, in the future: any valid one replaces it"
+            )
+        });
+        let wrong = [expired, ahead, self.refused.clone(), self.unreachable.clone()];
         let wrong: Vec<_> = wrong.into_iter().flatten().collect();
         (!wrong.is_empty()).then(|| wrong.join("; "))
     }

@@ -8,7 +8,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use hkdf::Hkdf;
@@ -66,9 +65,7 @@ impl Vault {
 
     /// Begins a new file.
     pub fn create(&self, path: &Path) -> io::Result<Writer> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(path)?;
+        let mut file = crate::private::create(path)?;
         let Some(secret) = &self.secret else { return Ok(Writer { file, sealing: None }) };
         let mut salt = [0; SALT];
         getrandom::fill(&mut salt).map_err(io::Error::other)?;

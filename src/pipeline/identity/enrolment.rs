@@ -27,6 +27,8 @@ pub struct Enrolment {
 /// A customer's consent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consent {
+    /// When it begins, where that is written.
+    pub given_at: Option<WallTime>,
     /// When it ends.
     pub expires_at: WallTime,
     /// Whether staff may see the card.

@@ -29,6 +29,7 @@ pub struct Loader {
     clock: Clock,
     every_day: bool,
     valid_until: Option<WallTime>,
+    made_at: Option<WallTime>,
     withdrawn: BTreeSet<String>,
     enrolling: Enrolling,
     tokens: Gathered<DayKeys>,
@@ -68,6 +69,8 @@ pub struct Report {
 pub struct Skipped {
     /// No consent.
     pub no_consent: usize,
+    /// Consent begins in the future.
+    pub not_yet: usize,
     /// Consent has expired.
     pub expired: usize,
     /// Consent was withdrawn.
@@ -79,7 +82,7 @@ pub struct Skipped {
 impl Skipped {
     /// All together.
     pub const fn total(&self) -> usize {
-        self.no_consent + self.expired + self.withdrawn + self.other_store
+        self.no_consent + self.not_yet + self.expired + self.withdrawn + self.other_store
     }
 }
 
@@ -138,6 +141,7 @@ impl Loader {
             clock,
             every_day: false,
             valid_until: None,
+            made_at: None,
             withdrawn: BTreeSet::new(),
             enrolling: Enrolling::default(),
             tokens: Gathered::default(),
@@ -160,6 +164,13 @@ impl Loader {
     #[must_use]
     pub const fn valid_until(mut self, end: WallTime) -> Self {
         self.valid_until = Some(end);
+        self
+    }
+
+    /// When the registry was made: it is no earlier than that.
+    #[must_use]
+    pub const fn made_at(mut self, made_at: WallTime) -> Self {
+        self.made_at = Some(made_at);
         self
     }
 
@@ -216,8 +227,11 @@ impl Loader {
 
     fn may_load(&mut self, enrolment: &Enrolment) -> bool {
         let skipped = &mut self.report.skipped;
-        let expired =
-            |consent: &Consent| self.clock.known().is_some_and(|now| consent.expires_at <= now);
+        let now = self.clock.reading();
+        // A clock that does not count may be late, but the registry was made before now.
+        let latest = self.made_at.filter(|_| self.clock.known().is_none()).unwrap_or(now).max(now);
+        let expired = |consent: &Consent| consent.expires_at <= now;
+        let not_yet = |consent: &Consent| consent.given_at.is_some_and(|given| given > latest);
         let elsewhere = |consent: &Consent| {
             consent.stores.as_ref().is_some_and(|stores| !stores.contains(&self.store))
         };
@@ -225,6 +239,7 @@ impl Loader {
             None => &mut skipped.no_consent,
             Some(consent) if consent.withdrawn => &mut skipped.withdrawn,
             Some(_) if self.withdrawn.contains(&enrolment.client) => &mut skipped.withdrawn,
+            Some(consent) if not_yet(consent) => &mut skipped.not_yet,
             Some(consent) if expired(consent) => &mut skipped.expired,
             Some(consent) if elsewhere(consent) => &mut skipped.other_store,
             Some(_) => return true,

@@ -8,6 +8,7 @@
 //! against `irk` keys, which are forgotten within the hour (see [`irk`]).
 
 pub mod beacon;
+pub mod clones;
 mod compact;
 pub mod eid;
 pub mod enrolment;
@@ -93,6 +94,15 @@ pub struct Match {
     pub customer: CustomerIndex,
     /// What their phone hears of the shop's beacons (scheme `token` only).
     pub echo: Option<Echo>,
+    /// By an identity that never changes, so that another device can copy it.
+    pub is_fixed: bool,
+}
+
+impl Match {
+    /// A match by what only the customer's own device can send.
+    pub const fn new(customer: CustomerIndex, echo: Option<Echo>) -> Self {
+        Self { customer, echo, is_fixed: false }
+    }
 }
 
 /// The registry with its look-up tables.
@@ -169,7 +179,7 @@ impl Identity {
             return None;
         }
         let customer = CustomerIndex(tokens.owners.of(credential)?);
-        self.admitted(Match { customer, echo: Some(Echo::from_byte(*echo)) }, now.clock)
+        self.admitted(Match::new(customer, Some(Echo::from_byte(*echo))), now.clock)
     }
 
     /// Checks an answer, and knows its phone by its address as long as that lasts.
@@ -249,7 +259,7 @@ impl Identity {
         let tokens = &self.registry.tokens;
         let (credential, _) = tokens.credentials.find(token, clock)?;
         let customer = CustomerIndex(tokens.owners.of(credential)?);
-        Some(Match { customer, echo: Some(echo) })
+        Some(Match::new(customer, Some(echo)))
     }
 
     #[inline]
@@ -261,7 +271,7 @@ impl Identity {
         let customer = match *said {
             Said::Eid(eid) => {
                 let card = registry.eids.credentials.find(eid, clock)?;
-                registry.eids.owners.of(card)?
+                return Some(Match::new(CustomerIndex(registry.eids.owners.of(card)?), None));
             }
             Said::IBeacon { uuid, major, minor } => {
                 beacon(BeaconIdentity::IBeacon { uuid, major, minor })?
@@ -273,7 +283,7 @@ impl Identity {
             // Tokens are looked up apart; a hint identifies nobody.
             Said::Token { .. } | Said::Telemetry(_) | Said::OverflowHint => return None,
         };
-        Some(Match { customer: CustomerIndex(customer), echo: None })
+        Some(Match { is_fixed: true, ..Match::new(CustomerIndex(customer), None) })
     }
 
     /// A phone that answered a challenge, as long as it keeps its address. What it advertises does
@@ -281,7 +291,7 @@ impl Identity {
     /// so the token of an app that comes to the foreground then is not received.
     fn recall(&mut self, address: Address, now: Now) -> Option<Match> {
         let customer = self.introduced.who(address, now.tick)?;
-        self.admitted(Match { customer, echo: None }, now.clock)
+        self.admitted(Match::new(customer, None), now.clock)
     }
 
     #[inline]
@@ -292,7 +302,7 @@ impl Identity {
             self.due = Some(now.tick.plus(SOON));
         }
         let customer = CustomerIndex(irks.owners.of(found?)?);
-        self.admitted(Match { customer, echo: None }, now.clock)
+        self.admitted(Match::new(customer, None), now.clock)
     }
 
     /// Nobody who withdrew or whose consent has run out since the registry was loaded.

@@ -4,6 +4,7 @@ use super::Pipeline;
 use crate::pipeline::HERE;
 use crate::pipeline::event::{Answer, Effect, GatewayIndex, Sighting};
 use crate::pipeline::identity::Match;
+use crate::pipeline::identity::clones::Counts;
 use crate::pipeline::policy::consent;
 use crate::pipeline::team::Overheard;
 use crate::pipeline::units::{Dbm, Now};
@@ -13,9 +14,30 @@ impl Pipeline {
         if let Some(beacon) = self.beacons.hear(now, sighting) {
             effects.push(Effect::Beacon(beacon));
         }
-        if let Some(found) = self.identity.identify(now, sighting) {
+        if let Some(found) = self.identity.identify(now, sighting)
+            && self.is_original(now, found, sighting, effects)
+        {
             self.contact(now, found, sighting.gateway, sighting.rssi, effects);
         }
+    }
+
+    /// False for the fainter of two senders of one card's identity.
+    fn is_original(
+        &mut self,
+        now: Now,
+        found: Match,
+        sighting: &Sighting<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        if !found.is_fixed {
+            return true;
+        }
+        let Sighting { gateway, address, rssi, .. } = *sighting;
+        let (counts, copied) = self.cards.receive(found.customer, gateway, address, rssi, now.tick);
+        if copied && let Some(customer) = self.identity.customer(found.customer) {
+            effects.push(Effect::CardCopied { client: customer.client });
+        }
+        counts == Counts::Yes
     }
 
     pub(super) fn take_answer(&mut self, now: Now, answer: &Answer, effects: &mut Vec<Effect>) {
@@ -38,7 +60,7 @@ impl Pipeline {
                 let first = (at, self.gateway_name(gateway).to_owned());
                 self.held.yield_to(customer, first, now.tick);
             }
-            let found = Match { customer, echo: overheard.echo };
+            let found = Match::new(customer, overheard.echo);
             self.contact(now, found, gateway, overheard.rssi, effects);
         }
     }

@@ -5,14 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pipeline;
-use crate::pipeline::event::{Effect, KnownPhone, RestoredVisit, Visit};
+use crate::pipeline::event::{Away, DepartureReason, Effect, KnownPhone, RestoredVisit, Visit};
 use crate::pipeline::identity::{Customer, CustomerIndex, Quiet, Registry};
 use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::visits::Phase;
 
 impl Pipeline {
-    pub(super) fn restore(&mut self, restored: RestoredVisit, now: Now) -> Option<Effect> {
+    /// A visit goes on where the gateway was away for less than `presence.rejoin`, as if it had
+    /// only been silent; after an unknown time it does not, lest a customer who comes in the
+    /// morning is taken for one who stayed.
+    pub(super) fn restore(
+        &mut self,
+        restored: RestoredVisit,
+        away: Away,
+        now: Now,
+    ) -> Option<Effect> {
         let RestoredVisit { visit, departed_at } = restored;
+        let Away::Known(away) = away else {
+            return departed_at.is_none().then_some(Effect::Erased { visit: visit.id });
+        };
         let Some(who) = self.identity.index_of(&visit.client) else {
             return departed_at.is_none().then_some(Effect::Erased { visit: visit.id });
         };
@@ -24,6 +35,9 @@ impl Pipeline {
             }
             self.presence.restore_closed(who, now.tick, now.tick.plus(left));
             self.visits.put(who, visit, Phase::Closed);
+        } else if away > self.settings.presence.rejoin {
+            let at = now.clock.reading().minus(away);
+            return Some(Effect::Departed { visit, at, reason: DepartureReason::Silent });
         } else {
             self.presence.restore_open(who, now.tick);
             self.visits.put(who, visit, Phase::Open);
@@ -68,6 +82,7 @@ impl Pipeline {
         self.presence.reindex(moved);
         self.held.reindex(moved);
         self.gathered.clear();
+        self.cards.clear();
         for (was, (mut visit, phase)) in self.visits.take() {
             let is = moved(was).and_then(|who| Some((who, self.identity.customer(who)?)));
             let Some((who, customer)) = is else {
@@ -90,6 +105,7 @@ impl Pipeline {
             self.presence.forget(who);
             self.held.drop(who);
             self.gathered.forget(who);
+            self.cards.forget(who);
             if let Some(visit) = self.visits.remove(who) {
                 effects.push(Effect::Erased { visit: visit.id });
             }

@@ -41,6 +41,9 @@ impl Pipeline {
                 }
             }
             What::Passed { best, heard_for, grounds } => {
+                if let Some(customer) = self.identity.customer(who) {
+                    effects.push(Effect::Passed { client: customer.client });
+                }
                 let because = self.explain_passing(best, heard_for, &grounds);
                 self.explain(who, None, because, effects);
             }

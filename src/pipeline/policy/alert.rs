@@ -6,18 +6,27 @@ use std::sync::Arc;
 use super::{QuietHours, Settings};
 use crate::pipeline::event::{Announcement, SilentBecause};
 use crate::pipeline::identity::{Customer, Quiet};
-use crate::pipeline::units::{Clock, WallTime};
+use crate::pipeline::units::{Clock, ClockStep, WallTime};
 
 /// When each customer was last alerted about, as far as it still matters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Caps {
     last_alert: BTreeMap<Arc<str>, WallTime>,
+    /// Alerts from here on were given by the wall clock as it runs; how long ago earlier ones
+    /// were is known only where that clock is set.
+    clock_since: WallTime,
 }
 
 impl Caps {
     /// From what survived a restart.
-    pub fn restored(last_alerts: Vec<(Arc<str>, WallTime)>) -> Self {
-        Self { last_alert: last_alerts.into_iter().collect() }
+    pub fn restored(last_alerts: Vec<(Arc<str>, WallTime)>, clock_since: WallTime) -> Self {
+        Self { last_alert: last_alerts.into_iter().collect(), clock_since }
+    }
+
+    /// The wall clock was set.
+    pub fn set_clock(&mut self, step: ClockStep) {
+        self.last_alert.values_mut().for_each(|last| *last = step.applied(*last));
+        self.clock_since = step.applied(self.clock_since);
     }
 
     /// Forgets a customer.
@@ -46,7 +55,9 @@ impl Caps {
             return Announcement::Silent(because);
         }
         let now = clock.reading();
-        self.last_alert.retain(|_, last| now < last.plus(settings.between_alerts));
+        let comparable = |last: WallTime| clock.known().is_some() || last >= self.clock_since;
+        self.last_alert
+            .retain(|_, last| !comparable(*last) || now < last.plus(settings.between_alerts));
         if !settings.between_alerts.is_zero() {
             self.last_alert.insert(Arc::clone(&customer.client), now);
         }
@@ -72,15 +83,18 @@ impl Caps {
         if settings.alerts_per_visit == 0 {
             return Some(SilentBecause::VisitCap);
         }
-        let Some(now) = clock.known() else {
-            let needs_clock =
-                settings.quiet_hours.is_some() || self.last_alert.contains_key(&*customer.client);
-            return needs_clock.then_some(SilentBecause::ClockUnset);
-        };
+        let now = clock.reading();
+        let set = clock.known().is_some();
+        if settings.quiet_hours.is_some() && !set {
+            return Some(SilentBecause::ClockUnset);
+        }
         if settings.quiet_hours.is_some_and(|hours| hours.contain(now, &settings.time_zone)) {
             return Some(SilentBecause::QuietHours);
         }
         let last = self.last_alert.get(&*customer.client)?;
+        if !set && *last < self.clock_since {
+            return None;
+        }
         // A last alert in the future (the clock was stepped back) does not silence for ever.
         (now >= *last && now < last.plus(settings.between_alerts)).then_some(SilentBecause::Cap)
     }
@@ -123,6 +137,10 @@ mod tests {
         Clock::Set(WallTime::parse(text).unwrap())
     }
 
+    fn caps() -> Caps {
+        Caps::restored(Vec::new(), WallTime::from_unix_secs(0))
+    }
+
     fn alerts(announcement: Announcement) -> bool {
         matches!(announcement, Announcement::Alert { .. })
     }
@@ -130,7 +148,7 @@ mod tests {
     #[test]
     fn a_customer_is_not_announced_twice_within_the_cap() {
         let settings = Settings { between_alerts: Duration::from_hours(4), ..Settings::default() };
-        let mut caps = Caps::default();
+        let mut caps = caps();
         let gold = customer("gold");
         assert!(alerts(caps.announce(&gold, false, at("2026-01-05T09:00:00Z"), &settings)));
         assert_eq!(
@@ -154,7 +172,7 @@ mod tests {
     #[test]
     fn only_the_configured_tiers_alert() {
         let settings = Settings { tiers: vec!["gold".into()], ..Settings::default() };
-        let mut caps = Caps::default();
+        let mut caps = caps();
         let now = at("2026-01-05T09:00:00Z");
         assert_eq!(
             caps.announce(&customer("silver"), false, now, &settings),
@@ -167,7 +185,7 @@ mod tests {
     fn whoever_was_here_before_we_listened_alerts_nobody() {
         let now = at("2026-01-05T09:00:00Z");
         assert_eq!(
-            Caps::default().announce(&customer("gold"), true, now, &Settings::default()),
+            caps().announce(&customer("gold"), true, now, &Settings::default()),
             Announcement::Silent(SilentBecause::WarmUp)
         );
     }

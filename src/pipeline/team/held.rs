@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::pipeline::event::Visit;
 use crate::pipeline::identity::CustomerIndex;
 use crate::pipeline::presence::Grounds;
-use crate::pipeline::units::{Tick, WallTime};
+use crate::pipeline::units::{ClockStep, Tick, WallTime};
 
 /// Whoever hears the customer best tells first...
 const HEARS_BEST: Duration = Duration::from_millis(300);
@@ -93,6 +93,14 @@ impl HeldArrivals {
     /// When [`HeldArrivals::pop_due`] should be called at the latest.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.mine.values().map(|mine| mine.until).min()
+    }
+
+    /// The wall clock was set.
+    pub fn set_clock(&mut self, step: ClockStep) {
+        for mine in self.mine.values_mut() {
+            mine.key.0 = step.applied(mine.key.0);
+            mine.held.visit.set_clock(step);
+        }
     }
 
     /// The registry changed: every customer's place goes through `moved`.

@@ -1,0 +1,45 @@
+//! What Linux knows of its clocks.
+
+use std::path::Path;
+use std::time::Duration;
+
+/// systemd-timesyncd touches this file at each synchronisation; it lasts as long as the boot.
+const TIMESYNCD: &str = "/run/systemd/timesync/synchronized";
+
+/// One boot of a machine, and how long it has lasted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boot {
+    /// The kernel's random id of this boot.
+    pub id: String,
+    /// Time since the boot, suspended time included (`CLOCK_BOOTTIME`).
+    pub uptime: Duration,
+}
+
+impl Boot {
+    /// The boot of this machine; `None` where the kernel does not name it.
+    pub fn current() -> Option<Self> {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let uptime = Duration::try_from(uptime).ok()?;
+        Some(Self { id: id.trim().to_owned(), uptime })
+    }
+}
+
+/// Whether a time server has set the clock during this boot.
+///
+/// chrony, ntpd and timesyncd clear the kernel's `STA_UNSYNC`. The kernel sets it again where no
+/// server has answered for hours; the clock is then still right to seconds, and timesyncd's file
+/// stays.
+pub fn is_synchronised() -> bool {
+    kernel_is_synchronised() || Path::new(TIMESYNCD).exists()
+}
+
+#[expect(unsafe_code, reason = "no safe library reads the kernel's clock state")]
+fn kernel_is_synchronised() -> bool {
+    // SAFETY: all of `timex` are integers, for which zero is a value.
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: `timex` is a valid structure of this platform. Without `modes` the kernel changes
+    // nothing, and fills it in.
+    let state = unsafe { libc::adjtimex(&raw mut timex) };
+    (0..libc::TIME_ERROR).contains(&state) && timex.status & libc::STA_UNSYNC == 0
+}
