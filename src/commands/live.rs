@@ -1,4 +1,4 @@
-//! The live radio, for commands: `scan`, `record`, `walk-test`, `doctor`.
+//! What is received now, for commands: `scan`, `record`, `walk-test`, `doctor`.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::sources::capture_path::CapturePath;
 use crate::sources::live::{self, SourceEvent};
 use crate::tasks::{self, Task};
 
-/// Batches that wait for a command that is busy with its terminal or its disk.
+/// Batches that wait while a command writes to its terminal or disk.
 const BATCHES: usize = 16;
 
-/// What `scan` and `record` understand of the radio.
+/// The options of `scan` and `record` about the radio.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RadioArgs {
     /// Scans with this adapter alone: its name (hci0) or its address
@@ -66,7 +66,7 @@ impl RadioArgs {
         }
     }
 
-    /// Ends when it is time to, or when Ctrl-C or a signal says so.
+    /// Waits for the end: the length that was asked for, Ctrl-C or a signal.
     pub async fn over(&self) {
         let length = async {
             match self.length {
@@ -95,19 +95,19 @@ async fn stopped() {
     }
 }
 
-/// A radio that listens: the running daemon's where there is one, else one of its own.
+/// What the running daemon receives, or what a source of this process receives.
 pub struct Live {
-    /// What it receives and reports.
+    /// Advertisements, and changes of the state.
     pub events: mpsc::Receiver<SourceEvent>,
-    /// How it fares.
+    /// The state.
     pub status: watch::Receiver<Status>,
     stop: CancellationToken,
     task: Task<()>,
 }
 
 impl Live {
-    /// Begins to listen: to the daemon of `config`, unless `args` names an adapter or a path; with
-    /// no daemon to the first live source of `config`, or to `BlueZ`.
+    /// Begins to receive: from the daemon of `config`, unless `args` names an adapter or a path;
+    /// without a daemon from the first live source of `config`, or through `BlueZ`.
     pub fn start(args: &RadioArgs, config: Option<&Config>, clocks: &Clocks) -> Self {
         if args.adapter.is_none()
             && args.capture_path.is_none()
@@ -169,7 +169,7 @@ impl Live {
         Self { events, status, stop, task }
     }
 
-    /// Ends it.
+    /// Ends its task.
     pub async fn end(self) {
         self.stop.cancel();
         drop(self.events);
@@ -238,7 +238,7 @@ async fn read(
         while let Ok(Some(line)) = lines.next_line().await {
             match serde_json::from_str(&line) {
                 Ok(tap::Line::Advertisements(batch)) => {
-                    let batch = batch.into_iter().filter_map(tap::Wire::received);
+                    let batch = batch.into_iter().filter_map(tap::Wire::advertisement);
                     if events.send(SourceEvent::Received(batch.collect())).await.is_err() {
                         return;
                     }

@@ -112,7 +112,7 @@ impl Recorder {
             .with_context(|| format!("cannot write {}", args.file.display()))?;
         let mask = if args.raw { None } else { Some(Mask::new().context("no random key")?) };
         let who = Who::of(config, began);
-        if mask.is_some() && !who.knows_anybody() {
+        if mask.is_some() && !who.has_registry() {
             complain("grelot: no registry: everybody is recorded as a stranger");
         }
         Ok(Self { writer, began, gateway, who, mask, written: 0 })

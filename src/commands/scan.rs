@@ -74,10 +74,10 @@ async fn scan(global: &Global, args: &Args) -> anyhow::Result<Exit> {
                     let now = clocks.now();
                     screen.heard += batch.len();
                     for heard in &batch {
-                        screen.table.hear(now.tick, heard, || who.says(now, heard));
+                        screen.table.add(now.tick, heard, || who.says(now, heard));
                     }
                 }
-                // A change of hearing is worth a line of its own.
+                // A change of the state is worth a line of its own.
                 Some(_) => refresh.reset_immediately(),
                 None => break,
             },
@@ -97,7 +97,7 @@ async fn scan(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Where the table is shown.
+/// The table and its surroundings, on a terminal or as JSON.
 struct Screen<'a> {
     global: &'a Global,
     args: &'a Args,
@@ -107,8 +107,8 @@ struct Screen<'a> {
 }
 
 impl Screen<'_> {
-    /// One refresh: a JSON line, or the table in place of the last one. Where nobody looks on,
-    /// the table at the end will do.
+    /// One refresh: a JSON line, or the table in place of the last one. Without a terminal the
+    /// table at the end is enough.
     fn draw(&self, past: Duration) -> anyhow::Result<()> {
         if self.global.json {
             return print(&self.json(past).to_string());

@@ -1,4 +1,4 @@
-//! What a configuration listens to: scripts with their pace, and live radios.
+//! The sources of a configuration: scripts with their pace, and live sources.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,14 +23,15 @@ use crate::sources::{self, Script};
 use crate::tasks::{self, Task};
 use crate::telemetry::health::SourceHealth;
 
-/// After a shorter break nobody was missed: whoever is heard and was not here has just arrived.
+/// After a shorter break no arrival was missed: a customer who is received and was not here has
+/// just arrived.
 const SHORT_BREAK: Duration = Duration::from_mins(3);
-/// Batches of the radio that the event loop has not taken yet; the radio's own queue sheds.
+/// Batches that the event loop has not taken yet; a radio's own queue drops the oldest.
 pub const RADIO_BATCHES: usize = 4;
-/// A simulated shop can run on, sped up, for so many days.
+/// A simulated shop, sped up, can run for this many days.
 const SIMULATED_DAYS: u32 = 60;
 
-/// What is heard and at which pace.
+/// All sources, opened.
 pub struct SourceSet {
     /// Recordings and simulated shops.
     pub scripts: Scripts,
@@ -127,7 +128,7 @@ pub fn is_followed(config: &Config, away: Away) -> Start {
     if away.is_within(SHORT_BREAK) { Start::Followed } else { Start::Unfollowed }
 }
 
-/// One task that listens for every live source, and one that says which source it was.
+/// Two tasks for every live source: one receives, one adds which source it was.
 pub fn start_radios(
     config: &Config,
     clocks: &Clocks,
@@ -136,14 +137,14 @@ pub fn start_radios(
 ) -> Vec<Task<()>> {
     let mut started = Vec::new();
     for (place, source) in config.sources.iter().enumerate() {
-        let (heard, mut hearing) = mpsc::channel(RADIO_BATCHES);
+        let (sender, mut received) = mpsc::channel(RADIO_BATCHES);
         let Source::Live(settings) = source else { continue };
         let settings = live::Settings { wake_up: config.wake_up, ..settings.clone() };
-        let receiving = settings.open(clocks).run(heard, stop.clone());
+        let receiving = settings.open(clocks).run(sender, stop.clone());
         started.push(tasks::spawn(settings.kind.word, receiving));
         let events = events.clone();
         started.push(tasks::spawn("radio-source", async move {
-            while let Some(event) = hearing.recv().await {
+            while let Some(event) = received.recv().await {
                 if events.send((place, event)).await.is_err() {
                     break;
                 }

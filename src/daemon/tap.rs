@@ -2,8 +2,7 @@
 //! socket beside that of `grelot status`.
 //!
 //! One scan is enough for all: a controller that reports each device once a scan would otherwise
-//! report it to one program alone. Whoever reads too slowly misses batches, the daemon waits for
-//! nobody's terminal.
+//! report it to one program alone. A slow reader misses batches; the daemon does not wait.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +27,7 @@ use crate::sources::Advertisement;
 const BATCHES: usize = 64;
 /// Readers at a time.
 const MAX_READERS: usize = 8;
-/// How often readers are told how the radio fares.
+/// How often the state of the sources is sent.
 const STATUS: Duration = Duration::from_secs(1);
 
 /// One line of the stream.
@@ -37,7 +36,7 @@ const STATUS: Duration = Duration::from_secs(1);
 pub enum Line {
     /// Advertisements, in the order they were received.
     Advertisements(Vec<Wire>),
-    /// How the daemon's sources fare.
+    /// The state of the daemon's sources.
     Sources(Vec<Source>),
 }
 
@@ -58,19 +57,19 @@ impl std::fmt::Debug for Wire {
 }
 
 impl From<&Advertisement> for Wire {
-    fn from(heard: &Advertisement) -> Self {
+    fn from(received: &Advertisement) -> Self {
         Self {
-            addr: heard.address.octets,
-            random: heard.address.kind == AddressKind::Random,
-            rssi: heard.rssi.map(|rssi| rssi.value().into()),
-            adv: hex::encode(&heard.payload),
+            addr: received.address.octets,
+            random: received.address.kind == AddressKind::Random,
+            rssi: received.rssi.map(|rssi| rssi.value().into()),
+            adv: hex::encode(&received.payload),
         }
     }
 }
 
 impl Wire {
     /// What it stands for; `None` where it is not one of this program's lines.
-    pub fn received(self) -> Option<Advertisement> {
+    pub fn advertisement(self) -> Option<Advertisement> {
         let kind = if self.random { AddressKind::Random } else { AddressKind::Public };
         let address = Address { kind, octets: self.addr };
         let rssi = self.rssi.and_then(Dbm::measured);

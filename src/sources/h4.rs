@@ -119,7 +119,7 @@ impl Stream {
     }
 
     async fn judge(&mut self, events: &mpsc::Sender<SourceEvent>) {
-        let (hearing, reason) = match self.scan_health.verdict(self.clocks.now().tick) {
+        let (hearing, reason) = match self.scan_health.state(self.clocks.now().tick) {
             ScanState::Receiving => (Hearing::Listening, None),
             ScanState::NothingYet if self.frames.skipped() > 0 => {
                 (Hearing::Blind, Some("what comes is no HCI packets".to_owned()))

@@ -35,14 +35,14 @@ use crate::pipeline::event::Address;
 use crate::pipeline::units::{Dbm, WallTime};
 use skipped::Skipped;
 
-/// One advertisement, owned, as a source heard it. It carries strangers' bytes: never logged.
+/// One received advertisement. It carries personal data of strangers: never logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Advertisement {
-    /// The gateway that heard it, by name; `None` for this process's own.
+    /// The gateway that received it, by name; `None` for this process's own.
     pub gateway: Option<Arc<str>>,
     /// Who sent it.
     pub address: Address,
-    /// How loud.
+    /// Received signal strength; `None` where the controller reports none.
     pub rssi: Option<Dbm>,
     /// AD structures.
     pub payload: Vec<u8>,
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Advertisement {
 }
 
 impl From<report::Report<'_>> for Advertisement {
-    /// As this process's own gateway heard it.
+    /// As received by this process's own gateway.
     fn from(report: report::Report<'_>) -> Self {
         let report::Report { address, rssi, payload, .. } = report;
         Self { gateway: None, address, rssi, payload: payload.to_vec() }
@@ -74,7 +74,7 @@ pub struct Record {
 /// What happens in a script.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
-    /// An advertisement is heard.
+    /// An advertisement is received.
     Received(Advertisement),
     /// The truth about a customer, for scoring; never shown to the pipeline.
     Truth {

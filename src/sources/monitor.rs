@@ -1,8 +1,7 @@
-//! The second ear: the kernel's HCI monitor channel, which carries a copy of every packet that
-//! any controller exchanges with the host.
+//! The second capture path: the kernel's HCI monitor channel, which carries a copy of every packet
+//! that any controller exchanges with the host.
 //!
-//! Advertisements come as they were on the air, whatever BlueZ makes of them, and cost BlueZ
-//! nothing. The socket lets advertising reports through and nothing else: link keys, pairing and
+//! Advertisements come as they were on the air, independent of BlueZ, and cost BlueZ nothing. The socket lets advertising reports through and nothing else: link keys, pairing and
 //! data of other programs' connections never reach this process. Needs `CAP_NET_RAW`.
 
 mod socket;
@@ -50,11 +49,11 @@ impl Monitor {
         Ok(Self { socket: socket::open()?, clocks, chains: Chains::default(), dropped: 0 })
     }
 
-    /// Gives every report to `hear`, with the number of the adapter it came through, until the
-    /// channel fails; to `lose`, how many more the kernel had no room for.
+    /// Passes every report to `receive`, with the number of its adapter, until the channel fails;
+    /// to `lose`, how many more the kernel had no room for.
     pub async fn listen(
         &mut self,
-        mut hear: impl FnMut(u16, Report<'_>),
+        mut receive: impl FnMut(u16, Report<'_>),
         mut lose: impl FnMut(u64),
     ) -> io::Error {
         loop {
@@ -63,7 +62,7 @@ impl Monitor {
                 Err(error) => return error,
             };
             let (chains, at) = (&mut self.chains, self.clocks.now().tick.since(Tick::ZERO));
-            let read = ready.try_io(|socket| read_all(socket.get_mut(), chains, at, &mut hear));
+            let read = ready.try_io(|socket| read_all(socket.get_mut(), chains, at, &mut receive));
             if let Ok(Err(error)) = read {
                 return error;
             }
@@ -80,7 +79,7 @@ fn read_all(
     socket: &mut Socket,
     chains: &mut Chains,
     at: Duration,
-    hear: &mut impl FnMut(u16, Report<'_>),
+    receive: &mut impl FnMut(u16, Report<'_>),
 ) -> io::Result<()> {
     let mut packet = [0; LONGEST_PACKET];
     loop {
@@ -93,7 +92,7 @@ fn read_all(
         // A report cut short is the controller's fault; the next one is as good.
         for report in hci::reports(event).flatten() {
             if let Some(whole) = chains.join(index.into(), at, report) {
-                hear(index, whole);
+                receive(index, whole);
             }
         }
     }

@@ -53,7 +53,7 @@ pub struct Portable {
 }
 
 impl Portable {
-    /// Through the adapter of this name or address; through the first where `None`.
+    /// With the adapter of this name or address; with the first where `None`.
     pub fn new(adapter: Option<String>, clocks: Clocks) -> Self {
         Self { adapter, clocks }
     }
@@ -61,11 +61,11 @@ impl Portable {
     async fn receive(self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.listen(&events) => {}
+            () = self.receive_for_ever(&events) => {}
         }
     }
 
-    async fn listen(&self, events: &mpsc::Sender<SourceEvent>) {
+    async fn receive_for_ever(&self, events: &mpsc::Sender<SourceEvent>) {
         while !events.is_closed() {
             let reason = match self.session(events).await {
                 Ok(()) => "btleplug has no more events".to_owned(),
@@ -105,7 +105,7 @@ impl Portable {
                     }
                 }
                 _ = check.tick() => {
-                    let state = match scan_health.verdict(self.clocks.now().tick) {
+                    let state = match scan_health.state(self.clocks.now().tick) {
                         ScanState::Receiving => (Hearing::Listening, LIMITS),
                         ScanState::NothingYet => (Hearing::Blind, "nothing received yet"),
                         ScanState::Silent => (Hearing::Blind, "no more advertisements"),

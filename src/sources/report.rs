@@ -54,7 +54,7 @@ pub enum Status {
     Complete,
     /// More follows.
     MoreToCome,
-    /// The controller heard no more of it.
+    /// The controller received no more of it.
     Truncated,
 }
 
@@ -65,7 +65,7 @@ pub struct Report<'a> {
     pub pdu: Pdu,
     /// Who sent it; all zero and random for anonymous extended advertising.
     pub address: Address,
-    /// How loud.
+    /// Received signal strength; `None` where the controller reports none.
     pub rssi: Option<Dbm>,
     /// AD structures.
     pub payload: &'a [u8],

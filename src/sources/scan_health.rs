@@ -1,8 +1,8 @@
-//! Is this ear alive? Pure: pulses in, a verdict out.
+//! Does a scan receive? Pure: activity samples in, a state out.
 //!
-//! An API that says "discovering" proves nothing; advertisements do. But silence alone proves
-//! nothing either: the last phone of the evening leaves, too. Whoever walks away fades; a radio
-//! that dies falls silent in mid-sentence, and for everybody at once.
+//! An API that reports "discovering" proves nothing; advertisements do. Silence alone proves
+//! nothing either, because the last phone of the evening leaves. A phone that walks away fades; a
+//! radio that fails is silent from one second to the next, for all devices at once.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,49 +10,49 @@ use std::time::Duration;
 use crate::pipeline::units::{Dbm, Tick};
 use crate::sources::activity::ActivitySample;
 
-/// So much silence on air that has at least one advertisement a second is no chance
-/// (e^-8 = 0.03 %), and leaves a second or two of the ten in which it must be told.
+/// On air with at least one advertisement a second this much silence is no accident
+/// (e^-8 = 0.03 %), and leaves a second or two of the ten within which it must be reported.
 const SILENCE: Duration = Duration::from_secs(8);
-/// Nothing at all for so long is worth telling, whatever was there before.
+/// This much silence is reported in any case.
 const LONG_SILENCE: Duration = Duration::from_mins(2);
-/// What the rate and the number of devices are taken from, before the silence.
+/// The rate of advertisements is that of this span before the silence.
 const MEMORY: Duration = Duration::from_secs(30);
-/// Who is heard in these last seconds of sound at all is counted as one of a crowd.
-const LAST_SECONDS: Duration = Duration::from_secs(5);
+/// Devices that are received in these last seconds before the silence count as a crowd.
+const CROWD_SPAN: Duration = Duration::from_secs(5);
 /// One customer may carry phone, watch and earphones; four devices do not leave at once.
 const CROWD: u32 = 4;
-/// Nobody gets from this loud to out of hearing within [`LAST_WORDS`], not even through a door.
-const LOUD: i8 = -75;
-/// The very end of the sound.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// No phone gets from this signal to none within [`FADE`], not even through a door.
+const STRONG_DBM: i8 = -75;
+/// The last moments before the silence.
+const FADE: Duration = Duration::from_secs(2);
 
-/// What the silence, or the sound, means.
+/// Whether a scan works, as far as its advertisements show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScanState {
-    /// Nothing was heard since listening began.
+    /// Nothing was received since the scan began.
     NothingYet,
-    /// Advertisements come in, or their absence is as good as them: who was there has left.
+    /// Advertisements are received, or there are none because the devices have left.
     Receiving,
-    /// There must be something to hear, and it is not heard.
+    /// There must be advertisements, and none is received.
     Silent,
 }
 
-/// One ear's recent pulses.
+/// The recent activity of one adapter or stream.
 #[derive(Debug, Clone)]
 pub struct ScanHealth {
     began: Tick,
     samples: VecDeque<(Tick, ActivitySample)>,
-    /// The controller was reset since the last sound, and is silent all the same.
+    /// The controller was reset since the last advertisement.
     reset: bool,
 }
 
 impl ScanHealth {
-    /// Listening begins.
+    /// A scan begins.
     pub fn new(now: Tick) -> Self {
         Self { began: now, samples: VecDeque::new(), reset: false }
     }
 
-    /// Adds what was heard since the last call; at most one call a second is remembered.
+    /// Adds what was received since the last call; at most one sample a second is kept.
     pub fn add(&mut self, now: Tick, sample: ActivitySample) {
         if sample.received == 0 {
             return;
@@ -67,25 +67,25 @@ impl ScanHealth {
         }
     }
 
-    /// The controller was switched off and on, successfully: it can hear as far as anybody knows.
+    /// The controller was switched off and on, successfully, so a silence may be real.
     pub fn was_reset(&mut self) {
         self.reset = true;
     }
 
-    /// How long nothing has been heard.
+    /// How long nothing has been received.
     pub fn silence(&self, now: Tick) -> Duration {
-        now.since(self.last_sound().unwrap_or(self.began))
+        now.since(self.last_received().unwrap_or(self.began))
     }
 
-    /// What to make of it.
-    pub fn verdict(&self, now: Tick) -> ScanState {
+    /// The state at `now`.
+    pub fn state(&self, now: Tick) -> ScanState {
         let silence = self.silence(now);
-        let Some(last) = self.last_sound() else {
+        let Some(last) = self.last_received() else {
             return if silence >= LONG_SILENCE { ScanState::Silent } else { ScanState::NothingYet };
         };
         let suspicious = silence >= LONG_SILENCE
             || self.crowd(last) >= CROWD
-            || (self.ended_loud(last) && !self.reset);
+            || (self.ended_strong(last) && !self.reset);
         if silence >= self.tolerated(last) && suspicious {
             ScanState::Silent
         } else {
@@ -94,7 +94,7 @@ impl ScanHealth {
     }
 
     /// When something was received last.
-    pub fn last_sound(&self) -> Option<Tick> {
+    pub fn last_received(&self) -> Option<Tick> {
         self.samples.back().map(|(at, _)| *at)
     }
 
@@ -107,13 +107,13 @@ impl ScanHealth {
     }
 
     fn crowd(&self, last: Tick) -> u32 {
-        let classes = self.within(last, LAST_SECONDS).fold(0, |all, sample| all | sample.devices);
+        let classes = self.within(last, CROWD_SPAN).fold(0, |all, sample| all | sample.devices);
         classes.count_ones()
     }
 
-    fn ended_loud(&self, last: Tick) -> bool {
-        let strongest = self.within(last, LAST_WORDS).filter_map(|sample| sample.strongest).max();
-        strongest.is_some_and(|rssi: Dbm| rssi.value() >= LOUD)
+    fn ended_strong(&self, last: Tick) -> bool {
+        let strongest = self.within(last, FADE).filter_map(|sample| sample.strongest).max();
+        strongest.is_some_and(|rssi: Dbm| rssi.value() >= STRONG_DBM)
     }
 
     fn within(&self, last: Tick, span: Duration) -> impl Iterator<Item = &ActivitySample> {
@@ -130,12 +130,12 @@ mod tests {
     }
 
     /// `devices` devices, twice a second each, for the seconds in `when`.
-    fn sound(ear: &mut ScanHealth, when: std::ops::Range<u64>, devices: u32, rssi: i16) {
+    fn receive(health: &mut ScanHealth, when: std::ops::Range<u64>, devices: u32, rssi: i16) {
         for second in when {
             let devices_seen = (1u64 << devices) - 1;
             let strongest = Dbm::measured(rssi);
             let received = u64::from(devices) * 2;
-            ear.add(
+            health.add(
                 at(second),
                 ActivitySample {
                     received,
@@ -148,44 +148,44 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_that_falls_silent_at_once_means_deafness_within_ten_seconds() {
-        let mut ear = ScanHealth::new(at(0));
-        sound(&mut ear, 0..60, 5, -85);
-        assert_eq!(ear.verdict(at(66)), ScanState::Receiving);
-        assert_eq!(ear.verdict(at(67)), ScanState::Silent);
+    fn a_crowd_that_is_silent_at_once_means_a_failure_within_ten_seconds() {
+        let mut health = ScanHealth::new(at(0));
+        receive(&mut health, 0..60, 5, -85);
+        assert_eq!(health.state(at(66)), ScanState::Receiving);
+        assert_eq!(health.state(at(67)), ScanState::Silent);
     }
 
     #[test]
     fn the_last_customer_who_fades_away_has_left() {
-        let mut ear = ScanHealth::new(at(0));
-        sound(&mut ear, 0..60, 1, -60);
-        sound(&mut ear, 60..70, 1, -88);
-        assert_eq!(ear.verdict(at(110)), ScanState::Receiving);
-        assert_eq!(ear.verdict(at(190)), ScanState::Silent);
+        let mut health = ScanHealth::new(at(0));
+        receive(&mut health, 0..60, 1, -60);
+        receive(&mut health, 60..70, 1, -88);
+        assert_eq!(health.state(at(110)), ScanState::Receiving);
+        assert_eq!(health.state(at(190)), ScanState::Silent);
     }
 
     #[test]
-    fn a_loud_voice_cut_off_means_deafness_until_the_controller_was_reset() {
-        let mut ear = ScanHealth::new(at(0));
-        sound(&mut ear, 0..60, 1, -55);
-        assert_eq!(ear.verdict(at(68)), ScanState::Silent);
-        ear.was_reset();
-        assert_eq!(ear.verdict(at(75)), ScanState::Receiving);
+    fn a_strong_signal_that_ends_at_once_means_a_failure_until_the_controller_was_reset() {
+        let mut health = ScanHealth::new(at(0));
+        receive(&mut health, 0..60, 1, -55);
+        assert_eq!(health.state(at(68)), ScanState::Silent);
+        health.was_reset();
+        assert_eq!(health.state(at(75)), ScanState::Receiving);
     }
 
     #[test]
     fn sparse_air_may_be_silent_for_longer() {
-        let mut ear = ScanHealth::new(at(0));
+        let mut health = ScanHealth::new(at(0));
         for second in (0..120).step_by(10) {
-            sound(&mut ear, second..second + 1, 1, -60);
+            receive(&mut health, second..second + 1, 1, -60);
         }
-        assert_eq!(ear.verdict(at(125)), ScanState::Receiving);
+        assert_eq!(health.state(at(125)), ScanState::Receiving);
     }
 
     #[test]
-    fn nothing_heard_at_all_is_not_yet_hearing() {
-        let ear = ScanHealth::new(at(5));
-        assert_eq!(ear.verdict(at(6)), ScanState::NothingYet);
-        assert_eq!(ear.verdict(at(125)), ScanState::Silent);
+    fn a_scan_without_any_advertisement_does_not_receive_yet() {
+        let health = ScanHealth::new(at(5));
+        assert_eq!(health.state(at(6)), ScanState::NothingYet);
+        assert_eq!(health.state(at(125)), ScanState::Silent);
     }
 }

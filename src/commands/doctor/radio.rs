@@ -1,7 +1,7 @@
-//! The radio: an adapter, not switched off, `BlueZ` to speak with, and what can be heard.
+//! The radio: adapters that are switched on, `BlueZ` and its permissions, and what is received.
 
 mod bluez;
-mod ears;
+mod reception;
 
 use std::fs;
 use std::path::Path;
@@ -20,9 +20,8 @@ const ADAPTERS: &str = "/sys/class/bluetooth";
 /// Longer than a healthy bus takes, shorter than patience lasts.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// All there is to say of the radio; nothing where the configuration does without one.
-///
-/// With `listen`, what was heard in that time as well.
+/// Findings about the radio; none where the configuration has no live source. With `listen`, also
+/// about what is received within that time.
 pub(super) fn findings(
     config: Option<&Config>,
     listen: Option<Duration>,
@@ -36,14 +35,14 @@ pub(super) fn findings(
     if bluez {
         findings.extend(adapters(Path::new(ADAPTERS), config));
         findings.extend(bluez::findings(config));
-        findings.push(ears::second_ear());
+        findings.push(reception::monitor());
     }
     for kind in kinds {
         let mend = "in a shop, on Linux: kind = \"bluez\"";
         findings.extend(kind.limits.map(|limits| Finding::warn(kind.word, limits, mend)));
     }
     if let Some(length) = listen {
-        findings.extend(runtime()?.block_on(ears::sample(config, length)));
+        findings.extend(runtime()?.block_on(reception::sample(config, length)));
     }
     Ok(findings)
 }
@@ -115,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_adapter_that_is_blocked_or_not_there_is_told() {
+    fn an_adapter_that_is_blocked_or_not_there_is_reported() {
         let sys = tempfile::tempdir().unwrap();
         assert!(adapters(sys.path(), None)[0].says.contains("no Bluetooth adapter"));
         for (adapter, blocked) in [("hci0", "0"), ("hci1", "1"), ("hci0:64", "0")] {

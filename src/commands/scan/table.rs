@@ -1,4 +1,4 @@
-//! The devices heard of late, one row each.
+//! The devices received lately, one row each.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,23 +13,24 @@ use crate::pipeline::units::{Dbm, Tick};
 use crate::sources::Advertisement;
 use crate::telemetry::redact;
 
-/// More than fit on any screen; past it, whoever has been silent for longest goes.
+/// More than fit on any screen; beyond it the device received longest ago goes.
 const MOST_DEVICES: usize = 4_096;
-/// Whoever has been silent for this long is no longer shown.
+/// A device that was not received for this long is not shown.
 const SHOWN_FOR: Duration = Duration::from_mins(1);
 
-/// In which order devices are shown.
+/// The order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Order {
     /// Customers and the loudest first.
     Rssi,
     /// The latest seen first.
     Seen,
-    /// The most often heard first.
-    Advertisement,
+    /// The most often received first.
+    #[value(name = "heard")]
+    Count,
 }
 
-/// The table.
+/// Devices by address, of which a bounded number is kept.
 #[derive(Debug)]
 pub struct Table {
     rows: HashMap<Address, Row>,
@@ -49,19 +50,19 @@ pub struct Row {
 }
 
 impl Table {
-    /// Nobody was heard yet.
+    /// No rows.
     pub fn new() -> Self {
         Self { rows: HashMap::new(), now: Tick::ZERO }
     }
 
-    /// Adds an advertisement; `says` is asked only where it says something new.
-    pub fn hear(&mut self, now: Tick, heard: &Advertisement, says: impl FnOnce() -> Said) {
+    /// Adds an advertisement; `says` is called only where its payload is a new one.
+    pub fn add(&mut self, now: Tick, received: &Advertisement, says: impl FnOnce() -> Said) {
         self.now = now;
-        if self.rows.len() >= MOST_DEVICES && !self.rows.contains_key(&heard.address) {
+        if self.rows.len() >= MOST_DEVICES && !self.rows.contains_key(&received.address) {
             self.make_room();
         }
-        let row = self.rows.entry(heard.address).or_insert_with(|| Row {
-            address: heard.address,
+        let row = self.rows.entry(received.address).or_insert_with(|| Row {
+            address: received.address,
             rssi: None,
             first: now,
             last: now,
@@ -69,11 +70,11 @@ impl Table {
             payload: Vec::new(),
             said: Said::default(),
         });
-        row.rssi = heard.rssi.or(row.rssi);
+        row.rssi = received.rssi.or(row.rssi);
         row.last = now;
         row.heard += 1;
-        if row.payload != heard.payload {
-            row.payload.clone_from(&heard.payload);
+        if row.payload != received.payload {
+            row.payload.clone_from(&received.payload);
             let said = says();
             // A token's address stays a customer's between two tokens.
             row.said.client = said.client.or(row.said.client.take());
@@ -83,7 +84,7 @@ impl Table {
         }
     }
 
-    /// Devices heard of late.
+    /// How many devices are shown.
     pub fn len(&self) -> usize {
         self.rows.values().filter(|row| self.is_shown(row)).count()
     }
@@ -97,7 +98,7 @@ impl Table {
                     (row.said.client.is_some(), i64::from(row.rssi.map_or(-128, Dbm::value)))
                 }
                 Order::Seen => (false, i64::try_from(row.last.as_micros()).unwrap_or(i64::MAX)),
-                Order::Advertisement => (false, i64::try_from(row.heard).unwrap_or(i64::MAX)),
+                Order::Count => (false, i64::try_from(row.heard).unwrap_or(i64::MAX)),
             };
             (Reverse(by), row.address)
         });
@@ -191,12 +192,12 @@ mod tests {
     #[test]
     fn customers_come_first_then_the_loudest_and_the_silent_go() {
         let mut table = Table::new();
-        table.hear(at(0), &heard(1, -40), Said::default);
+        table.add(at(0), &heard(1, -40), Said::default);
         for second in 30..70 {
-            table.hear(at(second), &heard(2, -70), Said::default);
-            table.hear(at(second), &heard(3, -60), Said::default);
+            table.add(at(second), &heard(2, -70), Said::default);
+            table.add(at(second), &heard(3, -60), Said::default);
             let customer = || Said { client: Some("c-7f3a".to_owned()), what: "token".to_owned() };
-            table.hear(at(second), &heard(4, -80), customer);
+            table.add(at(second), &heard(4, -80), customer);
         }
         let shown: Vec<u8> = table.rows(Order::Rssi, 10).map(|row| row.address.octets[5]).collect();
         assert_eq!(shown, [4, 3, 2]);
@@ -213,7 +214,7 @@ mod tests {
             let [.., a, b] = n.to_be_bytes();
             let mut heard = heard(a, -60);
             heard.address.octets[4] = b;
-            table.hear(at(u64::from(n)), &heard, Said::default);
+            table.add(at(u64::from(n)), &heard, Said::default);
         }
         assert!(table.rows.len() <= MOST_DEVICES);
     }

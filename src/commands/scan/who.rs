@@ -1,4 +1,4 @@
-//! What a device is, as far as its advertisement says, and whether it is a customer's.
+//! What a device is by its advertisement, and whose.
 
 use crate::config::{self, Config};
 use crate::pipeline::Now;
@@ -22,8 +22,8 @@ pub struct Said {
 pub struct Who(Option<Identity>);
 
 impl Who {
-    /// The customers of the configuration's registry; nobody where there is none that loads
-    /// (`grelot check` says why).
+    /// The customers of the configuration's registry; none where there is none that loads
+    /// (`grelot check` reports why).
     pub fn of(config: Option<&Config>, now: Now) -> Self {
         let registry = config.and_then(|config| {
             let (registry, _) =
@@ -34,8 +34,8 @@ impl Who {
         Self(registry)
     }
 
-    /// Whether anybody can be recognised.
-    pub fn knows_anybody(&self) -> bool {
+    /// Whether there is a registry.
+    pub fn has_registry(&self) -> bool {
         self.0.is_some()
     }
 
@@ -52,7 +52,7 @@ impl Who {
         identity.customer(found.customer).map(|customer| customer.client.to_string())
     }
 
-    /// What an advertisement says.
+    /// Describes an advertisement.
     pub fn says(&mut self, now: Now, heard: &Advertisement) -> Said {
         Said { client: self.is(now, heard), what: in_words(&describe(&heard.payload)) }
     }

@@ -65,7 +65,7 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The adapters to use: all, or the chosen one as soon as `BlueZ` says which one it is.
+/// The adapters to use: all, or the chosen one as soon as `BlueZ` reports which one it is.
 #[derive(Debug, Default)]
 pub struct Selection {
     choice: Option<Choice>,
@@ -88,7 +88,7 @@ impl Selection {
         }
     }
 
-    /// Reads addresses from what `BlueZ` says of its adapters.
+    /// Finds the chosen address among `BlueZ`'s adapters.
     pub fn update(&self, adapters: &BTreeMap<Hci, Adapter>) {
         if let Some(Choice::Address(wanted)) = &self.choice {
             let has =
@@ -117,7 +117,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Reads a path; `None` for services, characteristics and whatever else there is.
+    /// Reads a path; `None` for services, characteristics and other objects.
     pub fn at(path: &str) -> Option<Self> {
         let mut elements = path.strip_prefix("/org/bluez/")?.split('/');
         let hci = Hci::named(elements.next()?)?;
@@ -134,12 +134,12 @@ impl Place {
     }
 }
 
-/// An adapter's state, as BlueZ tells it.
+/// An adapter's state, as BlueZ reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adapter {
     /// Switched on.
     pub powered: bool,
-    /// Somebody's discovery is running.
+    /// Discovery is running, of this program or another one.
     pub discovering: bool,
     /// The adapter's own address.
     pub address: String,

@@ -51,9 +51,9 @@ pub struct Observer(mpsc::Sender<Observation>);
 impl Observer {
     /// Passes on what in `batch` may be the app in the background.
     pub fn observe(&self, batch: &[Advertisement]) {
-        for heard in batch {
-            if said(&heard.payload).any(|said| said == Said::OverflowHint) {
-                let _ = self.0.try_send(Observation { address: heard.address, rssi: heard.rssi });
+        for Advertisement { address, rssi, payload, .. } in batch {
+            if said(payload).any(|said| said == Said::OverflowHint) {
+                let _ = self.0.try_send(Observation { address: *address, rssi: *rssi });
             }
         }
     }
@@ -152,10 +152,14 @@ impl Challenger<'_> {
                     let Ended { address, rssi, nonce, found, answer } = ended;
                     let outcome = outcome(&answer);
                     // The phone is left alone until it is disconnected, for BlueZ would disconnect
-                    // the next attempt as well. The answer counts now.
+                    // the next attempt as well; so is the adapter, which may still be trying to
+                    // connect. An answer counts now.
                     disconnecting.push(Box::pin(async move {
                         if let Some(found) = found {
                             found.hang_up().await;
+                            if outcome != Outcome::Answered {
+                                session.release(found.hci).await;
+                            }
                         }
                         (address, outcome)
                     }));
@@ -195,7 +199,9 @@ impl Challenger<'_> {
             Ok(found) if getrandom::fill(&mut nonce).is_ok() => {
                 let pause = (self.scanning() < 2).then_some(self.pause);
                 let answer = found.challenge(&nonce, address, self.mux, pause).await;
-                session.release(found.hci).await;
+                if answer.is_ok() {
+                    session.release(found.hci).await;
+                }
                 (Some(found), answer)
             }
             // Without randomness a challenge proves nothing.

@@ -1,8 +1,7 @@
-//! What BlueZ tells of a device, turned back into the advertisement it came from.
+//! What BlueZ signals of a device, turned back into the advertisement it came from.
 //!
-//! BlueZ hands over parsed properties, not bytes: the AD structures are written anew from what a
-//! message says has just been heard. Values that were in no advertisement (BlueZ's cache) are
-//! not sightings.
+//! BlueZ reports parsed properties, not octets, so the AD structures are written again from those
+//! that a message contains. Values of BlueZ's memory were in no advertisement.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +17,9 @@ use crate::sources::structures::Structures;
 /// Service UUIDs that one advertisement can hold: 14 short ones in a legacy PDU.
 const MAX_UUIDS: usize = 14;
 
-/// One message's news of a device.
+/// The properties of a device that one message sets.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct News {
+pub struct Changes {
     kind: Option<AddressKind>,
     rssi: Option<i16>,
     flags: Option<u8>,
@@ -29,44 +28,44 @@ pub struct News {
     uuids: Option<Vec<Uuid>>,
     /// The UUIDs are those of GATT services, which `BlueZ` has just discovered.
     services_resolved: bool,
-    /// Exactly what the advertisement said: with `DuplicateData`, which grelot asks for, `BlueZ`
+    /// Exactly the advertisement's: with `DuplicateData`, which grelot asks for, `BlueZ`
     /// (since 5.47) clears what it had of a device with each advertisement.
     manufacturer: BTreeMap<u16, Vec<u8>>,
     service: BTreeMap<Uuid, Vec<u8>>,
 }
 
-impl News {
+impl Changes {
     /// Reads the properties of `org.bluez.Device1` that an advertisement can set.
     pub fn read(device: Iter<'_>) -> Self {
-        let mut news = Self::default();
+        let mut changes = Self::default();
         for (name, mut value) in properties(device) {
             match name {
-                "AddressType" => news.kind = value.get::<&str>().and_then(kind),
-                "RSSI" => news.rssi = value.get(),
+                "AddressType" => changes.kind = value.get::<&str>().and_then(kind),
+                "RSSI" => changes.rssi = value.get(),
                 "AdvertisingFlags" => {
-                    news.flags = value.get::<&[u8]>().and_then(|flags| flags.first().copied());
+                    changes.flags = value.get::<&[u8]>().and_then(|flags| flags.first().copied());
                 }
-                "Name" => news.name = value.get::<&str>().map(str::to_owned),
-                "ServicesResolved" => news.services_resolved = true,
-                "TxPower" => news.tx_power = value.get(),
+                "Name" => changes.name = value.get::<&str>().map(str::to_owned),
+                "ServicesResolved" => changes.services_resolved = true,
+                "TxPower" => changes.tx_power = value.get(),
                 "UUIDs" => {
-                    news.uuids = Some(elements::<&str>(value).filter_map(uuid).collect());
+                    changes.uuids = Some(elements::<&str>(value).filter_map(uuid).collect());
                 }
                 "ManufacturerData" => {
-                    news.manufacturer = data(value, |mut key| key.get::<u16>());
+                    changes.manufacturer = data(value, |mut key| key.get::<u16>());
                 }
                 "ServiceData" => {
                     let key = |mut key: Iter<'_>| key.get::<&str>().and_then(uuid);
-                    news.service = data(value, key);
+                    changes.service = data(value, key);
                 }
                 _ => {}
             }
         }
-        news
+        changes
     }
 
-    /// Whether an advertisement was heard, rather than a name resolved or services discovered.
-    fn is_sighting(&self) -> bool {
+    /// Whether an advertisement caused them, rather than a resolved name or discovered services.
+    fn is_advertisement(&self) -> bool {
         self.rssi.is_some() || !self.manufacturer.is_empty() || !self.service.is_empty()
     }
 }
@@ -119,18 +118,18 @@ impl Device {
         }
     }
 
-    /// Takes in what BlueZ says, and gives the advertisement that must have caused it.
-    pub fn hear(&mut self, news: News) -> Option<Advertisement> {
-        let sighting = news.is_sighting();
-        let rssi = news.rssi.and_then(Dbm::measured);
-        self.address.kind = news.kind.unwrap_or(self.address.kind);
-        self.flags = news.flags.or(self.flags);
-        self.name = news.name.or(self.name.take());
-        self.tx_power = news.tx_power.or(self.tx_power);
-        if let Some(list) = news.uuids {
-            self.uuids.update(&list, sighting && !news.services_resolved);
+    /// Applies what BlueZ signals; the advertisement that caused it, if one did.
+    pub fn update(&mut self, changes: Changes) -> Option<Advertisement> {
+        let advertised = changes.is_advertisement();
+        let rssi = changes.rssi.and_then(Dbm::measured);
+        self.address.kind = changes.kind.unwrap_or(self.address.kind);
+        self.flags = changes.flags.or(self.flags);
+        self.name = changes.name.or(self.name.take());
+        self.tx_power = changes.tx_power.or(self.tx_power);
+        if let Some(list) = changes.uuids {
+            self.uuids.update(&list, advertised && !changes.services_resolved);
         }
-        if !sighting {
+        if !advertised {
             return None;
         }
         let mut structures = Structures::new();
@@ -144,10 +143,10 @@ impl Device {
         if let Some(power) = self.tx_power {
             structures.tx_power(power);
         }
-        for (uuid, data) in &news.service {
+        for (uuid, data) in &changes.service {
             structures.service_data(*uuid, data);
         }
-        for (company, data) in &news.manufacturer {
+        for (company, data) in &changes.manufacturer {
             structures.manufacturer_data(*company, data);
         }
         let payload = structures.into_payload();
@@ -167,7 +166,7 @@ fn uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok()
 }
 
-/// A dictionary from whatever `key` reads to octets inside a variant.
+/// A dictionary from what `key` reads to octets inside a variant.
 fn data<K: Ord>(dictionary: Iter<'_>, key: impl Fn(Iter<'_>) -> Option<K>) -> BTreeMap<K, Vec<u8>> {
     let one = |mut entry: Iter<'_>| {
         let key = key(entry)?;
@@ -197,9 +196,9 @@ mod tests {
         list.into_iter().map(|(key, octets)| (key, Variant(octets))).collect()
     }
 
-    fn hear(device: &mut Device, news: PropMap) -> Option<Advertisement> {
-        let message = Message::new_signal("/x", "org.example", "X").unwrap().append1(news);
-        device.hear(News::read(message.iter_init()))
+    fn receive(device: &mut Device, changes: PropMap) -> Option<Advertisement> {
+        let message = Message::new_signal("/x", "org.example", "X").unwrap().append1(changes);
+        device.update(Changes::read(message.iter_init()))
     }
 
     fn device() -> Device {
@@ -221,29 +220,29 @@ mod tests {
                 )])),
             ),
         ]);
-        let heard = hear(&mut device(), appeared).unwrap();
-        assert_eq!(heard.address.kind, AddressKind::Public);
-        assert_eq!(heard.rssi, Dbm::measured(-71));
-        assert_eq!(hex::encode(heard.payload), "0201060303aafe0516aafe30ee");
+        let received = receive(&mut device(), appeared).unwrap();
+        assert_eq!(received.address.kind, AddressKind::Public);
+        assert_eq!(received.rssi, Dbm::measured(-71));
+        assert_eq!(hex::encode(received.payload), "0201060303aafe0516aafe30ee");
     }
 
     #[test]
     fn the_app_s_service_uuid_is_written_the_way_the_decoder_reads_it() {
         let uuid = "593942a4-10e3-d457-6d36-2c08e9eb802c".to_owned();
-        let news = properties(vec![("RSSI", Box::new(-60i16)), ("UUIDs", Box::new(vec![uuid]))]);
-        let heard = hear(&mut device(), news).unwrap();
-        let said: Vec<_> = crate::pipeline::advert::said(&heard.payload).collect();
+        let changes = properties(vec![("RSSI", Box::new(-60i16)), ("UUIDs", Box::new(vec![uuid]))]);
+        let received = receive(&mut device(), changes).unwrap();
+        let said: Vec<_> = crate::pipeline::advert::said(&received.payload).collect();
         assert_eq!(said.len(), 1, "{said:?}");
     }
 
     #[test]
-    fn what_comes_out_of_bluez_s_cache_is_not_a_sighting() {
+    fn what_comes_out_of_bluez_s_memory_is_no_advertisement() {
         let cached = properties(vec![
             ("AddressType", Box::new("random".to_owned())),
             ("Name", Box::new("kettle".to_owned())),
             ("UUIDs", Box::new(vec!["0000180f-0000-1000-8000-00805f9b34fb".to_owned()])),
         ]);
-        assert_eq!(hear(&mut device(), cached), None);
+        assert_eq!(receive(&mut device(), cached), None);
     }
 
     const APP: [&str; 3] = [
@@ -263,46 +262,46 @@ mod tests {
     }
 
     /// The zones of the echoes that an advertisement says, in order.
-    fn echoes(heard: &Advertisement) -> Vec<(u8, u8)> {
+    fn echoes(received: &Advertisement) -> Vec<(u8, u8)> {
         let echo = |said| match said {
             Said::Token { echo, .. } => Some((echo.zone, echo.level)),
             _ => None,
         };
-        crate::pipeline::advert::said(&heard.payload).filter_map(echo).collect()
+        crate::pipeline::advert::said(&received.payload).filter_map(echo).collect()
     }
 
     #[test]
     fn old_echoes_of_an_iphone_are_not_received_again() {
         let mut phone = device();
         for (known, echo) in [(1, (1, 7)), (2, (1, 6)), (3, (2, 9))] {
-            let received = hear(&mut phone, listed(&APP[..known])).unwrap();
+            let received = receive(&mut phone, listed(&APP[..known])).unwrap();
             assert_eq!(echoes(&received), [echo]);
-            assert_eq!(echoes(&hear(&mut phone, repeated()).unwrap()), [echo]);
+            assert_eq!(echoes(&receive(&mut phone, repeated()).unwrap()), [echo]);
         }
     }
 
     #[test]
     fn two_echoes_in_one_signal_are_in_the_order_they_came() {
         let mut phone = device();
-        hear(&mut phone, listed(&APP[..1]));
-        assert_eq!(echoes(&hear(&mut phone, listed(&APP)).unwrap()), [(1, 6), (2, 9)]);
+        receive(&mut phone, listed(&APP[..1]));
+        assert_eq!(echoes(&receive(&mut phone, listed(&APP)).unwrap()), [(1, 6), (2, 9)]);
     }
 
     #[test]
     fn gatt_services_are_not_advertised() {
         let mut phone = device();
-        (1..=2).for_each(|known| drop(hear(&mut phone, listed(&APP[..known]))));
+        (1..=2).for_each(|known| drop(receive(&mut phone, listed(&APP[..known]))));
         let gatt = vec!["00001800-0000-1000-8000-00805f9b34fb".to_owned()];
-        assert_eq!(hear(&mut phone, properties(vec![("UUIDs", Box::new(gatt))])), None);
-        assert_eq!(echoes(&hear(&mut phone, repeated()).unwrap()), [(1, 6)]);
+        assert_eq!(receive(&mut phone, properties(vec![("UUIDs", Box::new(gatt))])), None);
+        assert_eq!(echoes(&receive(&mut phone, repeated()).unwrap()), [(1, 6)]);
     }
 
     #[test]
     fn bluez_s_memory_at_the_start_ends_with_the_newest_echo() {
         let mut phone = device();
         let cached = APP.map(str::to_owned).to_vec();
-        assert_eq!(hear(&mut phone, properties(vec![("UUIDs", Box::new(cached))])), None);
-        assert_eq!(echoes(&hear(&mut phone, repeated()).unwrap()).last(), Some(&(2, 9)));
+        assert_eq!(receive(&mut phone, properties(vec![("UUIDs", Box::new(cached))])), None);
+        assert_eq!(echoes(&receive(&mut phone, repeated()).unwrap()).last(), Some(&(2, 9)));
     }
 
     #[test]
@@ -312,7 +311,7 @@ mod tests {
             let data = variants(vec![(0x004cu16, vec![2, 0x15]), (0xffff, vec![count])]);
             let both =
                 properties(vec![("RSSI", Box::new(-61i16)), ("ManufacturerData", Box::new(data))]);
-            let payload = hear(&mut device, both).unwrap().payload;
+            let payload = receive(&mut device, both).unwrap().payload;
             assert_eq!(hex::encode(payload), format!("05ff4c00021504ffffff{count:02x}"));
         }
     }

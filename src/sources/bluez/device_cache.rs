@@ -1,7 +1,7 @@
-//! The D-Bus ear: BlueZ's signals, turned into sightings and into the table of adapters.
+//! The D-Bus capture path: BlueZ's signals, turned into advertisements and the table of adapters.
 //!
-//! Invariant: bounded. BlueZ forgets a silent device after 30 s and says so; should it ever not,
-//! devices beyond [`MOST_DEVICES`] are still heard when they appear, but not remembered.
+//! Invariant: bounded. BlueZ forgets a device 30 s after its last advertisement and signals it.
+//! Beyond [`MAX_DEVICES`] a new device's first advertisement is received, and the device not kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use dbus::arg::Iter;
 use tokio::sync::watch;
 
 use super::adapter::{Adapter, Choice, Hci, Place, Selection};
-use super::device::{Device, News};
+use super::device::{Changes, Device};
 use super::mux::AdvertisementMux;
 use super::values::{elements, entries};
 use crate::sources::Advertisement;
 use crate::sources::capture_path::CapturePath;
 
 /// Four thousand devices at once is a full station hall; each costs some 300 bytes here.
-const MOST_DEVICES: usize = 8_192;
+const MAX_DEVICES: usize = 8_192;
 
 /// The interface of adapters.
 pub const ADAPTER: &str = "org.bluez.Adapter1";
 const DEVICE: &str = "org.bluez.Device1";
 
-/// The signals that tell of bluetoothd itself, of adapters, and of devices that come and go.
+/// The signals of bluetoothd itself, of adapters, and of devices that appear and disappear.
 pub const OBJECTS: [&str; 3] = [
     "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.bluez'",
     "type='signal',sender='org.bluez',interface='org.freedesktop.DBus.ObjectManager'",
@@ -32,7 +32,7 @@ pub const OBJECTS: [&str; 3] = [
      member='PropertiesChanged',arg0='org.bluez.Adapter1'",
 ];
 
-/// The signals that tell of advertisements of known devices, through one adapter or all.
+/// The signals of known devices' advertisements, through one adapter or all.
 pub fn advertisements(selection: &Selection) -> String {
     let below = match selection.choice() {
         Some(Choice::Name(hci)) => hci.path(),
@@ -47,12 +47,12 @@ pub fn advertisements(selection: &Selection) -> String {
 /// The adapters there are; `None` while bluetoothd is away or has not been asked yet.
 pub type Adapters = Option<BTreeMap<Hci, Adapter>>;
 
-/// Everything BlueZ has told.
+/// The devices and adapters that BlueZ has reported.
 #[derive(Debug)]
 pub struct DeviceCache {
     mux: Arc<AdvertisementMux>,
     selection: Arc<Selection>,
-    /// bluetoothd's unique name: nobody else's signals are believed.
+    /// bluetoothd's unique name; other senders' signals are ignored.
     owner: Option<String>,
     devices: HashMap<(Hci, [u8; 6]), Device>,
     adapters: watch::Sender<Adapters>,
@@ -93,7 +93,7 @@ impl DeviceCache {
         }
     }
 
-    /// bluetoothd came or went: all it said before is void.
+    /// bluetoothd started or ended: what it reported before is void.
     pub fn owned_by(&mut self, owner: Option<&str>) {
         if self.owner.as_deref() != owner {
             self.owner = owner.map(str::to_owned);
@@ -109,7 +109,7 @@ impl DeviceCache {
     }
 
     /// Takes in the answer to `GetManagedObjects`: adapters, and devices out of BlueZ's cache,
-    /// none of which has been heard now.
+    /// none of which advertises now.
     pub fn objects(&mut self, answer: &Message) {
         if answer.msg_type() != dbus::MessageType::MethodReturn {
             return;
@@ -120,7 +120,7 @@ impl DeviceCache {
             for (interface, values) in interfaces(object) {
                 match (interface, Place::at(&path)) {
                     (DEVICE, Some(Place::Device(hci, address))) => {
-                        self.remember(hci, address, News::read(values));
+                        self.remember(hci, address, Changes::read(values));
                     }
                     _ => self.learn(&path, interface, values),
                 }
@@ -171,24 +171,24 @@ impl DeviceCache {
                 });
             }
             (DEVICE, Some(Place::Device(hci, address))) => {
-                if let Some(heard) = self.remember(hci, address, News::read(values)) {
-                    self.mux.receive(hci, CapturePath::Dbus, heard);
+                if let Some(received) = self.remember(hci, address, Changes::read(values)) {
+                    self.mux.receive(hci, CapturePath::Dbus, received);
                 }
             }
             _ => {}
         }
     }
 
-    /// Adds news to what is known of a device; the advertisement they came from, if from one.
-    fn remember(&mut self, hci: Hci, address: [u8; 6], news: News) -> Option<Advertisement> {
+    /// Applies changes to a device; the advertisement that caused them, if one did.
+    fn remember(&mut self, hci: Hci, address: [u8; 6], changes: Changes) -> Option<Advertisement> {
         if !self.selection.includes(hci) {
             return None;
         }
-        let full = self.devices.len() >= MOST_DEVICES;
+        let full = self.devices.len() >= MAX_DEVICES;
         if full && !self.devices.contains_key(&(hci, address)) {
-            return Device::new(address).hear(news);
+            return Device::new(address).update(changes);
         }
-        self.devices.entry((hci, address)).or_insert_with(|| Device::new(address)).hear(news)
+        self.devices.entry((hci, address)).or_insert_with(|| Device::new(address)).update(changes)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Objects that grelot shows BlueZ on the bus: what BlueZ is asked to watch for, and what it is
-//! asked to advertise.
+//! The D-Bus objects that grelot exports to BlueZ: an advertisement monitor, and the advertisement
+//! of the shop's wake-up beacon.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -22,15 +22,15 @@ const BEACON: &str = "/org/grelot/beacon";
 const MONITOR_INTERFACE: &str = "org.bluez.AdvertisementMonitor1";
 const BEACON_INTERFACE: &str = "org.bluez.LEAdvertisement1";
 
-/// `BlueZ` reads an object as soon as it has been told of it, or a moment later.
+/// `BlueZ` reads an object soon after its registration.
 const READ_WITHIN: Duration = Duration::from_secs(1);
 
-/// The objects.
+/// The objects, and which adapter advertises.
 #[derive(Debug, Default)]
 pub struct ExportedObjects {
     beacon: Option<IBeacon>,
-    /// The adapter that advertises the beacon: two would be heard as one that jumps about.
-    voice: Mutex<Option<Hci>>,
+    /// The adapter that advertises the beacon: two would look like one that jumps about.
+    advertiser: Mutex<Option<Hci>>,
     activated: Notify,
 }
 
@@ -43,17 +43,17 @@ impl ExportedObjects {
     /// What is to be advertised through `hci`, if it is the one to do so.
     pub fn to_advertise_through(&self, hci: Hci) -> Option<dbus::Path<'static>> {
         self.beacon.as_ref()?;
-        let voice = *self.voice().get_or_insert(hci);
-        (voice == hci).then(|| dbus::Path::from(BEACON))
+        let advertiser = *self.advertiser().get_or_insert(hci);
+        (advertiser == hci).then(|| dbus::Path::from(BEACON))
     }
 
     /// `hci` cannot advertise, or is gone: another may.
     pub fn release_beacon(&self, hci: Hci) {
-        self.voice().take_if(|voice| *voice == hci);
+        self.advertiser().take_if(|advertiser| *advertiser == hci);
     }
 
-    fn voice(&self) -> std::sync::MutexGuard<'_, Option<Hci>> {
-        self.voice.lock().unwrap_or_else(PoisonError::into_inner)
+    fn advertiser(&self) -> std::sync::MutexGuard<'_, Option<Hci>> {
+        self.advertiser.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for `BlueZ` to put the monitor to work; not for long.
@@ -100,11 +100,12 @@ impl ExportedObjects {
 /// A monitor that matches nothing on any air: that there is one at all makes the kernel scan
 /// without the controller's duplicate filter, and go on scanning between discoveries.
 ///
-/// Manufacturer data of the company id set aside for tests, whose content nobody sends.
+/// Manufacturer data of the company id that is reserved for tests, with a content that no device
+/// sends.
 fn monitor() -> PropMap {
     const MANUFACTURER: u8 = 0xff;
-    let nobody = b"\xff\xffgrelot: no one".to_vec();
-    let patterns: Vec<(u8, u8, Vec<u8>)> = vec![(0, MANUFACTURER, nobody)];
+    let unused = b"\xff\xffgrelot: no one".to_vec();
+    let patterns: Vec<(u8, u8, Vec<u8>)> = vec![(0, MANUFACTURER, unused)];
     properties([("Type", Box::new("or_patterns".to_owned())), ("Patterns", Box::new(patterns))])
 }
 
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn one_adapter_speaks_for_the_shop_until_it_is_gone() {
+    fn one_adapter_advertises_for_the_shop_until_it_is_gone() {
         let exported = ExportedObjects::new(Some(beacon()));
         assert!(exported.to_advertise_through(Hci(0)).is_some());
         assert!(exported.to_advertise_through(Hci(1)).is_none());

@@ -1,13 +1,13 @@
-//! The live radio: hears through BlueZ, and never goes deaf for long.
+//! The `bluez` source: receives through BlueZ and the HCI monitor, and recovers by itself.
 //!
 //! ```text
-//! BlueZ ──signals──► air ──► ears ──► intake ──batches──► the daemon
-//!   ▲                         │ pulse
-//!   └──calls── scan ◄── supervisor ◄── liveness
+//! BlueZ ──signals──► device cache ──► mux ──► drop-oldest queue ──batches──► the daemon
+//!   ▲                                  │ activity samples
+//!   └──calls── scan ◄── supervisor ◄── scan health
 //! ```
 //!
 //! No call is made per advertisement: BlueZ's signals carry everything. Whether an adapter
-//! receives is decided by its advertisements ([`liveness`]). A supervisor for each adapter
+//! receives is decided by its advertisements ([`scan_health`](super::scan_health)). A supervisor for each adapter
 //! ([`supervisor`]) decides what to do about one that does not ([`recovery`]), and one for
 //! bluetoothd ([`service`]) starts it. They are pure, as is what detects a controller that reports
 //! each device only once in a scan ([`duplicate_filter`]).
@@ -75,7 +75,7 @@ pub struct Radio {
 }
 
 impl Radio {
-    /// A radio that does not listen yet.
+    /// A radio that does not receive yet.
     pub fn new(settings: live::Settings, clocks: Clocks) -> Self {
         let selection = Arc::new(Selection::new(
             settings.adapter.as_deref().and_then(|name| name.parse().ok()),
@@ -83,7 +83,7 @@ impl Radio {
         Self { settings, selection, clocks, status: watch::Sender::new(Status::unheard()) }
     }
 
-    /// Listens until `stop`. `events` may be slow: what it cannot take in time is shed, oldest
+    /// Receives until `stop`. `events` may be slow: what it cannot take in time is dropped, oldest
     /// first, and counted.
     async fn receive(self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
         let mux = Arc::new(AdvertisementMux::new(self.settings.capture_path));
@@ -109,7 +109,7 @@ impl Radio {
         }
     }
 
-    /// The second ear, where this process may have one.
+    /// The HCI monitor, where this process may open it.
     async fn monitor(&self, mux: &AdvertisementMux) {
         let hear = |index, report: Report<'_>| {
             let hci = Hci(index);
@@ -123,11 +123,11 @@ impl Radio {
         loop {
             let error = match Monitor::open(self.clocks.clone()) {
                 Ok(mut monitor) => {
-                    tracing::info!("listening to the HCI monitor");
+                    tracing::info!("receiving through the HCI monitor");
                     monitor.listen(hear, |lost| mux.queue.count_lost(lost)).await
                 }
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                    tracing::info!("no CAP_NET_RAW: listening to BlueZ alone");
+                    tracing::info!("no CAP_NET_RAW: receiving through BlueZ alone");
                     return std::future::pending().await;
                 }
                 Err(error) => error,
@@ -170,22 +170,22 @@ impl LiveSource for Radio {
     }
 }
 
-/// Carries batches and changes of hearing to the daemon, until it wants no more.
+/// Sends batches and changes of the status to the daemon, until it takes no more.
 async fn hand_over(
     mux: &AdvertisementMux,
     mut status: watch::Receiver<Status>,
     observer: Option<Observer>,
     events: &mpsc::Sender<SourceEvent>,
 ) {
-    let mut told = Status::unheard();
+    let mut reported = Status::unheard();
     loop {
         let event = tokio::select! {
             biased;
             Ok(()) = status.changed() => {
                 let now = status.borrow_and_update().clone();
-                match news(&told, &now) {
+                match change(&reported, &now) {
                     Some(event) => {
-                        told = now;
+                        reported = now;
                         event
                     }
                     None => continue,
@@ -204,9 +204,8 @@ async fn hand_over(
     }
 }
 
-/// What is worth telling of a new status: hearing before everything else; a mere count of
-/// advertisements is not.
-fn news(told: &Status, now: &Status) -> Option<SourceEvent> {
-    let unchanged = Status { heard: told.heard, ..now.clone() } == *told;
+/// The event of a changed status; a mere count of advertisements is none.
+fn change(reported: &Status, now: &Status) -> Option<SourceEvent> {
+    let unchanged = Status { heard: reported.heard, ..now.clone() } == *reported;
     (!unchanged).then(|| SourceEvent::Radio(Box::new(now.clone())))
 }

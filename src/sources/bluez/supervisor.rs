@@ -165,7 +165,7 @@ impl AdapterSupervisor {
 
     fn recovery(&mut self, now: Tick) -> Option<Step> {
         let Some(trouble) = self.trouble(now) else {
-            let receives = self.scan_health.verdict(now) == ScanState::Receiving;
+            let receives = self.scan_health.state(now) == ScanState::Receiving;
             if receives && self.scanning && self.attempts.failing_since.is_none() {
                 self.escalation.reset(now);
             }
@@ -184,7 +184,7 @@ impl AdapterSupervisor {
             let receives = self.receives(now);
             return Some(if receives { Trouble::FailingButReceiving } else { Trouble::Failing });
         }
-        let silent = self.scanning && self.scan_health.verdict(now) == ScanState::Silent;
+        let silent = self.scanning && self.scan_health.state(now) == ScanState::Silent;
         silent.then_some(Trouble::Silent)
     }
 
@@ -259,7 +259,7 @@ impl AdapterSupervisor {
 
     /// Whether advertisements come in, whatever BlueZ says.
     fn receives(&self, now: Tick) -> bool {
-        self.scan_health.last_sound().is_some_and(|last| {
+        self.scan_health.last_received().is_some_and(|last| {
             last >= self.changed_at.plus(ON_THE_WAY) && now.since(last) < RECEIVED_LATELY
         })
     }
@@ -274,7 +274,7 @@ impl AdapterSupervisor {
     }
 
     fn why_blind(&self, now: Tick) -> Option<String> {
-        let plain = match self.scan_health.verdict(now) {
+        let plain = match self.scan_health.state(now) {
             _ if self.receives(now) => return None,
             _ if !self.reachable => "bluetoothd cannot be reached",
             _ if !self.adapter.powered => "switched off",

@@ -1,4 +1,4 @@
-//! Walks D-Bus messages without copying what nobody asked for.
+//! Walks D-Bus messages without copying values that are not needed.
 //!
 //! `dbus`'s own `PropMap` boxes every value of every advertisement; here a property is visited
 //! where it lies in the message.

@@ -59,7 +59,10 @@ fn monitor() -> SockAddr {
 }
 
 /// Lets nothing through `socket` but what `filter` does.
-#[expect(unsafe_code, reason = "socket2 attaches filters only with features nobody else needs")]
+#[expect(
+    unsafe_code,
+    reason = "socket2 attaches filters only with features that nothing else needs"
+)]
 fn attach(socket: &Socket, filter: &[sock_filter; 9]) -> io::Result<()> {
     let program = sock_fprog { len: 9, filter: filter.as_ptr().cast_mut() };
     #[expect(clippy::cast_possible_truncation, reason = "sixteen octets")]
@@ -85,12 +88,12 @@ pub fn dropped(socket: &Socket) -> u32 {
     let mut size = size_of_val(&counts) as libc::socklen_t;
     // SAFETY: the descriptor is open as long as `socket` is borrowed; the kernel writes at most
     // the size given, which is the array's, and any bits are a valid `u32`.
-    let told = unsafe {
+    let result = unsafe {
         let (value, size) = (counts.as_mut_ptr().cast(), &raw mut size);
         libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, value, size)
     };
-    // Kernels before 4.12 do not say.
-    if told == 0 { counts[COUNTS - 1] } else { 0 }
+    // Kernels before 4.12 do not report it.
+    if result == 0 { counts[COUNTS - 1] } else { 0 }
 }
 
 /// Classic BPF over the monitor packet: opcode (2 octets), adapter (2), length (2), and for an
@@ -139,24 +142,24 @@ mod tests {
 
     #[test]
     fn what_found_no_room_is_counted() {
-        let ear = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
-        ear.set_recv_buffer_size(4_096).unwrap();
-        ear.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let voice = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
-        voice.connect(&ear.local_addr().unwrap()).unwrap();
-        assert_eq!(dropped(&ear), 0);
-        (0..100).for_each(|_| assert_eq!(voice.send(&[0; 256]).unwrap(), 256));
-        let lost = dropped(&ear);
-        ear.set_nonblocking(true).unwrap();
-        let heard = std::iter::from_fn(|| (&ear).read(&mut [0; 256]).ok()).count();
-        assert_eq!(heard + usize::try_from(lost).unwrap(), 100);
+        let receiver = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        receiver.set_recv_buffer_size(4_096).unwrap();
+        receiver.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let sender = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        sender.connect(&receiver.local_addr().unwrap()).unwrap();
+        assert_eq!(dropped(&receiver), 0);
+        (0..100).for_each(|_| assert_eq!(sender.send(&[0; 256]).unwrap(), 256));
+        let lost = dropped(&receiver);
+        receiver.set_nonblocking(true).unwrap();
+        let received = std::iter::from_fn(|| (&receiver).read(&mut [0; 256]).ok()).count();
+        assert_eq!(received + usize::try_from(lost).unwrap(), 100);
         assert!(lost > 0);
     }
 
     #[test]
     fn the_kernel_lets_nothing_but_advertising_reports_through() {
-        let (mut kernel, mut ear) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
-        attach(&ear, &advertising_reports_only()).unwrap();
+        let (mut kernel, mut receiver) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
+        attach(&receiver, &advertising_reports_only()).unwrap();
         let reports = [event(3, 0x3e, 0x02), event(3, 0x3e, 0x0d)];
         kernel.write_all(&reports[0]).unwrap();
         // A command, ACL data either way, a vendor's event, a link key, an LE connection, an LE
@@ -173,14 +176,14 @@ mod tests {
             vec![3, 0, 1, 0, 1, 0, 0x3e],
             vec![3],
         ] {
-            // The sender of a datagram that is filtered away is not told.
+            // The sender of a datagram that is filtered away gets no error.
             kernel.write_all(&other).unwrap();
         }
         kernel.write_all(&reports[1]).unwrap();
-        ear.set_nonblocking(true).unwrap();
+        receiver.set_nonblocking(true).unwrap();
         let mut came = Vec::new();
         let mut packet = [0; 64];
-        while let Ok(length) = ear.read(&mut packet) {
+        while let Ok(length) = receiver.read(&mut packet) {
             came.push(packet[..length].to_vec());
         }
         assert_eq!(came, reports);

@@ -27,9 +27,10 @@ const GROUP_BLUETOOTH: u32 = 101;
 
 /// What the second ear needs, by its number in Linux.
 const CAP_NET_RAW: u32 = 13;
-/// `grelot` as everybody may run it, and with that capability on the file.
+/// `grelot` without and with that capability on the file, which counts nowhere below systemd's /tmp:
+/// it is mounted with `nosuid`.
 const GRELOT: &str = "./grelot";
-const GRELOT_NET_RAW: &str = "/tmp/grelot";
+const GRELOT_NET_RAW: &str = "/usr/bin/grelot";
 
 /// How often a daemon is asked.
 const ASK_EVERY: Duration = Duration::from_millis(250);

@@ -1,4 +1,4 @@
-//! BlueZ: its version, its settings, and what it lets this user do.
+//! BlueZ: its version, its settings, its adapters, and what this user may do with it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,7 +19,7 @@ const SETTINGS: &str = "/etc/bluetooth/main.conf";
 const MONITORS: &str = "org.bluez.AdvertisementMonitorManager1";
 const UNFILTERED: &str = "advertisement monitors";
 
-/// All there is to say of BlueZ, and of the adapters that `config` names by their addresses.
+/// Findings about BlueZ, and about the adapters that `config` names by their addresses.
 pub fn findings(config: Option<&Config>) -> Vec<Finding> {
     let bus = match reach() {
         Ok(bus) => bus,
@@ -31,7 +31,7 @@ pub fn findings(config: Option<&Config>) -> Vec<Finding> {
         Err(error) if error.name() == Some("org.freedesktop.DBus.Error.AccessDenied") => {
             let mend = "run as the service's user; it must be in the group bluetooth, or install \
                         systemd/grelot-dbus.conf (docs/install.md)";
-            return vec![Finding::fail("BlueZ", "does not speak to this user", mend)];
+            return vec![Finding::fail("BlueZ", "refuses this user", mend)];
         }
         Err(error) => {
             let says = format!("{version} and does not reply: {error}");
@@ -121,7 +121,7 @@ fn version() -> Option<String> {
     Some(version.trim().to_owned()).filter(|version| !version.is_empty())
 }
 
-/// `ControllerMode`: only `bredr` keeps grelot from hearing; it asks for LE itself.
+/// `ControllerMode`: only `bredr` keeps grelot from receiving; it asks for LE itself.
 fn mode(settings: &str) -> Option<Finding> {
     let about = "controller mode";
     match value(settings, "ControllerMode")? {
@@ -134,7 +134,7 @@ fn mode(settings: &str) -> Option<Finding> {
     }
 }
 
-/// Without them, controllers that filter duplicates are heard once in ten seconds.
+/// Without them, controllers that filter duplicates report a device once in ten seconds.
 fn monitors(offered: bool) -> Finding {
     if offered {
         return Finding::ok(UNFILTERED, "offered: the controller's duplicate filter stays off");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_le_is_told_how_to_mend_it() {
+    fn a_machine_without_le_gets_a_remedy() {
         assert_eq!(mode("[General]\n#ControllerMode = dual\n"), None);
         assert!(mode("ControllerMode = le").is_some_and(|f| f.mend.is_none()));
         assert!(mode("ControllerMode=bredr").is_some_and(|f| f.mend.is_some()));

@@ -1,4 +1,4 @@
-//! What this user's process can hear: the second ear, and a sample of the air.
+//! What this user's process can receive: the HCI monitor, and a sample of the air.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,36 +11,34 @@ use crate::pipeline::event::Address;
 use crate::sources::live::SourceEvent;
 use crate::sources::monitor;
 
-/// A kernel's scan lasts ten seconds; less than one says nothing of a filter.
+/// A kernel's scan lasts ten seconds; a shorter sample shows nothing of a filter.
 const SCAN: Duration = Duration::from_secs(10);
-/// Fewer devices say nothing about a controller.
+/// Fewer devices show nothing of a controller.
 const ENOUGH_DEVICES: usize = 3;
 
-/// Whether the HCI monitor may be listened to.
-pub fn second_ear() -> Finding {
-    let about = "second ear";
+/// Whether this user may open the HCI monitor.
+pub fn monitor() -> Finding {
+    let about = "HCI monitor";
     match monitor::try_open() {
-        Ok(()) => Finding::ok(about, "the HCI monitor can be listened to"),
+        Ok(()) => Finding::ok(about, "can be opened"),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             let says = "without CAP_NET_RAW grelot receives through BlueZ alone: enough for a shop; \
                         dearer in a crowd, and what a device advertises beyond 229 octets is lost";
-            Finding::warn(about, says, "a service is granted it by systemd/grelot-second-ear.conf")
+            Finding::warn(about, says, "the service gets it by systemd/grelot-second-ear.conf")
         }
-        Err(error) => {
-            Finding::warn(about, format!("no HCI monitor: {error}"), "modprobe bluetooth")
-        }
+        Err(error) => Finding::warn(about, error.to_string(), "modprobe bluetooth"),
     }
 }
 
-/// Listens for a while and says what came.
+/// Receives for `length`, and judges what came.
 pub async fn sample(config: Option<&Config>, length: Duration) -> Vec<Finding> {
     let mut live = Live::start(&RadioArgs::default(), config, &Clocks::machine());
-    let mut heard: HashMap<Address, u64> = HashMap::new();
+    let mut received: HashMap<Address, u64> = HashMap::new();
     let listen = async {
         while let Some(event) = live.events.recv().await {
             if let SourceEvent::Received(batch) = event {
                 for one in batch {
-                    *heard.entry(one.address).or_default() += 1;
+                    *received.entry(one.address).or_default() += 1;
                 }
             }
         }
@@ -52,35 +50,35 @@ pub async fn sample(config: Option<&Config>, length: Duration) -> Vec<Finding> {
         (status.reason.clone(), status.adapters.values().any(|adapter| adapter.hides))
     };
     live.end().await;
-    judge(&heard, length, reason, hides)
+    judge(&received, length, reason, hides)
 }
 
 fn judge(
-    heard: &HashMap<Address, u64>,
+    received: &HashMap<Address, u64>,
     length: Duration,
     reason: Option<String>,
     hides: bool,
 ) -> Vec<Finding> {
     let about = "air";
-    let total: u64 = heard.values().sum();
+    let total: u64 = received.values().sum();
     if total == 0 {
-        let says = reason.unwrap_or_else(|| "nothing was heard".to_owned());
+        let says = reason.unwrap_or_else(|| "nothing was received".to_owned());
         let mend = remedy(&says);
         return vec![Finding::fail(about, says, mend)];
     }
-    let (devices, secs) = (heard.len(), length.as_secs());
+    let (devices, secs) = (received.len(), length.as_secs());
     let says = format!("{total} advertisements of {devices} devices in {secs} s");
     let mut findings = vec![Finding::ok(about, says)];
-    findings.extend(filtered(heard.len(), length, hides));
+    findings.extend(filtered(received.len(), length, hides));
     findings
 }
 
-/// What grelot itself found out while it listened.
+/// Whether the controller hides repetitions, as the scan has shown.
 fn filtered(devices: usize, length: Duration, hides: bool) -> Option<Finding> {
     let about = "duplicate filter";
     if hides {
-        let says = "on: the controller reports each device once a scan; grelot begins the scan \
-                    anew every second";
+        let says = "on: the controller reports each device once a scan; grelot restarts the \
+                    scan every second";
         let mend = "set Experimental = true under [General] in /etc/bluetooth/main.conf; sudo \
                     systemctl restart bluetooth; or use another adapter";
         return Some(Finding::warn(about, says, mend));
@@ -93,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_controller_that_filters_duplicates_is_told() {
+    fn a_controller_that_filters_duplicates_is_reported() {
         let length = Duration::from_secs(20);
         let mend = |devices, hides| filtered(devices, length, hides).map(|f| f.mend.is_some());
         assert_eq!(mend(5, true), Some(true));
@@ -102,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_told_with_its_reason() {
+    fn silence_is_reported_with_its_reason() {
         let reason = Some("no Bluetooth adapter".to_owned());
         let findings = judge(&HashMap::new(), Duration::from_secs(5), reason, false);
         assert_eq!(findings[0].says, "no Bluetooth adapter");
