@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use toml::de::DeValue;
 
 use super::{broker_url, https_url, quiet_hours};
-use crate::pipeline::identity::BeaconIdentity;
+use crate::pipeline::advert::beacon::{BeaconIdentity, IDENTITIES};
 use crate::text;
 
 /// What a key's value must look like.
@@ -273,25 +273,13 @@ pub(super) fn name(text: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// `ibeacon <uuid> <major> <minor>`, `eddystone <namespace> <instance>`, `altbeacon <id>`.
+/// A format's word and its parts: `ibeacon <uuid> <major> <minor>`.
 pub(super) fn beacon_identity(text: &str) -> Result<BeaconIdentity, Misfit> {
-    fn octets<const N: usize>(hex: &str) -> Option<[u8; N]> {
-        hex::decode(hex).ok()?.try_into().ok()
-    }
-    let read = || match *text.split_whitespace().collect::<Vec<_>>().as_slice() {
-        ["ibeacon", uuid, major, minor] => Some(BeaconIdentity::IBeacon {
-            uuid: uuid::Uuid::try_parse(uuid).ok()?.into_bytes(),
-            major: major.parse().ok()?,
-            minor: minor.parse().ok()?,
-        }),
-        ["eddystone", namespace, instance] => Some(BeaconIdentity::EddystoneUid {
-            namespace: octets(namespace)?,
-            instance: octets(instance)?,
-        }),
-        ["altbeacon", id] => octets(id).map(BeaconIdentity::AltBeacon),
-        _ => None,
-    };
-    read().ok_or_else(|| {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let format = words.split_first().and_then(|(word, parts)| {
+        Some((IDENTITIES.iter().find(|format| format.word == *word)?, parts))
+    });
+    format.and_then(|(format, parts)| format.parse(parts).ok()).ok_or_else(|| {
         Misfit::new("is no beacon's identity")
             .hint("such as \"ibeacon 426c7565-4368-6172-6d42-6561636f6e73 42 1\"")
     })

@@ -54,17 +54,10 @@ fn payloads() -> impl Strategy<Value = Vec<u8>> {
 
 /// What the radio's path says of a described beacon.
 fn said_of(beacon: Beacon<'_>) -> Option<Said> {
+    let (identity, health) = (beacon.identity(), beacon.health());
     match beacon {
-        Beacon::IBeacon(IBeacon { uuid, major, minor, .. }) => {
-            Some(Said::IBeacon { uuid, major, minor })
-        }
-        Beacon::AltBeacon(it) => Some(Said::AltBeacon(it.id)),
-        Beacon::Eddystone(Frame::Uid(Uid { namespace, instance, .. })) => {
-            Some(Said::EddystoneUid { namespace, instance })
-        }
         Beacon::Eddystone(Frame::Eid(it)) => Some(Said::Eid(it.eid)),
-        Beacon::Eddystone(Frame::Tlm(it)) => Some(Said::Telemetry(it)),
-        Beacon::Eddystone(_) | Beacon::ExposureNotification(_) => None,
+        _ => (identity.is_some() || health.is_some()).then_some(Said::Beacon { identity, health }),
     }
 }
 

@@ -3,15 +3,15 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use crate::pipeline::advert::apple::Message;
-use crate::pipeline::advert::eddystone::Frame;
+use crate::pipeline::advert::beacon::{Described, Value as Field};
 use crate::pipeline::advert::structure::Structure;
 use crate::pipeline::advert::token::VERSION;
-use crate::pipeline::advert::{Ad, Beacon, Description, Ours};
+use crate::pipeline::advert::{Ad, Description, Ours};
 
 /// Writes one line.
 pub(super) fn write(
@@ -23,7 +23,7 @@ pub(super) fn write(
         hex: hex::encode(payload),
         malformed: description.malformed.map(|fault| fault.to_string()),
         ad: (&description.ad).into(),
-        beacon: description.beacon.map(Into::into),
+        beacon: description.beacon.map(|beacon| BeaconObject(beacon.describe())),
         apple: description.apple.iter().map(Into::into).collect(),
         grelot: description.ours.map(Into::into),
     };
@@ -96,113 +96,28 @@ impl From<&Structure<'_>> for StructureObject {
     }
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum BeaconObject {
-    #[serde(rename = "ibeacon")]
-    IBeacon {
-        uuid: UuidText,
-        major: u16,
-        minor: u16,
-        tx_power: i8,
-    },
-    #[serde(rename = "altbeacon")]
-    AltBeacon {
-        company: u16,
-        uuid: UuidText,
-        major: u16,
-        minor: u16,
-        tx_power: i8,
-        mfg_reserved: u8,
-    },
-    EddystoneUid {
-        namespace: String,
-        instance: String,
-        tx_power: i8,
-    },
-    EddystoneUrl {
-        url: String,
-        tx_power: i8,
-    },
-    EddystoneTlm {
-        voltage_mv: u16,
-        temperature_c: Option<f64>,
-        adv_count: u32,
-        uptime_ds: u32,
-    },
-    EddystoneEtlm {
-        etlm_hex: String,
-        salt: u16,
-        mic: u16,
-    },
-    EddystoneEid {
-        eid: String,
-        tx_power: i8,
-    },
-    ExposureNotification {
-        identifier: String,
-        encrypted_metadata: String,
-    },
-}
+/// A beacon: its type, then its fields.
+struct BeaconObject(Described);
 
-/// In text form.
-#[derive(Serialize)]
-struct UuidText(String);
-
-impl From<[u8; 16]> for UuidText {
-    fn from(octets: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(octets).to_string())
-    }
-}
-
-impl From<Beacon<'_>> for BeaconObject {
-    fn from(beacon: Beacon<'_>) -> Self {
-        match beacon {
-            Beacon::IBeacon(it) => Self::IBeacon {
-                uuid: it.uuid.into(),
-                major: it.major,
-                minor: it.minor,
-                tx_power: it.tx_power,
-            },
-            Beacon::AltBeacon(it) => Self::AltBeacon {
-                company: it.company,
-                uuid: it.uuid().into(),
-                major: it.major(),
-                minor: it.minor(),
-                tx_power: it.tx_power,
-                mfg_reserved: it.mfg_reserved,
-            },
-            Beacon::Eddystone(frame) => frame.into(),
-            Beacon::ExposureNotification(it) => Self::ExposureNotification {
-                identifier: hex::encode(it.identifier),
-                encrypted_metadata: hex::encode(it.encrypted_metadata),
-            },
-        }
-    }
-}
-
-impl From<Frame<'_>> for BeaconObject {
-    fn from(frame: Frame<'_>) -> Self {
-        match frame {
-            Frame::Uid(it) => Self::EddystoneUid {
-                namespace: hex::encode(it.namespace),
-                instance: hex::encode(it.instance),
-                tx_power: it.tx_power,
-            },
-            Frame::Url(it) => Self::EddystoneUrl { url: it.url(), tx_power: it.tx_power },
-            Frame::Tlm(it) => Self::EddystoneTlm {
-                voltage_mv: it.voltage_mv,
-                temperature_c: it.temperature_c().map(f64::from),
-                adv_count: it.adv_count,
-                uptime_ds: it.uptime_ds,
-            },
-            Frame::EncryptedTlm(it) => {
-                Self::EddystoneEtlm { etlm_hex: hex::encode(it.etlm), salt: it.salt, mic: it.mic }
-            }
-            Frame::Eid(it) => {
-                Self::EddystoneEid { eid: hex::encode(it.eid), tx_power: it.tx_power }
+impl Serialize for BeaconObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Described { kind, fields, .. } = &self.0;
+        let mut object = serializer.serialize_map(Some(1 + fields.len()))?;
+        object.serialize_entry("type", kind)?;
+        for (key, value) in fields {
+            match value {
+                Field::Absent => object.serialize_entry(key, &())?,
+                Field::Text(text) => object.serialize_entry(key, text)?,
+                Field::Number(number) | Field::Deciseconds(number) => {
+                    object.serialize_entry(key, number)?;
+                }
+                Field::Code(code) | Field::Millivolts(code) => object.serialize_entry(key, code)?,
+                Field::Flag(flag) => object.serialize_entry(key, flag)?,
+                Field::Dbm(power) => object.serialize_entry(key, power)?,
+                Field::Measured(value, _) => object.serialize_entry(key, value)?,
             }
         }
+        object.end()
     }
 }
 

@@ -1,15 +1,13 @@
 //! The description of an advertisement for people at a terminal. Radio bytes are hostile: names
 //! and addresses are written with their control characters escaped.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
-use uuid::Uuid;
-
 use crate::pipeline::advert::apple::{self, Message};
-use crate::pipeline::advert::eddystone::Frame;
+use crate::pipeline::advert::beacon::{Described, Value};
 use crate::pipeline::advert::token::Carrier;
-use crate::pipeline::advert::{Ad, Beacon, Description, Ours};
+use crate::pipeline::advert::{Ad, Description, Ours};
 
 /// Writes the advertisement, and below it a line for each thing it says.
 pub(super) fn write(
@@ -29,7 +27,7 @@ pub(super) fn write(
         line(out, "apple", AppleText(message))?;
     }
     if let Some(beacon) = description.beacon {
-        line(out, "beacon", beacon_text(beacon))?;
+        line(out, "beacon", beacon_text(&beacon.describe()))?;
     }
     if let Some(ours) = description.ours {
         line(out, "grelot", ours_text(ours))?;
@@ -98,54 +96,27 @@ impl Display for AppleText<'_> {
     }
 }
 
-fn beacon_text(beacon: Beacon<'_>) -> String {
-    match beacon {
-        Beacon::IBeacon(it) => format!(
-            "iBeacon {}, major {}, minor {}, {} dBm at 1 m",
-            Uuid::from_bytes(it.uuid),
-            it.major,
-            it.minor,
-            it.tx_power
-        ),
-        Beacon::AltBeacon(it) => format!(
-            "AltBeacon of company {:04x}, {}, major {}, minor {}, {} dBm at 1 m",
-            it.company,
-            Uuid::from_bytes(it.uuid()),
-            it.major(),
-            it.minor(),
-            it.tx_power
-        ),
-        Beacon::Eddystone(frame) => frame_text(frame),
-        Beacon::ExposureNotification(it) => {
-            format!("Exposure Notification {}", hex::encode(it.identifier))
-        }
+/// The name, then each field with its unit; a unit in the key is left out there.
+fn beacon_text(beacon: &Described) -> String {
+    let mut text = beacon.name.to_owned();
+    for (key, value) in &beacon.fields {
+        let value = match value {
+            Value::Absent => "-".to_owned(),
+            Value::Text(text) => text.escape_debug().to_string(),
+            Value::Number(number) => number.to_string(),
+            Value::Code(code) => format!("{code:04x}"),
+            Value::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+            Value::Dbm(power) => format!("{power} dBm"),
+            Value::Millivolts(voltage) => format!("{voltage} mV"),
+            Value::Deciseconds(time) => format!("{} s", time / 10),
+            Value::Measured(value, unit) => format!("{value:.1} {unit}"),
+        };
+        let units = ["_mv", "_c", "_ds", "_hex", "_percent", "_hpa", "_mg"];
+        let key = units.iter().find_map(|unit| key.strip_suffix(unit)).unwrap_or(key);
+        // Writing to a string cannot fail.
+        let _ = write!(text, ", {} {value}", key.replace('_', " "));
     }
-}
-
-fn frame_text(frame: Frame<'_>) -> String {
-    match frame {
-        Frame::Uid(it) => format!(
-            "Eddystone-UID, namespace {}, instance {}, {} dBm at 0 m",
-            hex::encode(it.namespace),
-            hex::encode(it.instance),
-            it.tx_power
-        ),
-        Frame::Url(it) => format!("Eddystone-URL {}, {} dBm at 0 m", it.url(), it.tx_power),
-        Frame::Tlm(it) => {
-            let temperature =
-                it.temperature_c().map_or_else(|| "-".into(), |celsius| format!("{celsius:.1}"));
-            format!(
-                "Eddystone-TLM, battery {} mV, {temperature} °C, {} advertisements in {} s",
-                it.voltage_mv,
-                it.adv_count,
-                it.uptime_ds / 10
-            )
-        }
-        Frame::EncryptedTlm(it) => format!("Eddystone-eTLM {}", hex::encode(it.etlm)),
-        Frame::Eid(it) => {
-            format!("Eddystone-EID {}, {} dBm at 0 m", hex::encode(it.eid), it.tx_power)
-        }
-    }
+    text
 }
 
 fn ours_text(ours: Ours) -> String {

@@ -2,10 +2,9 @@
 
 use crate::config::{self, Config};
 use crate::pipeline::Now;
-use crate::pipeline::advert::eddystone::Frame;
 use crate::pipeline::advert::{Beacon, Description, Ours, describe};
 use crate::pipeline::event::{GatewayIndex, Sighting};
-use crate::pipeline::identity::Identity;
+use crate::pipeline::identity::{Identity, Registry};
 use crate::sources::Advertisement;
 use crate::text;
 
@@ -32,6 +31,11 @@ impl Who {
             Some(Identity::new(config.store.id, registry, now))
         });
         Self(registry)
+    }
+
+    /// The customers of `registry`.
+    pub fn with(store: u16, registry: Registry, now: Now) -> Self {
+        Self(Some(Identity::new(store, registry, now)))
     }
 
     /// Whether there is a registry.
@@ -79,17 +83,9 @@ fn in_words(said: &Description<'_>) -> String {
 }
 
 fn beacon_in_words(beacon: Beacon<'_>) -> String {
-    match beacon {
-        Beacon::IBeacon(beacon) => {
-            let uuid = uuid::Uuid::from_bytes(beacon.uuid);
-            format!("iBeacon {uuid} {} {}", beacon.major, beacon.minor)
-        }
-        Beacon::AltBeacon(_) => "AltBeacon".to_owned(),
-        Beacon::Eddystone(Frame::Uid(_)) => "Eddystone-UID".to_owned(),
-        Beacon::Eddystone(Frame::Eid(_)) => "Eddystone-EID".to_owned(),
-        Beacon::Eddystone(_) => "Eddystone".to_owned(),
-        Beacon::ExposureNotification(_) => "Exposure Notification".to_owned(),
-    }
+    let parts = beacon.identity().map(|identity| identity.parts()).unwrap_or_default();
+    let words = std::iter::once(beacon.describe().name).chain(parts.iter().map(String::as_str));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A name comes from a stranger: nothing of it may command the terminal.

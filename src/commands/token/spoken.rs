@@ -5,13 +5,12 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::pipeline::advert::altbeacon::AltBeacon;
-use crate::pipeline::advert::eddystone::{Eid, Uid};
-use crate::pipeline::advert::ibeacon::IBeacon;
+use crate::pipeline::advert::BeaconIdentity;
+use crate::pipeline::advert::eddystone::Eid;
 use crate::pipeline::advert::{Echo, token};
 use crate::pipeline::identity::key::{Key, Message, Midstates};
 use crate::pipeline::identity::window::{SKEW_MS, WINDOW_MS, Window, day_of, opens_at, window_at};
-use crate::pipeline::identity::{BeaconIdentity, EidCard, eid, irk};
+use crate::pipeline::identity::{EidCard, eid, irk};
 use crate::pipeline::units::WallTime;
 
 /// What a card is calibrated to, for want of the card: dBm at 1 m.
@@ -71,20 +70,8 @@ impl Spoken {
 
     /// What a card with a fixed identity says.
     pub fn beacon(identity: &BeaconIdentity) -> Self {
-        match *identity {
-            BeaconIdentity::IBeacon { uuid, major, minor } => {
-                let beacon = IBeacon { uuid, major, minor, tx_power: TX_POWER };
-                Self::Beacon("ibeacon", beacon.advertisement().into())
-            }
-            BeaconIdentity::EddystoneUid { namespace, instance } => {
-                let beacon = Uid { namespace, instance, tx_power: TX_POWER + 41 };
-                Self::Beacon("eddystone_uid", beacon.advertisement().into())
-            }
-            BeaconIdentity::AltBeacon(id) => {
-                let beacon = AltBeacon { company: 0x0118, id, tx_power: TX_POWER, mfg_reserved: 0 };
-                Self::Beacon("altbeacon", beacon.advertisement().into())
-            }
-        }
+        let key = identity.format().map_or("", |format| format.key);
+        Self::Beacon(key, identity.advertisement().unwrap_or_default())
     }
 
     /// An address that resolves: phones choose its random part anew every 15 minutes or so, here

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::levels::LEAST_SECONDS;
 use super::walk::{Loudness, Stand, Step};
+use crate::pipeline::advert::beacon::{IDENTITIES, IdentityFormat};
 use crate::pipeline::advert::{self, Said};
 use crate::pipeline::event::Address;
 use crate::pipeline::units::Dbm;
@@ -149,38 +150,25 @@ fn swing(loudness: &Loudness) -> Option<f64> {
     Some((inside.mean_dbm - outside.mean_dbm).abs() / spread)
 }
 
-/// The fixed identity a beacon's advertisement has: `UUID/major/minor`, an `AltBeacon`'s 40
-/// digits, or `namespace/instance` of an Eddystone-UID.
+/// The parts of a beacon's fixed identity, such as `UUID/major/minor`.
 fn beacon(payload: &[u8]) -> Option<String> {
     advert::said(payload).find_map(|said| match said {
-        Said::IBeacon { uuid, major, minor } => {
-            Some(format!("{}/{major}/{minor}", uuid::Uuid::from_bytes(uuid)))
-        }
-        Said::AltBeacon(id) => Some(hex::encode(id)),
-        Said::EddystoneUid { namespace, instance } => {
-            Some(format!("{}/{}", hex::encode(namespace), hex::encode(instance)))
-        }
+        Said::Beacon { identity: Some(identity), .. } => Some(identity.parts().join("/")),
         _ => None,
     })
 }
 
 /// `--beacon` as it was typed, in the form of [`beacon`].
 pub fn beacon_named(text: &str) -> Result<String, String> {
-    let text = text.to_ascii_lowercase();
-    let hex = |part: &str, digits: usize| part.len() == digits && hex::decode(part).is_ok();
-    match text.split('/').collect::<Vec<_>>().as_slice() {
-        [uuid, major, minor] => {
-            let uuid: uuid::Uuid = uuid.parse().map_err(|_| "no UUID before the first /")?;
-            let number =
-                |text: &str| text.parse::<u16>().map_err(|_| "major and minor are 0 to 65535");
-            Ok(format!("{uuid}/{}/{}", number(major)?, number(minor)?))
-        }
-        [namespace, instance] if hex(namespace, 20) && hex(instance, 12) => Ok(text),
-        [id] if hex(id, 40) => Ok(text),
-        _ => Err("UUID/major/minor (iBeacon), namespace/instance (Eddystone) or 40 digits \
-                  (AltBeacon)"
-            .to_owned()),
-    }
+    let parts: Vec<_> = text.split('/').collect();
+    let identity = IDENTITIES.iter().find_map(|format| format.parse(&parts).ok());
+    identity.map(|identity| identity.parts().join("/")).ok_or_else(|| {
+        let form = |format: &&IdentityFormat| {
+            let parts: Vec<_> = format.parts.iter().map(|(key, _)| *key).collect();
+            format!("{} ({})", parts.join("/"), format.word)
+        };
+        IDENTITIES.iter().map(form).collect::<Vec<_>>().join(", ")
+    })
 }
 
 /// `5a:11:22:33:44:55`

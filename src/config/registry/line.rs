@@ -1,14 +1,18 @@
 //! One line of a registry, as it is written.
 
+mod identity;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+use self::identity::IdentityWire;
+use crate::pipeline::advert::beacon::{BeaconIdentity, IDENTITIES};
 use crate::pipeline::event::Card;
 use crate::pipeline::identity::key::Key;
-use crate::pipeline::identity::{BeaconIdentity, Consent, Credential, EidCard, Enrolment, Quiet};
+use crate::pipeline::identity::{Consent, Credential, EidCard, Enrolment, Quiet};
 use crate::pipeline::units::WallTime;
 
 /// Days or temporary keys on one line: a month of a card's, at most.
@@ -82,28 +86,13 @@ struct Wire<'a> {
     offset_s: Option<i64>,
     offset_at: Option<Cow<'a, str>>,
     tks: Option<Keys<u16>>,
-    ibeacon: Option<IBeaconWire<'a>>,
-    eddystone_uid: Option<UidWire<'a>>,
-    altbeacon: Option<Cow<'a, str>>,
+    ibeacon: Option<IdentityWire<'a>>,
+    eddystone_uid: Option<IdentityWire<'a>>,
+    altbeacon: Option<IdentityWire<'a>>,
     irk: Option<Cow<'a, str>>,
     consent: Option<ConsentWire<'a>>,
     card: Option<CardWire<'a>>,
     quiet: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct IBeaconWire<'a> {
-    #[serde(borrow)]
-    uuid: Cow<'a, str>,
-    major: u16,
-    minor: u16,
-}
-
-#[derive(Deserialize)]
-struct UidWire<'a> {
-    #[serde(borrow)]
-    namespace: Cow<'a, str>,
-    instance: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -183,22 +172,20 @@ impl Wire<'_> {
         })
     }
 
+    /// The identity of a card, under the key of its format.
     fn beacon(&self) -> Result<BeaconIdentity, String> {
-        match (&self.ibeacon, &self.eddystone_uid, &self.altbeacon) {
-            (Some(IBeaconWire { uuid, major, minor }), None, None) => {
-                let uuid = uuid::Uuid::try_parse(uuid).map_err(|_| "ibeacon.uuid: no UUID")?;
-                let (uuid, major, minor) = (*uuid.as_bytes(), *major, *minor);
-                Ok(BeaconIdentity::IBeacon { uuid, major, minor })
-            }
-            (None, Some(UidWire { namespace, instance }), None) => {
-                Ok(BeaconIdentity::EddystoneUid {
-                    namespace: octets("eddystone_uid.namespace", namespace)?,
-                    instance: octets("eddystone_uid.instance", instance)?,
-                })
-            }
-            (None, None, Some(id)) => Ok(BeaconIdentity::AltBeacon(octets("altbeacon", id)?)),
-            _ => Err("one of ibeacon, eddystone_uid and altbeacon is needed".to_owned()),
-        }
+        let written = [
+            ("ibeacon", &self.ibeacon),
+            ("eddystone_uid", &self.eddystone_uid),
+            ("altbeacon", &self.altbeacon),
+        ];
+        let mut given = written.iter().filter_map(|(key, wire)| Some((*key, wire.as_ref()?)));
+        let (Some((key, wire)), None) = (given.next(), given.next()) else {
+            let keys: Vec<_> = written.iter().map(|(key, _)| *key).collect();
+            return Err(format!("exactly one of {} is needed", keys.join(", ")));
+        };
+        let format = IDENTITIES.iter().find(|format| format.key == key);
+        wire.read(format.ok_or_else(|| format!("{key}: not known here"))?)
     }
 }
 

@@ -7,11 +7,8 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::Echo;
-use super::altbeacon::AltBeacon;
 use super::apple::{self, Message, Messages};
-use super::eddystone::{self, Frame};
-use super::exposure::{self, ExposureNotification};
-use super::ibeacon::{self, IBeacon};
+use super::beacon::{Beacon, Section};
 use super::structure::{self, Malformed, Structure, Structures, kind};
 use super::token::{self, Carrier, Token};
 
@@ -82,19 +79,6 @@ impl fmt::Display for ServiceUuid {
     }
 }
 
-/// A beacon of a published format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beacon<'a> {
-    /// iBeacon.
-    IBeacon(IBeacon),
-    /// `AltBeacon`.
-    AltBeacon(AltBeacon),
-    /// Eddystone.
-    Eddystone(Frame<'a>),
-    /// Exposure Notification.
-    ExposureNotification(ExposureNotification),
-}
-
 /// What an advertisement says to grelot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ours {
@@ -129,10 +113,15 @@ pub fn describe(payload: &[u8]) -> Description<'_> {
 
 impl<'a> Description<'a> {
     /// The formats inside a structure.
-    fn recognise(&mut self, Structure { kind, data }: Structure<'a>) {
+    fn recognise(&mut self, structure: Structure<'a>) {
+        if let Some(section) = Section::of(structure) {
+            self.beacon = self.beacon.or_else(|| Beacon::read(section));
+            if let Section::Manufacturer(apple::COMPANY, data) = section {
+                self.recognise_apple(data);
+            }
+        }
+        let Structure { kind, data } = structure;
         match kind {
-            kind::MANUFACTURER => self.recognise_manufacturer(data),
-            kind::SERVICE_DATA_16 => self.beacon = self.beacon.or_else(|| service_beacon(data)),
             kind::SERVICE_DATA_128 => {
                 self.hear(token::from_service_data(data), Carrier::ServiceData);
             }
@@ -150,40 +139,13 @@ impl<'a> Description<'a> {
         }
     }
 
-    fn recognise_manufacturer(&mut self, data: &'a [u8]) {
-        let Some((&company, data)) = data.split_first_chunk() else { return };
-        let company = u16::from_le_bytes(company);
-        self.beacon = self
-            .beacon
-            .or_else(|| AltBeacon::from_manufacturer_data(company, data).map(Beacon::AltBeacon));
-        if company != apple::COMPANY {
-            return;
-        }
+    fn recognise_apple(&mut self, data: &'a [u8]) {
         for message in Messages::new(data) {
             self.apple.push(message);
-            match message {
-                Message::Other { kind: ibeacon::TYPE, data } => {
-                    self.beacon =
-                        self.beacon.or_else(|| IBeacon::from_message(data).map(Beacon::IBeacon));
-                }
-                Message::Overflow(mask) if mask.shows(token::OVERFLOW_BIT) => {
-                    self.ours = self.ours.or(Some(Ours::OverflowHint));
-                }
-                Message::Overflow(_) | Message::Other { .. } => {}
+            if matches!(message, Message::Overflow(mask) if mask.shows(token::OVERFLOW_BIT)) {
+                self.ours = self.ours.or(Some(Ours::OverflowHint));
             }
         }
-    }
-}
-
-/// A beacon in service data of a 16-bit UUID.
-fn service_beacon(data: &[u8]) -> Option<Beacon<'_>> {
-    let (&uuid, data) = data.split_first_chunk()?;
-    match u16::from_le_bytes(uuid) {
-        eddystone::UUID => Frame::from_service_data(data).map(Beacon::Eddystone),
-        exposure::UUID => {
-            ExposureNotification::from_service_data(data).map(Beacon::ExposureNotification)
-        }
-        _ => None,
     }
 }
 

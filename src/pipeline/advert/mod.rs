@@ -2,21 +2,18 @@
 //!
 //! Invariant: decoders never index, never unwrap, never allocate on the radio's path.
 
-pub mod altbeacon;
 pub mod apple;
+pub mod beacon;
 mod describe;
-pub mod eddystone;
-pub mod exposure;
-pub mod ibeacon;
 pub mod structure;
 pub mod token;
 
-pub use describe::{Ad, Beacon, Description, Ours, ServiceUuid, describe};
+pub use beacon::{Beacon, BeaconHealth, BeaconIdentity, altbeacon, eddystone, ibeacon};
+pub use describe::{Ad, Description, Ours, ServiceUuid, describe};
 
-use altbeacon::AltBeacon;
 use apple::{Message, Messages};
-use eddystone::{Frame, Telemetry};
-use ibeacon::IBeacon;
+use beacon::Section;
+use eddystone::Frame;
 use structure::{Structure, Structures, kind};
 use token::Token;
 
@@ -69,27 +66,14 @@ pub enum Said {
     },
     /// Eddystone-EID, scheme `eid`.
     Eid([u8; 8]),
-    /// iBeacon, scheme `beacon`.
-    IBeacon {
-        /// Proximity UUID, most significant octet first.
-        uuid: [u8; 16],
-        /// Major number.
-        major: u16,
-        /// Minor number.
-        minor: u16,
+    /// A beacon that has an identity (scheme `beacon`, the shop's own beacons), or says how it is,
+    /// or both.
+    Beacon {
+        /// `None` for Eddystone-TLM: it belongs to what its sender says otherwise.
+        identity: Option<BeaconIdentity>,
+        /// Its battery and temperature.
+        health: Option<BeaconHealth>,
     },
-    /// Eddystone-UID, scheme `beacon`.
-    EddystoneUid {
-        /// Namespace.
-        namespace: [u8; 10],
-        /// Instance.
-        instance: [u8; 6],
-    },
-    /// `AltBeacon`, scheme `beacon`.
-    AltBeacon([u8; 20]),
-    /// Eddystone-TLM: a beacon's health. Tells the shop's own beacons' batteries; nobody is
-    /// identified by it.
-    Telemetry(Telemetry),
     /// Apple's overflow area shows the bit of grelot's service UUID: it may be our app.
     OverflowHint,
 }
@@ -107,10 +91,9 @@ pub fn said(payload: &[u8]) -> impl Iterator<Item = Said> + '_ {
 /// What a structure says.
 #[inline]
 pub(super) fn said_by(structure: Structure<'_>) -> Option<Said> {
-    match structure.kind {
-        kind::MANUFACTURER => said_by_manufacturer(structure.data),
-        kind::SERVICE_DATA_16 => said_by_service(structure.data),
-        _ => token_by(structure).map(|(token, echo)| Said::Token { token, echo }),
+    match Section::of(structure) {
+        Some(section) => Beacon::read(section).and_then(said_by_beacon).or_else(|| hint(section)),
+        None => token_by(structure).map(|(token, echo)| Said::Token { token, echo }),
     }
 }
 
@@ -124,39 +107,27 @@ pub(super) fn token_by(Structure { kind, data }: Structure<'_>) -> Option<(Token
     }
 }
 
-fn said_by_manufacturer(data: &[u8]) -> Option<Said> {
-    let (&company, data) = data.split_first_chunk()?;
-    let company = u16::from_le_bytes(company);
-    if let Some(AltBeacon { id, .. }) = AltBeacon::from_manufacturer_data(company, data) {
-        return Some(Said::AltBeacon(id));
+fn said_by_beacon(beacon: Beacon<'_>) -> Option<Said> {
+    if let Beacon::Eddystone(Frame::Eid(frame)) = beacon {
+        return Some(Said::Eid(frame.eid));
     }
-    if company != apple::COMPANY {
-        return None;
-    }
-    Messages::new(data).find_map(|message| match message {
-        Message::Other { kind: ibeacon::TYPE, data } => {
-            let IBeacon { uuid, major, minor, .. } = IBeacon::from_message(data)?;
-            Some(Said::IBeacon { uuid, major, minor })
-        }
-        Message::Overflow(mask) => mask.shows(token::OVERFLOW_BIT).then_some(Said::OverflowHint),
-        Message::Other { .. } => None,
-    })
+    let (identity, health) = (beacon.identity(), beacon.health());
+    (identity.is_some() || health.is_some()).then_some(Said::Beacon { identity, health })
 }
 
-fn said_by_service(data: &[u8]) -> Option<Said> {
-    let data = data.strip_prefix(&eddystone::UUID.to_le_bytes())?;
-    match Frame::from_service_data(data)? {
-        Frame::Eid(frame) => Some(Said::Eid(frame.eid)),
-        Frame::Uid(eddystone::Uid { namespace, instance, .. }) => {
-            Some(Said::EddystoneUid { namespace, instance })
-        }
-        Frame::Tlm(telemetry) => Some(Said::Telemetry(telemetry)),
-        Frame::Url(_) | Frame::EncryptedTlm(_) => None,
-    }
+/// The app's bit in Apple's overflow area.
+#[inline]
+fn hint(section: Section<'_>) -> Option<Said> {
+    let Section::Manufacturer(apple::COMPANY, data) = section else { return None };
+    let shows =
+        |message| matches!(message, Message::Overflow(mask) if mask.shows(token::OVERFLOW_BIT));
+    Messages::new(data).any(shows).then_some(Said::OverflowHint)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::eddystone::Telemetry;
+    use super::ibeacon::IBeacon;
     use super::*;
 
     fn heard(payload: &[u8]) -> Vec<Said> {
@@ -164,33 +135,21 @@ mod tests {
     }
 
     #[test]
-    fn every_beacon_that_grelot_sends_is_understood() {
-        let beacon =
-            IBeacon { uuid: *b"BlueCharmBeacons", major: 3838, minor: 4949, tx_power: -59 };
-        let IBeacon { uuid, major, minor, .. } = beacon;
-        assert_eq!(heard(&beacon.advertisement()), [Said::IBeacon { uuid, major, minor }]);
-
-        let beacon = AltBeacon { company: 0x0118, id: [7; 20], tx_power: -60, mfg_reserved: 0 };
-        assert_eq!(heard(&beacon.advertisement()), [Said::AltBeacon([7; 20])]);
-
-        let uid = eddystone::Uid { namespace: [1; 10], instance: [2; 6], tx_power: -20 };
-        assert_eq!(
-            heard(&uid.advertisement()),
-            [Said::EddystoneUid { namespace: [1; 10], instance: [2; 6] }]
-        );
-
-        let eid = eddystone::Eid { eid: [3; 8], tx_power: -20 };
-        assert_eq!(heard(&eid.advertisement()), [Said::Eid([3; 8])]);
-
+    fn what_a_beacon_says_of_itself_is_understood() {
         let telemetry = Telemetry {
             voltage_mv: 2950,
             temperature_256: Some(5376),
             adv_count: 69,
             uptime_ds: 600,
         };
-        assert_eq!(heard(&telemetry.advertisement()), [Said::Telemetry(telemetry)]);
+        let health = BeaconHealth { battery_mv: Some(2950), temperature_mc: Some(21_000) };
+        let said = Said::Beacon { identity: None, health: Some(health) };
+        assert_eq!(heard(&telemetry.advertisement()), [said]);
         let mains = Telemetry { voltage_mv: 0, temperature_256: None, ..telemetry };
-        assert_eq!(heard(&mains.advertisement()), [Said::Telemetry(mains)]);
+        let said = Said::Beacon { identity: None, health: Some(BeaconHealth::default()) };
+        assert_eq!(heard(&mains.advertisement()), [said]);
+        let eid = eddystone::Eid { eid: [3; 8], tx_power: -20 };
+        assert_eq!(heard(&eid.advertisement()), [Said::Eid([3; 8])]);
     }
 
     #[test]

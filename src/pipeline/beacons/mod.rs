@@ -10,9 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::advert::{Said, said};
+use super::advert::{BeaconIdentity, Said, said};
 use super::event::{Address, Hearing, Sighting};
-use super::identity::BeaconIdentity;
 use super::units::{Now, Tick, WallTime};
 use watched::Watched;
 
@@ -83,15 +82,22 @@ impl Beacons {
     }
 
     fn take_in(&mut self, now: Now, sighting: &Sighting<'_>, said: &Said) -> Option<BeaconState> {
-        if let Said::Telemetry(telemetry) = said {
-            let place = *self.senders.get(&sighting.address)?;
-            return self.watched.get_mut(place)?.read(now.tick, telemetry);
-        }
-        let identity = identity_of(said)?;
-        let place = self.watched.iter().position(|one| one.beacon.identity == identity)?;
-        self.remember(sighting.address, place);
-        let rssi = sighting.rssi.map(f32::from);
-        self.watched.get_mut(place)?.hear(now, sighting.address, rssi)
+        let Said::Beacon { identity, health } = said else { return None };
+        let mut heard = None;
+        let place = match identity {
+            Some(identity) => {
+                let is_it = |one: &Watched| one.beacon.identity == *identity;
+                let place = self.watched.iter().position(is_it)?;
+                self.remember(sighting.address, place);
+                let rssi = sighting.rssi.map(f32::from);
+                heard = self.watched.get_mut(place)?.hear(now, sighting.address, rssi);
+                place
+            }
+            None => *self.senders.get(&sighting.address)?,
+        };
+        let read =
+            health.as_ref().and_then(|health| self.watched.get_mut(place)?.read(now.tick, health));
+        read.or(heard)
     }
 
     fn remember(&mut self, address: Address, place: usize) {
@@ -135,22 +141,10 @@ impl Beacons {
     }
 }
 
-fn identity_of(said: &Said) -> Option<BeaconIdentity> {
-    match *said {
-        Said::IBeacon { uuid, major, minor } => {
-            Some(BeaconIdentity::IBeacon { uuid, major, minor })
-        }
-        Said::EddystoneUid { namespace, instance } => {
-            Some(BeaconIdentity::EddystoneUid { namespace, instance })
-        }
-        Said::AltBeacon(id) => Some(BeaconIdentity::AltBeacon(id)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::advert::Beacon;
     use crate::pipeline::advert::ibeacon::IBeacon;
     use crate::pipeline::event::{AddressKind, GatewayIndex};
     use crate::pipeline::units::{Clock, Dbm};
@@ -160,7 +154,8 @@ mod tests {
     const TELEMETRY: &str = "0303aafe1116aafe20000b5415800000000100000002";
 
     fn watching() -> Beacons {
-        let identity = BeaconIdentity::IBeacon { uuid: UUID, major: 42, minor: 1 };
+        let beacon = IBeacon { uuid: UUID, major: 42, minor: 1, tx_power: 0 };
+        let identity = Beacon::IBeacon(beacon).identity().unwrap();
         let missing_after = Duration::from_mins(2);
         let mut beacons = Beacons::default();
         let beacon = OwnBeacon { name: Arc::from("door"), identity, missing_after };

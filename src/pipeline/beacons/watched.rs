@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BeaconState, OwnBeacon};
-use crate::pipeline::advert::eddystone::Telemetry;
+use crate::pipeline::advert::BeaconHealth;
 use crate::pipeline::event::Address;
 use crate::pipeline::units::{Now, Tick};
 
@@ -132,8 +132,8 @@ impl Watched {
     }
 
     /// Takes in what it says of itself.
-    pub fn read(&mut self, now: Tick, telemetry: &Telemetry) -> Option<BeaconState> {
-        let battery = (telemetry.voltage_mv != 0).then_some(telemetry.voltage_mv);
+    pub fn read(&mut self, now: Tick, health: &BeaconHealth) -> Option<BeaconState> {
+        let battery = health.battery_mv;
         let step = match (battery, self.state.battery_mv) {
             (Some(new), Some(old)) => new.abs_diff(old) >= BATTERY_STEP_MV,
             (new, old) => new != old,
@@ -141,7 +141,10 @@ impl Watched {
         if step {
             self.state.battery_mv = battery;
         }
-        self.state.temperature_c = telemetry.temperature_256.map(|raw| f32::from(raw) / 256.0);
+        // Thousandths of a degree below a million are exact.
+        #[expect(clippy::cast_precision_loss, reason = "thermometers end long before")]
+        let celsius = |millis: i32| millis as f32 / 1000.0;
+        self.state.temperature_c = health.temperature_mc.map(celsius);
         step.then(|| self.tell(now))
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Quiet;
 use super::key::Key;
+use crate::pipeline::advert::BeaconIdentity;
 use crate::pipeline::event::Card;
 use crate::pipeline::units::WallTime;
 
@@ -81,33 +82,4 @@ pub struct EidCard {
     pub keys: Vec<(u16, Key)>,
     /// When the offset was measured, if head office knows.
     pub offset_at: Option<WallTime>,
-}
-
-/// A fixed identity, as a card says it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BeaconIdentity {
-    /// iBeacon.
-    IBeacon {
-        /// Proximity UUID, most significant octet first.
-        uuid: [u8; 16],
-        /// Major number.
-        major: u16,
-        /// Minor number.
-        minor: u16,
-    },
-    /// Eddystone-UID.
-    EddystoneUid {
-        /// Namespace.
-        namespace: [u8; 10],
-        /// Instance.
-        instance: [u8; 6],
-    },
-    /// `AltBeacon`.
-    AltBeacon([u8; 20]),
-}
-
-impl fmt::Debug for BeaconIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BeaconIdentity")
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 use zeroize::Zeroize;
 
-use super::beacon::{Beacons, Padded};
+use super::beacon::Beacons;
 use super::eid::{Cards, Eids};
 use super::enrolment::{Consent, Credential, EidCard, Enrolment};
 use super::irk::{Irks, MANY_KEYS, MOST_KEYS};
@@ -15,6 +15,7 @@ use super::registry::{Owned, Owners, Registry};
 use super::slots::{Slots, hash};
 use super::token::{DayKeys, NO_KEY, Tokens};
 use super::window::{Day, counting, day_of};
+use crate::pipeline::advert::BeaconIdentity;
 use crate::pipeline::units::{Clock, WallTime};
 
 /// Refusals that are told apart; more are counted.
@@ -34,7 +35,7 @@ pub struct Loader {
     enrolling: Enrolling,
     tokens: Gathered<DayKeys>,
     eids: Gathered<Cards>,
-    beacons: Gathered<Vec<Padded>>,
+    beacons: Gathered<Vec<BeaconIdentity>>,
     irks: Gathered<Vec<Key>>,
     report: Report,
 }
@@ -264,7 +265,7 @@ impl Loader {
                 (&mut self.eids.owners, &mut self.eids.lines)
             }
             Credential::Beacon(identity) => {
-                self.beacons.credentials.push(identity.padded());
+                self.beacons.credentials.push(*identity);
                 (&mut self.beacons.owners, &mut self.beacons.lines)
             }
             Credential::Irk(key) => {
@@ -351,7 +352,7 @@ impl Loader {
         }
         for at in beacons {
             if let Some(identity) = self.beacons.credentials.get_mut(at as usize) {
-                *identity = [0; 21];
+                *identity = BeaconIdentity::NONE;
             }
         }
         for at in irks {
@@ -460,8 +461,8 @@ fn same_tokens(keys: &DayKeys) -> Vec<Pair> {
     keys.days().flat_map(of_day).collect()
 }
 
-fn same_beacons(identities: &[Padded]) -> Vec<Pair> {
-    same(identities.len(), |at| identities.get(at as usize).map(<[u8; 21]>::as_slice))
+fn same_beacons(identities: &[BeaconIdentity]) -> Vec<Pair> {
+    same(identities.len(), |at| identities.get(at as usize).map(|it| it.octets().as_slice()))
 }
 
 fn same_irks(keys: &[Key]) -> Vec<Pair> {

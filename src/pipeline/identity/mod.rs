@@ -24,7 +24,7 @@ mod slots;
 pub mod token;
 pub mod window;
 
-pub use enrolment::{BeaconIdentity, Consent, Credential, EidCard, Enrolment};
+pub use enrolment::{Consent, Credential, EidCard, Enrolment};
 pub use loader::{Loader, Reason, Refusal, Report, Skipped, TooManyIrks};
 pub use registry::Registry;
 
@@ -265,23 +265,17 @@ impl Identity {
     #[inline]
     fn recognise(&mut self, said: &Said, clock: Clock) -> Option<Match> {
         let registry = &mut self.registry;
-        let beacon = |identity: BeaconIdentity| {
-            registry.beacons.owners.of(registry.beacons.credentials.find(&identity)?)
-        };
         let customer = match *said {
             Said::Eid(eid) => {
                 let card = registry.eids.credentials.find(eid, clock)?;
                 return Some(Match::new(CustomerIndex(registry.eids.owners.of(card)?), None));
             }
-            Said::IBeacon { uuid, major, minor } => {
-                beacon(BeaconIdentity::IBeacon { uuid, major, minor })?
+            Said::Beacon { identity, .. } => {
+                let card = registry.beacons.credentials.find(&identity?)?;
+                registry.beacons.owners.of(card)?
             }
-            Said::EddystoneUid { namespace, instance } => {
-                beacon(BeaconIdentity::EddystoneUid { namespace, instance })?
-            }
-            Said::AltBeacon(id) => beacon(BeaconIdentity::AltBeacon(id))?,
             // Tokens are looked up apart; a hint identifies nobody.
-            Said::Token { .. } | Said::Telemetry(_) | Said::OverflowHint => return None,
+            Said::Token { .. } | Said::OverflowHint => return None,
         };
         Some(Match { is_fixed: true, ..Match::new(CustomerIndex(customer), None) })
     }

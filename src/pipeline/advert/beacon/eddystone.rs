@@ -4,10 +4,27 @@
 //!
 //! Octets beyond a frame's format are ignored, as its reserved ones are.
 
-use super::structure::joined;
+use super::{
+    BeaconHealth, BeaconIdentity, Described, Format, IdentityFormat, Part, Section, Value,
+};
+use crate::pipeline::advert::structure::joined;
 
 /// The service UUID.
-pub const UUID: u16 = 0xfeaa;
+const UUID: u16 = 0xfeaa;
+
+/// Namespace and instance of Eddystone-UID.
+pub(super) const IDENTITY: IdentityFormat = IdentityFormat {
+    number: 2,
+    word: "eddystone",
+    key: "eddystone_uid",
+    parts: &[("namespace", Part::Hex(10)), ("instance", Part::Hex(6))],
+    advertisement: |octets| {
+        let namespace = octets.first_chunk().copied().unwrap_or_default();
+        let [_, _, _, _, _, _, _, _, _, _, instance @ .., _, _, _, _] = *octets;
+        // At 0 m, 41 dB above what is usual at 1 m.
+        Uid { namespace, instance, tx_power: -18 }.advertisement().into()
+    },
+};
 
 /// What goes before every frame: Flags, the service UUID's announcement.
 const HEAD: [u8; 7] = [2, 0x01, 0x06, 3, 0x03, 0xaa, 0xfe];
@@ -27,10 +44,10 @@ pub enum Frame<'a> {
     Eid(Eid),
 }
 
-impl<'a> Frame<'a> {
-    /// From service data after the UUID.
+impl<'a> Format<'a> for Frame<'a> {
     #[inline]
-    pub(super) fn from_service_data(data: &'a [u8]) -> Option<Self> {
+    fn read(section: Section<'a>) -> Option<Self> {
+        let Section::Service(UUID, data) = section else { return None };
         match *data {
             [0x00, tx_power, ref rest @ ..] => Uid::read(tx_power, rest).map(Self::Uid),
             [0x10, tx_power, ref rest @ ..] => Url::read(tx_power, rest).map(Self::Url),
@@ -39,6 +56,55 @@ impl<'a> Frame<'a> {
             [0x30, tx_power, ref rest @ ..] => Eid::read(tx_power, rest).map(Self::Eid),
             _ => None,
         }
+    }
+
+    fn describe(&self) -> Described {
+        match self {
+            Self::Uid(it) => Described {
+                kind: "eddystone_uid",
+                name: "Eddystone-UID",
+                fields: vec![
+                    ("namespace", Value::hex(&it.namespace)),
+                    ("instance", Value::hex(&it.instance)),
+                    ("tx_power", Value::Dbm(it.tx_power)),
+                ],
+            },
+            Self::Url(it) => Described {
+                kind: "eddystone_url",
+                name: "Eddystone-URL",
+                fields: vec![("url", Value::Text(it.url())), ("tx_power", Value::Dbm(it.tx_power))],
+            },
+            Self::Tlm(it) => it.describe(),
+            Self::EncryptedTlm(it) => Described {
+                kind: "eddystone_etlm",
+                name: "Eddystone-eTLM",
+                fields: vec![
+                    ("etlm_hex", Value::hex(&it.etlm)),
+                    ("salt", Value::Number(it.salt.into())),
+                    ("mic", Value::Number(it.mic.into())),
+                ],
+            },
+            Self::Eid(it) => Described {
+                kind: "eddystone_eid",
+                name: "Eddystone-EID",
+                fields: vec![("eid", Value::hex(&it.eid)), ("tx_power", Value::Dbm(it.tx_power))],
+            },
+        }
+    }
+
+    #[inline]
+    fn identity(&self) -> Option<BeaconIdentity> {
+        let Self::Uid(Uid { namespace, instance, .. }) = self else { return None };
+        Some(IDENTITY.identity(&[namespace, instance]))
+    }
+
+    #[inline]
+    fn health(&self) -> Option<BeaconHealth> {
+        let Self::Tlm(telemetry) = self else { return None };
+        Some(BeaconHealth {
+            battery_mv: (telemetry.voltage_mv != 0).then_some(telemetry.voltage_mv),
+            temperature_mc: telemetry.temperature_256.map(|raw| i32::from(raw) * 1000 / 256),
+        })
     }
 }
 
@@ -129,9 +195,15 @@ impl Telemetry {
         })
     }
 
-    /// In degrees Celsius.
-    pub fn temperature_c(&self) -> Option<f32> {
-        self.temperature_256.map(|raw| f32::from(raw) / 256.0)
+    fn describe(&self) -> Described {
+        let celsius = |raw| Value::Measured(f64::from(raw) / 256.0, "°C");
+        let fields = vec![
+            ("voltage_mv", Value::Millivolts(self.voltage_mv)),
+            ("temperature_c", self.temperature_256.map_or(Value::Absent, celsius)),
+            ("adv_count", Value::Number(self.adv_count)),
+            ("uptime_ds", Value::Deciseconds(self.uptime_ds)),
+        ];
+        Described { kind: "eddystone_tlm", name: "Eddystone-TLM", fields }
     }
 
     /// The whole advertisement.

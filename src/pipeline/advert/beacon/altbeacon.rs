@@ -1,7 +1,46 @@
 //! `AltBeacon` (altbeacon.org, specification 1.0): manufacturer data of any company that begins
 //! with the beacon code `be ac`.
 
-use super::structure::joined;
+use super::{BeaconIdentity, Described, Format, IdentityFormat, Part, Section, Value};
+use crate::pipeline::advert::structure::joined;
+
+/// The beacon id.
+pub(super) const IDENTITY: IdentityFormat = IdentityFormat {
+    number: 3,
+    word: "altbeacon",
+    key: "altbeacon",
+    parts: &[("id", Part::Hex(20))],
+    advertisement: |id| {
+        // Radius Networks, who published the format.
+        let beacon = AltBeacon { company: 0x0118, id: *id, tx_power: -59, mfg_reserved: 0 };
+        beacon.advertisement().into()
+    },
+};
+
+impl Format<'_> for AltBeacon {
+    #[inline]
+    fn read(section: Section<'_>) -> Option<Self> {
+        let Section::Manufacturer(company, data) = section else { return None };
+        Self::from_manufacturer_data(company, data)
+    }
+
+    fn describe(&self) -> Described {
+        let fields = vec![
+            ("company", Value::Code(self.company)),
+            ("uuid", Value::uuid(self.uuid())),
+            ("major", Value::Number(self.major().into())),
+            ("minor", Value::Number(self.minor().into())),
+            ("tx_power", Value::Dbm(self.tx_power)),
+            ("mfg_reserved", Value::Number(self.mfg_reserved.into())),
+        ];
+        Described { kind: "altbeacon", name: "AltBeacon", fields }
+    }
+
+    #[inline]
+    fn identity(&self) -> Option<BeaconIdentity> {
+        Some(IDENTITY.identity(&[&self.id]))
+    }
+}
 
 /// The beacon code.
 const CODE: [u8; 2] = [0xbe, 0xac];
@@ -23,7 +62,7 @@ impl AltBeacon {
     /// From manufacturer data after the company identifier. Octets beyond the format are
     /// ignored.
     #[inline]
-    pub(super) fn from_manufacturer_data(company: u16, data: &[u8]) -> Option<Self> {
+    fn from_manufacturer_data(company: u16, data: &[u8]) -> Option<Self> {
         let (&id, rest) = data.strip_prefix(&CODE)?.split_first_chunk()?;
         let &[tx_power, mfg_reserved, ..] = rest else { return None };
         Some(Self { company, id, tx_power: tx_power.cast_signed(), mfg_reserved })

@@ -1,8 +1,10 @@
 //! Exposure Notification (Apple and Google, 2020): service data of UUID `fd6f`. Recognised so
 //! that `decode` can say what it is; it identifies nobody.
 
+use super::{Described, Format, Section, Value};
+
 /// The service UUID.
-pub const UUID: u16 = 0xfd6f;
+const UUID: u16 = 0xfd6f;
 
 /// What an Exposure Notification says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,11 +15,21 @@ pub struct ExposureNotification {
     pub encrypted_metadata: [u8; 4],
 }
 
-impl ExposureNotification {
-    /// From service data after the UUID. Octets beyond the format are ignored.
-    pub(super) fn from_service_data(data: &[u8]) -> Option<Self> {
+impl Format<'_> for ExposureNotification {
+    /// Octets beyond the format are ignored.
+    #[inline]
+    fn read(section: Section<'_>) -> Option<Self> {
+        let Section::Service(UUID, data) = section else { return None };
         let (&identifier, rest) = data.split_first_chunk()?;
         let &encrypted_metadata = rest.first_chunk()?;
         Some(Self { identifier, encrypted_metadata })
+    }
+
+    fn describe(&self) -> Described {
+        let fields = vec![
+            ("identifier", Value::hex(&self.identifier)),
+            ("encrypted_metadata", Value::hex(&self.encrypted_metadata)),
+        ];
+        Described { kind: "exposure_notification", name: "Exposure Notification", fields }
     }
 }
