@@ -50,6 +50,16 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl RadioArgs {
+    /// Whether an adapter or a capture path is asked for, whatever the configuration says.
+    pub fn names_a_radio(&self) -> bool {
+        self.adapter.is_some() || self.ear.is_some()
+    }
+
+    /// After how long it ends.
+    pub const fn length(&self) -> Option<Duration> {
+        self.length
+    }
+
     /// The first live source of `config`, or all adapters through `BlueZ`; the adapter that the
     /// command line names.
     fn settings(&self, config: Option<&Config>) -> live::Settings {

@@ -1,6 +1,7 @@
 //! `grelot record`: writes a recording.
 
 mod mask;
+mod replayed;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -18,7 +19,7 @@ use crate::config::{self, Config};
 use crate::pipeline::Now;
 use crate::sources::live::SourceEvent;
 use crate::sources::recording::{Header, Output, Writer};
-use crate::sources::{Advertisement, Record, What};
+use crate::sources::{Record, What};
 use mask::Mask;
 
 /// Arguments of `grelot record`.
@@ -27,6 +28,11 @@ use mask::Mask;
 Examples:
   grelot record monday.jsonl.zst --for 3600
   grelot record --raw bench.jsonl --adapter hci1
+  grelot --config capture.toml record tuesday.jsonl.zst
+
+Records what the configuration's sources receive; without one, or with --adapter or --ear, what
+the radio does. Where all sources are recordings, captures or a simulated shop, they are recorded in
+their own time, as fast as they can be read: so a capture becomes a recording.
 
 Customers of the configured registry are recorded as they are heard. Everybody else's address and
 payload are replaced by hashes whose key is thrown away at the end: lengths, structure and who is
@@ -47,15 +53,19 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    runtime()?.block_on(record(global, args))
+    let config = config::load(&global.config).ok();
+    match config.as_ref().filter(|_| !args.radio.names_a_radio()) {
+        Some(config) if replayed::is_meant(config) => replayed::record(config, args),
+        _ => runtime()?.block_on(record(config.as_ref(), args)),
+    }
 }
 
-async fn record(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+async fn record(config: Option<&Config>, args: &Args) -> anyhow::Result<Exit> {
     let clocks = Clocks::machine();
     let began = clocks.now();
-    let config = config::load(&global.config).ok();
-    let mut recorder = Recorder::create(config.as_ref(), args, began)?;
-    let mut live = Live::start(&args.radio, config.as_ref(), &clocks);
+    let started = Started { began, who: Who::of(config, began), gateways: Vec::new() };
+    let mut recorder = Recorder::create(config, args, started)?;
+    let mut live = Live::start(&args.radio, config, &clocks);
     let mut problem = None;
     let over = args.radio.over();
     tokio::pin!(over);
@@ -65,7 +75,7 @@ async fn record(global: &Global, args: &Args) -> anyhow::Result<Exit> {
                 Some(SourceEvent::Received(batch)) => {
                     let now = clocks.now();
                     for heard in batch {
-                        recorder.write(now, heard)?;
+                        recorder.write(now, What::Received(heard))?;
                     }
                 }
                 Some(SourceEvent::Radio(radio)) if radio.reason != problem => {
@@ -81,10 +91,15 @@ async fn record(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         }
     }
     live.end().await;
-    let written = recorder.written;
-    recorder.writer.finish().context("cannot complete the recording")?;
-    complain(&format!("grelot: {written} advertisements in {}", args.file.display()));
-    Ok(if written > 0 { Exit::Done } else { Exit::Failed })
+    recorder.finish(args)
+}
+
+/// What a recording begins with.
+struct Started {
+    began: Now,
+    who: Who,
+    /// The gateways of what is replayed; none for what this gateway receives itself.
+    gateways: Vec<Arc<str>>,
 }
 
 /// Writes what is heard.
@@ -99,37 +114,49 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn create(config: Option<&Config>, args: &Args, began: Now) -> anyhow::Result<Self> {
+    fn create(config: Option<&Config>, args: &Args, started: Started) -> anyhow::Result<Self> {
+        let Started { began, who, mut gateways } = started;
         let gateway: Option<Arc<str>> = config.map(|config| Arc::from(config.gateway.as_str()));
+        if gateways.is_empty() {
+            gateways.extend(gateway.iter().cloned());
+        }
         let header = Header {
             started_at: began.clock.reading(),
             store: config.map(|config| config.store.id),
-            gateways: gateway.iter().cloned().collect(),
+            gateways,
         };
         keep_from_others(&args.file, args.force)
             .with_context(|| format!("cannot write {}", args.file.display()))?;
         let writer = Writer::create(&args.file, &header)
             .with_context(|| format!("cannot write {}", args.file.display()))?;
         let mask = if args.raw { None } else { Some(Mask::new().context("no random key")?) };
-        let who = Who::of(config, began);
         if mask.is_some() && !who.has_registry() {
             complain("grelot: no registry: everybody is recorded as a stranger");
         }
         Ok(Self { writer, began, gateway, who, mask, written: 0 })
     }
 
-    fn write(&mut self, now: Now, mut heard: Advertisement) -> anyhow::Result<()> {
-        if let Some(mask) = &self.mask
-            && self.who.is(now, &heard).is_none()
-        {
-            mask.apply(&mut heard);
+    fn write(&mut self, now: Now, mut what: What) -> anyhow::Result<()> {
+        if let What::Received(heard) = &mut what {
+            if let Some(mask) = &self.mask
+                && self.who.is(now, heard).is_none()
+            {
+                mask.apply(heard);
+            }
+            if heard.gateway.is_none() {
+                heard.gateway.clone_from(&self.gateway);
+            }
+            self.written += 1;
         }
-        heard.gateway.clone_from(&self.gateway);
-        let at = now.tick.since(self.began.tick);
-        let record = Record { at, what: What::Received(heard) };
-        self.writer.write(&record).context("cannot write the recording")?;
-        self.written += 1;
-        Ok(())
+        let record = Record { at: now.tick.since(self.began.tick), what };
+        self.writer.write(&record).context("cannot write the recording")
+    }
+
+    fn finish(self, args: &Args) -> anyhow::Result<Exit> {
+        let written = self.written;
+        self.writer.finish().context("cannot complete the recording")?;
+        complain(&format!("grelot: {written} advertisements in {}", args.file.display()));
+        Ok(if written > 0 { Exit::Done } else { Exit::Failed })
     }
 }
 

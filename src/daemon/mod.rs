@@ -10,7 +10,7 @@ pub mod registry;
 mod report;
 pub mod scripts;
 pub mod socket;
-mod source_set;
+pub mod source_set;
 pub mod start;
 pub mod status;
 pub mod systemd;

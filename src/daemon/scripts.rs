@@ -54,13 +54,22 @@ impl Scripts {
     /// The next advertisement due at `now`, with its source; truth is for scoring and passed over.
     pub fn pop_due(&mut self, now: Duration) -> Option<(Duration, usize, Advertisement)> {
         loop {
+            if let (at, source, What::Received(heard)) = self.pop(now)? {
+                return Some((at, source, heard));
+            }
+        }
+    }
+
+    /// The next record due at `now`, with its source.
+    pub fn pop(&mut self, now: Duration) -> Option<(Duration, usize, What)> {
+        loop {
             let (at, which) = self.earliest()?;
             if at > now {
                 return None;
             }
             let playing = self.playing.get_mut(which)?;
-            if let Some(Ok(Record { at, what: What::Received(heard) })) = playing.script.next() {
-                return Some((at, playing.source, heard));
+            if let Some(Ok(Record { at, what })) = playing.script.next() {
+                return Some((at, playing.source, what));
             }
         }
     }

@@ -77,3 +77,27 @@ fn explain_tells_why_a_customer_who_never_came_in_was_not_announced() {
     assert_eq!((&because["event"], &because["client"]), (&"because".into(), &"c-far".into()));
     assert!(because["because"].as_str().unwrap().contains("never"), "{printed}");
 }
+
+#[test]
+fn a_capture_that_is_the_configurations_source_becomes_a_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, octets: &[u8]| fs::write(folder.path().join(name), octets).unwrap();
+    let source = format!("{CONFIG}[[source]]\nkind = \"recording\"\npath = \"air.pcap\"\n");
+    write("shop.toml", source.as_bytes());
+    let sound = nordic(2, 0, 1, &packet());
+    write("air.pcap", &pcap(272, &[&sound, &sound], true, false));
+    let output = Command::new(env!("CARGO_BIN_EXE_grelot"))
+        .current_dir(folder.path())
+        .args(["--config", "shop.toml", "record", "--raw", "air.jsonl"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let recording = fs::read_to_string(folder.path().join("air.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        recording.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [header, first, second] = lines.as_slice() else { panic!("{recording}") };
+    assert_eq!(header["started_at"], "2026-01-05T09:00:00.25Z");
+    assert_eq!((&header["store"], &header["gateways"]), (&42.into(), &vec!["door"].into()));
+    assert_eq!((&first["t"], &second["t"]), (&0.0.into(), &1.5.into()));
+    assert_eq!((&first["gw"], &first["rssi"]), (&"door".into(), &(-71).into()));
+}
