@@ -1,5 +1,5 @@
 //! The description of an advertisement as one JSON object; a promise to others, whose keys are
-//! never missing.
+//! never missing, but for `sensor` and `tracker`, which are there where they apply.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::pipeline::advert::apple::Message;
-use crate::pipeline::advert::beacon::{Described, Value as Field};
+use crate::pipeline::advert::beacon::{Class, Described, Value as Field};
 use crate::pipeline::advert::structure::Structure;
 use crate::pipeline::advert::token::VERSION;
 use crate::pipeline::advert::{Ad, Description, Ours};
@@ -23,9 +23,11 @@ pub(super) fn write(
         hex: hex::encode(payload),
         malformed: description.malformed.map(|fault| fault.to_string()),
         ad: (&description.ad).into(),
-        beacon: description.beacon.map(|beacon| BeaconObject(beacon.describe())),
+        beacon: of_class(description, Class::Beacon),
         apple: description.apple.iter().map(Into::into).collect(),
         grelot: description.ours.map(Into::into),
+        sensor: of_class(description, Class::Sensor),
+        tracker: of_class(description, Class::Tracker),
     };
     serde_json::to_writer(&mut *out, &line)?;
     writeln!(out)
@@ -39,6 +41,15 @@ struct Line<'a> {
     beacon: Option<BeaconObject>,
     apple: Vec<AppleObject>,
     grelot: Option<GrelotObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sensor: Option<BeaconObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracker: Option<BeaconObject>,
+}
+
+fn of_class(description: &Description<'_>, class: Class) -> Option<BeaconObject> {
+    let beacon = description.beacon.filter(|beacon| beacon.class() == class)?;
+    Some(BeaconObject(beacon.describe()))
 }
 
 #[derive(Serialize)]

@@ -27,7 +27,7 @@ pub(super) fn write(
         line(out, "apple", AppleText(message))?;
     }
     if let Some(beacon) = description.beacon {
-        line(out, "beacon", beacon_text(&beacon.describe()))?;
+        line(out, beacon.class().word(), beacon_text(&beacon.describe()))?;
     }
     if let Some(ours) = description.ours {
         line(out, "grelot", ours_text(ours))?;

@@ -21,6 +21,9 @@ use ibeacon::IBeacon;
 
 /// A beacon format.
 pub trait Format<'a>: Sized {
+    /// What its advertisers are.
+    const CLASS: Class = Class::Beacon;
+
     /// The beacon in a structure, if it is one of this format. Most structures are not: the first
     /// comparison decides.
     fn read(section: Section<'a>) -> Option<Self>;
@@ -36,6 +39,28 @@ pub trait Format<'a>: Sized {
     /// What it says of itself.
     fn health(&self) -> Option<BeaconHealth> {
         None
+    }
+}
+
+/// What advertises a format: the key under which `decode --json` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It tells where it stands, or who carries it.
+    Beacon,
+    /// It tells what it measures.
+    Sensor,
+    /// It tells strangers that it is tracked.
+    Tracker,
+}
+
+impl Class {
+    /// Its key.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Beacon => "beacon",
+            Self::Sensor => "sensor",
+            Self::Tracker => "tracker",
+        }
     }
 }
 
@@ -78,6 +103,11 @@ macro_rules! formats {
                     return Some(Self::$name(beacon));
                 })*
                 None
+            }
+
+            /// What it is.
+            pub const fn class(&self) -> Class {
+                match self { $(Self::$name(_) => <$format as Format<'a>>::CLASS,)* }
             }
 
             /// For people and tools.
