@@ -89,6 +89,7 @@ struct Wire<'a> {
     ibeacon: Option<IdentityWire<'a>>,
     eddystone_uid: Option<IdentityWire<'a>>,
     altbeacon: Option<IdentityWire<'a>>,
+    ruuvi: Option<IdentityWire<'a>>,
     irk: Option<Cow<'a, str>>,
     consent: Option<ConsentWire<'a>>,
     card: Option<CardWire<'a>>,
@@ -178,6 +179,7 @@ impl Wire<'_> {
             ("ibeacon", &self.ibeacon),
             ("eddystone_uid", &self.eddystone_uid),
             ("altbeacon", &self.altbeacon),
+            ("ruuvi", &self.ruuvi),
         ];
         let mut given = written.iter().filter_map(|(key, wire)| Some((*key, wire.as_ref()?)));
         let (Some((key, wire)), None) = (given.next(), given.next()) else {

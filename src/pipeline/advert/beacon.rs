@@ -8,6 +8,7 @@ pub mod altbeacon;
 pub mod eddystone;
 pub mod exposure;
 pub mod ibeacon;
+pub mod ruuvi;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ use altbeacon::AltBeacon;
 use eddystone::Frame;
 use exposure::ExposureNotification;
 use ibeacon::IBeacon;
+use ruuvi::Ruuvi;
 
 /// A beacon format.
 pub trait Format<'a>: Sized {
@@ -139,11 +141,13 @@ formats! {
     Eddystone(Frame<'a>),
     /// Exposure Notification.
     ExposureNotification(ExposureNotification),
+    /// A sensor of Ruuvi.
+    Ruuvi(Ruuvi),
 }
 
 /// The identities that a configuration can name.
 pub const IDENTITIES: &[&IdentityFormat] =
-    &[&ibeacon::IDENTITY, &eddystone::IDENTITY, &altbeacon::IDENTITY];
+    &[&ibeacon::IDENTITY, &eddystone::IDENTITY, &altbeacon::IDENTITY, &ruuvi::IDENTITY];
 
 /// A beacon as `decode` and `scan` show it.
 #[derive(Debug, Clone, PartialEq)]
