@@ -9,6 +9,7 @@ pub mod eddystone;
 pub mod exposure;
 pub mod ibeacon;
 pub mod ruuvi;
+pub mod tracker;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ use eddystone::Frame;
 use exposure::ExposureNotification;
 use ibeacon::IBeacon;
 use ruuvi::Ruuvi;
+use tracker::Tracker;
 
 /// A beacon format.
 pub trait Format<'a>: Sized {
@@ -143,6 +145,8 @@ formats! {
     ExposureNotification(ExposureNotification),
     /// A sensor of Ruuvi.
     Ruuvi(Ruuvi),
+    /// A location tracker that strangers can detect.
+    Tracker(Tracker),
 }
 
 /// The identities that a configuration can name.

@@ -1,0 +1,92 @@
+//! Location trackers: what they advertise so that strangers can detect one that travels with them.
+//! Recognised so that `decode` and `scan` can say what it is: address and payload change, so it
+//! identifies nobody.
+//!
+//! Formats: service data of UUID `fcb2` with network, then the near-owner bit (IETF,
+//! draft-ietf-dult-accessory-protocol); of UUID `feaa` with frame type 0x40, or 0x41 in unwanted
+//! tracking protection mode (Google, "Find Hub Network Accessory Specification"). What follows is
+//! the network's.
+
+use super::{Class, Described, Format, Section, Value};
+
+/// The service of detectable trackers.
+const DULT: u16 = 0xfcb2;
+/// Eddystone's service, which Google's Find Hub shares.
+const EDDYSTONE: u16 = 0xfeaa;
+
+/// A location tracker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracker {
+    /// By the IETF's draft.
+    Dult {
+        /// 1 is Apple's, 2 Google's.
+        network: u8,
+        /// It is not near its owner.
+        separated: bool,
+    },
+    /// Google's Find Hub.
+    FindHub {
+        /// It is not near its owner.
+        separated: bool,
+    },
+}
+
+impl Format<'_> for Tracker {
+    const CLASS: Class = Class::Tracker;
+
+    #[inline]
+    fn read(section: Section<'_>) -> Option<Self> {
+        match section {
+            Section::Service(DULT, &[network, state, ..]) => {
+                Some(Self::Dult { network, separated: state & 1 == 0 })
+            }
+            Section::Service(EDDYSTONE, &[frame @ (0x40 | 0x41), _, ..]) => {
+                Some(Self::FindHub { separated: frame == 0x41 })
+            }
+            _ => None,
+        }
+    }
+
+    fn describe(&self) -> Described {
+        match *self {
+            Self::Dult { network, separated } => Described {
+                kind: "dult",
+                name: name(separated),
+                fields: vec![
+                    ("network", Value::Number(network.into())),
+                    ("separated", Value::Flag(separated)),
+                ],
+            },
+            Self::FindHub { separated } => Described {
+                kind: "find_hub",
+                name: name(separated),
+                fields: vec![("separated", Value::Flag(separated))],
+            },
+        }
+    }
+}
+
+const fn name(separated: bool) -> &'static str {
+    if separated { "Tracker separated from its owner" } else { "Tracker near its owner" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::advert::{Beacon, describe, said};
+
+    #[test]
+    fn a_tracker_is_recognised_near_its_owner_and_separated() {
+        let dult = |network, separated| Tracker::Dult { network, separated };
+        for (payload, tracker) in [
+            ("0616b2fc0201aa", dult(2, false)),
+            ("0616b2fc0100aa", dult(1, true)),
+            ("0616aafe40aabb", Tracker::FindHub { separated: false }),
+            ("0616aafe41aabb", Tracker::FindHub { separated: true }),
+        ] {
+            let payload = hex::decode(payload).unwrap();
+            assert_eq!(describe(&payload).beacon, Some(Beacon::Tracker(tracker)));
+            assert_eq!(said(&payload).count(), 0, "it identifies nobody");
+        }
+    }
+}
