@@ -52,7 +52,7 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 impl RadioArgs {
     /// Whether an adapter or a capture path is asked for, whatever the configuration says.
     pub fn names_a_radio(&self) -> bool {
-        self.adapter.is_some() || self.ear.is_some()
+        self.adapter.is_some() || self.capture_path.is_some()
     }
 
     /// After how long it ends.

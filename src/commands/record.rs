@@ -30,7 +30,7 @@ Examples:
   grelot record --raw bench.jsonl --adapter hci1
   grelot --config capture.toml record tuesday.jsonl.zst
 
-Records what the configuration's sources receive; without one, or with --adapter or --ear, what
+Records what the configuration's sources receive; without one, or with --adapter or --capture-path, what
 the radio does. Where all sources are recordings, captures or a simulated shop, they are recorded in
 their own time, as fast as they can be read: so a capture becomes a recording.
 
