@@ -13,9 +13,10 @@ use grelot::mqtt::inbound::Inbound;
 use grelot::mqtt::payload::{Beacon, DeliveryHealth, GatewayState, Status};
 use grelot::mqtt::topics::{Addressee, Topics};
 use grelot::mqtt::{Connection, Identity};
+use grelot::pipeline::advert::Beacon as Format;
+use grelot::pipeline::advert::ibeacon::IBeacon;
 use grelot::pipeline::beacons::OwnBeacon;
 use grelot::pipeline::event::{Announcement, Card, GatewayIndex, Restored, Visit};
-use grelot::pipeline::identity::BeaconIdentity;
 use grelot::pipeline::units::{Clock, Tick, WallTime};
 use grelot::pipeline::{Effect, Gateway, Now, Settings, VisitId};
 use grelot::store::Store;
@@ -53,7 +54,8 @@ pub fn with_login(mut peer: Peer, username: &str, password: &str) -> Peer {
 
 pub fn beacon(name: &str) -> OwnBeacon {
     let major = u16::try_from(name.len()).unwrap();
-    let identity = BeaconIdentity::IBeacon { uuid: [7; 16], major, minor: 1 };
+    let beacon = IBeacon { uuid: [7; 16], major, minor: 1, tx_power: -59 };
+    let identity = Format::IBeacon(beacon).identity().unwrap();
     OwnBeacon { name: name.into(), identity, missing_after: Duration::from_mins(5) }
 }
 
