@@ -393,6 +393,43 @@ fn status_says_clearly_when_no_daemon_runs() {
     assert!(status.err.contains("no daemon runs with this configuration"), "{}", status.err);
 }
 
+/// A process of this test's own; killed when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn doctor_reports_a_state_folder_that_was_removed_under_the_daemon() {
+    let site = Site::with(
+        "[store]\nid = 42\n[broker]\nurls = [\"mqtt://127.0.0.1:1\"]\n\
+         [[source]]\nkind = \"simulated\"\n[state]\npath = \"state\"\n",
+    );
+    let state = || {
+        let told = grelot(site.0.path(), &["doctor", "--config", "grelot.toml", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().find(|finding| finding["about"] == "state").unwrap().clone()
+    };
+    assert_eq!(state()["verdict"], "warn", "it does not exist, and nothing runs");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grelot"));
+    command.args(["run", "--config", "grelot.toml"]).current_dir(site.0.path());
+    let mut daemon = Running(command.stderr(Stdio::null()).spawn().unwrap());
+    while !Path::new(&site.path("state/status.sock")).exists() {
+        assert!(daemon.0.try_wait().unwrap().is_none(), "the daemon ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(state()["verdict"], "ok");
+    fs::remove_dir_all(site.path("state")).unwrap();
+    let removed = state();
+    assert_eq!(removed["verdict"], "fail", "{removed}");
+    assert!(removed["says"].as_str().unwrap().contains("was removed"), "{removed}");
+}
+
 /// A mosquitto on a free port that knows one user.
 struct Mosquitto {
     process: Child,

@@ -1,9 +1,11 @@
 //! The state folder: there, writable, private, with room.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Finding;
 use crate::config::Config;
@@ -22,8 +24,7 @@ pub(super) fn state(config: &Config) -> Finding {
     let found = match fs::metadata(folder) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let says = format!("{name} does not exist yet: the daemon makes it");
-            return Finding::ok(about, says);
+            return missing(about, folder);
         }
         Err(error) => {
             return Finding::warn(about, format!("{name}: {error}"), "sudo grelot doctor");
@@ -48,6 +49,41 @@ pub(super) fn state(config: &Config) -> Finding {
             Finding::fail(about, format!("{name} cannot be written: {error}"), mend)
         }
     }
+}
+
+fn missing(about: &'static str, folder: &Path) -> Finding {
+    let name = folder.display();
+    let lost = "withdrawals, paired tablets and unsent alerts";
+    match process_with_removed_files(folder) {
+        Some(process) => Finding::fail(
+            about,
+            format!(
+                "{name} was removed under the running daemon (process {process}): {lost} are lost"
+            ),
+            "sudo systemctl restart grelot, send withdrawals again, pair tablets again",
+        ),
+        None => Finding::warn(
+            about,
+            format!("{name} does not exist: {lost}, if there were any, are lost"),
+            "sudo systemctl start grelot makes it",
+        ),
+    }
+}
+
+/// A process of this user, or any for root, that has files open which were removed with `folder`.
+fn process_with_removed_files(folder: &Path) -> Option<u32> {
+    const REMOVED: &[u8] = b" (deleted)";
+    let folder = std::path::absolute(folder).ok()?;
+    let is_removed = |file: PathBuf| {
+        let path = file.as_os_str().as_bytes();
+        path.strip_suffix(REMOVED)
+            .is_some_and(|path| Path::new(OsStr::from_bytes(path)).starts_with(&folder))
+    };
+    fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
+        let number = process.file_name().to_str()?.parse().ok()?;
+        let mut files = fs::read_dir(process.path().join("fd")).ok()?.flatten();
+        files.any(|file| fs::read_link(file.path()).is_ok_and(is_removed)).then_some(number)
+    })
 }
 
 fn try_to_write(folder: &Path) -> io::Result<()> {
@@ -95,7 +131,7 @@ mod tests {
         assert_eq!(mode(0o755), Verdict::Warn);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "it leaves nothing behind");
         let missing = folder.path().join("later");
-        assert_eq!(state(&config(&missing)).verdict, Verdict::Ok);
+        assert_eq!(state(&config(&missing)).verdict, Verdict::Warn);
         fs::write(folder.path().join("file"), "").unwrap();
         assert_eq!(state(&config(&folder.path().join("file"))).verdict, Verdict::Fail);
         assert_ne!(space(&config(&missing)).says, "");
