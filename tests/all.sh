@@ -24,6 +24,7 @@ qemu-system-x86   qemu-system-x86_64
 cpio              cpio
 kmod              depmod
 xz-utils          xz
+mmdebstrap        mmdebstrap
 '
 
 as_root() {
@@ -48,7 +49,8 @@ step() {
 }
 
 long_form() {
-    step cargo clippy --locked --all-targets -- -D warnings
+    step .ci/lint
+    step .ci/docs
     command -v cargo-deny >/dev/null || step cargo install --quiet --locked cargo-deny
     command -v cargo-fuzz >/dev/null || step cargo install --quiet --locked cargo-fuzz
     step tests/fuzz/run.sh 60
@@ -69,12 +71,37 @@ if cargo fmt --version >/dev/null 2>&1; then step cargo fmt --check; fi
 [ "${1:-}" != --long ] || long_form
 if command -v cargo-deny >/dev/null; then dependencies; fi
 
-# nextest ends a test that hangs; plain cargo test serves as well.
+# Passes nextest's output on, with the ten slowest tests by name before its summary.
+slowest_before_summary() {
+    awk '
+        match($0, /^ *(PASS|FAIL|TIMEOUT|SIGNAL)[^[]*\[ *[0-9.]+s\]/) {
+            time = substr($0, RSTART, RLENGTH); sub(/.*\[ */, "", time); sub(/s\]/, "", time)
+            name = substr($0, RSTART + RLENGTH); sub(/^ *\([^)]*\) */, "", name)
+            if (!summed) seconds[name] = time + 0
+        }
+        /^ *Summary \[/ && !summed {
+            summed = 1
+            print "== slowest tests"
+            for (rank = 1; rank <= 10; rank++) {
+                slowest = ""
+                for (name in seconds)
+                    if (slowest == "" || seconds[name] > seconds[slowest]) slowest = name
+                if (slowest == "") break
+                printf "  %8.3f s  %s\n", seconds[slowest], slowest
+                delete seconds[slowest]
+            }
+        }
+        { print; fflush() }'
+}
+
+# nextest ends a test that hangs and times each; plain cargo test serves as well.
 if command -v cargo-nextest >/dev/null; then
     runner=(cargo nextest run --locked --no-fail-fast)
+    echo "== ${runner[*]}"
+    "${runner[@]}" </dev/null 2>&1 | slowest_before_summary || failed=1
 else
-    runner=(cargo test --locked --no-fail-fast --all-targets)
+    runner=(cargo test --locked --no-fail-fast --lib --bins --tests)
+    echo "== ${runner[*]}"
+    "${runner[@]}" </dev/null || failed=1
 fi
-echo "== ${runner[*]}"
-"${runner[@]}" </dev/null || failed=1
 exit $failed

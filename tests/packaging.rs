@@ -1,7 +1,6 @@
 //! What is installed beside the binary, held against systemd's own tools.
 
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
-#![expect(clippy::print_stderr, reason = "tests say what they skip and found")]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -20,15 +19,11 @@ fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name)
 }
 
-/// A machine's root folder with grelot installed; `None`, and a word about it, where this machine
-/// has no systemd to look at it with.
-fn installed(drop_ins: &[&str]) -> Option<TempDir> {
+/// A machine's root folder with grelot installed.
+fn installed(drop_ins: &[&str]) -> TempDir {
     let targets = Path::new("/usr/lib/systemd/system");
     let present = Command::new("systemd-analyze").arg("--version").output().is_ok();
-    if !present || !targets.exists() {
-        eprintln!("SKIPPED: no systemd on this machine");
-        return None;
-    }
+    assert!(present && targets.exists(), "systemd (the Debian package) is needed");
     let root = tempfile::tempdir().unwrap();
     let at = |path: &str| {
         let path = root.path().join(path);
@@ -48,7 +43,7 @@ fn installed(drop_ins: &[&str]) -> Option<TempDir> {
         let path = at(&format!("etc/systemd/system/grelot.service.d/{name}"));
         fs::copy(shipped(name), path).unwrap();
     }
-    Some(root)
+    root
 }
 
 fn analyze(root: &TempDir, arguments: &[&str]) -> Output {
@@ -71,7 +66,7 @@ fn systemd_takes_the_unit_without_a_word() {
     for drop_ins in
         [&[][..], &["grelot-lan-only.conf"], &["grelot-second-ear.conf"], &["grelot-sealed.conf"]]
     {
-        let Some(root) = installed(drop_ins) else { return };
+        let root = installed(drop_ins);
         let verified = analyze(&root, &["--man=no", "verify"]);
         assert!(verified.status.success(), "{drop_ins:?}: {}", text(&verified));
         assert_eq!(text(&verified), "", "{drop_ins:?}");
@@ -86,7 +81,7 @@ fn the_units_exposure_is_within_its_promise() {
         (&["grelot-sealed.conf"], MOST_EXPOSURE),
         (&["grelot-second-ear.conf"], MOST_EXPOSURE_WITH_SECOND_EAR),
     ] {
-        let Some(root) = installed(drop_ins) else { return };
+        let root = installed(drop_ins);
         let threshold = format!("--threshold={most}");
         let rated = analyze(&root, &["security", "--offline=yes", &threshold]);
         let said = text(&rated);
@@ -104,11 +99,9 @@ fn a_crash_leaves_no_core_dump_with_keys_and_names() {
 
 #[test]
 fn user_and_folders_are_made_as_the_unit_wants_them() {
-    let Some(root) = installed(&[]) else { return };
-    if fs::metadata("/proc/self").unwrap().uid() != 0 {
-        eprintln!("SKIPPED: only root gives files to other users");
-        return;
-    }
+    let root = installed(&[]);
+    let owner = fs::metadata("/proc/self").unwrap().uid();
+    assert_eq!(owner, 0, "only root gives files to other users: run this test as root");
     let configuration = root.path().join("etc/grelot");
     fs::create_dir_all(&configuration).unwrap();
     let run = |tool: &str, arguments: &[&str]| {

@@ -1,5 +1,4 @@
-//! What an advertisement is: published vectors through the real binary and through the library,
-//! and properties that hold for any bytes whatever.
+//! What an advertisement is: the real binary by example, and properties that hold for any octets.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -9,109 +8,14 @@
     reason = "a test that stops here has failed, and says so"
 )]
 
-#[path = "../common/mod.rs"]
-mod common;
+mod binary;
 mod properties;
-mod vectors;
 
-use std::fs;
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use grelot::pipeline::advert::apple::{OverflowMask, overflow_bit};
-use grelot::sources::hci;
+use binary::{decode, objects};
 use serde_json::{Value, json};
-
-use vectors::vectors;
-
-/// `grelot decode`, with `input` on its standard input.
-fn decode(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_grelot"))
-        .arg("decode")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    // A decoder that ends before it has read everything breaks the pipe: its answer counts.
-    let _ = writer.join().unwrap();
-    output
-}
-
-fn objects(output: &Output) -> Vec<Value> {
-    let text = std::str::from_utf8(&output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-#[test]
-fn every_published_vector_decodes_to_its_fields() {
-    let Some(vectors) = vectors() else { return };
-    assert!(vectors.len() >= 264, "{} vectors", vectors.len());
-    let input: String = vectors.iter().map(|v| hex::encode(v.payload()) + "\n").collect();
-    let output = decode(&["--json"], &input);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let decoded = objects(&output);
-    assert_eq!(decoded.len(), vectors.len(), "one answer for each input");
-
-    let differences: Vec<_> =
-        vectors.iter().zip(&decoded).flat_map(|(vector, got)| vector.differences(got)).collect();
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
-    let beacons = decoded.iter().filter(|got| !got["beacon"].is_null()).count();
-    assert!(beacons >= 50, "only {beacons} beacons: were the expectations read?");
-}
-
-#[test]
-fn hci_events_of_the_vectors_carry_their_advertisements() {
-    let Some(vectors) = vectors() else { return };
-    let mut seen = 0;
-    for vector in vectors.iter().filter(|vector| vector.row.get("hci_event_hex").is_some()) {
-        let packet = vector.hex("hci_event_hex").unwrap();
-        let report = hci::h4_reports(&packet).next().unwrap().unwrap();
-        assert_eq!(report.payload, vector.payload(), "{}", vector.name);
-        let address = report.address.octets.map(|octet| format!("{octet:02x}")).join(":");
-        assert_eq!(vector.row["address"], json!(address), "{}", vector.name);
-        assert_eq!(vector.row["rssi"], json!(report.rssi.unwrap().value()), "{}", vector.name);
-        seen += 1;
-    }
-    assert!(seen >= 7);
-}
-
-#[test]
-fn every_bit_of_the_overflow_area_is_where_it_was_observed() {
-    let Some(table) = common::shared_data("apple_overflow_table/bit_position_of_uuid.csv") else {
-        return;
-    };
-    let table = fs::read_to_string(table).unwrap();
-    let rows: Vec<_> = table.lines().skip(1).filter_map(|row| row.split_once(',')).collect();
-    assert_eq!(rows.len(), 128);
-    for (position, uuid) in rows {
-        let uuid = uuid.trim().parse::<uuid::Uuid>().unwrap();
-        // The table counts the bits of each octet from the most significant one.
-        let bit = position.parse::<u8>().unwrap() ^ 7;
-        assert_eq!(overflow_bit(uuid.as_bytes()), bit, "{uuid}");
-    }
-}
-
-#[test]
-fn overflow_areas_seen_on_the_air_show_their_services() {
-    let path = "apple_overflow_table/on_air_observations.jsonl";
-    let Some(path) = common::shared_data(path) else { return };
-    for line in fs::read_to_string(path).unwrap().lines() {
-        let row: Value = serde_json::from_str(line).unwrap();
-        let shown = row["overflow_hex"].as_str().unwrap();
-        let decoded = objects(&decode(&["--json", &format!("14ff4c0001{shown}")], ""));
-        assert_eq!(decoded[0]["apple"], json!([{"type": 1, "overflow_hex": shown}]));
-        if let Some(uuid) = row["service_uuid"].as_str() {
-            let mask = OverflowMask::showing(&[uuid.parse::<uuid::Uuid>().unwrap().into_bytes()]);
-            assert_eq!(hex::encode(mask.0), shown);
-        }
-    }
-}
 
 #[test]
 fn the_json_form_keeps_its_promise() {

@@ -161,7 +161,7 @@ async fn a_login_made_while_the_broker_runs_is_known_at_once() {
 async fn a_full_disk_keeps_no_tablet_out_and_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
-    let disk = Tmpfs::mount(&state, "size=128k").expect("mounting a tmpfs is permitted");
+    let disk = Tmpfs::mount(&state, "size=128k");
     let (broker, login) = start(&state, ANY_PORT).await;
     let port = broker.address().port();
     let ballast = state.join("ballast");
@@ -189,7 +189,7 @@ async fn on_a_full_disk_a_gateway_is_restarted_and_rings() {
     const SCENE: Scene = Scene { store: 42, customers: 2, every: Duration::from_secs(1), speed: 1 };
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
-    let disk = Tmpfs::mount(&state, "size=512k").expect("mounting a tmpfs is permitted");
+    let disk = Tmpfs::mount(&state, "size=512k");
     let port = free_port();
     let broker = format!("embedded = true\nlisten = \"127.0.0.1:{port}\"");
     let mut grelot = Grelot::start(SCENE.write(dir.path(), &broker));

@@ -9,8 +9,6 @@
 )]
 
 mod belief;
-#[path = "../common/mod.rs"]
-mod common;
 mod crew;
 mod measured;
 mod peers;
@@ -26,7 +24,7 @@ mod traces {
     pub mod walks;
 }
 
-use grelot::commands::score::{Delays, Score};
+use grelot::commands::score::Score;
 use grelot::sources::simulated::Scene;
 use scenes::{Layout, Part, SETUPS, Setup};
 use tape::Tape;
@@ -79,21 +77,4 @@ fn whoever_sits_still_for_an_hour_does_not_leave() {
 fn the_presence_machine_alone_says_what_the_whole_pipeline_says() {
     let (score, tapes, settings) = play(&SETUPS[3], 2, scenes::street);
     assert_eq!(sum(tapes.iter().map(|tape| belief::judge(tape, &settings))), score);
-}
-
-#[test]
-fn customers_are_found_at_measured_doors_and_on_measured_walks() {
-    if common::shared_data("rssi_walk_position_danis").is_none() {
-        return;
-    }
-    let Some(data) = common::shared_data("rssi_door_SAL") else { return };
-    let sets = measured::read(data.parent().unwrap()).unwrap();
-    let of_set = |set: &measured::Measured| {
-        let median = Delays::of(&set.score.arrival_delays_s).p50.unwrap_or(f64::MAX);
-        (figures(&set.score), median)
-    };
-    let figures: Vec<_> = sets.iter().map(of_set).collect();
-    let door = [([16, 16, 16, 0, 0], -1.1), ([16, 16, 16, 0, 0], -0.5)];
-    let walks = [([13, 10, 10, 9, 0], 0.914), ([13, 5, 5, 2, 0], 5.453)];
-    assert_eq!(figures, [door, walks].concat());
 }

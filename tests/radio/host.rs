@@ -35,17 +35,11 @@ pub struct Outcome {
 }
 
 impl Bed {
-    /// Builds it, unless it was built before; `None`, loudly, where that cannot be done.
-    pub fn of(suite: &str) -> Option<Self> {
+    /// Builds it, unless it was built before.
+    pub fn of(suite: &str) -> Self {
         match build(suite) {
-            Ok(image) => Some(Self { suite: suite.to_owned(), image }),
-            Err(why) => {
-                let required =
-                    std::env::var_os("GRELOT_RADIO_BED").is_some_and(|v| v == "required");
-                assert!(!required, "the radio test bed cannot be built: {why}");
-                eprintln!("SKIPPED: the radio test bed ({suite}) cannot be built: {why}");
-                None
-            }
+            Ok(image) => Self { suite: suite.to_owned(), image },
+            Err(why) => panic!("the radio test bed ({suite}) cannot be built: {why}"),
         }
     }
 

@@ -4,7 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use grelot::pipeline::advert::apple::{OverflowMask, overflow_bit};
+use grelot::sources::hci;
+
 use crate::common;
+use crate::decode::{decode, objects};
 
 /// One published vector.
 pub struct Vector {
@@ -12,8 +16,8 @@ pub struct Vector {
     pub row: Value,
 }
 
-pub fn vectors() -> Option<Vec<Vector>> {
-    let folder = common::shared_data("decoder_vectors")?;
+fn vectors() -> Vec<Vector> {
+    let folder = common::shared_data("decoder_vectors");
     let mut files: Vec<_> =
         fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
@@ -25,7 +29,7 @@ pub fn vectors() -> Option<Vec<Vector>> {
             vectors.push(Vector { name, row });
         }
     }
-    Some(vectors)
+    vectors
 }
 
 impl Vector {
@@ -178,6 +182,69 @@ fn check_advlib(expected: &Value, got: &Value, check: &mut impl FnMut(&str, &Val
             "uri" | "rxAdd" | "txAdd" | "type" | "length" | "advA" | "targetA" | "scanA"
             | "initA" => {}
             other => panic!("vectors have a new word: {other}"),
+        }
+    }
+}
+
+#[test]
+fn every_published_vector_decodes_to_its_fields() {
+    let vectors = vectors();
+    assert!(vectors.len() >= 264, "{} vectors", vectors.len());
+    let input: String = vectors.iter().map(|v| hex::encode(v.payload()) + "\n").collect();
+    let output = decode(&["--json"], &input);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let decoded = objects(&output);
+    assert_eq!(decoded.len(), vectors.len(), "one answer for each input");
+
+    let differences: Vec<_> =
+        vectors.iter().zip(&decoded).flat_map(|(vector, got)| vector.differences(got)).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    let beacons = decoded.iter().filter(|got| !got["beacon"].is_null()).count();
+    assert!(beacons >= 50, "only {beacons} beacons: were the expectations read?");
+}
+
+#[test]
+fn hci_events_of_the_vectors_carry_their_advertisements() {
+    let vectors = vectors();
+    let mut seen = 0;
+    for vector in vectors.iter().filter(|vector| vector.row.get("hci_event_hex").is_some()) {
+        let packet = vector.hex("hci_event_hex").unwrap();
+        let report = hci::h4_reports(&packet).next().unwrap().unwrap();
+        assert_eq!(report.payload, vector.payload(), "{}", vector.name);
+        let address = report.address.octets.map(|octet| format!("{octet:02x}")).join(":");
+        assert_eq!(vector.row["address"], json!(address), "{}", vector.name);
+        assert_eq!(vector.row["rssi"], json!(report.rssi.unwrap().value()), "{}", vector.name);
+        seen += 1;
+    }
+    assert!(seen >= 7);
+}
+
+#[test]
+fn every_bit_of_the_overflow_area_is_where_it_was_observed() {
+    let table = common::shared_data("apple_overflow_table/bit_position_of_uuid.csv");
+    let table = fs::read_to_string(table).unwrap();
+    let rows: Vec<_> = table.lines().skip(1).filter_map(|row| row.split_once(',')).collect();
+    assert_eq!(rows.len(), 128);
+    for (position, uuid) in rows {
+        let uuid = uuid.trim().parse::<uuid::Uuid>().unwrap();
+        // The table counts the bits of each octet from the most significant one.
+        let bit = position.parse::<u8>().unwrap() ^ 7;
+        assert_eq!(overflow_bit(uuid.as_bytes()), bit, "{uuid}");
+    }
+}
+
+#[test]
+fn overflow_areas_seen_on_the_air_show_their_services() {
+    let path = "apple_overflow_table/on_air_observations.jsonl";
+    let path = common::shared_data(path);
+    for line in fs::read_to_string(path).unwrap().lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let shown = row["overflow_hex"].as_str().unwrap();
+        let decoded = objects(&decode(&["--json", &format!("14ff4c0001{shown}")], ""));
+        assert_eq!(decoded[0]["apple"], json!([{"type": 1, "overflow_hex": shown}]));
+        if let Some(uuid) = row["service_uuid"].as_str() {
+            let mask = OverflowMask::showing(&[uuid.parse::<uuid::Uuid>().unwrap().into_bytes()]);
+            assert_eq!(hex::encode(mask.0), shown);
         }
     }
 }

@@ -1,20 +1,4 @@
 //! The measured traces as recordings: nothing is lost on the way, and they score.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that stops here has failed, and says so"
-)]
-
-mod common;
-#[path = "traces/csv.rs"]
-mod csv;
-#[path = "traces/door.rs"]
-mod door;
-#[path = "traces/output.rs"]
-mod output;
-#[path = "traces/walks.rs"]
-mod walks;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +6,8 @@ use std::process::Command;
 
 use grelot::sources::{self, Truth, What};
 use serde_json::Value;
+
+use crate::{common, door, output, walks};
 
 fn recordings(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
@@ -62,7 +48,7 @@ fn score(set: &output::Set) -> Value {
 
 #[test]
 fn the_door_data_become_recordings_that_score() {
-    let Some(data) = common::shared_data("rssi_door_SAL") else { return };
+    let data = common::shared_data("rssi_door_SAL");
     let out = tempfile::tempdir().unwrap();
     let sets = door::import(&data, out.path()).unwrap();
     let crossings = fs::read_to_string(data.join("crossings.csv")).unwrap();
@@ -80,7 +66,7 @@ fn the_door_data_become_recordings_that_score() {
 
 #[test]
 fn the_walks_become_recordings_that_score() {
-    let Some(data) = common::shared_data("rssi_walk_position_danis") else { return };
+    let data = common::shared_data("rssi_walk_position_danis");
     let out = tempfile::tempdir().unwrap();
     let sets = walks::import(&data, out.path()).unwrap();
     // 6,173 levels, once in the shop round each of the twelve receivers, and once in its own.
