@@ -123,7 +123,7 @@ impl Live {
             && args.capture_path.is_none()
             && let Some(daemon) = config.and_then(running_daemon)
         {
-            return Self::with(Status::unheard(), |events, status, _| {
+            return Self::with(Status::starting(), |events, status, _| {
                 tasks::spawn("tap", read(daemon, events, status))
             });
         }
@@ -141,7 +141,7 @@ impl Live {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self::with(Status::unheard(), |events, status, stop| {
+        Self::with(Status::starting(), |events, status, stop| {
             let (reported, mut report) = mpsc::channel(BATCHES);
             let source = run(reported, stop);
             tasks::spawn(name, async move {
@@ -254,7 +254,7 @@ async fn read(
                     }
                 }
                 Ok(tap::Line::Sources(sources)) => {
-                    status.send_replace(sources.iter().fold(Status::unheard(), add));
+                    status.send_replace(sources.iter().fold(Status::starting(), add));
                 }
                 // Of another version.
                 Err(_) => {}

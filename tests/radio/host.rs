@@ -19,8 +19,8 @@ const TOOLS: [(&str, &str); 6] = [
     ("xz", "xz-utils"),
 ];
 
-/// The longest a play may take before the machine is taken for dead.
-const LONGEST_PLAY: Duration = Duration::from_mins(90);
+/// The longest run before the machine is taken for dead.
+const LONGEST_RUN: Duration = Duration::from_mins(90);
 
 /// A machine with one Debian release.
 pub struct Bed {
@@ -52,24 +52,24 @@ impl Bed {
         format!("BlueZ {}, Linux {}", version("bluez"), version("kernel"))
     }
 
-    /// Plays the scenarios of these names, in this order.
-    pub fn play(&self, names: &[&str]) -> Vec<Outcome> {
+    /// Runs the scenarios of these names, in this order.
+    pub fn run(&self, names: &[&str]) -> Vec<Outcome> {
         let folder = tests_folder().join("scenarios");
         let files = names.iter().map(|name| folder.join(format!("{name}.toml"))).collect();
-        self.play_files(files)
+        self.run_files(files)
     }
 
-    /// Plays every scenario of a folder that is `wanted`, in the order of their names.
-    pub fn play_all(&self, folder: &str, wanted: fn(&str) -> bool) -> Vec<Outcome> {
+    /// Runs every scenario of a folder that is `wanted`, in the order of their names.
+    pub fn run_all(&self, folder: &str, wanted: fn(&str) -> bool) -> Vec<Outcome> {
         let folder = tests_folder().join("scenarios").join(folder);
         let mut files: Vec<_> =
             fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
         files.retain(|file| file.file_stem().and_then(OsStr::to_str).is_some_and(wanted));
         files.sort();
-        self.play_files(files)
+        self.run_files(files)
     }
 
-    fn play_files(&self, files: Vec<PathBuf>) -> Vec<Outcome> {
+    fn run_files(&self, files: Vec<PathBuf>) -> Vec<Outcome> {
         let first = files.first().and_then(|file| file.file_stem()).unwrap().to_string_lossy();
         let share = self.image.with_file_name(format!("{}-{first}", self.suite));
         fs::remove_dir_all(&share).ok();
@@ -90,12 +90,12 @@ impl Bed {
         let log = fs::read_to_string(share.join("log")).unwrap_or_default();
         eprintln!("--- {}: {}\n{log}", self.suite, self.versions());
         let results = fs::read_to_string(share.join("results.json"))
-            .unwrap_or_else(|_| panic!("the machine told nothing; its console:\n{console}"));
+            .unwrap_or_else(|_| panic!("the machine left no results; its console:\n{console}"));
         let results: Vec<Value> = serde_json::from_str(&results).unwrap();
         results.into_iter().map(Outcome::read).collect()
     }
 
-    /// Boots, waits for the machine to switch itself off, and returns what its console said.
+    /// Boots, waits for the machine to switch itself off, and returns what its console printed.
     fn boot(&self, share: &Path) -> String {
         let console = share.join("console");
         let mut machine = Command::new("qemu-system-x86_64");
@@ -118,7 +118,7 @@ impl Bed {
         let mut running = machine.spawn().expect("qemu starts");
         let began = Instant::now();
         while running.try_wait().expect("qemu can be waited for").is_none() {
-            if began.elapsed() > LONGEST_PLAY {
+            if began.elapsed() > LONGEST_RUN {
                 running.kill().expect("qemu can be killed");
                 running.wait().expect("qemu ends");
                 break;
@@ -188,10 +188,10 @@ pub fn table(bed: &Bed, outcomes: &[Outcome]) -> String {
         let what = outcome.json["what"].as_str().unwrap_or_default();
         write!(text, "\n**{what}**\n\n").unwrap();
         text.push_str(
-            "| listener | on the air | passed on | heard | of what was passed on | shed ",
+            "| listener | on the air | passed on | received | of what was passed on | dropped ",
         );
         text.push_str("| scan's longest hole | CPU | memory, at a third and at the end ");
-        text.push_str("| age: half, 99 of 100, all | a device's longest silence | blind after | hears again after ");
+        text.push_str("| age: half, 99 of 100, all | a device's longest silence | blind after | receives again after ");
         text.push_str(
             "| contact | arrival |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
         );

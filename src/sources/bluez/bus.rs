@@ -1,4 +1,4 @@
-//! The system bus: one connection, calls that cannot hang, errors a person can mend.
+//! The system bus: one connection, calls that cannot hang, errors that name the remedy.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,19 +20,19 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 /// BlueZ's own name on the bus.
 pub const BLUEZ: &str = "org.bluez";
 
-/// Why a call did not do what it was to do.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// No answer in time.
     #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
     TimedOut,
-    /// Nobody answers: the connection or the service is gone.
+    /// The connection or the service is gone.
     #[error("bluetoothd is not on the bus")]
     NoService,
     /// The bus or the service refuses.
     #[error("permission denied: the user must be in group bluetooth")]
     Denied,
-    /// rfkill holds the radio down.
+    /// rfkill blocks the adapter.
     #[error("blocked by rfkill")]
     Blocked,
     /// The same is being done already.
@@ -90,14 +90,17 @@ fn plain(name: &str, message: &str) -> String {
 pub struct Bus(Arc<SyncConnection>);
 
 impl Bus {
-    /// Connects; the future carries the connection and ends, with the reason, when it is lost.
+    /// Connects. The future drives the connection and ends, with the reason, when it is lost.
+    ///
+    /// # Errors
+    /// If there is no bus, or it does not answer.
     pub async fn connect() -> Result<(Self, impl Future<Output = String>), CallError> {
         let (resource, connection) =
             connection::from_channel::<SyncConnection>(open_channel().await?)?;
         Ok((Self(connection), async { resource.await.to_string() }))
     }
 
-    /// Gives every signal and call that comes in to `receive`, in order, on the task that carries
+    /// Passes every signal and call that comes in to `receive`, in order, on the task that drives
     /// the connection; what it returns is sent back.
     pub fn receive(&self, mut receive: impl FnMut(&Message) -> Option<Message> + Send + 'static) {
         let everything = MatchRule::new();
@@ -105,7 +108,7 @@ impl Bus {
             everything,
             Box::new(move |message, connection| {
                 if let Some(reply) = receive(&message).or_else(|| default_reply(&message)) {
-                    // A lost connection ends its own future; there is nobody left to answer.
+                    // A lost connection ends its own future.
                     connection.send(reply).ok();
                 }
                 true
@@ -114,16 +117,25 @@ impl Bus {
     }
 
     /// Asks the bus for the signals that `rule` describes.
+    ///
+    /// # Errors
+    /// If the bus refuses the rule or is gone.
     pub async fn subscribe(&self, rule: &str) -> Result<(), CallError> {
         self.bus_call("AddMatch", (rule,)).await.map(drop)
     }
 
     /// Asks the bus for no more of them.
+    ///
+    /// # Errors
+    /// If the bus has no such rule or is gone.
     pub async fn unsubscribe(&self, rule: &str) -> Result<(), CallError> {
         self.bus_call("RemoveMatch", (rule,)).await.map(drop)
     }
 
     /// Calls the bus itself.
+    ///
+    /// # Errors
+    /// What the bus answers, or that it does not.
     pub async fn bus_call(
         &self,
         member: &str,
@@ -135,6 +147,9 @@ impl Bus {
     }
 
     /// Calls systemd.
+    ///
+    /// # Errors
+    /// [`CallError::NotAuthorised`] where polkit does not allow it; else what systemd answers.
     pub async fn systemd_call(
         &self,
         member: &str,
@@ -151,6 +166,9 @@ impl Bus {
     }
 
     /// Calls BlueZ.
+    ///
+    /// # Errors
+    /// What BlueZ answers, or that it does not.
     pub async fn call(
         &self,
         path: &str,
@@ -161,7 +179,10 @@ impl Bus {
         self.send(Message::new_method_call(BLUEZ, path, interface, member), arguments).await
     }
 
-    /// Calls BlueZ and looks at the answer before any message behind it is looked at.
+    /// Calls BlueZ and looks at the answer before any later message is looked at.
+    ///
+    /// # Errors
+    /// As [`Bus::call`].
     pub async fn call_and_look(
         &self,
         path: &str,
@@ -196,7 +217,7 @@ impl Bus {
         let (answer, answered) = oneshot::channel();
         let on_reply = move |reply: Message, _: &SyncConnection| {
             look(&reply);
-            // Nobody waits any more where the call timed out.
+            // The receiver is gone where the call has timed out.
             drop(answer.send(reply));
         };
         let token =
@@ -215,8 +236,8 @@ impl Bus {
     }
 }
 
-/// libdbus connects and says hello while it holds its thread, for up to 25 s where the daemon
-/// hangs: a thread of its own, which a shutdown need not wait for.
+/// libdbus blocks its thread while it connects, for up to 25 s where the daemon hangs: it gets a
+/// thread of its own, which a shutdown does not wait for.
 async fn open_channel() -> Result<Channel, CallError> {
     let (opened, open) = oneshot::channel();
     tasks::thread("dbus-connect", move || drop(opened.send(Channel::get_private(BusType::System))))

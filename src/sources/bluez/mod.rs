@@ -52,7 +52,7 @@ use challenge::{Challenger, Observer};
 use mux::AdvertisementMux;
 use session::{Session, SessionEnd};
 
-/// Between attempts to open the monitor: Bluetooth's kernel module may be loaded any time.
+/// Between attempts to open the monitor: the kernel's Bluetooth module may be loaded at any time.
 const REOPEN: Duration = Duration::from_secs(30);
 /// Between attempts to reach the bus.
 const RECONNECT: Duration = Duration::from_secs(2);
@@ -80,7 +80,7 @@ impl Radio {
         let selection = Arc::new(Selection::new(
             settings.adapter.as_deref().and_then(|name| name.parse().ok()),
         ));
-        Self { settings, selection, clocks, status: watch::Sender::new(Status::unheard()) }
+        Self { settings, selection, clocks, status: watch::Sender::new(Status::starting()) }
     }
 
     /// Receives until `stop`. `events` may be slow: what it cannot take in time is dropped, oldest
@@ -98,12 +98,12 @@ impl Radio {
             clocks: &self.clocks,
         };
         let challenge = challenger.run(observed, &events);
-        let listen = self.listen(&mux, &events);
+        let sessions = self.sessions(&mux, &events);
         let monitor = self.monitor(&mux);
         tokio::select! {
             () = stop.cancelled() => {}
             () = hand_over => {}
-            () = listen => {}
+            () = sessions => {}
             () = monitor => {}
             () = challenge => {}
         }
@@ -111,7 +111,7 @@ impl Radio {
 
     /// The HCI monitor, where this process may open it.
     async fn monitor(&self, mux: &AdvertisementMux) {
-        let hear = |index, report: Report<'_>| {
+        let receive = |index, report: Report<'_>| {
             let hci = Hci(index);
             if self.selection.includes(hci) {
                 mux.receive(hci, CapturePath::Monitor, report.into());
@@ -124,7 +124,7 @@ impl Radio {
             let error = match Monitor::open(self.clocks.clone()) {
                 Ok(mut monitor) => {
                     tracing::info!("receiving through the HCI monitor");
-                    monitor.listen(hear, |lost| mux.queue.count_lost(lost)).await
+                    monitor.listen(receive, |lost| mux.queue.count_lost(lost)).await
                 }
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                     tracing::info!("no CAP_NET_RAW: receiving through BlueZ alone");
@@ -137,8 +137,8 @@ impl Radio {
         }
     }
 
-    /// One session with BlueZ after the other: each ends with its connection to the bus.
-    async fn listen(&self, mux: &Arc<AdvertisementMux>, events: &mpsc::Sender<SourceEvent>) {
+    /// One session with BlueZ after the other; each ends with its connection to the bus.
+    async fn sessions(&self, mux: &Arc<AdvertisementMux>, events: &mpsc::Sender<SourceEvent>) {
         let mut session =
             Session::new(&self.settings, &self.clocks, mux, &self.selection, &self.status);
         let mut pause = Duration::ZERO;
@@ -177,7 +177,7 @@ async fn hand_over(
     observer: Option<Observer>,
     events: &mpsc::Sender<SourceEvent>,
 ) {
-    let mut reported = Status::unheard();
+    let mut reported = Status::starting();
     loop {
         let event = tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! The calls that make an adapter listen.
+//! The calls that make an adapter scan and advertise.
 
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ const ADAPTER: &str = "org.bluez.Adapter1";
 const OFF_FOR: Duration = Duration::from_millis(500);
 
 /// Takes one step for one adapter. Every call in it has its own time-out.
+///
+/// # Errors
+/// If BlueZ refuses, does not answer, or is gone.
 pub async fn take(
     bus: &Bus,
     exported: &ExportedObjects,
@@ -64,9 +67,9 @@ async fn power(bus: &Bus, hci: Hci, on: bool) -> Result<(), CallError> {
     })
 }
 
-/// LE transport alone: on a dual-mode adapter "auto" is deaf for about half of the time, while
-/// classic inquiry has the radio. Duplicates wanted: presence lives on repetition. No UUIDs:
-/// BlueZ would match them against the list of services alone, and drop service data.
+/// LE transport only: on a dual-mode adapter, "auto" receives nothing for about half of the time,
+/// while classic inquiry has the radio. With duplicates: presence is estimated from repetitions. No
+/// UUIDs: BlueZ matches them against the list of services only, and drops service data.
 async fn start(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), CallError> {
     unfilter(bus, exported, hci).await?;
     let mut filter = PropMap::new();
@@ -83,7 +86,7 @@ async fn start(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), Ca
     Ok(())
 }
 
-/// The shop's wake-up beacon, where there is one and no other adapter says it.
+/// Advertises the shop's wake-up beacon, where there is one and no other adapter does.
 async fn advertise(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), CallError> {
     let Some(beacon) = exported.to_advertise_through(hci) else { return Ok(()) };
     let manager = "org.bluez.LEAdvertisingManager1";
@@ -96,11 +99,11 @@ async fn advertise(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<()
     }
 }
 
-/// Controllers that filter duplicates (the Pi's remembers addresses alone) pass on a tenth of
-/// what is on the air. The kernel does without their filter as long as anybody has an
-/// advertisement monitor, and scans on between two discoveries.
+/// Registers an advertisement monitor. Controllers that filter duplicates (the Pi's compares
+/// addresses only) pass on a tenth of what is on the air; as long as there is a monitor, the kernel
+/// leaves their filter off and keeps scanning between two discoveries.
 ///
-/// Older releases offer monitors only to those who ask for experimental interfaces.
+/// BlueZ offers monitors only where its experimental interfaces are switched on.
 async fn unfilter(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), CallError> {
     let manager = "org.bluez.AdvertisementMonitorManager1";
     let root = (dbus::Path::from(exported::ROOT),);
@@ -113,7 +116,7 @@ async fn unfilter(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(),
     Ok(())
 }
 
-/// Whatever BlueZ answers, as long as it does: there may have been nothing to stop.
+/// Any answer will do: there may have been nothing to stop.
 async fn stop(bus: &Bus, hci: Hci) -> Result<(), CallError> {
     match bus.call(&hci.path(), ADAPTER, "StopDiscovery", ()).await {
         Err(CallError::TimedOut) => Err(CallError::TimedOut),

@@ -1,4 +1,4 @@
-//! What the radio says of itself: to the pipeline, to staff's tablets, to IT.
+//! The state of the radio, for the pipeline, staff's tablets and IT.
 
 use std::collections::BTreeMap;
 
@@ -10,30 +10,29 @@ use crate::sources::capture_path::CapturePath;
 /// The radio as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Whether at least one adapter hears.
+    /// Whether at least one adapter receives.
     pub hearing: Hearing,
-    /// Why nothing is heard, or what keeps one of several adapters from it; nothing where all
-    /// is well.
+    /// Why nothing is received, or what keeps one of several adapters from it.
     pub reason: Option<String>,
-    /// Every adapter listened to.
+    /// Every adapter in use.
     pub adapters: BTreeMap<Hci, AdapterStatus>,
-    /// How often each step of the ladder was taken, since the start.
+    /// How often each step was taken, since the start.
     pub steps: BTreeMap<Step, u64>,
-    /// Advertisements heard since the start.
+    /// Advertisements received since the start.
     pub heard: u64,
-    /// Advertisements that were shed because the pipeline could not keep up.
+    /// Advertisements dropped because the pipeline could not keep up.
     pub shed: u64,
 }
 
 impl Status {
-    /// How many adapters hear.
+    /// How many adapters receive.
     pub fn listening(&self) -> usize {
         let hears = |adapter: &&AdapterStatus| adapter.hearing == Hearing::Listening;
         self.adapters.values().filter(hears).count()
     }
 
-    /// Nothing was heard or tried yet.
-    pub fn unheard() -> Self {
+    /// Nothing was received or tried yet.
+    pub fn starting() -> Self {
         Self {
             hearing: Hearing::Blind,
             reason: Some("starting".to_owned()),
@@ -50,12 +49,12 @@ impl Status {
 pub struct AdapterStatus {
     /// The adapter's own address.
     pub address: String,
-    /// Whether it hears.
+    /// Whether it receives.
     pub hearing: Hearing,
-    /// By which ear.
+    /// The path its advertisements come by.
     pub path: CapturePath,
-    /// Its controller reports each device once a scan, so scans are begun anew.
+    /// Its controller reports each device once in a scan, so scans are restarted.
     pub hides: bool,
-    /// Why it does not hear.
+    /// Why it does not receive.
     pub reason: Option<String>,
 }

@@ -26,7 +26,7 @@ pub struct Run {
     pub heard_before: Vec<u64>,
     pub reports: Vec<Report>,
     /// When each fault struck, and when it was ended.
-    pub mended: Vec<(Instant, Instant)>,
+    pub ended: Vec<(Instant, Instant)>,
     pub services: Services,
 }
 
@@ -45,7 +45,7 @@ pub struct Services {
 pub struct Outcome {
     pub scenario: String,
     pub what: String,
-    pub listeners: Vec<Heard>,
+    pub listeners: Vec<Measurements>,
     pub bluetoothd_kib: u64,
     pub bluetoothd_ms: u128,
     pub dbus_daemon_ms: u128,
@@ -54,9 +54,9 @@ pub struct Outcome {
     pub failures: Vec<String>,
 }
 
-/// What one listener heard.
+/// What one listener received.
 #[derive(Debug, Serialize)]
-pub struct Heard {
+pub struct Measurements {
     pub name: String,
     /// On the air, for the adapters it listens to.
     pub on_air: u64,
@@ -79,7 +79,7 @@ pub struct Heard {
     pub last_kib: u64,
     /// For each fault: seconds from its strike to the word "blind".
     pub blind_after_s: Vec<Option<f64>>,
-    /// For each fault: seconds from its mending to the next advertisement.
+    /// For each fault: seconds from its end to the next advertisement.
     pub back_after_s: Vec<Option<f64>>,
     /// What the host's advertising is, as hex.
     pub advertises: Option<String>,
@@ -93,7 +93,7 @@ pub struct Heard {
     pub gave_up_after_s: Option<f64>,
     /// Of a recording: the longest time between two advertisements of one device.
     pub longest_silence_ms: Option<u64>,
-    /// Of a recording: from being sent to being heard; half of all, 99 of 100, all.
+    /// Of a recording: from being sent to being received; half of all, 99 of 100, all.
     pub ages_ms: Option<[u64; 3]>,
 }
 
@@ -107,13 +107,15 @@ pub fn check(name: &str, scenario: &Scenario, run: Run) -> Outcome {
     let mut listeners = Vec::new();
     let stamped = scenario.air.iter().all(|group| group.stamped);
     for (number, (described, report)) in scenario.listeners.iter().zip(&run.reports).enumerate() {
-        let heard = heard(described, report, &run, number, stamped);
+        let measured = measure(described, report, &run, number, stamped);
         let name = &described.name;
-        failures.extend(shares(described, &heard).map(|failure| format!("{name}: {failure}")));
-        failures.extend(customers(described, &heard).map(|failure| format!("{name}: {failure}")));
+        failures.extend(shares(described, &measured).map(|failure| format!("{name}: {failure}")));
+        failures
+            .extend(customers(described, &measured).map(|failure| format!("{name}: {failure}")));
         failures.extend(differences(described, report).map(|one| format!("{name}: {one}")));
-        failures.extend(state(scenario, described, report, &heard).map(|f| format!("{name}: {f}")));
-        listeners.push(heard);
+        failures
+            .extend(state(scenario, described, report, &measured).map(|f| format!("{name}: {f}")));
+        listeners.push(measured);
     }
     let Services { bluetoothd_kib, processor: [bluetoothd, dbus_daemon], signals } = run.services;
     Outcome {
@@ -129,10 +131,10 @@ pub fn check(name: &str, scenario: &Scenario, run: Run) -> Outcome {
 }
 
 /// Whether enough was passed on, and enough of that received.
-fn shares(described: &Listener, heard: &Heard) -> impl Iterator<Item = String> + use<> {
-    let passed_on = heard.passed_on as f64 / heard.on_air.max(1) as f64;
-    let share = heard.heard as f64 / heard.passed_on.max(1) as f64;
-    let (least_passed_on, least) = (described.passed_on, described.hears);
+fn shares(described: &Listener, measured: &Measurements) -> impl Iterator<Item = String> + use<> {
+    let passed_on = measured.passed_on as f64 / measured.on_air.max(1) as f64;
+    let share = measured.heard as f64 / measured.passed_on.max(1) as f64;
+    let (least_passed_on, least) = (described.passed_on, described.receives);
     let first = (passed_on < least_passed_on)
         .then(|| format!("{passed_on:.3} passed on, not {least_passed_on}"));
     let second = (share < least).then(|| format!("{share:.3} received, not {least}"));
@@ -140,14 +142,17 @@ fn shares(described: &Listener, heard: &Heard) -> impl Iterator<Item = String> +
 }
 
 /// Whether the customers arrived, and the beacon advertises.
-fn customers(described: &Listener, heard: &Heard) -> impl Iterator<Item = String> + use<> {
-    let here = (heard.arrivals, heard.open);
+fn customers(
+    described: &Listener,
+    measured: &Measurements,
+) -> impl Iterator<Item = String> + use<> {
+    let here = (measured.arrivals, measured.open);
     let arrived = described.arrivals.is_none_or(|wanted| here == (Some(wanted), Some(wanted)));
     let first = (!arrived).then(|| format!("{:?} arrived, {:?} are there", here.0, here.1));
     // Flags, which the kernel puts before it, are its own business.
-    let advertised = heard.advertises.as_deref().unwrap_or_default();
+    let advertised = measured.advertises.as_deref().unwrap_or_default();
     let wrong = described.advertises.as_ref().is_some_and(|wanted| !advertised.ends_with(wanted));
-    let second = wrong.then(|| format!("advertises {:?}", heard.advertises));
+    let second = wrong.then(|| format!("advertises {:?}", measured.advertises));
     first.into_iter().chain(second)
 }
 
@@ -162,25 +167,31 @@ fn state(
     scenario: &Scenario,
     described: &Listener,
     report: &Report,
-    heard: &Heard,
+    measured: &Measurements,
 ) -> impl Iterator<Item = String> + use<> {
     let mut failures = Vec::new();
     if described.gives_up && !report.gave_up {
         failures.push("did not give up".to_owned());
     }
     if described.recovers {
-        for (fault, back) in scenario.faults.iter().zip(&heard.back_after_s) {
+        for (fault, back) in scenario.faults.iter().zip(&measured.back_after_s) {
             if back.is_none() {
                 failures.push(format!("{:?}: does not receive again", fault.kind));
             }
         }
-        for (fault, blind) in scenario.faults.iter().zip(&heard.blind_after_s) {
+        for (fault, blind) in scenario.faults.iter().zip(&measured.blind_after_s) {
             if fault.until_blind && blind.is_none() {
                 failures.push(format!("{:?}: not known to be blind", fault.kind));
             }
         }
     }
-    let wrong = heard.blind_while_receiving;
+    for word in &described.never_reports {
+        let reasons = report.lines.iter().filter_map(|(_, line)| line["reason"].as_str());
+        if let Some(reason) = reasons.into_iter().find(|reason| reason.contains(word)) {
+            failures.push(format!("reports {reason:?}"));
+        }
+    }
+    let wrong = measured.blind_while_receiving;
     if wrong > MOST_WRONG_LINES {
         failures.push(format!("reports blind on {wrong} lines in a row while it receives"));
     }
@@ -212,7 +223,13 @@ fn through<'c>(described: &Listener, counts: &'c [Counts]) -> Vec<&'c Counts> {
     }
 }
 
-fn heard(described: &Listener, report: &Report, run: &Run, number: usize, stamped: bool) -> Heard {
+fn measure(
+    described: &Listener,
+    report: &Report,
+    run: &Run,
+    number: usize,
+    stamped: bool,
+) -> Measurements {
     let through_now = through(described, &run.after);
     // A recording holds everything from its beginning.
     let nothing = vec![Counts::default(); run.before.len()];
@@ -223,19 +240,19 @@ fn heard(described: &Listener, report: &Report, run: &Run, number: usize, stampe
         let of = |counts: &[&Counts]| counts.iter().map(|counts| count(counts)).sum::<u64>();
         of(&through_now).saturating_sub(of(&before))
     };
-    let last = |key: &str| report.lines.iter().rev().find_map(|(_, said)| said[key].as_u64());
+    let last = |key: &str| report.lines.iter().rev().find_map(|(_, line)| line[key].as_u64());
     let recorded = report.recording.as_deref();
     let recorded = recorded.map(|file| recording::read(file, run.opened_at, stamped));
     let heard = recorded.as_ref().map(|one| one.heard).or_else(|| last("heard"));
     let heard = heard.unwrap_or(0).saturating_sub(heard_before);
     let on_air = sum(|c| c.on_air);
     let first = |key: &str| {
-        let (at, _) = report.lines.iter().find(|(_, said)| said[key].as_u64() > Some(0))?;
+        let (at, _) = report.lines.iter().find(|(_, line)| line[key].as_u64() > Some(0))?;
         Some(at.saturating_duration_since(run.opened).as_secs_f64())
     };
     let on_the_air = report.lines.partition_point(|(at, _)| *at <= run.closed);
-    let faults: Vec<_> = faults(&run.mended, &report.lines[..on_the_air]).collect();
-    Heard {
+    let faults: Vec<_> = faults(&run.ended, &report.lines[..on_the_air]).collect();
+    Measurements {
         name: described.name.clone(),
         on_air,
         passed_on: sum(|c| c.passed_on),
@@ -285,8 +302,8 @@ fn longest_hole(through: &[&Counts], since: Instant) -> Duration {
 /// The longest time without an advertisement, to the fineness of the listener's lines.
 fn longest_gap(lines: &[(Instant, Value)], opened: Instant) -> u64 {
     let (mut last, mut count, mut longest) = (opened, 0, Duration::ZERO);
-    for (at, said) in lines.iter().filter(|(at, _)| *at >= opened) {
-        let Some(heard) = said["heard"].as_u64() else { continue };
+    for (at, line) in lines.iter().filter(|(at, _)| *at >= opened) {
+        let Some(heard) = line["heard"].as_u64() else { continue };
         if heard > count {
             longest = longest.max(at.saturating_duration_since(last));
             (last, count) = (*at, heard);
@@ -295,57 +312,57 @@ fn longest_gap(lines: &[(Instant, Value)], opened: Instant) -> u64 {
     u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A fault: when it struck, when it was mended, and what was said before the next one struck.
+/// A fault: when it struck, when it ended, and the lines before the next one struck.
 struct Struck<'l> {
     at: Instant,
-    mended: Instant,
+    ended: Instant,
     lines: &'l [(Instant, Value)],
 }
 
 fn faults<'l>(
-    mended: &'l [(Instant, Instant)],
+    ended: &'l [(Instant, Instant)],
     lines: &'l [(Instant, Value)],
 ) -> impl Iterator<Item = Struck<'l>> {
-    mended.iter().enumerate().map(move |(n, &(at, whole))| {
-        let end = match mended.get(n + 1) {
+    ended.iter().enumerate().map(move |(n, &(at, whole))| {
+        let end = match ended.get(n + 1) {
             Some((next, _)) => lines.partition_point(|(at, _)| at < next),
             None => lines.len(),
         };
-        Struck { at, mended: whole, lines: &lines[..end] }
+        Struck { at, ended: whole, lines: &lines[..end] }
     })
 }
 
 fn gave_up_after(report: &Report, run: &Run) -> Option<f64> {
-    let ((struck, _), (said, _)) = (run.mended.last()?, report.lines.last()?);
-    Some(said.saturating_duration_since(*struck).as_secs_f64())
+    let ((struck, _), (last, _)) = (run.ended.last()?, report.lines.last()?);
+    Some(last.saturating_duration_since(*struck).as_secs_f64())
 }
 
 fn blind_after(fault: &Struck) -> Option<f64> {
-    let blind = |(at, said): &&(Instant, Value)| *at >= fault.at && said["hearing"] == "blind";
+    let blind = |(at, line): &&(Instant, Value)| *at >= fault.at && line["hearing"] == "blind";
     let (at, _) = fault.lines.iter().find(blind)?;
     Some(at.duration_since(fault.at).as_secs_f64())
 }
 
-/// From the mending to the first line that says more was heard, where there was silence before
+/// From its end to the first line with more received, where there was silence before
 /// it; 0 where the fault made none worth the name.
 fn back_after(fault: &Struck) -> Option<f64> {
     const SILENCE: Duration = Duration::from_millis(1500);
     let mut last: Option<(Instant, u64)> = None;
     let mut back = None;
-    for (at, said) in fault.lines {
-        let Some(heard) = said["heard"].as_u64() else { continue };
+    for (at, line) in fault.lines {
+        let Some(heard) = line["heard"].as_u64() else { continue };
         if last.is_some_and(|(_, count)| count == heard) {
             continue;
         }
         let silent = last.is_some_and(|(since, _)| at.duration_since(since) >= SILENCE);
-        if silent && *at > fault.at && *at >= fault.mended && back.is_none() {
-            back = Some(at.duration_since(fault.mended).as_secs_f64());
+        if silent && *at > fault.at && *at >= fault.ended && back.is_none() {
+            back = Some(at.duration_since(fault.ended).as_secs_f64());
         }
         last = Some((*at, heard));
     }
     let heard_at_the_end = last.is_some_and(|(at, _)| {
         let end = fault.lines.last().map_or(at, |(end, _)| *end);
-        at >= fault.mended && end.duration_since(at) < SILENCE
+        at >= fault.ended && end.duration_since(at) < SILENCE
     });
     back.or_else(|| heard_at_the_end.then_some(0.0))
 }

@@ -194,6 +194,7 @@ fn ask(lines: &Lines, ended: &AtomicBool) {
             "heard": told["sources"][0]["heard"],
             "shed": told["sources"][0]["shed"],
             "hearing": hearing,
+            "reason": told["sources"][0]["note"],
             "contacts": told["contacts"],
             "arrivals": told["arrivals"],
             "open": visits,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use dbus::blocking::Connection;
 use dbus::blocking::stdintf::org_freedesktop_dbus::Properties as _;
 
+use super::hci;
 use super::scenario::Installed;
 
 const MAIN_CONF: &str = "/etc/bluetooth/main.conf";
@@ -30,7 +31,7 @@ impl Machine {
     }
 
     /// Installs grelot's files and starts bluetoothd, with no memory of former scenarios.
-    pub fn start(&mut self, main_conf: &[String], files: &[Installed]) {
+    pub fn start(&mut self, main_conf: &[String], files: &[Installed], remembered: u32) {
         let changed = main_conf.iter().fold(self.main_conf.clone(), |text, line| {
             let key = line.split_once('=').expect("key = value").0.trim();
             let commented = text
@@ -44,6 +45,7 @@ impl Machine {
                 fs::remove_dir_all(adapter.path()).expect("its memory can be emptied");
             }
         }
+        remember(remembered);
         let wanted = |file| files.contains(&file);
         install(wanted(Installed::DropIn), "grelot-bluetooth.conf", DROP_IN);
         install(wanted(Installed::PolkitRule), "grelot-bluetooth.rules", POLKIT_RULE);
@@ -89,6 +91,27 @@ impl Machine {
     pub fn bluetoothd_memory(&self) -> u64 {
         main_process(BLUETOOTH).map_or(0, memory)
     }
+}
+
+/// Writes devices into the first adapter's memory, as BlueZ does with those that were connected.
+fn remember(devices: u32) {
+    let adapter = hci::own_address(0).map(|octet| format!("{octet:02X}"));
+    let adapter = Path::new("/var/lib/bluetooth").join(reversed(adapter).join(":"));
+    for number in 0..devices {
+        let [a, b, c, d] = number.to_be_bytes();
+        let device = format!("C0:00:{a:02X}:{b:02X}:{c:02X}:{d:02X}");
+        let folder = adapter.join(device);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        let info =
+            "[General]\nName=kettle\nSupportedTechnologies=LE;\nAddressType=static\nTrusted=true\n";
+        fs::write(folder.join("info"), info).expect("a file can be written");
+    }
+}
+
+/// HCI has the least significant octet first.
+fn reversed(mut octets: [String; 6]) -> [String; 6] {
+    octets.reverse();
+    octets
 }
 
 const DROP_IN: &str = "/etc/systemd/system/bluetooth.service.d/grelot.conf";

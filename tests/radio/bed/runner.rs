@@ -15,7 +15,7 @@ use super::scenario::{ControllerKind, Fault, FaultKind, Listener as Described, S
 use super::shop;
 use super::signal_counter::SignalCounter;
 
-/// The kernel switches a new controller off again two seconds after its set-up when nobody
+/// The kernel switches a new controller off again two seconds after its set-up when no program
 /// claims it; the driver's quirks can be set while it is off.
 const LEFT_ALONE: Duration = Duration::from_secs(4);
 /// How often progress is looked at.
@@ -50,7 +50,7 @@ fn run_one(name: &str, scenario: &Scenario, machine: &mut Machine) -> Run {
     let mut controllers: Vec<_> =
         (0..).zip(&scenario.controllers).map(|(number, kind)| plug(*kind, number)).collect();
     set_quirks(scenario, &controllers);
-    machine.start(&scenario.main_conf, &scenario.install);
+    machine.start(&scenario.main_conf, &scenario.install, scenario.remembered);
     let keys = scenario.air.iter().filter_map(|group| group.gatt_key.as_deref());
     let source = format!("kind = \"{}\"\n{}", scenario.kind, scenario.source);
     shop::open(listener::SERVICE, &source, keys);
@@ -77,11 +77,11 @@ fn run_one(name: &str, scenario: &Scenario, machine: &mut Machine) -> Run {
     let heard_before: Vec<u64> =
         listeners.iter().map(|one| one.last("heard").unwrap_or(0)).collect();
     let measured = Instant::now();
-    let mut mended = Vec::new();
+    let mut ended = Vec::new();
     for fault in &scenario.faults {
         sleep_until(measured + Duration::from_secs(fault.at));
         println!("{:?}", fault.kind);
-        mended.push(strike(fault, scenario, machine, &mut controllers, &listeners));
+        ended.push(strike(fault, scenario, machine, &mut controllers, &listeners));
     }
     sleep_until(measured + Duration::from_secs(scenario.seconds) / 3);
     listeners.iter_mut().for_each(Listener::weigh);
@@ -110,7 +110,7 @@ fn run_one(name: &str, scenario: &Scenario, machine: &mut Machine) -> Run {
         after,
         heard_before,
         reports,
-        mended,
+        ended,
         services,
     }
 }
@@ -148,10 +148,10 @@ fn strike(
     if fault.until_blind {
         wait("blind", || recovering.iter().all(|one| one.was_blind_since(struck)));
     }
-    mend(fault, machine, controllers, scenario);
-    let mended = Instant::now();
-    wait("recovery", || recovering.iter().all(|one| one.receives_since(mended)));
-    (struck, mended)
+    end_fault(fault, machine, controllers, scenario);
+    let ended = Instant::now();
+    wait("recovery", || recovering.iter().all(|one| one.receives_since(ended)));
+    (struck, ended)
 }
 
 /// Waits until every listener has what it must have, and the beacon is on the air.
@@ -239,7 +239,12 @@ fn break_it(fault: &Fault, machine: &Machine, controllers: &[Controller]) {
     }
 }
 
-fn mend(fault: &Fault, machine: &Machine, controllers: &mut Vec<Controller>, scenario: &Scenario) {
+fn end_fault(
+    fault: &Fault,
+    machine: &Machine,
+    controllers: &mut Vec<Controller>,
+    scenario: &Scenario,
+) {
     let controller = &controllers[fault.adapter];
     match fault.kind {
         FaultKind::BluetoothdStopped => machine.start_bluetoothd(),

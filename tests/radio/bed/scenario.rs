@@ -1,4 +1,4 @@
-//! A scenario file: what is plugged in, what is on the air, who listens, what goes wrong.
+//! A scenario file: what is plugged in, what is on the air, which programs receive it, what fails.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// One sentence for whoever reads the table.
+    /// One sentence, for the table.
     pub what: String,
     /// How long advertisements are on the air.
     pub seconds: u64,
@@ -19,6 +19,9 @@ pub struct Scenario {
     /// Lines for the `[[source]]` of the shop that `grelot run` serves.
     #[serde(default)]
     pub source: String,
+    /// Devices that BlueZ remembers from before.
+    #[serde(default)]
+    pub remembered: u32,
     /// Counts the signals that bluetoothd sends for advertisements.
     #[serde(default)]
     pub count_signals: bool,
@@ -30,10 +33,10 @@ pub struct Scenario {
     pub controllers: Vec<ControllerKind>,
     /// What is on the air, for all of them.
     pub air: Vec<Air>,
-    /// Who listens.
+    /// The programs that receive.
     #[serde(rename = "listener")]
     pub listeners: Vec<Listener>,
-    /// What goes wrong, in the order of time.
+    /// What fails, in the order of time.
     #[serde(default, rename = "fault")]
     pub faults: Vec<Fault>,
 }
@@ -62,7 +65,7 @@ pub struct ControllerKind {
     /// Reports by the extended event of Bluetooth 5.
     #[serde(default)]
     pub extended: bool,
-    /// Which repetitions it keeps to itself when told to filter duplicates.
+    /// Which repetitions it does not report when it is asked to filter duplicates.
     #[serde(default)]
     pub filters: Filters,
     /// Its driver tells the kernel that it filters strictly, as a Raspberry Pi's does.
@@ -70,11 +73,11 @@ pub struct ControllerKind {
     pub quirk: bool,
 }
 
-/// Which repeated advertisements a controller keeps to itself, when told to.
+/// Which repeated advertisements a controller does not report, when it is asked to filter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filters {
-    /// None, whatever it is told.
+    /// It reports all of them.
     #[default]
     Nothing,
     /// Those with an address and data it has seen.
@@ -115,7 +118,7 @@ pub struct Air {
     /// And until here.
     #[serde(default)]
     pub until: Option<u64>,
-    /// The last four octets say when it was sent, in milliseconds: how old it is when it is heard.
+    /// The last four octets are the time of sending, in milliseconds, for its age when it is received.
     #[serde(default)]
     pub stamped: bool,
     /// So many connections fail before one succeeds.
@@ -157,18 +160,21 @@ pub struct Listener {
     /// bluetooth may.
     #[serde(default)]
     pub net_raw: bool,
-    /// The adapter whose advertisements it ought to hear; all where absent.
+    /// The adapter whose advertisements it receives; all where absent.
     #[serde(default)]
     pub adapter: Option<usize>,
     /// The least share of what is on the air that the controller must have been made to pass on.
     #[serde(default)]
     pub passed_on: f64,
-    /// The least share of that which must have been heard.
+    /// The least share of that which must be received.
     #[serde(default)]
-    pub hears: f64,
+    pub receives: f64,
     /// It must receive again after every fault, before the next one strikes.
     #[serde(default)]
     pub recovers: bool,
+    /// Words that no reported reason may contain.
+    #[serde(default)]
+    pub never_reports: Vec<String>,
     /// Of `grelot run`: how many customers must have arrived, and all of them be there still.
     #[serde(default)]
     pub arrivals: Option<u64>,
@@ -184,7 +190,7 @@ pub struct Listener {
     pub advertises: Option<String>,
 }
 
-/// Something that goes wrong, and how it is mended.
+/// Something that fails, and how it ends.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -225,11 +231,11 @@ pub enum FaultKind {
     Unplugged,
     /// The adapter is pulled; another name is taken when it comes back.
     BackUnderAnotherName,
-    /// The controller reports nothing any more until its scan is started anew.
+    /// The controller reports nothing more until its scan is restarted.
     ScanDies,
-    /// The controller reports nothing any more until it is reset.
+    /// The controller reports nothing more until it is reset.
     ControllerDies,
-    /// The controller reports nothing any more, whatever is done.
+    /// The controller reports nothing more.
     ControllerDiesForGood,
     /// dbus-daemon is killed; systemd starts it at the next connection.
     DbusKilled,
