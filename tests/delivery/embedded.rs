@@ -211,6 +211,42 @@ async fn on_a_full_disk_a_gateway_is_restarted_and_rings() {
 }
 
 #[tokio::test]
+async fn no_damaged_state_file_stops_the_gateway() {
+    const SCENE: Scene = Scene { store: 42, customers: 1, every: Duration::from_secs(1), speed: 1 };
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let port = free_port();
+    let broker = format!("embedded = true\nlisten = \"127.0.0.1:{port}\"");
+    let mut grelot = Grelot::start(SCENE.write(dir.path(), &broker));
+    eventually("the broker listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    Logins::new(&state).add(Role::Reader, "board").unwrap();
+    let login = Login::kept_in(&state).unwrap();
+    let fleet = ["-r", "-t", "grelot/v1/config/fleet", "-m", "[policy]"];
+    publish(port, &as_it(&login, &fleet)).await;
+    eventually("all files are there", || state.join("broker-retained.json").exists());
+    assert_eq!(grelot.stop().await, Some(0), "{}", grelot.log());
+
+    let is_file = |entry: &std::fs::DirEntry| entry.file_type().unwrap().is_file();
+    let entries = std::fs::read_dir(&state).unwrap().map(Result::unwrap).filter(is_file);
+    let files: Vec<_> = entries.map(|entry| entry.path()).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    for damage in [&b""[..], b"{\"v\":1,", &[0x5a; 9_000]] {
+        for file in &files {
+            std::fs::write(file, damage).unwrap();
+        }
+        let connected = grelot.log().matches("connected to the broker").count();
+        grelot.restart();
+        eventually("it is connected again", || {
+            grelot.log().matches("connected to the broker").count() > connected
+        });
+        assert_eq!(grelot.stop().await, Some(0), "{}", grelot.log());
+    }
+    for name in ["broker-login.json", "broker-logins.json", "broker-retained.json", "grelot.db"] {
+        assert!(grelot.log().contains(name), "{name} is named: {}", grelot.log());
+    }
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let other = TcpListener::bind(ANY_PORT).unwrap();

@@ -122,13 +122,18 @@ impl Accounts {
             }
             None => Login::kept_in(state)?,
         };
+        let logins = Logins::new(state);
+        // A damaged file is reported at the start, not when the first tablet comes.
+        if let Err(error) = logins.list() {
+            tracing::error!(%error, "the embedded broker's logins cannot be read");
+        }
         Ok(Self {
             topics: Topics::of(store),
             state: state.to_owned(),
             internal: Login::random("grelot/internal")?,
             shared,
             shared_was_chosen,
-            logins: Logins::new(state),
+            logins,
         })
     }
 
