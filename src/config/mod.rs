@@ -23,6 +23,7 @@ mod problem;
 mod quiet_hours;
 mod site;
 
+pub use document::LONGEST as LONGEST_DOCUMENT;
 pub use files::world_readable;
 pub use load::{Examined, examine, load, load_for_replay, parse};
 pub use problem::{Problem, Problems, Severity};

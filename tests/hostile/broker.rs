@@ -211,7 +211,7 @@ fn retained_messages_fill_neither_memory_nor_disk() {
         kept += usize::from(own.publish(&topic, &[b'x'; 60_000], true).unwrap() & 0x80 == 0);
     }
     assert_eq!(kept, 256, "of topics that are not grelot's");
-    let long = own.publish("elsewhere/0", &[b'x'; 66_000], true).unwrap();
+    let long = own.publish("elsewhere/0", &[b'x'; 263_000], true).unwrap();
     assert_eq!(long, QUOTA_EXCEEDED);
     let file = dir.path().join("state/broker-retained.json");
     eventually("the file is written", || file.exists());

@@ -36,15 +36,15 @@ use tokio_util::sync::CancellationToken;
 use self::admission::{Admission, LOGIN_WITHIN};
 use self::authoriser::Authoriser;
 use self::retained::{RetainedMessages, Saver};
-use super::inbound;
 use super::login::Login;
 use super::logins::Logins;
 use super::topics::Topics;
 use crate::config::Secret;
 use crate::tasks::{self, Task};
 
-/// No honest message is longer; a connection that announces a longer one is closed.
-const LARGEST_PACKET: usize = inbound::LONGEST + 8 * 1024;
+/// A configuration document of the greatest length, its topic and its properties; a connection that
+/// announces a longer packet is closed.
+const LARGEST_PACKET: usize = retained::LONGEST_DOCUMENT + 8 * 1024;
 
 /// A tablet that stays away longer begins a new session.
 const SESSION_LIFE: Duration = Duration::from_hours(24);
@@ -177,7 +177,7 @@ impl EmbeddedBroker {
         let router = MessageRouter::with_storage(Arc::clone(&storage))
             .with_event_handler(Arc::clone(&handler))
             .with_fallback_queue_limits(QUEUE)
-            .with_retained_limits(retained::MAX_TOPICS, inbound::LONGEST);
+            .with_retained_limits(retained::MAX_TOPICS, retained::LONGEST_DOCUMENT);
         router.initialize().await.map_err(|error| BrokerError::Broker(error.to_string()))?;
         let (internal, shared) = (accounts.internal.clone(), accounts.shared.clone());
         let admission = Arc::new(Admission::default());

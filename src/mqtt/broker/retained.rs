@@ -22,6 +22,8 @@ use mqtt5::packet::publish::PublishPacket;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::config;
+use crate::mqtt::inbound;
 use crate::mqtt::topics::ROOT;
 use crate::state_file;
 use crate::tasks;
@@ -38,6 +40,9 @@ const MAX_OCTETS: usize = 16 << 20;
 
 /// Octets of all withdrawals.
 const MAX_WITHDRAWAL_OCTETS: usize = 4 << 20;
+
+/// Octets of a configuration document.
+pub(super) const LONGEST_DOCUMENT: usize = config::LONGEST_DOCUMENT;
 
 /// What a retained message costs beside its topic and payload.
 const OVERHEAD: usize = 64;
@@ -86,6 +91,14 @@ impl Class {
             Self::Beacon => 512,
             Self::Gateway | Self::Configuration | Self::Other => 256,
             Self::Fleeting => 0,
+        }
+    }
+
+    /// Octets of a payload at most.
+    const fn longest(self) -> usize {
+        match self {
+            Self::Configuration => LONGEST_DOCUMENT,
+            _ => inbound::LONGEST,
         }
     }
 
@@ -322,13 +335,15 @@ impl RetainedMessages {
         if !event.retain || event.payload.is_empty() {
             return PublishAction::Continue;
         }
-        let fleeting = Class::of(&event.topic) == Class::Fleeting;
-        if !fleeting && self.table().takes(&event.topic, cost(&event.topic, event.payload.len())) {
+        let (class, octets) = (Class::of(&event.topic), event.payload.len());
+        let fleeting = class == Class::Fleeting;
+        let takes = || self.table().takes(&event.topic, cost(&event.topic, octets));
+        if !fleeting && octets <= class.longest() && takes() {
             return PublishAction::Continue;
         }
         if !fleeting {
             let topic = &*event.topic;
-            tracing::error!(topic, "the embedded broker is full: a message is not retained");
+            tracing::error!(topic, "the embedded broker has no room to retain a message");
         }
         let mut packet = PublishPacket::new(&*event.topic, event.payload.to_vec(), event.qos);
         packet.packet_id = event.packet_id;
