@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::VisitId;
+use crate::pipeline::visit_id::VisitId;
 
 /// One verdict with the numbers that decided it, in one sentence.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,17 +10,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::beacons::{BeaconState, Beacons};
-use super::event::{
-    Effect, GatewayIndex, Hearing, Input, PeerState, Restored, StaffAction, Start, Visit,
-};
+use super::event::{Effect, Input};
+use super::identity::Identity;
 use super::identity::clones::Cards;
-use super::identity::{Identity, Registry};
 use super::policy::Caps;
 use super::presence::{Premises, Presence};
 use super::team::{Gathered, Hears, HeldArrivals, Team};
 use super::units::{Now, Tick, WallTime};
 use super::visits::{Phase, Visits};
-use super::{HERE, Settings, VisitId};
+use crate::pipeline::gateway::HERE;
+use crate::pipeline::gateway::{GatewayIndex, Hearing, PeerState};
+use crate::pipeline::identity::registry::Registry;
+use crate::pipeline::restored::Restored;
+use crate::pipeline::settings::Settings;
+use crate::pipeline::start::Start;
+use crate::pipeline::visit::{StaffAction, Visit};
+use crate::pipeline::visit_id::VisitId;
 
 /// All that grelot decides, as a state machine: same inputs, same effects, byte for byte.
 #[derive(Debug)]

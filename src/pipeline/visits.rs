@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::VisitId;
-use super::event::{Claim, StaffAction, Visit};
-use super::identity::CustomerIndex;
 use super::units::{ClockStep, WallTime};
+use crate::pipeline::identity::customer::CustomerIndex;
+use crate::pipeline::visit::{Claim, StaffAction, Visit};
+use crate::pipeline::visit_id::VisitId;
 
 /// At most one visit a customer.
 #[derive(Debug, Default)]

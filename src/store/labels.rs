@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Result, Transaction, params};
 
-use super::rows::visit_id;
+use super::columns::visit_id;
 use crate::pipeline::VisitId;
 use crate::pipeline::units::WallTime;
 
@@ -71,6 +71,6 @@ pub(super) fn all(db: &Connection) -> Result<Vec<Label>> {
                 said_at: WallTime::from_unix_millis(row.get("said_at")?),
             })
         })?
-        .filter_map(super::rows::readable)
+        .filter_map(super::columns::readable)
         .collect()
 }

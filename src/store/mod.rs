@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod change;
+mod columns;
 mod heartbeat;
 pub mod keeper;
 mod labels;

@@ -36,7 +36,7 @@ pub(super) fn since(db: &Connection, then: WallTime) -> Result<Vec<KnownPhone>> 
                 at,
             })
         })?
-        .filter_map(super::rows::readable)
+        .filter_map(super::columns::readable)
         .collect()
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, Transaction, named_params, params};
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Row};
+use super::columns::{readable, visit_id};
 use super::{Heartbeat, labels, phones, published};
 use crate::clock::kernel::Boot;
 use crate::mqtt::notice::Notice;
@@ -250,28 +250,6 @@ pub(super) fn queued(db: &Connection) -> Result<Vec<Row>> {
         })?
         .filter_map(readable)
         .collect()
-}
-
-/// A damaged row is left out: the others count.
-pub(super) fn readable<T>(row: Result<T>) -> Option<Result<T>> {
-    match row {
-        Err(
-            error @ (rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::InvalidColumnType(..)),
-        ) => {
-            tracing::warn!(%error, "a damaged row of the store is left out");
-            None
-        }
-        row => Some(row),
-    }
-}
-
-pub(super) fn visit_id(row: &rusqlite::Row<'_>, column: &str) -> Result<VisitId> {
-    let text: String = row.get(column)?;
-    text.parse().map_err(|error: uuid::Error| {
-        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
-    })
 }
 
 fn card_text(card: &Card) -> String {

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::advert::{BeaconIdentity, Said, said};
-use super::event::{Address, Hearing, Sighting};
 use super::units::{Now, Tick, WallTime};
+use crate::pipeline::address::Address;
+use crate::pipeline::gateway::Hearing;
+use crate::pipeline::sighting::Sighting;
 use watched::Watched;
 
 /// Addresses remembered for each beacon: two that take turns, and two they had before.
@@ -144,9 +146,10 @@ impl Beacons {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::address::AddressKind;
     use crate::pipeline::advert::Beacon;
     use crate::pipeline::advert::ibeacon::IBeacon;
-    use crate::pipeline::event::{AddressKind, GatewayIndex};
+    use crate::pipeline::gateway::GatewayIndex;
     use crate::pipeline::units::{Clock, Dbm};
 
     const UUID: [u8; 16] = [0x42; 16];

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BeaconState, OwnBeacon};
+use crate::pipeline::address::Address;
 use crate::pipeline::advert::BeaconHealth;
-use crate::pipeline::event::Address;
 use crate::pipeline::units::{Now, Tick};
 
 /// So far from its usual loudness a beacon was moved, or something was put in front of it: more

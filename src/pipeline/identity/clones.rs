@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::CustomerIndex;
-use crate::pipeline::event::{Address, GatewayIndex};
+use crate::pipeline::address::Address;
+use crate::pipeline::gateway::GatewayIndex;
+use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::{Dbm, Tick};
 
 /// Two senders heard in turns within this are two; one that changes its address is not heard
@@ -147,7 +148,7 @@ impl Card {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::event::AddressKind;
+    use crate::pipeline::address::AddressKind;
 
     fn receive(cards: &mut Cards, secs: u64, sender: u8, dbm: i16) -> (Counts, bool) {
         let address = Address { kind: AddressKind::Random, octets: [0xc0, 0, 0, 0, 0, sender] };

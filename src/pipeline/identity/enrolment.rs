@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::Quiet;
 use super::key::Key;
 use crate::pipeline::advert::BeaconIdentity;
-use crate::pipeline::event::Card;
+use crate::pipeline::card::Card;
+use crate::pipeline::identity::customer::Quiet;
 use crate::pipeline::units::WallTime;
 
 /// What a registry line says.

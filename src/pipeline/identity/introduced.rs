@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::CustomerIndex;
-use crate::pipeline::event::Address;
+use crate::pipeline::address::Address;
+use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::Tick;
 
 /// iOS changes its address about every 15 minutes; whoever is silent for longer has another one.
@@ -59,7 +59,7 @@ impl Introduced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::event::AddressKind;
+    use crate::pipeline::address::AddressKind;
 
     fn address(n: u16) -> Address {
         let [a, b] = n.to_be_bytes();

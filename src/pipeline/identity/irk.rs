@@ -11,7 +11,7 @@ use aes::{Aes128Enc, Block};
 use super::key::{Key, put};
 use super::remembered::{Answer, Remembered};
 use super::rolling::Urgency;
-use crate::pipeline::event::{Address, AddressKind};
+use crate::pipeline::address::{Address, AddressKind};
 use crate::pipeline::units::Tick;
 
 /// More keys than that would take somebody for somebody else once in 1,000 addresses.

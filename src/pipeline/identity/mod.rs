@@ -10,6 +10,7 @@
 pub mod beacon;
 pub mod clones;
 mod compact;
+pub mod customer;
 pub mod eid;
 pub mod enrolment;
 mod introduced;
@@ -17,18 +18,18 @@ pub mod irk;
 pub mod key;
 mod loader;
 mod people;
-mod registry;
+pub mod registry;
 mod remembered;
 mod rolling;
 mod slots;
 pub mod token;
 pub mod window;
 
+pub use customer::{Agreement, Customer, CustomerIndex, Match, Quiet};
 pub use enrolment::{Consent, Credential, EidCard, Enrolment};
 pub use loader::{Loader, Reason, Refusal, Report, Skipped, TooManyIrks};
 pub use registry::Registry;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use subtle::ConstantTimeEq;
@@ -36,8 +37,9 @@ use subtle::ConstantTimeEq;
 use super::advert::structure::Structures;
 use super::advert::token::Token;
 use super::advert::{self, Echo, Said};
-use super::event::{Address, Card, Sighting};
 use super::units::{Clock, Now, Tick, WallTime};
+use crate::pipeline::address::Address;
+use crate::pipeline::sighting::Sighting;
 use introduced::Introduced;
 use key::Message;
 use rolling::Urgency;
@@ -47,63 +49,6 @@ const PACE: Duration = Duration::from_millis(20);
 
 /// Before the next slice of what somebody waits for, whatever else has happened comes first.
 const SOON: Duration = Duration::from_micros(1);
-
-/// A customer's place in the current registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CustomerIndex(pub u32);
-
-/// What the rest of the pipeline may know of a customer.
-#[derive(Debug, Clone)]
-pub struct Customer {
-    /// Opaque handle.
-    pub client: Arc<str>,
-    /// Tier.
-    pub tier: Arc<str>,
-    /// Present only where consent allows showing it.
-    pub card: Option<Arc<Card>>,
-    /// When consent ends.
-    pub consent_expires_at: WallTime,
-    /// What the customer asked for.
-    pub quiet: Option<Quiet>,
-}
-
-/// What a customer agreed to and asked for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Agreement<'a> {
-    /// When consent ends, if that may be soon.
-    pub expires_at: Option<WallTime>,
-    /// What the customer asked for.
-    pub quiet: Option<&'a Quiet>,
-}
-
-/// A customer's wish not to be greeted for a while.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Quiet {
-    /// Not recognised on this day, in the store's time zone.
-    Today(jiff::civil::Date),
-    /// Not recognised before this time.
-    Until(WallTime),
-    /// Staff see a discreet, silent entry.
-    GreetOnlyIfAsked,
-}
-
-/// A sighting that was matched to a customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Match {
-    /// Who.
-    pub customer: CustomerIndex,
-    /// What their phone hears of the shop's beacons (scheme `token` only).
-    pub echo: Option<Echo>,
-    /// By an identity that never changes, so that another device can copy it.
-    pub is_fixed: bool,
-}
-
-impl Match {
-    /// A match by what only the customer's own device can send.
-    pub const fn new(customer: CustomerIndex, echo: Option<Echo>) -> Self {
-        Self { customer, echo, is_fixed: false }
-    }
-}
 
 /// The registry with its look-up tables.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::enrolment::Enrolment;
 use super::rolling::shred;
 use super::slots::{Slots, hash};
-use super::{Agreement, Customer, CustomerIndex, Quiet};
-use crate::pipeline::event::Card;
+use crate::pipeline::card::Card;
+use crate::pipeline::identity::customer::{Agreement, Customer, CustomerIndex, Quiet};
 use crate::pipeline::units::WallTime;
 
 /// Notes and languages repeat ("fr", no note); beyond so many different ones they would not.

@@ -1,12 +1,14 @@
 //! From what is heard, here or by the store's other gateways, to a contact with a customer.
 
 use super::Pipeline;
-use crate::pipeline::HERE;
-use crate::pipeline::event::{Answer, Effect, GatewayIndex, Sighting};
-use crate::pipeline::identity::Match;
+use crate::pipeline::event::Effect;
+use crate::pipeline::gateway::GatewayIndex;
+use crate::pipeline::gateway::HERE;
 use crate::pipeline::identity::clones::Counts;
+use crate::pipeline::identity::customer::Match;
 use crate::pipeline::policy::consent;
-use crate::pipeline::team::Overheard;
+use crate::pipeline::sighting::{Answer, Sighting};
+use crate::pipeline::team::gathered::Overheard;
 use crate::pipeline::units::{Dbm, Now};
 
 impl Pipeline {

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pipeline;
-use crate::pipeline::VisitId;
-use crate::pipeline::event::{Effect, GatewayIndex, Visit};
-use crate::pipeline::identity::CustomerIndex;
+use crate::pipeline::event::Effect;
+use crate::pipeline::gateway::GatewayIndex;
+use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::policy::consent;
 use crate::pipeline::units::Now;
+use crate::pipeline::visit::Visit;
+use crate::pipeline::visit_id::VisitId;
 use crate::pipeline::visits::Phase;
 
 impl Pipeline {

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pipeline;
-use crate::pipeline::event::{Away, DepartureReason, Effect, KnownPhone, RestoredVisit, Visit};
-use crate::pipeline::identity::{Customer, CustomerIndex, Quiet, Registry};
+use crate::pipeline::event::Effect;
+use crate::pipeline::identity::customer::{Customer, CustomerIndex, Quiet};
+use crate::pipeline::identity::registry::Registry;
+use crate::pipeline::restored::{KnownPhone, RestoredVisit};
+use crate::pipeline::start::Away;
 use crate::pipeline::units::{Now, WallTime};
+use crate::pipeline::visit::{DepartureReason, Visit};
 use crate::pipeline::visits::Phase;
 
 impl Pipeline {

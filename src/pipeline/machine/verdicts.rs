@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pipeline;
-use crate::pipeline::event::{
-    Announcement, DepartureReason, Effect, GatewayIndex, KnownPhone, Visit,
-};
+use crate::pipeline::event::Effect;
 use crate::pipeline::explain::Explanation;
-use crate::pipeline::identity::CustomerIndex;
-use crate::pipeline::presence::{Grounds, Loudness, Verdict, What};
+use crate::pipeline::gateway::GatewayIndex;
+use crate::pipeline::gateway::HERE;
+use crate::pipeline::identity::customer::CustomerIndex;
+use crate::pipeline::presence::loudness::Loudness;
+use crate::pipeline::presence::{Grounds, Verdict, What};
+use crate::pipeline::restored::KnownPhone;
+use crate::pipeline::settings::Settings;
 use crate::pipeline::team::Held;
 use crate::pipeline::units::{Now, WallTime};
+use crate::pipeline::visit::{Announcement, DepartureReason, Visit};
+use crate::pipeline::visit_id::VisitId;
 use crate::pipeline::visits::Phase;
-use crate::pipeline::{HERE, Settings, VisitId};
 
 impl Pipeline {
     pub(super) fn perform(&mut self, verdict: Verdict, now: Now, effects: &mut Vec<Effect>) {

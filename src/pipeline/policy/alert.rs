@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{QuietHours, Settings};
-use crate::pipeline::event::{Announcement, SilentBecause};
-use crate::pipeline::identity::{Customer, Quiet};
+use crate::pipeline::identity::customer::{Customer, Quiet};
 use crate::pipeline::units::{Clock, ClockStep, WallTime};
+use crate::pipeline::visit::{Announcement, SilentBecause};
 
 /// When each customer was last alerted about, as far as it still matters.
 #[derive(Debug)]

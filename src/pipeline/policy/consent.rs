@@ -1,6 +1,6 @@
 //! Whether a customer may be recognised at all, right now.
 
-use crate::pipeline::identity::{Agreement, Quiet};
+use crate::pipeline::identity::customer::{Agreement, Quiet};
 use crate::pipeline::units::Clock;
 
 /// False once consent has expired, and while the customer asked for quiet.

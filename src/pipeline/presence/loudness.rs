@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Reading;
-use crate::pipeline::identity::CustomerIndex;
+use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::Tick;
 
 /// What is known before the first visit weighs as much as so many: most phones are usual ones.

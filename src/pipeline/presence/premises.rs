@@ -7,9 +7,10 @@ use super::spots::{
     REPEATS_S, SOMEWHERE, THRESHOLD, WITHIN,
 };
 use crate::pipeline::advert::Echo;
-use crate::pipeline::event::GatewayIndex;
+use crate::pipeline::gateway::GatewayIndex;
+use crate::pipeline::gateway::{Gateway, Levels, Place};
+use crate::pipeline::settings::Settings;
 use crate::pipeline::units::Dbm;
-use crate::pipeline::{Gateway, Levels, Place, Settings};
 
 /// The same as [`REPEATS_S`], of gateways whose levels were not fitted.
 const GUESSED_REPEATS_S: f32 = 0.41;

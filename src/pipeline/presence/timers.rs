@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::pipeline::identity::CustomerIndex;
+use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::Tick;
 
 /// One timer a customer, armed no later than it is needed.

@@ -7,9 +7,10 @@ use super::interval::Interval;
 use super::loudness::{Loudness, Voice};
 use super::{Grounds, Reading, Settings, Verdict, What};
 use crate::pipeline::advert::Echo;
-use crate::pipeline::event::{DepartureReason, GatewayIndex};
-use crate::pipeline::identity::CustomerIndex;
+use crate::pipeline::gateway::GatewayIndex;
+use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::Tick;
+use crate::pipeline::visit::DepartureReason;
 
 /// Who is heard but never believed to be inside is forgotten after this much silence.
 const FORGET_PASSER: Duration = Duration::from_mins(2);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::pipeline::advert::Echo;
-use crate::pipeline::identity::CustomerIndex;
+use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::{Dbm, Tick, WallTime};
 
 /// The others are told at most this often.

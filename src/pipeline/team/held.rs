@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::pipeline::event::Visit;
-use crate::pipeline::identity::CustomerIndex;
+use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::presence::Grounds;
 use crate::pipeline::units::{ClockStep, Tick, WallTime};
+use crate::pipeline::visit::Visit;
 
 /// Whoever hears the customer best tells first...
 const HEARS_BEST: Duration = Duration::from_millis(300);
@@ -114,8 +114,8 @@ impl HeldArrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::event::GatewayIndex;
-    use crate::pipeline::presence::Loudness;
+    use crate::pipeline::gateway::GatewayIndex;
+    use crate::pipeline::presence::loudness::Loudness;
     use crate::pipeline::visit_id::VisitId;
 
     fn at(millis: u64) -> Tick {

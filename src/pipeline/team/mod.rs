@@ -4,7 +4,7 @@
 //! Correctness rests on merging alone (`machine::merge`): messages may come late, twice, in any
 //! order, or never. What is here only spares staff the flicker.
 
-mod gathered;
+pub mod gathered;
 mod held;
 
 pub use gathered::{Gathered, Overheard};
@@ -13,9 +13,9 @@ pub use held::{Held, HeldArrivals};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::event::{GatewayIndex, PeerState};
 use super::units::Tick;
-use super::{Gateway, HERE};
+use crate::pipeline::gateway::{Gateway, HERE};
+use crate::pipeline::gateway::{GatewayIndex, PeerState};
 
 /// A gateway that is away for longer is no longer counted on: its silence means what everybody's
 /// does.

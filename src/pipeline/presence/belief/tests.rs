@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::pipeline::advert::Echo;
-use crate::pipeline::event::GatewayIndex;
+use crate::pipeline::gateway::GatewayIndex;
+use crate::pipeline::gateway::{Gateway, Place};
+use crate::pipeline::policy;
 use crate::pipeline::presence::{Premises, Settings};
 use crate::pipeline::units::Dbm;
-use crate::pipeline::{Gateway, Place, policy};
 
 fn gateway(place: Place) -> Gateway {
     Gateway { name: "g".into(), place: Some(place), offset_db: 0.0, levels: None }

@@ -1,0 +1,64 @@
+//! Enrolled customers, as the rest of the pipeline knows them.
+
+use std::sync::Arc;
+
+use crate::pipeline::advert::Echo;
+use crate::pipeline::card::Card;
+use crate::pipeline::units::WallTime;
+
+/// A customer's place in the current registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CustomerIndex(pub u32);
+
+/// What the rest of the pipeline may know of a customer.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    /// Opaque handle.
+    pub client: Arc<str>,
+    /// Tier.
+    pub tier: Arc<str>,
+    /// Present only where consent allows showing it.
+    pub card: Option<Arc<Card>>,
+    /// When consent ends.
+    pub consent_expires_at: WallTime,
+    /// What the customer asked for.
+    pub quiet: Option<Quiet>,
+}
+
+/// What a customer agreed to and asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Agreement<'a> {
+    /// When consent ends, if that may be soon.
+    pub expires_at: Option<WallTime>,
+    /// What the customer asked for.
+    pub quiet: Option<&'a Quiet>,
+}
+
+/// A customer's wish not to be greeted for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Quiet {
+    /// Not recognised on this day, in the store's time zone.
+    Today(jiff::civil::Date),
+    /// Not recognised before this time.
+    Until(WallTime),
+    /// Staff see a discreet, silent entry.
+    GreetOnlyIfAsked,
+}
+
+/// A sighting that was matched to a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match {
+    /// Who.
+    pub customer: CustomerIndex,
+    /// What their phone hears of the shop's beacons (scheme `token` only).
+    pub echo: Option<Echo>,
+    /// By an identity that never changes, so that another device can copy it.
+    pub is_fixed: bool,
+}
+
+impl Match {
+    /// A match by what only the customer's own device can send.
+    pub const fn new(customer: CustomerIndex, echo: Option<Echo>) -> Self {
+        Self { customer, echo, is_fixed: false }
+    }
+}

@@ -1,0 +1,46 @@
+//! What survived a restart.
+
+use std::sync::Arc;
+
+use super::presence::loudness::Loudness;
+use super::start::Away;
+use super::units::WallTime;
+use super::visit::Visit;
+
+/// What the store remembered across a restart.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Restored {
+    /// Visits that were open, or closed so recently that coming back would continue them.
+    pub visits: Vec<RestoredVisit>,
+    /// When each customer was last alerted about.
+    pub last_alerts: Vec<(Arc<str>, WallTime)>,
+    /// Customers who withdrew consent, whatever the registry still says.
+    pub withdrawn: Vec<Arc<str>>,
+    /// What earlier visits said of customers' phones.
+    pub phones: Vec<KnownPhone>,
+    /// How long the gateway was away.
+    pub away: Away,
+    /// Times from here on were read from the wall clock as it runs now; `None` where only those
+    /// of this start are.
+    pub clock_since: Option<WallTime>,
+}
+
+/// What visits said of one customer's phone: never which phone it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownPhone {
+    /// The customer's handle.
+    pub client: Arc<str>,
+    /// How loud it is.
+    pub loudness: Loudness,
+    /// When the last of these visits ended.
+    pub at: WallTime,
+}
+
+/// A visit that survived a restart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoredVisit {
+    /// As it was.
+    pub visit: Visit,
+    /// When it was closed; `None` while it is open.
+    pub departed_at: Option<WallTime>,
+}

@@ -1,0 +1,36 @@
+//! How a pipeline begins, and after how long a break.
+
+use std::time::Duration;
+
+/// How long a gateway was away before it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Away {
+    /// For this long.
+    Known(Duration),
+    /// The wall clock did not count, and the machine was rebooted: a minute or a month.
+    Unknown,
+}
+
+impl Default for Away {
+    fn default() -> Self {
+        Self::Known(Duration::ZERO)
+    }
+}
+
+impl Away {
+    /// Whether it was known to be no longer than `limit`.
+    pub fn is_within(self, limit: Duration) -> bool {
+        matches!(self, Self::Known(away) if away <= limit)
+    }
+}
+
+/// How a pipeline begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Where the script begins, or after so short a break that nobody was missed: whoever is
+    /// not known to be here has just arrived.
+    Followed,
+    /// In the middle of the shop's life: whoever is heard during `presence.warm_up` may have
+    /// been here already, and alerts nobody.
+    Unfollowed,
+}

@@ -1,0 +1,126 @@
+//! Visits: one stay of one customer in one store, as staff see it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::card::Card;
+use super::gateway::GatewayIndex;
+use super::units::WallTime;
+use super::visit_id::VisitId;
+
+/// What a member of staff did to a visit on a tablet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StaffAction {
+    /// Takes care of the customer.
+    Claim,
+    /// Gives the customer back.
+    Release,
+    /// Hides the visit from the tablets.
+    Dismiss,
+}
+
+/// A visit as staff see it: one stay of one customer in one store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visit {
+    /// Every message about the visit carries it.
+    pub id: VisitId,
+    /// The customer's opaque handle.
+    pub client: Arc<str>,
+    /// The customer's tier.
+    pub tier: Arc<str>,
+    /// What staff may see of the customer, where consent allows.
+    pub card: Option<Arc<Card>>,
+    /// Staff see a silent, discreet entry (the customer is greeted only on asking).
+    pub discreet: bool,
+    /// The gateway that opened the visit.
+    pub gateway: GatewayIndex,
+    /// When the visit was opened.
+    pub arrived_at: WallTime,
+    /// How sure the pipeline was, 0.5 to 1.
+    pub confidence: f32,
+    /// Who takes care of the customer.
+    pub claim: Option<Claim>,
+    /// A member of staff hid the visit.
+    pub dismissed: bool,
+    /// Staff were alerted of it.
+    pub announced: bool,
+    /// Grows with every change: of two states of a visit the higher one is the later.
+    pub revision: u32,
+}
+
+/// Who takes care of a customer, since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// As the member of staff calls themself.
+    pub by: Arc<str>,
+    /// Since when.
+    pub since: WallTime,
+}
+
+/// Why a visit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DepartureReason {
+    /// Heard weaker and weaker, then outside or not at all.
+    Left,
+    /// Not heard for as long as this device's silence may last.
+    Silent,
+    /// Open for longer than any visit may be.
+    TooLong,
+}
+
+impl DepartureReason {
+    /// The word on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Silent => "silent",
+            Self::TooLong => "too_long",
+        }
+    }
+}
+
+/// Whether staff are alerted of an arrival, and if not, why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announcement {
+    /// Alert, worthless after `ttl`.
+    Alert {
+        /// From the arrival on.
+        ttl: Duration,
+    },
+    /// The visit is shown, nobody is alerted.
+    Silent(SilentBecause),
+}
+
+/// Why an arrival alerts nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SilentBecause {
+    /// `policy.quiet_hours`.
+    QuietHours,
+    /// `policy.tiers` does not name the customer's tier.
+    Tier,
+    /// `policy.min_hours_between_alerts`.
+    Cap,
+    /// `policy.alerts_per_visit` is reached or zero.
+    VisitCap,
+    /// The customer wants to be greeted only on asking.
+    GreetOnlyIfAsked,
+    /// The customer was inside before the gateway began to listen.
+    WarmUp,
+    /// Quiet hours are configured and the clock is not known to be set.
+    ClockUnset,
+}
+
+impl SilentBecause {
+    /// The word on the wire and in explanations.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::QuietHours => "quiet_hours",
+            Self::Tier => "tier",
+            Self::Cap => "cap",
+            Self::VisitCap => "visit_cap",
+            Self::GreetOnlyIfAsked => "greet_only_if_asked",
+            Self::WarmUp => "warm_up",
+            Self::ClockUnset => "clock_unset",
+        }
+    }
+}
