@@ -24,6 +24,9 @@ where
 }
 
 /// Spawns a thread for work that blocks (`SQLite`).
+///
+/// # Errors
+/// Where the system gives no thread.
 pub fn thread<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -52,7 +55,7 @@ impl<T> Task<T> {
         }
     }
 
-    /// Whether the task has come to its end.
+    /// Whether the task has ended.
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
     }

@@ -1,5 +1,5 @@
-//! What staff, head office and customers expect of presence and policy, told through the
-//! pipeline's own door: inputs in, effects out, no clock and no sleeping.
+//! What staff, head office and customers expect of presence and policy, through the pipeline's
+//! public interface: inputs in, effects out, no clock and no sleeping.
 
 use std::path::Path;
 use std::time::Duration;

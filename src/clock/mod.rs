@@ -94,7 +94,7 @@ impl Clocks {
         Duration::try_from_secs_f64(time.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
     }
 
-    /// What they say.
+    /// Both readings.
     pub fn now(&self) -> Now {
         (self.read)()
     }

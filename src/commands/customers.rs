@@ -1,9 +1,9 @@
 //! `grelot customers`: head office's registry tool.
 
 mod audit;
-mod book;
 mod bundle;
 mod csv;
+mod customer_list;
 mod forget;
 mod import;
 mod keygen;
@@ -23,7 +23,7 @@ A year of head office:
   grelot customers list book.jsonl
   grelot customers withdraw c-7f3a --book book.jsonl --store 42 --store 43
 
-The book is one JSON object a line, like a registry, with the customers' long-term keys (`ck` for
+The customer list is one JSON object a line, like a registry, with the customers' long-term keys (`ck` for
 scheme token, `ik` for scheme eid). It never leaves head office: gateways get bundles.")]
 pub struct Args {
     #[command(subcommand)]
@@ -36,9 +36,9 @@ enum Command {
     Keygen(keygen::Args),
     /// Turns customers with their long-term keys into signed registries for stores
     Bundle(bundle::Args),
-    /// Takes customers from a CSV file into the book
+    /// Takes customers from a CSV file into the customer list
     Import(import::Args),
-    /// Lists the customers of a registry or of the book
+    /// Lists the customers of a registry or of the customer list
     List(list::ListArgs),
     /// Shows one customer, without keys
     Show(list::ShowArgs),
@@ -51,6 +51,9 @@ enum Command {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// Where a subcommand fails.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Keygen(args) => keygen::run(args),

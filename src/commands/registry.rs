@@ -12,7 +12,7 @@ use crate::pipeline::identity::Report;
 /// and returns how many customers can be recognised.
 pub fn look(config: &Config, problems: &mut Problems) -> Option<usize> {
     let path = config.registry.as_deref()?;
-    // That it cannot be opened is the configuration's problem, and told with its line.
+    // The configuration reports a file that cannot be opened, with its line.
     crate::files::open_regular(path).ok()?;
     let clock = Clocks::machine().now().clock;
     let keys = &config.bundles.public_keys;

@@ -65,6 +65,9 @@ pub struct Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// Where the customer is not in the registry or has no key for that time.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let at = args.at.unwrap_or_else(|| Clocks::machine().now().clock.reading());
     let client = args.client.as_ref().or(args.named.as_ref());

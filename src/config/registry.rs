@@ -101,6 +101,9 @@ pub enum Error {
 
 /// Reads the registry of `store` from a file, with the tables that `clock` needs built. Takes
 /// seconds for a million customers: for a blocking thread.
+///
+/// # Errors
+/// Where the file cannot be read, is another store's, or breaks the rule on false matches.
 pub fn load(path: &Path, store: u16, clock: Clock) -> Result<(Registry, Report), Error> {
     Reading::new(store, clock).load(path)
 }
@@ -189,6 +192,9 @@ impl Reading {
     }
 
     /// Reads a file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is another store's, or breaks the rule on false matches.
     pub fn load(self, path: &Path) -> Result<(Registry, Report), Error> {
         let unread = |source| Error::Read { path: path.to_owned(), source };
         let file = open_regular(path).map_err(unread)?;
@@ -196,11 +202,17 @@ impl Reading {
     }
 
     /// Reads lines from anywhere; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Reading::load_bundle`].
     pub fn load_from(self, lines: impl BufRead, path: &Path) -> Result<(Registry, Report), Error> {
         self.load_bundle(lines, path).map(|loaded| (loaded.registry, loaded.report))
     }
 
     /// The same, with what a bundle says of itself.
+    ///
+    /// # Errors
+    /// Where the lines cannot be read, the bundle does not count here, or there are too many keys.
     pub fn load_bundle(mut self, lines: impl BufRead, path: &Path) -> Result<Loaded, Error> {
         let withdrawn = std::mem::take(&mut self.withdrawn);
         let mut loader = Loader::new(self.store, self.clock).without(withdrawn);
@@ -267,6 +279,9 @@ pub fn peek(lines: impl BufRead) -> Option<Header> {
 }
 
 /// Looks up one customer's line, without loading the others.
+///
+/// # Errors
+/// Where the file cannot be read.
 pub fn find(path: &Path, client: &str) -> Result<Option<Enrolment>, Error> {
     let file =
         open_regular(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
@@ -298,6 +313,9 @@ pub fn open_regular(path: &Path) -> io::Result<Box<dyn BufRead>> {
 }
 
 /// The lines in `packed`, decompressed if it begins like a zstd frame.
+///
+/// # Errors
+/// Where the first octets cannot be read.
 pub fn unpack(packed: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
     let mut file = BufReader::with_capacity(1 << 16, packed);
     if file.fill_buf()?.starts_with(&ZSTD) {

@@ -23,7 +23,7 @@ use crate::mqtt::topics::Topics;
 use crate::pipeline::event::{Away, Restored};
 use crate::pipeline::units::Now;
 use crate::pipeline::{Effect, Settings, VisitId};
-use crate::store::keeper::{self, Keeper, Request};
+use crate::store::worker::{self, Request, StoreWorker};
 use crate::store::{self, Heartbeat, Kind, Published, Store, StoreError};
 use crate::tasks::{self, Task};
 
@@ -41,7 +41,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(4);
 /// Everything it is given is durable before the broker hears of it; nothing it does waits for
 /// the disk or the broker, except [`Delivery::perform`] where the disk is slower than the shop.
 pub struct Delivery {
-    keeper: mpsc::Sender<Request>,
+    store_requests: mpsc::Sender<Request>,
     remarks: mpsc::Sender<Remark>,
     status: watch::Sender<Status>,
     connection: watch::Receiver<Connection>,
@@ -73,6 +73,9 @@ impl Delivery {
     /// receiver.
     ///
     /// `restored` is what [`Store::restored`] said; `status` how this gateway is for a start.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or no thread can be started.
     pub fn start(
         mut store: Store,
         restored: &Restored,
@@ -93,11 +96,11 @@ impl Delivery {
             retained.follow(&row.notice, now);
         }
 
-        let (keeper, requests) = mpsc::channel(keeper::QUEUE);
+        let (store_requests, requests) = mpsc::channel(worker::QUEUE);
         let too_old = too_old.into_iter().map(|row| store::Change::Done(row.id)).collect();
         // The queue is empty yet.
-        let _ = keeper.try_send(Request::Record(too_old));
-        let (committing, committed) = mpsc::channel(keeper::QUEUE);
+        let _ = store_requests.try_send(Request::Record(too_old));
+        let (committing, committed) = mpsc::channel(worker::QUEUE);
         let (troubled, trouble) = watch::channel(None);
         let (remarks, remarked) = mpsc::channel(REMARKS);
         let (status, status_seen) = watch::channel(status);
@@ -106,7 +109,7 @@ impl Delivery {
         let counts = Arc::new(Counts::default());
         let lines = Lines {
             committed,
-            keeper: keeper.clone(),
+            store_requests: store_requests.clone(),
             remarks: remarked,
             status: status_seen,
             inbound: hearing,
@@ -119,11 +122,11 @@ impl Delivery {
         let withdrawn = restored.withdrawn.iter().cloned().collect();
         let client = Client::new(peer, lines, clocks.clone(), outbox, retained, withdrawn, stale);
 
-        let owner = Keeper::new(store, requests, committing, troubled);
+        let owner = StoreWorker::new(store, requests, committing, troubled);
         let thread = tasks::thread("store", move || owner.run())?;
         let client = tasks::spawn("delivery", client.run());
         let delivery = Self {
-            keeper,
+            store_requests,
             remarks,
             status,
             connection,
@@ -152,7 +155,7 @@ impl Delivery {
     /// Tells the store that grelot is alive, so that a restart knows how long it was not.
     pub async fn heartbeat(&self, settings: &Settings, now: Now) {
         let heartbeat = Heartbeat::new(now.clock, self.clocks.boot());
-        self.commit(vec![store::alive(settings, heartbeat)]).await;
+        self.commit(vec![store::heartbeat(settings, heartbeat)]).await;
     }
 
     /// Keeps what staff said of a visit, for tuning.
@@ -162,13 +165,13 @@ impl Delivery {
     }
 
     /// The way to the store's thread, for whoever asks it something.
-    pub fn keeper(&self) -> mpsc::Sender<Request> {
-        self.keeper.clone()
+    pub fn store_requests(&self) -> mpsc::Sender<Request> {
+        self.store_requests.clone()
     }
 
     async fn commit(&self, changes: Vec<store::Change>) {
-        // The keeper ends after this struct only.
-        let _ = self.keeper.send(Request::Commit(changes)).await;
+        // The store_requests ends after this struct only.
+        let _ = self.store_requests.send(Request::Commit(changes)).await;
     }
 
     /// Says how this gateway is: now, and on every new connection.
@@ -228,9 +231,9 @@ impl Delivery {
     /// Writes what was performed, delivers what can be delivered, tells the broker that the
     /// gateway is offline, and ends.
     pub async fn stop(self) {
-        let _ = self.keeper.send(Request::Close).await;
+        let _ = self.store_requests.send(Request::Close).await;
         self.client.ended(STOP_WITHIN).await;
-        drop(self.keeper);
+        drop(self.store_requests);
         let thread = self.thread;
         let joined = tokio::task::spawn_blocking(move || thread.join());
         if !matches!(tokio::time::timeout(STOP_WITHIN, joined).await, Ok(Ok(Ok(())))) {

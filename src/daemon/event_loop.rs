@@ -56,7 +56,7 @@ pub struct Ears {
     /// What the broker says.
     pub inbound: mpsc::Receiver<Inbound>,
     /// New registries, whole and checked.
-    pub registries: mpsc::Receiver<registry::News>,
+    pub registries: mpsc::Receiver<registry::RegistryUpdate>,
     /// `grelot status` asks.
     pub questions: mpsc::Receiver<Question>,
 }
@@ -77,7 +77,7 @@ pub struct EventLoop {
     pub(super) delivery: Delivery,
     pub(super) head_office: HeadOffice,
     /// For whoever looks for new registries.
-    pub(super) intake_hints: mpsc::Sender<registry::Hint>,
+    pub(super) registry_hints: mpsc::Sender<registry::Hint>,
     pub(super) health: Health,
     /// For commands that show what is received.
     pub(super) tap: Tap,
@@ -175,7 +175,7 @@ impl EventLoop {
         if retained == Some(false) && self.health.delivery.retained != retained {
             // Withdrawals published while the gateway was away did not come: the registry may
             // know of them.
-            let _ = self.intake_hints.try_send(registry::Hint::Announced);
+            let _ = self.registry_hints.try_send(registry::Hint::Announced);
         }
         self.health.delivery.retained = retained;
         self.publish_status();
@@ -257,15 +257,15 @@ impl EventLoop {
         if all_blind { Hearing::Blind } else { Hearing::Listening }
     }
 
-    async fn on_registry(&mut self, news: registry::News) {
+    async fn on_registry(&mut self, news: registry::RegistryUpdate) {
         match news {
-            registry::News::InForce(registry, health) => {
+            registry::RegistryUpdate::InForce(registry, health) => {
                 tracing::info!(customers = health.customers, "a new registry is in force");
                 self.health.registry = health;
                 let now = self.now();
                 self.feed(now, Input::Registry(registry)).await;
             }
-            registry::News::Trouble(trouble) => {
+            registry::RegistryUpdate::Trouble(trouble) => {
                 self.health.registry.trouble = trouble.as_ref().map(brief::line);
             }
         }
@@ -291,7 +291,7 @@ impl EventLoop {
                 tracing::info!(client = %redact::Client(&client), "consent was withdrawn");
                 self.feed(now, Input::Withdrawn(&client)).await;
                 // If it is full, the pipeline takes them out again with the next registry.
-                let _ = self.intake_hints.try_send(registry::Hint::Withdrawn(client));
+                let _ = self.registry_hints.try_send(registry::Hint::Withdrawn(client));
             }
             Inbound::Configuration { reach, document } => {
                 let settings = self.head_office.push(&self.config, reach, &document);
@@ -303,7 +303,7 @@ impl EventLoop {
             }
             Inbound::RegistryAnnounced => {
                 // If it is full, registries are looked for anyway.
-                let _ = self.intake_hints.try_send(registry::Hint::Announced);
+                let _ = self.registry_hints.try_send(registry::Hint::Announced);
             }
             Inbound::Feedback { visit, was_here } => {
                 tracing::info!(%visit, was_here, "staff say whether the customer was here");

@@ -1,7 +1,7 @@
-//! What staff said of visits, told over a Unix socket in the state folder: while the daemon runs
-//! nobody else can read its store.
+//! Serves the labels over a Unix socket in the state folder: while the daemon runs, no other
+//! process can read its store.
 //!
-//! Whoever connects is sent one JSON [`Line`] a label and the end.
+//! A client receives one JSON [`LabelLine`] per label.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::socket;
 use crate::store::Label;
-use crate::store::keeper::Request;
+use crate::store::worker::Request;
 
 /// To read all labels from a slow card, and for a slow reader to take them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One label as `grelot labels` prints it and `grelot tune --labels` reads it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct LabelLine {
     /// What staff said.
-    pub label: Verdict,
+    pub label: LabelVerdict,
     /// Which visit.
     pub visit: String,
     /// The customer's opaque handle.
@@ -39,20 +39,20 @@ pub struct Line {
     pub said_at: String,
 }
 
-/// Staff's word.
+/// Staff's feedback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum LabelVerdict {
     /// The customer was here.
     WasHere,
-    /// The bell rang for nobody.
+    /// The alert was false.
     WasNotHere,
 }
 
-impl From<&Label> for Line {
+impl From<&Label> for LabelLine {
     fn from(label: &Label) -> Self {
         Self {
-            label: if label.was_here { Verdict::WasHere } else { Verdict::WasNotHere },
+            label: if label.was_here { LabelVerdict::WasHere } else { LabelVerdict::WasNotHere },
             visit: label.visit.to_string(),
             client: label.client.to_string(),
             gateway: label.gateway.clone(),
@@ -65,7 +65,7 @@ impl From<&Label> for Line {
 
 /// Labels as lines of JSON.
 pub fn lines(labels: &[Label]) -> String {
-    let line = |label| serde_json::to_string(&Line::from(label)).unwrap_or_default() + "\n";
+    let line = |label| serde_json::to_string(&LabelLine::from(label)).unwrap_or_default() + "\n";
     labels.iter().map(line).collect()
 }
 
@@ -75,9 +75,13 @@ pub fn socket(state: &Path) -> PathBuf {
 }
 
 /// Answers until stopped.
-pub async fn serve(listener: UnixListener, keeper: mpsc::Sender<Request>, stop: CancellationToken) {
+pub async fn serve(
+    listener: UnixListener,
+    store_requests: mpsc::Sender<Request>,
+    stop: CancellationToken,
+) {
     let answer = |stream| async {
-        let answered = tokio::time::timeout(PATIENCE, answer(stream, &keeper)).await;
+        let answered = tokio::time::timeout(PATIENCE, answer(stream, &store_requests)).await;
         if !matches!(answered, Ok(Ok(()))) {
             tracing::debug!("labels were not read to the end");
         }
@@ -85,10 +89,10 @@ pub async fn serve(listener: UnixListener, keeper: mpsc::Sender<Request>, stop: 
     socket::serve(listener, stop, answer).await;
 }
 
-async fn answer(mut stream: UnixStream, keeper: &mpsc::Sender<Request>) -> io::Result<()> {
+async fn answer(mut stream: UnixStream, store_requests: &mpsc::Sender<Request>) -> io::Result<()> {
     let (question, labels) = oneshot::channel();
     let gone = || io::Error::other("the store has ended");
-    keeper.send(Request::Labels(question)).await.map_err(|_| gone())?;
+    store_requests.send(Request::Labels(question)).await.map_err(|_| gone())?;
     let labels = labels.await.map_err(|_| gone())?;
     stream.write_all(lines(&labels).as_bytes()).await?;
     stream.shutdown().await

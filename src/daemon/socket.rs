@@ -10,6 +10,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 /// Opens the socket at `path`, in the place of one whose daemon died; refuses where one lives.
+///
+/// # Errors
+/// Where another daemon serves it, or it cannot be made.
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         let what = format!("another grelot runs on {}", path.display());
@@ -24,7 +27,7 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Lets `answer` answer until stopped, one after the other, then takes the socket away.
+/// Serves one client after the other until stopped, then removes the socket.
 pub async fn serve<A: Future<Output = ()>>(
     listener: UnixListener,
     stop: CancellationToken,

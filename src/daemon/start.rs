@@ -1,4 +1,4 @@
-//! From a checked configuration to a running daemon, and back to nothing.
+//! Starts a daemon from a checked configuration, and stops it.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,7 +13,7 @@ use super::event_loop::{Ears, Ended, EventLoop};
 use super::head_office::HeadOffice;
 use super::peers::ContactRates;
 use super::playback::{Gateways, with_gateways};
-use super::registry::{self, Intake};
+use super::registry::{self, RegistryWatcher};
 use super::report::Since;
 use super::source_set::{self, SourceSet};
 use super::tap::{self, Tap};
@@ -34,7 +34,7 @@ use crate::tablets::{BrokerAccess, Pairing, Running, Server, StoreLabel, Tablets
 use crate::tasks::{self, Task};
 use crate::telemetry::health::Health;
 
-/// Tasks end on their own once they are told to.
+/// Time for a task to end after it was cancelled.
 const END: Duration = Duration::from_secs(5);
 
 /// A daemon that is ready to run.
@@ -49,6 +49,9 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts everything `config` asks for; `config_file` is where it came from, for people.
+    ///
+    /// # Errors
+    /// Where a source, the store, the broker or the page cannot be started.
     pub async fn start(
         config: Config,
         config_file: String,
@@ -97,14 +100,14 @@ impl Daemon {
             }
         };
 
-        let (registry, registry_health, intake) = if let Some((simulated, health)) =
-            source_set.registry.take()
-        {
-            (simulated, health, None)
-        } else {
-            let (intake, registry, health) = Intake::begin(&config, &clocks, &restored.withdrawn)?;
-            (registry, health, Some(intake))
-        };
+        let (registry, registry_health, watcher) =
+            if let Some((simulated, health)) = source_set.registry.take() {
+                (simulated, health, None)
+            } else {
+                let (watcher, registry, health) =
+                    RegistryWatcher::begin(&config, &clocks, &restored.withdrawn)?;
+                (registry, health, Some(watcher))
+            };
         let (pipeline, effects) = Pipeline::new(settings, registry, restored, followed, now);
         delivery.perform(pipeline.settings(), now, &effects).await;
         delivery.heartbeat(pipeline.settings(), now).await;
@@ -113,9 +116,9 @@ impl Daemon {
         tasks.extend(source_set::start_radios(&config, &clocks, &radio_events, &stop));
         drop(radio_events);
         let (found, registries) = mpsc::channel(1);
-        let (intake_hints, hints) = mpsc::channel(registry::HINTS);
-        let intake = intake.map(|intake| intake.run(found, hints, stop.clone()));
-        tasks.extend(intake.map(|intake| tasks::spawn("registry", intake)));
+        let (registry_hints, hints) = mpsc::channel(registry::HINTS);
+        let watcher = watcher.map(|watcher| watcher.run(found, hints, stop.clone()));
+        tasks.extend(watcher.map(|watcher| tasks::spawn("registry", watcher)));
         let gateways = Gateways::of(pipeline.settings());
         let event_loop = EventLoop {
             config,
@@ -128,7 +131,7 @@ impl Daemon {
             peers_heard: BTreeMap::new(),
             delivery,
             head_office,
-            intake_hints,
+            registry_hints,
             health: Health { registry: registry_health, ..health },
             tap,
             blind_because: None,
@@ -155,7 +158,7 @@ impl Daemon {
         self.broker.as_ref().map(|broker| (broker.address(), broker.shared()))
     }
 
-    /// Runs until stopped, then takes leave: of the broker, of the tablets, of the disk.
+    /// Runs until stopped, then disconnects from the broker and the tablets and closes the store.
     pub async fn run(self) -> Ended {
         systemd::ready("listening");
         let (ended, delivery) = self.event_loop.run(self.ears, self.stop.clone()).await;
@@ -211,7 +214,7 @@ fn serve_labels(
     let path = labels::socket(&config.state);
     let listener = socket::listen(&path)
         .with_context(|| format!("cannot answer `grelot labels` on {}", path.display()))?;
-    Ok(tasks::spawn("labels", labels::serve(listener, delivery.keeper(), stop.clone())))
+    Ok(tasks::spawn("labels", labels::serve(listener, delivery.store_requests(), stop.clone())))
 }
 
 /// The broker in this process, where the configuration wants one.

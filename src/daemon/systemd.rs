@@ -1,4 +1,4 @@
-//! What systemd is told: ready, alive, stopping. Elsewhere than under systemd, nobody listens.
+//! Notifications to systemd: ready, alive, stopping. Without systemd they do nothing.
 
 use std::time::Duration;
 
@@ -46,6 +46,6 @@ pub fn stopping() {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
+        tracing::debug!(%error, "systemd was not notified");
     }
 }

@@ -90,7 +90,7 @@ impl Outbox {
             | Change::Published(_)
             | Change::Cleared(_)
             | Change::ClockSet(_)
-            | Change::Alive { .. } => {}
+            | Change::Heartbeat { .. } => {}
         }
         None
     }

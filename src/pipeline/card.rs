@@ -9,7 +9,7 @@ pub struct Card {
     pub name: String,
     /// Preferred language, as a BCP 47 tag.
     pub language: Option<String>,
-    /// What helps staff: "Order 1182 is ready to collect".
+    /// A note for staff: "Order 1182 is ready to collect".
     pub note: Option<String>,
 }
 

@@ -19,20 +19,20 @@ pub use super::sighting::{Answer, Sighting};
 pub use super::start::{Away, Start};
 pub use super::visit::{Announcement, Claim, DepartureReason, SilentBecause, StaffAction, Visit};
 
-/// Everything the pipeline can be told.
+/// All inputs of the pipeline.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// An advertisement was heard.
+    /// A gateway received an advertisement.
     Advertisement(Sighting<'a>),
     /// A phone answered a challenge; its advertisements count from now on.
     Answer(Answer),
-    /// A gateway's radio fell silent, or came back.
+    /// A gateway's radio stopped receiving, or receives again.
     Hearing(GatewayIndex, Hearing),
     /// The broker can be reached, or cannot any more.
     Broker(bool),
-    /// Another gateway of the store said how it is.
+    /// Another gateway of the store reported its state.
     Peer(GatewayIndex, PeerState),
-    /// Another gateway heard a customer.
+    /// Another gateway received a customer.
     Overheard(GatewayIndex, Overheard),
     /// What the broker retains of a visit has changed: its state, or `None` where it was cleared.
     Retained(VisitId, Option<Box<Visit>>),
@@ -51,11 +51,11 @@ pub enum Input<'a> {
         /// What they did.
         action: StaffAction,
     },
-    /// Nothing but time has passed: `next_deadline()` has come.
+    /// `next_deadline()` has come, without another input.
     Deadline,
 }
 
-/// Everything the pipeline can ask the shell to do, in this order, before the next input.
+/// All effects of the pipeline. The shell performs them in order, before the next input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// A visit was opened: keep it, show it, and alert staff if so announced.
@@ -79,7 +79,7 @@ pub enum Effect {
         /// Why.
         reason: DepartureReason,
     },
-    /// A visit must vanish without a farewell (consent withdrawn).
+    /// A visit ends without a departure message (consent withdrawn).
     Erased {
         /// Which visit.
         visit: VisitId,
@@ -96,9 +96,9 @@ pub enum Effect {
         /// When.
         at: WallTime,
     },
-    /// A visit taught how loud its customer's phone is: keep it for `presence.known_for`.
+    /// A visit gave an estimate of the phone's RSSI offset: keep it for `presence.known_for`.
     Learned(KnownPhone),
-    /// What is known of a phone is of nobody who is enrolled.
+    /// The customer is no longer enrolled: their phone's RSSI offset is deleted.
     Unlearned {
         /// The customer's handle.
         client: Arc<str>,
@@ -116,10 +116,10 @@ pub enum Effect {
     /// The wall clock counts from now on: what was kept with its earlier readings is to be
     /// corrected.
     ClockSet(ClockStep),
-    /// The store's other gateways shall know what this one hears.
+    /// This gateway's contacts, for the store's other gateways.
     Overheard(Vec<Overheard>),
-    /// One of the shop's own beacons is worth a word to IT.
+    /// The state of one of the shop's own beacons changed.
     Beacon(BeaconState),
-    /// Why somebody was, or was not, announced: for `explain` and debug logs.
+    /// Why a customer was, or was not, announced: for `explain` and debug logs.
     Explained(Explanation),
 }

@@ -1,10 +1,10 @@
-//! Why somebody was, or was not, announced.
+//! Why a customer was, or was not, announced.
 
 use std::sync::Arc;
 
 use crate::pipeline::visit_id::VisitId;
 
-/// One verdict with the numbers that decided it, in one sentence.
+/// One decision with the numbers behind it, in one sentence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
     /// The customer's handle.

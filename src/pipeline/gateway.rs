@@ -8,7 +8,7 @@ pub const HERE: GatewayIndex = GatewayIndex(0);
 pub enum Place {
     /// At the door.
     Door,
-    /// Outside, or where only passers-by are heard best.
+    /// Outside, or where mostly passers-by are received.
     Outside,
     /// Well inside.
     Inside,
@@ -52,7 +52,7 @@ pub struct Levels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GatewayIndex(pub u8);
 
-/// Whether a gateway's radio hears anything.
+/// Whether a gateway's radio receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hearing {
     /// Advertisements come in.
@@ -61,12 +61,12 @@ pub enum Hearing {
     Blind,
 }
 
-/// How another gateway of the store is, as the broker says.
+/// The state of another gateway, from its status topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerState {
-    /// It hears.
+    /// It receives.
     Online,
-    /// It runs, but its radio hears nothing.
+    /// It runs, but its radio receives nothing.
     Blind,
     /// It does not run, or cannot be reached.
     Offline,

@@ -14,9 +14,9 @@ pub struct Restored {
     pub visits: Vec<RestoredVisit>,
     /// When each customer was last alerted about.
     pub last_alerts: Vec<(Arc<str>, WallTime)>,
-    /// Customers who withdrew consent, whatever the registry still says.
+    /// Customers who withdrew consent, even if the registry still lists them.
     pub withdrawn: Vec<Arc<str>>,
-    /// What earlier visits said of customers' phones.
+    /// The RSSI offsets of customers' phones, from earlier visits.
     pub phones: Vec<KnownPhone>,
     /// How long the gateway was away.
     pub away: Away,
@@ -25,12 +25,12 @@ pub struct Restored {
     pub clock_since: Option<WallTime>,
 }
 
-/// What visits said of one customer's phone: never which phone it is.
+/// The RSSI offset of one customer's phone; the phone itself is not identified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownPhone {
     /// The customer's handle.
     pub client: Arc<str>,
-    /// How loud it is.
+    /// The offset.
     pub loudness: Loudness,
     /// When the last of these visits ended.
     pub at: WallTime,

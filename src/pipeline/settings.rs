@@ -5,7 +5,7 @@ use super::gateway::{Gateway, Place};
 use super::policy::Settings as Policy;
 use super::presence::settings::Settings as Presence;
 
-/// All that head office and IT decide for the pipeline.
+/// What head office and IT configure for the pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The store's number.
@@ -16,8 +16,8 @@ pub struct Settings {
     pub zones: [Option<Place>; 16],
     /// The shop's own beacons, to be watched.
     pub beacons: Vec<OwnBeacon>,
-    /// When somebody counts as here.
+    /// When a customer counts as inside.
     pub presence: Presence,
-    /// When to say so.
+    /// When and for whom to alert.
     pub policy: Policy,
 }

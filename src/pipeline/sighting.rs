@@ -6,14 +6,14 @@ use super::address::Address;
 use super::gateway::GatewayIndex;
 use super::units::Dbm;
 
-/// One advertisement heard by one gateway. Lives for the call that looks at it.
+/// One advertisement that one gateway received. It is not kept.
 #[derive(Clone, Copy)]
 pub struct Sighting<'a> {
-    /// Who heard it.
+    /// The gateway that received it.
     pub gateway: GatewayIndex,
-    /// Who sent it.
+    /// The sender's address.
     pub address: Address,
-    /// How loud; `None` where the driver did not say.
+    /// `None` if the driver gave none.
     pub rssi: Option<Dbm>,
     /// AD structures, as they were on the air.
     pub payload: &'a [u8],
@@ -25,15 +25,15 @@ impl fmt::Debug for Sighting<'_> {
     }
 }
 
-/// What a phone answered when it was asked over GATT who it is, because its advertisement only
-/// hinted that it might be a customer's.
+/// A phone's answer to a GATT challenge. It was challenged because its advertisement only hinted
+/// that it might be a customer's.
 #[derive(Clone, Copy)]
 pub struct Answer {
-    /// Who asked.
+    /// The gateway that challenged it.
     pub gateway: GatewayIndex,
-    /// Who answered.
+    /// The phone's address.
     pub address: Address,
-    /// How loud its hint was.
+    /// RSSI of the advertisement that hinted.
     pub rssi: Option<Dbm>,
     /// The challenge.
     pub nonce: [u8; 16],

@@ -27,10 +27,10 @@ impl Away {
 /// How a pipeline begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// Where the script begins, or after so short a break that nobody was missed: whoever is
-    /// not known to be here has just arrived.
+    /// At the beginning of a recording, or after a short break: a customer who is not known to be
+    /// inside has just arrived.
     Followed,
-    /// In the middle of the shop's life: whoever is heard during `presence.warm_up` may have
-    /// been here already, and alerts nobody.
+    /// In the middle of opening hours: a customer who is received during `presence.warm_up` may
+    /// have been inside already, and causes no alert.
     Unfollowed,
 }

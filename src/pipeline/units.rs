@@ -92,9 +92,9 @@ impl fmt::Display for WallTime {
     }
 }
 
-/// What the wall clock says, and whether to believe it.
+/// The wall clock's reading, and whether it counts.
 ///
-/// A Pi boots with the wrong date until it has heard from a time server.
+/// A Raspberry Pi has the wrong date from its boot until a time server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// Set by a time server, or trusted by the configuration.
@@ -105,7 +105,7 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// What it says, believed or not.
+    /// The reading, whether it counts or not.
     pub const fn reading(self) -> WallTime {
         match self {
             Self::Set(time) | Self::Unset(time) => time,
@@ -131,7 +131,7 @@ pub struct ClockStep {
 }
 
 impl ClockStep {
-    /// Corrections that no duration is worth.
+    /// Smaller steps are ignored.
     const NEGLIGIBLE_MS: u64 = 1_000;
 
     /// The step of a clock that would have read `expected` and reads `actual`; `None` where that

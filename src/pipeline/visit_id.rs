@@ -1,4 +1,4 @@
-//! A visit's id: nothing to count customers by, and the same for the same visit on every replay.
+//! A visit's id: it does not identify the customer, and is the same in each replay.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! The visits that are open, or closed so recently that they may go on.
+//! The visits that are open, or closed so recently that the customer may continue them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::visit::{Claim, StaffAction, Visit};
 use crate::pipeline::visit_id::VisitId;
 
-/// At most one visit a customer.
+/// At most one visit per customer.
 #[derive(Debug, Default)]
 pub struct Visits {
     by_customer: BTreeMap<CustomerIndex, (Visit, Phase)>,

@@ -1,8 +1,8 @@
 //! Who was recognised when, by handle: for the customer's right to know, for a day or so.
 //!
 //! A file of its own, which `grelot customers audit` reads while the daemon writes. Invariants: an
-//! entry is overwritten once it is older than it may be, or its customer withdrew; and whatever
-//! becomes of this file, the bell rings on.
+//! entry is overwritten once it is too old or its customer withdrew; a failure of this file does
+//! not affect alerts.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::pipeline::units::{ClockStep, WallTime};
 
 /// In the state directory.
 const FILE: &str = "audit.db";
-/// Somebody who reads is done within this.
+/// A reader is done within this.
 const BUSY: Duration = Duration::from_secs(1);
-/// Notes that wait for the disk; then no further ones are taken.
+/// Entries that wait for the disk; further ones are dropped.
 const BACKLOG: usize = 1_000;
 
 /// The audit: one connection, beside the store's own, while customers come and go.
@@ -51,8 +51,8 @@ impl Audit {
         Some(Self { path, db: None, keep, missed: Vec::new() })
     }
 
-    /// Follows what the store is told. What the disk does not take is tried again with the next;
-    /// what must be forgotten is never forgotten to be forgotten.
+    /// Applies the store's changes. What the disk does not take is tried again with the next ones;
+    /// deletions are never dropped.
     pub fn follow<'a>(&mut self, changes: impl IntoIterator<Item = &'a Change>) {
         let mut all = std::mem::take(&mut self.missed);
         all.extend(changes.into_iter().filter(|change| concerns(change)).cloned());
@@ -97,7 +97,7 @@ impl Audit {
                     let sql = "UPDATE recognised SET at = at + ?2 WHERE at >= ?1";
                     transaction.execute(sql, params![since.unix_millis(), by_millis])?;
                 }
-                Change::Alive { heartbeat, .. } => {
+                Change::Heartbeat { heartbeat, .. } => {
                     let before = heartbeat.at.minus(self.keep).unix_millis();
                     let sql = "DELETE FROM recognised WHERE at < ?1";
                     deleted += transaction.execute(sql, params![before])?;
@@ -110,7 +110,7 @@ impl Audit {
             // Until a checkpoint the journal still holds the pages as they were.
             db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         }
-        if changes.iter().any(|change| matches!(change, Change::Alive { .. })) {
+        if changes.iter().any(|change| matches!(change, Change::Heartbeat { .. })) {
             // A connection takes 150 KB: none is kept in an empty shop.
             self.db = None;
         }
@@ -124,15 +124,15 @@ const fn concerns(change: &Change) -> bool {
         Change::Recognised { .. }
             | Change::Forgotten(_)
             | Change::ClockSet(_)
-            | Change::Alive { .. }
+            | Change::Heartbeat { .. }
     )
 }
 
-/// Opens the file; one that cannot be read as a database is begun anew.
+/// Opens the file; a damaged one is replaced by an empty one.
 fn begin(path: &Path) -> Result<Connection> {
     match connect(path) {
         Err(error) if is_corrupt(&error) => {
-            tracing::error!(path = %path.display(), %error, "the audit cannot be read; a new one is begun");
+            tracing::error!(path = %path.display(), %error, "the audit cannot be read: an empty one takes its place");
             remove(path);
             connect(path)
         }
@@ -168,6 +168,9 @@ fn remove(path: &Path) {
 }
 
 /// What the audit in the state directory `dir` has of `client`, oldest first.
+///
+/// # Errors
+/// Where the file cannot be read.
 pub fn of(dir: &Path, client: &str) -> Result<Vec<Entry>> {
     let path = dir.join(FILE);
     if !path.exists() {
@@ -205,7 +208,7 @@ mod tests {
     fn alive(secs: i64) -> Change {
         let at = WallTime::from_unix_secs(secs);
         let heartbeat = super::super::Heartbeat { at, clock_set: true, boot: None };
-        Change::Alive { heartbeat, closed_before: at, alerted_before: at, learned_before: at }
+        Change::Heartbeat { heartbeat, closed_before: at, alerted_before: at, learned_before: at }
     }
 
     fn raw(dir: &Path) -> Vec<u8> {

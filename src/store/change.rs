@@ -1,4 +1,4 @@
-//! What an input changes: the one log that disk and outbox both apply.
+//! Changes of an input: the log that both the disk and the outbox apply.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub struct Row {
     pub notice: Notice,
 }
 
-/// One thing to be remembered, or to be forgotten.
+/// One thing to store or to delete.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A visit as it is now.
@@ -37,9 +37,9 @@ pub enum Change {
         /// When.
         at: WallTime,
     },
-    /// What visits taught of a customer's phone.
+    /// The RSSI offset of a customer's phone.
     Learned(KnownPhone),
-    /// What visits taught of a customer's phone goes.
+    /// The RSSI offset of a customer's phone is deleted.
     Unlearned(Arc<str>),
     /// Staff said whether a visit's customer was here.
     Labelled {
@@ -83,7 +83,7 @@ pub enum Change {
     /// The wall clock was set: times that were read from it before are corrected.
     ClockSet(ClockStep),
     /// grelot is alive, and what is too old to matter goes.
-    Alive {
+    Heartbeat {
         /// When.
         heartbeat: Heartbeat,
         /// Visits closed before this cannot be continued any more.
@@ -114,9 +114,9 @@ pub fn changes(
 }
 
 /// What a heartbeat changes.
-pub fn alive(settings: &Settings, heartbeat: Heartbeat) -> Change {
+pub fn heartbeat(settings: &Settings, heartbeat: Heartbeat) -> Change {
     let at = heartbeat.at;
-    Change::Alive {
+    Change::Heartbeat {
         heartbeat,
         closed_before: at.minus(settings.presence.rejoin),
         alerted_before: at.minus(settings.policy.between_alerts),

@@ -1,4 +1,4 @@
-//! What staff said of visits, kept as labels for tuning: one a visit, for a season, and gone
+//! Staff feedback on visits, kept as labels for tuning: one per visit, for 90 days, and deleted
 //! with its customer.
 
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use super::columns::visit_id;
 use crate::pipeline::VisitId;
 use crate::pipeline::units::WallTime;
 
-/// A shop changes with its seasons; so does what was true of it.
+/// Older labels describe another season.
 const KEPT: Duration = Duration::from_hours(90 * 24);
 
-/// As many as a lively shop's staff gives in that time; then the oldest go.
+/// More labels than a busy shop gives in that time; then the oldest are deleted.
 const MOST: u32 = 20_000;
 
 /// What staff said of one visit.
@@ -35,7 +35,7 @@ pub struct Label {
     pub said_at: WallTime,
 }
 
-/// Keeps what staff said of `visit`; of a visit that is not known, nothing. The last word counts.
+/// Stores the feedback on `visit`, if the visit is known; the last feedback counts.
 pub(super) fn put(
     db: &Transaction<'_>,
     visit: VisitId,

@@ -1,20 +1,19 @@
 //! What survives a restart: open visits, caps, the outbox, withdrawals, labels, and how loud
 //! customers' phones are. One `SQLite` file.
 //!
-//! Invariant: what one input changed is on the disk together or not at all, before anybody hears
-//! of it.
+//! Invariant: the changes of one input are committed together, before they are published.
 
 pub mod audit;
 mod change;
 mod columns;
 mod heartbeat;
-pub mod keeper;
 mod labels;
 mod phones;
 mod published;
 mod reserve;
 mod rows;
 mod schema;
+pub mod worker;
 
 use std::fs;
 use std::io;
@@ -23,7 +22,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-pub use change::{Change, Row, alive, changes};
+pub use change::{Change, Row, changes, heartbeat};
 pub use heartbeat::Heartbeat;
 pub use labels::Label;
 pub use published::{Kind, Published};
@@ -61,7 +60,7 @@ pub enum StoreError {
         /// The newest version this program reads.
         known: u32,
     },
-    /// No room, no permission, broken medium: it may pass.
+    /// No space, no permission or a failing medium.
     #[error("{}: {source}", path.display())]
     Sqlite {
         /// Which file.
@@ -92,6 +91,9 @@ impl Store {
     /// A file that is not readable as a database is moved aside to `grelot.db.corrupt`, and an
     /// empty store takes its place: visits and caps are lost, but the shop's bell works, and the
     /// broker still holds every withdrawal.
+    ///
+    /// # Errors
+    /// Where the folder or the file cannot be written, another process has it, or it is newer.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         private::create_folder(dir)
             .map_err(|source| StoreError::Directory { path: dir.to_owned(), source })?;
@@ -101,7 +103,7 @@ impl Store {
                 let aside = path.with_extension("db.corrupt");
                 tracing::error!(
                     path = %path.display(), aside = %aside.display(), %source,
-                    "the store cannot be read; it is moved aside and an empty one begun"
+                    "the store cannot be read: it was moved aside, and an empty store takes its place"
                 );
                 move_aside(&path, &aside)
                     .map_err(|source| StoreError::Directory { path: dir.to_owned(), source })?;
@@ -187,13 +189,16 @@ impl Store {
         Ok(store)
     }
 
-    /// Keeps for so long who was recognised when; what was kept for longer goes.
+    /// Sets how long the audit is kept; older entries are deleted.
     pub fn keep_audit(&mut self, keep: Duration) {
         self.audit = audit::Audit::open(self.path.parent().unwrap_or(&self.path), keep);
     }
 
-    /// What the pipeline begins with. Visits that closed longer than `presence.rejoin` before
+    /// The state that the pipeline begins with. Visits that closed longer than `presence.rejoin` before
     /// `now` are left out.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
     pub fn restored(&self, settings: &Settings, now: WallTime) -> Result<Restored, StoreError> {
         let mut restored =
             rows::restored(&self.db, settings, now).map_err(|source| self.failed(source))?;
@@ -206,6 +211,9 @@ impl Store {
 
     /// What the pipeline begins with at `now`, with all times in the wall clock's present reading,
     /// as far as they can be known.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or corrected times cannot be written.
     pub fn resume(&mut self, settings: &Settings, now: &Heartbeat) -> Result<Restored, StoreError> {
         let last = self.last_heartbeat()?;
         if let Some(step) = last.as_ref().and_then(|last| last.step(now)) {
@@ -223,11 +231,17 @@ impl Store {
     }
 
     /// The last sign of life of an earlier start.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
     pub fn last_heartbeat(&self) -> Result<Option<Heartbeat>, StoreError> {
         rows::last_heartbeat(&self.db).map_err(|source| self.failed(source))
     }
 
     /// The outbox, oldest first.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
     pub fn queued(&self) -> Result<Vec<Row>, StoreError> {
         let mut rows = rows::queued(&self.db).map_err(|source| self.failed(source))?;
         rows.retain(|row| !row.notice.client.as_ref().is_some_and(|c| self.reserve.holds(c)));
@@ -235,16 +249,25 @@ impl Store {
     }
 
     /// What the broker keeps of this gateway, as far as earlier lives of it published it.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
     pub fn published(&self) -> Result<Vec<Published>, StoreError> {
         published::all(&self.db).map_err(|source| self.failed(source))
     }
 
     /// What staff said of visits, oldest visit first.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
     pub fn labels(&self) -> Result<Vec<Label>, StoreError> {
         labels::all(&self.db).map_err(|source| self.failed(source))
     }
 
     /// Makes all of `changes` durable, or none.
+    ///
+    /// # Errors
+    /// Where the disk does not take them; withdrawals among them are kept in the reserve.
     pub fn commit<'a>(
         &mut self,
         changes: impl IntoIterator<Item = &'a Change> + Clone,
@@ -345,7 +368,7 @@ fn inode(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |file| file.ino())
 }
 
-/// The journal belongs to the file: beside another one it would be taken for that one's.
+/// The journal belongs to this file: SQLite would apply it to the next one.
 fn move_aside(path: &Path, aside: &Path) -> io::Result<()> {
     fs::rename(path, aside)?;
     match fs::remove_file(path.with_extension("db-wal")) {

@@ -1,4 +1,4 @@
-//! What visits taught of customers' phones: a handle and three small numbers, never an address.
+//! RSSI offsets of customers' phones: a handle and three numbers, never an address.
 
 use rusqlite::{Connection, Result, Transaction, params};
 
@@ -73,7 +73,7 @@ mod tests {
         let learned_before = WallTime::from_unix_secs(51);
         let heartbeat = Heartbeat { at, clock_set: true, boot: None };
         let alive =
-            Change::Alive { heartbeat, closed_before: at, alerted_before: at, learned_before };
+            Change::Heartbeat { heartbeat, closed_before: at, alerted_before: at, learned_before };
         store.commit(&[alive]).unwrap();
         assert_eq!(restored(&store), [lea]);
     }

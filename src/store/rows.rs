@@ -11,9 +11,9 @@ use super::columns::{readable, visit_id};
 use super::{Heartbeat, labels, phones, published};
 use crate::clock::kernel::Boot;
 use crate::mqtt::notice::Notice;
+use crate::pipeline::Settings;
 use crate::pipeline::event::{Card, Claim, GatewayIndex, Restored, RestoredVisit, Visit};
 use crate::pipeline::units::{ClockStep, WallTime};
-use crate::pipeline::{Settings, VisitId};
 
 /// A card as it lies on the disk.
 #[derive(Serialize, Deserialize)]
@@ -79,7 +79,7 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
             execute(db, sql, params![client, millis(*at)])
         }
         Change::ClockSet(step) => set_clock(db, *step),
-        Change::Alive { heartbeat, closed_before, alerted_before, learned_before } => {
+        Change::Heartbeat { heartbeat, closed_before, alerted_before, learned_before } => {
             put_heartbeat(db, heartbeat)?;
             let closed_before = millis(*closed_before);
             execute(db, "DELETE FROM visits WHERE departed_at < ?1", params![closed_before])?;

@@ -22,7 +22,7 @@ const TABLES: [&str; 8] =
 #[expect(clippy::cast_possible_truncation, reason = "there are few steps")]
 pub(super) const NEWEST: u32 = STEPS.len() as u32;
 
-/// A predecessor that is just stopping lets go within this.
+/// Time for an earlier process to release the file.
 const BUSY: Duration = Duration::from_secs(1);
 
 /// Settings that a connection needs before it reads anything.
@@ -58,10 +58,10 @@ pub(super) fn migrate(db: &mut Connection, found: u32) -> Result<()> {
     migration.commit()
 }
 
-/// Reads every page: a bad one shall be found now, not by a visit.
+/// Reads every page, so that damage is found at the start.
 pub(super) fn check(db: &Connection) -> Result<()> {
     for table in TABLES {
-        // Of a file whose schema was damaged, some are missing.
+        // A damaged schema lacks some of them.
         if let Err(error) = db.prepare(&format!("SELECT * FROM {table}")) {
             let missing = Some(format!("{table}: {error}"));
             return Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), missing));

@@ -28,7 +28,7 @@ async fn power_cut_in_the_evening(state: &Path) {
     let mut store = Store::open(state).unwrap();
     assert_eq!(store.queued().unwrap().len(), 2, "the alert and the visit are not sent");
     let last = heartbeat(Clock::Set(OPENING), "evening", 40_000);
-    store.commit(&[store::alive(&settings(), last)]).unwrap();
+    store.commit(&[store::heartbeat(&settings(), last)]).unwrap();
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ fn what_was_kept_by_a_clock_that_did_not_count_is_corrected_on_the_disk() {
     });
     store.commit(&changes).unwrap();
     let last = heartbeat(Clock::Unset(yesterday), "morning", 100);
-    store.commit(&[store::alive(&settings(), last)]).unwrap();
+    store.commit(&[store::heartbeat(&settings(), last)]).unwrap();
 
     let later = OPENING.plus(Duration::from_secs(20));
     let restored =

@@ -104,7 +104,7 @@ async fn a_label_is_kept_for_a_season() {
     let (closed_before, alerted_before, learned_before) = (OPENING, OPENING, OPENING);
     let heartbeat = Heartbeat { at, clock_set: true, boot: None };
     store
-        .commit(&[Change::Alive { heartbeat, closed_before, alerted_before, learned_before }])
+        .commit(&[Change::Heartbeat { heartbeat, closed_before, alerted_before, learned_before }])
         .unwrap();
     assert_eq!(store.labels().unwrap(), []);
 }

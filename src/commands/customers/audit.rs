@@ -21,6 +21,9 @@ pub struct Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// Where the configuration does not count or the audit cannot be read.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load(&global.config)?;
     let entries = audit::of(&config.state, &args.client)

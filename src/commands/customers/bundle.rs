@@ -10,7 +10,7 @@ use minisign::{SecretKey, SecretKeyBox};
 use serde_json::json;
 
 use super::super::{Exit, Global, complain, print};
-use super::book::{self, Prepared};
+use super::customer_list::{self, Prepared};
 use super::secret::{self, Replacement};
 use crate::clock::Clocks;
 use crate::config::registry::{BUNDLE, LIFETIME, signature_of};
@@ -24,8 +24,8 @@ const LEVEL: i32 = 3;
 /// How far back compression looks, 2^19 octets: a gateway holds as much while it reads a bundle,
 /// and keys, which are random, repeat nothing.
 const WINDOW_LOG: u32 = 19;
-/// Mistakes of the book that are told apart.
-const TOLD: usize = 20;
+/// Number of mistakes that are printed.
+const MOST_SHOWN: usize = 20;
 
 /// Arguments of `grelot customers bundle`.
 #[derive(Debug, clap::Args)]
@@ -38,9 +38,10 @@ Examples:
 Writes <out>/<store>/customers.jsonl.zst and its signature, customers.jsonl.zst.minisig. Gateways
 take no bundle that is older than the one they have, of another store, older than 48 hours, or
 dated in the future; --supersede says that the one they have is a mistake.
-Lines of the book that no gateway could read are told and left out; then the exit code is 1.")]
+Lines of the customer list that no gateway could read are reported and left out; then the exit
+code is 1.")]
 pub struct Args {
-    /// The book: customers with their long-term keys
+    /// The customer list: customers with their long-term keys
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     /// A store to bundle for; may be repeated
@@ -82,6 +83,9 @@ fn time(text: &str) -> Result<WallTime, String> {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// Where the customer list or the key cannot be read, or a bundle cannot be written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let stores = stores(args)?;
     let plan = Plan::new(args)?;
@@ -89,7 +93,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or(processors).clamp(1, stores.len());
     let shares = stores.chunks(stores.len().div_ceil(jobs));
-    let told: Vec<anyhow::Result<Told>> = std::thread::scope(|scope| {
+    let told: Vec<anyhow::Result<Outcome>> = std::thread::scope(|scope| {
         let workers: Vec<_> =
             shares.map(|share| scope.spawn(|| bundle(args, &plan, &key, share))).collect();
         let panicked = |_| Err(anyhow!("a worker ended early"));
@@ -97,17 +101,17 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     });
     let mut mistakes = Vec::new();
     for told in told {
-        let Told { stores, mistakes: of_book } = told?;
+        let Outcome { stores, mistakes: of_book } = told?;
         mistakes = of_book;
         for store in stores {
             print(&if global.json { store.json(&plan) } else { store.text() })?;
         }
     }
-    for (line, reason) in mistakes.iter().take(TOLD) {
+    for (line, reason) in mistakes.iter().take(MOST_SHOWN) {
         complain(&format!("{}:{line}: {reason}", args.from.display()));
     }
-    if mistakes.len() > TOLD {
-        complain(&format!("and {} more lines", mistakes.len() - TOLD));
+    if mistakes.len() > MOST_SHOWN {
+        complain(&format!("and {} more lines", mistakes.len() - MOST_SHOWN));
     }
     Ok(if mistakes.is_empty() { Exit::Done } else { Exit::Failed })
 }
@@ -171,33 +175,33 @@ fn not_a_key(path: &Path) -> anyhow::Error {
     anyhow!("{} is no secret key of minisign", path.display())
 }
 
-/// What became of some stores' bundles.
-struct Told {
+/// The result for some stores.
+struct Outcome {
     stores: Vec<Bundled>,
     mistakes: Vec<(u32, String)>,
 }
 
-/// Reads the book once and writes the bundles of all `stores`.
-fn bundle(args: &Args, plan: &Plan, key: &SecretKey, stores: &[u16]) -> anyhow::Result<Told> {
+/// Reads the customer list once and writes the bundles of all `stores`.
+fn bundle(args: &Args, plan: &Plan, key: &SecretKey, stores: &[u16]) -> anyhow::Result<Outcome> {
     let mut open = Vec::with_capacity(stores.len());
     for store in stores {
         open.push(Bundle::begin(&args.out, *store, plan)?);
     }
     let mut mistakes = Vec::new();
-    book::read(&args.from, |line, object| {
-        match book::prepare(object, &plan.days) {
+    customer_list::read(&args.from, |line, object| {
+        match customer_list::prepare(object, &plan.days) {
             Ok(customer) => open.iter_mut().try_for_each(|bundle| bundle.add(&customer, plan))?,
             Err(reason) => mistakes.push((line, reason)),
         }
         Ok(())
     })?;
     let stores = open.into_iter().map(|bundle| bundle.finish(key)).collect::<Result<_, _>>()?;
-    Ok(Told { stores, mistakes })
+    Ok(Outcome { stores, mistakes })
 }
 
 /// One store's bundle while it is written.
 struct Bundle {
-    told: Bundled,
+    bundled: Bundled,
     message: Message,
     path: PathBuf,
     file: Replacement,
@@ -206,7 +210,7 @@ struct Bundle {
     comment: String,
 }
 
-/// What became of one store's bundle.
+/// The result for one store.
 struct Bundled {
     store: u16,
     path: PathBuf,
@@ -235,26 +239,26 @@ impl Bundle {
         writeln!(encoder, "{header}")?;
         let comment =
             format!("grelot registry of store {store}, made {made_at}, expires {expires_at}");
-        let told = Bundled { store, path: path.clone(), customers: 0, left_out: 0 };
+        let bundled = Bundled { store, path: path.clone(), customers: 0, left_out: 0 };
         let message = Message::store(store, plan.epoch);
-        Ok(Self { told, message, path, file, encoder, line: Vec::new(), comment })
+        Ok(Self { bundled, message, path, file, encoder, line: Vec::new(), comment })
     }
 
     fn add(&mut self, customer: &Prepared, plan: &Plan) -> anyhow::Result<()> {
         let may = |consent: &Consent| {
             let here =
-                consent.stores.as_ref().is_none_or(|stores| stores.contains(&self.told.store));
+                consent.stores.as_ref().is_none_or(|stores| stores.contains(&self.bundled.store));
             !consent.withdrawn && consent.expires_at > plan.made_at && here
         };
         if !customer.enrolment.consent.as_ref().is_some_and(may) {
-            self.told.left_out += 1;
+            self.bundled.left_out += 1;
             return Ok(());
         }
         customer.line(&self.message, &mut self.line);
         self.encoder
             .write_all(&self.line)
             .with_context(|| format!("writing {}", self.path.display()))?;
-        self.told.customers += 1;
+        self.bundled.customers += 1;
         Ok(())
     }
 
@@ -270,7 +274,7 @@ impl Bundle {
         signed.file().write_all(&signature.to_bytes())?;
         signed.done_in_public().with_context(|| format!("writing {}", path.display()))?;
         self.file.done().with_context(|| format!("writing {}", self.path.display()))?;
-        Ok(self.told)
+        Ok(self.bundled)
     }
 }
 

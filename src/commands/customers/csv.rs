@@ -19,6 +19,9 @@ impl<R: BufRead> Rows<R> {
     }
 
     /// The next row, with the number of its first line.
+    ///
+    /// # Errors
+    /// Where a quoted cell does not end, or the file is not UTF-8.
     pub fn next(&mut self) -> Result<Option<(u32, Vec<String>)>, String> {
         let mut raw = Vec::new();
         let first = self.line + 1;

@@ -1,4 +1,4 @@
-//! `grelot customers import`: customers from a CSV file into the book.
+//! `grelot customers import`: customers from a CSV file into the customer list.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::super::{Exit, Global, complain, print};
-use super::book::{self, Object};
 use super::csv::Rows;
+use super::customer_list::{self, Object};
 use super::secret::Replacement;
 use crate::pipeline::units::WallTime;
 
@@ -19,8 +19,8 @@ use crate::pipeline::units::WallTime;
 const FIELDS: &str = "client, tier, scheme, ck, ik, k, offset_s, irk, uuid, major, minor, \
                       namespace, instance, altbeacon, given_at, text, expires_at, show_name, \
                       stores, name, language, note, quiet";
-/// Mistakes that are told apart.
-const TOLD: usize = 20;
+/// Number of mistakes that are printed.
+const MOST_SHOWN: usize = 20;
 
 /// Arguments of `grelot customers import`.
 #[derive(Debug, clap::Args)]
@@ -35,11 +35,11 @@ Fields: client, tier, scheme, ck, ik, k, offset_s, irk, uuid, major, minor, name
 altbeacon, given_at, text, expires_at, show_name, stores, name, language, note, quiet. A column
 that is called like a field needs no --map; other columns are ignored. Dates without a time count
 from midnight UTC, `stores` are numbers with spaces between them, `show_name` is true or false.
-A customer who is in the book already keeps the long-term key, unless the file brings another.")]
+A customer who is in the customer list already keeps the long-term key, unless the file brings another.")]
 pub struct Args {
     /// The CSV file, with a row of column names
     file: PathBuf,
-    /// The book that takes the customers; made where there is none
+    /// The customer list that takes the customers; made where there is none
     #[arg(long, value_name = "FILE")]
     into: PathBuf,
     /// Which column is which field
@@ -57,13 +57,16 @@ pub struct Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// Where the CSV file cannot be read or the customer list cannot be written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let (mut new, mistakes) = rows(args)?;
-    for (line, mistake) in mistakes.iter().take(TOLD) {
+    for (line, mistake) in mistakes.iter().take(MOST_SHOWN) {
         complain(&format!("{}:{line}: {mistake}", args.file.display()));
     }
-    if mistakes.len() > TOLD {
-        complain(&format!("and {} more rows", mistakes.len() - TOLD));
+    if mistakes.len() > MOST_SHOWN {
+        complain(&format!("and {} more rows", mistakes.len() - MOST_SHOWN));
     }
     let count = new.len();
     let mut book =
@@ -71,7 +74,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let mut out = BufWriter::new(book.file().try_clone()?);
     let (mut kept, mut updated) = (0_usize, 0_usize);
     if args.into.exists() {
-        book::read(&args.into, |_, old| {
+        customer_list::read(&args.into, |_, old| {
             if let Some(update) = new.remove(&identity(&old)) {
                 updated += 1;
                 write_line(&mut out, merged(old, update))
@@ -201,7 +204,7 @@ fn is_field(name: &str) -> bool {
     FIELDS.split(", ").any(|field| field == name)
 }
 
-/// A row as a line of the book.
+/// A row as a line of the customer list.
 fn object<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> Result<Object, String> {
     let number = |name: &str| -> Result<Option<i64>, String> {
         let read = |text: &str| text.parse().map_err(|_| format!("{name}: no whole number"));

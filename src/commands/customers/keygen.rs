@@ -25,12 +25,15 @@ pub struct Args {
     /// The first line of this file protects the secret key; without, it is asked for
     #[arg(long, value_name = "FILE", conflicts_with = "no_password")]
     password_file: Option<PathBuf>,
-    /// Whoever can read the secret key can use it
+    /// Without a password, everybody who can read the secret key can use it
     #[arg(long)]
     no_password: bool,
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// Where a key is there already or cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let (key, public) = (args.out.join("grelot.key"), args.out.join("grelot.pub"));
     for path in [&key, &public] {

@@ -1,4 +1,4 @@
-//! `grelot customers list` and `show`: who is in a registry or in the book, without keys.
+//! `grelot customers list` and `show`: who is in a registry or in the customer list, without keys.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::super::{Exit, Global, print};
-use super::book::{self, Object};
+use super::customer_list::{self, Object};
 use crate::config;
 
 /// Arguments of `grelot customers list`.
@@ -16,7 +16,7 @@ Examples:
   grelot customers list
   grelot customers list book.jsonl --json | jq -r .client")]
 pub struct ListArgs {
-    /// A registry, a bundle or the book; the configuration's registry, if not given
+    /// A registry, a bundle or the customer list; the configuration's registry, if not given
     file: Option<PathBuf>,
 }
 
@@ -29,12 +29,15 @@ Examples:
 pub struct ShowArgs {
     /// The customer's handle
     client: String,
-    /// A registry, a bundle or the book; the configuration's registry, if not given
+    /// A registry, a bundle or the customer list; the configuration's registry, if not given
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 /// Runs `list`.
+///
+/// # Errors
+/// Where the file cannot be read.
 pub fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
     let path = path(global, args.file.as_ref())?;
     if !global.json {
@@ -43,7 +46,7 @@ pub fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
             "client", "tier", "scheme", "consent until", "quiet"
         ))?;
     }
-    book::read(&path, |_, object| {
+    customer_list::read(&path, |_, object| {
         let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or("-");
         let expires =
             object.get("consent").and_then(|c| c.get("expires_at")).and_then(Value::as_str);
@@ -68,10 +71,13 @@ pub fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
 }
 
 /// Runs `show`.
+///
+/// # Errors
+/// Where the file cannot be read or the customer is not in it.
 pub fn show(global: &Global, args: &ShowArgs) -> anyhow::Result<Exit> {
     let path = path(global, args.file.as_ref())?;
     let mut found = Exit::Failed;
-    book::read(&path, |_, object| {
+    customer_list::read(&path, |_, object| {
         if object.get("client").and_then(Value::as_str) != Some(args.client.as_str()) {
             return Ok(());
         }

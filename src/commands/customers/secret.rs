@@ -9,6 +9,9 @@ use anyhow::Context;
 use zeroize::Zeroizing;
 
 /// The first line of a password file.
+///
+/// # Errors
+/// Where the file cannot be read.
 pub fn password(file: &Path) -> anyhow::Result<Zeroizing<String>> {
     let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let text = Zeroizing::new(text);
@@ -19,6 +22,9 @@ pub fn password(file: &Path) -> anyhow::Result<Zeroizing<String>> {
 }
 
 /// A new file for the owner's eyes only; never over an old one.
+///
+/// # Errors
+/// Where the file exists or cannot be written.
 pub fn create_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content)?;
@@ -34,6 +40,9 @@ pub struct Replacement {
 
 impl Replacement {
     /// Begins to write what will be `path`, for the owner's eyes only.
+    ///
+    /// # Errors
+    /// Where no file can be made beside `path`.
     pub fn of(path: &Path) -> io::Result<Self> {
         let mut new = path.as_os_str().to_owned();
         new.push(".new");
@@ -49,6 +58,9 @@ impl Replacement {
     }
 
     /// Puts it in its place, with the owner and the rights of what it replaces.
+    ///
+    /// # Errors
+    /// Where the file cannot be written or renamed.
     pub fn done(self) -> io::Result<()> {
         if let (Ok(old), Ok(new)) = (fs::metadata(&self.path), self.file.metadata()) {
             if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
@@ -64,6 +76,9 @@ impl Replacement {
     }
 
     /// Puts it in its place, for everybody to read.
+    ///
+    /// # Errors
+    /// Where the file cannot be written or renamed.
     pub fn done_in_public(self) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         self.file.set_permissions(fs::Permissions::from_mode(0o644))?;

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use super::super::{Exit, Global, complain, print};
-use super::book;
+use super::customer_list;
 use super::secret::Replacement;
 use crate::clock::Clocks;
 use crate::commands::run::runtime;
@@ -36,7 +36,7 @@ pub struct Args {
     /// A store the customer is enrolled in; may be repeated
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     store: Vec<u16>,
-    /// Marks the customer in the book as well, so that no further bundle has them
+    /// Marks the customer in the customer list as well, so that no further bundle has them
     #[arg(long, value_name = "FILE")]
     book: Option<PathBuf>,
     /// Tells no gateway
@@ -45,6 +45,9 @@ pub struct Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// Where the customer list cannot be written or no broker takes the withdrawal.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     if !is_level(&args.client) {
         bail!("{:?} cannot be a customer's handle", args.client);
@@ -66,7 +69,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
             print(&format!("store {store}: its broker has the withdrawal of {}", args.client))?;
         }
         if marked > 0 {
-            print(&format!("{marked} lines of the book are marked"))?;
+            print(&format!("{marked} lines of the customer list are marked"))?;
         }
     }
     Ok(if told.is_empty() && marked == 0 { Exit::Failed } else { Exit::Done })
@@ -77,7 +80,7 @@ fn mark(path: &Path, client: &str, at: &str) -> anyhow::Result<usize> {
     let mut marked = 0;
     let mut book = Replacement::of(path).with_context(|| format!("writing {}", path.display()))?;
     let mut out = BufWriter::new(book.file().try_clone()?);
-    book::read(path, |_, mut object| {
+    customer_list::read(path, |_, mut object| {
         if object.get("client").and_then(Value::as_str) == Some(client) {
             marked += 1;
             object.insert("consent".to_owned(), withdrawn(object.get("consent"), at));

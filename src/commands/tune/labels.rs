@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 
 use super::tally::Tally;
 use crate::commands::score::{Event, EventKind};
-use crate::daemon::labels::{Line, Verdict};
+use crate::daemon::labels::{LabelLine, LabelVerdict};
 use crate::lines::Lines;
 use crate::pipeline::units::WallTime;
 
@@ -21,7 +21,7 @@ const SAME_COMING: Duration = Duration::from_mins(2);
 pub struct Label {
     client: String,
     arrived_at: WallTime,
-    verdict: Verdict,
+    verdict: LabelVerdict,
 }
 
 /// A label of one recording.
@@ -49,7 +49,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Label>> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let Ok(line) = serde_json::from_slice::<Line>(line) else {
+        let Ok(line) = serde_json::from_slice::<LabelLine>(line) else {
             bail!("{}: not a label as `grelot labels` prints it", place());
         };
         let Some(arrived_at) = WallTime::parse(&line.arrived_at) else {
@@ -67,7 +67,7 @@ pub fn within(labels: &[Label], start: WallTime, end: Duration) -> Vec<Labelled>
         .filter_map(|label| {
             let since = label.arrived_at.unix_millis().checked_sub(start.unix_millis())?;
             let at = Duration::from_millis(u64::try_from(since).ok()?);
-            let (client, was_here) = (label.client.clone(), label.verdict == Verdict::WasHere);
+            let (client, was_here) = (label.client.clone(), label.verdict == LabelVerdict::WasHere);
             (at <= end).then_some(Labelled { client, at, was_here })
         })
         .collect();
@@ -136,7 +136,7 @@ mod tests {
         let label = |at| Label {
             client: "a".to_owned(),
             arrived_at: WallTime::from_unix_secs(at),
-            verdict: Verdict::WasHere,
+            verdict: LabelVerdict::WasHere,
         };
         let labels = [label(999), label(1_000), label(1_060), label(1_061)];
         let within = within(&labels, WallTime::from_unix_secs(1_000), Duration::from_mins(1));

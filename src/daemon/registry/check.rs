@@ -69,7 +69,7 @@ pub struct Rules {
     pub folder: PathBuf,
     /// How.
     pub vault: Vault,
-    /// Customers who withdrew, whatever registries say.
+    /// Customers who withdrew, even if a registry lists them.
     pub withdrawn: BTreeSet<String>,
     /// The machine's own clocks, whatever a recording's clock says: bundles are made in real time.
     pub machine: Clocks,
@@ -111,6 +111,9 @@ impl Rules {
     }
 
     /// Forgets which bundle is in force on this machine: any that is valid counts then.
+    ///
+    /// # Errors
+    /// Where a file cannot be removed.
     pub fn forget_accepted(&self) -> io::Result<()> {
         let accepted = self.accepted();
         for path in [signature_of(&accepted), accepted, self.etag()] {
@@ -147,7 +150,10 @@ impl Rules {
         header.zip(in_force).is_none_or(|(header, in_force)| header.made_at != in_force)
     }
 
-    /// Looks whether a file would be taken in, and keeps nothing.
+    /// Checks whether a file would be accepted, and keeps nothing.
+    ///
+    /// # Errors
+    /// Where the file would be refused; the error says why.
     pub fn examine(&self, path: &Path, clock: Clock) -> Result<Loaded, Refused> {
         if !self.keys.is_empty() {
             let file = files::open_regular(path).map_err(Refused::file(path))?;
@@ -158,7 +164,10 @@ impl Rules {
         Ok(reading.load_bundle(lines, path)?)
     }
 
-    /// Takes a file in: checks it, loads it, and keeps it where it is a signed bundle.
+    /// Accepts a file: checks it, loads it, and keeps it if it is a signed bundle.
+    ///
+    /// # Errors
+    /// Where the file is refused, or cannot be copied to the state folder.
     pub fn take_in(
         &self,
         path: &Path,
@@ -189,6 +198,9 @@ impl Rules {
 
     /// The same for what was put in the place of [`Rules::incoming`] already; `path` is where it
     /// came from, for people.
+    ///
+    /// # Errors
+    /// Where the bundle is refused; it is then removed.
     pub fn take_in_incoming(
         &self,
         signature: &str,
@@ -239,7 +251,7 @@ impl Rules {
         Some(etag)
     }
 
-    /// Notes it for the next start. Without it the bundle is only fetched once more.
+    /// Stores it for the next start. Without it the bundle is fetched once more.
     pub fn keep_etag(&self, etag: Option<&str>) {
         let kept = etag
             .map_or_else(|| fs::remove_file(self.etag()), |etag| write_private(&self.etag(), etag));

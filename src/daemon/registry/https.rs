@@ -1,7 +1,7 @@
 //! A bundle from head office's server: fetched when it has changed, resumed where it broke off.
 //!
-//! What comes is not believed: the signature is checked afterwards. TLS keeps it from being read
-//! on the way, and tells the server who asks where `[tls]` has a certificate.
+//! The content is not trusted: the signature is checked afterwards. TLS keeps it confidential, and
+//! identifies this gateway to the server if `[tls]` has a certificate.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -59,10 +59,10 @@ pub enum FetchError {
     },
 }
 
-/// What came of asking.
+/// The result of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fetched {
-    /// What we have is what there is.
+    /// The known version is the newest.
     Unchanged,
     /// A new one is in the place of [`Rules::incoming`].
     New {
@@ -77,7 +77,7 @@ pub enum Fetched {
 pub struct Remote {
     url: HttpsUrl,
     tls: Arc<rustls::ClientConfig>,
-    /// The version that is half here.
+    /// `ETag` of the version that is partly downloaded.
     half: Option<String>,
 }
 
@@ -100,6 +100,9 @@ impl Remote {
 
     /// Fetches what is there, unless its `ETag` is `known`. What cannot be resumed is not left on
     /// the disk.
+    ///
+    /// # Errors
+    /// Where there is no connection, or the server does not answer or sends too much.
     pub async fn fetch(
         &mut self,
         known: Option<&str>,
@@ -175,7 +178,7 @@ impl Remote {
         Ok(String::from_utf8_lossy(&signature).into_owned())
     }
 
-    /// Writes a body down as it comes. The disk is not slower than the network.
+    /// Writes a body as it arrives, up to `longest` octets with those that are `already` there.
     async fn take(
         &self,
         mut body: Incoming,
@@ -210,7 +213,7 @@ impl Remote {
             .await
             .map_err(|error| self.broken(io::Error::other(error)))?;
         let task = tasks::spawn("registry-https", async move {
-            // What breaks here is told to whoever waits for an answer.
+            // The request reports the error.
             let _ = connection.await;
         });
         Ok(Connection { sender, _task: task })

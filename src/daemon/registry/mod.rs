@@ -1,7 +1,7 @@
 //! New registries: watched, fetched or announced; all end in the same check and swap.
 //!
 //! Invariant: the registry in force serves until a new one is whole, checked and has its tables
-//! built, on a thread of its own; whatever is refused changes nothing and is told.
+//! built, on a thread of its own; a refused one changes nothing and is reported.
 
 pub mod check;
 pub mod https;
@@ -31,28 +31,28 @@ use check::{Refused, Rules, made_at};
 use https::{Fetched, Remote};
 use vault::Vault;
 
-/// Between two looks at the file: a look is one system call.
+/// Interval between two looks at the file: a look is two system calls.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// An expired registry is told again so often.
+/// Interval of the reminder that the registry has expired.
 const REMIND_EVERY: Duration = Duration::from_mins(10);
-/// An announcement reaches all stores at once; they come one after the other.
+/// Random delay after an announcement, so that not all stores fetch at once.
 const SPREAD_MS: u16 = 3_000;
 
-/// A slower line goes on with the next attempt where this one broke off.
+/// A slow transfer continues with the next attempt.
 const FETCH_WITHIN: Duration = Duration::from_mins(2);
-/// What the event loop says that is not attended to yet.
+/// Capacity of the queue of hints.
 pub const HINTS: usize = 64;
 
-/// What the event loop is told.
+/// Updates for the event loop.
 #[derive(Debug)]
-pub enum News {
+pub enum RegistryUpdate {
     /// A new registry, whole and checked.
     InForce(Box<Registry>, RegistryHealth),
-    /// What is wrong, so that people learn of it; `None` once it is mended.
+    /// What is wrong, for people; `None` once it is right again.
     Trouble(Option<String>),
 }
 
-/// What the event loop says.
+/// Hints from the event loop.
 #[derive(Debug)]
 pub enum Hint {
     /// Head office has a new registry.
@@ -63,7 +63,7 @@ pub enum Hint {
 
 /// Looks for new registries.
 #[derive(Debug)]
-pub struct Intake {
+pub struct RegistryWatcher {
     rules: Rules,
     path: Option<PathBuf>,
     remote: Option<Remote>,
@@ -78,13 +78,13 @@ pub struct Intake {
     refused: Option<String>,
     /// Why none could be fetched.
     unreachable: Option<String>,
-    /// What the event loop knows to be wrong.
-    told: Option<String>,
+    /// The trouble that was last reported.
+    reported: Option<String>,
     /// The clock that the registry in force was loaded by.
     loaded_by: Clock,
 }
 
-/// Why the intake wakes up.
+/// Why the watcher wakes up.
 enum Due {
     Look,
     Fetch,
@@ -92,7 +92,7 @@ enum Due {
     Hint(Hint),
 }
 
-/// Why there is no intake at all.
+/// Why there is no watcher at all.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The state folder, or the credential.
@@ -103,7 +103,7 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// `[tls]` is of no use.
+    /// `[tls]` cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -111,9 +111,12 @@ pub enum StartError {
 /// A file that was replaced has another inode or another time; its signature as well.
 type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
-impl Intake {
+impl RegistryWatcher {
     /// With the registry to begin with: the newest that counts, or nobody. `withdrawn` are the
     /// customers whom no registry brings back.
+    ///
+    /// # Errors
+    /// Where the credential or `[tls]` cannot be used.
     pub fn begin(
         config: &Config,
         clocks: &Clocks,
@@ -141,7 +144,7 @@ impl Intake {
         let mut rules =
             Rules::new(config.store.id, &bundles.public_keys, folder, vault).by(config.wall_clock);
         rules.withdrawn = withdrawn.iter().map(ToString::to_string).collect();
-        let mut intake = Self {
+        let mut watcher = Self {
             rules,
             path: config.registry.clone(),
             remote,
@@ -152,15 +155,15 @@ impl Intake {
             etag: None,
             refused: None,
             unreachable: None,
-            told: None,
+            reported: None,
             loaded_by: clocks.now().clock,
         };
-        let kept = if intake.rules.vault.is_sealed() { "encrypted" } else { "in clear" };
-        if !intake.rules.keys.is_empty() {
+        let kept = if watcher.rules.vault.is_sealed() { "encrypted" } else { "in clear" };
+        if !watcher.rules.keys.is_empty() {
             tracing::info!(kept, "only signed registries count here");
         }
-        let (registry, health) = intake.first();
-        Ok((intake, registry, health))
+        let (registry, health) = watcher.first();
+        Ok((watcher, registry, health))
     }
 
     /// The bundle that was in force, or the file where it is newer.
@@ -194,19 +197,19 @@ impl Intake {
             tracing::warn!("no registry is configured: nobody can be recognised");
         }
         let (registry, mut health) = found.unwrap_or_default();
-        self.told = self.trouble();
+        self.reported = self.trouble();
         if let Some(expired) = self.expired_at() {
             tracing::error!(%expired, "the registry has expired: nobody is recognised");
             health.customers = 0;
         }
-        health.trouble.clone_from(&self.told);
+        health.trouble.clone_from(&self.reported);
         (registry, health)
     }
 
     /// Looks until `stop`; head office's announcements make it look at once.
     pub async fn run(
         mut self,
-        news: mpsc::Sender<News>,
+        news: mpsc::Sender<RegistryUpdate>,
         mut hints: mpsc::Receiver<Hint>,
         stop: CancellationToken,
     ) {
@@ -225,7 +228,7 @@ impl Intake {
                 () = stop.cancelled() => return,
                 found = self.attend(due) => found,
             };
-            if let Some(found) = self.told(found)
+            if let Some(found) = self.unreported(found)
                 && news.send(found).await.is_err()
             {
                 return;
@@ -254,12 +257,15 @@ impl Intake {
         }
     }
 
-    /// What the event loop does not know yet.
-    fn told(&mut self, found: Option<(Registry, RegistryHealth)>) -> Option<News> {
+    /// The update that was not reported yet.
+    fn unreported(&mut self, found: Option<(Registry, RegistryHealth)>) -> Option<RegistryUpdate> {
         let trouble = self.trouble();
-        let before = std::mem::replace(&mut self.told, trouble.clone());
+        let before = std::mem::replace(&mut self.reported, trouble.clone());
         if let Some((registry, health)) = found {
-            return Some(News::InForce(Box::new(registry), RegistryHealth { trouble, ..health }));
+            return Some(RegistryUpdate::InForce(
+                Box::new(registry),
+                RegistryHealth { trouble, ..health },
+            ));
         }
         if trouble == before {
             return None;
@@ -267,7 +273,7 @@ impl Intake {
         if let Some(expired) = self.expired_at() {
             tracing::error!(%expired, "the registry has expired: nobody is recognised");
         }
-        Some(News::Trouble(trouble))
+        Some(RegistryUpdate::Trouble(trouble))
     }
 
     /// Takes the file in if it is another one than last time.
@@ -410,7 +416,7 @@ fn stamp(path: &Path) -> Stamp {
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (done, result) = oneshot::channel();
     let thread = tasks::thread("registry", move || {
-        // Whoever waited may have been stopped.
+        // The receiver may have been dropped.
         let _ = done.send(work());
     });
     match thread {

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 /// The credential's name: `LoadCredentialEncrypted=registry.key` in the unit.
 pub const CREDENTIAL: &str = "registry.key";
-/// So many octets of it are needed for a key that cannot be guessed.
+/// Minimum length in octets of a secret that cannot be guessed.
 const SHORTEST: usize = 16;
 const MAGIC: &[u8; 16] = b"grelot sealed 1\n";
 const SALT: usize = 16;
@@ -38,6 +38,9 @@ impl std::fmt::Debug for Vault {
 
 impl Vault {
     /// With the credential that systemd hands to this service, if it does.
+    ///
+    /// # Errors
+    /// Where the credential cannot be read or is too short.
     pub fn from_credentials(folder: Option<&Path>) -> io::Result<Self> {
         let Some(folder) = folder else { return Ok(Self::default()) };
         match std::fs::read(folder.join(CREDENTIAL)) {
@@ -48,6 +51,9 @@ impl Vault {
     }
 
     /// With this secret.
+    ///
+    /// # Errors
+    /// Where the secret is too short.
     pub fn with_secret(secret: Vec<u8>) -> io::Result<Self> {
         let secret = Zeroizing::new(secret);
         if secret.len() < SHORTEST {
@@ -64,6 +70,9 @@ impl Vault {
     }
 
     /// Begins a new file.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
     pub fn create(&self, path: &Path) -> io::Result<Writer> {
         let mut file = crate::private::create(path)?;
         let Some(secret) = &self.secret else { return Ok(Writer { file, sealing: None }) };
@@ -74,7 +83,10 @@ impl Vault {
         Ok(Writer { file, sealing: Some(Sealing::new(secret, &salt, 0)?) })
     }
 
-    /// Goes on with a file that was not finished; says how many octets it has already.
+    /// Continues a file that was not finished; returns how many octets it has.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened or was not sealed with this secret.
     pub fn resume(&self, path: &Path) -> io::Result<(Writer, u64)> {
         let mut file = OpenOptions::new().read(true).write(true).open(path)?;
         let Some(secret) = &self.secret else {
@@ -93,6 +105,9 @@ impl Vault {
     }
 
     /// Reads a finished file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is not sealed; reading fails where it was damaged.
     pub fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
         let mut file = File::open(path)?;
         let Some(secret) = &self.secret else { return Ok(Box::new(file)) };
@@ -167,6 +182,9 @@ impl Sealing {
 
 impl Writer {
     /// Writes what is left, and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// Where the disk does not take it.
     pub fn finish(mut self) -> io::Result<()> {
         if let Some(sealing) = &mut self.sealing {
             sealing.seal(&mut self.file, true)?;

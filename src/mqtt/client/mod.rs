@@ -28,7 +28,7 @@ use crate::mqtt::payload::Status;
 use crate::mqtt::retained::Retained;
 use crate::mqtt::topics::Topics;
 use crate::pipeline::units::Tick;
-use crate::store::keeper::Request;
+use crate::store::worker::Request;
 use crate::store::{Change, Published};
 
 /// How it stands with the broker.
@@ -85,7 +85,7 @@ pub struct Lines {
     /// What the store has made durable; closed when the daemon stops.
     pub committed: mpsc::Receiver<Vec<Change>>,
     /// To the store.
-    pub keeper: mpsc::Sender<Request>,
+    pub store_requests: mpsc::Sender<Request>,
     /// Remarks of the core.
     pub remarks: mpsc::Receiver<Remark>,
     /// How this gateway is.

@@ -4,7 +4,7 @@ use super::{Client, Remark};
 use crate::mqtt::link::{Answer, Down, Link, Message, Ticket};
 use crate::mqtt::payload::{self, Status};
 use crate::store::Change;
-use crate::store::keeper::Request;
+use crate::store::worker::Request;
 
 impl Client {
     pub(super) fn on_committed(&mut self, changes: Option<Vec<Change>>) {
@@ -100,7 +100,7 @@ impl Client {
         self.lines.counts.expired.more(u64::try_from(beat.expired.len()).unwrap_or(0));
         self.unrecorded.extend(beat.expired.into_iter().map(Change::Done));
         if self.lines.trouble.borrow().is_some() {
-            let _ = self.lines.keeper.try_send(Request::Record(Vec::new()));
+            let _ = self.lines.store_requests.try_send(Request::Record(Vec::new()));
         }
         if beat.stalled {
             self.on_down(Down::Unreachable("it does not acknowledge".to_owned()));
@@ -114,7 +114,7 @@ impl Client {
         if self.unrecorded.is_empty() {
             return;
         }
-        if let Ok(place) = self.lines.keeper.try_reserve() {
+        if let Ok(place) = self.lines.store_requests.try_reserve() {
             place.send(Request::Record(std::mem::take(&mut self.unrecorded)));
         }
     }

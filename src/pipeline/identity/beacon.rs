@@ -1,27 +1,27 @@
 //! Scheme `beacon`: cards with a fixed identity.
 
-use super::slots::{Slots, hash};
+use super::index_table::{IndexTable, hash};
 use crate::pipeline::advert::BeaconIdentity;
 
 /// All `beacon` credentials of the registry; their table never changes.
 #[derive(Debug, Default)]
 pub struct Beacons {
     identities: Vec<BeaconIdentity>,
-    slots: Slots,
+    index: IndexTable,
 }
 
 impl Beacons {
     /// The given identities.
     pub fn new(mut identities: Vec<BeaconIdentity>) -> Self {
         identities.shrink_to_fit();
-        let mut slots = Slots::default();
+        let mut index = IndexTable::default();
         if !identities.is_empty() {
-            slots = Slots::with_capacity(identities.len());
+            index = IndexTable::with_capacity(identities.len());
             for (at, identity) in (0..).zip(&identities) {
-                slots.insert(hash(identity.octets()), at);
+                index.insert(hash(identity.octets()), at);
             }
         }
-        Self { identities, slots }
+        Self { identities, index }
     }
 
     /// The credential with that identity.
@@ -30,7 +30,7 @@ impl Beacons {
             return None;
         }
         let is_it = |at| self.identities.get(at as usize) == Some(identity);
-        self.slots.find(hash(identity.octets()), is_it)
+        self.index.find(hash(identity.octets()), is_it)
     }
 
     /// How many there are.
@@ -40,7 +40,7 @@ impl Beacons {
 
     /// Octets on the heap.
     pub const fn octets(&self) -> usize {
-        self.identities.capacity() * size_of::<BeaconIdentity>() + self.slots.octets()
+        self.identities.capacity() * size_of::<BeaconIdentity>() + self.index.octets()
     }
 
     /// Wipes a credential.
@@ -51,7 +51,8 @@ impl Beacons {
     }
 
     /// Frees a slice; true while there is more.
-    pub fn shred(&mut self) -> bool {
-        super::rolling::shred(&mut self.identities, 4096) | self.slots.shred(2048)
+    pub fn zeroize_slice(&mut self) -> bool {
+        super::window_tables::zeroize_slice(&mut self.identities, 4096)
+            | self.index.zeroize_slice(2048)
     }
 }

@@ -11,10 +11,10 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::enrolment::EidCard;
+use super::index_table::IndexTable;
 use super::key::put;
-use super::rolling::{Rolling, Table, Urgency, shred};
-use super::slots::Slots;
 use super::window::{Day, WINDOW_MS, Window, opens_at};
+use super::window_tables::{Priority, Table, WindowTables, zeroize_slice};
 use crate::pipeline::units::{Clock, WallTime};
 
 /// Identities in a slice.
@@ -60,7 +60,7 @@ fn encrypt(cipher: &Aes128Enc, block: [u8; 16]) -> [u8; 16] {
 #[derive(Debug, Default)]
 pub struct Eids {
     cards: Cards,
-    tables: Rolling<EidTable>,
+    tables: WindowTables<EidTable>,
 }
 
 /// The cards, in columns.
@@ -226,7 +226,7 @@ const fn slack(clock: Clock) -> i64 {
 impl Eids {
     /// The given cards, without any table yet.
     pub fn new(cards: Cards) -> Self {
-        Self { cards, tables: Rolling::default() }
+        Self { cards, tables: WindowTables::default() }
     }
 
     /// The card that says `eid` now. Learns the card's clock where ours is known to be set.
@@ -290,7 +290,7 @@ impl Eids {
     pub fn octets(&self) -> usize {
         self.cards.count() * (1 + 8 + 2 + 4)
             + self.cards.keys.capacity() * 18
-            + self.tables.tables().map(|table| table.slots.octets()).sum::<usize>()
+            + self.tables.tables().map(|table| table.index.octets()).sum::<usize>()
     }
 
     /// Wipes a card.
@@ -307,24 +307,24 @@ impl Eids {
     }
 
     /// Builds or frees a slice; says how urgent the next one is.
-    pub fn work(&mut self, clock: Clock) -> Urgency {
+    pub fn work(&mut self, clock: Clock) -> Priority {
         self.tables.work(&mut self.cards, clock)
     }
 
     /// How urgent the next slice is.
-    pub fn urgency(&self, clock: Clock) -> Urgency {
-        self.tables.urgency(clock)
+    pub fn priority(&self, clock: Clock) -> Priority {
+        self.tables.priority(clock)
     }
 
     /// Wipes and frees a slice; true while there is more.
-    pub fn shred(&mut self) -> bool {
+    pub fn zeroize_slice(&mut self) -> bool {
         let cards = &mut self.cards;
         cards.learned.clear();
-        shred(&mut cards.keys, SHRED)
-            || shred(&mut cards.offset_s, SHRED)
-            || shred(&mut cards.tops, SHRED)
-            || shred(&mut cards.key_ends, SHRED)
-            || self.tables.shred()
+        zeroize_slice(&mut cards.keys, SHRED)
+            || zeroize_slice(&mut cards.offset_s, SHRED)
+            || zeroize_slice(&mut cards.tops, SHRED)
+            || zeroize_slice(&mut cards.key_ends, SHRED)
+            || self.tables.zeroize_slice()
     }
 }
 
@@ -336,15 +336,15 @@ pub struct EidTable {
     /// The first card that is not in the table yet.
     next: u32,
     cards: u32,
-    slots: Slots,
+    index: IndexTable,
 }
 
 impl EidTable {
     fn find(&self, eid: [u8; 8], is: impl FnMut(u32) -> bool) -> Option<u32> {
-        if !self.slots.is_laid_out() {
+        if !self.index.is_laid_out() {
             return None;
         }
-        self.slots.find(u64::from_be_bytes(eid), is)
+        self.index.find(u64::from_be_bytes(eid), is)
     }
 
     /// Adds what a card may say that is not there yet; says how many identities that took.
@@ -355,8 +355,8 @@ impl EidTable {
         for eid in periods.into_iter().flatten().filter_map(|period| cards.says(card, period)) {
             tried += 1;
             let hash = u64::from_be_bytes(eid);
-            if self.slots.find(hash, |at| at == card).is_none() {
-                self.slots.insert(hash, card);
+            if self.index.find(hash, |at| at == card).is_none() {
+                self.index.insert(hash, card);
             }
         }
         tried
@@ -373,12 +373,12 @@ impl Table for EidTable {
         self.cards = u32::try_from(cards.count()).unwrap_or(u32::MAX);
         let identities = cards.identities(window, self.slack);
         // Cards that move their clocks add a few.
-        self.slots.begin(identities + identities / 64 + EXPONENTS, cards.count());
+        self.index.begin(identities + identities / 64 + EXPONENTS, cards.count());
     }
 
     fn build(&mut self, cards: &mut Cards) {
-        if !self.slots.is_laid_out() {
-            self.slots.lay_out(LAY_OUT);
+        if !self.index.is_laid_out() {
+            self.index.lay_out(LAY_OUT);
             return;
         }
         let mut tried = 0;
@@ -389,15 +389,15 @@ impl Table for EidTable {
     }
 
     fn is_built(&self) -> bool {
-        self.slots.is_laid_out() && self.next == self.cards
+        self.index.is_laid_out() && self.next == self.cards
     }
 
     fn window(&self) -> Window {
         self.window
     }
 
-    fn shred(&mut self) -> bool {
-        self.slots.shred(LAY_OUT)
+    fn zeroize_slice(&mut self) -> bool {
+        self.index.zeroize_slice(LAY_OUT)
     }
 }
 

@@ -9,8 +9,8 @@ use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};
 
 use super::key::{Key, put};
-use super::remembered::{Answer, Remembered};
-use super::rolling::Urgency;
+use super::rpa_cache::{Resolution, RpaCache};
+use super::window_tables::Priority;
 use crate::pipeline::address::{Address, AddressKind};
 use crate::pipeline::units::Tick;
 
@@ -79,7 +79,7 @@ impl Resolvable {
 #[derive(Debug, Default)]
 pub struct Irks {
     ciphers: Vec<Aes128Enc>,
-    remembered: Remembered,
+    remembered: RpaCache,
     waiting: Vec<Resolvable>,
     trying: Trial,
 }
@@ -88,7 +88,7 @@ pub struct Irks {
 #[derive(Debug, Default)]
 struct Trial {
     addresses: Vec<Resolvable>,
-    answers: [Answer; BATCH],
+    answers: [Resolution; BATCH],
     next_key: usize,
 }
 
@@ -96,7 +96,7 @@ impl Irks {
     /// The given keys.
     pub fn new(ciphers: Vec<Aes128Enc>) -> Self {
         let remembered =
-            if ciphers.is_empty() { Remembered::default() } else { Remembered::with_room() };
+            if ciphers.is_empty() { RpaCache::default() } else { RpaCache::with_room() };
         Self { ciphers, remembered, ..Self::default() }
     }
 
@@ -146,11 +146,11 @@ impl Irks {
     }
 
     /// Whether addresses wait.
-    pub fn urgency(&self) -> Urgency {
+    pub fn priority(&self) -> Priority {
         if self.waiting.is_empty() && self.trying.addresses.is_empty() {
-            Urgency::None
+            Priority::None
         } else {
-            Urgency::Now
+            Priority::Now
         }
     }
 
@@ -177,7 +177,7 @@ impl Irks {
     }
 
     /// Wipes and frees a slice; true while there is more.
-    pub fn shred(&mut self) -> bool {
+    pub fn zeroize_slice(&mut self) -> bool {
         let left = self.ciphers.len().saturating_sub(64);
         self.ciphers.truncate(left); // each wipes itself
         self.ciphers.shrink_to(left);
@@ -231,7 +231,7 @@ impl Trial {
         }
     }
 
-    fn conclude(self, remembered: &mut Remembered, now: Tick) {
+    fn conclude(self, remembered: &mut RpaCache, now: Tick) {
         for (address, answer) in self.addresses.iter().zip(self.answers) {
             remembered.remember(address.number(), answer, now);
         }

@@ -1,4 +1,4 @@
-//! Enrolments to a registry: whoever may be recognised here, and a reason for everybody else.
+//! From enrolments to a registry: the customers who may be recognised, and a reason for the others.
 
 use std::collections::BTreeSet;
 
@@ -6,19 +6,19 @@ use thiserror::Error;
 use zeroize::Zeroize;
 
 use super::beacon::Beacons;
+use super::customer_table::{CustomerTableBuilder, EnrolmentError};
 use super::eid::{Cards, Eids};
 use super::enrolment::{Consent, Credential, EidCard, Enrolment};
+use super::index_table::{IndexTable, hash};
 use super::irk::{Irks, MANY_KEYS, MOST_KEYS};
 use super::key::Key;
-use super::people::{Enrolling, Unfit};
 use super::registry::{Owned, Owners, Registry};
-use super::slots::{Slots, hash};
 use super::token::{DayKeys, NO_KEY, Tokens};
 use super::window::{Day, counting, day_of};
 use crate::pipeline::advert::BeaconIdentity;
 use crate::pipeline::units::{Clock, WallTime};
 
-/// Refusals that are told apart; more are counted.
+/// Number of line errors that are kept; further ones are only counted.
 const TOLD: usize = 1_000;
 /// Days kept where the clock is not known to be set: what bundles hold, and one to spare.
 const DAYS_UNSET: usize = 3;
@@ -32,7 +32,7 @@ pub struct Loader {
     valid_until: Option<WallTime>,
     made_at: Option<WallTime>,
     withdrawn: BTreeSet<String>,
-    enrolling: Enrolling,
+    enrolling: CustomerTableBuilder,
     tokens: Gathered<DayKeys>,
     eids: Gathered<Cards>,
     beacons: Gathered<Vec<BeaconIdentity>>,
@@ -60,7 +60,7 @@ pub struct Report {
     /// Lines that could not be read or contradict others.
     pub refused: usize,
     /// The first of these, by line.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<LineError>,
     /// Keys that every new address is tried against.
     pub irks: usize,
 }
@@ -90,7 +90,7 @@ impl Skipped {
 /// A line that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("line {line}: {reason}")]
-pub struct Refusal {
+pub struct LineError {
     /// From 1.
     pub line: u32,
     /// Why.
@@ -144,7 +144,7 @@ impl Loader {
             valid_until: None,
             made_at: None,
             withdrawn: BTreeSet::new(),
-            enrolling: Enrolling::default(),
+            enrolling: CustomerTableBuilder::default(),
             tokens: Gathered::default(),
             eids: Gathered::default(),
             beacons: Gathered::default(),
@@ -197,12 +197,15 @@ impl Loader {
         }
         match self.enrolling.add(enrolment) {
             Ok(owner) => self.keep(line, owner, &enrolment.credential),
-            Err(Unfit::Contradiction) => self.refuse(line, Reason::Contradiction),
-            Err(Unfit::TooMany) => self.refuse(line, Reason::TooMany),
+            Err(EnrolmentError::Contradiction) => self.refuse(line, Reason::Contradiction),
+            Err(EnrolmentError::TooMany) => self.refuse(line, Reason::TooMany),
         }
     }
 
     /// The registry with its tables built, and what became of the lines.
+    ///
+    /// # Errors
+    /// Where there are more `irk` keys than the rule on false matches allows.
     pub fn finish(mut self) -> Result<(Registry, Report), TooManyIrks> {
         self.refuse_duplicates();
         let keys = self.irks.credentials.len();
@@ -210,11 +213,11 @@ impl Loader {
             return Err(TooManyIrks { keys, odds: (1 << 24) / keys });
         }
         let ciphers = self.irks.credentials.iter().map(Irks::expanded).collect();
-        let people = self.enrolling.finish(self.clock.reading());
+        let customers = self.enrolling.finish(self.clock.reading());
         let mut registry = Registry {
             valid_until: self.valid_until,
-            enrolled: people.present(),
-            people,
+            enrolled: customers.present(),
+            customers,
             tokens: self.tokens.owned(Tokens::new),
             eids: self.eids.owned(Eids::new),
             beacons: self.beacons.owned(Beacons::new),
@@ -295,8 +298,8 @@ impl Loader {
 
     /// The card with its clock's offset the right way round, and the keys that will be needed.
     ///
-    /// Some write the offset as Unix time less the card's clock: which of both is meant shows in
-    /// the keys, since each names the top of the clock that it is for.
+    /// Some tools write the offset as Unix time less the card's clock. The keys show which one is
+    /// meant: each names the top of the clock that it is for.
     fn as_of_today(&self, card: &EidCard) -> EidCard {
         /// Six periods of the slowest rotation.
         const MARGIN_S: i64 = 6 << 15;
@@ -336,13 +339,13 @@ impl Loader {
         if [&tokens, &eids, &beacons, &irks].iter().all(|refused| refused.is_empty()) {
             return;
         }
-        let mut left = vec![0_u32; self.enrolling.people().len()];
+        let mut left = vec![0_u32; self.enrolling.customers().len()];
         self.tokens.count(&tokens, &mut left);
         self.eids.count(&eids, &mut left);
         self.beacons.count(&beacons, &mut left);
         self.irks.count(&irks, &mut left);
         for (at, _) in (0..).zip(left).filter(|(_, left)| *left == 0) {
-            self.enrolling.people_mut().remove(at);
+            self.enrolling.customers_mut().remove(at);
         }
         for at in tokens {
             self.tokens.credentials.remove(at);
@@ -400,7 +403,7 @@ impl Report {
         self.refused += 1;
         if self.refusals.len() < TOLD {
             let at = self.refusals.partition_point(|refusal| refusal.line <= line);
-            self.refusals.insert(at, Refusal { line, reason });
+            self.refusals.insert(at, LineError { line, reason });
         }
     }
 
@@ -443,7 +446,7 @@ type Pair = (u32, u32);
 
 /// Pairs of the `len` things whose `key` is the same.
 fn same<'a>(len: usize, key: impl Fn(u32) -> Option<&'a [u8]>) -> Vec<Pair> {
-    let mut seen = Slots::with_capacity(len);
+    let mut seen = IndexTable::with_capacity(len);
     let mut pairs = Vec::new();
     for at in 0..u32::try_from(len).unwrap_or(u32::MAX) {
         let Some(own) = key(at) else { continue };

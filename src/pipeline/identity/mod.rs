@@ -1,33 +1,34 @@
-//! What was said to who: the registry of enrolled customers and its look-up tables.
+//! From an advertisement to an enrolled customer: the registry and its look-up tables.
 //!
-//! One table look-up for an advertisement, whatever the number of customers. Tables of what
-//! rotates are built ahead, in slices of less than 1 ms that [`Identity::advance`] does between
-//! advertisements; so the registry of a million customers never holds up the radio.
+//! An advertisement costs one table look-up, independent of the number of customers. Tables of
+//! rotating identifiers are built ahead of time, in slices of less than 1 ms that
+//! [`Identity::advance`] does between advertisements, so that a registry of a million customers
+//! does not delay the radio.
 //!
-//! Invariant: whoever is not enrolled leaves no trace here, but for addresses that were tried
-//! against `irk` keys, which are forgotten within the hour (see [`irk`]).
+//! Invariant: nothing is kept of devices that are not enrolled, except addresses that were tried
+//! against `irk` keys, which are deleted within the hour (see [`irk`]).
 
 pub mod beacon;
 pub mod clones;
-mod compact;
+mod compact_hash_table;
 pub mod customer;
+mod customer_table;
 pub mod eid;
 pub mod enrolment;
-mod introduced;
+mod gatt_sessions;
+mod index_table;
 pub mod irk;
 pub mod key;
 mod loader;
-mod people;
 pub mod registry;
-mod remembered;
-mod rolling;
-mod slots;
+mod rpa_cache;
 pub mod token;
 pub mod window;
+mod window_tables;
 
 pub use customer::{Agreement, Customer, CustomerIndex, Match, Quiet};
 pub use enrolment::{Consent, Credential, EidCard, Enrolment};
-pub use loader::{Loader, Reason, Refusal, Report, Skipped, TooManyIrks};
+pub use loader::{LineError, Loader, Reason, Report, Skipped, TooManyIrks};
 pub use registry::Registry;
 
 use std::time::Duration;
@@ -40,43 +41,43 @@ use super::advert::{self, Echo, Said};
 use super::units::{Clock, Now, Tick, WallTime};
 use crate::pipeline::address::Address;
 use crate::pipeline::sighting::Sighting;
-use introduced::Introduced;
+use gatt_sessions::GattSessionCache;
 use key::Message;
-use rolling::Urgency;
+use window_tables::Priority;
 
-/// Between two slices of what is built ahead: a million customers take 100 s of a window's 600.
+/// Interval between two slices that are built ahead: a million customers take 100 s of 600.
 const PACE: Duration = Duration::from_millis(20);
 
-/// Before the next slice of what somebody waits for, whatever else has happened comes first.
+/// Delay before the next urgent slice: other inputs come first.
 const SOON: Duration = Duration::from_micros(1);
 
 /// The registry with its look-up tables.
 #[derive(Debug)]
 pub struct Identity {
     registry: Registry,
-    /// The wall clock when it was last looked at what tables are wanted.
+    /// The wall clock at the last plan.
     planned: Clock,
-    /// Until then the plan holds, if the clock runs on undisturbed.
+    /// The plan holds until then, unless the clock is stepped.
     replan_at: WallTime,
     due: Option<Tick>,
-    introduced: Introduced,
+    gatt_sessions: GattSessionCache,
     /// Registries that were replaced, until they are wiped.
     retired: Vec<Registry>,
 }
 
 impl Identity {
-    /// Builds the tables that `now` needs, unless the registry brings them along.
+    /// Builds the tables that `now` needs, unless the registry has them.
     pub fn new(_store: u16, mut registry: Registry, now: Now) -> Self {
         registry.prepare(now.clock);
         let (planned, replan_at) = plan_of(now.clock);
-        let introduced = Introduced::default();
+        let gatt_sessions = GattSessionCache::default();
         let retired = Vec::new();
-        let mut identity = Self { registry, planned, replan_at, due: None, introduced, retired };
+        let mut identity = Self { registry, planned, replan_at, due: None, gatt_sessions, retired };
         identity.schedule(now);
         identity
     }
 
-    /// Who sent this, if anybody enrolled. The radio's path: one look-up, no allocation.
+    /// The enrolled customer who sent this, if any. On the radio's path: one look-up, no allocation.
     #[inline]
     pub fn identify(&mut self, now: Now, sighting: &Sighting<'_>) -> Option<Match> {
         if self.is_outdated(now.clock) {
@@ -109,7 +110,7 @@ impl Identity {
     }
 
     /// Whether an answer to a challenge over GATT (version, echo, token and proof) is a
-    /// customer's: the token counts now and the proof shows that it was not merely overheard.
+    /// customer's: the token counts now, and the proof shows that it is not a copy.
     pub fn check_answer(&self, now: Now, nonce: &[u8; 16], answer: &[u8; 21]) -> Option<Match> {
         let [advert::token::VERSION, echo, rest @ ..] = answer else { return None };
         if self.registry.has_expired(now.clock) {
@@ -127,8 +128,8 @@ impl Identity {
         self.admitted(Match::new(customer, Some(Echo::from_byte(*echo))), now.clock)
     }
 
-    /// Checks an answer, and knows its phone by its address as long as that lasts.
-    pub fn introduce(
+    /// Checks an answer, and keeps the phone's address for as long as the phone uses it.
+    pub fn accept_answer(
         &mut self,
         now: Now,
         address: Address,
@@ -136,34 +137,34 @@ impl Identity {
         answer: &[u8; 21],
     ) -> Option<Match> {
         let found = self.check_answer(now, nonce, answer)?;
-        self.introduced.add(address, found.customer, now.tick);
+        self.gatt_sessions.add(address, found.customer, now.tick);
         Some(found)
     }
 
     /// The customer at `index`; `None` after they withdrew.
     pub fn customer(&self, index: CustomerIndex) -> Option<Customer> {
-        self.registry.people.customer(index)
+        self.registry.customers.customer(index)
     }
 
     /// What the customer at `index` agreed to; `None` after they withdrew.
     pub fn agreement(&self, index: CustomerIndex, clock: Clock) -> Option<Agreement<'_>> {
-        self.registry.people.agreement(index.0, clock.reading())
+        self.registry.customers.agreement(index.0, clock.reading())
     }
 
     /// Where `client` stands in the current registry.
     pub fn index_of(&self, client: &str) -> Option<CustomerIndex> {
-        let people = &self.registry.people;
-        people.position(client).filter(|at| people.is_present(*at)).map(CustomerIndex)
+        let customers = &self.registry.customers;
+        customers.position(client).filter(|at| customers.is_present(*at)).map(CustomerIndex)
     }
 
     /// Replaces the registry at once; earlier indices mean nothing afterwards.
     pub fn replace(&mut self, registry: Registry, now: Now) {
         let retired = std::mem::replace(&mut self.registry, registry);
         self.recall_clocks(&retired);
-        let people = &self.registry.people;
-        self.introduced.moved(|was| {
-            let client = retired.people.customer(was)?.client;
-            people.position(&client).map(CustomerIndex)
+        let customers = &self.registry.customers;
+        self.gatt_sessions.moved(|was| {
+            let client = retired.customers.customer(was)?.client;
+            customers.position(&client).map(CustomerIndex)
         });
         self.retired.push(retired);
         self.plan(now);
@@ -171,12 +172,12 @@ impl Identity {
 
     /// Takes `client` out: cannot be matched from here on.
     pub fn withdraw(&mut self, client: &str) {
-        if let Some(at) = self.registry.people.position(client) {
+        if let Some(at) = self.registry.customers.position(client) {
             self.registry.remove(at);
         }
     }
 
-    /// When [`Identity::advance`] wants to be called.
+    /// The next time to call [`Identity::advance`].
     pub fn next_deadline(&self) -> Option<Tick> {
         self.due
     }
@@ -186,9 +187,9 @@ impl Identity {
         if self.is_outdated(now.clock) {
             self.registry.irks.credentials.forget_unheard(now.tick);
             self.plan(now);
-        } else if self.registry.irks.credentials.urgency() == Urgency::Now {
+        } else if self.registry.irks.credentials.priority() == Priority::Now {
             self.registry.irks.credentials.work(now.tick);
-        } else if self.registry.work(now.clock) == Urgency::None {
+        } else if self.registry.work(now.clock) == Priority::None {
             self.wipe_retired();
         }
         self.schedule(now);
@@ -229,7 +230,7 @@ impl Identity {
     /// not matter: `BlueZ` reports no new service UUIDs of a phone whose GATT services it knows,
     /// so the token of an app that comes to the foreground then is not received.
     fn recall(&mut self, address: Address, now: Now) -> Option<Match> {
-        let customer = self.introduced.who(address, now.tick)?;
+        let customer = self.gatt_sessions.who(address, now.tick)?;
         self.admitted(Match::new(customer, None), now.clock)
     }
 
@@ -237,16 +238,16 @@ impl Identity {
     fn resolve(&mut self, address: Address, now: Now) -> Option<Match> {
         let irks = &mut self.registry.irks;
         let found = irks.credentials.find(address, now.tick);
-        if irks.credentials.urgency() == Urgency::Now {
+        if irks.credentials.priority() == Priority::Now {
             self.due = Some(now.tick.plus(SOON));
         }
         let customer = CustomerIndex(irks.owners.of(found?)?);
         self.admitted(Match::new(customer, None), now.clock)
     }
 
-    /// Nobody who withdrew or whose consent has run out since the registry was loaded.
+    /// Leaves out customers who withdrew, or whose consent has ended since the registry was loaded.
     fn admitted(&self, found: Match, clock: Clock) -> Option<Match> {
-        self.registry.people.is_admitted(found.customer.0, clock.known()).then_some(found)
+        self.registry.customers.is_admitted(found.customer.0, clock.known()).then_some(found)
     }
 
     /// The clock left the time that the tables were planned for, or was stepped.
@@ -265,30 +266,30 @@ impl Identity {
     }
 
     fn schedule(&mut self, now: Now) {
-        let irks = self.registry.irks.credentials.urgency();
-        let mut urgency = self.registry.urgency(now.clock).max(irks);
+        let irks = self.registry.irks.credentials.priority();
+        let mut priority = self.registry.priority(now.clock).max(irks);
         if !self.retired.is_empty() {
-            urgency = urgency.max(Urgency::Ahead);
+            priority = priority.max(Priority::Ahead);
         }
-        self.due = match urgency {
-            Urgency::Now => Some(now.tick.plus(SOON)),
-            Urgency::Ahead => Some(now.tick.plus(PACE)),
-            Urgency::None if self.registry.ages() => {
+        self.due = match priority {
+            Priority::Now => Some(now.tick.plus(SOON)),
+            Priority::Ahead => Some(now.tick.plus(PACE)),
+            Priority::None if self.registry.ages() => {
                 let left = self.replan_at.unix_millis() - now.clock.reading().unix_millis();
                 Some(now.tick.plus(Duration::from_millis(left.max(0).unsigned_abs())))
             }
-            Urgency::None => None,
+            Priority::None => None,
         };
     }
 
-    /// What heard cards taught of their clocks holds for the new registry as well, unless head
-    /// office has learned something, too.
+    /// The clock offsets learned from received cards apply to the new registry too, unless head
+    /// office has measured the offset again.
     fn recall_clocks(&mut self, before: &Registry) {
         for (card, learned) in before.eids.credentials.learned() {
             let given = before.eids.credentials.given_offset_s(card);
             let customer = before.eids.owners.of(card).map(CustomerIndex);
-            let client = customer.and_then(|index| before.people.customer(index));
-            let Some(at) = client.and_then(|c| self.registry.people.position(&c.client)) else {
+            let client = customer.and_then(|index| before.customers.customer(index));
+            let Some(at) = client.and_then(|c| self.registry.customers.position(&c.client)) else {
                 continue;
             };
             for card in self.registry.eids.owners.credentials_of(at) {
@@ -301,7 +302,7 @@ impl Identity {
 
     fn wipe_retired(&mut self) {
         if let Some(registry) = self.retired.last_mut()
-            && !registry.shred()
+            && !registry.zeroize_slice()
         {
             self.retired.pop();
         }

@@ -1,20 +1,20 @@
 //! The enrolled, consenting customers of this store, and whose each credential is.
 
 use super::beacon::Beacons;
+use super::customer_table::CustomerTable;
 use super::eid::Eids;
 use super::irk::Irks;
-use super::people::People;
-use super::rolling::{Urgency, shred};
 use super::token::Tokens;
+use super::window_tables::{Priority, zeroize_slice};
 use crate::pipeline::units::{Clock, WallTime};
 
 /// The enrolled, consenting customers of this store, checked and ready to be matched.
 ///
-/// A [`super::Loader`] makes it, with the tables that its clock needs, wherever that delays
-/// nobody; so an [`super::Identity`] can take it over at once.
+/// A [`super::Loader`] makes it with its tables on another thread, so that an
+/// [`super::Identity`] can use it at once.
 #[derive(Debug, Default)]
 pub struct Registry {
-    pub(super) people: People,
+    pub(super) customers: CustomerTable,
     pub(super) tokens: Owned<Tokens>,
     pub(super) eids: Owned<Eids>,
     pub(super) beacons: Owned<Beacons>,
@@ -31,7 +31,7 @@ pub struct Owned<T> {
     pub(super) owners: Owners,
 }
 
-/// Whose each credential is. As long as the n-th is the n-th customer's, nothing is written down.
+/// The owner of each credential. Nothing is stored while the n-th belongs to the n-th customer.
 #[derive(Debug, Default)]
 pub struct Owners {
     len: u32,
@@ -83,8 +83,8 @@ impl Registry {
         self.tokens.credentials.days()
     }
 
-    /// Whether head office's word on who is enrolled is too old. A clock that was never set runs
-    /// late rather than early.
+    /// Whether the registry is too old to be used. A clock that is not set is late rather than
+    /// early.
     pub fn has_expired(&self, clock: Clock) -> bool {
         self.valid_until.is_some_and(|end| end <= clock.reading())
     }
@@ -92,7 +92,7 @@ impl Registry {
     /// Octets on the heap, nearly.
     pub fn octets(&self) -> usize {
         let owners = |owners: &Owners| owners.each.capacity() * 4;
-        self.people.octets()
+        self.customers.octets()
             + self.tokens.credentials.octets()
             + self.eids.credentials.octets()
             + self.beacons.credentials.octets()
@@ -107,7 +107,7 @@ impl Registry {
     /// customers: not on the radio's path.
     pub fn prepare(&mut self, clock: Clock) {
         self.plan(clock);
-        while self.work(clock) != Urgency::None {}
+        while self.work(clock) != Priority::None {}
     }
 
     /// Begins the tables that are wanted.
@@ -117,18 +117,18 @@ impl Registry {
     }
 
     /// Builds a slice of the most urgent table; says how urgent the next one is.
-    pub(super) fn work(&mut self, clock: Clock) -> Urgency {
+    pub(super) fn work(&mut self, clock: Clock) -> Priority {
         let (tokens, eids) = (&mut self.tokens.credentials, &mut self.eids.credentials);
-        if tokens.urgency(clock) >= eids.urgency(clock) {
-            tokens.work(clock).max(eids.urgency(clock))
+        if tokens.priority(clock) >= eids.priority(clock) {
+            tokens.work(clock).max(eids.priority(clock))
         } else {
-            eids.work(clock).max(tokens.urgency(clock))
+            eids.work(clock).max(tokens.priority(clock))
         }
     }
 
     /// How urgent the next slice is.
-    pub(super) fn urgency(&self, clock: Clock) -> Urgency {
-        self.tokens.credentials.urgency(clock).max(self.eids.credentials.urgency(clock))
+    pub(super) fn priority(&self, clock: Clock) -> Priority {
+        self.tokens.credentials.priority(clock).max(self.eids.credentials.priority(clock))
     }
 
     /// Whether anything in it changes with time.
@@ -141,10 +141,10 @@ impl Registry {
 
     /// Takes a customer out and wipes their keys.
     pub(super) fn remove(&mut self, at: u32) {
-        if !self.people.is_present(at) {
+        if !self.customers.is_present(at) {
             return;
         }
-        self.people.remove(at);
+        self.customers.remove(at);
         self.enrolled = self.enrolled.saturating_sub(1);
         for credential in self.tokens.owners.credentials_of(at) {
             self.tokens.credentials.remove(credential);
@@ -161,17 +161,17 @@ impl Registry {
     }
 
     /// Wipes and frees a slice; true while there is more.
-    pub(super) fn shred(&mut self) -> bool {
-        let owners = |owners: &mut Owners| shred(&mut owners.each, 1 << 14);
-        self.tokens.credentials.shred()
-            || self.eids.credentials.shred()
-            || self.irks.credentials.shred()
-            || self.beacons.credentials.shred()
+    pub(super) fn zeroize_slice(&mut self) -> bool {
+        let owners = |owners: &mut Owners| zeroize_slice(&mut owners.each, 1 << 14);
+        self.tokens.credentials.zeroize_slice()
+            || self.eids.credentials.zeroize_slice()
+            || self.irks.credentials.zeroize_slice()
+            || self.beacons.credentials.zeroize_slice()
             || owners(&mut self.tokens.owners)
             || owners(&mut self.eids.owners)
             || owners(&mut self.beacons.owners)
             || owners(&mut self.irks.owners)
-            || self.people.shred()
+            || self.customers.zeroize_slice()
     }
 }
 

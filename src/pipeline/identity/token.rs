@@ -2,10 +2,10 @@
 
 use zeroize::Zeroize;
 
-use super::compact::Compact;
+use super::compact_hash_table::CompactHashTable;
 use super::key::{Key, Message, Midstates};
-use super::rolling::{Rolling, Table, Urgency, shred};
 use super::window::{Day, Window, counts, day_of, wanted};
+use super::window_tables::{Priority, Table, WindowTables, zeroize_slice};
 use crate::pipeline::units::Clock;
 
 /// Customers in a slice: four compressions each, 4 us on the slowest supported processor.
@@ -24,7 +24,7 @@ pub const NO_KEY: [u8; 16] = [0; 16];
 #[derive(Debug, Default)]
 pub struct Tokens {
     keys: DayKeys,
-    tables: Rolling<TokenTable>,
+    tables: WindowTables<TokenTable>,
 }
 
 /// Each day's keys, in columns: a credential has the same place in each.
@@ -55,7 +55,7 @@ impl Tokens {
         for column in &mut keys.days {
             column.keys.shrink_to_fit();
         }
-        Self { keys, tables: Rolling::default() }
+        Self { keys, tables: WindowTables::default() }
     }
 
     /// The credential that says `token` now, and the window it says it for.
@@ -109,21 +109,22 @@ impl Tokens {
     }
 
     /// Builds or frees a slice; says how urgent the next one is.
-    pub fn work(&mut self, clock: Clock) -> Urgency {
+    pub fn work(&mut self, clock: Clock) -> Priority {
         self.tables.work(&mut self.keys, clock)
     }
 
     /// How urgent the next slice is.
-    pub fn urgency(&self, clock: Clock) -> Urgency {
-        self.tables.urgency(clock)
+    pub fn priority(&self, clock: Clock) -> Priority {
+        self.tables.priority(clock)
     }
 
     /// Wipes and frees a slice; true while there is more.
-    pub fn shred(&mut self) -> bool {
+    pub fn zeroize_slice(&mut self) -> bool {
         let keys = self.keys.days.iter_mut().any(|column| {
-            shred(&mut column.midstates, SHRED / 4) || shred(&mut column.keys, SHRED)
+            zeroize_slice(&mut column.midstates, SHRED / 4)
+                || zeroize_slice(&mut column.keys, SHRED)
         });
-        keys || self.tables.shred()
+        keys || self.tables.zeroize_slice()
     }
 }
 
@@ -208,7 +209,7 @@ impl Column {
 #[derive(Debug, Default)]
 pub struct TokenTable {
     window: Window,
-    credentials: Compact,
+    credentials: CompactHashTable,
     /// How many credentials' tokens are in it, of how many.
     built: usize,
     len: usize,
@@ -253,7 +254,7 @@ impl Table for TokenTable {
         self.window
     }
 
-    fn shred(&mut self) -> bool {
-        self.credentials.shred(LAY_OUT)
+    fn zeroize_slice(&mut self) -> bool {
+        self.credentials.zeroize_slice(LAY_OUT)
     }
 }

@@ -7,7 +7,7 @@ use crate::pipeline::units::{Clock, WallTime};
 
 /// A token counts for one window; 144 windows a day, none straddles two days.
 pub const WINDOW_MS: i64 = 600_000;
-/// A phone's clock may be off: a token counts so long before its window opens and after it closes.
+/// Accepted error of a phone's clock: a token counts this long before and after its window.
 pub const SKEW_MS: i64 = 120_000;
 /// The next window's table is begun once the last one's no longer counts, so that there are
 /// never more than two: it opens 480 s into the window, and the old one closes at 120 s.
@@ -68,7 +68,7 @@ fn between(clock: Clock, ahead: i64) -> RangeInclusive<Window> {
     window(first)..=window(last)
 }
 
-/// How long [`wanted`] stays as it is, if the clock runs on undisturbed.
+/// Time until [`wanted`] changes, unless the clock is stepped.
 pub fn unchanged_for(clock: Clock) -> Duration {
     let into = clock.reading().unix_millis().rem_euclid(WINDOW_MS);
     let change = SKEW_MS + 1;

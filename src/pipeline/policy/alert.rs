@@ -1,4 +1,4 @@
-//! Whether an arrival alerts staff: tiers, quiet hours, marketing pressure.
+//! Whether an arrival alerts staff: tiers, quiet hours, frequency caps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::pipeline::identity::customer::{Customer, Quiet};
 use crate::pipeline::units::{Clock, ClockStep, WallTime};
 use crate::pipeline::visit::{Announcement, SilentBecause};
 
-/// When each customer was last alerted about, as far as it still matters.
+/// The time of each customer's last alert, as long as it can suppress another one.
 #[derive(Debug)]
 pub struct Caps {
     last_alert: BTreeMap<Arc<str>, WallTime>,
@@ -34,7 +34,7 @@ impl Caps {
         self.last_alert.remove(client);
     }
 
-    /// Another gateway alerted staff of this customer. Returns whether that was news.
+    /// Another gateway alerted staff of this customer. Returns whether that alert is the latest.
     pub fn note(&mut self, client: &Arc<str>, at: WallTime) -> bool {
         let news = self.last_alert.get(client).is_none_or(|last| *last < at);
         if news {
@@ -43,7 +43,7 @@ impl Caps {
         news
     }
 
-    /// Decides about one arrival, and counts it where it alerts.
+    /// Decides about one arrival; an alert starts the customer's cap.
     pub fn announce(
         &mut self,
         customer: &Customer,

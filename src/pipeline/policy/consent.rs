@@ -1,12 +1,12 @@
-//! Whether a customer may be recognised at all, right now.
+//! Whether a customer may be recognised now.
 
 use crate::pipeline::identity::customer::{Agreement, Quiet};
 use crate::pipeline::units::Clock;
 
 /// False once consent has expired, and while the customer asked for quiet.
 ///
-/// A clock that was never set runs late rather than early: what it says to be over is over, and
-/// a wish for today is granted whatever day it may be.
+/// A clock that is not set is late rather than early: consent that has ended by its reading has
+/// ended, and a wish for today counts on any day.
 pub fn recognisable(agreed: &Agreement<'_>, clock: Clock, zone: &jiff::tz::TimeZone) -> bool {
     let now = clock.reading();
     if agreed.expires_at.is_some_and(|end| end <= now) {

@@ -1,4 +1,4 @@
-//! Here to whether we may say so: consent, quiet hours, caps.
+//! Whether a presence may be announced: consent, quiet hours, caps.
 
 mod alert;
 pub mod consent;
@@ -10,9 +10,9 @@ use std::time::Duration;
 /// `[policy]`: when and for whom to alert. Keys and ranges are defined in `config::keys`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// At most so many alerts for one visit; 0 never alerts.
+    /// Maximum number of alerts for one visit; 0 disables alerts.
     pub alerts_per_visit: u32,
-    /// At least so long between two alerts for one customer.
+    /// Minimum time between two alerts for one customer.
     pub between_alerts: Duration,
     /// When nobody is alerted, in the store's local time.
     pub quiet_hours: Option<QuietHours>,

@@ -1,7 +1,7 @@
 //! The store's other gateways: who of them is there, who speaks for whom, what to tell them, and
 //! which arrivals wait for their word.
 //!
-//! Correctness rests on merging alone (`machine::merge`): messages may come late, twice, in any
+//! Correctness rests on merging alone (`engine::merge`): messages may come late, twice, in any
 //! order, or never. What is here only spares staff the flicker.
 
 pub mod gathered;

@@ -5,11 +5,11 @@
 //! Invariant: buckets fill from the front and nothing is ever taken out, so a bucket whose last
 //! slot is free ends every search.
 
-/// Slots in a bucket: 64 octets, a cache line.
+/// IndexTable in a bucket: 64 octets, a cache line.
 const WIDTH: usize = 16;
 /// Filled to 13 of 16 on average: 4.9 octets an entry, and a search seldom sees a second line.
 const FILLED: usize = 13;
-/// A free slot. No index reaches it: see [`Slots::begin`].
+/// A free slot. No index reaches it: see [`IndexTable::begin`].
 const FREE: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ impl Bucket {
 
     /// Whether any slot carries `tag`: all sixteen compared without a branch. Written out, since
     /// what is optimised for size keeps its loops, at twice the time.
-    #[expect(clippy::many_single_char_names, reason = "sixteen slots that are all alike")]
+    #[expect(clippy::many_single_char_names, reason = "sixteen index that are all alike")]
     const fn has(&self, tag: u32, mask: u32) -> bool {
         const fn fits(slot: u32, tag: u32, mask: u32) -> bool {
             slot & mask == tag
@@ -52,7 +52,7 @@ impl Bucket {
 
 /// Hash to index, for a number of entries that is known beforehand.
 #[derive(Debug, Default)]
-pub struct Slots {
+pub struct IndexTable {
     buckets: Vec<Bucket>,
     /// How many buckets there are once all are laid out.
     count: usize,
@@ -61,16 +61,16 @@ pub struct Slots {
     len: usize,
 }
 
-impl Slots {
+impl IndexTable {
     /// Room for `capacity` entries with indices below it, ready for use.
     pub fn with_capacity(capacity: usize) -> Self {
-        let mut slots = Self::default();
-        slots.begin(capacity, capacity);
-        slots.lay_out(usize::MAX);
-        slots
+        let mut index = Self::default();
+        index.begin(capacity, capacity);
+        index.lay_out(usize::MAX);
+        index
     }
 
-    /// Begins anew, in the memory it has: room for `capacity` entries whose indices are below
+    /// Empties the table and reuses its memory: room for `capacity` entries whose indices are below
     /// `indices`. Nothing can be inserted or found before all is laid out.
     pub fn begin(&mut self, capacity: usize, indices: usize) {
         let highest = u32::try_from(indices).unwrap_or(u32::MAX).max(1);
@@ -96,7 +96,7 @@ impl Slots {
     }
 
     /// Frees at most `count` buckets; true while there are more.
-    pub fn shred(&mut self, count: usize) -> bool {
+    pub fn zeroize_slice(&mut self, count: usize) -> bool {
         self.count = 0;
         let left = self.buckets.len().saturating_sub(count);
         self.buckets.truncate(left);
@@ -178,7 +178,7 @@ impl Slots {
 
 /// Mixes octets that somebody else chose into a hash (folded multiplication, as in wyhash).
 ///
-/// Not keyed: whoever writes registry lines so that they collide slows down their own store.
+/// Not keyed: head office alone writes registry lines.
 pub fn hash(octets: &[u8]) -> u64 {
     const ODD: [u64; 2] = [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db];
     let mut state = octets.len() as u64 ^ ODD[0];
@@ -202,27 +202,27 @@ const fn fold(a: u64, b: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn sized(capacity: usize, indices: usize) -> Slots {
-        let mut slots = Slots::default();
-        slots.begin(capacity, indices);
-        slots.lay_out(usize::MAX);
-        slots
+    fn sized(capacity: usize, indices: usize) -> IndexTable {
+        let mut index = IndexTable::default();
+        index.begin(capacity, indices);
+        index.lay_out(usize::MAX);
+        index
     }
 
     #[test]
     fn every_entry_is_found_and_nothing_else() {
         let keys: Vec<u64> = (0..10_000u64).map(|i| hash(&i.to_be_bytes())).collect();
-        let mut slots = Slots::with_capacity(keys.len());
+        let mut index = IndexTable::with_capacity(keys.len());
         for (i, key) in (0u32..).zip(&keys) {
-            assert!(slots.insert(*key, i));
+            assert!(index.insert(*key, i));
         }
         for (i, key) in (0u32..).zip(&keys) {
-            assert_eq!(slots.find(*key, |at| keys[at as usize] == *key), Some(i));
+            assert_eq!(index.find(*key, |at| keys[at as usize] == *key), Some(i));
         }
         let strangers = 10_000..110_000u64;
         let mut looked_at = 0;
         for stranger in strangers {
-            let found = slots.find(hash(&stranger.to_be_bytes()), |_| {
+            let found = index.find(hash(&stranger.to_be_bytes()), |_| {
                 looked_at += 1;
                 false
             });
@@ -233,37 +233,37 @@ mod tests {
 
     #[test]
     fn a_full_table_refuses_and_still_answers() {
-        let mut slots = sized(1, 16);
+        let mut index = sized(1, 16);
         for i in 0..16 {
-            assert!(slots.insert(u64::from(i) << 32, i));
+            assert!(index.insert(u64::from(i) << 32, i));
         }
-        assert!(!slots.insert(0, 3));
-        assert_eq!(slots.find(5 << 32, |i| i == 5), Some(5));
-        assert_eq!(slots.find(99 << 32, |_| false), None);
+        assert!(!index.insert(0, 3));
+        assert_eq!(index.find(5 << 32, |i| i == 5), Some(5));
+        assert_eq!(index.find(99 << 32, |_| false), None);
     }
 
     #[test]
     fn the_highest_index_with_all_bits_of_its_tag_set_is_no_free_slot() {
         for indices in [1, 3, 7, 255, 1023] {
-            let mut slots = sized(16, indices);
+            let mut index = sized(16, indices);
             let highest = u32::try_from(indices - 1).unwrap();
-            assert!(slots.insert(u64::MAX, highest));
-            assert_eq!(slots.find(u64::MAX, |i| i == highest), Some(highest));
+            assert!(index.insert(u64::MAX, highest));
+            assert_eq!(index.find(u64::MAX, |i| i == highest), Some(highest));
         }
     }
 
     #[test]
     fn a_table_begun_anew_is_empty_once_it_is_laid_out() {
-        let mut slots = Slots::with_capacity(100);
+        let mut index = IndexTable::with_capacity(100);
         for i in 0..100 {
-            slots.insert(hash(&[i]), u32::from(i));
+            index.insert(hash(&[i]), u32::from(i));
         }
-        slots.begin(100, 100);
-        assert!(!slots.lay_out(2));
-        assert_eq!(slots.find(hash(&[1]), |_| true), None);
-        while !slots.lay_out(2) {}
+        index.begin(100, 100);
+        assert!(!index.lay_out(2));
+        assert_eq!(index.find(hash(&[1]), |_| true), None);
+        while !index.lay_out(2) {}
         for i in 0..100u8 {
-            assert_eq!(slots.find(hash(&[i]), |_| true), None);
+            assert_eq!(index.find(hash(&[i]), |_| true), None);
         }
     }
 }

@@ -1,17 +1,17 @@
-//! The enrolled customers, in columns: no heap object of their own, a few dozen octets each.
+//! The enrolled customers, in columns: a few dozen octets each, without a heap object.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::enrolment::Enrolment;
-use super::rolling::shred;
-use super::slots::{Slots, hash};
+use super::index_table::{IndexTable, hash};
+use super::window_tables::zeroize_slice;
 use crate::pipeline::card::Card;
 use crate::pipeline::identity::customer::{Agreement, Customer, CustomerIndex, Quiet};
 use crate::pipeline::units::WallTime;
 
-/// Notes and languages repeat ("fr", no note); beyond so many different ones they would not.
+/// Number of different pairs of language and note that are shared; most customers have none.
 const SHARED_PHRASES: usize = 4096;
 
 /// Longer than a bundle of head office's is valid; from then on each consent is looked at.
@@ -22,7 +22,7 @@ type Phrase = (Option<String>, Option<String>);
 
 /// The enrolled customers.
 #[derive(Debug, Default)]
-pub struct People {
+pub struct CustomerTable {
     /// Each customer's handle, then their card.
     text: Vec<u8>,
     /// Where each customer's text ends.
@@ -35,16 +35,16 @@ pub struct People {
     phrases: Vec<Phrase>,
     /// The few who asked for something.
     quiet: BTreeMap<u32, Quiet>,
-    by_handle: Slots,
+    by_handle: IndexTable,
     /// Withdrawn, or refused after all: one bit each.
     gone: Vec<u64>,
-    /// Gone, or their consent ends before `foreseen_until`: one bit each. Whoever is not in it is
-    /// admitted without a look at the other columns, which are in no cache.
+    /// Gone, or consent ends before `foreseen_until`: one bit each. Other customers are admitted
+    /// without reading the other columns, which are in no processor cache.
     doubtful: Vec<u64>,
     foreseen_until: Option<WallTime>,
 }
 
-impl People {
+impl CustomerTable {
     /// How many there are, gone ones included.
     pub const fn len(&self) -> usize {
         self.ends.len()
@@ -55,7 +55,7 @@ impl People {
         self.len() - self.gone.iter().map(|word| word.count_ones() as usize).sum::<usize>()
     }
 
-    /// Octets on the heap, nearly.
+    /// Approximate size on the heap, in octets.
     pub const fn octets(&self) -> usize {
         self.text.capacity()
             + self.ends.capacity() * 4
@@ -65,7 +65,7 @@ impl People {
             + self.by_handle.octets()
     }
 
-    /// Where the customer with that handle stands, gone or not.
+    /// Index of the customer with that handle, gone or not.
     pub fn position(&self, handle: &str) -> Option<u32> {
         self.by_handle.find(hash(handle.as_bytes()), |at| {
             self.text_of(at).is_some_and(|text| handle_in(text) == handle.as_bytes())
@@ -145,7 +145,7 @@ impl People {
     }
 
     /// Wipes and frees a slice; true while there is more.
-    pub fn shred(&mut self) -> bool {
+    pub fn zeroize_slice(&mut self) -> bool {
         const SLICE: usize = 1 << 16;
         if !self.quiet.is_empty() {
             for _ in 0..SLICE / 64 {
@@ -154,11 +154,11 @@ impl People {
             return true;
         }
         self.phrases.clear();
-        shred(&mut self.text, SLICE)
-            || shred(&mut self.ends, SLICE / 4)
-            || shred(&mut self.expires, SLICE / 4)
-            || shred(&mut self.tier, SLICE / 2)
-            || self.by_handle.shred(SLICE / 64)
+        zeroize_slice(&mut self.text, SLICE)
+            || zeroize_slice(&mut self.ends, SLICE / 4)
+            || zeroize_slice(&mut self.expires, SLICE / 4)
+            || zeroize_slice(&mut self.tier, SLICE / 2)
+            || self.by_handle.zeroize_slice(SLICE / 64)
     }
 
     fn text_of(&self, at: u32) -> Option<&[u8]> {
@@ -220,7 +220,7 @@ fn split_note(text: &[u8]) -> (&[u8], Option<String>) {
 
 /// Why a customer could not be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unfit {
+pub enum EnrolmentError {
     /// Their handle is known already, with another tier, card, wish or end of consent.
     Contradiction,
     /// More text, tiers or customers than a registry can hold.
@@ -229,101 +229,108 @@ pub enum Unfit {
 
 /// Adds customers one by one.
 #[derive(Debug, Default)]
-pub struct Enrolling {
-    people: People,
+pub struct CustomerTableBuilder {
+    customers: CustomerTable,
     tier_numbers: BTreeMap<Arc<str>, u16>,
     phrase_numbers: BTreeMap<Phrase, u16>,
 }
 
-impl Enrolling {
+impl CustomerTableBuilder {
     /// Those added so far.
-    pub const fn people(&self) -> &People {
-        &self.people
+    pub const fn customers(&self) -> &CustomerTable {
+        &self.customers
     }
 
     /// Those added so far.
-    pub const fn people_mut(&mut self) -> &mut People {
-        &mut self.people
+    pub const fn customers_mut(&mut self) -> &mut CustomerTable {
+        &mut self.customers
     }
 
-    /// Adds whom `enrolment` (which has consent) is about; somebody known already keeps their
-    /// place, so that a phone and a card of theirs are one customer.
-    pub fn add(&mut self, enrolment: &Enrolment) -> Result<u32, Unfit> {
+    /// Adds the customer of `enrolment`, which has consent. A known customer keeps their index, so
+    /// that a phone and a card of theirs are one customer.
+    ///
+    /// # Errors
+    /// Where the customer contradicts an earlier line, or the table is full.
+    pub fn add(&mut self, enrolment: &Enrolment) -> Result<u32, EnrolmentError> {
         let consent = enrolment.consent.as_ref();
         let card = enrolment.card.as_ref().filter(|_| consent.is_some_and(|c| c.show_name));
         let expires = consent.map_or(0, |consent| {
             u32::try_from(consent.expires_at.unix_secs().max(0)).unwrap_or(u32::MAX)
         });
-        if let Some(at) = self.people.position(&enrolment.client) {
-            let known = self.people.customer(CustomerIndex(at));
+        if let Some(at) = self.customers.position(&enrolment.client) {
+            let known = self.customers.customer(CustomerIndex(at));
             let same = known.is_some_and(|known| {
                 known.tier.as_ref() == enrolment.tier
                     && known.card.as_deref() == card
                     && known.quiet == enrolment.quiet
                     && known.consent_expires_at == WallTime::from_unix_secs(i64::from(expires))
             });
-            return if same { Ok(at) } else { Err(Unfit::Contradiction) };
+            return if same { Ok(at) } else { Err(EnrolmentError::Contradiction) };
         }
-        let at = u32::try_from(self.people.len()).map_err(|_| Unfit::TooMany)?;
-        let tier = self.tier_number(&enrolment.tier).ok_or(Unfit::TooMany)?;
+        let at = u32::try_from(self.customers.len()).map_err(|_| EnrolmentError::TooMany)?;
+        let tier = self.tier_number(&enrolment.tier).ok_or(EnrolmentError::TooMany)?;
         self.write_text(enrolment, card)?;
-        let people = &mut self.people;
-        people.expires.push(expires);
-        people.tier.push(tier);
+        let customers = &mut self.customers;
+        customers.expires.push(expires);
+        customers.tier.push(tier);
         if at.is_multiple_of(64) {
-            people.gone.push(0);
+            customers.gone.push(0);
         }
         if let Some(quiet) = &enrolment.quiet {
-            people.quiet.insert(at, quiet.clone());
+            customers.quiet.insert(at, quiet.clone());
         }
         self.index(at, &enrolment.client);
         Ok(at)
     }
 
-    /// Gives back what growing took too much of, and foresees whose consent will end when.
-    pub fn finish(mut self, now: WallTime) -> People {
-        let people = &mut self.people;
-        people.foresee(now.plus(FORESEEN));
-        people.text.shrink_to_fit();
-        people.ends.shrink_to_fit();
-        people.expires.shrink_to_fit();
-        people.tier.shrink_to_fit();
-        people.gone.shrink_to_fit();
-        self.rebuild_index(self.people.len());
-        self.people
+    /// Releases spare capacity, and marks the customers whose consent ends soon.
+    pub fn finish(mut self, now: WallTime) -> CustomerTable {
+        let customers = &mut self.customers;
+        customers.foresee(now.plus(FORESEEN));
+        customers.text.shrink_to_fit();
+        customers.ends.shrink_to_fit();
+        customers.expires.shrink_to_fit();
+        customers.tier.shrink_to_fit();
+        customers.gone.shrink_to_fit();
+        self.rebuild_index(self.customers.len());
+        self.customers
     }
 
     fn tier_number(&mut self, tier: &str) -> Option<u16> {
         if let Some(number) = self.tier_numbers.get(tier) {
             return Some(*number);
         }
-        let number = u16::try_from(self.people.tiers.len()).ok()?;
+        let number = u16::try_from(self.customers.tiers.len()).ok()?;
         let tier: Arc<str> = tier.into();
-        self.people.tiers.push(Arc::clone(&tier));
+        self.customers.tiers.push(Arc::clone(&tier));
         self.tier_numbers.insert(tier, number);
         Some(number)
     }
 
-    fn write_text(&mut self, enrolment: &Enrolment, card: Option<&Card>) -> Result<(), Unfit> {
-        let start = self.people.text.len();
-        let length = u8::try_from(enrolment.client.len()).map_err(|_| Unfit::TooMany)?;
-        self.people.text.push(length);
-        self.people.text.extend_from_slice(enrolment.client.as_bytes());
+    fn write_text(
+        &mut self,
+        enrolment: &Enrolment,
+        card: Option<&Card>,
+    ) -> Result<(), EnrolmentError> {
+        let start = self.customers.text.len();
+        let length = u8::try_from(enrolment.client.len()).map_err(|_| EnrolmentError::TooMany)?;
+        self.customers.text.push(length);
+        self.customers.text.extend_from_slice(enrolment.client.as_bytes());
         if let Some(card) = card {
             let (number, own_note) = self.phrase_number(card);
-            self.people.text.extend_from_slice(&number.to_le_bytes());
-            self.people.text.extend_from_slice(card.name.as_bytes());
+            self.customers.text.extend_from_slice(&number.to_le_bytes());
+            self.customers.text.extend_from_slice(card.name.as_bytes());
             if let Some(note) = own_note {
-                self.people.text.push(0);
-                self.people.text.extend_from_slice(note.as_bytes());
+                self.customers.text.push(0);
+                self.customers.text.extend_from_slice(note.as_bytes());
             }
         }
-        if let Ok(end) = u32::try_from(self.people.text.len()) {
-            self.people.ends.push(end);
+        if let Ok(end) = u32::try_from(self.customers.text.len()) {
+            self.customers.ends.push(end);
             return Ok(());
         }
-        self.people.text.truncate(start);
-        Err(Unfit::TooMany)
+        self.customers.text.truncate(start);
+        Err(EnrolmentError::TooMany)
     }
 
     /// The number of the card's language and note, and the note where it must stand alone.
@@ -340,32 +347,32 @@ impl Enrolling {
         // Languages alone are few; if a hostile file names 60,000, the last ones share one.
         let number = u16::try_from(self.phrases()).unwrap_or(u16::MAX);
         if number < u16::MAX {
-            self.people.phrases.push(phrase.clone());
+            self.customers.phrases.push(phrase.clone());
             self.phrase_numbers.insert(phrase, number);
         }
         (number, own_note)
     }
 
     const fn phrases(&self) -> usize {
-        self.people.phrases.len()
+        self.customers.phrases.len()
     }
 
     fn index(&mut self, at: u32, handle: &str) {
-        let room = self.people.by_handle.room();
+        let room = self.customers.by_handle.room();
         if at as usize >= room {
             self.rebuild_index((room * 2).max(1024));
         } else {
-            self.people.by_handle.insert(hash(handle.as_bytes()), at);
+            self.customers.by_handle.insert(hash(handle.as_bytes()), at);
         }
     }
 
     fn rebuild_index(&mut self, room: usize) {
-        let mut slots = Slots::with_capacity(room);
-        for at in 0..u32::try_from(self.people.len()).unwrap_or(u32::MAX) {
-            if let Some(text) = self.people.text_of(at) {
-                slots.insert(hash(handle_in(text)), at);
+        let mut index = IndexTable::with_capacity(room);
+        for at in 0..u32::try_from(self.customers.len()).unwrap_or(u32::MAX) {
+            if let Some(text) = self.customers.text_of(at) {
+                index.insert(hash(handle_in(text)), at);
             }
         }
-        self.people.by_handle = slots;
+        self.customers.by_handle = index;
     }
 }

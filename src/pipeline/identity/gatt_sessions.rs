@@ -10,18 +10,18 @@ use crate::pipeline::address::Address;
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::Tick;
 
-/// iOS changes its address about every 15 minutes; whoever is silent for longer has another one.
+/// iOS changes its address about every 15 minutes: after a longer silence the address is stale.
 const ADDRESS_LASTS: Duration = Duration::from_mins(20);
-/// More customers with their phones in their pockets than one shop holds.
+/// More phones than one shop holds.
 const MOST: usize = 1_024;
 
 /// Who is behind which address.
 #[derive(Debug, Default)]
-pub struct Introduced {
+pub struct GattSessionCache {
     phones: BTreeMap<Address, (CustomerIndex, Tick)>,
 }
 
-impl Introduced {
+impl GattSessionCache {
     /// The phone at `address` is `who`'s.
     pub fn add(&mut self, address: Address, who: CustomerIndex, now: Tick) {
         self.phones.retain(|_, (_, heard)| now.since(*heard) < ADDRESS_LASTS);
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_phone_is_known_as_long_as_it_is_heard_and_not_after() {
-        let mut introduced = Introduced::default();
+        let mut introduced = GattSessionCache::default();
         introduced.add(address(1), CustomerIndex(7), at(0));
         assert_eq!(introduced.who(address(1), at(15)), Some(CustomerIndex(7)));
         assert_eq!(introduced.who(address(1), at(30)), Some(CustomerIndex(7)));
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_new_registry_moves_some_and_forgets_others() {
-        let mut introduced = Introduced::default();
+        let mut introduced = GattSessionCache::default();
         introduced.add(address(1), CustomerIndex(1), at(0));
         introduced.add(address(2), CustomerIndex(2), at(0));
         introduced.moved(|who| (who == CustomerIndex(1)).then_some(CustomerIndex(5)));
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_longest_silent_goes_first() {
-        let mut introduced = Introduced::default();
+        let mut introduced = GattSessionCache::default();
         for n in 0..2_000 {
             introduced.add(address(n), CustomerIndex(u32::from(n)), at(u64::from(n) / 500));
         }

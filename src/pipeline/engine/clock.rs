@@ -6,7 +6,7 @@ use crate::pipeline::units::{Clock, ClockStep, Now};
 use crate::pipeline::visits::Phase;
 
 impl Pipeline {
-    /// Corrects what was read from the clock before it counted: how long ago that was is known.
+    /// Corrects the times that were read from the clock before it counted; their age is known.
     pub(super) fn follow_clock(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let before = std::mem::replace(&mut self.latest, now);
         let (Clock::Unset(read), Clock::Set(set)) = (before.clock, now.clock) else { return };

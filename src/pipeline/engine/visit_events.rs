@@ -1,4 +1,4 @@
-//! From what presence says of a customer to what the shop is told.
+//! From presence events to visits and announcements.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Pipeline {
         }
     }
 
-    /// A new visit; none where staff see one of that customer already, another gateway's.
+    /// A new visit; `None` if another gateway's visit of that customer is open.
     fn begin(
         &self,
         who: CustomerIndex,
@@ -118,7 +118,7 @@ impl Pipeline {
         }
     }
 
-    /// Every gateway that followed a visit learns of the phone from what it weighed itself.
+    /// Each gateway that tracked a visit learns the phone's RSSI offset from its own contacts.
     pub(super) fn learned(
         &self,
         who: CustomerIndex,
@@ -133,7 +133,7 @@ impl Pipeline {
         }
     }
 
-    /// A visit that another gateway decides on stays as it is until that one says so.
+    /// A visit that another gateway owns stays open until that gateway closes it.
     fn close(
         &mut self,
         who: CustomerIndex,
@@ -214,7 +214,7 @@ impl Pipeline {
         told
     }
 
-    /// Of two visits that are one stay, the one with the smaller key goes on.
+    /// Of two visits that are one stay, the one with the smaller key continues.
     pub(super) fn key(&self, visit: &Visit) -> (WallTime, String) {
         (visit.arrived_at, self.gateway_name(visit.gateway).to_owned())
     }
@@ -224,7 +224,7 @@ impl Pipeline {
     }
 }
 
-/// What earlier visits made of the numbers, in whole decibels.
+/// The phone's RSSI offset that earlier visits estimated, in whole decibels.
 fn explain_phone(phone: Loudness) -> Option<String> {
     let decibels = phone.above_usual_db.round();
     let than_most = match decibels {

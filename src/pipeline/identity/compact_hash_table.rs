@@ -1,4 +1,4 @@
-//! Tokens to credentials, in hardly more bits than the tokens have (compact hashing, after Cleary).
+//! Tokens to credentials, by compact hashing (Cleary, 1984): hardly more bits than the tokens.
 //!
 //! Where a token's entry stands says the token's first bits, so the entry holds only the others,
 //! packed with the credential into 96 bits. One octet of each, its tag, stands apart: the tags of
@@ -8,15 +8,15 @@
 
 use subtle::ConstantTimeEq;
 
-use super::rolling::shred;
+use super::window_tables::zeroize_slice;
 use crate::pipeline::advert::token::Token;
 
 /// Entries in a bucket: with an octet for who went on, their tags are 16 octets.
 const WIDTH: usize = 15;
 /// Filled to 25 of 30 on average: 15.7 octets an entry, and one search in ten sees a second bucket.
 const FILLED: (usize, usize) = (25, 2);
-/// Lowest bits of an entry that are the distance's and the credential's, with as many above them
-/// as the home is worth.
+/// Lowest bits of an entry: the distance and the credential. The bits above them replace those
+/// that the home already determines.
 const SPARE_BITS: u32 = 15;
 /// Where in an entry the token's last octets begin, above 32 bits of its first ones.
 const OTHERS: u32 = SPARE_BITS + 32;
@@ -38,7 +38,7 @@ const TAGS_HIGHEST: Head = (LOWEST << 7) & (Head::MAX >> 8);
 
 /// Tokens to credentials, for a number of tokens that is known beforehand.
 #[derive(Debug, Default)]
-pub struct Compact {
+pub struct CompactHashTable {
     heads: Vec<Head>,
     entries: Vec<[Entry; WIDTH]>,
     /// How many buckets there are once all are laid out.
@@ -59,8 +59,8 @@ struct Sought {
     entry: u128,
 }
 
-impl Compact {
-    /// Begins anew, in the memory it has: room for `len` tokens of credentials below `len`.
+impl CompactHashTable {
+    /// Empties the table and reuses its memory: room for `len` tokens of credentials below `len`.
     /// Nothing can be inserted or found before all is laid out.
     pub fn begin(&mut self, len: usize) {
         self.count = (len * FILLED.1).div_ceil(FILLED.0).max(1);
@@ -88,9 +88,9 @@ impl Compact {
     }
 
     /// Wipes and frees at most `count` buckets; true while there are more.
-    pub fn shred(&mut self, count: usize) -> bool {
+    pub fn zeroize_slice(&mut self, count: usize) -> bool {
         self.count = 0;
-        shred(&mut self.entries, count) | shred(&mut self.heads, count)
+        zeroize_slice(&mut self.entries, count) | zeroize_slice(&mut self.heads, count)
     }
 
     /// Octets on the heap.
@@ -176,7 +176,8 @@ impl Compact {
     }
 
     /// The home is chosen by the first four octets, scaled instead of divided: what is left of
-    /// that product, without as many low bits as the home is worth, tells those of one home apart.
+    /// that product, after the home's bits are removed from its low end, distinguishes the tokens of
+    /// one home.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "cut into halves")]
     #[expect(clippy::many_single_char_names, reason = "ten octets that are all alike")]
@@ -240,7 +241,7 @@ fn unpacked(&[low, middle, high]: &Entry) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::identity::slots::hash;
+    use crate::pipeline::identity::index_table::hash;
 
     fn token(n: u64) -> Token {
         let [a, b] = [0, 1].map(|half| hash(&[n, half].map(u64::to_le_bytes).concat()));
@@ -248,14 +249,14 @@ mod tests {
         *octets.first_chunk().unwrap()
     }
 
-    fn sized(len: usize) -> Compact {
-        let mut compact = Compact::default();
+    fn sized(len: usize) -> CompactHashTable {
+        let mut compact = CompactHashTable::default();
         compact.begin(len);
         compact.lay_out(usize::MAX);
         compact
     }
 
-    fn filled(len: u32) -> Compact {
+    fn filled(len: u32) -> CompactHashTable {
         let mut compact = sized(len as usize);
         for n in 0..len {
             assert!(compact.insert(&token(u64::from(n)), n));
@@ -365,13 +366,13 @@ mod tests {
             assert_eq!(compact.find(&token(n)), None);
         }
         assert_eq!(compact.octets(), octets);
-        while compact.shred(2) {}
+        while compact.zeroize_slice(2) {}
         assert_eq!(compact.octets(), 0);
     }
 
     #[test]
     fn a_million_tokens_take_at_most_16_mb() {
-        let mut compact = Compact::default();
+        let mut compact = CompactHashTable::default();
         compact.begin(1_000_000);
         assert!(compact.octets() <= 16_000_000, "{}", compact.octets());
     }

@@ -1,4 +1,4 @@
-//! From what is heard, here or by the store's other gateways, to a contact with a customer.
+//! From an advertisement, received here or by another gateway, to a contact with a customer.
 
 use super::Pipeline;
 use crate::pipeline::event::Effect;
@@ -44,7 +44,7 @@ impl Pipeline {
 
     pub(super) fn take_answer(&mut self, now: Now, answer: &Answer, effects: &mut Vec<Effect>) {
         let Answer { gateway, address, rssi, nonce, octets } = answer;
-        if let Some(found) = self.identity.introduce(now, *address, nonce, octets) {
+        if let Some(found) = self.identity.accept_answer(now, *address, nonce, octets) {
             self.contact(now, found, *gateway, *rssi, effects);
         }
     }
@@ -90,7 +90,7 @@ impl Pipeline {
         }
     }
 
-    /// Tells the others what this gateway heard, when it is time.
+    /// Emits this gateway's contacts for the other gateways, when they are due.
     pub(super) fn tell(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let overheard =
             self.gathered.take_due(now.tick, |who| Some(self.identity.customer(who)?.client));

@@ -1,4 +1,4 @@
-//! Tables that hold for a window of time: the next one is built ahead, a slice at a time.
+//! Tables for windows of time: the next one is built ahead of time, in slices.
 
 use std::ops::RangeInclusive;
 
@@ -10,7 +10,7 @@ pub trait Table: Default {
     /// What it is built from.
     type Source;
 
-    /// Begins to build the table of `window`, in the memory of whatever it was before.
+    /// Begins to build the table of `window`, and reuses its memory.
     fn begin(&mut self, source: &Self::Source, window: Window, clock: Clock);
 
     /// Builds a slice: what the slowest supported processor does in less than 1 ms.
@@ -23,29 +23,29 @@ pub trait Table: Default {
     fn window(&self) -> Window;
 
     /// Frees a slice; true while there is more to free.
-    fn shred(&mut self) -> bool;
+    fn zeroize_slice(&mut self) -> bool;
 }
 
 /// How soon the next slice must be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
+pub enum Priority {
     /// Nothing is left to do.
     None,
     /// Something is built ahead of its time, or freed.
     Ahead,
-    /// Somebody who is here may not be recognised before it is done.
+    /// A customer who is here may not be recognised before it is done.
     Now,
 }
 
 /// The tables of the windows that are wanted.
 #[derive(Debug, Default)]
-pub struct Rolling<T> {
+pub struct WindowTables<T> {
     tables: Vec<T>,
     outdated: Vec<T>,
 }
 
-impl<T: Table> Rolling<T> {
-    /// Begins the tables of `wanted` that there are not, in the memory of those no longer wanted.
+impl<T: Table> WindowTables<T> {
+    /// Begins the missing tables of `wanted`, and reuses the memory of outdated ones.
     pub fn plan(&mut self, source: &T::Source, wanted: RangeInclusive<Window>, clock: Clock) {
         for at in (0..self.tables.len()).rev() {
             if self.tables.get(at).is_some_and(|table| !wanted.contains(&table.window())) {
@@ -62,7 +62,7 @@ impl<T: Table> Rolling<T> {
     }
 
     /// Builds or frees a slice of what is most urgent; says how urgent what is left is.
-    pub fn work(&mut self, source: &mut T::Source, clock: Clock) -> Urgency {
+    pub fn work(&mut self, source: &mut T::Source, clock: Clock) -> Priority {
         let unbuilt = |table: &&mut T| !table.is_built();
         let urgent = |table: &&mut T| !table.is_built() && counts(table.window(), clock);
         if let Some(table) = self.tables.iter_mut().find(urgent) {
@@ -70,22 +70,22 @@ impl<T: Table> Rolling<T> {
         } else if let Some(table) = self.tables.iter_mut().find(unbuilt) {
             table.build(source);
         } else if let Some(table) = self.outdated.last_mut()
-            && !table.shred()
+            && !table.zeroize_slice()
         {
             self.outdated.pop();
         }
-        self.urgency(clock)
+        self.priority(clock)
     }
 
     /// How urgent the next slice is.
-    pub fn urgency(&self, clock: Clock) -> Urgency {
+    pub fn priority(&self, clock: Clock) -> Priority {
         let of = |table: &T| match (table.is_built(), counts(table.window(), clock)) {
-            (true, _) => Urgency::None,
-            (false, true) => Urgency::Now,
-            (false, false) => Urgency::Ahead,
+            (true, _) => Priority::None,
+            (false, true) => Priority::Now,
+            (false, false) => Priority::Ahead,
         };
-        let idle = if self.outdated.is_empty() { Urgency::None } else { Urgency::Ahead };
-        self.tables.iter().map(of).max().unwrap_or(Urgency::None).max(idle)
+        let idle = if self.outdated.is_empty() { Priority::None } else { Priority::Ahead };
+        self.tables.iter().map(of).max().unwrap_or(Priority::None).max(idle)
     }
 
     /// All tables, finished or not.
@@ -99,10 +99,10 @@ impl<T: Table> Rolling<T> {
     }
 
     /// Frees a slice of everything; true while there is more to free.
-    pub fn shred(&mut self) -> bool {
+    pub fn zeroize_slice(&mut self) -> bool {
         self.outdated.append(&mut self.tables);
         if let Some(table) = self.outdated.last_mut()
-            && !table.shred()
+            && !table.zeroize_slice()
         {
             self.outdated.pop();
         }
@@ -112,7 +112,7 @@ impl<T: Table> Rolling<T> {
 
 /// Wipes and frees the last `count` of a column; true while there are more. Freeing a large
 /// column at once would hold up the radio for milliseconds.
-pub fn shred<T: zeroize::Zeroize>(column: &mut Vec<T>, count: usize) -> bool {
+pub fn zeroize_slice<T: zeroize::Zeroize>(column: &mut Vec<T>, count: usize) -> bool {
     let left = column.len().saturating_sub(count);
     if let Some(last) = column.get_mut(left..) {
         last.iter_mut().for_each(zeroize::Zeroize::zeroize);

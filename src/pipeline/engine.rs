@@ -1,10 +1,10 @@
-//! The pipeline itself: every input goes through the stations in the order of the folders.
+//! The engine: each input passes through identity, presence and policy, in this order.
 
 mod clock;
 mod contacts;
+mod lifecycle;
 mod merge;
-mod renewal;
-mod verdicts;
+mod visit_events;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::pipeline::start::Start;
 use crate::pipeline::visit::{StaffAction, Visit};
 use crate::pipeline::visit_id::VisitId;
 
-/// All that grelot decides, as a state machine: same inputs, same effects, byte for byte.
+/// Everything that grelot decides, as a state machine: the same inputs give the same effects.
 #[derive(Debug)]
 pub struct Pipeline {
     settings: Settings,
@@ -50,8 +50,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline that takes up what survived a restart. The effects tell what of it cannot go
-    /// on: visits of customers who are no longer enrolled.
+    /// A pipeline that continues what survived a restart. The effects end the visits that cannot
+    /// continue, such as those of customers who are no longer enrolled.
     pub fn new(
         settings: Settings,
         registry: Registry,
@@ -96,7 +96,7 @@ impl Pipeline {
         (pipeline, effects)
     }
 
-    /// Takes in one input and says all that follows from it, in order. Time must not go back.
+    /// Takes one input and returns its effects, in order. Time must not go back.
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.follow_clock(now, &mut effects);
@@ -129,7 +129,7 @@ impl Pipeline {
         effects
     }
 
-    /// Everything that time alone has brought.
+    /// Handles every deadline until `now`.
     fn pass_time(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while let Some(verdict) = self.presence.expire(now.tick) {
             self.perform(verdict, now, effects);
@@ -145,8 +145,8 @@ impl Pipeline {
         }
     }
 
-    /// When [`Pipeline::handle`] wants to be called at the latest, with [`Input::Deadline`] if
-    /// nothing else comes.
+    /// The latest time of the next call of [`Pipeline::handle`], with [`Input::Deadline`] if there
+    /// is no other input.
     pub fn next_deadline(&self) -> Option<Tick> {
         let presence = self.presence.next_deadline();
         let identity = self.identity.next_deadline();
@@ -160,7 +160,7 @@ impl Pipeline {
         self.visits.open()
     }
 
-    /// How many customers are followed at the moment, here or not.
+    /// Number of customers that presence tracks, inside or not.
     pub fn followed(&self) -> usize {
         self.presence.followed()
     }
@@ -180,7 +180,7 @@ impl Pipeline {
         self.beacons.states()
     }
 
-    /// Sightings of enrolled customers so far.
+    /// Number of received advertisements of enrolled customers since the start.
     pub fn contacts(&self) -> u64 {
         self.contacts
     }
@@ -206,8 +206,8 @@ impl Pipeline {
         self.team.connected(connected, now.tick);
         if !connected {
             self.gathered.clear();
-            // What they hear does not come through: their silence means nothing. Whoever is
-            // still there says so again once the broker is back.
+            // Their contacts do not arrive, so their silence means nothing. Gateways that are
+            // still there report again once the broker is back.
             for peer in self.team.peers().collect::<Vec<_>>() {
                 self.peer(peer, PeerState::Offline, now);
             }
@@ -241,12 +241,12 @@ impl Pipeline {
         }
         if let Some(visit) = self.visits.get_mut(who) {
             visit.staff(by, action, now.clock.reading());
-            // The answer goes out even where nothing changed: it tells whoever came second.
+            // The state is published even if it did not change: a second claimer learns who was first.
             effects.push(Effect::Changed(visit.clone()));
         }
     }
 
-    /// Whether it is for this gateway to decide on `visit`.
+    /// Whether this gateway decides about `visit`.
     fn speaks_for(&self, visit: &Visit) -> bool {
         self.team.speaks_for(visit.gateway, &self.settings.gateways)
     }

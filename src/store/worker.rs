@@ -1,4 +1,4 @@
-//! The thread that owns the store: the disk never holds up the event loop.
+//! The thread that owns the store, so that the disk does not block the event loop.
 //!
 //! Invariant: changes are on the disk before they are passed on. Only while the disk takes
 //! nothing (full, read-only) are they passed on first, loudly, and kept here until it does:
@@ -14,24 +14,25 @@ pub const QUEUE: usize = 256;
 /// Batches written in one transaction, at most.
 const TOGETHER: usize = 64;
 
-/// Changes kept while the disk takes nothing: days of a busy store. Then the oldest go.
+/// Changes kept while the disk cannot be written: days of a busy store. Then the oldest are
+/// dropped.
 const BACKLOG: usize = 10_000;
 
-/// What the keeper is asked to do.
+/// Requests to the store worker.
 #[derive(Debug)]
 pub enum Request {
     /// Make durable, and pass on what the core asked for.
     Commit(Vec<Change>),
     /// Make durable: the outbox's own progress. An empty list only tries the backlog again.
     Record(Vec<Change>),
-    /// Say what staff said of visits.
+    /// Return the labels.
     Labels(oneshot::Sender<Vec<Label>>),
-    /// No more commits come: let the outbox wind up.
+    /// No more commits follow: let the outbox finish.
     Close,
 }
 
 /// The store's owner.
-pub struct Keeper {
+pub struct StoreWorker {
     store: Store,
     requests: mpsc::Receiver<Request>,
     /// To the outbox; `None` once closed.
@@ -39,12 +40,12 @@ pub struct Keeper {
     /// What is wrong with the disk, if anything.
     trouble: watch::Sender<Option<String>>,
     backlog: Vec<Change>,
-    /// Who wants the labels, once what came before is written.
-    curious: Vec<oneshot::Sender<Vec<Label>>>,
+    /// Senders that wait for the labels, until earlier changes are written.
+    label_waiters: Vec<oneshot::Sender<Vec<Label>>>,
 }
 
-impl Keeper {
-    /// A keeper of `store` that passes what is durable to `committed`.
+impl StoreWorker {
+    /// A worker for `store` that passes durable changes to `committed`.
     pub const fn new(
         store: Store,
         requests: mpsc::Receiver<Request>,
@@ -57,11 +58,11 @@ impl Keeper {
             committed: Some(committed),
             trouble,
             backlog: Vec::new(),
-            curious: Vec::new(),
+            label_waiters: Vec::new(),
         }
     }
 
-    /// Works until all who could ask for something are gone. Blocks: a thread's whole life.
+    /// Runs until all senders are dropped. Blocks.
     pub fn run(mut self) {
         if let Some(trouble) = self.store.unwritable() {
             self.trouble.send_replace(Some(trouble.to_owned()));
@@ -75,7 +76,7 @@ impl Keeper {
             }
             self.write();
             self.pass_on(pass_on);
-            self.tell_labels();
+            self.answer_label_waiters();
             if close {
                 self.committed = None;
             }
@@ -94,7 +95,7 @@ impl Keeper {
                 false
             }
             Request::Labels(answer) => {
-                self.curious.push(answer);
+                self.label_waiters.push(answer);
                 false
             }
             Request::Close => true,
@@ -110,7 +111,7 @@ impl Keeper {
                 self.backlog.clear();
                 let note = self.store.note();
                 if self.trouble.send_replace(note.clone()).is_some() && note.is_none() {
-                    tracing::info!("the store takes changes again");
+                    tracing::info!("the store can be written again");
                 }
             }
             Err(error) => {
@@ -126,17 +127,17 @@ impl Keeper {
         }
     }
 
-    fn tell_labels(&mut self) {
-        for answer in self.curious.drain(..) {
+    fn answer_label_waiters(&mut self) {
+        for answer in self.label_waiters.drain(..) {
             match self.store.labels() {
-                // Whoever asked may be gone.
+                // The requester may have disconnected.
                 Ok(labels) => drop(answer.send(labels)),
                 Err(error) => tracing::warn!(%error, "the labels cannot be read"),
             }
         }
     }
 
-    /// What must be forgotten is never forgotten to be forgotten.
+    /// Drops the oldest changes, but no deletion.
     fn shorten_backlog(&mut self) {
         let mut excess = self.backlog.len().saturating_sub(BACKLOG);
         self.backlog.retain(|change| {

@@ -35,6 +35,9 @@ enum Credential {
 const LONGEST_LINE: u64 = 64 * 1024;
 
 /// Calls `each` with every line's number and object; stops at the first line that is none.
+///
+/// # Errors
+/// Where the file cannot be read, or `each` fails.
 pub fn read(
     path: &Path,
     mut each: impl FnMut(u32, Object) -> anyhow::Result<()>,
@@ -73,6 +76,9 @@ pub fn read(
 }
 
 /// Takes `object` apart into what every store's registry says and what only one's does.
+///
+/// # Errors
+/// Where a gateway could not read the line; the text is the reason.
 pub fn prepare(mut object: Object, days: &[Day]) -> Result<Prepared, String> {
     let credential = match object.remove("ck") {
         Some(ck) => {
@@ -116,7 +122,7 @@ impl Prepared {
     }
 }
 
-/// What a gateway will make of the line: the book's mistakes are told before they are shipped.
+/// The line as a gateway reads it, so that mistakes are reported before a bundle is made.
 fn understood(object: &Object, credential: &Credential) -> Result<Enrolment, String> {
     let mut object = object.clone();
     if let Credential::App(days) = credential {

@@ -1,4 +1,4 @@
-//! Whose address it was, for a bounded number of addresses and a short time.
+//! Cache of resolved private addresses (RPA), bounded in number and time.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ const FORGET_AFTER: Duration = Duration::from_mins(20);
 
 /// Whose address it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Answer {
-    /// Nobody's who is enrolled.
+pub enum Resolution {
+    /// It belongs to no enrolled customer.
     #[default]
     Nobody,
     /// The owner's of this key.
     Key(u32),
-    /// More than one key fits, so nobody is taken for somebody else.
+    /// More than one key fits, so that no customer is assumed.
     Ambiguous,
 }
 
-impl Answer {
+impl Resolution {
     /// The key, if there is exactly one.
     pub const fn key(self) -> Option<u32> {
         match self {
@@ -43,24 +43,24 @@ impl Answer {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     address: u64,
-    answer: Answer,
+    answer: Resolution,
     heard: Tick,
 }
 
-/// The addresses heard lately. The longest unheard of a set makes room for the next.
+/// Recently received addresses. The oldest of a set makes room for the next.
 #[derive(Debug, Default)]
-pub struct Remembered {
+pub struct RpaCache {
     sets: Vec<[Option<Entry>; WAYS]>,
 }
 
-impl Remembered {
-    /// Room for all it will ever hold.
+impl RpaCache {
+    /// Allocates the whole cache.
     pub fn with_room() -> Self {
         Self { sets: vec![[None; WAYS]; SETS] }
     }
 
     /// What is known of `address`, which was heard just now.
-    pub fn recall(&mut self, address: u64, now: Tick) -> Option<Answer> {
+    pub fn recall(&mut self, address: u64, now: Tick) -> Option<Resolution> {
         let entry =
             self.set(address)?.iter_mut().flatten().find(|entry| entry.address == address)?;
         entry.heard = now;
@@ -68,7 +68,7 @@ impl Remembered {
     }
 
     /// Notes what was found out about `address`.
-    pub fn remember(&mut self, address: u64, answer: Answer, now: Tick) {
+    pub fn remember(&mut self, address: u64, answer: Resolution, now: Tick) {
         let entry = Entry { address, answer, heard: now };
         let oldest = self.set(address).into_iter().flatten().min_by_key(|way| match way {
             Some(same) if same.address == address => (0, Tick::ZERO),
@@ -80,7 +80,7 @@ impl Remembered {
         }
     }
 
-    /// Forgets whom nobody heard for long.
+    /// Removes addresses that were not received for [`FORGET_AFTER`].
     pub fn forget_unheard(&mut self, now: Tick) {
         for way in self.sets.iter_mut().flatten() {
             if way.is_some_and(|entry| now.since(entry.heard) > FORGET_AFTER) {
@@ -95,7 +95,7 @@ impl Remembered {
     }
 
     fn set(&mut self, address: u64) -> Option<&mut [Option<Entry>; WAYS]> {
-        let hash = super::slots::hash(&address.to_be_bytes());
+        let hash = super::index_table::hash(&address.to_be_bytes());
         let count = self.sets.len() as u64;
         self.sets.get_mut(usize::try_from(hash.checked_rem(count)?).ok()?)
     }

@@ -1,4 +1,4 @@
-//! What stays when grelot starts again, when the registry changes, and when consent is withdrawn.
+//! Restarts, new registries and withdrawals: which visits and customers remain.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,9 +15,8 @@ use crate::pipeline::visit::{DepartureReason, Visit};
 use crate::pipeline::visits::Phase;
 
 impl Pipeline {
-    /// A visit goes on where the gateway was away for less than `presence.rejoin`, as if it had
-    /// only been silent; after an unknown time it does not, lest a customer who comes in the
-    /// morning is taken for one who stayed.
+    /// A visit continues if the gateway was away for at most `presence.rejoin`. After an unknown
+    /// time it does not: a customer who comes in the morning did not stay overnight.
     pub(super) fn restore(
         &mut self,
         restored: RestoredVisit,
@@ -49,8 +48,7 @@ impl Pipeline {
         None
     }
 
-    /// What is known of a phone is forgotten as long after its visit as if there had been no
-    /// restart.
+    /// A restart does not prolong how long a phone's RSSI offset is kept.
     pub(super) fn recall(&mut self, phone: KnownPhone, now: Now) -> Option<Effect> {
         let KnownPhone { client, loudness, at } = phone;
         let Some(who) = self.identity.index_of(&client) else {
@@ -121,14 +119,14 @@ impl Pipeline {
     }
 }
 
-/// How long it is until `then` by the wall clock.
+/// Time until `then`, by the wall clock.
 fn left_until(then: WallTime, now: Now) -> Duration {
     let left = then.unix_millis().saturating_sub(now.clock.reading().unix_millis());
     Duration::from_millis(u64::try_from(left).unwrap_or(0))
 }
 
 impl Visit {
-    /// Shows of the customer what consent and wish allow now.
+    /// Updates what staff see of the customer to what consent and the customer's wish allow.
     pub(super) fn show(&mut self, customer: &Customer) {
         self.tier = Arc::clone(&customer.tier);
         self.card.clone_from(&customer.card);
