@@ -1,6 +1,9 @@
 //! `grelot demo`: the whole system on one machine with nothing installed.
 
+mod console;
+
 use std::fs::DirBuilder;
+use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -9,10 +12,14 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use console::Console;
+
 use super::run::{runtime, until_stopped};
 use super::{Exit, Global, print};
-use crate::config::{self, BrokerLocation, Config, Source, Tablets};
+use crate::config::{self, BrokerLocation, BrokerUrl, Config, Source, Tablets};
 use crate::daemon::start::Daemon;
+use crate::mqtt::Identity;
+use crate::mqtt::topics::Topics;
 use crate::telemetry::logs;
 
 /// The shop that the demo shows: ships with the program.
@@ -28,8 +35,8 @@ const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST
     grelot demo\n  \
     grelot demo --seed 7 --speed 4\n  \
     grelot demo --json --for 60\n\n\
-    Open the printed address in a browser; a premium customer walks in within half a minute.\n\
-    Everything is simulated but the program: its radio model, its customers, its shop.")]
+    The page opens in a browser where there is one; a premium customer walks in within half a\n\
+    minute, and each arrival is printed. Only the radio waves and the customers are simulated.")]
 pub struct Args {
     /// Another seed is another day in the shop
     #[arg(long, default_value_t = 1)]
@@ -40,6 +47,9 @@ pub struct Args {
     /// Ends by itself
     #[arg(long = "for", value_name = "SECONDS")]
     seconds: Option<u64>,
+    /// Does not open the page in a browser
+    #[arg(long)]
+    no_open: bool,
     /// Where the page is served [default: 127.0.0.1:7373, or any free port]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
@@ -54,14 +64,27 @@ fn speed(text: &str) -> Result<f64, String> {
 
 /// Runs the command.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    logs::start(if global.json { tracing::Level::WARN } else { tracing::Level::INFO });
+    logs::start(tracing::Level::WARN);
     let state = State::new()?;
     let config = configure(args, &state.0)?;
     runtime()?.block_on(async {
         let stop = CancellationToken::new();
         let daemon = Daemon::start(config, "demo".to_owned(), stop.clone()).await?;
-        introduce(global, &daemon)?;
+        introduce(global, args, &daemon)?;
+        let console = (!global.json).then(|| console(&daemon)).transpose()?;
         let running = until_stopped(daemon, stop.clone());
+        let narrated = async {
+            match console {
+                Some(console) => console.run().await,
+                None => std::future::pending().await,
+            }
+        };
+        let running = async {
+            tokio::select! {
+                ended = running => ended,
+                () = narrated => std::future::pending().await,
+            }
+        };
         let Some(seconds) = args.seconds else { return running.await };
         let mut running = std::pin::pin!(running);
         tokio::select! {
@@ -84,7 +107,16 @@ fn configure(args: &Args, state: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-fn introduce(global: &Global, daemon: &Daemon) -> anyhow::Result<()> {
+/// What prints the arrivals: one more client of the broker inside.
+fn console(daemon: &Daemon) -> anyhow::Result<Console> {
+    let (address, login) = daemon.embedded_broker().context("the demo has no broker")?;
+    let broker = BrokerUrl { tls: false, host: address.ip().to_string(), port: address.port() };
+    let login = Some((login.username.clone(), login.password.clone()));
+    let identity = Identity { client_id: "grelot-demo-console".to_owned(), login, tls: None };
+    Ok(Console { broker, identity, topics: Topics::of(daemon.store()) })
+}
+
+fn introduce(global: &Global, args: &Args, daemon: &Daemon) -> anyhow::Result<()> {
     let page = daemon.page().unwrap_or_default();
     let (address, login) = daemon.embedded_broker().context("the demo has no broker")?;
     let (username, password) = (&login.username, &login.password.0);
@@ -102,14 +134,32 @@ fn introduce(global: &Global, daemon: &Daemon) -> anyhow::Result<()> {
         );
     }
     print(&format!(
-        "\n  Grelot is ringing for a simulated shop.\n\n  \
+        "\n  A simulated shop has opened. People pass by; a premium customer walks in within half a\n  \
+        minute. Each arrival is printed here, and rings on the page.\n\n  \
         Tablet page   {page}\n  \
         Broker        mqtt://{address}  (user {username}, password {password})\n\n  \
         Listen in     mosquitto_sub -V 5 -h {host} -p {port} -u {username} -P {password} -t 'grelot/v1/#' -v\n\n  \
         Ctrl-C ends it.\n",
         host = address.ip(),
         port = address.port(),
-    ))
+    ))?;
+    if !args.no_open {
+        open(&page)?;
+    }
+    Ok(())
+}
+
+/// Opens the page where somebody sits before a graphical terminal.
+fn open(page: &str) -> anyhow::Result<()> {
+    let has = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+    let graphical = cfg!(target_os = "macos") || has("DISPLAY") || has("WAYLAND_DISPLAY");
+    if !graphical || !std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    match open::that_detached(page) {
+        Ok(()) => print("  The page opens in your browser (--no-open leaves it alone).\n"),
+        Err(error) => print(&format!("  No browser opened ({error}): open the address above.\n")),
+    }
 }
 
 /// A private folder that goes with the demo.
