@@ -199,12 +199,14 @@ pub fn trouble(status: &Status) -> Option<String> {
 /// What to do about a reason that a source gives.
 pub fn remedy(reason: &str) -> &'static str {
     /// Words of reasons, the more particular first.
-    const REMEDIES: [(&str, &str); 9] = [
+    const REMEDIES: [(&str, &str); 11] = [
         (
             "no Bluetooth adapter",
             "plug one in; on a Raspberry Pi see that config.txt has no dtoverlay=disable-bt",
         ),
         ("is not there", "see source.adapter, and `grelot doctor` for the adapters there are"),
+        ("polkit", "install grelot-bluetooth.rules, see docs/install.md"),
+        ("bluetoothd does not answer", "sudo systemctl restart bluetooth"),
         ("bluetoothd is not", "sudo apt install bluez; sudo systemctl enable --now bluetooth"),
         ("D-Bus", "sudo apt install dbus; sudo systemctl start dbus"),
         (

@@ -124,7 +124,7 @@ impl Stream {
             ScanState::NothingYet if self.frames.skipped() > 0 => {
                 (Hearing::Blind, Some("what comes is no HCI packets".to_owned()))
             }
-            ScanState::NothingYet => (Hearing::Blind, Some("nothing heard yet".to_owned())),
+            ScanState::NothingYet => (Hearing::Blind, Some("nothing received yet".to_owned())),
             ScanState::Silent => (Hearing::Blind, Some("fell silent".to_owned())),
         };
         self.tell(events, hearing, reason).await;

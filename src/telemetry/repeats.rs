@@ -20,13 +20,13 @@ use tracing_subscriber::registry::LookupSpan;
 /// The first interval; each next one is twice as long.
 const FIRST_INTERVAL: Duration = Duration::from_secs(30);
 const LONGEST_INTERVAL: Duration = Duration::from_hours(1);
-/// A message that did not occur for so long is new when it occurs again.
+/// A message that has not occurred for this long is new when it occurs again.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(15);
-/// Changes of state may follow each other quickly: so many of a kind are logged before they count
-/// as repeated.
+/// Changes of state may follow each other quickly: this many of a kind are logged one by one before
+/// they count as repeated.
 const FREE_CHANGES: u32 = 10;
-/// Past so many different texts from one place in the code, its texts count as one message:
-/// somebody else chooses them.
+/// Past this many different texts from one place in the code, its texts count as one message: a
+/// stranger chooses them.
 const TEXTS_PER_PLACE: usize = 16;
 /// Stands for every further text of a place.
 const ANY_TEXT: u64 = 0;
@@ -52,9 +52,6 @@ impl Repeats {
     /// Whether a message that occurs at `now` is logged: `Some` number of occurrences since it was
     /// last logged, or `None`.
     fn admit(&mut self, now: Duration, place: &Identifier, text: u64, level: Level) -> Option<u64> {
-        if level > Level::INFO {
-            return Some(0);
-        }
         self.0.retain(|message| now.saturating_sub(message.last) < FORGOTTEN_AFTER);
         let of_place = self.0.iter().filter(|message| message.place == *place);
         let full = of_place.clone().count() >= TEXTS_PER_PLACE;
@@ -138,9 +135,13 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        let (place, level) = (event.metadata().callsite(), *event.metadata().level());
+        if level > Level::INFO {
+            // Somebody asked for every one of them.
+            return self.format.format_event(context, writer, event);
+        }
         let mut text = Text::default();
         event.record(&mut text);
-        let (place, level) = (event.metadata().callsite(), *event.metadata().level());
         let admitted = self.repeats.lock().unwrap_or_else(PoisonError::into_inner).admit(
             (self.clock)(),
             &place,

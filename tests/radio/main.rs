@@ -38,6 +38,11 @@ fn a_crashed_or_hung_bluetoothd_is_brought_back_on_debian_13() {
 }
 
 #[test]
+fn thousands_of_devices_in_bluezs_memory_do_not_delay_the_scan() {
+    all_pass(TRIXIE, &["remembered"]);
+}
+
+#[test]
 fn the_radio_receives_on_debian_12() {
     all_pass(BOOKWORM, &["receiving", "phone"]);
 }

@@ -16,12 +16,12 @@ const REFRESHES_FOR: Duration = Duration::from_mins(1);
 /// Presence needs each device once a second; each restart costs some milliseconds without a scan.
 /// The caller looks each second, give or take a little.
 const REFRESH_EVERY: Duration = Duration::from_millis(900);
-/// Where repetitions are reported, at least one of so many advertisements is one: also where
-/// phones that advertise once a second have just changed their addresses.
+/// A controller that reports repetitions reports at least one in this many advertisements, even
+/// where phones that advertise once a second have just changed their addresses.
 const ONE_OF: u64 = 4;
-/// Where restarts bring repetitions, at least one of so many advertisements is one.
+/// Restarts bring repetitions if at least one in this many advertisements is one.
 const ONE_OF_REFRESHED: u64 = 3;
-/// Restarts are tried for so long: twice the time after which repetitions are forgotten.
+/// Length of a trial of restarts: twice the time after which repetitions are forgotten.
 const TRIAL: Duration = Duration::from_secs(10);
 /// After a trial that brought none; doubled by each further one.
 const FIRST_REST: Duration = Duration::from_mins(10);

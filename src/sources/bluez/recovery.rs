@@ -78,24 +78,24 @@ pub enum Trouble {
     FailingButReceiving,
 }
 
-/// A recovery step: how long to wait for what it achieves, and how often it may be taken.
-struct Rung {
+/// When a recovery step may be taken: how long to wait for what it achieves, and how often at most.
+struct StepRule {
     step: Step,
     patience: Duration,
     at_most_every: Duration,
 }
 
-const fn rung(step: Step, patience_secs: u64, at_most_every_secs: u64) -> Rung {
+const fn rule(step: Step, patience_secs: u64, at_most_every_secs: u64) -> StepRule {
     let patience = Duration::from_secs(patience_secs);
-    Rung { step, patience, at_most_every: Duration::from_secs(at_most_every_secs) }
+    StepRule { step, patience, at_most_every: Duration::from_secs(at_most_every_secs) }
 }
 
-const STEPS: [Rung; 5] = [
-    rung(Step::Rescan, 12, 15),
-    rung(Step::Reconnect, 12, 60),
-    rung(Step::PowerCycle, 30, 120),
-    rung(Step::RestartBluetoothd, 60, 900),
-    rung(Step::GiveUp, 600, 3600),
+const RULES: [StepRule; 5] = [
+    rule(Step::Rescan, 12, 15),
+    rule(Step::Reconnect, 12, 60),
+    rule(Step::PowerCycle, 30, 120),
+    rule(Step::RestartBluetoothd, 60, 900),
+    rule(Step::GiveUp, 600, 3600),
 ];
 
 /// After a step that was refused or not answered: there is nothing to wait for.
@@ -128,13 +128,13 @@ pub struct Escalation {
     rounds: u32,
     /// Something was received through this adapter once.
     received: bool,
-    taken: [Option<Tick>; STEPS.len()],
+    taken: [Option<Tick>; RULES.len()],
 }
 
 impl Escalation {
     /// Nothing was tried yet.
     pub fn new(now: Tick) -> Self {
-        Self { next: 0, not_before: now, rounds: 0, received: false, taken: [None; STEPS.len()] }
+        Self { next: 0, not_before: now, rounds: 0, received: false, taken: [None; RULES.len()] }
     }
 
     /// Something was received.
@@ -154,7 +154,7 @@ impl Escalation {
 
     /// bluetoothd does not answer: skips the steps that it would have to take.
     pub fn skip_bluetoothd(&mut self) {
-        self.next = self.next.max(STEPS.len() - 2);
+        self.next = self.next.max(RULES.len() - 2);
     }
 
     /// The step that is due at `now`, if any; it counts as taken.
@@ -163,31 +163,31 @@ impl Escalation {
             return None;
         }
         let received = self.received;
-        let meets = |rung: &Rung| trouble.is_met_by(rung.step, received);
-        if !STEPS.iter().skip(self.next).any(meets) {
+        let meets = |rule: &StepRule| trouble.is_met_by(rule.step, received);
+        if !RULES.iter().skip(self.next).any(meets) {
             self.next = 0;
         }
         let factor = 1 << self.rounds.min(MOST_DOUBLINGS);
-        let mut steps = STEPS.iter().zip(&mut self.taken).enumerate().skip(self.next);
-        let (index, (rung, taken)) = steps.find(|(_, (rung, taken))| {
-            let rested = |taken: Tick| now.since(taken) >= rung.at_most_every * factor;
-            meets(rung) && taken.is_none_or(rested)
+        let mut steps = RULES.iter().zip(&mut self.taken).enumerate().skip(self.next);
+        let (index, (rule, taken)) = steps.find(|(_, (rule, taken))| {
+            let rested = |taken: Tick| now.since(taken) >= rule.at_most_every * factor;
+            meets(rule) && taken.is_none_or(rested)
         })?;
         *taken = Some(now);
-        self.not_before = now.plus(rung.patience);
+        self.not_before = now.plus(rule.patience);
         self.next = index + 1;
-        if !STEPS.iter().skip(self.next).any(meets) {
+        if !RULES.iter().skip(self.next).any(meets) {
             self.next = 0;
             self.rounds += 1;
         }
-        Some(rung.step)
+        Some(rule.step)
     }
 
     /// A step has ended. Its patience begins here.
     pub fn ended(&mut self, now: Tick, step: Step, outcome: Outcome) {
-        if let Some(rung) = STEPS.iter().find(|rung| rung.step == step) {
+        if let Some(rule) = RULES.iter().find(|rule| rule.step == step) {
             let worked = outcome == Outcome::Worked;
-            let patience = if worked { rung.patience } else { PATIENCE_AFTER_FAILURE };
+            let patience = if worked { rule.patience } else { PATIENCE_AFTER_FAILURE };
             self.not_before = now.plus(patience);
         }
     }

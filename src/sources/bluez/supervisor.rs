@@ -257,7 +257,7 @@ impl AdapterSupervisor {
         self.path
     }
 
-    /// Whether advertisements come in, whatever BlueZ says.
+    /// Whether advertisements come in; what BlueZ says does not matter.
     fn receives(&self, now: Tick) -> bool {
         self.scan_health.last_received().is_some_and(|last| {
             last >= self.changed_at.plus(ON_THE_WAY) && now.since(last) < RECEIVED_LATELY
@@ -280,7 +280,7 @@ impl AdapterSupervisor {
             _ if !self.adapter.powered => "switched off",
             _ if !self.scanning => "not scanning",
             ScanState::Receiving => return None,
-            ScanState::NothingYet => "nothing heard yet",
+            ScanState::NothingYet => "nothing received yet",
             ScanState::Silent => "fell silent",
         };
         Some(match &self.problem {

@@ -22,7 +22,7 @@ use super::scenario::{Air, ControllerKind, Filters, Pdu};
 /// The longest the thread waits before it looks for orders.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// What a controller can be told.
+/// Orders to a controller.
 pub enum Order {
     /// These devices advertise from now on.
     Air(Vec<Air>),
@@ -32,7 +32,7 @@ pub enum Order {
     Unplug,
     /// Plugged in again.
     Plug,
-    /// Reports nothing more until its scan is started anew.
+    /// Reports nothing more until its scan is restarted.
     ScanDies,
     /// Reports nothing more until it is reset.
     ControllerDies,

@@ -25,7 +25,7 @@ use super::{ARGUMENTS, ORDER};
 pub const SERVICE: u32 = 1000;
 const GROUP_BLUETOOTH: u32 = 101;
 
-/// What the second ear needs, by its number in Linux.
+/// What the HCI monitor needs, by its number in Linux.
 const CAP_NET_RAW: u32 = 13;
 /// `grelot` without and with that capability on the file, which counts nowhere below systemd's /tmp:
 /// it is mounted with `nosuid`.
@@ -184,19 +184,19 @@ fn ask(lines: &Lines, ended: &AtomicBool) {
         let mut answer = String::new();
         let asked = UnixStream::connect(shop::STATUS)
             .and_then(|mut daemon| daemon.read_to_string(&mut answer));
-        let Ok(told) = serde_json::from_str::<Value>(&answer) else { continue };
+        let Ok(status) = serde_json::from_str::<Value>(&answer) else { continue };
         if asked.is_err() {
             continue;
         }
-        let visits = told["visits"].as_array().map_or(0, Vec::len);
-        let hearing = if told["state"] == "online" { "listening" } else { "blind" };
+        let visits = status["visits"].as_array().map_or(0, Vec::len);
+        let hearing = if status["state"] == "online" { "listening" } else { "blind" };
         let said = json!({
-            "heard": told["sources"][0]["heard"],
-            "shed": told["sources"][0]["shed"],
+            "heard": status["sources"][0]["heard"],
+            "shed": status["sources"][0]["shed"],
             "hearing": hearing,
-            "reason": told["sources"][0]["note"],
-            "contacts": told["contacts"],
-            "arrivals": told["arrivals"],
+            "reason": status["sources"][0]["note"],
+            "contacts": status["contacts"],
+            "arrivals": status["arrivals"],
             "open": visits,
         });
         lines.lock().unwrap().push((Instant::now(), said));

@@ -11,13 +11,13 @@ use dbus::arg::{PropMap, Variant};
 use dbus::channel::{MatchingReceiver as _, Sender as _};
 use dbus::message::{MatchRule, MessageType};
 
-use super::signal_counter::{subscribed, tells_of_an_advertisement};
+use super::signal_counter::{is_for_advertisement, subscribed};
 
 const ROOT: &str = "/bed";
 const MONITOR: &str = "/bed/monitor";
 const INTERFACE: &str = "org.bluez.AdvertisementMonitor1";
 
-/// Listens until it is ended, and prints how many advertisements of `adapter` it was told of.
+/// Runs until it is ended, and prints how many advertisements of `adapter` were signalled.
 pub fn listen(adapter: &str) {
     let bus = subscribed();
     let devices = format!("/org/bluez/{adapter}/");
@@ -28,7 +28,7 @@ pub fn listen(adapter: &str) {
         Box::new(move |message, bus| {
             if message.msg_type() == MessageType::MethodCall {
                 bus.send(answer(&message)).expect("the bus takes answers");
-            } else if is_below(&message, &devices) && tells_of_an_advertisement(&message) {
+            } else if is_below(&message, &devices) && is_for_advertisement(&message) {
                 count.fetch_add(1, Ordering::Relaxed);
             }
             true

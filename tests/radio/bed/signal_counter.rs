@@ -36,7 +36,7 @@ impl SignalCounter {
         Self { over, said, thread }
     }
 
-    /// Ends it; how many signals told of an advertisement.
+    /// Ends it: the number of signals for advertisements.
     pub fn end(self) -> u64 {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().expect("the counter ends well");
@@ -44,7 +44,7 @@ impl SignalCounter {
     }
 }
 
-/// A connection to the bus that is told whatever may come of an advertisement.
+/// A connection to the bus with a subscription to every signal that an advertisement can cause.
 pub fn subscribed() -> Connection {
     let bus = Connection::new_system().expect("the bus is there");
     let daemon =
@@ -63,7 +63,7 @@ fn listen(over: &AtomicBool, said: &Arc<AtomicU64>) {
     bus.start_receive(
         MatchRule::new(),
         Box::new(move |message, _| {
-            said.fetch_add(u64::from(tells_of_an_advertisement(&message)), Ordering::Relaxed);
+            said.fetch_add(u64::from(is_for_advertisement(&message)), Ordering::Relaxed);
             true
         }),
     );
@@ -73,7 +73,7 @@ fn listen(over: &AtomicBool, said: &Arc<AtomicU64>) {
 }
 
 /// Whether a signal tells of one, rather than of something else about a device.
-pub fn tells_of_an_advertisement(signal: &Message) -> bool {
+pub fn is_for_advertisement(signal: &Message) -> bool {
     let mut arguments = signal.iter_init();
     arguments.next();
     match signal.member().as_deref() {
