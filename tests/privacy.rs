@@ -21,7 +21,7 @@ use grelot::pipeline::event::{Address, AddressKind};
 use grelot::pipeline::units::{Dbm, WallTime};
 use grelot::sources::recording::{Header, Writer};
 use grelot::sources::simulated::{Scene, Shop};
-use grelot::sources::{Advertisement, Record, What};
+use grelot::sources::{Advertisement, Record, RecordKind};
 
 const STRANGERS: u32 = 500;
 const SPEED: u32 = 20;
@@ -129,7 +129,7 @@ fn write_scene(dir: &Path) -> Traces {
             }
             next_customer += Duration::from_millis(500);
         }
-        if let What::Received(heard) = &record.what {
+        if let RecordKind::Received(heard) = &record.what {
             traces.heard += 1;
             senders.insert(heard.address);
             remember(heard, &mut traces.of_strangers);
@@ -177,7 +177,12 @@ fn customer(at: Duration, gateway: &Arc<str>, minor: u8) -> Record {
     let gateway = Some(Arc::clone(gateway));
     Record {
         at,
-        what: What::Received(Advertisement { gateway, address, rssi: Dbm::measured(-55), payload }),
+        what: RecordKind::Received(Advertisement {
+            gateway,
+            address,
+            rssi: Dbm::measured(-55),
+            payload,
+        }),
     }
 }
 

@@ -72,12 +72,12 @@ impl Clocks {
         Self { of_machine: true, ..Self::new(read) }
     }
 
-    /// The machine's boot; `None` for a script's clocks, which begin again with each process.
+    /// The machine's boot; `None` for a replay source's clocks, which begin again with each process.
     pub fn boot(&self) -> Option<Boot> {
         if self.of_machine { Boot::current() } else { None }
     }
 
-    /// A script's clocks: its wall clock begins at `started_at`, and a real second is `speed` of
+    /// A replay source's clocks: its wall clock begins at `started_at`, and a real second is `speed` of
     /// its own.
     #[expect(clippy::disallowed_methods, reason = "clocks are read here and nowhere else")]
     pub fn paced(started_at: WallTime, speed: f64) -> Self {

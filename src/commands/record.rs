@@ -19,7 +19,7 @@ use crate::config::{self, Config};
 use crate::pipeline::Now;
 use crate::sources::live::SourceEvent;
 use crate::sources::recording::{Header, Output, Writer};
-use crate::sources::{Record, What};
+use crate::sources::{Record, RecordKind};
 use mask::Mask;
 
 /// Arguments of `grelot record`.
@@ -75,7 +75,7 @@ async fn record(config: Option<&Config>, args: &Args) -> anyhow::Result<Exit> {
                 Some(SourceEvent::Received(batch)) => {
                     let now = clocks.now();
                     for heard in batch {
-                        recorder.write(now, What::Received(heard))?;
+                        recorder.write(now, RecordKind::Received(heard))?;
                     }
                 }
                 Some(SourceEvent::Radio(radio)) if radio.reason != problem => {
@@ -136,8 +136,8 @@ impl Recorder {
         Ok(Self { writer, began, gateway, who, mask, written: 0 })
     }
 
-    fn write(&mut self, now: Now, mut what: What) -> anyhow::Result<()> {
-        if let What::Received(heard) = &mut what {
+    fn write(&mut self, now: Now, mut what: RecordKind) -> anyhow::Result<()> {
+        if let RecordKind::Received(heard) = &mut what {
             if let Some(mask) = &self.mask
                 && self.who.is(now, heard).is_none()
             {

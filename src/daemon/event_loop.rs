@@ -13,8 +13,8 @@ use super::head_office::HeadOffice;
 use super::peers::ContactRates;
 use super::playback::{Gateways, with_gateways};
 use super::registry;
+use super::replay_sources::{Pace, ReplaySources};
 use super::report::{self, Since};
-use super::scripts::{Pace, Scripts};
 use super::status::Question;
 use super::systemd::{self, Watchdog};
 use super::tap::Tap;
@@ -31,7 +31,7 @@ use crate::telemetry::brief;
 use crate::telemetry::health::{BrokerState, Health};
 use crate::telemetry::redact;
 
-/// Advertisements of a script that fall into this span of real time are taken in one go: a
+/// Advertisements of a replay source that fall into this span of real time are taken in one go: a
 /// wake-up costs more than an advertisement.
 const BATCH: Duration = Duration::from_millis(50);
 /// Between two health reports, and two signs of life in the store.
@@ -50,7 +50,7 @@ pub enum Ended {
 #[derive(Debug)]
 pub struct Ears {
     /// Recordings and simulated shops.
-    pub scripts: Scripts,
+    pub replays: ReplaySources,
     /// The live radio.
     pub radio: mpsc::Receiver<(usize, SourceEvent)>,
     /// What the broker says.
@@ -66,11 +66,11 @@ pub struct EventLoop {
     pub(super) config: Config,
     pub(super) config_file: String,
     pub(super) clocks: Clocks,
-    /// The virtual clock, where a script brings one along.
+    /// The virtual clock, where a replay source brings one along.
     pub(super) pace: Option<Pace>,
     pub(super) pipeline: Pipeline,
     pub(super) gateways: Gateways,
-    /// Gateways that the configuration does not name: of scripts, and the store's others.
+    /// Gateways that the configuration does not name: of replay sources, and the store's others.
     pub(super) named: Vec<Arc<str>>,
     /// When each of the store's other, unlisted gateways last spoke.
     pub(super) peers_heard: BTreeMap<Arc<str>, Tick>,
@@ -101,7 +101,7 @@ impl EventLoop {
         let mut connection = self.delivery.connection();
         let mut trouble = self.delivery.trouble();
         let ended = loop {
-            let wait = self.next_wake(&mut ears.scripts);
+            let wait = self.next_wake(&mut ears.replays);
             tokio::select! {
                 () = stop.cancelled() => break Ended::Stopped,
                 Some((source, event)) = ears.radio.recv() => {
@@ -124,7 +124,7 @@ impl EventLoop {
                 _ = minute.tick() => self.each_minute().await,
                 () = tokio::time::sleep(wait) => {}
             }
-            self.play(&mut ears.scripts).await;
+            self.play(&mut ears.replays).await;
             self.pass_time().await;
         };
         systemd::stopping();
@@ -133,19 +133,19 @@ impl EventLoop {
 
     /// How long there is nothing to do: until the pipeline's next deadline or the next record,
     /// but records are worth waking up for only once a batch.
-    fn next_wake(&self, scripts: &mut Scripts) -> Duration {
+    fn next_wake(&self, replays: &mut ReplaySources) -> Duration {
         let tick = self.clocks.now().tick;
         let real = |due: Tick| self.clocks.real(due.since(tick));
         let deadline = self.pipeline.next_deadline().map(real);
-        let record = scripts.next_due().map(|at| real(Tick::ZERO.plus(at)).max(BATCH));
+        let record = replays.next_due().map(|at| real(Tick::ZERO.plus(at)).max(BATCH));
         [deadline, record].into_iter().flatten().min().unwrap_or(HEALTH)
     }
 
-    /// Feeds all records that are due, each at its own time, so that a script gives the same
+    /// Feeds all records that are due, each at its own time, so that a replay source gives the same
     /// effects here as in a replay.
-    async fn play(&mut self, scripts: &mut Scripts) {
+    async fn play(&mut self, replays: &mut ReplaySources) {
         let due = self.clocks.now().tick.since(Tick::ZERO);
-        while let Some((at, source, heard)) = scripts.pop_due(due) {
+        while let Some((at, source, heard)) = replays.pop_due(due) {
             let tick = Tick::ZERO.plus(at);
             self.pass_time_until(tick).await;
             let now = self.at(tick);

@@ -1,4 +1,4 @@
-//! A script through the pipeline in virtual time: as fast as the machine can, and the same effects
+//! A replay source through the pipeline in virtual time: as fast as the machine can, and the same effects
 //! every time.
 
 use std::collections::BTreeMap;
@@ -10,59 +10,59 @@ use crate::pipeline::identity::Registry;
 use crate::pipeline::units::{Clock, Now, Tick, WallTime};
 use crate::pipeline::{Effect, Gateway, Input, Pipeline, Settings};
 use crate::sources::skipped::Skipped;
-use crate::sources::{Advertisement, Script, ScriptError, Truth, What};
+use crate::sources::{Advertisement, GroundTruth, RecordKind, ReplayError, ReplaySource};
 
 /// Longer than the silence after which a customer who never came in is forgotten.
 const UNTIL_FORGOTTEN: Duration = Duration::from_mins(3);
 
 /// What a playback tells, in the order of virtual time.
 #[derive(Debug)]
-pub enum Told {
+pub enum PlaybackEvent {
     /// The pipeline decided something.
     Effect(Effect),
-    /// The script knows the truth about a customer.
-    Truth(Truth, String),
-    /// A line or frame of the script could not be read.
-    Unreadable(ScriptError),
+    /// The replay source knows the truth about a customer.
+    GroundTruth(GroundTruth, String),
+    /// A line or frame of the replay source could not be read.
+    Unreadable(ReplayError),
 }
 
 /// How a playback ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Played {
+pub struct PlaybackSummary {
     /// Advertisements that went through the pipeline.
     pub advertisements: u64,
     /// Lines or frames that could not be read.
     pub unreadable: u64,
     /// What was passed over without an error.
     pub skipped: Skipped,
-    /// When the script ended.
+    /// When the replay source ended.
     pub ended_at: Duration,
 }
 
-/// Plays `script` to its end, then lets time pass until the last open visit is closed and those
+/// Plays `replay source` to its end, then lets time pass until the last open visit is closed and those
 /// who never came in are forgotten. `settings`
-/// name the script's gateways ([`with_gateways`]).
+/// name the replay source's gateways ([`with_gateways`]).
 pub fn play(
-    mut script: Box<dyn Script>,
+    mut replay: Box<dyn ReplaySource>,
     settings: Settings,
     registry: Registry,
-    mut tell: impl FnMut(Duration, Told),
-) -> Result<Played, ScriptError> {
-    let started_at = script.started_at();
+    mut tell: impl FnMut(Duration, PlaybackEvent),
+) -> Result<PlaybackSummary, ReplayError> {
+    let started_at = replay.started_at();
     let gateways = Gateways::of(&settings);
     let start = moment(started_at, Tick::ZERO);
     let (mut pipeline, effects) =
         Pipeline::new(settings, registry, Restored::default(), Start::Followed, start);
     for effect in effects {
-        tell(Duration::ZERO, Told::Effect(effect));
+        tell(Duration::ZERO, PlaybackEvent::Effect(effect));
     }
-    let mut played = Played::default();
-    while let Some(record) = script.next() {
+    let mut played = PlaybackSummary::default();
+    while let Some(record) = replay.next() {
         let record = match record {
             Ok(record) => record,
-            Err(fault @ ScriptError::Line { .. }) => {
+            Err(fault @ ReplayError::Line { .. }) => {
                 played.unreadable += 1;
-                tell(played.ended_at, Told::Unreadable(fault));
+                tell(played.ended_at, PlaybackEvent::Unreadable(fault));
                 continue;
             }
             Err(fault) => return Err(fault),
@@ -71,18 +71,20 @@ pub fn play(
         let tick = Tick::ZERO.plus(record.at);
         pass_time(&mut pipeline, started_at, |due| due < tick, &mut tell);
         match record.what {
-            What::Truth { word, client } => tell(record.at, Told::Truth(word, client)),
-            What::Received(heard) => {
+            RecordKind::GroundTruth { word, client } => {
+                tell(record.at, PlaybackEvent::GroundTruth(word, client))
+            }
+            RecordKind::Received(heard) => {
                 played.advertisements += 1;
                 let sighting = gateways.sighting(&heard);
                 let now = moment(started_at, tick);
                 for effect in pipeline.handle(now, Input::Advertisement(sighting)) {
-                    tell(record.at, Told::Effect(effect));
+                    tell(record.at, PlaybackEvent::Effect(effect));
                 }
             }
         }
     }
-    played.skipped = script.skipped();
+    played.skipped = replay.skipped();
     let mut last = Tick::ZERO.plus(played.ended_at);
     while pipeline.open_visits().next().is_some() {
         let Some(next) = pipeline.next_deadline() else { break };
@@ -102,11 +104,11 @@ fn pass_time(
     pipeline: &mut Pipeline,
     started_at: WallTime,
     is_due: impl Fn(Tick) -> bool,
-    tell: &mut impl FnMut(Duration, Told),
+    tell: &mut impl FnMut(Duration, PlaybackEvent),
 ) {
     while let Some(due) = pipeline.next_deadline().filter(|due| is_due(*due)) {
         for effect in pipeline.handle(moment(started_at, due), Input::Deadline) {
-            tell(due.since(Tick::ZERO), Told::Effect(effect));
+            tell(due.since(Tick::ZERO), PlaybackEvent::Effect(effect));
         }
     }
 }
@@ -115,7 +117,7 @@ fn moment(started_at: WallTime, tick: Tick) -> Now {
     Now { tick, clock: Clock::Set(started_at.plus(tick.since(Tick::ZERO))) }
 }
 
-/// `settings` with the gateways a script names and the configuration does not.
+/// `settings` with the gateways a replay source names and the configuration does not.
 pub fn with_gateways(mut settings: Settings, named: &[Arc<str>]) -> Settings {
     for name in named {
         let known = settings.gateways.iter().any(|gateway| gateway.name == **name);

@@ -1,4 +1,4 @@
-//! The sources of a configuration: scripts with their pace, and live sources.
+//! The sources of a configuration: replay sources with their pace, and live sources.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::registry;
-use super::scripts::{Pace, Scripts};
+use super::replay_sources::{Pace, ReplaySources};
 use crate::clock::Clocks;
 use crate::config::registry::Reading;
 use crate::config::{Config, Source};
@@ -19,7 +19,7 @@ use crate::pipeline::identity::Registry;
 use crate::pipeline::units::Clock;
 use crate::sources::live::{self, SourceEvent};
 use crate::sources::simulated::{Scene, Shop};
-use crate::sources::{self, Script};
+use crate::sources::{self, ReplaySource};
 use crate::tasks::{self, Task};
 use crate::telemetry::health::SourceHealth;
 
@@ -34,12 +34,12 @@ const SIMULATED_DAYS: u32 = 60;
 /// All sources, opened.
 pub struct SourceSet {
     /// Recordings and simulated shops.
-    pub scripts: Scripts,
-    /// The clock that scripts bring along.
+    pub replays: ReplaySources,
+    /// The clock that replay sources bring along.
     pub pace: Option<Pace>,
     /// One for each `[[source]]`.
     pub health: Vec<SourceHealth>,
-    /// Gateways that scripts name.
+    /// Gateways that replay sources name.
     pub gateways: Vec<Arc<str>>,
     /// Customers that a simulated shop brings along.
     pub registry: Option<(Registry, RegistryHealth)>,
@@ -49,7 +49,7 @@ impl SourceSet {
     /// Opens recordings and simulated shops, and names all sources.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         let mut source_set = Self {
-            scripts: Scripts::default(),
+            replays: ReplaySources::default(),
             pace: None,
             health: Vec::new(),
             gateways: Vec::new(),
@@ -58,11 +58,11 @@ impl SourceSet {
         for (place, source) in config.sources.iter().enumerate() {
             let name = source_name(source);
             let mut health = SourceHealth::new(name.clone());
-            let opened: Option<(Box<dyn Script>, f64)> = match source {
+            let opened: Option<(Box<dyn ReplaySource>, f64)> = match source {
                 Source::Recording { path, speed } => {
-                    let script =
+                    let replay =
                         sources::open(path).with_context(|| format!("cannot open {name}"))?;
-                    Some((script, *speed))
+                    Some((replay, *speed))
                 }
                 Source::Simulated { seed, speed } => {
                     let shop = simulated_shop(config, *seed);
@@ -77,12 +77,12 @@ impl SourceSet {
                     None
                 }
             };
-            if let Some((script, speed)) = opened {
+            if let Some((replay, speed)) = opened {
                 health.hearing = Hearing::Listening;
-                let started_at = script.started_at();
+                let started_at = replay.started_at();
                 source_set.pace.get_or_insert(Pace { started_at, speed });
-                source_set.gateways.extend(script.gateways().iter().cloned());
-                source_set.scripts.add(place, script);
+                source_set.gateways.extend(replay.gateways().iter().cloned());
+                source_set.replays.add(place, replay);
             }
             source_set.health.push(health);
         }
@@ -117,7 +117,7 @@ fn source_name(source: &Source) -> String {
     }
 }
 
-/// A script begins at its beginning; the live radio begins in the middle of the shop's life,
+/// A replay source begins at its beginning; the live radio begins in the middle of the shop's life,
 /// unless grelot was away for a moment only.
 pub fn is_followed(config: &Config, away: Away) -> Start {
     let live =

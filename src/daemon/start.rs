@@ -139,7 +139,7 @@ impl Daemon {
             latest: now.tick,
             contact_rates: ContactRates::default(),
         };
-        let ears = Ears { scripts: source_set.scripts, radio, inbound, registries, questions };
+        let ears = Ears { replays: source_set.replays, radio, inbound, registries, questions };
         Ok(Self { event_loop, ears, stop, broker, tablets, tasks })
     }
 

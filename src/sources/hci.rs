@@ -6,7 +6,7 @@
 //! Invariant: decoders never index and never allocate; what is cut short or too long is an
 //! error of that event alone.
 
-use super::fields::{CutShort, take, take_address, take_slice};
+use super::byte_reader::{CutShort, take, take_address, take_slice};
 use super::report::{Pdu, Report, Status};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::Dbm;

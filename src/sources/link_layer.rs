@@ -6,7 +6,7 @@ mod extended;
 
 pub use extended::AuxPointers;
 
-use super::fields::{take, take_address};
+use super::byte_reader::{take, take_address};
 use super::report::{Pdu, Report, Status};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::Dbm;

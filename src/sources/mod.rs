@@ -1,16 +1,16 @@
 //! Adverts in: recordings, captures, a simulated shop, the live radio.
 //!
-//! Recordings, captures and the simulated shop are *scripts*: iterators of [`Record`]s in the
+//! Recordings, captures and the simulated shop are *replay sources*: iterators of [`Record`]s in the
 //! order of time, which `replay` runs in virtual time and `run` and `demo` at a given speed.
 //! Live sources ([`live`], listed in [`kinds`]) send what they receive in batches.
 
 pub mod activity;
 pub mod bluez;
+mod byte_reader;
 pub mod capture;
 pub mod capture_path;
 pub mod chains;
 pub mod drop_oldest;
-mod fields;
 pub mod h4;
 pub mod hci;
 pub mod kinds;
@@ -62,24 +62,24 @@ impl From<report::Report<'_>> for Advertisement {
     }
 }
 
-/// What a script says next.
+/// What a replay source says next.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Since the script's start; never going back.
+    /// Since the replay source's start; never going back.
     pub at: Duration,
     /// What happens then.
-    pub what: What,
+    pub what: RecordKind,
 }
 
-/// What happens in a script.
+/// What happens in a replay source.
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
+pub enum RecordKind {
     /// An advertisement is received.
     Received(Advertisement),
     /// The truth about a customer, for scoring; never shown to the pipeline.
-    Truth {
+    GroundTruth {
         /// What truly happens.
-        word: Truth,
+        word: GroundTruth,
         /// The customer's handle.
         client: String,
     },
@@ -87,7 +87,7 @@ pub enum What {
 
 /// Truth words of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Truth {
+pub enum GroundTruth {
     /// Walks in.
     Enter,
     /// Walks out for good.
@@ -102,7 +102,7 @@ pub enum Truth {
     Pass,
 }
 
-impl Truth {
+impl GroundTruth {
     const ALL: [Self; 6] =
         [Self::Enter, Self::Leave, Self::Inside, Self::StepOut, Self::StepIn, Self::Pass];
 
@@ -124,9 +124,9 @@ impl Truth {
     }
 }
 
-/// A script: its start and its records.
-pub trait Script: Iterator<Item = Result<Record, ScriptError>> + Send {
-    /// Wall time at the script's start.
+/// A replay source: its start and its records.
+pub trait ReplaySource: Iterator<Item = Result<Record, ReplayError>> + Send {
+    /// Wall time at the replay source's start.
     fn started_at(&self) -> WallTime;
     /// The store it was recorded in, if known.
     fn store(&self) -> Option<u16>;
@@ -145,9 +145,9 @@ pub const MAX_SILENCE: Duration = Duration::from_hours(7 * 24);
 /// The longest recording or capture.
 pub const MAX_LENGTH: Duration = Duration::from_hours(366 * 24);
 
-/// Why a script cannot go on, or had to leave something out.
+/// Why a replay source cannot go on, or had to leave something out.
 #[derive(Debug, thiserror::Error)]
-pub enum ScriptError {
+pub enum ReplayError {
     /// The file cannot be read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -165,16 +165,16 @@ pub enum ScriptError {
 }
 
 /// Opens a recording or capture, plain or compressed with zstd, by what it begins with.
-pub fn open(path: &Path) -> Result<Box<dyn Script>, ScriptError> {
+pub fn open(path: &Path) -> Result<Box<dyn ReplaySource>, ReplayError> {
     open_stream(BufReader::new(File::open(path)?))
 }
 
 /// As [`open`], from memory.
-pub fn open_bytes(bytes: Vec<u8>) -> Result<Box<dyn Script>, ScriptError> {
+pub fn open_bytes(bytes: Vec<u8>) -> Result<Box<dyn ReplaySource>, ReplayError> {
     open_stream(Cursor::new(bytes))
 }
 
-fn open_stream(input: impl BufRead + Send + 'static) -> Result<Box<dyn Script>, ScriptError> {
+fn open_stream(input: impl BufRead + Send + 'static) -> Result<Box<dyn ReplaySource>, ReplayError> {
     const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
     let (head, input) = begin(input)?;
     if head.starts_with(&ZSTD) {
@@ -187,18 +187,18 @@ fn open_stream(input: impl BufRead + Send + 'static) -> Result<Box<dyn Script>, 
 fn open_plain(
     head: &[u8],
     input: impl BufRead + Send + 'static,
-) -> Result<Box<dyn Script>, ScriptError> {
+) -> Result<Box<dyn ReplaySource>, ReplayError> {
     if let Some(format) = capture::Format::of(head) {
         return Ok(Box::new(capture::Capture::new(format.frames(input)?)));
     }
     if head.starts_with(&[0x1f, 0x8b]) {
         let problem = "compressed with gzip: unpack it, or compress it with zstd";
-        return Err(ScriptError::NotARecording(problem.into()));
+        return Err(ReplayError::NotARecording(problem.into()));
     }
     let text = head.iter().all(|octet| !octet.is_ascii_control() || octet.is_ascii_whitespace());
     if !text {
         let problem = "neither a recording nor a btsnoop, pcap or pcapng capture";
-        return Err(ScriptError::NotARecording(problem.into()));
+        return Err(ReplayError::NotARecording(problem.into()));
     }
     Ok(Box::new(recording::Recording::open(input)?))
 }
@@ -206,15 +206,15 @@ fn open_plain(
 /// What `input` begins with, and all of it.
 fn begin(
     mut input: impl BufRead + Send + 'static,
-) -> Result<(Vec<u8>, impl BufRead + Send + 'static), ScriptError> {
+) -> Result<(Vec<u8>, impl BufRead + Send + 'static), ReplayError> {
     let mut head = Vec::new();
     input.by_ref().take(capture::Format::MARK_LENGTH as u64).read_to_end(&mut head)?;
     Ok((head.clone(), Cursor::new(head).chain(input)))
 }
 
 /// A binary file whose layout cannot be followed any further.
-impl From<fields::CutShort> for ScriptError {
-    fn from(_: fields::CutShort) -> Self {
+impl From<byte_reader::CutShort> for ReplayError {
+    fn from(_: byte_reader::CutShort) -> Self {
         std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "a frame is cut short").into()
     }
 }

@@ -28,7 +28,7 @@ use grelot::pipeline::identity::window::{opens_at, window_at};
 use grelot::pipeline::identity::{Consent, Credential, Enrolment, Loader, Registry};
 use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
 use grelot::pipeline::{Gateway, Pipeline, Settings, policy, presence};
-use grelot::sources::{self, Advertisement, What};
+use grelot::sources::{self, Advertisement, RecordKind};
 
 const STORE: u16 = 42;
 const CUSTOMERS: u32 = 10_000;
@@ -66,11 +66,11 @@ fn main() -> anyhow::Result<()> {
 
 /// The advertisements of a capture.
 fn read(path: &Path) -> anyhow::Result<Vec<Advertisement>> {
-    let script = sources::open(path).with_context(|| path.display().to_string())?;
-    Ok(script
+    let replay = sources::open(path).with_context(|| path.display().to_string())?;
+    Ok(replay
         .filter_map(|record| match record.ok()?.what {
-            What::Received(heard) => Some(heard),
-            What::Truth { .. } => None,
+            RecordKind::Received(heard) => Some(heard),
+            RecordKind::GroundTruth { .. } => None,
         })
         .collect())
 }

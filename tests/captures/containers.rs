@@ -5,7 +5,7 @@ use std::time::Duration;
 use grelot::pipeline::event::{Address, AddressKind};
 use grelot::pipeline::units::Dbm;
 use grelot::sources::skipped::Skipped;
-use grelot::sources::{self, Advertisement, Record, ScriptError, What};
+use grelot::sources::{self, Advertisement, Record, RecordKind, ReplayError};
 
 /// Wall time of the first frame: 2026-01-05T09:00:00.25Z.
 const UNIX_MICROS: u64 = 1_767_603_600_250_000;
@@ -14,8 +14,8 @@ const STRUCTURES: [u8; 5] = [4, 9, b'g', b'r', b'e'];
 const AIR_ADDRESS: [u8; 6] = [0x55, 0x44, 0x33, 0x22, 0x11, 0x5a];
 const ACCESS_ADDRESS: [u8; 4] = [0xd6, 0xbe, 0x89, 0x8e];
 
-fn heard(rssi: Option<i16>) -> What {
-    What::Received(Advertisement {
+fn heard(rssi: Option<i16>) -> RecordKind {
+    RecordKind::Received(Advertisement {
         gateway: None,
         address: Address {
             kind: AddressKind::Random,
@@ -195,9 +195,9 @@ pub fn timed_btsnoop(datalink: u32, frames: &[(u64, u32, &[u8])]) -> Vec<u8> {
 }
 
 fn assert_read_twice(file: Vec<u8>, rssi: Option<i16>, what: &str) {
-    let script = sources::open_bytes(file).unwrap();
-    assert_eq!(script.started_at().to_string(), "2026-01-05T09:00:00.25Z", "{what}");
-    let read: Vec<_> = script.map(Result::unwrap).collect();
+    let replay = sources::open_bytes(file).unwrap();
+    assert_eq!(replay.started_at().to_string(), "2026-01-05T09:00:00.25Z", "{what}");
+    let read: Vec<_> = replay.map(Result::unwrap).collect();
     let times = [Duration::ZERO, Duration::from_millis(1500)];
     assert_eq!(read, times.map(|at| Record { at, what: heard(rssi) }), "{what}");
 }
@@ -243,10 +243,10 @@ fn an_advertisement_is_read_from_every_link_in_btsnoop() {
 fn what_holds_no_sound_advertisement_is_counted_with_the_reason() {
     for (linktype, frame, skipped) in silent_frames() {
         let file = pcap(linktype, &[&frame, &frame], true, false);
-        let mut script = sources::open_bytes(file).unwrap();
-        let read: Vec<_> = script.by_ref().collect();
+        let mut replay = sources::open_bytes(file).unwrap();
+        let read: Vec<_> = replay.by_ref().collect();
         assert!(read.is_empty(), "link type {linktype}: {read:?}");
-        assert_eq!(script.skipped(), skipped, "link type {linktype}: {frame:02x?}");
+        assert_eq!(replay.skipped(), skipped, "link type {linktype}: {frame:02x?}");
     }
 }
 
@@ -257,7 +257,7 @@ fn a_capture_of_another_medium_is_refused_by_its_link_type() {
     assert!(error.starts_with("link type 1 holds no Bluetooth advertisements"), "{error}");
     let ethernet = pcapng(1, &[&[0; 60]], true, 6, 1_000_000);
     let read: Vec<_> = sources::open_bytes(ethernet).unwrap().collect();
-    assert!(matches!(read.as_slice(), [Err(ScriptError::NotARecording(_))]), "{read:?}");
+    assert!(matches!(read.as_slice(), [Err(ReplayError::NotARecording(_))]), "{read:?}");
 }
 
 #[test]
@@ -283,5 +283,5 @@ fn a_length_that_cannot_be_is_the_end_of_the_capture() {
     let second = 16 + 24 + h4.len() + 4;
     file[second..second + 4].copy_from_slice(&[0xff; 4]);
     let read: Vec<_> = sources::open_bytes(file).unwrap().collect();
-    assert!(matches!(read.as_slice(), [Ok(_), Err(ScriptError::Line { line: 2, .. })]), "{read:?}");
+    assert!(matches!(read.as_slice(), [Ok(_), Err(ReplayError::Line { line: 2, .. })]), "{read:?}");
 }

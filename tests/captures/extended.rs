@@ -2,7 +2,7 @@
 
 use grelot::pipeline::units::Dbm;
 use grelot::sources::skipped::Skipped;
-use grelot::sources::{self, What};
+use grelot::sources::{self, RecordKind};
 
 use crate::containers::timed_btsnoop;
 
@@ -27,7 +27,7 @@ fn read(frames: &[(u64, u32, Vec<u8>)]) -> (Vec<(Vec<u8>, Option<Dbm>)>, Skipped
     let mut source = sources::open_bytes(timed_btsnoop(2001, &frames)).unwrap();
     let mut advertisements = Vec::new();
     for record in source.by_ref() {
-        let What::Received(heard) = record.unwrap().what else { panic!("no advertisement") };
+        let RecordKind::Received(heard) = record.unwrap().what else { panic!("no advertisement") };
         advertisements.push((heard.payload, heard.rssi));
     }
     (advertisements, source.skipped())

@@ -1,4 +1,4 @@
-//! grelot itself, in two ways that say the same: its pipeline over a script, as `replay` runs
+//! grelot itself, in two ways that say the same: its pipeline over a replay source, as `replay` runs
 //! it, and its presence machine alone over a tape, which is fast enough to search settings.
 
 use std::collections::BTreeMap;
@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context;
 use grelot::commands::score::{Event, EventKind, Fact, Score};
 use grelot::config::registry::Reading as RegistryReading;
-use grelot::daemon::playback::{self, Told};
+use grelot::daemon::playback::{self, PlaybackEvent};
 use grelot::pipeline::event::{GatewayIndex, Start};
 use grelot::pipeline::identity::{CustomerIndex, Identity, Registry};
 use grelot::pipeline::presence::{Loudness, Premises, Presence, Verdict, What};
 use grelot::pipeline::units::{Clock, Tick, WallTime};
 use grelot::pipeline::{Effect, Gateway, Settings, policy, presence};
 use grelot::sources::simulated::{Scene, Shop};
-use grelot::sources::{Script, Truth};
+use grelot::sources::{GroundTruth, ReplaySource};
 
 use super::scenes::{Layout, STORE, Setup};
 use super::survey;
@@ -53,24 +53,24 @@ pub fn play_scene(scene: Scene, seed: u64, settings: &Settings) -> anyhow::Resul
 pub fn tape(scene: Scene, seed: u64, settings: &Settings) -> anyhow::Result<Tape> {
     let shop = Shop::new(scene, seed, STARTED_AT);
     let registry = registry(&shop)?;
-    let (script, tape) = taped(shop, registry, settings);
-    script.for_each(drop);
+    let (replay, tape) = taped(shop, registry, settings);
+    replay.for_each(drop);
     taken(tape)
 }
 
-/// Plays a script through the pipeline, as `replay` does. One registry is the pipeline's, the
+/// Plays a replay source through the pipeline, as `replay` does. One registry is the pipeline's, the
 /// other tells the tape whom it hears.
 pub fn play(
-    script: impl Script + 'static,
+    replay: impl ReplaySource + 'static,
     (registry, of_tape): (Registry, Registry),
     settings: &Settings,
 ) -> anyhow::Result<(Score, Tape)> {
-    let (script, tape) = taped(script, of_tape, settings);
+    let (replay, tape) = taped(replay, of_tape, settings);
     let mut events = Vec::new();
-    playback::play(Box::new(script), settings.clone(), registry, |at, told| {
+    playback::play(Box::new(replay), settings.clone(), registry, |at, told| {
         let (kind, visit) = match told {
-            Told::Effect(Effect::Arrived { visit, .. }) => (EventKind::Arrival, visit),
-            Told::Effect(Effect::Departed { visit, .. }) => (EventKind::Departure, visit),
+            PlaybackEvent::Effect(Effect::Arrived { visit, .. }) => (EventKind::Arrival, visit),
+            PlaybackEvent::Effect(Effect::Departed { visit, .. }) => (EventKind::Departure, visit),
             _ => return,
         };
         events.push(Event { at, kind, client: visit.client.to_string() });
@@ -79,15 +79,15 @@ pub fn play(
     Ok((score(&tape, events), tape))
 }
 
-fn taped<S: Script>(
-    script: S,
+fn taped<S: ReplaySource>(
+    replay: S,
     registry: Registry,
     settings: &Settings,
 ) -> (Taped<S>, Arc<Mutex<Tape>>) {
-    let now = moment(script.started_at(), Tick::ZERO);
+    let now = moment(replay.started_at(), Tick::ZERO);
     let identity = Identity::new(settings.store, registry, now);
     let gateways = settings.gateways.iter().map(|gateway| Arc::from(gateway.name.as_str()));
-    Taped::new(script, identity, gateways.collect())
+    Taped::new(replay, identity, gateways.collect())
 }
 
 fn taken(tape: Arc<Mutex<Tape>>) -> anyhow::Result<Tape> {
@@ -159,7 +159,7 @@ pub fn judge_knowing(tape: &Tape, settings: &Settings, phones: &mut Phones) -> S
 pub fn score(tape: &Tape, mut events: Vec<Event>) -> Score {
     let left = |client: &str| {
         let last = tape.facts.iter().rev().find(|fact: &&Fact| fact.client == client);
-        last.is_some_and(|fact| fact.word == Truth::Leave)
+        last.is_some_and(|fact| fact.word == GroundTruth::Leave)
     };
     events.retain(|event| event.at <= tape.ended_at || left(&event.client));
     events.sort_by_key(|event: &Event| event.at);

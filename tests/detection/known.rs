@@ -6,7 +6,7 @@ use std::time::Duration;
 use grelot::commands::score::Score;
 use grelot::pipeline::Settings;
 use grelot::sources::simulated::scene::Customers;
-use grelot::sources::simulated::{Plan, Random, Role, Scene};
+use grelot::sources::simulated::{Random, Role, Scene, Trajectory};
 
 use super::belief::{self, Phones};
 use super::crew;
@@ -53,7 +53,7 @@ fn earlier(setup: &Setup, seed: u64, visit: u64) -> Scene {
         for role in roles {
             let at = Duration::from_secs_f64(random.between(0.0, 600.0));
             let for_s = random.wait(150.0).clamp(40.0, 600.0);
-            *role = Role { at, plan: Plan::ComeIn { for_s }, beside: 0, ..*role };
+            *role = Role { at, trajectory: Trajectory::ComeIn { for_s }, beside: 0, ..*role };
         }
     }
     scene

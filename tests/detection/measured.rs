@@ -10,7 +10,7 @@ use grelot::daemon::playback;
 use grelot::pipeline::Settings;
 use grelot::pipeline::identity::Registry;
 use grelot::pipeline::units::Clock;
-use grelot::sources::{self, Record, Script, ScriptError};
+use grelot::sources::{self, Record, ReplayError, ReplaySource};
 
 use super::belief;
 use super::tape::Tape;
@@ -55,34 +55,34 @@ fn play(config: &Config, folder: &Path) -> anyhow::Result<(Score, Vec<Tape>)> {
     let mut paths: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     paths.sort_by_key(std::fs::DirEntry::path);
     for path in paths {
-        let script = Opened(sources::open(&path.path())?);
-        let settings = playback::with_gateways(config.settings(), script.gateways());
-        let registries = (registry(config, &script)?, registry(config, &script)?);
-        let (of_one, tape) = belief::play(script, registries, &settings)?;
+        let replay = Opened(sources::open(&path.path())?);
+        let settings = playback::with_gateways(config.settings(), replay.gateways());
+        let registries = (registry(config, &replay)?, registry(config, &replay)?);
+        let (of_one, tape) = belief::play(replay, registries, &settings)?;
         score.absorb(of_one);
         tapes.push(tape);
     }
     Ok((score, tapes))
 }
 
-fn registry(config: &Config, script: &impl Script) -> anyhow::Result<Registry> {
+fn registry(config: &Config, replay: &impl ReplaySource) -> anyhow::Result<Registry> {
     let path = config.registry.as_deref().context("no registry")?;
-    let reading = Reading::new(config.store.id, Clock::Set(script.started_at()));
+    let reading = Reading::new(config.store.id, Clock::Set(replay.started_at()));
     Ok(reading.keeping_every_day().load(path)?.0)
 }
 
-/// A script that was opened by its file's name.
-struct Opened(Box<dyn Script>);
+/// A replay source that was opened by its file's name.
+struct Opened(Box<dyn ReplaySource>);
 
 impl Iterator for Opened {
-    type Item = Result<Record, ScriptError>;
+    type Item = Result<Record, ReplayError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next()
     }
 }
 
-impl Script for Opened {
+impl ReplaySource for Opened {
     fn started_at(&self) -> grelot::pipeline::units::WallTime {
         self.0.started_at()
     }

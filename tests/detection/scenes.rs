@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use grelot::pipeline::Place;
-use grelot::sources::simulated::floor::Point;
+use grelot::sources::simulated::floor_plan::Point;
 use grelot::sources::simulated::scene::{beacon_at, gateway_at};
-use grelot::sources::simulated::{Customers, People, Plan, Random, Role, Scene};
+use grelot::sources::simulated::{Customers, People, Random, Role, Scene, Trajectory};
 
 /// The store's number.
 pub const STORE: u16 = 42;
@@ -186,38 +186,38 @@ impl Part {
 pub fn street(setup: &Setup, layout: &Layout, seed: u64) -> Scene {
     let mut random = Random::new(seed, &[u64::from(b'd')]);
     let mut roles = Vec::new();
-    let mut add = |beside: u8, plan: Plan, random: &mut Random| {
+    let mut add = |beside: u8, trajectory: Trajectory, random: &mut Random| {
         let at = Duration::from_secs_f64(random.between(0.0, 600.0));
         for nth in 0..=beside {
-            roles.push(Role { customer: app(roles.len()), at, plan, beside: nth });
+            roles.push(Role { customer: app(roles.len()), at, trajectory, beside: nth });
         }
     };
     let stay = |random: &mut Random| random.wait(150.0).clamp(40.0, 600.0);
     for _ in 0..3 {
-        add(0, Plan::ComeIn { for_s: stay(&mut random) }, &mut random);
+        add(0, Trajectory::ComeIn { for_s: stay(&mut random) }, &mut random);
     }
     for _ in 0..3 {
         let look_s = random.between(5.0, 40.0);
-        add(0, Plan::LookFirst { look_s, for_s: stay(&mut random) }, &mut random);
+        add(0, Trajectory::LookFirst { look_s, for_s: stay(&mut random) }, &mut random);
     }
-    add(1, Plan::ComeIn { for_s: stay(&mut random) }, &mut random);
+    add(1, Trajectory::ComeIn { for_s: stay(&mut random) }, &mut random);
     let out_s = random.between(60.0, 240.0);
-    add(0, Plan::StepOut { for_s: out_s }, &mut random);
+    add(0, Trajectory::StepOut { for_s: out_s }, &mut random);
     for _ in 0..2 {
         let for_s = random.between(15.0, 60.0);
-        add(0, Plan::LingerAndGo { for_s }, &mut random);
+        add(0, Trajectory::LingerAndGo { for_s }, &mut random);
     }
     for _ in 0..4 {
-        add(0, Plan::PassBy, &mut random);
+        add(0, Trajectory::PassBy, &mut random);
     }
-    add(0, Plan::NextDoor { for_s: stay(&mut random) }, &mut random);
+    add(0, Trajectory::NextDoor { for_s: stay(&mut random) }, &mut random);
     setup.scene(layout, roles, Duration::from_mins(40))
 }
 
 /// One customer who sits down for an hour.
 pub fn chair(setup: &Setup, layout: &Layout, _seed: u64) -> Scene {
-    let plan = Plan::Sit { for_s: 3600.0 };
-    let role = Role { customer: app(0), at: Duration::from_secs(5), plan, beside: 0 };
+    let trajectory = Trajectory::Sit { for_s: 3600.0 };
+    let role = Role { customer: app(0), at: Duration::from_secs(5), trajectory, beside: 0 };
     let mut scene = setup.scene(layout, vec![role], Duration::from_mins(65));
     scene.people.staying = 0;
     scene

@@ -2,7 +2,7 @@
 
 use grelot::pipeline::Levels;
 use grelot::sources::simulated::Random;
-use grelot::sources::simulated::floor::Point;
+use grelot::sources::simulated::floor_plan::Point;
 use grelot::sources::simulated::radio::{Carried, Link, Phone};
 
 use super::scenes::{Layout, Part, Setup};

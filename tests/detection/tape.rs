@@ -10,7 +10,7 @@ use grelot::pipeline::advert::Echo;
 use grelot::pipeline::event::Sighting;
 use grelot::pipeline::identity::Identity;
 use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
-use grelot::sources::{Record, Script, ScriptError, What};
+use grelot::sources::{Record, RecordKind, ReplayError, ReplaySource};
 
 /// One contact, in eight octets: there are millions of them.
 #[derive(Debug, Clone, Copy)]
@@ -75,30 +75,30 @@ pub struct Tape {
     pub ended_at: Duration,
 }
 
-/// A script that leaves its contacts on a tape while somebody else plays it.
+/// A replay source that leaves its contacts on a tape while somebody else plays it.
 pub struct Taped<S> {
-    script: S,
+    replay: S,
     identity: Identity,
     gateways: Vec<Arc<str>>,
     known: BTreeMap<String, u8>,
     tape: Arc<Mutex<Tape>>,
 }
 
-impl<S: Script> Taped<S> {
-    /// Of `script`, whose gateways' order is `gateways`; `identity` tells whom it hears.
-    pub fn new(script: S, identity: Identity, gateways: Vec<Arc<str>>) -> (Self, Arc<Mutex<Tape>>) {
+impl<S: ReplaySource> Taped<S> {
+    /// Of `replay source`, whose gateways' order is `gateways`; `identity` tells whom it hears.
+    pub fn new(replay: S, identity: Identity, gateways: Vec<Arc<str>>) -> (Self, Arc<Mutex<Tape>>) {
         let tape = Arc::<Mutex<Tape>>::default();
         let known = BTreeMap::new();
-        (Self { script, identity, gateways, known, tape: Arc::clone(&tape) }, tape)
+        (Self { replay, identity, gateways, known, tape: Arc::clone(&tape) }, tape)
     }
 
     fn note(&mut self, record: &Record) {
-        let started_at = self.script.started_at();
+        let started_at = self.replay.started_at();
         let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
         tape.ended_at = record.at;
         let heard = match &record.what {
-            What::Received(heard) => heard,
-            What::Truth { word, client } => {
+            RecordKind::Received(heard) => heard,
+            RecordKind::GroundTruth { word, client } => {
                 tape.facts.push(Fact { at: record.at, word: *word, client: client.clone() });
                 return;
             }
@@ -133,16 +133,16 @@ impl<S: Script> Taped<S> {
     }
 }
 
-/// What both clocks say at `tick` of a script that began at `started_at`.
+/// What both clocks say at `tick` of a replay source that began at `started_at`.
 pub fn moment(started_at: WallTime, tick: Tick) -> Now {
     Now { tick, clock: Clock::Set(started_at.plus(tick.since(Tick::ZERO))) }
 }
 
-impl<S: Script> Iterator for Taped<S> {
-    type Item = Result<Record, ScriptError>;
+impl<S: ReplaySource> Iterator for Taped<S> {
+    type Item = Result<Record, ReplayError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let record = self.script.next()?;
+        let record = self.replay.next()?;
         if let Ok(record) = &record {
             self.note(record);
         }
@@ -150,16 +150,16 @@ impl<S: Script> Iterator for Taped<S> {
     }
 }
 
-impl<S: Script> Script for Taped<S> {
+impl<S: ReplaySource> ReplaySource for Taped<S> {
     fn started_at(&self) -> WallTime {
-        self.script.started_at()
+        self.replay.started_at()
     }
 
     fn store(&self) -> Option<u16> {
-        self.script.store()
+        self.replay.store()
     }
 
     fn gateways(&self) -> &[Arc<str>] {
-        self.script.gateways()
+        self.replay.gateways()
     }
 }

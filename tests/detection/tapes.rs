@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use grelot::commands::score::Score;
 use grelot::pipeline::Settings;
-use grelot::sources::Truth;
+use grelot::sources::GroundTruth;
 use serde_json::json;
 
 use super::row::row;
@@ -92,7 +92,7 @@ fn write_customers(
     for (number, client) in tape.clients.iter().enumerate() {
         let entered = |fact: &&_| {
             let fact: &grelot::commands::score::Fact = fact;
-            fact.client == *client && fact.word == Truth::Enter
+            fact.client == *client && fact.word == GroundTruth::Enter
         };
         let entered = tape.facts.iter().find(entered).map(|fact| fact.at.as_secs_f64());
         let until = entered.map_or(f64::INFINITY, |entered| entered + LATE_S);

@@ -9,12 +9,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use grelot::config::registry::Reading;
-use grelot::daemon::playback::{self, Played};
+use grelot::daemon::playback::{self, PlaybackSummary};
 use grelot::pipeline::Settings;
 use grelot::pipeline::identity::Registry;
 use grelot::pipeline::units::{Clock, WallTime};
 use grelot::sources::simulated::{Scene, Shop};
-use grelot::sources::{self, ScriptError};
+use grelot::sources::{self, ReplayError};
 
 /// Longer than anything here takes on a busy machine: work that takes so long has no bound.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -44,7 +44,7 @@ fn settings() -> Settings {
     grelot::config::load_for_replay(&file).unwrap().settings()
 }
 
-fn play(bytes: Vec<u8>) -> Result<Played, ScriptError> {
+fn play(bytes: Vec<u8>) -> Result<PlaybackSummary, ReplayError> {
     playback::play(sources::open_bytes(bytes)?, settings(), customers(), |_, _| {})
 }
 

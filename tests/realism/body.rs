@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use grelot::sources::simulated::Random;
-use grelot::sources::simulated::floor::Point;
+use grelot::sources::simulated::floor_plan::Point;
 use grelot::sources::simulated::radio::{Carried, Link, Phone};
 
 use super::csv::{self, number};

@@ -12,7 +12,7 @@ use grelot::pipeline::Place;
 use grelot::pipeline::units::WallTime;
 use grelot::sources::recording::{Header, Writer};
 use grelot::sources::simulated::{Scene, Shop};
-use grelot::sources::{Script, What};
+use grelot::sources::{RecordKind, ReplaySource};
 
 const CONFIG: &str = r#"# A simulated shop.
 [store]
@@ -63,8 +63,8 @@ fn write(shop: Shop, out: &Path) -> anyhow::Result<(u64, u64)> {
         plain.write(&record)?;
         compressed.write(&record)?;
         match record.what {
-            What::Received(_) => heard += 1,
-            What::Truth { .. } => told += 1,
+            RecordKind::Received(_) => heard += 1,
+            RecordKind::GroundTruth { .. } => told += 1,
         }
     }
     plain.finish()?;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use grelot::sources::Truth;
+use grelot::sources::GroundTruth;
 
 use super::csv::{self, Row, number};
 use super::output::{
@@ -107,9 +107,9 @@ fn moments(rows: &Rows, receivers: &[Arc<str>]) -> anyhow::Result<Vec<(f64, Mome
         let t = number::<f64>(row, "superframe")? * SECONDS_PER_FRAME;
         let inside = number::<u8>(row, "Label")? > 0;
         let truth = match (was_inside.replace(inside), inside) {
-            (None, true) => Some(Truth::Inside),
-            (Some(false), true) => Some(Truth::Enter),
-            (Some(true), false) => Some(Truth::Leave),
+            (None, true) => Some(GroundTruth::Inside),
+            (Some(false), true) => Some(GroundTruth::Enter),
+            (Some(true), false) => Some(GroundTruth::Leave),
             _ => None,
         };
         moments.extend(truth.map(|word| (t, Moment::True(word))));

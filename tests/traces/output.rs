@@ -12,7 +12,7 @@ use grelot::pipeline::advert::ibeacon::IBeacon;
 use grelot::pipeline::event::{Address, AddressKind};
 use grelot::pipeline::units::{Dbm, WallTime};
 use grelot::sources::recording::{Header, Writer};
-use grelot::sources::{Advertisement, Record, Truth, What};
+use grelot::sources::{Advertisement, GroundTruth, Record, RecordKind};
 
 /// Who carries the transmitter.
 const CLIENT: &str = "c-carrier";
@@ -71,7 +71,7 @@ pub enum Moment {
     /// A receiver measures so many dBm.
     Measured(Arc<str>, i16),
     /// What is true from here on.
-    True(Truth),
+    True(GroundTruth),
 }
 
 /// Writes the moments of one trace, with their times in seconds, in order.
@@ -84,8 +84,8 @@ pub fn write_recording(
     let mut writer = Writer::create(path, &header)?;
     for (t, moment) in moments {
         let what = match moment {
-            Moment::True(word) => What::Truth { word, client: CLIENT.to_owned() },
-            Moment::Measured(gateway, dbm) => What::Received(Advertisement {
+            Moment::True(word) => RecordKind::GroundTruth { word, client: CLIENT.to_owned() },
+            Moment::Measured(gateway, dbm) => RecordKind::Received(Advertisement {
                 gateway: Some(gateway),
                 address: Address { kind: AddressKind::Random, octets: [0xc0, 0, 0, 0, 0, 1] },
                 rssi: Dbm::measured(dbm),

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use grelot::sources::Truth;
+use grelot::sources::GroundTruth;
 
 use super::csv::{self, Row, number};
 use super::output::{
@@ -117,13 +117,13 @@ fn moments(
     for Measurement { t, sensor, dbm, distance_m } in measurements {
         if **sensor == *shop {
             let truth = match inside {
-                None => (*distance_m < ENTER_M).then_some(Truth::Inside),
-                Some(false) => (*distance_m < ENTER_M).then_some(Truth::Enter),
-                Some(true) => (*distance_m > LEAVE_M).then_some(Truth::Leave),
+                None => (*distance_m < ENTER_M).then_some(GroundTruth::Inside),
+                Some(false) => (*distance_m < ENTER_M).then_some(GroundTruth::Enter),
+                Some(true) => (*distance_m > LEAVE_M).then_some(GroundTruth::Leave),
             };
             inside = Some(match truth {
                 None => inside.unwrap_or(false),
-                Some(word) => word != Truth::Leave,
+                Some(word) => word != GroundTruth::Leave,
             });
             moments.extend(truth.map(|word| (*t, Moment::True(word))));
         }
@@ -136,7 +136,7 @@ fn moments(
         let nearest = of_shop.min_by(|one, other| one.distance_m.total_cmp(&other.distance_m));
         let at = nearest.map_or(0.0, |measurement| measurement.t);
         let place = moments.partition_point(|(t, _)| *t < at);
-        moments.insert(place, (at, Moment::True(Truth::Pass)));
+        moments.insert(place, (at, Moment::True(GroundTruth::Pass)));
     }
     moments
 }
@@ -145,7 +145,7 @@ fn learn(levels: &mut Levels, moments: &[(f64, Moment)]) {
     let mut inside = false;
     for (_, moment) in moments {
         match moment {
-            Moment::True(word) => inside = matches!(word, Truth::Inside | Truth::Enter),
+            Moment::True(word) => inside = matches!(word, GroundTruth::Inside | GroundTruth::Enter),
             Moment::Measured(gateway, dbm) => levels.measure(gateway, inside, *dbm),
         }
     }

@@ -51,10 +51,10 @@ pub fn record(config: &Config, args: &Args) -> anyhow::Result<Exit> {
     let gateways = sources.gateways.clone();
     let mut recorder = Recorder::create(Some(config), args, Started { began, who, gateways })?;
     let until = length.unwrap_or(Duration::MAX);
-    while let Some((at, _, what)) = sources.scripts.pop(until) {
+    while let Some((at, _, what)) = sources.replays.pop(until) {
         recorder.write(moment(at), what)?;
     }
-    let unreadable = sources.scripts.unreadable();
+    let unreadable = sources.replays.unreadable();
     if unreadable > 0 {
         complain(&format!("grelot: {unreadable} lines or frames could not be read"));
     }

@@ -6,7 +6,7 @@ use super::events::{Event, Word};
 use super::{Args, play, reading};
 use crate::commands::{Exit, Global, print};
 use crate::config::Config;
-use crate::daemon::playback::{Played, Told};
+use crate::daemon::playback::{PlaybackEvent, PlaybackSummary};
 
 /// Two visits that begin this close to each other are the same visit, earlier or later.
 const SAME_VISIT_S: f64 = 60.0;
@@ -34,10 +34,14 @@ pub fn run(global: &Global, args: &Args, now: &Config, other: &Config) -> anyhow
     Ok(exit)
 }
 
-fn arrivals(file: &Path, config: &Config, args: &Args) -> anyhow::Result<(Vec<Event>, Played)> {
+fn arrivals(
+    file: &Path,
+    config: &Config,
+    args: &Args,
+) -> anyhow::Result<(Vec<Event>, PlaybackSummary)> {
     let mut arrivals = Vec::new();
     let played = play(file, config, args, |at, settings, told| {
-        if let Told::Effect(effect) = &told {
+        if let PlaybackEvent::Effect(effect) = &told {
             let event = Event::of(at, effect, settings, false);
             arrivals.extend(event.filter(|event| event.event == Word::Arrival));
         }

@@ -14,7 +14,7 @@ use super::score::{Delays, Line, Score};
 use super::{Exit, Global, print};
 use crate::config::registry::Reading;
 use crate::config::{self, Config};
-use crate::daemon::playback::{self, Told};
+use crate::daemon::playback::{self, PlaybackEvent};
 use crate::pipeline::Settings;
 use crate::pipeline::identity::Registry;
 use crate::pipeline::units::Clock;
@@ -62,13 +62,13 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         let mut printed = Ok(());
         let mut witness = Witness::default();
         let outcome = play(file, &config, args, |at, settings, told| {
-            if let Told::Unreadable(fault) = &told {
+            if let PlaybackEvent::Unreadable(fault) = &told {
                 super::complain(&format!("{}: {fault}", file.display()));
             }
             witness.note(at, &told);
             let event = match &told {
-                Told::Effect(effect) => Event::of(at, effect, settings, args.explain),
-                Told::Truth(..) | Told::Unreadable(_) => None,
+                PlaybackEvent::Effect(effect) => Event::of(at, effect, settings, args.explain),
+                PlaybackEvent::GroundTruth(..) | PlaybackEvent::Unreadable(_) => None,
             };
             if let (Some(event), Ok(())) = (event, &printed) {
                 printed = print(&if global.json { event.json() } else { event.line() });
@@ -94,11 +94,11 @@ fn play(
     file: &Path,
     config: &Config,
     args: &Args,
-    mut tell: impl FnMut(Duration, &Settings, Told),
-) -> anyhow::Result<playback::Played> {
+    mut tell: impl FnMut(Duration, &Settings, PlaybackEvent),
+) -> anyhow::Result<playback::PlaybackSummary> {
     let name = || format!("cannot replay {}", file.display());
-    let script = sources::open(file).with_context(name)?;
-    if let Some(store) = script.store().filter(|store| *store != config.store.id) {
+    let replay = sources::open(file).with_context(name)?;
+    if let Some(store) = replay.store().filter(|store| *store != config.store.id) {
         let here = config.store.id;
         super::complain(&format!(
             "{}: recorded in store {store}, replayed as store {here}: its tokens mean nothing here",
@@ -109,7 +109,7 @@ fn play(
     let registry = match path {
         None => Registry::default(),
         Some(path) => {
-            let clock = Clock::Set(script.started_at());
+            let clock = Clock::Set(replay.started_at());
             let reading = Reading::new(config.store.id, clock).keeping_every_day();
             let (registry, report) = reading.load(path)?;
             for refusal in &report.refusals {
@@ -118,9 +118,9 @@ fn play(
             registry
         }
     };
-    let settings = playback::with_gateways(config.settings(), script.gateways());
+    let settings = playback::with_gateways(config.settings(), replay.gateways());
     let tell = |at, told| tell(at, &settings, told);
-    playback::play(script, settings.clone(), registry, tell).with_context(name)
+    playback::play(replay, settings.clone(), registry, tell).with_context(name)
 }
 
 fn table(score: &Line) -> String {

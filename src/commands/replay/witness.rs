@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::commands::score::{Event, EventKind, Fact, Score};
-use crate::daemon::playback::Told;
+use crate::daemon::playback::PlaybackEvent;
 use crate::pipeline::Effect;
-use crate::sources::Truth;
+use crate::sources::GroundTruth;
 
 /// What one playback told.
 #[derive(Debug, Default)]
@@ -16,14 +16,14 @@ pub struct Witness {
 
 impl Witness {
     /// Takes note of what matters.
-    pub fn note(&mut self, at: Duration, told: &Told) {
+    pub fn note(&mut self, at: Duration, told: &PlaybackEvent) {
         let (kind, visit) = match told {
-            Told::Truth(word, client) => {
+            PlaybackEvent::GroundTruth(word, client) => {
                 self.facts.push(Fact { at, word: *word, client: client.clone() });
                 return;
             }
-            Told::Effect(Effect::Arrived { visit, .. }) => (EventKind::Arrival, visit),
-            Told::Effect(Effect::Departed { visit, .. }) => (EventKind::Departure, visit),
+            PlaybackEvent::Effect(Effect::Arrived { visit, .. }) => (EventKind::Arrival, visit),
+            PlaybackEvent::Effect(Effect::Departed { visit, .. }) => (EventKind::Departure, visit),
             _ => return,
         };
         self.events.push(Event { at, kind, client: visit.client.to_string() });
@@ -34,7 +34,7 @@ impl Witness {
     pub fn score(mut self, end: Duration) -> Score {
         let left = |client: &str| {
             let last = self.facts.iter().rev().find(|fact| fact.client == client);
-            last.is_some_and(|fact| fact.word == Truth::Leave)
+            last.is_some_and(|fact| fact.word == GroundTruth::Leave)
         };
         self.events.retain(|event| event.at <= end || left(&event.client));
         Score::of(&self.facts, &self.events)

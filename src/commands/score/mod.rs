@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::sources::Truth;
+use crate::sources::GroundTruth;
 
 /// Light barriers, labels and feet disagree by this much about when a door is crossed.
 pub const EARLY: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ pub struct Fact {
     /// Since the recording's start.
     pub at: Duration,
     /// What happens.
-    pub word: Truth,
+    pub word: GroundTruth,
     /// To whom.
     pub client: String,
 }
@@ -179,22 +179,22 @@ impl Customer {
         let at = fact.at;
         let open = self.stays.last_mut().filter(|stay| stay.left.is_none());
         match (fact.word, open) {
-            (Truth::Enter | Truth::Inside, None) => self.stays.push(Stay {
+            (GroundTruth::Enter | GroundTruth::Inside, None) => self.stays.push(Stay {
                 from: at,
-                entered: fact.word == Truth::Enter,
+                entered: fact.word == GroundTruth::Enter,
                 left: None,
                 outs: Vec::new(),
                 announced: false,
                 closed: false,
             }),
-            (Truth::Leave, Some(stay)) => stay.left = Some(at),
-            (Truth::StepOut, Some(stay)) => stay.outs.push((at, None)),
-            (Truth::StepIn, Some(stay)) => {
+            (GroundTruth::Leave, Some(stay)) => stay.left = Some(at),
+            (GroundTruth::StepOut, Some(stay)) => stay.outs.push((at, None)),
+            (GroundTruth::StepIn, Some(stay)) => {
                 if let Some((_, until)) = stay.outs.last_mut() {
                     *until = Some(at);
                 }
             }
-            (Truth::Pass, _) => self.passes.push(at),
+            (GroundTruth::Pass, _) => self.passes.push(at),
             // Entering twice, or leaving without having entered, tells nothing new.
             _ => {}
         }

@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn facts(facts: &[(u64, Truth)]) -> Vec<Fact> {
+fn facts(facts: &[(u64, GroundTruth)]) -> Vec<Fact> {
     let fact = |&(at, word)| Fact { at: Duration::from_secs(at), word, client: "c".into() };
     facts.iter().map(fact).collect()
 }
 
-fn score(truth: &[(u64, Truth)], arrivals: &[u64], departures: &[u64]) -> Score {
+fn score(truth: &[(u64, GroundTruth)], arrivals: &[u64], departures: &[u64]) -> Score {
     let event = |kind| move |&at| Event { at: Duration::from_secs(at), kind, client: "c".into() };
     let mut events: Vec<_> = arrivals.iter().map(event(EventKind::Arrival)).collect();
     events.extend(departures.iter().map(event(EventKind::Departure)));
@@ -15,7 +15,7 @@ fn score(truth: &[(u64, Truth)], arrivals: &[u64], departures: &[u64]) -> Score 
     Score::of(&facts(truth), &events)
 }
 
-const VISIT: [(u64, Truth); 2] = [(100, Truth::Enter), (200, Truth::Leave)];
+const VISIT: [(u64, GroundTruth); 2] = [(100, GroundTruth::Enter), (200, GroundTruth::Leave)];
 
 #[test]
 fn a_visit_announced_once_and_closed_after_leaving_is_all_there_is_to_find() {
@@ -47,7 +47,7 @@ fn an_arrival_is_early_by_seconds_or_false() {
 
 #[test]
 fn whoever_only_passed_never_arrived() {
-    let score = score(&[(50, Truth::Pass)], &[51], &[90]);
+    let score = score(&[(50, GroundTruth::Pass)], &[51], &[90]);
     assert_eq!((score.visits, score.false_arrivals.pass), (0, 1));
     assert_eq!(score.false_departures, 0);
 }
@@ -59,7 +59,7 @@ fn an_arrival_after_leaving_is_a_flap() {
 
 #[test]
 fn whoever_was_inside_needs_no_arrival_and_is_no_newcomer_later() {
-    let truth = [(0, Truth::Inside), (500, Truth::Leave)];
+    let truth = [(0, GroundTruth::Inside), (500, GroundTruth::Leave)];
     let at_once = score(&truth, &[3], &[530]);
     assert_eq!((at_once.visits, at_once.already_inside), (0, 1));
     assert_eq!(at_once.false_arrivals.total(), 0);
@@ -70,7 +70,7 @@ fn whoever_was_inside_needs_no_arrival_and_is_no_newcomer_later() {
 #[test]
 fn stepping_out_is_no_new_visit_and_no_false_departure() {
     let [enter, leave] = VISIT;
-    let truth = [enter, (130, Truth::StepOut), (160, Truth::StepIn), leave];
+    let truth = [enter, (130, GroundTruth::StepOut), (160, GroundTruth::StepIn), leave];
     assert_eq!(score(&truth, &[101], &[150, 220]).false_departures, 0);
     assert_eq!(score(&truth, &[101, 161], &[150]).false_arrivals.flap, 1);
     assert_eq!(score(&truth, &[101], &[170]).false_departures, 1);

@@ -19,7 +19,7 @@ use crate::lines::Lines;
 use crate::pipeline::Now;
 use crate::pipeline::identity::{Identity, Registry};
 use crate::pipeline::units::{Clock, Tick, WallTime};
-use crate::sources::{self, Record, Script, ScriptError, What};
+use crate::sources::{self, Record, RecordKind, ReplayError, ReplaySource};
 
 /// What one file says that matters.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct Recording {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Known {
     /// The recording says it.
-    Truth,
+    GroundTruth,
     /// Staff said it.
     Labels(Vec<Labelled>),
     /// It is not.
@@ -60,23 +60,23 @@ impl Recording {
         customers: &Path,
         said: &[labels::Label],
     ) -> anyhow::Result<Self> {
-        let script =
+        let replay =
             sources::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        if let Some(store) = script.store().filter(|store| *store != config.store.id) {
+        if let Some(store) = replay.store().filter(|store| *store != config.store.id) {
             let here = config.store.id;
             complain(&format!(
                 "{}: recorded in store {store}, tuned as store {here}: its tokens mean nothing here",
                 path.display()
             ));
         }
-        let (started_at, gateways) = (script.started_at(), script.gateways().into());
+        let (started_at, gateways) = (replay.started_at(), replay.gateways().into());
         let reading = Reading::new(config.store.id, Clock::Set(started_at)).keeping_every_day();
         let (all, _) = reading.load(customers)?;
-        let heard = Heard::of(script, config, all)
+        let heard = Heard::of(replay, config, all)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let labelled = labels::within(said, started_at, heard.ends_at);
         let known = match (heard.has_truth, labelled.is_empty()) {
-            (true, _) => Known::Truth,
+            (true, _) => Known::GroundTruth,
             (false, false) => Known::Labels(labelled),
             (false, true) => Known::Nothing,
         };
@@ -95,11 +95,11 @@ impl Recording {
 
     /// Whether a customer was heard at all.
     pub fn is_silent(&self) -> bool {
-        !self.records.iter().any(|record| matches!(record.what, What::Received(_)))
+        !self.records.iter().any(|record| matches!(record.what, RecordKind::Received(_)))
     }
 
     /// The recording, from its start.
-    pub fn script(&self) -> Box<dyn Script> {
+    pub fn replay(&self) -> Box<dyn ReplaySource> {
         Box::new(Kept {
             records: Arc::clone(&self.records),
             next: 0,
@@ -123,8 +123,8 @@ impl Recording {
     /// The gateways that heard a customer; `None` for the one that a recording does not name.
     pub fn ears(&self) -> BTreeSet<Option<Arc<str>>> {
         let ear = |record: &Record| match &record.what {
-            What::Received(heard) => Some(heard.gateway.clone()),
-            What::Truth { .. } => None,
+            RecordKind::Received(heard) => Some(heard.gateway.clone()),
+            RecordKind::GroundTruth { .. } => None,
         };
         self.records.iter().filter_map(ear).collect()
     }
@@ -141,18 +141,22 @@ struct Heard {
 }
 
 impl Heard {
-    fn of(script: Box<dyn Script>, config: &Config, all: Registry) -> Result<Self, ScriptError> {
-        let started_at = script.started_at();
+    fn of(
+        replay: Box<dyn ReplaySource>,
+        config: &Config,
+        all: Registry,
+    ) -> Result<Self, ReplayError> {
+        let started_at = replay.started_at();
         let moment =
             |tick: Tick| Now { tick, clock: Clock::Set(started_at.plus(tick.since(Tick::ZERO))) };
-        let settings = playback::with_gateways(config.settings(), script.gateways());
+        let settings = playback::with_gateways(config.settings(), replay.gateways());
         let gateways = Gateways::of(&settings);
         let mut identity = Identity::new(config.store.id, all, moment(Tick::ZERO));
         let mut found = Self::default();
-        for record in script {
+        for record in replay {
             let record = match record {
                 Ok(record) => record,
-                Err(ScriptError::Line { .. }) => {
+                Err(ReplayError::Line { .. }) => {
                     found.unreadable += 1;
                     continue;
                 }
@@ -164,8 +168,8 @@ impl Heard {
                 identity.advance(moment(due));
             }
             match &record.what {
-                What::Truth { .. } => found.has_truth = true,
-                What::Received(heard) => {
+                RecordKind::GroundTruth { .. } => found.has_truth = true,
+                RecordKind::Received(heard) => {
                     let who = identity.identify(moment(tick), &gateways.sighting(heard));
                     let Some(who) = who.and_then(|who| identity.customer(who.customer)) else {
                         continue;
@@ -203,7 +207,7 @@ fn lines_of(customers: &Path, clients: &BTreeSet<Arc<str>>) -> anyhow::Result<Ve
     Ok(kept)
 }
 
-/// Records in memory as a script.
+/// Records in memory as a replay source.
 struct Kept {
     records: Arc<[Record]>,
     next: usize,
@@ -213,7 +217,7 @@ struct Kept {
 }
 
 impl Iterator for Kept {
-    type Item = Result<Record, ScriptError>;
+    type Item = Result<Record, ReplayError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let record = self.records.get(self.next)?.clone();
@@ -222,7 +226,7 @@ impl Iterator for Kept {
     }
 }
 
-impl Script for Kept {
+impl ReplaySource for Kept {
     fn started_at(&self) -> WallTime {
         self.started_at
     }

@@ -196,12 +196,12 @@ fn check(bench: &Bench<'_>, customers: &Path, offers: [&Offer; 2]) -> anyhow::Re
     for offer in offers {
         let mut tallies = Vec::new();
         for recording in bench.recordings {
-            let script = sources::open(&recording.path)?;
-            let clock = Clock::Set(script.started_at());
+            let replay = sources::open(&recording.path)?;
+            let clock = Clock::Set(replay.started_at());
             let reading = Reading::new(bench.config.store.id, clock).keeping_every_day();
             let (registry, _) = reading.load(customers)?;
             let settings = bench.space.settings(&offer.point);
-            tallies.push(trial::play(bench.config, settings, recording, script, registry)?);
+            tallies.push(trial::play(bench.config, settings, recording, replay, registry)?);
         }
         ensure!(
             tally::Tally::sum(&tallies) == offer.tally,

@@ -16,10 +16,10 @@ use crate::commands::replay::Witness;
 use crate::commands::score::{Event, EventKind};
 use crate::config::Config;
 use crate::config::detection::Detection;
-use crate::daemon::playback::{self, Told};
+use crate::daemon::playback::{self, PlaybackEvent};
 use crate::pipeline::Effect;
 use crate::pipeline::identity::Registry;
-use crate::sources::Script;
+use crate::sources::ReplaySource;
 
 /// What each point that was tried did, recording by recording.
 pub type Board = BTreeMap<Point, Vec<Tally>>;
@@ -91,32 +91,32 @@ impl Bench<'_> {
 
 /// What `settings` do on what is kept of one recording.
 pub fn tally(config: &Config, settings: Detection, on: &Recording) -> anyhow::Result<Tally> {
-    play(config, settings, on, on.script(), on.registry()?)
+    play(config, settings, on, on.replay(), on.registry()?)
         .with_context(|| format!("trying on {}", on.path.display()))
 }
 
-/// What `settings` do on `script`, which is all or what matters of `on`.
+/// What `settings` do on `replay source`, which is all or what matters of `on`.
 pub fn play(
     config: &Config,
     settings: Detection,
     on: &Recording,
-    script: Box<dyn Script>,
+    replay: Box<dyn ReplaySource>,
     registry: Registry,
 ) -> anyhow::Result<Tally> {
     let settings = playback::with_gateways(config.settings_with(settings), on.gateways());
     let mut witness = Witness::default();
     let mut arrivals = Vec::new();
-    playback::play(script, settings, registry, |at, told| {
+    playback::play(replay, settings, registry, |at, told| {
         witness.note(at, &told);
         arrivals.extend(arrival(at, &told));
     })?;
     Ok(match &on.known {
         Known::Labels(said) => labels::judge(said, &arrivals),
-        Known::Truth | Known::Nothing => Tally::from(&witness.score(on.ends_at)),
+        Known::GroundTruth | Known::Nothing => Tally::from(&witness.score(on.ends_at)),
     })
 }
 
-fn arrival(at: Duration, told: &Told) -> Option<Event> {
-    let Told::Effect(Effect::Arrived { visit, .. }) = told else { return None };
+fn arrival(at: Duration, told: &PlaybackEvent) -> Option<Event> {
+    let PlaybackEvent::Effect(Effect::Arrived { visit, .. }) = told else { return None };
     Some(Event { at, kind: EventKind::Arrival, client: visit.client.to_string() })
 }

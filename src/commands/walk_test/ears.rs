@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use crate::clock::Clocks;
 use crate::commands::live::{Live, RadioArgs, trouble};
 use crate::config::{Config, Source};
-use crate::daemon::scripts::Scripts;
+use crate::daemon::replay_sources::ReplaySources;
 use crate::pipeline::units::Tick;
 use crate::sources::live::SourceEvent;
 use crate::sources::{self, Advertisement};
@@ -20,7 +20,7 @@ pub enum Ears {
     /// The radio.
     Radio(Live),
     /// A recording.
-    Script(Scripts),
+    ReplaySource(ReplaySources),
 }
 
 impl Ears {
@@ -33,12 +33,12 @@ impl Ears {
                 Ok((Self::Radio(live), clocks))
             }
             Some(Source::Recording { path, speed }) => {
-                let script = sources::open(path)
+                let replay = sources::open(path)
                     .with_context(|| format!("cannot play {}", path.display()))?;
-                let clocks = Clocks::paced(script.started_at(), *speed);
-                let mut scripts = Scripts::default();
-                scripts.add(0, script);
-                Ok((Self::Script(scripts), clocks))
+                let clocks = Clocks::paced(replay.started_at(), *speed);
+                let mut replays = ReplaySources::default();
+                replays.add(0, replay);
+                Ok((Self::ReplaySource(replays), clocks))
             }
             _ => bail!(
                 "a walk is received by a radio (kind = \"bluez\", \"btleplug\", \"h4\") or a recording\n  \
@@ -58,10 +58,10 @@ impl Ears {
                 // How it fares is in the status.
                 Some(_) => Ok(Vec::new()),
             },
-            Self::Script(scripts) => {
+            Self::ReplaySource(replays) => {
                 tokio::time::sleep(LOOK).await;
                 let due = clocks.now().tick.since(Tick::ZERO);
-                let next = || scripts.pop_due(due).map(|(_, _, heard)| heard);
+                let next = || replays.pop_due(due).map(|(_, _, heard)| heard);
                 Ok(std::iter::from_fn(next).collect())
             }
         }

@@ -14,7 +14,7 @@ use crate::daemon::playback::{self, Gateways};
 use crate::pipeline::Now;
 use crate::pipeline::identity::{Identity, Registry};
 use crate::pipeline::units::{Clock, Tick};
-use crate::sources::{self, ScriptError, What};
+use crate::sources::{self, RecordKind, ReplayError};
 
 /// When one stood where, in seconds since the recording's start.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,9 +67,9 @@ pub fn read(
     gateway: Option<&str>,
 ) -> anyhow::Result<(String, Vec<Step>)> {
     let reading = || format!("cannot read {}", path.display());
-    let script = sources::open(path).with_context(reading)?;
-    let started_at = script.started_at();
-    let gateway = which(gateway, config, script.gateways())?;
+    let replay = sources::open(path).with_context(reading)?;
+    let started_at = replay.started_at();
+    let gateway = which(gateway, config, replay.gateways())?;
     let moment =
         |tick: Tick| Now { tick, clock: Clock::Set(started_at.plus(tick.since(Tick::ZERO))) };
     let mut identity = Identity::new(
@@ -77,14 +77,14 @@ pub fn read(
         customers(config, Clock::Set(started_at))?,
         moment(Tick::ZERO),
     );
-    let gateways = Gateways::of(&playback::with_gateways(config.settings(), script.gateways()));
+    let gateways = Gateways::of(&playback::with_gateways(config.settings(), replay.gateways()));
     let mut steps = Vec::new();
-    for record in script {
+    for record in replay {
         let record = match record {
-            Err(ScriptError::Line { .. }) => continue,
+            Err(ReplayError::Line { .. }) => continue,
             other => other.with_context(reading)?,
         };
-        let What::Received(heard) = record.what else { continue };
+        let RecordKind::Received(heard) = record.what else { continue };
         let by = heard.gateway.as_deref().unwrap_or(&config.gateway);
         let t = record.at.as_secs_f64();
         let span = spans.iter().find(|span| (span.from..span.until).contains(&t));

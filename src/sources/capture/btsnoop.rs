@@ -6,8 +6,8 @@
 use super::link::Link;
 use super::octets::{LONGEST_FRAME, Octets, too_long};
 use super::{Frame, Frames};
-use crate::sources::ScriptError;
-use crate::sources::fields::take;
+use crate::sources::ReplayError;
+use crate::sources::byte_reader::take;
 
 /// Microseconds from year 0, which btsnoop counts from, to 1970.
 const UNIX_EPOCH: i64 = 0x00dc_ddb3_0f2f_8000;
@@ -22,16 +22,16 @@ pub(super) struct Btsnoop {
 }
 
 impl Btsnoop {
-    pub(super) fn open(mut octets: Octets) -> Result<Self, ScriptError> {
-        let short = || ScriptError::NotARecording("btsnoop: the header is cut short".into());
+    pub(super) fn open(mut octets: Octets) -> Result<Self, ReplayError> {
+        let short = || ReplayError::NotARecording("btsnoop: the header is cut short".into());
         octets.header::<8>()?.ok_or_else(short)?;
         let version = u32::from_be_bytes(octets.header()?.ok_or_else(short)?);
         let datalink = u32::from_be_bytes(octets.header()?.ok_or_else(short)?);
         if version != 1 {
-            return Err(ScriptError::NotARecording(format!("btsnoop version {version}, not 1")));
+            return Err(ReplayError::NotARecording(format!("btsnoop version {version}, not 1")));
         }
         if !matches!(datalink, 1001 | 1002 | MONITOR) {
-            return Err(ScriptError::NotARecording(format!(
+            return Err(ReplayError::NotARecording(format!(
                 "btsnoop data link {datalink}: not HCI (1001), HCI H4 (1002) or monitor (2001)"
             )));
         }
@@ -54,7 +54,7 @@ impl Btsnoop {
 }
 
 impl Frames for Btsnoop {
-    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ScriptError> {
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ReplayError> {
         let Some(header) = self.octets.header::<24>()? else { return Ok(None) };
         self.number += 1;
         let rest = &mut &header[..];

@@ -1,7 +1,7 @@
 //! What stands before a packet in each kind of capture, and how to get at it.
 
 use crate::pipeline::units::Dbm;
-use crate::sources::ScriptError;
+use crate::sources::ReplayError;
 use crate::sources::hci::{self, Reports};
 use crate::sources::link_layer::{Crc, Packet, Reception};
 
@@ -44,8 +44,8 @@ impl Link {
     }
 
     /// Why a capture with this link type is refused.
-    pub(super) fn unknown(linktype: u32) -> ScriptError {
-        ScriptError::NotARecording(format!(
+    pub(super) fn unknown(linktype: u32) -> ReplayError {
+        ReplayError::NotARecording(format!(
             "link type {linktype} holds no Bluetooth advertisements: HCI (187, 201, 254), \
              LE link layer (251, 256, PPI 192) or nRF Sniffer (272) do"
         ))

@@ -20,7 +20,7 @@ use super::chains::Chains;
 use super::link_layer::AuxPointers;
 use super::report::Report;
 use super::skipped::Skipped;
-use super::{MAX_LENGTH, MAX_SILENCE, Record, Script, ScriptError, What};
+use super::{MAX_LENGTH, MAX_SILENCE, Record, RecordKind, ReplayError, ReplaySource};
 use crate::pipeline::units::WallTime;
 
 /// One frame of a capture.
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Frame<'_> {
 /// The frames of a capture, one at a time, so that each can borrow the same buffer.
 pub trait Frames: Send {
     /// The next frame; `None` at the end. After an error there is no way on.
-    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ScriptError>;
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ReplayError>;
 
     /// Frames that were passed over because their link type is unknown.
     fn unsupported(&self) -> u64 {
@@ -87,7 +87,7 @@ impl Format {
     pub fn frames(
         self,
         input: impl BufRead + Send + 'static,
-    ) -> Result<Box<dyn Frames>, ScriptError> {
+    ) -> Result<Box<dyn Frames>, ReplayError> {
         let input = octets::Octets::new(Box::new(input));
         Ok(match self {
             Self::Btsnoop => Box::new(btsnoop::Btsnoop::open(input)?),
@@ -102,7 +102,7 @@ pub struct Capture {
     frames: Box<dyn Frames>,
     clock: Option<CaptureClock>,
     assembly: Assembly,
-    waiting: VecDeque<Result<Record, ScriptError>>,
+    waiting: VecDeque<Result<Record, ReplayError>>,
     over: bool,
 }
 
@@ -143,7 +143,7 @@ impl Capture {
             Ok(at) => self.assembly.read(at, &frame, &mut self.waiting),
             Err(problem) => {
                 self.over = clock.last > MAX_LENGTH_MICROS;
-                self.waiting.push_back(Err(ScriptError::Line { line: frame.number, problem }));
+                self.waiting.push_back(Err(ReplayError::Line { line: frame.number, problem }));
             }
         }
         true
@@ -164,7 +164,7 @@ impl Assembly {
         &mut self,
         at: Duration,
         frame: &Frame<'_>,
-        records: &mut VecDeque<Result<Record, ScriptError>>,
+        records: &mut VecDeque<Result<Record, ReplayError>>,
     ) {
         let adapter =
             u32::from(frame.interface) << 16 | u32::from(frame.link.adapter(frame.octets));
@@ -175,7 +175,7 @@ impl Assembly {
                     is_empty = false;
                     match report {
                         Ok(report) => records.extend(self.join(adapter, at, report).map(Ok)),
-                        Err(damaged) => records.push_back(Err(ScriptError::Line {
+                        Err(damaged) => records.push_back(Err(ReplayError::Line {
                             line: frame.number,
                             problem: damaged.to_string(),
                         })),
@@ -200,7 +200,7 @@ impl Assembly {
 
     fn join(&mut self, adapter: u32, at: Duration, report: Report<'_>) -> Option<Record> {
         let whole = self.chains.join(adapter, at, report)?;
-        Some(Record { at, what: What::Received(whole.into()) })
+        Some(Record { at, what: RecordKind::Received(whole.into()) })
     }
 
     fn skipped(&self) -> Skipped {
@@ -211,7 +211,7 @@ impl Assembly {
 }
 
 impl Iterator for Capture {
-    type Item = Result<Record, ScriptError>;
+    type Item = Result<Record, ReplayError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.waiting.is_empty() && self.read_frame() {}
@@ -219,7 +219,7 @@ impl Iterator for Capture {
     }
 }
 
-impl Script for Capture {
+impl ReplaySource for Capture {
     fn started_at(&self) -> WallTime {
         WallTime::from_unix_millis(self.clock.map_or(0, |c| c.started.div_euclid(1000)))
     }

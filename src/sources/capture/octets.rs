@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
-use crate::sources::ScriptError;
+use crate::sources::ReplayError;
 
 /// No frame with an advertisement comes near this: HCI's longest packet is 64 KiB.
 pub(super) const LONGEST_FRAME: usize = 256 * 1024;
@@ -19,7 +19,7 @@ impl Octets {
     }
 
     /// The next `N` octets; `None` where the file ends before the first of them.
-    pub(super) fn header<const N: usize>(&mut self) -> Result<Option<[u8; N]>, ScriptError> {
+    pub(super) fn header<const N: usize>(&mut self) -> Result<Option<[u8; N]>, ReplayError> {
         let mut header = [0; N];
         if self.input.fill_buf()?.is_empty() {
             return Ok(None);
@@ -29,7 +29,7 @@ impl Octets {
     }
 
     /// The next `length` octets, in a buffer that the next call uses again.
-    pub(super) fn piece(&mut self, length: usize) -> Result<&[u8], ScriptError> {
+    pub(super) fn piece(&mut self, length: usize) -> Result<&[u8], ReplayError> {
         self.piece.clear();
         let room = u64::try_from(length).unwrap_or(u64::MAX);
         let read = self.input.by_ref().take(room).read_to_end(&mut self.piece)?;
@@ -45,7 +45,7 @@ impl Octets {
     }
 
     /// Leaves out the next `length` octets.
-    pub(super) fn skip(&mut self, length: u64) -> Result<(), ScriptError> {
+    pub(super) fn skip(&mut self, length: u64) -> Result<(), ReplayError> {
         let skipped = io::copy(&mut self.input.by_ref().take(length), &mut io::sink())?;
         if skipped < length {
             return Err(cut_short(ErrorKind::UnexpectedEof.into()));
@@ -55,12 +55,12 @@ impl Octets {
 }
 
 /// Why a capture is given up at frame `number`: its lengths can no longer be believed.
-pub(super) fn too_long(number: u64, length: usize) -> ScriptError {
+pub(super) fn too_long(number: u64, length: usize) -> ReplayError {
     let problem = format!("a frame of {length} octets: the file is damaged from here on");
-    ScriptError::Line { line: number, problem }
+    ReplayError::Line { line: number, problem }
 }
 
-fn cut_short(error: io::Error) -> ScriptError {
+fn cut_short(error: io::Error) -> ReplayError {
     match error.kind() {
         ErrorKind::UnexpectedEof => {
             io::Error::new(error.kind(), "the file ends in the middle of a frame").into()

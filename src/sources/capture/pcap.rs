@@ -5,8 +5,8 @@
 use super::link::Link;
 use super::octets::{LONGEST_FRAME, Octets, too_long};
 use super::{Frame, Frames};
-use crate::sources::ScriptError;
-use crate::sources::fields::take;
+use crate::sources::ReplayError;
+use crate::sources::byte_reader::take;
 
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 const NANOSECONDS: u32 = 0xa1b2_3c4d;
@@ -20,8 +20,8 @@ pub(super) struct Pcap {
 }
 
 impl Pcap {
-    pub(super) fn open(mut octets: Octets) -> Result<Self, ScriptError> {
-        let short = || ScriptError::NotARecording("pcap: the header is cut short".into());
+    pub(super) fn open(mut octets: Octets) -> Result<Self, ReplayError> {
+        let short = || ReplayError::NotARecording("pcap: the header is cut short".into());
         let magic = octets.header()?.ok_or_else(short)?;
         let little_endian =
             magic != MICROSECONDS.to_be_bytes() && magic != NANOSECONDS.to_be_bytes();
@@ -38,7 +38,7 @@ impl Pcap {
 }
 
 impl Frames for Pcap {
-    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ScriptError> {
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ReplayError> {
         let Some(header) = self.octets.header::<16>()? else { return Ok(None) };
         self.number += 1;
         let rest = &mut &header[..];

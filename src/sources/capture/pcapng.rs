@@ -7,8 +7,8 @@ use std::ops::Range;
 use super::link::Link;
 use super::octets::{LONGEST_FRAME, Octets};
 use super::{Frame, Frames};
-use crate::sources::ScriptError;
-use crate::sources::fields::{CutShort, take, take_slice};
+use crate::sources::ReplayError;
+use crate::sources::byte_reader::{CutShort, take, take_slice};
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
@@ -34,7 +34,7 @@ impl PcapNg {
     }
 
     /// The next block's type, and the length of its body and of what repeats its length.
-    fn block(&mut self) -> Result<Option<(u32, u32)>, ScriptError> {
+    fn block(&mut self) -> Result<Option<(u32, u32)>, ReplayError> {
         let Some(kind) = self.octets.header()? else { return Ok(None) };
         let length = self.octets.header()?.unwrap_or_default();
         let mut read: u32 = 8;
@@ -52,7 +52,7 @@ impl PcapNg {
     }
 
     /// Reads up to the next packet whose link is known; where it is in the last piece.
-    fn packet(&mut self) -> Result<Option<Packet>, ScriptError> {
+    fn packet(&mut self) -> Result<Option<Packet>, ReplayError> {
         while let Some((kind, length)) = self.block()? {
             if length as usize > LONGEST_FRAME {
                 self.octets.skip(u64::from(length))?;
@@ -80,14 +80,14 @@ impl PcapNg {
         Ok(None)
     }
 
-    fn damaged(&self, what: &str) -> ScriptError {
+    fn damaged(&self, what: &str) -> ReplayError {
         let problem = format!("{what}: the file is damaged from here on");
-        ScriptError::Line { line: self.number + 1, problem }
+        ReplayError::Line { line: self.number + 1, problem }
     }
 }
 
 impl Frames for PcapNg {
-    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ScriptError> {
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ReplayError> {
         let Some(packet) = self.packet()? else {
             return match self.unknown_linktype {
                 Some(linktype) if !self.readable => Err(Link::unknown(linktype)),

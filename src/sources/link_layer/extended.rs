@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::{Packet, SENDER_IS_RANDOM};
 use crate::pipeline::event::{Address, AddressKind};
+use crate::sources::byte_reader::{CutShort, take, take_address, take_slice};
 use crate::sources::chains::FRAGMENT_TIMEOUT;
-use crate::sources::fields::{CutShort, take, take_address, take_slice};
 use crate::sources::report::{Pdu, Report, Status};
 
 /// Pointers that are remembered at a time; each is for milliseconds, seconds at most.

@@ -12,7 +12,7 @@ use serde_json::error::Category;
 use super::{Header, MOST_GATEWAYS, VERSION};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::{Dbm, WallTime};
-use crate::sources::Truth;
+use crate::sources::GroundTruth;
 
 /// The longest payload there can be (Core, Vol 6 Part B 4.4.2.10).
 const LONGEST_PAYLOAD: usize = 1650;
@@ -39,7 +39,7 @@ pub(super) enum Said<'a> {
         rssi: Option<Dbm>,
         payload: Vec<u8>,
     },
-    Truth(Truth, String),
+    GroundTruth(GroundTruth, String),
 }
 
 impl<'a> Line<'a> {
@@ -59,9 +59,9 @@ impl<'a> Line<'a> {
     /// `None` for a line that says nothing to us, and for truth words of others.
     pub(super) fn said(&self) -> Result<Option<Said<'_>>, String> {
         if let Some(word) = &self.truth {
-            let Some(word) = Truth::of_word(&word.0) else { return Ok(None) };
+            let Some(word) = GroundTruth::of_word(&word.0) else { return Ok(None) };
             let client = self.client.as_ref().ok_or("no client")?;
-            return Ok(Some(Said::Truth(word, client.0.to_string())));
+            return Ok(Some(Said::GroundTruth(word, client.0.to_string())));
         }
         let Some(adv) = &self.adv else { return Ok(None) };
         let addr = self.addr.as_ref().ok_or("no addr")?;

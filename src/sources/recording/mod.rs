@@ -13,7 +13,9 @@ use std::io::BufRead;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Advertisement, MAX_LENGTH, MAX_SILENCE, Record, Script, ScriptError, What};
+use super::{
+    Advertisement, MAX_LENGTH, MAX_SILENCE, Record, RecordKind, ReplayError, ReplaySource,
+};
 use crate::lines::Lines;
 use crate::pipeline::units::WallTime;
 use line::{Line, Said};
@@ -38,7 +40,7 @@ pub struct Header {
     pub gateways: Vec<Arc<str>>,
 }
 
-/// A recording as a script.
+/// A recording as a replay source.
 pub struct Recording {
     lines: Lines<Box<dyn BufRead + Send>>,
     header: Header,
@@ -57,7 +59,7 @@ impl std::fmt::Debug for Recording {
 
 impl Recording {
     /// Reads the header.
-    pub fn open(input: impl BufRead + Send + 'static) -> Result<Self, ScriptError> {
+    pub fn open(input: impl BufRead + Send + 'static) -> Result<Self, ReplayError> {
         let mut lines = Lines::new(Box::new(input) as Box<dyn BufRead + Send>, LONGEST_LINE);
         let header = loop {
             match lines.next()? {
@@ -68,14 +70,14 @@ impl Recording {
             }
         };
         let header = header.map_err(|problem| {
-            ScriptError::NotARecording(format!("line {}: {problem}", lines.number().max(1)))
+            ReplayError::NotARecording(format!("line {}: {problem}", lines.number().max(1)))
         })?;
         let gateways = header.gateways.clone();
         Ok(Self { lines, header, gateways, last: Duration::ZERO, over: false })
     }
 
     /// The next line as a record; `None` in the middle for lines that say nothing to us.
-    fn read_line(&mut self) -> Option<Result<Option<Record>, ScriptError>> {
+    fn read_line(&mut self) -> Option<Result<Option<Record>, ReplayError>> {
         if self.over {
             return None;
         }
@@ -93,12 +95,12 @@ impl Recording {
             Err(problem) => Err(problem.to_string()),
         };
         let line = self.lines.number();
-        Some(record.map_err(|problem| ScriptError::Line { line, problem }))
+        Some(record.map_err(|problem| ReplayError::Line { line, problem }))
     }
 }
 
 impl Iterator for Recording {
-    type Item = Result<Record, ScriptError>;
+    type Item = Result<Record, ReplayError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -114,7 +116,7 @@ impl Iterator for Recording {
     }
 }
 
-impl Script for Recording {
+impl ReplaySource for Recording {
     fn started_at(&self) -> WallTime {
         self.header.started_at
     }
@@ -147,10 +149,10 @@ fn record(
         return Err(format!("t is more than {} days", MAX_LENGTH.as_secs() / 86_400));
     }
     let what = match said {
-        Said::Truth(word, client) => What::Truth { word, client },
+        Said::GroundTruth(word, client) => RecordKind::GroundTruth { word, client },
         Said::Advertisement { gateway, address, rssi, payload } => {
             let gateway = gateway.map(|name| named(name, gateways)).transpose()?;
-            What::Received(Advertisement { gateway, address, rssi, payload })
+            RecordKind::Received(Advertisement { gateway, address, rssi, payload })
         }
     };
     Ok(Some(Record { at, what }))
@@ -172,13 +174,13 @@ fn named(name: &str, gateways: &mut Vec<Arc<str>>) -> Result<Arc<str>, String> {
 mod tests {
     use super::*;
     use crate::pipeline::units::Dbm;
-    use crate::sources::Truth;
+    use crate::sources::GroundTruth;
     use std::io::Cursor;
 
     const HEADER: &str = r#"{"grelot":"recording","version":1,"started_at":"2026-01-05T09:00:00Z","store":42,"gateways":["door","till"]}"#;
     const HEARD: &str = r#"{"t":0.125,"gw":"door","addr":"5a:11:22:33:44:55","kind":"random","rssi":-71,"adv":"1e21f90f48f03c28dc866d41b62c99a0ea47011ae3d4576d362c08e9eb802c"}"#;
 
-    fn read(lines: &[&str]) -> (Recording, Vec<Result<Record, ScriptError>>) {
+    fn read(lines: &[&str]) -> (Recording, Vec<Result<Record, ReplayError>>) {
         let mut recording = Recording::open(Cursor::new(lines.join("\n"))).unwrap();
         let records = recording.by_ref().collect();
         (recording, records)
@@ -197,14 +199,17 @@ mod tests {
         assert_eq!(recording.store(), Some(42));
         assert_eq!(recording.gateways(), [Arc::from("door"), Arc::from("till")]);
         let [Ok(heard), Ok(truth)] = records.as_slice() else { panic!("{records:?}") };
-        let What::Received(advert) = &heard.what else { panic!("{heard:?}") };
+        let RecordKind::Received(advert) = &heard.what else { panic!("{heard:?}") };
         assert_eq!(heard.at, Duration::from_millis(125));
         assert_eq!(advert.gateway.as_deref(), Some("door"));
         assert_eq!(advert.address.octets, [0x5a, 0x11, 0x22, 0x33, 0x44, 0x55]);
         assert_eq!(advert.rssi.map(Dbm::value), Some(-71));
         assert_eq!((advert.payload.len(), advert.payload[0]), (31, 0x1e));
         assert_eq!(truth.at, Duration::from_millis(12_300));
-        assert_eq!(truth.what, What::Truth { word: Truth::Enter, client: "c-7f3a".into() });
+        assert_eq!(
+            truth.what,
+            RecordKind::GroundTruth { word: GroundTruth::Enter, client: "c-7f3a".into() }
+        );
     }
 
     #[test]
@@ -221,7 +226,7 @@ mod tests {
         let [Ok(bare), Err(odd), Ok(deaf)] = records.as_slice() else { panic!("{records:?}") };
         assert_eq!(odd.to_string(), "line 3: adv is not hexadecimal");
         for record in [bare, deaf] {
-            let What::Received(heard) = &record.what else { panic!("{record:?}") };
+            let RecordKind::Received(heard) = &record.what else { panic!("{record:?}") };
             assert_eq!((heard.rssi, &heard.gateway), (None, &None));
         }
     }
@@ -270,9 +275,9 @@ mod tests {
         let lines: Vec<_> = (0..9999).map(|x| format!(r#"{{"t":{x},"x":{}}}"#, x * x)).collect();
         let text = format!("{HEADER}\n{HEARD}\n{}", lines.join("\n"));
         let whole = zstd::encode_all(text.as_bytes(), 3).unwrap();
-        let script = crate::sources::open_bytes(whole[..whole.len() - 4].to_vec()).unwrap();
-        let read: Vec<_> = script.take(9).collect();
-        assert!(matches!(read.as_slice(), [Ok(_), Err(ScriptError::Io(_))]), "{read:?}");
+        let replay = crate::sources::open_bytes(whole[..whole.len() - 4].to_vec()).unwrap();
+        let read: Vec<_> = replay.take(9).collect();
+        assert!(matches!(read.as_slice(), [Ok(_), Err(ReplayError::Io(_))]), "{read:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Header, VERSION};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::Dbm;
-use crate::sources::{Advertisement, Record, What};
+use crate::sources::{Advertisement, Record, RecordKind};
 
 /// Writes one recording; [`Writer::finish`] completes it.
 pub struct Writer<W: Write> {
@@ -61,8 +61,10 @@ impl<W: Write> Writer<W> {
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
         let t = record.at.as_secs_f64();
         match &record.what {
-            What::Received(heard) => self.line(&AdvertisementLine::new(t, heard)),
-            What::Truth { word, client } => self.line(&TruthLine { t, truth: word.word(), client }),
+            RecordKind::Received(heard) => self.line(&AdvertisementLine::new(t, heard)),
+            RecordKind::GroundTruth { word, client } => {
+                self.line(&TruthLine { t, truth: word.word(), client })
+            }
         }
     }
 
@@ -160,7 +162,7 @@ struct TruthLine<'a> {
 mod tests {
     use super::*;
     use crate::pipeline::units::WallTime;
-    use crate::sources::{self, Truth};
+    use crate::sources::{self, GroundTruth};
     use std::time::Duration;
 
     fn records() -> Vec<Record> {
@@ -172,8 +174,9 @@ mod tests {
             payload: vec![2, 1, 6],
         };
         let bare = Advertisement { gateway: None, address, rssi: None, payload: Vec::new() };
-        let truth = What::Truth { word: Truth::StepOut, client: "c-\"7\"".into() };
-        [What::Received(heard), truth, What::Received(bare)]
+        let truth =
+            RecordKind::GroundTruth { word: GroundTruth::StepOut, client: "c-\"7\"".into() };
+        [RecordKind::Received(heard), truth, RecordKind::Received(bare)]
             .into_iter()
             .zip([0, 12_345_678, 86_400_000_001])
             .map(|(what, micros)| Record { at: Duration::from_micros(micros), what })
@@ -195,10 +198,10 @@ mod tests {
                 writer.write(record).unwrap();
             }
             writer.finish().unwrap();
-            let script = sources::open(&path).unwrap();
-            assert_eq!(script.started_at(), header.started_at);
-            assert_eq!((script.store(), script.gateways()), (Some(42), &header.gateways[..]));
-            let read: Vec<_> = script.map(Result::unwrap).collect();
+            let replay = sources::open(&path).unwrap();
+            assert_eq!(replay.started_at(), header.started_at);
+            assert_eq!((replay.store(), replay.gateways()), (Some(42), &header.gateways[..]));
+            let read: Vec<_> = replay.map(Result::unwrap).collect();
             assert_eq!(read, records(), "{name}");
         }
     }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
+use super::advertiser::{Advertiser, App, EidCard};
 use super::random::Random;
-use super::voice::{App, EidCard, Voice};
 use crate::pipeline::advert::ibeacon::IBeacon;
 use crate::pipeline::advert::token::Carrier;
 use crate::pipeline::identity::eid;
@@ -78,16 +78,16 @@ impl Customer {
     }
 
     /// What the customer's phone or card says in `store`.
-    pub fn voice(&self, store: u16) -> Voice {
+    pub fn advertiser(&self, store: u16) -> Advertiser {
         match self.scheme() {
             Scheme::App(carrier) => {
                 // A phone keeps its clock by the network, to within a few seconds.
                 #[expect(clippy::cast_possible_truncation, reason = "a cast from f64 saturates")]
                 let skew_ms = (self.random(b's').normal() * 4_000.0) as i64;
-                Voice::App(App { key: self.app_key(), store, carrier, skew_ms, said: None })
+                Advertiser::App(App { key: self.app_key(), store, carrier, skew_ms, said: None })
             }
-            Scheme::BeaconCard => Voice::Fixed(self.beacon_card().advertisement().to_vec()),
-            Scheme::EidCard => Voice::EidCard(self.eid_card()),
+            Scheme::BeaconCard => Advertiser::Fixed(self.beacon_card().advertisement().to_vec()),
+            Scheme::EidCard => Advertiser::EidCard(self.eid_card()),
         }
     }
 

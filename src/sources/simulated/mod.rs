@@ -4,33 +4,33 @@
 //! is drawn for one thing comes from that thing's own stream, so that another gateway or another
 //! stranger changes nobody else's way.
 
+mod advertiser;
+mod agent;
+mod arrivals;
 mod customer;
-pub mod floor;
-mod life;
+pub mod floor_plan;
 mod math;
 mod path;
-pub mod plan;
 pub mod radio;
 mod random;
 pub mod scene;
-mod voice;
-mod walker;
+pub mod trajectory;
 
-pub use plan::Plan;
 pub use random::Random;
 pub use scene::{Customers, People, Role, Scene};
+pub use trajectory::Trajectory;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Advertisement, Record, Script, ScriptError, What};
+use super::{Advertisement, Record, RecordKind, ReplayError, ReplaySource};
 use crate::pipeline::identity::window;
 use crate::pipeline::units::WallTime;
+use agent::{Agent, Next};
+use arrivals::Arrivals;
 use customer::Customer;
-use life::Life;
-use walker::{Next, Walker};
 
 /// A running scene.
 pub struct Shop {
@@ -38,8 +38,8 @@ pub struct Shop {
     seed: u64,
     started_at: WallTime,
     gateways: Vec<Arc<str>>,
-    life: Life,
-    walkers: Vec<Option<Walker>>,
+    arrivals: Arrivals,
+    agents: Vec<Option<Agent>>,
     vacant: Vec<usize>,
     /// When each walker, or life itself, wants to go on.
     due: BinaryHeap<Reverse<(Moment, Turn)>>,
@@ -55,14 +55,14 @@ type Moment = u64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Turn {
     /// Somebody comes.
-    Life,
+    Arrivals,
     /// Whoever is at this place in `walkers`.
-    Walker(usize),
+    Agent(usize),
 }
 
 impl std::fmt::Debug for Shop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Shop({} people)", self.walkers.len() - self.vacant.len())
+        write!(f, "Shop({} people)", self.agents.len() - self.vacant.len())
     }
 }
 
@@ -71,17 +71,17 @@ impl Shop {
     pub fn new(scene: Scene, seed: u64, started_at: WallTime) -> Self {
         let mut shop = Self {
             gateways: scene.gateways.iter().map(|(name, _)| Arc::clone(name)).collect(),
-            life: Life::new(&scene, seed),
+            arrivals: Arrivals::new(&scene, seed),
             scene,
             seed,
             started_at,
-            walkers: Vec::new(),
+            agents: Vec::new(),
             vacant: Vec::new(),
             due: BinaryHeap::new(),
             load: 0.0,
             waiting: VecDeque::new(),
         };
-        shop.schedule_life();
+        shop.schedule_arrivals();
         shop
     }
 
@@ -100,21 +100,21 @@ impl Shop {
         Customer::new(self.seed, number).client()
     }
 
-    fn schedule_life(&mut self) {
-        if let Some(at_s) = self.life.next_s() {
-            self.due.push(Reverse((moment(at_s), Turn::Life)));
+    fn schedule_arrivals(&mut self) {
+        if let Some(at_s) = self.arrivals.next_s() {
+            self.due.push(Reverse((moment(at_s), Turn::Arrivals)));
         }
     }
 
     fn schedule(&mut self, place: usize) {
-        let Some(Some(walker)) = self.walkers.get(place) else { return };
-        match walker.next() {
-            Next::Truth(at_s) | Next::Advertises(at_s) => {
-                self.due.push(Reverse((moment(at_s), Turn::Walker(place))));
+        let Some(Some(agent)) = self.agents.get(place) else { return };
+        match agent.next() {
+            Next::GroundTruth(at_s) | Next::Advertises(at_s) => {
+                self.due.push(Reverse((moment(at_s), Turn::Agent(place))));
             }
             Next::Gone => {
-                self.load -= walker.load();
-                if let Some(left) = self.walkers.get_mut(place) {
+                self.load -= agent.load();
+                if let Some(left) = self.agents.get_mut(place) {
                     *left = None;
                 }
                 self.vacant.push(place);
@@ -122,25 +122,25 @@ impl Shop {
         }
     }
 
-    fn admit(&mut self, walker: Walker) {
-        self.load += walker.load();
-        let place = self.vacant.pop().unwrap_or(self.walkers.len());
-        match self.walkers.get_mut(place) {
-            Some(vacant) => *vacant = Some(walker),
-            None => self.walkers.push(Some(walker)),
+    fn admit(&mut self, agent: Agent) {
+        self.load += agent.load();
+        let place = self.vacant.pop().unwrap_or(self.agents.len());
+        match self.agents.get_mut(place) {
+            Some(vacant) => *vacant = Some(agent),
+            None => self.agents.push(Some(agent)),
         }
         self.schedule(place);
     }
 
     fn take_turn(&mut self, now: Moment, turn: Turn) {
         match turn {
-            Turn::Life => {
-                for walker in self.life.arrivals(&self.scene) {
-                    self.admit(walker);
+            Turn::Arrivals => {
+                for agent in self.arrivals.arrivals(&self.scene) {
+                    self.admit(agent);
                 }
-                self.schedule_life();
+                self.schedule_arrivals();
             }
-            Turn::Walker(place) => {
+            Turn::Agent(place) => {
                 self.go_on(now, place);
                 self.schedule(place);
             }
@@ -148,23 +148,23 @@ impl Shop {
     }
 
     fn go_on(&mut self, now: Moment, place: usize) {
-        let Some(Some(walker)) = self.walkers.get_mut(place) else { return };
+        let Some(Some(agent)) = self.agents.get_mut(place) else { return };
         let at = Duration::from_micros(now);
-        if let Next::Truth(_) = walker.next() {
-            let told = walker.tell();
+        if let Next::GroundTruth(_) = agent.next() {
+            let told = agent.tell();
             self.waiting.extend(told.map(|(word, client)| Record {
                 at,
-                what: What::Truth { word, client: client.to_string() },
+                what: RecordKind::GroundTruth { word, client: client.to_string() },
             }));
             return;
         }
-        let others = self.load - walker.load();
+        let others = self.load - agent.load();
         let (gateways, waiting) = (&self.gateways, &mut self.waiting);
-        walker.advertise(self.started_at.plus(at), others, |gateway, address, rssi, payload| {
+        agent.advertise(self.started_at.plus(at), others, |gateway, address, rssi, payload| {
             let gateway = gateways.get(gateway).cloned();
             let heard =
                 Advertisement { gateway, address, rssi: Some(rssi), payload: payload.to_vec() };
-            waiting.push_back(Record { at, what: What::Received(heard) });
+            waiting.push_back(Record { at, what: RecordKind::Received(heard) });
         });
     }
 }
@@ -176,7 +176,7 @@ fn moment(at_s: f64) -> Moment {
 }
 
 impl Iterator for Shop {
-    type Item = Result<Record, ScriptError>;
+    type Item = Result<Record, ReplayError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -193,7 +193,7 @@ impl Iterator for Shop {
     }
 }
 
-impl Script for Shop {
+impl ReplaySource for Shop {
     fn started_at(&self) -> WallTime {
         self.started_at
     }

@@ -1,6 +1,6 @@
 //! Where somebody is at every moment, and which way they face.
 
-use super::floor::Point;
+use super::floor_plan::Point;
 use super::random::Random;
 
 /// Pedestrians' mean speed and its deviation (Weidmann, Transporttechnik der Fussgänger, 1993).

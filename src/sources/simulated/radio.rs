@@ -6,7 +6,7 @@
 //! is compared with measurements that nobody on this project made by `cargo run --example
 //! realism`.
 
-use super::floor::{Point, obstruction_db};
+use super::floor_plan::{Point, obstruction_db};
 use super::math::{decibels, exp, power};
 use super::random::Random;
 use crate::pipeline::units::Dbm;

@@ -1,6 +1,6 @@
 //! Random numbers from a seed: the same on every machine.
 
-use super::floor::Point;
+use super::floor_plan::Point;
 use super::math::ln;
 
 /// xoshiro256++ 1.0, seeded through `SplitMix64` (both Blackman and Vigna, prng.di.unimi.it).

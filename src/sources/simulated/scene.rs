@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::floor::Point;
-use super::plan::Plan;
+use super::floor_plan::Point;
+use super::trajectory::Trajectory;
 use crate::pipeline::Place;
 
 /// A simulated shop, its surroundings and its people.
@@ -50,7 +50,7 @@ pub struct Role {
     /// When it begins.
     pub at: Duration,
     /// What the customer means to do.
-    pub plan: Plan,
+    pub trajectory: Trajectory,
     /// Walks beside so many others with the same plan.
     pub beside: u8,
 }

@@ -12,7 +12,7 @@ use crate::pipeline::advert::{Said, said};
 use crate::pipeline::event::{GatewayIndex, Sighting};
 use crate::pipeline::identity::{Identity, Registry};
 use crate::pipeline::units::{Clock, Now, Tick};
-use crate::sources::Truth;
+use crate::sources::GroundTruth;
 use crate::sources::recording::{Header, Writer};
 
 const STARTED_AT: WallTime = WallTime::from_unix_secs(1_767_603_600);
@@ -43,7 +43,7 @@ fn recognised(records: &[Record], shop: &Shop) -> BTreeMap<String, usize> {
     let mut identity = Identity::new(42, registry(shop), moment(Duration::ZERO));
     let mut found = BTreeMap::new();
     for record in records {
-        let What::Received(heard) = &record.what else { continue };
+        let RecordKind::Received(heard) = &record.what else { continue };
         let now = moment(record.at);
         while identity.next_deadline().is_some_and(|due| due <= now.tick) {
             identity.advance(now);
@@ -78,12 +78,12 @@ fn a_seed_gives_the_same_bytes_on_every_machine() {
 fn the_first_customer_of_the_day_crosses_the_door_within_fifteen_seconds() {
     for seed in 0..20 {
         let truth = records(daily(), seed, 60).into_iter().find_map(|record| match record.what {
-            What::Truth { word, client } => Some((record.at, word, client)),
-            What::Received(_) => None,
+            RecordKind::GroundTruth { word, client } => Some((record.at, word, client)),
+            RecordKind::Received(_) => None,
         });
         let (at, word, client) = truth.unwrap();
         let first = Shop::new(daily(), seed, STARTED_AT).client(0);
-        assert_eq!((word, client), (Truth::Enter, first), "seed {seed}");
+        assert_eq!((word, client), (GroundTruth::Enter, first), "seed {seed}");
         assert!((5..15).contains(&at.as_secs()), "seed {seed}: {at:?}");
     }
 }
@@ -97,8 +97,8 @@ fn whoever_comes_in_is_recognised_by_the_registry_and_strangers_are_not() {
     let present: BTreeSet<_> = records
         .iter()
         .filter_map(|record| match &record.what {
-            What::Truth { client, .. } => Some(client.clone()),
-            What::Received(_) => None,
+            RecordKind::GroundTruth { client, .. } => Some(client.clone()),
+            RecordKind::Received(_) => None,
         })
         .collect();
     assert!(present.len() > 15, "{}", present.len());
@@ -113,11 +113,11 @@ fn phones_say_which_beacon_they_hear_best() {
     let echoes: BTreeSet<u8> = records(daily(), 3, 600)
         .iter()
         .filter_map(|record| match &record.what {
-            What::Received(heard) => said(&heard.payload).find_map(|said| match said {
+            RecordKind::Received(heard) => said(&heard.payload).find_map(|said| match said {
                 Said::Token { echo, .. } => Some(echo.zone),
                 _ => None,
             }),
-            What::Truth { .. } => None,
+            RecordKind::GroundTruth { .. } => None,
         })
         .collect();
     assert!(echoes.is_superset(&[1, 2].into()), "{echoes:?}");
@@ -126,11 +126,11 @@ fn phones_say_which_beacon_they_hear_best() {
 #[test]
 fn one_more_gateway_changes_nothing_for_the_others() {
     let more = |record: &Record| match &record.what {
-        What::Received(heard) => heard.gateway.as_deref() == Some("yard"),
-        What::Truth { .. } => false,
+        RecordKind::Received(heard) => heard.gateway.as_deref() == Some("yard"),
+        RecordKind::GroundTruth { .. } => false,
     };
     let mut scene = daily();
-    scene.gateways.push(("yard".into(), floor::Point::at(3.0, 12.0)));
+    scene.gateways.push(("yard".into(), floor_plan::Point::at(3.0, 12.0)));
     let mut with = records(scene, 5, 120);
     assert!(with.iter().any(more));
     with.retain(|record| !more(record));
@@ -144,7 +144,7 @@ fn a_crowd_of_strangers_has_nobody_enrolled_and_hides_behind_new_addresses() {
     let mut addresses = BTreeSet::new();
     for record in &records {
         assert!(record.at <= Duration::from_secs(20));
-        let What::Received(heard) = &record.what else { panic!("{record:?}") };
+        let RecordKind::Received(heard) = &record.what else { panic!("{record:?}") };
         assert_eq!(said(&heard.payload).count(), 0);
         addresses.insert(heard.address);
     }

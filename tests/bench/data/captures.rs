@@ -11,7 +11,7 @@ use grelot::pipeline::units::Dbm;
 use grelot::sources::capture::{Content, Format, Frame};
 use grelot::sources::link_layer::Crc;
 use grelot::sources::report::Pdu;
-use grelot::sources::{self, Advertisement, Record, What};
+use grelot::sources::{self, Advertisement, Record, RecordKind};
 
 use crate::common;
 
@@ -88,9 +88,9 @@ fn the_conference_room_decodes_to_its_oracle_frame_by_frame() {
 fn the_conference_room_is_a_script_without_its_requests_and_damaged_packets() {
     let name = "captures/5-May_Conference_Room_nRF52_nrf52_capture_0.pcapng";
     let path = common::shared_data(name);
-    let script = sources::open(&path).unwrap();
-    assert_eq!(script.started_at().to_string(), "2020-05-05T18:48:50.551Z");
-    let records: Vec<_> = script.map(Result::unwrap).collect();
+    let replay = sources::open(&path).unwrap();
+    assert_eq!(replay.started_at().to_string(), "2020-05-05T18:48:50.551Z");
+    let records: Vec<_> = replay.map(Result::unwrap).collect();
     // As Wireshark counts them: `nordic_ble.crcok == 1` of PDU types 0, 1, 2, 4 and 6.
     assert_eq!(records.len(), 12_607);
     assert!(records.is_sorted_by_key(|record| record.at));
@@ -110,7 +110,7 @@ fn row_as_record(row: &str) -> Record {
         payload: hex::decode(data).unwrap(),
     };
     let seconds = Duration::try_from_secs_f64(t.parse().unwrap()).unwrap();
-    Record { at: seconds, what: What::Received(heard) }
+    Record { at: seconds, what: RecordKind::Received(heard) }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use grelot::sources::{self, Truth, What};
+use grelot::sources::{self, GroundTruth, RecordKind};
 use serde_json::Value;
 
 use crate::{common, door, output, walks};
@@ -22,9 +22,9 @@ fn counted(judging: &Path) -> (usize, usize) {
         for path in recordings(folder) {
             for record in sources::open(&path).unwrap() {
                 match record.unwrap().what {
-                    What::Received(_) => heard += 1,
-                    What::Truth { word: Truth::Enter, .. } => entered += 1,
-                    What::Truth { .. } => {}
+                    RecordKind::Received(_) => heard += 1,
+                    RecordKind::GroundTruth { word: GroundTruth::Enter, .. } => entered += 1,
+                    RecordKind::GroundTruth { .. } => {}
                 }
             }
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use grelot::commands::score::Fact;
 use grelot::pipeline::{Gateway, Levels, Place, Settings, policy, presence};
-use grelot::sources::Truth;
+use grelot::sources::GroundTruth;
 use grelot::sources::simulated::Random;
 
 pub use world::{Equipment, World};
@@ -284,16 +284,18 @@ impl<'a> Day<'a> {
                 one.inside = y > 0.0;
                 let out = one.errand == Errand::StepOut && one.stays == 1;
                 state(match (one.inside, out) {
-                    (true, false) => Truth::Enter,
-                    (true, true) => Truth::StepIn,
-                    (false, _) if one.errand == Errand::StepOut && one.stays == 0 => Truth::StepOut,
-                    (false, _) => Truth::Leave,
+                    (true, false) => GroundTruth::Enter,
+                    (true, true) => GroundTruth::StepIn,
+                    (false, _) if one.errand == Errand::StepOut && one.stays == 0 => {
+                        GroundTruth::StepOut
+                    }
+                    (false, _) => GroundTruth::Leave,
                 });
                 one.stays += u32::from(!one.inside);
             }
             if !one.errand.comes_in() && !one.passed && x.abs() < 8.0 {
                 one.passed = true;
-                state(Truth::Pass);
+                state(GroundTruth::Pass);
             }
         }
     }

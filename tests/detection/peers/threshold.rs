@@ -1,4 +1,4 @@
-//! A plain threshold with dwell and time-out, as every do-it-yourself script has it: the mean of
+//! A plain threshold with dwell and time-out, as every do-it-yourself replay source has it: the mean of
 //! the last moments above a level for long enough. (A level is a distance by another name.)
 
 use std::collections::VecDeque;

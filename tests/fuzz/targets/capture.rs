@@ -6,9 +6,9 @@ use grelot::sources;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|file: &[u8]| {
-    let Ok(script) = sources::open_bytes(file.to_vec()) else { return };
+    let Ok(replay) = sources::open_bytes(file.to_vec()) else { return };
     let mut last = std::time::Duration::ZERO;
-    for record in script {
+    for record in replay {
         match record {
             Ok(record) => {
                 assert!(record.at >= last, "time goes back");

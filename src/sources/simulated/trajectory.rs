@@ -1,13 +1,13 @@
 //! What people mean to do, as ways through the scene with the truth about them.
 
-use super::floor::{DEPTH, HALF_WIDTH, Point};
+use super::floor_plan::{DEPTH, HALF_WIDTH, Point};
 use super::path::Path;
 use super::random::Random;
-use crate::sources::Truth;
+use crate::sources::GroundTruth;
 
 /// What somebody means to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Plan {
+pub enum Trajectory {
     /// Comes in at once, strolls for about so many seconds, pays, goes.
     ComeIn {
         /// Among the shelves, in seconds.
@@ -62,7 +62,7 @@ pub struct Walk {
     /// Where one is.
     pub path: Path,
     /// When which truth holds, in seconds; in the order of time.
-    pub truth: Vec<(f64, Truth)>,
+    pub truth: Vec<(f64, GroundTruth)>,
 }
 
 /// The street's end, out of the radio's reach or nearly.
@@ -73,7 +73,7 @@ const TO_THE_SHOP: Point = Point::at(0.0, 1.0);
 /// How far somebody walks beside another.
 const BESIDE: f64 = 0.6;
 
-impl Plan {
+impl Trajectory {
     /// How it is done from `at_s` on by somebody walking `beside` (0 alone, 1 the second) others.
     pub fn walk(self, at_s: f64, beside: u8, random: &mut Random) -> Walk {
         let side = if random.chance(0.5) { STREET_END } else { -STREET_END };
@@ -97,17 +97,17 @@ impl Plan {
                 let there = walk.path.walk(window);
                 walk.path.linger(for_s * 0.2, 3.0, random);
                 walk.path.stay(for_s * 0.8, TO_THE_SHOP);
-                walk.truth.push((there, Truth::Pass));
+                walk.truth.push((there, GroundTruth::Pass));
             }
             Self::PassBy => {
                 let before_the_door = walk.path.walk(Point::at(0.0, pavement.y));
-                walk.truth.push((before_the_door, Truth::Pass));
+                walk.truth.push((before_the_door, GroundTruth::Pass));
             }
             Self::Sit { for_s } => walk.sit(for_s, offset, random),
             Self::StepOut { for_s } => walk.step_out(for_s, offset, random),
             Self::NextDoor { for_s } => walk.next_door(for_s, random),
             Self::AlreadyInside { for_s } => {
-                walk.truth.push((at_s, Truth::Inside));
+                walk.truth.push((at_s, GroundTruth::Inside));
                 walk.among_the_shelves(for_s, random);
                 walk.leave(offset);
             }
@@ -123,20 +123,20 @@ impl Plan {
 
 impl Walk {
     fn visit(&mut self, for_s: f64, offset: f64, random: &mut Random) {
-        self.enter(offset, Truth::Enter);
+        self.enter(offset, GroundTruth::Enter);
         self.among_the_shelves(for_s, random);
         self.leave(offset);
     }
 
     /// Through the door: the truth is told on the threshold.
-    fn enter(&mut self, offset: f64, truth: Truth) {
+    fn enter(&mut self, offset: f64, truth: GroundTruth) {
         self.path.walk(Point::at(-offset / 2.0, -0.8 - offset));
         let threshold = self.path.walk(Point::at(-offset / 2.0, 0.0));
         self.truth.push((threshold, truth));
         self.path.walk(Point::at(offset, 1.5));
     }
 
-    fn go_out(&mut self, offset: f64, truth: Truth) {
+    fn go_out(&mut self, offset: f64, truth: GroundTruth) {
         self.path.walk(Point::at(offset, 1.5));
         let threshold = self.path.walk(Point::at(0.0, 0.0));
         self.truth.push((threshold, truth));
@@ -147,7 +147,7 @@ impl Walk {
     fn leave(&mut self, offset: f64) {
         self.path.stroll(Point::at(-2.8, 2.6));
         self.path.stay(20.0, Point::at(-1.0, 0.0));
-        self.go_out(offset, Truth::Leave);
+        self.go_out(offset, GroundTruth::Leave);
     }
 
     /// From one thing to the next, stopping before most.
@@ -161,19 +161,19 @@ impl Walk {
     }
 
     fn sit(&mut self, for_s: f64, offset: f64, random: &mut Random) {
-        self.enter(offset, Truth::Enter);
+        self.enter(offset, GroundTruth::Enter);
         self.path.stroll(Point::at(3.0, DEPTH - 3.0));
         self.path.linger(for_s, 120.0, random);
         self.leave(offset);
     }
 
     fn step_out(&mut self, for_s: f64, offset: f64, random: &mut Random) {
-        self.enter(offset, Truth::Enter);
+        self.enter(offset, GroundTruth::Enter);
         self.among_the_shelves(random.between(60.0, 150.0), random);
-        self.go_out(offset, Truth::StepOut);
+        self.go_out(offset, GroundTruth::StepOut);
         self.path.walk(Point::at(random.between(-4.0, 4.0), random.between(-2.5, -1.2)));
         self.path.linger(for_s, 6.0, random);
-        self.enter(offset, Truth::StepIn);
+        self.enter(offset, GroundTruth::StepIn);
         self.among_the_shelves(random.between(60.0, 150.0), random);
         self.leave(offset);
     }
@@ -181,7 +181,7 @@ impl Walk {
     fn next_door(&mut self, for_s: f64, random: &mut Random) {
         let door = HALF_WIDTH + 4.0;
         let passing = self.path.walk(Point::at(door, -1.0));
-        self.truth.push((passing, Truth::Pass));
+        self.truth.push((passing, GroundTruth::Pass));
         self.path.walk(Point::at(door, 1.5));
         let until = self.path.end_s() + for_s;
         while self.path.end_s() < until {
@@ -204,8 +204,8 @@ fn somewhere_inside(random: &mut Random) -> Point {
 mod tests {
     use super::*;
 
-    fn words(plan: Plan) -> Vec<Truth> {
-        let walk = plan.walk(5.0, 0, &mut Random::new(3, &[]));
+    fn words(trajectory: Trajectory) -> Vec<GroundTruth> {
+        let walk = trajectory.walk(5.0, 0, &mut Random::new(3, &[]));
         assert!(walk.truth.is_sorted_by(|a, b| a.0 <= b.0));
         assert!(walk.truth.iter().all(|(at, _)| *at >= 5.0 && *at <= walk.path.end_s()));
         walk.truth.into_iter().map(|(_, word)| word).collect()
@@ -213,22 +213,22 @@ mod tests {
 
     #[test]
     fn every_plan_tells_the_truth_about_itself() {
-        use Truth::{Enter, Inside, Leave, Pass, StepIn, StepOut};
-        assert_eq!(words(Plan::ComeIn { for_s: 60.0 }), [Enter, Leave]);
-        assert_eq!(words(Plan::LookFirst { look_s: 20.0, for_s: 60.0 }), [Enter, Leave]);
-        assert_eq!(words(Plan::LingerAndGo { for_s: 60.0 }), [Pass]);
-        assert_eq!(words(Plan::PassBy), [Pass]);
-        assert_eq!(words(Plan::Sit { for_s: 3600.0 }), [Enter, Leave]);
-        assert_eq!(words(Plan::StepOut { for_s: 120.0 }), [Enter, StepOut, StepIn, Leave]);
-        assert_eq!(words(Plan::NextDoor { for_s: 300.0 }), [Pass]);
-        assert_eq!(words(Plan::AlreadyInside { for_s: 60.0 }), [Inside, Leave]);
-        assert_eq!(words(Plan::Stay { place: Point::at(0.0, 5.0), for_s: 60.0 }), []);
+        use GroundTruth::{Enter, Inside, Leave, Pass, StepIn, StepOut};
+        assert_eq!(words(Trajectory::ComeIn { for_s: 60.0 }), [Enter, Leave]);
+        assert_eq!(words(Trajectory::LookFirst { look_s: 20.0, for_s: 60.0 }), [Enter, Leave]);
+        assert_eq!(words(Trajectory::LingerAndGo { for_s: 60.0 }), [Pass]);
+        assert_eq!(words(Trajectory::PassBy), [Pass]);
+        assert_eq!(words(Trajectory::Sit { for_s: 3600.0 }), [Enter, Leave]);
+        assert_eq!(words(Trajectory::StepOut { for_s: 120.0 }), [Enter, StepOut, StepIn, Leave]);
+        assert_eq!(words(Trajectory::NextDoor { for_s: 300.0 }), [Pass]);
+        assert_eq!(words(Trajectory::AlreadyInside { for_s: 60.0 }), [Inside, Leave]);
+        assert_eq!(words(Trajectory::Stay { place: Point::at(0.0, 5.0), for_s: 60.0 }), []);
     }
 
     #[test]
     fn whoever_is_inside_by_the_truth_is_behind_the_facade() {
-        let plan = Plan::LookFirst { look_s: 20.0, for_s: 60.0 };
-        let mut walk = plan.walk(0.0, 0, &mut Random::new(9, &[]));
+        let trajectory = Trajectory::LookFirst { look_s: 20.0, for_s: 60.0 };
+        let mut walk = trajectory.walk(0.0, 0, &mut Random::new(9, &[]));
         let [(enter, _), (leave, _)] = walk.truth[..] else { panic!("{:?}", walk.truth) };
         let mut at = 0.0;
         while at < walk.path.end_s() {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::advertiser::{Advertiser, Foreign, random_address};
+use super::agent::{Agent, Device, Ranging};
 use super::customer::Customer;
-use super::floor::{DEPTH, HALF_WIDTH, Point};
-use super::plan::{Plan, Walk};
+use super::floor_plan::{DEPTH, HALF_WIDTH, Point};
 use super::radio::{Carried, Link};
 use super::random::Random;
 use super::scene::{Customers, Role, Scene};
-use super::voice::{Foreign, Voice, random_address};
-use super::walker::{Device, Ranging, Walker};
+use super::trajectory::{Trajectory, Walk};
 use crate::pipeline::advert::Echo;
 use crate::pipeline::advert::ibeacon::IBeacon;
 use crate::pipeline::event::{Address, AddressKind};
@@ -33,7 +33,7 @@ pub const CHAIN_UUID: [u8; 16] = 0xd8b6_5f4e_0c1b_4d0a_9a55_3e1f_6b7c_2f10_u128.
 
 /// Whoever is to come.
 #[derive(Debug)]
-pub struct Life {
+pub struct Arrivals {
     seed: u64,
     random: Random,
     /// Planned customers, the next one last.
@@ -54,14 +54,14 @@ struct Daily {
 
 /// Streams of randomness, by what they are for.
 mod stream {
-    pub const LIFE: u64 = 1;
+    pub const ARRIVALS: u64 = 1;
     pub const ROLE: u64 = 2;
     pub const STRANGER: u64 = 3;
-    pub const EAR: u64 = 4;
+    pub const RECEIVER: u64 = 4;
     pub const BEACON: u64 = 5;
 }
 
-impl Life {
+impl Arrivals {
     /// Of `scene`.
     pub fn new(scene: &Scene, seed: u64) -> Self {
         let (mut roles, daily) = match &scene.people.customers {
@@ -73,7 +73,7 @@ impl Life {
             }
         };
         roles.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-        let mut random = Random::new(seed, &[stream::LIFE]);
+        let mut random = Random::new(seed, &[stream::ARRIVALS]);
         let passing = scene.people.passing_per_minute > 0.0;
         let next_stranger_s = passing.then(|| random.wait(60.0 / scene.people.passing_per_minute));
         Self { seed, random, roles, daily, opened: false, next_stranger_s, strangers: 0 }
@@ -89,8 +89,8 @@ impl Life {
         [planned, daily, self.next_stranger_s].into_iter().flatten().min_by(f64::total_cmp)
     }
 
-    /// Whoever comes at [`Life::next_s`].
-    pub fn arrivals(&mut self, scene: &Scene) -> Vec<Walker> {
+    /// Whoever comes at [`Arrivals::next_s`].
+    pub fn arrivals(&mut self, scene: &Scene) -> Vec<Agent> {
         let Some(now_s) = self.next_s() else { return Vec::new() };
         let mut arrivals = Vec::new();
         if !std::mem::replace(&mut self.opened, true) {
@@ -109,7 +109,7 @@ impl Life {
         arrivals
     }
 
-    fn daily_customer(&mut self, scene: &Scene, now_s: f64) -> Option<Walker> {
+    fn daily_customer(&mut self, scene: &Scene, now_s: f64) -> Option<Agent> {
         let daily = self.daily.as_mut().filter(|daily| daily.next_s <= now_s)?;
         let number = daily.next;
         daily.next += 1;
@@ -118,14 +118,14 @@ impl Life {
             1 => 12.0,
             _ => now_s + self.random.wait(BETWEEN_CUSTOMERS_S).clamp(8.0, 120.0),
         };
-        let plan = match number {
-            0 => Plan::ComeIn { for_s: 150.0 },
-            1 => Plan::PassBy,
-            2 => Plan::ComeIn { for_s: 240.0 },
-            _ => any_plan(&mut self.random),
+        let trajectory = match number {
+            0 => Trajectory::ComeIn { for_s: 150.0 },
+            1 => Trajectory::PassBy,
+            2 => Trajectory::ComeIn { for_s: 240.0 },
+            _ => any_trajectory(&mut self.random),
         };
         let customer = number % daily.enrolled.max(1);
-        let role = Role { customer, at: Duration::ZERO, plan, beside: 0 };
+        let role = Role { customer, at: Duration::ZERO, trajectory, beside: 0 };
         let way = u64::from(number);
         let from_s = match number {
             0 => FIRST_CROSSING_S - self.way(way, 0.0, role).truth.first()?.0,
@@ -136,19 +136,19 @@ impl Life {
 
     /// Whoever walks beside others walks as they do: `way` is the same for them.
     fn way(&self, way: u64, at_s: f64, role: Role) -> Walk {
-        role.plan.walk(at_s, role.beside, &mut Random::new(self.seed, &[stream::ROLE, way]))
+        role.trajectory.walk(at_s, role.beside, &mut Random::new(self.seed, &[stream::ROLE, way]))
     }
 
-    fn customer(&self, scene: &Scene, way: u64, at_s: f64, role: Role) -> Walker {
+    fn customer(&self, scene: &Scene, way: u64, at_s: f64, role: Role) -> Agent {
         let customer = Customer::new(self.seed, role.customer);
         let walk = self.way(way, at_s, role);
         let who = [stream::ROLE, way, u64::from(role.customer)];
         let mut random = Random::new(self.seed, &who);
         let (mean, deviation) = PHONE_AT_1_M_DBM;
         let loudness = Random::new(self.seed, &[stream::ROLE, u64::from(role.customer)]).normal();
-        let voice = customer.voice(scene.store);
-        let interval_s = match &voice {
-            Voice::App(_) => random.pick(&[0.1, 0.25, 0.25, 0.25, 1.0]),
+        let advertiser = customer.advertiser(scene.store);
+        let interval_s = match &advertiser {
+            Advertiser::App(_) => random.pick(&[0.1, 0.25, 0.25, 0.25, 1.0]),
             _ => random.pick(&[0.5, 1.0]),
         };
         let has_the_app = customer.has_the_app();
@@ -156,7 +156,7 @@ impl Life {
         let ranging = (has_the_app && !scene.beacons.is_empty())
             .then(|| ranging(scene, self.seed, &who, &mut random));
         let device = Device {
-            voice,
+            advertiser,
             carried,
             at_1_m_dbm: mean + deviation * loudness,
             interval_s: interval_s.unwrap_or(0.25),
@@ -167,25 +167,25 @@ impl Life {
             random,
         };
         let client = Some(Arc::from(customer.client()));
-        Walker::new(walk, client, device, ears(scene, self.seed, &who))
+        Agent::new(walk, client, device, receivers(scene, self.seed, &who))
     }
 
-    fn stranger(&mut self, scene: &Scene, at_s: f64, stays: bool) -> Walker {
+    fn stranger(&mut self, scene: &Scene, at_s: f64, stays: bool) -> Agent {
         self.strangers += 1;
         let who = [stream::STRANGER, self.strangers];
         let mut random = Random::new(self.seed, &who);
         let kind = Foreign::any(&mut random);
-        let plan = if stays {
-            Plan::Stay { place: anywhere(&mut random), for_s: FOR_EVER_S }
+        let trajectory = if stays {
+            Trajectory::Stay { place: anywhere(&mut random), for_s: FOR_EVER_S }
         } else if random.chance(0.8) {
-            Plan::PassBy
+            Trajectory::PassBy
         } else {
-            Plan::ComeIn { for_s: random.wait(120.0).clamp(20.0, 600.0) }
+            Trajectory::ComeIn { for_s: random.wait(120.0).clamp(20.0, 600.0) }
         };
-        let walk = plan.walk(at_s, 0, &mut random);
+        let walk = trajectory.walk(at_s, 0, &mut random);
         let (mean, deviation) = PHONE_AT_1_M_DBM;
         let device = Device {
-            voice: Voice::Foreign(kind, kind.payload(&mut random)),
+            advertiser: Advertiser::Foreign(kind, kind.payload(&mut random)),
             carried: if kind.hides() { any_pocket(&mut random, true) } else { Carried::Apart },
             at_1_m_dbm: mean + 1.5 * deviation * random.normal(),
             interval_s: random.pick(&[0.1, 0.25, 0.5, 1.0, 1.0, 2.0]).unwrap_or(1.0),
@@ -195,16 +195,16 @@ impl Life {
             ranging: None,
             random,
         };
-        Walker::new(walk, None, device, ears(scene, self.seed, &who))
+        Agent::new(walk, None, device, receivers(scene, self.seed, &who))
     }
 
-    fn beacon(&self, (zone, place): (u8, Point), scene: &Scene) -> Walker {
+    fn beacon(&self, (zone, place): (u8, Point), scene: &Scene) -> Agent {
         let who = [stream::BEACON, u64::from(zone)];
         let mut random = Random::new(self.seed, &who);
         let minor = u16::from(zone);
         let says = IBeacon { uuid: CHAIN_UUID, major: scene.store, minor, tx_power: -59 };
         let device = Device {
-            voice: Voice::Fixed(says.advertisement().to_vec()),
+            advertiser: Advertiser::Fixed(says.advertisement().to_vec()),
             carried: Carried::Apart,
             at_1_m_dbm: -59.0,
             interval_s: 0.3,
@@ -214,14 +214,16 @@ impl Life {
             ranging: None,
             random: random.clone(),
         };
-        let walk = Plan::Stay { place, for_s: FOR_EVER_S }.walk(0.0, 0, &mut random);
-        Walker::new(walk, None, device, ears(scene, self.seed, &who))
+        let walk = Trajectory::Stay { place, for_s: FOR_EVER_S }.walk(0.0, 0, &mut random);
+        Agent::new(walk, None, device, receivers(scene, self.seed, &who))
     }
 }
 
-fn ears(scene: &Scene, seed: u64, who: &[u64]) -> Vec<Link> {
+fn receivers(scene: &Scene, seed: u64, who: &[u64]) -> Vec<Link> {
     let gateways = scene.gateways.iter().zip(0..);
-    gateways.map(|((_, place), gateway)| link(seed, stream::EAR, gateway, *place, who)).collect()
+    gateways
+        .map(|((_, place), gateway)| link(seed, stream::RECEIVER, gateway, *place, who))
+        .collect()
 }
 
 fn ranging(scene: &Scene, seed: u64, who: &[u64], random: &mut Random) -> Ranging {
@@ -241,16 +243,16 @@ fn link(seed: u64, kind: u64, which: u64, place: Point, who: &[u64]) -> Link {
     Link::new(place, Random::new(seed, &[&[kind, which], who].concat()))
 }
 
-fn any_plan(random: &mut Random) -> Plan {
+fn any_trajectory(random: &mut Random) -> Trajectory {
     let for_s = random.wait(200.0).clamp(40.0, 900.0);
     match random.below(20) {
-        0..9 => Plan::ComeIn { for_s },
-        9..12 => Plan::LookFirst { look_s: random.between(5.0, 40.0), for_s },
-        12..14 => Plan::LingerAndGo { for_s: random.between(15.0, 60.0) },
-        14..17 => Plan::PassBy,
-        17 => Plan::Sit { for_s: random.between(600.0, 1800.0) },
-        18 => Plan::StepOut { for_s: random.between(60.0, 240.0) },
-        _ => Plan::NextDoor { for_s },
+        0..9 => Trajectory::ComeIn { for_s },
+        9..12 => Trajectory::LookFirst { look_s: random.between(5.0, 40.0), for_s },
+        12..14 => Trajectory::LingerAndGo { for_s: random.between(15.0, 60.0) },
+        14..17 => Trajectory::PassBy,
+        17 => Trajectory::Sit { for_s: random.between(600.0, 1800.0) },
+        18 => Trajectory::StepOut { for_s: random.between(60.0, 240.0) },
+        _ => Trajectory::NextDoor { for_s },
     }
 }
 

@@ -4,36 +4,36 @@ use std::iter::Peekable;
 use std::time::Duration;
 
 use crate::pipeline::units::WallTime;
-use crate::sources::{Advertisement, Record, Script, ScriptError, What};
+use crate::sources::{Advertisement, Record, RecordKind, ReplayError, ReplaySource};
 
-/// The scripts that play, merged in the order of time.
+/// The replay sources that play, merged in the order of time.
 ///
 /// They share one virtual clock, that of the first: a store has one time.
 #[derive(Default)]
-pub struct Scripts {
+pub struct ReplaySources {
     playing: Vec<Playing>,
     unreadable: u64,
 }
 
 struct Playing {
-    script: Peekable<Box<dyn Script>>,
+    replay: Peekable<Box<dyn ReplaySource>>,
     /// Its place among the configuration's sources.
     source: usize,
 }
 
-/// The virtual clock that scripts bring along.
+/// The virtual clock that replay sources bring along.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// Wall time where the script begins.
+    /// Wall time where the replay source begins.
     pub started_at: WallTime,
-    /// Seconds of the script for one real second.
+    /// Seconds of the replay source for one real second.
     pub speed: f64,
 }
 
-impl Scripts {
-    /// Adds the script of the configuration's `source`.
-    pub fn add(&mut self, source: usize, script: Box<dyn Script>) {
-        self.playing.push(Playing { script: script.peekable(), source });
+impl ReplaySources {
+    /// Adds the replay source of the configuration's `source`.
+    pub fn add(&mut self, source: usize, replay: Box<dyn ReplaySource>) {
+        self.playing.push(Playing { replay: replay.peekable(), source });
     }
 
     /// Whether there is anything left to play.
@@ -54,50 +54,50 @@ impl Scripts {
     /// The next advertisement due at `now`, with its source; truth is for scoring and passed over.
     pub fn pop_due(&mut self, now: Duration) -> Option<(Duration, usize, Advertisement)> {
         loop {
-            if let (at, source, What::Received(heard)) = self.pop(now)? {
+            if let (at, source, RecordKind::Received(heard)) = self.pop(now)? {
                 return Some((at, source, heard));
             }
         }
     }
 
     /// The next record due at `now`, with its source.
-    pub fn pop(&mut self, now: Duration) -> Option<(Duration, usize, What)> {
+    pub fn pop(&mut self, now: Duration) -> Option<(Duration, usize, RecordKind)> {
         loop {
             let (at, which) = self.earliest()?;
             if at > now {
                 return None;
             }
             let playing = self.playing.get_mut(which)?;
-            if let Some(Ok(Record { at, what })) = playing.script.next() {
+            if let Some(Ok(Record { at, what })) = playing.replay.next() {
                 return Some((at, playing.source, what));
             }
         }
     }
 
-    /// The script whose next record comes first; on the way, what cannot be read is passed over
-    /// and counted, and scripts that have ended are put away.
+    /// The replay source whose next record comes first; on the way, what cannot be read is passed over
+    /// and counted, and replay sources that have ended are put away.
     fn earliest(&mut self) -> Option<(Duration, usize)> {
-        for Playing { script, .. } in &mut self.playing {
-            while let Some(fault) = script.next_if(Result::is_err).and_then(Result::err) {
+        for Playing { replay, .. } in &mut self.playing {
+            while let Some(fault) = replay.next_if(Result::is_err).and_then(Result::err) {
                 self.unreadable += 1;
                 // A line's own error shows the line's place, never its content.
                 tracing::warn!(%fault, "part of a recording is unreadable");
-                if !matches!(fault, ScriptError::Line { .. }) {
+                if !matches!(fault, ReplayError::Line { .. }) {
                     break;
                 }
             }
         }
-        self.playing.retain_mut(|playing| playing.script.peek().is_some());
+        self.playing.retain_mut(|playing| playing.replay.peek().is_some());
         let dues = self.playing.iter_mut().enumerate().filter_map(|(which, playing)| {
-            let at = playing.script.peek()?.as_ref().map_or(Duration::ZERO, |record| record.at);
+            let at = playing.replay.peek()?.as_ref().map_or(Duration::ZERO, |record| record.at);
             Some((at, which))
         });
         dues.min()
     }
 }
 
-impl std::fmt::Debug for Scripts {
+impl std::fmt::Debug for ReplaySources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Scripts({} playing)", self.playing.len())
+        write!(f, "ReplaySources({} playing)", self.playing.len())
     }
 }

@@ -9,7 +9,7 @@ use crate::pipeline::units::WallTime;
 
 /// What a device says, moment by moment.
 #[derive(Debug, Clone)]
-pub enum Voice {
+pub enum Advertiser {
     /// The shop's app on a customer's phone.
     App(App),
     /// A loyalty card that speaks Eddystone-EID.
@@ -46,12 +46,12 @@ pub struct EidCard {
     pub offset_s: i64,
 }
 
-impl Voice {
+impl Advertiser {
     /// The advertisement at `now`; `echo` is what the phone hears of the shop's beacons.
-    pub fn says(&mut self, now: WallTime, echo: Echo) -> Vec<u8> {
+    pub fn payload(&mut self, now: WallTime, echo: Echo) -> Vec<u8> {
         match self {
-            Self::App(app) => app.says(now, echo),
-            Self::EidCard(card) => card.says(now).to_vec(),
+            Self::App(app) => app.payload(now, echo),
+            Self::EidCard(card) => card.payload(now).to_vec(),
             Self::Fixed(payload) | Self::Foreign(_, payload) => payload.clone(),
         }
     }
@@ -71,7 +71,7 @@ impl App {
         window::window_at(WallTime::from_unix_millis(now.unix_millis() + self.skew_ms))
     }
 
-    fn says(&mut self, now: WallTime, echo: Echo) -> Vec<u8> {
+    fn payload(&mut self, now: WallTime, echo: Echo) -> Vec<u8> {
         let window = self.window(now);
         let token = match self.said {
             Some((said, token)) if said == window => token,
@@ -91,7 +91,7 @@ impl App {
 }
 
 impl EidCard {
-    fn says(&self, now: WallTime) -> [u8; 21] {
+    fn payload(&self, now: WallTime) -> [u8; 21] {
         let clock = self.clock(now.unix_secs());
         let key = eid::temporary_key(&self.key.0, self.top(now.unix_secs()));
         let eid = eid::identity(&key, self.k, clock >> self.k << self.k);
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_app_says_the_protocols_vector_and_a_new_token_with_each_window() {
-        let mut app = Voice::App(App {
+        let mut app = Advertiser::App(App {
             key: vector_key(),
             store: 42,
             carrier: token::Carrier::ServiceData,
@@ -215,7 +215,7 @@ mod tests {
         for (after, token) in [(0, "e3d4576d362c08e9eb802c"), (600, "c832cfc701c868a7cf77bd")] {
             let now = start.plus(std::time::Duration::from_secs(after));
             assert_eq!(app.restarts(now), after > 0);
-            let payload = app.says(now, echo);
+            let payload = app.payload(now, echo);
             let Some(Said::Token { token: heard, echo: back }) = said(&payload).next() else {
                 panic!("no token")
             };

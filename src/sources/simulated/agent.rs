@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::floor::Point;
+use super::advertiser::{Advertiser, random_address};
+use super::floor_plan::Point;
 use super::path::Path;
-use super::plan::Walk;
 use super::radio::{Carried, Link, Phone};
 use super::random::Random;
-use super::voice::{Voice, random_address};
+use super::trajectory::Walk;
 use crate::pipeline::advert::Echo;
 use crate::pipeline::event::Address;
 use crate::pipeline::units::{Dbm, WallTime};
-use crate::sources::Truth;
+use crate::sources::GroundTruth;
 
 /// Addresses made up by a device last for about a quarter of an hour (Core, Vol 3 Part C 10.7;
 /// Android's and Apple's choice).
@@ -31,24 +31,24 @@ const FAREWELL_S: f64 = 20.0;
 const BEACON_AT_1_M_DBM: f64 = -59.0;
 
 /// A phone hears no beacon below this.
-const PHONE_HEARS_DBM: f64 = -96.0;
+const PHONE_SENSITIVITY_DBM: f64 = -96.0;
 
 /// Somebody or something.
 #[derive(Debug)]
-pub struct Walker {
+pub struct Agent {
     path: Path,
-    truth: VecDeque<(f64, Truth)>,
+    truth: VecDeque<(f64, GroundTruth)>,
     client: Option<Arc<str>>,
     device: Device,
     /// One for each gateway.
-    ears: Vec<Link>,
+    receivers: Vec<Link>,
 }
 
 /// What advertises.
 #[derive(Debug)]
 pub struct Device {
     /// What it says.
-    pub voice: Voice,
+    pub advertiser: Advertiser,
     /// Where it is carried.
     pub carried: Carried,
     /// How loud it is, 1 m away in the open, in dBm.
@@ -86,32 +86,32 @@ pub struct Ranging {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Next {
     /// A truth holds from then on.
-    Truth(f64),
+    GroundTruth(f64),
     /// Their device advertises.
     Advertises(f64),
     /// They are gone.
     Gone,
 }
 
-impl Walker {
+impl Agent {
     /// Somebody on `walk`, heard by `ears`.
-    pub fn new(walk: Walk, client: Option<Arc<str>>, device: Device, ears: Vec<Link>) -> Self {
+    pub fn new(walk: Walk, client: Option<Arc<str>>, device: Device, receivers: Vec<Link>) -> Self {
         let truth = if client.is_some() { walk.truth.into() } else { VecDeque::new() };
-        Self { path: walk.path, truth, client, device, ears }
+        Self { path: walk.path, truth, client, device, receivers }
     }
 
     /// What happens next.
     pub fn next(&self) -> Next {
         let advertises = self.device.next_s;
         match self.truth.front() {
-            Some((at, _)) if *at <= advertises => Next::Truth(*at),
+            Some((at, _)) if *at <= advertises => Next::GroundTruth(*at),
             _ if advertises > self.path.end_s() => Next::Gone,
             _ => Next::Advertises(advertises),
         }
     }
 
     /// Takes the next truth.
-    pub fn tell(&mut self) -> Option<(Truth, Arc<str>)> {
+    pub fn tell(&mut self) -> Option<(GroundTruth, Arc<str>)> {
         let (_, word) = self.truth.pop_front()?;
         Some((word, Arc::clone(self.client.as_ref()?)))
     }
@@ -134,10 +134,10 @@ impl Walker {
         device.next_s += device.interval_s + device.random.between(0.0, JITTER_S);
         let Some(echo) = device.range(at_s, place, facing) else { return };
         device.hide(at_s, now);
-        let payload = device.voice.says(now, echo);
+        let payload = device.advertiser.payload(now, echo);
         let phone = device.phone(at_s, place, facing);
-        for (gateway, ear) in self.ears.iter_mut().enumerate() {
-            if let Some(rssi) = ear.hear(&phone, packets_per_s) {
+        for (gateway, receiver) in self.receivers.iter_mut().enumerate() {
+            if let Some(rssi) = receiver.hear(&phone, packets_per_s) {
                 heard(gateway, device.address, rssi, &payload);
             }
         }
@@ -165,13 +165,13 @@ impl Device {
 
     /// Takes another address when it is time, or when its voice begins anew.
     fn hide(&mut self, at_s: f64, now: WallTime) {
-        let restarts = self.voice.restarts(now);
+        let restarts = self.advertiser.restarts(now);
         if at_s < self.next_address_s && !restarts {
             return;
         }
         self.next_address_s = at_s + ADDRESS_S + self.random.between(-30.0, 30.0);
-        match &mut self.voice {
-            Voice::Foreign(kind, payload) => {
+        match &mut self.advertiser {
+            Advertiser::Foreign(kind, payload) => {
                 self.address = kind.address(&mut self.random);
                 *payload = kind.payload(&mut self.random);
             }
@@ -189,7 +189,7 @@ impl Ranging {
             (*zone, sum / f64::from(PACKETS))
         });
         let best = levels.max_by(|(_, one), (_, other)| one.total_cmp(other));
-        let heard = best.filter(|(_, level)| *level >= PHONE_HEARS_DBM);
+        let heard = best.filter(|(_, level)| *level >= PHONE_SENSITIVITY_DBM);
         let Some((zone, level)) = heard else {
             self.echo = Echo { zone: 0, level: 0 };
             return;
