@@ -13,9 +13,11 @@ use crate::clock::Clocks;
 use crate::config::{Config, Source};
 use crate::daemon::{status, tap};
 use crate::pipeline::event::Hearing;
-use crate::sources::bluez::{self, AdapterStatus, Choice, Hci, Status};
+use crate::sources::adapter::{Choice, Hci};
 use crate::sources::capture_path::CapturePath;
+use crate::sources::kinds;
 use crate::sources::live::{self, SourceEvent};
+use crate::sources::status::{AdapterStatus, Status};
 use crate::tasks::{self, Task};
 
 /// Batches that wait while a command writes to its terminal or disk.
@@ -68,7 +70,7 @@ impl RadioArgs {
             Source::Live(settings) => Some(settings.clone()),
             _ => None,
         });
-        let default = || live::Settings::of(&bluez::KIND);
+        let default = || live::Settings::of(kinds::DEFAULT);
         match &self.adapter {
             Some(adapter) => live::Settings { adapter: Some(adapter.to_string()), ..default() },
             // A command challenges no phones.

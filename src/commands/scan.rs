@@ -16,8 +16,8 @@ use super::{Exit, Global, complain, print};
 use crate::clock::Clocks;
 use crate::config;
 use crate::pipeline::event::Hearing;
-use crate::sources::bluez::Status;
 use crate::sources::live::SourceEvent;
+use crate::sources::status::Status;
 use table::{Order, Table};
 pub use who::Who;
 

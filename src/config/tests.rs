@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::sources::bluez;
+use crate::sources::kinds;
 
 fn read(text: &str) -> Result<Config, Problems> {
     parse(text, "grelot.toml", Path::new("/shop"))
@@ -19,7 +19,7 @@ fn a_store_number_is_all_that_is_needed() {
     let config = read("[store]\nid = 42\n").unwrap();
     assert_eq!(config.store.name, "Store 42");
     let pause = Some(Duration::from_millis(100));
-    let bluez = live::Settings { challenge_pause: pause, ..live::Settings::of(&bluez::KIND) };
+    let bluez = live::Settings { challenge_pause: pause, ..live::Settings::of(kinds::DEFAULT) };
     assert_eq!(config.sources, [Source::Live(bluez)]);
     assert_eq!(config.broker.location, BrokerLocation::Embedded("127.0.0.1:1883".parse().unwrap()));
     assert_eq!(config.presence, presence::Settings::default());

@@ -19,7 +19,8 @@ use super::socket;
 use crate::mqtt::payload::{DeliveryHealth, GatewayState, RegistryHealth};
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
-use crate::sources::bluez::{AdapterStatus, Hci, Step};
+use crate::sources::adapter::Hci;
+use crate::sources::status::{AdapterStatus, Step};
 use crate::telemetry::health::SourceHealth;
 
 /// A question to the event loop: send the snapshot back.

@@ -39,6 +39,7 @@ pub const KIND: Kind = Kind {
     word: "h4",
     keys: &["path"],
     limits: None,
+    names_adapter: |_| true,
     open: |settings, clocks| Box::new(Stream::new(settings.path.clone(), clocks.clone())),
 };
 

@@ -1,12 +1,26 @@
 //! The one table of live sources. A new kind is a file of its own and a line here.
 
+#[cfg(target_os = "linux")]
+use super::bluez;
 use super::live::Kind;
-use super::{bluez, h4, portable};
+use super::{h4, portable};
 
-/// Every kind; the first is the one that a configuration without `[[source]]` has.
-pub const LIVE: [&Kind; 3] = [&bluez::KIND, &portable::KIND, &h4::KIND];
+/// Every kind.
+pub const LIVE: &[&Kind] = &[
+    #[cfg(target_os = "linux")]
+    &bluez::KIND,
+    &portable::KIND,
+    &h4::KIND,
+];
+
+/// The kind that a configuration without `[[source]]` has.
+#[cfg(target_os = "linux")]
+pub const DEFAULT: &Kind = &bluez::KIND;
+/// The kind that a configuration without `[[source]]` has.
+#[cfg(not(target_os = "linux"))]
+pub const DEFAULT: &Kind = &portable::KIND;
 
 /// The kind that `word` names.
 pub fn named(word: &str) -> Option<&'static Kind> {
-    LIVE.into_iter().find(|kind| kind.word == word)
+    LIVE.iter().copied().find(|kind| kind.word == word)
 }

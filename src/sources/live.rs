@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Advertisement;
-use super::bluez::status::Status;
+use super::status::Status;
 use crate::clock::Clocks;
 use crate::pipeline::advert::ibeacon::IBeacon;
 use crate::pipeline::event::{Answer, Hearing};
@@ -50,6 +50,8 @@ pub struct Kind {
     pub keys: &'static [&'static str],
     /// What its platform cannot do, for `status` and `doctor`.
     pub limits: Option<&'static str>,
+    /// Whether an adapter can have this name.
+    pub names_adapter: fn(&str) -> bool,
     /// Makes one, which does not receive yet.
     pub open: fn(&Settings, &Clocks) -> Box<dyn LiveSource>,
 }

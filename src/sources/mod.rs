@@ -5,6 +5,8 @@
 //! Live sources ([`live`], listed in [`kinds`]) send what they receive in batches.
 
 pub mod activity;
+pub mod adapter;
+#[cfg(target_os = "linux")]
 pub mod bluez;
 mod byte_reader;
 pub mod capture;
@@ -16,6 +18,7 @@ pub mod hci;
 pub mod kinds;
 pub mod link_layer;
 pub mod live;
+#[cfg(target_os = "linux")]
 pub mod monitor;
 pub mod portable;
 pub mod recording;
@@ -23,6 +26,7 @@ pub mod report;
 pub mod scan_health;
 pub mod simulated;
 pub mod skipped;
+pub mod status;
 mod structures;
 
 use std::fs::File;

@@ -31,6 +31,7 @@ pub const KIND: Kind = Kind {
     word: "btleplug",
     keys: &["adapter"],
     limits: Some(LIMITS),
+    names_adapter: |_| true,
     open: |settings, clocks| Box::new(Portable::new(settings.adapter.clone(), clocks.clone())),
 };
 

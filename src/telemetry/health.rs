@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::mqtt::payload::{self, DeliveryHealth, RadioHealth, RegistryHealth};
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::{Clock, Now, Tick};
-use crate::sources::bluez;
+use crate::sources::adapter::Hci;
+use crate::sources::status::{AdapterStatus, Status};
 
 /// All that is counted.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +53,7 @@ pub struct SourceHealth {
     /// Advertisements a second, of late.
     pub rate: Rate,
     /// How the live radio fares, where it is one.
-    pub radio: Option<bluez::Status>,
+    pub radio: Option<Status>,
 }
 
 impl SourceHealth {
@@ -140,7 +141,7 @@ impl Health {
     fn radios(&self) -> Vec<RadioHealth> {
         let radios = self.sources.iter().filter_map(|source| source.radio.as_ref());
         let adapters = radios.flat_map(|radio| &radio.adapters);
-        let health = |(hci, adapter): (&bluez::Hci, &bluez::AdapterStatus)| RadioHealth {
+        let health = |(hci, adapter): (&Hci, &AdapterStatus)| RadioHealth {
             adapter: hci.to_string(),
             listening: adapter.hearing == Hearing::Listening,
             ear: adapter.path.word().to_owned(),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::super::{Source, keys};
 use super::Site;
-use crate::sources::bluez::{self, Choice};
 use crate::sources::kinds;
 use crate::sources::live::{Kind, Settings};
 
@@ -15,8 +14,7 @@ impl Site<'_> {
         let given = |table: &String| self.document.sections.contains_key(table);
         let tables: Vec<String> = tables.take_while(given).collect();
         if tables.is_empty() {
-            let [kind, ..] = kinds::LIVE;
-            return vec![Source::Live(self.live(kind, "source"))];
+            return vec![Source::Live(self.live(kinds::DEFAULT, "source"))];
         }
         let mut sources = Vec::new();
         for table in tables {
@@ -75,7 +73,7 @@ impl Site<'_> {
     fn adapter(&mut self, kind: &Kind, table: &str) -> Option<String> {
         let path = format!("{table}.adapter");
         let adapter = self.text(&path)?;
-        if *kind == bluez::KIND && adapter.parse::<Choice>().is_err() {
+        if !(kind.names_adapter)(&adapter) {
             self.problem(&path, "names no adapter")
                 .suggest("such as \"hci0\", or an address such as \"00:1A:7D:DA:71:13\"");
         }

@@ -18,12 +18,12 @@ use tokio::sync::{Mutex, mpsc, watch};
 use super::super::live::SourceEvent;
 use super::adapter::{Hci, Selection};
 use super::mux::AdvertisementMux;
-use super::status::Status;
 use crate::clock::Clocks;
 use crate::pipeline::advert::{Said, said};
 use crate::pipeline::event::{Address, Answer, GatewayIndex};
 use crate::pipeline::units::Dbm;
 use crate::sources::Advertisement;
+use crate::sources::status::Status;
 use candidates::{BUDGET, BUDGET_ALONE, Candidates, Outcome};
 use gatt::{Found, NoAnswer};
 

@@ -10,7 +10,7 @@ use dbus::Message;
 use dbus::arg::Iter;
 use tokio::sync::watch;
 
-use super::adapter::{Adapter, Choice, Hci, Place, Selection};
+use super::adapter::{self, Adapter, Choice, Hci, Place, Selection};
 use super::device::{Changes, Device};
 use super::mux::AdvertisementMux;
 use super::values::{elements, entries};
@@ -35,7 +35,7 @@ pub const OBJECTS: [&str; 3] = [
 /// The signals of known devices' advertisements, through one adapter or all.
 pub fn advertisements(selection: &Selection) -> String {
     let below = match selection.choice() {
-        Some(Choice::Name(hci)) => hci.path(),
+        Some(Choice::Name(hci)) => adapter::path(*hci),
         _ => "/org/bluez".to_owned(),
     };
     format!(

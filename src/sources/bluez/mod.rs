@@ -26,13 +26,8 @@ pub(crate) mod rfkill;
 mod scan;
 mod service;
 mod session;
-pub(crate) mod status;
 mod supervisor;
 mod values;
-
-pub use adapter::{Choice, Hci};
-pub use recovery::Step;
-pub use status::{AdapterStatus, Status};
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -46,8 +41,9 @@ use super::capture_path::CapturePath;
 use super::live::{self, Kind, LiveSource, SourceEvent};
 use super::monitor::Monitor;
 use super::report::Report;
+use super::status::Status;
 use crate::clock::Clocks;
-use adapter::Selection;
+use adapter::{Choice, Hci, Selection};
 use challenge::{Challenger, Observer};
 use mux::AdvertisementMux;
 use session::{Session, SessionEnd};
@@ -62,6 +58,7 @@ pub const KIND: Kind = Kind {
     word: "bluez",
     keys: &["adapter", "ask", "ask_deaf_ms"],
     limits: None,
+    names_adapter: |name| name.parse::<Choice>().is_ok(),
     open: |settings, clocks| Box::new(Radio::new(settings.clone(), clocks.clone())),
 };
 

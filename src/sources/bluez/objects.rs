@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dbus::{Message, MessageType};
 
-use super::adapter::{Adapter, Hci};
+use super::adapter::{self, Adapter, Hci};
 use super::bus::{BLUEZ, Bus, CallError};
 use super::device_cache::{self, DeviceCache};
 use super::exported::ExportedObjects;
@@ -71,7 +71,7 @@ async fn adapters(bus: &Bus) -> Result<BTreeMap<Hci, Adapter>, CallError> {
     let mut adapters = BTreeMap::new();
     for hci in named(answer.get1().unwrap_or_default()) {
         let properties = "org.freedesktop.DBus.Properties";
-        match bus.call(&hci.path(), properties, "GetAll", (device_cache::ADAPTER,)).await {
+        match bus.call(&adapter::path(hci), properties, "GetAll", (device_cache::ADAPTER,)).await {
             Ok(answer) => {
                 let mut adapter = Adapter::default();
                 adapter.learn(answer.iter_init());

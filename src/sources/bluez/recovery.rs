@@ -7,49 +7,7 @@
 use std::time::Duration;
 
 use crate::pipeline::units::Tick;
-
-/// Something that is done about an adapter, or about bluetoothd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// Switch the adapter on.
-    PowerOn,
-    /// Start the scan.
-    Scan,
-    /// Restart the scan of a controller that reports each device once in a scan.
-    Refresh,
-    /// Stop the scan and start it again.
-    Rescan,
-    /// Advertise the shop's wake-up beacon beside the scan; this one is no recovery step.
-    Advertise,
-    /// Connect to D-Bus again: BlueZ forgets what it holds of this client.
-    Reconnect,
-    /// Switch the adapter off and on.
-    PowerCycle,
-    /// Ask systemd to start a bluetoothd that is not running.
-    StartBluetoothd,
-    /// Ask systemd to restart bluetoothd.
-    RestartBluetoothd,
-    /// Nothing is left: the process ends, and systemd starts it again.
-    GiveUp,
-}
-
-impl Step {
-    /// Its word in status, health and logs.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::PowerOn => "power_on",
-            Self::Scan => "scan",
-            Self::Refresh => "refresh",
-            Self::Rescan => "rescan",
-            Self::Advertise => "advertise",
-            Self::Reconnect => "reconnect",
-            Self::PowerCycle => "power_cycle",
-            Self::StartBluetoothd => "start_bluetoothd",
-            Self::RestartBluetoothd => "restart_bluetoothd",
-            Self::GiveUp => "give_up",
-        }
-    }
-}
+pub use crate::sources::status::Step;
 
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dbus::arg::{PropMap, Variant};
 
-use super::adapter::Hci;
+use super::adapter::{self, Hci};
 use super::bus::{Bus, CallError};
 use super::exported::{self, ExportedObjects};
 use super::recovery::Step;
@@ -30,7 +30,7 @@ pub async fn take(
         Step::Scan => start(bus, exported, hci).await,
         Step::Refresh => {
             stop(bus, hci).await?;
-            bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await.map(drop)
+            bus.call(&adapter::path(hci), ADAPTER, "StartDiscovery", ()).await.map(drop)
         }
         Step::Rescan => {
             stop(bus, hci).await?;
@@ -60,7 +60,7 @@ pub async fn take_service(bus: &Bus, step: Step) -> Result<(), CallError> {
 async fn power(bus: &Bus, hci: Hci, on: bool) -> Result<(), CallError> {
     let arguments = (ADAPTER, "Powered", Variant(on));
     let properties = "org.freedesktop.DBus.Properties";
-    let set = bus.call(&hci.path(), properties, "Set", arguments).await.map(drop);
+    let set = bus.call(&adapter::path(hci), properties, "Set", arguments).await.map(drop);
     set.map_err(|error| match rfkill::switch(&hci.to_string()) {
         Some(_) if on => CallError::Blocked,
         _ => error,
@@ -75,11 +75,11 @@ async fn start(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), Ca
     let mut filter = PropMap::new();
     filter.insert("Transport".to_owned(), Variant(Box::new("le".to_owned())));
     filter.insert("DuplicateData".to_owned(), Variant(Box::new(true)));
-    bus.call(&hci.path(), ADAPTER, "SetDiscoveryFilter", (filter,)).await?;
-    match bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await {
+    bus.call(&adapter::path(hci), ADAPTER, "SetDiscoveryFilter", (filter,)).await?;
+    match bus.call(&adapter::path(hci), ADAPTER, "StartDiscovery", ()).await {
         Err(CallError::InProgress) => {
             stop(bus, hci).await?;
-            bus.call(&hci.path(), ADAPTER, "StartDiscovery", ()).await?;
+            bus.call(&adapter::path(hci), ADAPTER, "StartDiscovery", ()).await?;
         }
         started => drop(started?),
     }
@@ -90,7 +90,10 @@ async fn start(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), Ca
 async fn advertise(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), CallError> {
     let Some(beacon) = exported.to_advertise_through(hci) else { return Ok(()) };
     let manager = "org.bluez.LEAdvertisingManager1";
-    match bus.call(&hci.path(), manager, "RegisterAdvertisement", (beacon, PropMap::new())).await {
+    match bus
+        .call(&adapter::path(hci), manager, "RegisterAdvertisement", (beacon, PropMap::new()))
+        .await
+    {
         Ok(_) | Err(CallError::InProgress) => Ok(()),
         Err(error) => {
             exported.release_beacon(hci);
@@ -107,7 +110,7 @@ async fn advertise(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<()
 async fn unfilter(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), CallError> {
     let manager = "org.bluez.AdvertisementMonitorManager1";
     let root = (dbus::Path::from(exported::ROOT),);
-    match bus.call(&hci.path(), manager, "RegisterMonitor", root).await {
+    match bus.call(&adapter::path(hci), manager, "RegisterMonitor", root).await {
         Ok(_) => exported.activated().await,
         Err(CallError::InProgress) => {}
         Err(CallError::TimedOut) => return Err(CallError::TimedOut),
@@ -118,7 +121,7 @@ async fn unfilter(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(),
 
 /// Any answer will do: there may have been nothing to stop.
 async fn stop(bus: &Bus, hci: Hci) -> Result<(), CallError> {
-    match bus.call(&hci.path(), ADAPTER, "StopDiscovery", ()).await {
+    match bus.call(&adapter::path(hci), ADAPTER, "StopDiscovery", ()).await {
         Err(CallError::TimedOut) => Err(CallError::TimedOut),
         Err(error) => {
             tracing::debug!(adapter = %hci, %error, "discovery was not stopped");

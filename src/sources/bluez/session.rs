@@ -20,12 +20,12 @@ use super::objects;
 use super::recovery::{Escalation, Step};
 use super::scan;
 use super::service::{Bluetoothd, ServiceSupervisor};
-use super::status::{AdapterStatus, Status};
 use super::supervisor::AdapterSupervisor;
 use crate::clock::Clocks;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
 use crate::sources::capture_path::CapturePath;
+use crate::sources::status::{AdapterStatus, Status};
 
 /// How often supervisors look.
 const LOOK: Duration = Duration::from_secs(1);

@@ -10,12 +10,12 @@ use super::adapter::Adapter;
 use super::bus::CallError;
 use super::duplicate_filter::DuplicateFilterDetector;
 use super::recovery::{Escalation, Outcome, Step, Trouble};
-use super::status::AdapterStatus;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
 use crate::sources::activity::ActivitySample;
 use crate::sources::capture_path::CapturePath;
 use crate::sources::scan_health::{ScanHealth, ScanState};
+use crate::sources::status::AdapterStatus;
 
 /// Pauses between attempts to switch on or to scan, doubled by each that fails.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

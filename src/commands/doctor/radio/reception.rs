@@ -9,6 +9,7 @@ use crate::commands::live::{Live, RadioArgs, remedy};
 use crate::config::Config;
 use crate::pipeline::event::Address;
 use crate::sources::live::SourceEvent;
+#[cfg(target_os = "linux")]
 use crate::sources::monitor;
 
 /// A kernel's scan lasts ten seconds; a shorter sample shows nothing of a filter.
@@ -17,6 +18,7 @@ const SCAN: Duration = Duration::from_secs(10);
 const ENOUGH_DEVICES: usize = 3;
 
 /// Whether this user may open the HCI monitor.
+#[cfg(target_os = "linux")]
 pub fn monitor() -> Finding {
     let about = "HCI monitor";
     match monitor::try_open() {
