@@ -43,6 +43,9 @@ fn capture_path(text: &str) -> Result<CapturePath, String> {
 }
 
 /// A length of time on the command line.
+///
+/// # Errors
+/// The text is no number, or one that is not above 0.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "seconds, such as 0.5 or 30".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {

@@ -52,6 +52,9 @@ pub struct Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// The runtime cannot be started, or standard output cannot be written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     runtime()?.block_on(scan(global, args))
 }

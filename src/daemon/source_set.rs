@@ -47,6 +47,9 @@ pub struct SourceSet {
 
 impl SourceSet {
     /// Opens recordings and simulated shops, and names all sources.
+    ///
+    /// # Errors
+    /// A recording cannot be opened.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         let mut source_set = Self {
             replays: ReplaySources::default(),

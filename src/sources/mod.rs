@@ -169,11 +169,17 @@ pub enum ReplayError {
 }
 
 /// Opens a recording or capture, plain or compressed with zstd, by what it begins with.
+///
+/// # Errors
+/// The file cannot be read, or is no recording and no capture.
 pub fn open(path: &Path) -> Result<Box<dyn ReplaySource>, ReplayError> {
     open_stream(BufReader::new(File::open(path)?))
 }
 
 /// As [`open`], from memory.
+///
+/// # Errors
+/// The octets are no recording and no capture.
 pub fn open_bytes(bytes: Vec<u8>) -> Result<Box<dyn ReplaySource>, ReplayError> {
     open_stream(Cursor::new(bytes))
 }

@@ -30,6 +30,9 @@ const LONGEST_PACKET: usize = 512;
 const BATCH: Duration = Duration::from_millis(10);
 
 /// Whether [`Monitor::open`] would work, without a runtime.
+///
+/// # Errors
+/// Those of [`Monitor::open`].
 pub fn try_open() -> io::Result<()> {
     socket::connect().map(drop)
 }
@@ -44,7 +47,10 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Opens the channel; fails without `CAP_NET_RAW`, or where the kernel has no Bluetooth.
+    /// Opens the channel.
+    ///
+    /// # Errors
+    /// The process has no `CAP_NET_RAW`, or the kernel has no Bluetooth.
     pub fn open(clocks: Clocks) -> io::Result<Self> {
         Ok(Self { socket: socket::open()?, clocks, chains: Chains::default(), dropped: 0 })
     }

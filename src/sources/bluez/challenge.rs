@@ -138,6 +138,7 @@ impl Challenger<'_> {
         events: &mpsc::Sender<SourceEvent>,
     ) {
         let session = &Session { manager, busy: Mutex::default() };
+        candidates.reset(self.clocks.now().tick);
         let mut look = tokio::time::interval(LOOK);
         let mut running: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
         let mut disconnecting: FuturesUnordered<BoxFuture<'_, (Address, Outcome)>> =

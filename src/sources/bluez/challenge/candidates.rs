@@ -105,6 +105,14 @@ impl Candidates {
         });
     }
 
+    /// The connection to the bus was lost: challenges under way have no outcome, and what failed may
+    /// work now.
+    pub fn reset(&mut self, now: Tick) {
+        for phone in self.phones.values_mut().filter(|one| one.challenged || one.failures > 0) {
+            (phone.challenged, phone.failures, phone.not_before) = (false, 0, now);
+        }
+    }
+
     /// Forgets the quarter that was received longest ago, in one go: a crowd of new addresses
     /// must not cost a search each.
     fn make_room(&mut self) {
@@ -224,6 +232,17 @@ mod tests {
         };
         let looks = [(0, 12), (59_000, 12), (59_000, 60), (60_000, 12), (120_000, 60)];
         assert_eq!(looks.map(&mut connections), [12, 0, 48, 0, 60]);
+    }
+
+    #[test]
+    fn a_bus_that_is_lost_during_a_challenge_does_not_lose_the_phone() {
+        let mut candidates = Candidates::default();
+        candidates.observe(at(0), phone(1), NEAR);
+        assert!(candidates.next(at(0), BUDGET).is_some());
+        candidates.observe(at(2_000), phone(1), NEAR);
+        assert_eq!(candidates.next(at(2_000), BUDGET), None);
+        candidates.reset(at(2_000));
+        assert_eq!(candidates.next(at(2_000), BUDGET), Some((phone(1), NEAR)));
     }
 
     #[test]
