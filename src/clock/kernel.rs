@@ -19,10 +19,18 @@ impl Boot {
     /// The boot of this machine; `None` where the kernel does not name it.
     pub fn current() -> Option<Self> {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let uptime = Duration::try_from(uptime).ok()?;
-        Some(Self { id: id.trim().to_owned(), uptime })
+        Some(Self { id: id.trim().to_owned(), uptime: uptime()? })
     }
+}
+
+#[cfg(target_os = "linux")]
+fn uptime() -> Option<Duration> {
+    Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn uptime() -> Option<Duration> {
+    None
 }
 
 /// Whether a time server has set the clock during this boot.
@@ -34,6 +42,13 @@ pub fn is_synchronised() -> bool {
     kernel_is_synchronised() || Path::new(TIMESYNCD).exists()
 }
 
+/// Other systems are for trials, and set their clocks by themselves.
+#[cfg(not(target_os = "linux"))]
+const fn kernel_is_synchronised() -> bool {
+    true
+}
+
+#[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "no safe library reads the kernel's clock state")]
 fn kernel_is_synchronised() -> bool {
     // SAFETY: all of `timex` are integers, for which zero is a value.

@@ -22,7 +22,8 @@ impl Structures {
         self.0
     }
 
-    /// Flags.
+    /// Flags, which btleplug does not report.
+    #[cfg(target_os = "linux")]
     pub fn flags(&mut self, flags: u8) {
         self.add(kind::FLAGS, &[&[flags]]);
     }

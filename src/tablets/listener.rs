@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A tablet that acknowledges nothing for so long has walked out of the Wi-Fi, or has stopped
 /// reading; two heartbeats long.
+#[cfg(target_os = "linux")]
 const SILENCE: Duration = Duration::from_secs(20);
 
 /// What a stopping server leaves open requests to end in.
@@ -150,8 +151,9 @@ async fn served(
     stop: CancellationToken,
 ) {
     let socket = socket2::SockRef::from(&stream);
-    let prepared =
-        socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_user_timeout(Some(SILENCE)));
+    let prepared = socket.set_tcp_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let prepared = prepared.and_then(|()| socket.set_tcp_user_timeout(Some(SILENCE)));
     if let Err(error) = prepared {
         return tracing::debug!(%error, "a tablet's connection was gone at once");
     }
