@@ -38,6 +38,11 @@ fn a_crashed_or_hung_bluetoothd_is_brought_back_on_debian_13() {
 }
 
 #[test]
+fn a_scan_refused_for_ever_leads_to_a_power_cycle() {
+    all_pass(TRIXIE, &["scan_refused"]);
+}
+
+#[test]
 fn thousands_of_devices_in_bluezs_memory_do_not_delay_the_scan() {
     all_pass(TRIXIE, &["remembered"]);
 }

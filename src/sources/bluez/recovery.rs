@@ -56,6 +56,11 @@ const RULES: [StepRule; 5] = [
     rule(Step::GiveUp, 600, 3600),
 ];
 
+/// Whether a step takes the scan from every adapter for more than a moment.
+const fn interrupts_others(step: Step) -> bool {
+    matches!(step, Step::RestartBluetoothd | Step::GiveUp)
+}
+
 /// After a step that was refused or not answered: there is nothing to wait for.
 const PATIENCE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// 2^5 times two minutes: at night, once an hour.
@@ -115,13 +120,15 @@ impl Escalation {
         self.next = self.next.max(RULES.len() - 2);
     }
 
-    /// The step that is due at `now`, if any; it counts as taken.
-    pub fn due(&mut self, now: Tick, trouble: Trouble) -> Option<Step> {
+    /// The step that is due at `now`, if any; it counts as taken. While other adapters receive, none
+    /// that would interrupt them.
+    pub fn due(&mut self, now: Tick, trouble: Trouble, others_receive: bool) -> Option<Step> {
         if now < self.not_before {
             return None;
         }
         let received = self.received;
-        let meets = |rule: &StepRule| trouble.is_met_by(rule.step, received);
+        let allowed = |step| !others_receive || !interrupts_others(step);
+        let meets = |rule: &StepRule| trouble.is_met_by(rule.step, received) && allowed(rule.step);
         if !RULES.iter().skip(self.next).any(meets) {
             self.next = 0;
         }
@@ -175,7 +182,7 @@ mod tests {
     ) -> Vec<(u64, Step)> {
         let mut steps = Vec::new();
         for second in from..to {
-            if let Some(step) = escalation.due(at(second), trouble) {
+            if let Some(step) = escalation.due(at(second), trouble, false) {
                 escalation.ended(at(second), step, outcome);
                 steps.push((second, step));
             }
@@ -221,6 +228,17 @@ mod tests {
         let steps = taken(&mut escalation, (0, 20), Trouble::Silent, Outcome::Refused);
         let seconds: Vec<_> = steps.into_iter().map(|(second, _)| second).collect();
         assert_eq!(seconds, [0, 5, 10, 15]);
+    }
+
+    #[test]
+    fn a_dead_adapter_does_not_interrupt_one_that_receives() {
+        let mut escalation = escalation();
+        for second in 0..86_400 {
+            if let Some(step) = escalation.due(at(second), Trouble::Failing, true) {
+                assert!(matches!(step, Step::Reconnect | Step::PowerCycle), "{step:?}");
+                escalation.ended(at(second), step, Outcome::Refused);
+            }
+        }
     }
 
     #[test]

@@ -218,6 +218,7 @@ impl<'r> Session<'r> {
             exported.inspect(|exported| exported.release_beacon(gone));
         }
         let selection = self.selection;
+        let receiving: Vec<Hci> = self.receiving(now).collect();
         let mut steps = Vec::new();
         for (hci, adapter) in adapters.iter().filter(|(hci, _)| selection.includes(**hci)) {
             let before = &mut self.escalations;
@@ -226,11 +227,17 @@ impl<'r> Session<'r> {
             supervisor.received(now, self.mux.take_sample(*hci));
             supervisor.described(now, adapter);
             let to_say = || exported.is_some_and(|one| one.to_advertise_through(*hci).is_some());
-            if let Some(step) = supervisor.next_step(now, to_say) {
+            let others_receive = receiving.iter().any(|other| other != hci);
+            if let Some(step) = supervisor.next_step(now, others_receive, to_say) {
                 steps.push((Target::Adapter(*hci), step));
             }
         }
         steps
+    }
+
+    fn receiving(&self, now: Tick) -> impl Iterator<Item = Hci> {
+        let receives = move |one: &AdapterSupervisor| one.status(now).hearing == Hearing::Listening;
+        self.supervisors.iter().filter(move |(_, one)| receives(one)).map(|(hci, _)| *hci)
     }
 
     /// Keeps the supervisors of adapters that are there; which ones are gone.

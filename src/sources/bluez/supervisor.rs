@@ -150,20 +150,25 @@ impl AdapterSupervisor {
         }
     }
 
-    /// The step that is due, if any; none while one is being taken. `to_advertise` is whether the
-    /// adapter is the one to advertise something.
-    pub fn next_step(&mut self, now: Tick, to_advertise: impl FnOnce() -> bool) -> Option<Step> {
+    /// The step that is due, if any; none while one is being taken. `others_receive` is whether
+    /// another adapter receives, `to_advertise` whether this one is to advertise something.
+    pub fn next_step(
+        &mut self,
+        now: Tick,
+        others_receive: bool,
+        to_advertise: impl FnOnce() -> bool,
+    ) -> Option<Step> {
         if self.busy.is_some() || !self.reachable {
             return None;
         }
-        self.busy = self.recovery(now).or_else(|| self.usual(now)).or_else(|| {
+        self.busy = self.recovery(now, others_receive).or_else(|| self.usual(now)).or_else(|| {
             let may = self.scanning && self.advertising.may_try(now);
             (may && to_advertise()).then_some(Step::Advertise)
         });
         self.busy
     }
 
-    fn recovery(&mut self, now: Tick) -> Option<Step> {
+    fn recovery(&mut self, now: Tick, others_receive: bool) -> Option<Step> {
         let Some(trouble) = self.trouble(now) else {
             let receives = self.scan_health.state(now) == ScanState::Receiving;
             if receives && self.scanning && self.attempts.failing_since.is_none() {
@@ -175,7 +180,7 @@ impl AdapterSupervisor {
             self.attempts.unanswered = 0;
             self.escalation.skip_bluetoothd();
         }
-        self.escalation.due(now, trouble)
+        self.escalation.due(now, trouble, others_receive)
     }
 
     fn trouble(&self, now: Tick) -> Option<Trouble> {

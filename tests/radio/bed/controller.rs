@@ -32,6 +32,8 @@ pub enum Order {
     Unplug,
     /// Plugged in again.
     Plug,
+    /// Ends its scan, and refuses to start another one until it is reset.
+    ScanRefused,
     /// Reports nothing more until its scan is restarted.
     ScanDies,
     /// Reports nothing more until it is reset.
@@ -113,6 +115,7 @@ struct Machine {
     scanning: bool,
     active: bool,
     filtering: bool,
+    refuses_scan: bool,
     dead_until_scan: bool,
     dead_until_reset: bool,
     dead_for_good: bool,
@@ -139,6 +142,7 @@ impl Machine {
             scanning: false,
             active: false,
             filtering: false,
+            refuses_scan: false,
             dead_until_scan: false,
             dead_until_reset: false,
             dead_for_good: false,
@@ -188,6 +192,10 @@ impl Machine {
                 Ok(Order::Silence) => (air, next) = (None, None),
                 Ok(Order::Unplug) => self.unplug(),
                 Ok(Order::Plug) => self.plug(),
+                Ok(Order::ScanRefused) => {
+                    self.stop_scan();
+                    self.refuses_scan = true;
+                }
                 Ok(Order::ScanDies) => self.dead_until_scan = true,
                 Ok(Order::ControllerDies) => self.dead_until_reset = true,
                 Ok(Order::ControllerDiesForGood) => self.dead_for_good = true,
@@ -268,11 +276,15 @@ impl Machine {
                 self.stop_scan();
                 self.connecting = None;
                 self.dead_until_reset = false;
+                self.refuses_scan = false;
                 self.done(opcode);
             }
             (0x200b, [kind, ..]) | (0x2041, [_, _, _, kind, ..]) => {
                 self.active = *kind == 1;
                 self.done(opcode);
+            }
+            (0x200c | 0x2042, [1, ..]) if self.refuses_scan => {
+                self.send(&hci::refused(opcode));
             }
             (0x200c | 0x2042, [enable, filter, ..]) => {
                 match enable {

@@ -30,6 +30,12 @@ pub fn complete(opcode: u16, result: &[u8]) -> Vec<u8> {
     event(0x0e, &[&[1, low, high, 0], result].concat())
 }
 
+/// Command complete, with the status "command disallowed".
+pub fn refused(opcode: u16) -> Vec<u8> {
+    let [low, high] = opcode.to_le_bytes();
+    event(0x0e, &[1, low, high, 0x0c])
+}
+
 /// Command status: begun.
 pub fn begun(opcode: u16) -> Vec<u8> {
     let [low, high] = opcode.to_le_bytes();

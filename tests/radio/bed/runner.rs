@@ -231,6 +231,7 @@ fn break_it(fault: &Fault, machine: &Machine, controllers: &[Controller]) {
         FaultKind::PoweredOff => machine::power(fault.adapter, false),
         FaultKind::Rfkill => machine::rfkill(true),
         FaultKind::Unplugged | FaultKind::BackUnderAnotherName => controller.order(Order::Unplug),
+        FaultKind::ScanRefused => controller.order(Order::ScanRefused),
         FaultKind::ScanDies => controller.order(Order::ScanDies),
         FaultKind::ControllerDies => controller.order(Order::ControllerDies),
         FaultKind::ControllerDiesForGood => controller.order(Order::ControllerDiesForGood),
@@ -262,6 +263,7 @@ fn end_fault(
         FaultKind::BluetoothdStoppedForGood
         | FaultKind::BluetoothdKilled
         | FaultKind::DbusKilled
+        | FaultKind::ScanRefused
         | FaultKind::ScanDies
         | FaultKind::ControllerDies
         | FaultKind::ControllerDiesForGood

@@ -231,6 +231,8 @@ pub enum FaultKind {
     Unplugged,
     /// The adapter is pulled; another name is taken when it comes back.
     BackUnderAnotherName,
+    /// The controller ends its scan, and refuses to start another one until it is reset.
+    ScanRefused,
     /// The controller reports nothing more until its scan is restarted.
     ScanDies,
     /// The controller reports nothing more until it is reset.

@@ -52,7 +52,7 @@ impl Bench {
             let now = at(self.second);
             self.supervisor.received(now, (received, CapturePath::Dbus));
             self.supervisor.described(now, &adapter);
-            if let Some(step) = self.supervisor.next_step(now, || false) {
+            if let Some(step) = self.supervisor.next_step(now, false, || false) {
                 self.steps.push((self.second, step));
                 self.supervisor.ended(now, step, &result(step));
             }
@@ -127,7 +127,7 @@ fn the_signals_of_a_power_cycle_do_not_hurry_the_restart_of_bluetoothd() {
     let step = |supervisor: &mut AdapterSupervisor, micros: u64, adapter: &Adapter| {
         let now = at(50).plus(Duration::from_micros(micros));
         supervisor.described(now, adapter);
-        let step = supervisor.next_step(now, || false);
+        let step = supervisor.next_step(now, false, || false);
         step.inspect(|step| supervisor.ended(now, *step, &Ok(())))
     };
     for (n, state) in [(false, false), (true, false), (true, true)].into_iter().enumerate() {
@@ -219,7 +219,7 @@ fn attempts(
     for second in 1..until {
         supervisor.received(at(second), (shop(), CapturePath::Dbus));
         supervisor.described(at(second), &adapter(true, true));
-        if let Some(step) = supervisor.next_step(at(second), || true) {
+        if let Some(step) = supervisor.next_step(at(second), false, || true) {
             assert_eq!(step, Step::Advertise);
             attempts.push(second);
             supervisor.ended(at(second), step, result);
@@ -234,8 +234,8 @@ fn the_wake_up_beacon_is_advertised_once_beside_each_scan() {
     assert_eq!(attempts(&mut supervisor, 6, &Ok(())), [1]);
     supervisor.busy = Some(Step::Rescan);
     supervisor.ended(at(6), Step::Rescan, &Ok(()));
-    assert_eq!(supervisor.next_step(at(6), || false), None);
-    assert_eq!(supervisor.next_step(at(6), || true), Some(Step::Advertise));
+    assert_eq!(supervisor.next_step(at(6), false, || false), None);
+    assert_eq!(supervisor.next_step(at(6), false, || true), Some(Step::Advertise));
 }
 
 #[test]
