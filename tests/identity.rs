@@ -75,7 +75,7 @@ fn from(identity: &mut Identity, now: Now, payload: &[u8], address: Address) -> 
 }
 
 /// What the app of customer `n` says in `window` when it hears `store`'s beacon.
-fn said(n: u8, store: u16, epoch: u16, window: u32) -> [u8; 31] {
+fn identifiers(n: u8, store: u16, epoch: u16, window: u32) -> [u8; 31] {
     let key = client_key(n).store_day_key(day_of(window), store, epoch);
     token::service_data(&Midstates::new(&key.0).token(&Message::token(window)), ECHO)
 }
@@ -116,7 +116,7 @@ fn a_token_is_recognised_in_its_window_and_two_minutes_around() {
     {
         let time = at(W + 10, ms);
         let mut gateway = gateway(&[token_line(1, 20454..20456)], set(time));
-        let found = heard(&mut gateway, set(time), &said(1, STORE, 0, W + 10));
+        let found = heard(&mut gateway, set(time), &identifiers(1, STORE, 0, W + 10));
         assert_eq!(found.is_some(), expected, "{ms} ms");
     }
 }
@@ -171,7 +171,7 @@ fn a_clock_that_was_never_set_accepts_a_window_more_on_either_side() {
     {
         let clock = Clock::Unset(at(W + 10, ms));
         let mut gateway = gateway(&[token_line(1, 20454..20456)], now(clock));
-        let found = heard(&mut gateway, now(clock), &said(1, STORE, 0, W + 10));
+        let found = heard(&mut gateway, now(clock), &identifiers(1, STORE, 0, W + 10));
         assert_eq!(found.is_some(), expected, "{ms} ms");
     }
 }
@@ -184,9 +184,12 @@ fn a_phone_is_recognised_all_day_long_and_over_midnight() {
         let time = start.plus(Duration::from_secs(60 * minute));
         run_until(&mut gateway, set(time));
         let window = window_at(time);
-        assert!(heard(&mut gateway, set(time), &said(1, STORE, 0, window)).is_some(), "{time}");
-        assert!(heard(&mut gateway, set(time), &said(1, STORE, 0, window - 2)).is_none());
-        assert!(heard(&mut gateway, set(time), &said(1, STORE, 0, window + 2)).is_none());
+        assert!(
+            heard(&mut gateway, set(time), &identifiers(1, STORE, 0, window)).is_some(),
+            "{time}"
+        );
+        assert!(heard(&mut gateway, set(time), &identifiers(1, STORE, 0, window - 2)).is_none());
+        assert!(heard(&mut gateway, set(time), &identifiers(1, STORE, 0, window + 2)).is_none());
     }
 }
 
@@ -194,8 +197,8 @@ fn a_phone_is_recognised_all_day_long_and_over_midnight() {
 fn whoever_restarts_just_after_midnight_still_hears_yesterdays_last_window() {
     let midnight = at(W + 144, 60_000);
     let mut gateway = gateway(&[token_line(1, 20454..20456)], set(midnight));
-    assert!(heard(&mut gateway, set(midnight), &said(1, STORE, 0, W + 143)).is_some());
-    assert!(heard(&mut gateway, set(midnight), &said(1, STORE, 0, W + 144)).is_some());
+    assert!(heard(&mut gateway, set(midnight), &identifiers(1, STORE, 0, W + 143)).is_some());
+    assert!(heard(&mut gateway, set(midnight), &identifiers(1, STORE, 0, W + 144)).is_some());
 }
 
 #[test]
@@ -215,13 +218,16 @@ fn a_stepped_clock_loses_nobody_once_the_tables_are_built() {
     for time in steps {
         let stepped = set(time);
         // The first advertisement after the step may go unrecognised: it shows the step.
-        let _ = heard(&mut gateway, stepped, &said(1, STORE, 0, window_at(time)));
+        let _ = heard(&mut gateway, stepped, &identifiers(1, STORE, 0, window_at(time)));
         assert!(settle(&mut gateway, stepped) > 0, "{time}");
         for n in [1, 2] {
-            let found = heard(&mut gateway, stepped, &said(n, STORE, 0, window_at(time)));
+            let found = heard(&mut gateway, stepped, &identifiers(n, STORE, 0, window_at(time)));
             assert_eq!(found, Some(format!("c-{n}")), "{time}");
         }
-        assert_eq!(heard(&mut gateway, stepped, &said(1, STORE, 0, window_at(time) + 3)), None);
+        assert_eq!(
+            heard(&mut gateway, stepped, &identifiers(1, STORE, 0, window_at(time) + 3)),
+            None
+        );
     }
 }
 
@@ -229,10 +235,10 @@ fn a_stepped_clock_loses_nobody_once_the_tables_are_built() {
 fn a_clock_that_gets_set_narrows_what_is_accepted_at_once() {
     let unset = Clock::Unset(at(W + 72, 0));
     let mut gateway = gateway(&[token_line(1, 20454..20456)], now(unset));
-    assert!(heard(&mut gateway, now(unset), &said(1, STORE, 0, W + 73)).is_some());
+    assert!(heard(&mut gateway, now(unset), &identifiers(1, STORE, 0, W + 73)).is_some());
     let set = set(at(W + 72, 0));
-    assert!(heard(&mut gateway, set, &said(1, STORE, 0, W + 73)).is_none());
-    assert!(heard(&mut gateway, set, &said(1, STORE, 0, W + 72)).is_some());
+    assert!(heard(&mut gateway, set, &identifiers(1, STORE, 0, W + 73)).is_none());
+    assert!(heard(&mut gateway, set, &identifiers(1, STORE, 0, W + 72)).is_some());
 }
 
 #[test]
@@ -242,8 +248,8 @@ fn consent_that_runs_out_while_the_gateway_runs_ends_recognition() {
     let before = noon.plus(Duration::ZERO);
     let mut gateway = gateway(&[line], set(at(W + 71, 599_000)));
     let last = set(at(W + 71, 599_999));
-    assert!(heard(&mut gateway, last, &said(1, STORE, 0, W + 71)).is_some());
-    assert!(heard(&mut gateway, set(before), &said(1, STORE, 0, W + 71)).is_none());
+    assert!(heard(&mut gateway, last, &identifiers(1, STORE, 0, W + 71)).is_some());
+    assert!(heard(&mut gateway, set(before), &identifiers(1, STORE, 0, W + 71)).is_none());
 }
 
 #[test]
@@ -278,15 +284,15 @@ fn whoever_withdraws_is_nobody_at_once() {
     let mut gateway = gateway(&lines, time);
     let index = gateway.index_of("c-1").unwrap();
     gateway.withdraw("c-1");
-    assert_eq!(heard(&mut gateway, time, &said(1, STORE, 0, W)), None);
-    assert_eq!(heard(&mut gateway, time, &said(2, STORE, 0, W)), Some("c-2".into()));
+    assert_eq!(heard(&mut gateway, time, &identifiers(1, STORE, 0, W)), None);
+    assert_eq!(heard(&mut gateway, time, &identifiers(2, STORE, 0, W)), Some("c-2".into()));
     assert!(gateway.customer(index).is_none());
     assert_eq!(gateway.index_of("c-1"), None);
     // nor in the windows to come
     let later = set(at(W + 3, 0));
     run_until(&mut gateway, later);
-    assert_eq!(heard(&mut gateway, later, &said(1, STORE, 0, W + 3)), None);
-    assert_eq!(heard(&mut gateway, later, &said(2, STORE, 0, W + 3)), Some("c-2".into()));
+    assert_eq!(heard(&mut gateway, later, &identifiers(1, STORE, 0, W + 3)), None);
+    assert_eq!(heard(&mut gateway, later, &identifiers(2, STORE, 0, W + 3)), Some("c-2".into()));
 }
 
 #[test]
@@ -294,8 +300,8 @@ fn a_new_registry_serves_from_the_next_advertisement_on() {
     let time = set(at(W, 0));
     let mut gateway = gateway(&[token_line(1, 20454..20456)], time);
     gateway.replace(load(&[token_line(2, 20454..20456)], time.clock), time);
-    assert_eq!(heard(&mut gateway, time, &said(1, STORE, 0, W)), None);
-    assert_eq!(heard(&mut gateway, time, &said(2, STORE, 0, W)), Some("c-2".into()));
+    assert_eq!(heard(&mut gateway, time, &identifiers(1, STORE, 0, W)), None);
+    assert_eq!(heard(&mut gateway, time, &identifiers(2, STORE, 0, W)), Some("c-2".into()));
 }
 
 #[test]
@@ -593,7 +599,7 @@ proptest! {
         let expected = (1..=3).contains(&phone.customer)
             && phone.store == STORE && phone.epoch == 0 && in_time && key;
 
-        let payload = said(phone.customer, phone.store, phone.epoch, window);
+        let payload = identifiers(phone.customer, phone.store, phone.epoch, window);
         let found = heard(&mut gateway, heard_at, &payload);
         prop_assert_eq!(found, expected.then(|| format!("c-{}", phone.customer)));
     }
@@ -606,10 +612,10 @@ proptest! {
     ) {
         let time = set(at(W, 0));
         let mut here = gateway(&lines(), time);
-        prop_assert_eq!(heard(&mut here, time, &said(customer, store, 0, W)), None);
+        prop_assert_eq!(heard(&mut here, time, &identifiers(customer, store, 0, W)), None);
         let after = set(at(W, later));
         run_until(&mut here, after);
-        prop_assert_eq!(heard(&mut here, after, &said(customer, STORE, 0, W)), None);
+        prop_assert_eq!(heard(&mut here, after, &identifiers(customer, STORE, 0, W)), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `grelot decode`: says what an advertisement is.
+//! `grelot decode`: describes advertisements.
 
 mod json;
 mod text;
@@ -39,7 +39,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         decode_arguments(&mut decoder, &args.advertisements)
     };
     match outcome {
-        // Whoever reads us has seen enough.
+        // The reader of standard output has closed it.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(decoder.ended),
         outcome => outcome.map(|()| decoder.ended).context("decoding"),
     }
@@ -52,7 +52,7 @@ fn decode_arguments<W: Write>(decoder: &mut Decoder<W>, arguments: &[String]) ->
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "a hint for whoever waits at a terminal")]
+#[expect(clippy::print_stderr, reason = "a hint at a terminal")]
 fn decode_lines<W: Write>(decoder: &mut Decoder<W>) -> io::Result<()> {
     let input = io::stdin().lock();
     if input.is_terminal() {
@@ -112,7 +112,7 @@ enum NotHex {
     Odd(usize),
 }
 
-/// The octets of what people paste: `0201 06`, `02:01:06`, `0x02, 0x01, 0x06`.
+/// The octets of hexadecimal as people paste it: `0201 06`, `02:01:06`, `0x02, 0x01, 0x06`.
 fn octets(input: &[u8]) -> Result<Vec<u8>, NotHex> {
     let input = String::from_utf8_lossy(input);
     let mut digits = String::with_capacity(input.len());
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_people_paste_is_read() {
+    fn every_usual_way_to_write_octets_is_read() {
         for pasted in
             ["020106", "02 01 06\r", "02:01:06", "0x020106", "0x02, 0X01,0x06", "02-01-06"]
         {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hexadecimal_is_named() {
+    fn the_reason_names_what_is_not_hexadecimal() {
         assert_eq!(octets(b"0201zz"), Err(NotHex::Digit('z')));
         assert_eq!(octets(b"02010"), Err(NotHex::Odd(5)));
         assert_eq!(octets(b"0x2 0x1"), Err(NotHex::Odd(1)));

@@ -1,4 +1,4 @@
-//! `grelot labels`: what staff said of visits, for tuning.
+//! `grelot labels`: staff's feedback on visits, for tuning.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -19,11 +19,11 @@ Examples:
   sudo -u grelot grelot labels > labels.jsonl
   grelot --config shop.toml tune monday.jsonl.zst --labels labels.jsonl --out tuned.toml
 
-Each time staff say on a tablet that a customer was, or was not, here, this gateway keeps a label
-of its visit for 90 days: one JSON line each. Withdrawal of consent deletes the customer's.")]
+When staff report on a tablet that a customer was, or was not, here, this gateway keeps a label of
+its visit for 90 days: one JSON line each. Withdrawal of consent deletes the customer's.")]
 pub struct Args {}
 
-/// The daemon itself gives up sooner.
+/// Longer than the daemon's own time-out.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A daemon that starts answers within this, even on a slow card.
@@ -43,14 +43,14 @@ pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
     let text = read(&config.state)?;
     if text.is_empty() {
-        complain("staff have not said anything of a visit yet");
+        complain("there is no feedback of staff yet");
     }
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(Exit::Done)
 }
 
-/// From the daemon, or from the disk where none runs. One that is just starting has the store and
-/// does not answer yet.
+/// From the daemon, or from the disk where none runs. A daemon that is starting has opened the
+/// store and does not answer yet.
 fn read(state: &Path) -> anyhow::Result<String> {
     let mut tries = STARTING.into_iter();
     loop {
@@ -88,7 +88,7 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-/// Where no daemon runs, the store can be read by whoever may.
+/// Where no daemon runs, any user with the permission can read the store.
 fn stored(state: &Path) -> anyhow::Result<String> {
     anyhow::ensure!(
         Store::is_in(state),

@@ -32,7 +32,7 @@ pub struct RadioArgs {
     /// Receives on this path alone: dbus or monitor
     #[arg(long = "ear", value_name = "PATH", value_parser = capture_path)]
     capture_path: Option<CapturePath>,
-    /// Ends after so many seconds
+    /// Ends after this many seconds
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     length: Option<Duration>,
 }
@@ -55,7 +55,7 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl RadioArgs {
-    /// Whether an adapter or a capture path is asked for, whatever the configuration says.
+    /// Whether the arguments name an adapter or a capture path.
     pub fn names_a_radio(&self) -> bool {
         self.adapter.is_some() || self.capture_path.is_some()
     }

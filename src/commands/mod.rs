@@ -1,6 +1,5 @@
 //! The command line: one file a command.
 
-mod bar;
 mod broker;
 mod check;
 mod customers;
@@ -9,6 +8,7 @@ mod demo;
 mod doctor;
 mod labels;
 mod live;
+mod progress_bar;
 mod record;
 mod registry;
 mod replay;

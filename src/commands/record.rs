@@ -34,9 +34,9 @@ Records what the configuration's sources receive; without one, or with --adapter
 the radio does. Where all sources are recordings, captures or a simulated shop, they are recorded in
 their own time, as fast as they can be read: so a capture becomes a recording.
 
-Customers of the configured registry are recorded as they are heard. Everybody else's address and
-payload are replaced by hashes whose key is thrown away at the end: lengths, structure and who is
-the same as who stay, so that detection replays the same. --raw keeps what strangers said.")]
+Customers of the configured registry are recorded as they are received. Addresses and payloads of
+all others are replaced by hashes whose key is discarded at the end: lengths, structure and which
+device is which stay, so that detection replays the same. --raw keeps strangers' data.")]
 pub struct Args {
     /// The recording; compressed where its name ends in .zst
     #[arg(value_name = "FILE")]
@@ -102,7 +102,7 @@ struct Started {
     gateways: Vec<Arc<str>>,
 }
 
-/// Writes what is heard.
+/// Writes what is received.
 struct Recorder {
     writer: Writer<Output>,
     began: Now,
@@ -131,7 +131,7 @@ impl Recorder {
             .with_context(|| format!("cannot write {}", args.file.display()))?;
         let mask = if args.raw { None } else { Some(Mask::new().context("no random key")?) };
         if mask.is_some() && !who.has_registry() {
-            complain("grelot: no registry: everybody is recorded as a stranger");
+            complain("grelot: no registry: all devices are recorded as strangers'");
         }
         Ok(Self { writer, began, gateway, who, mask, written: 0 })
     }

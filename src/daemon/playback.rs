@@ -15,12 +15,12 @@ use crate::sources::{Advertisement, GroundTruth, RecordKind, ReplayError, Replay
 /// Longer than the silence after which a customer who never came in is forgotten.
 const UNTIL_FORGOTTEN: Duration = Duration::from_mins(3);
 
-/// What a playback tells, in the order of virtual time.
+/// What happens in a playback, in the order of virtual time.
 #[derive(Debug)]
 pub enum PlaybackEvent {
-    /// The pipeline decided something.
+    /// An effect of the pipeline.
     Effect(Effect),
-    /// The replay source knows the truth about a customer.
+    /// The ground truth about a customer.
     GroundTruth(GroundTruth, String),
     /// A line or frame of the replay source could not be read.
     Unreadable(ReplayError),
@@ -156,7 +156,7 @@ impl Gateways {
         self.by_name.get(name).copied()
     }
 
-    /// What the pipeline is shown of `heard`; a gateway nobody named counts as this one.
+    /// The pipeline's input for an advertisement; an unknown gateway counts as this one.
     pub fn sighting<'a>(&self, heard: &'a Advertisement) -> Sighting<'a> {
         let named = heard.gateway.as_ref().and_then(|name| self.by_name.get(name));
         Sighting {

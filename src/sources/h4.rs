@@ -114,7 +114,7 @@ impl Stream {
         });
         self.scan_health.add(self.clocks.now().tick, sample);
         if !heard.is_empty() {
-            // Whoever listened has gone: the loop above looks.
+            // The receiver has gone: the loop above checks that.
             drop(events.send(SourceEvent::Received(heard)).await);
         }
     }

@@ -21,7 +21,7 @@ const ADDRESSEE_IS_RANDOM: u8 = 0x80;
 /// Whether a packet arrived as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crc {
-    /// The sniffer, or our own sum, says so.
+    /// By the sniffer and by our own sum.
     Correct,
     /// It was damaged: nothing in it can be relied on.
     Wrong,
@@ -34,7 +34,7 @@ pub struct Packet<'a> {
     pub pdu_type: u8,
     /// Whether it arrived as it was sent.
     pub crc: Crc,
-    /// How loud.
+    /// RSSI, in dBm.
     pub rssi: Option<Dbm>,
     /// The channel index it was received on, where the capture names it.
     pub channel: Option<u8>,
@@ -48,14 +48,14 @@ impl std::fmt::Debug for Packet<'_> {
     }
 }
 
-/// What the capture says of a packet beside its octets.
+/// What the capture holds of a packet beside its octets.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reception {
-    /// How loud.
+    /// RSSI, in dBm.
     pub rssi: Option<Dbm>,
     /// The channel index: 37 to 39 are the primary advertising channels.
     pub channel: Option<u8>,
-    /// What the sniffer says of the CRC; the sum is checked here, too, where it was kept.
+    /// The sniffer's verdict on the CRC; the sum is checked here, too, where it was kept.
     pub crc: Option<Crc>,
     /// LE Coded: one octet, the coding indicator, follows the access address.
     pub coded: bool,
@@ -129,7 +129,7 @@ impl<'a> Packet<'a> {
         Pdu::from_link_layer(self.pdu_type) == Some(Pdu::Extended)
     }
 
-    /// What an undamaged legacy advertisement says; `None` for scan and connection requests and
+    /// The report of an undamaged legacy advertisement; `None` for scan and connection requests and
     /// for extended advertising.
     pub fn legacy_report(&self) -> Option<Report<'a>> {
         let pdu = Pdu::from_link_layer(self.pdu_type)?;
@@ -147,7 +147,7 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// `random` is the bit of the header that tells about this address.
+    /// `random` is the header's bit for this address.
     const fn address(&self, octets: [u8; 6], random: u8) -> Address {
         match self.header & random {
             0 => Address { kind: AddressKind::Public, octets },

@@ -213,7 +213,7 @@ fn payload(properties: &PeripheralProperties) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::advert::{Said, said};
+    use crate::pipeline::advert::{Identifier, identifiers};
 
     #[test]
     fn the_parsed_fields_become_an_advertisement_again() {
@@ -223,8 +223,8 @@ mod tests {
             ..PeripheralProperties::default()
         };
         let payload = payload(&properties);
-        let all: Vec<_> = said(&payload).collect();
-        assert!(matches!(all.as_slice(), [Said::Token { .. }]), "{all:?}");
+        let all: Vec<_> = identifiers(&payload).collect();
+        assert!(matches!(all.as_slice(), [Identifier::Token { .. }]), "{all:?}");
     }
 
     use uuid::Uuid;

@@ -218,7 +218,7 @@ fn tokens(count: usize) -> Vec<(&'static str, String)> {
         .map(|_| [&[2, 1, 6, 0x1b, 0xff, 0x75, 0][..], &random.octets::<24>()].concat())
         .collect();
     let decode = typical_ns(&foreign, |payload| {
-        black_box(grelot::pipeline::advert::said(payload).next());
+        black_box(grelot::pipeline::advert::identifiers(payload).next());
     });
     let hit = look_ups(&mut loaded.identity, at, &hits, true);
     let foreign = look_ups(&mut loaded.identity, at, &foreign, false);

@@ -4,7 +4,7 @@ use grelot::pipeline::advert::altbeacon::AltBeacon;
 use grelot::pipeline::advert::eddystone::{Eid, Frame, Telemetry, Uid};
 use grelot::pipeline::advert::ibeacon::IBeacon;
 use grelot::pipeline::advert::structure::Structures;
-use grelot::pipeline::advert::{Beacon, Echo, Ours, Said, describe, said, token};
+use grelot::pipeline::advert::{Beacon, Echo, Identifier, Ours, describe, identifiers, token};
 use proptest::prelude::*;
 
 /// The same cases each time: looking for new ones is the fuzzer's business.
@@ -53,11 +53,12 @@ fn payloads() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// What the radio's path says of a described beacon.
-fn said_of(beacon: Beacon<'_>) -> Option<Said> {
+fn said_of(beacon: Beacon<'_>) -> Option<Identifier> {
     let (identity, health) = (beacon.identity(), beacon.health());
     match beacon {
-        Beacon::Eddystone(Frame::Eid(it)) => Some(Said::Eid(it.eid)),
-        _ => (identity.is_some() || health.is_some()).then_some(Said::Beacon { identity, health }),
+        Beacon::Eddystone(Frame::Eid(it)) => Some(Identifier::Eid(it.eid)),
+        _ => (identity.is_some() || health.is_some())
+            .then_some(Identifier::Beacon { identity, health }),
     }
 }
 
@@ -73,12 +74,12 @@ proptest! {
 
     #[test]
     fn the_radios_path_and_the_description_agree(payload in payloads()) {
-        let to_grelot = |said: &Said| matches!(said, Said::Token { .. } | Said::OverflowHint);
-        let (ours, beacons): (Vec<_>, Vec<_>) = said(&payload).partition(to_grelot);
+        let to_grelot = |said: &Identifier| matches!(said, Identifier::Token { .. } | Identifier::OverflowHint);
+        let (ours, beacons): (Vec<_>, Vec<_>) = identifiers(&payload).partition(to_grelot);
         let description = describe(&payload);
         match description.ours {
             Some(Ours::Token { token, echo, .. }) => {
-                let token = Said::Token { token, echo };
+                let token = Identifier::Token { token, echo };
                 prop_assert!(ours.contains(&token));
             }
             // An iBeacon in the same manufacturer data counts before the hint.
@@ -109,9 +110,9 @@ proptest! {
     #[test]
     fn a_token_survives_its_carriers(token: token::Token, echo: u8) {
         let echo = Echo::from_byte(echo);
-        let expected = vec![Said::Token { token, echo }];
-        prop_assert_eq!(said(&token::service_data(&token, echo)).collect::<Vec<_>>(), expected.clone());
-        prop_assert_eq!(said(&token::service_uuid(&token, echo)).collect::<Vec<_>>(), expected);
+        let expected = vec![Identifier::Token { token, echo }];
+        prop_assert_eq!(identifiers(&token::service_data(&token, echo)).collect::<Vec<_>>(), expected.clone());
+        prop_assert_eq!(identifiers(&token::service_uuid(&token, echo)).collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::pipeline::advert::beacon::{Described, Value};
 use crate::pipeline::advert::token::Carrier;
 use crate::pipeline::advert::{Ad, Description, Ours};
 
-/// Writes the advertisement, and below it a line for each thing it says.
+/// Writes the advertisement, and below it a line for each of its parts.
 pub(super) fn write(
     out: &mut impl Write,
     payload: &[u8],

@@ -1,8 +1,8 @@
-//! Makes a stranger's advertisement say nothing about the stranger.
+//! Removes what identifies a stranger from an advertisement.
 //!
 //! Addresses and data become keyed hashes: the same before, the same after, within one
-//! recording. The key is drawn at its start and kept nowhere, so that not even who recorded can
-//! find out later whether somebody's device is in it.
+//! recording. The key is drawn at its start and not stored, so that later even the person who
+//! recorded cannot find out whether a given device is in it.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -12,8 +12,8 @@ use crate::pipeline::advert::structure::{Structures, kind};
 use crate::pipeline::event::AddressKind;
 use crate::sources::Advertisement;
 
-/// The two top bits of a random address; 00 is "non-resolvable private". Nobody's key resolves
-/// such an address, whatever its other bits.
+/// The two top bits of a random address; 00 is "non-resolvable private". No key resolves
+/// such an address.
 const NON_RESOLVABLE: u8 = 0b0011_1111;
 
 /// One recording's mask: a key of HMAC-SHA-256's own block size.
@@ -40,8 +40,8 @@ impl Mask {
         heard.payload = self.masked(&heard.payload);
     }
 
-    /// The same structures, their lengths and types, with other data. Flags and TX power tell
-    /// devices apart no more than lengths do.
+    /// The same structures, their lengths and types, with other data. Flags and TX power
+    /// distinguish devices no more than lengths do.
     fn masked(&self, payload: &[u8]) -> Vec<u8> {
         let mut masked = Vec::with_capacity(payload.len());
         for structure in Structures::new(payload) {
@@ -75,7 +75,7 @@ impl Mask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::advert::said;
+    use crate::pipeline::advert::identifiers;
     use crate::pipeline::event::Address;
 
     fn heard(payload: &str) -> Advertisement {
@@ -96,7 +96,7 @@ mod tests {
         assert!(same.count() < 6);
         assert_ne!(after.address, before.address);
         assert_eq!(after.address.octets[0] >> 6, 0);
-        assert_eq!(said(&after.payload).count(), 0, "a mask is nobody's beacon");
+        assert_eq!(identifiers(&after.payload).count(), 0, "a mask is nobody's beacon");
     }
 
     #[test]

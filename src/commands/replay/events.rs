@@ -14,18 +14,18 @@ pub struct Event {
     pub t: f64,
     /// Which event.
     pub event: Word,
-    /// The visit's id; absent where somebody was not announced.
+    /// The visit's id; absent where a customer was not announced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visit: Option<String>,
     /// The customer's handle.
     pub client: String,
-    /// The gateway that heard the customer best.
+    /// The gateway that received the customer best.
     #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<String>,
     /// How sure, 0.5 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     confidence: Option<f64>,
-    /// Why a visit ended, or why an arrival alerts nobody.
+    /// Why a visit ended, or why an arrival is silent.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     /// Whether staff are alerted.

@@ -3,7 +3,7 @@
 mod difference;
 mod events;
 mod reading;
-mod witness;
+mod score_input;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::pipeline::identity::Registry;
 use crate::pipeline::units::Clock;
 use crate::sources;
 use events::Event;
-pub use witness::Witness;
+pub use score_input::ScoreInput;
 
 /// Arguments of `grelot replay`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub struct Args {
     /// Prints only what would change under another configuration
     #[arg(long, value_name = "CONFIG", conflicts_with = "score")]
     diff: Option<PathBuf>,
-    /// Says why somebody was, or was not, announced
+    /// Explains why a customer was, or was not, announced
     #[arg(long)]
     explain: bool,
 }
@@ -60,12 +60,12 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let mut exit = Exit::Done;
     for file in &args.files {
         let mut printed = Ok(());
-        let mut witness = Witness::default();
+        let mut score_input = ScoreInput::default();
         let outcome = play(file, &config, args, |at, settings, told| {
             if let PlaybackEvent::Unreadable(fault) = &told {
                 super::complain(&format!("{}: {fault}", file.display()));
             }
-            witness.note(at, &told);
+            score_input.note(at, &told);
             let event = match &told {
                 PlaybackEvent::Effect(effect) => Event::of(at, effect, settings, args.explain),
                 PlaybackEvent::GroundTruth(..) | PlaybackEvent::Unreadable(_) => None,
@@ -75,7 +75,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
             }
         })?;
         printed?;
-        score.absorb(witness.score(outcome.ended_at));
+        score.absorb(score_input.score(outcome.ended_at));
         exit = exit.max(reading::report(global, file, &outcome));
     }
     if args.score {
@@ -101,7 +101,7 @@ fn play(
     if let Some(store) = replay.store().filter(|store| *store != config.store.id) {
         let here = config.store.id;
         super::complain(&format!(
-            "{}: recorded in store {store}, replayed as store {here}: its tokens mean nothing here",
+            "{}: recorded in store {store}, replayed as store {here}: its tokens are not valid here",
             file.display()
         ));
     }

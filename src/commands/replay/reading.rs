@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::commands::{Exit, Global, complain};
 use crate::daemon::playback::PlaybackSummary;
 
-/// Says on standard error how much of `file` was read: with `--json` always, one object a line;
+/// Prints to standard error how much of `file` was read: with `--json` always, one object a line;
 /// otherwise where something was left out. Standard output is for events alone.
 pub fn report(global: &Global, file: &Path, played: &PlaybackSummary) -> Exit {
     let PlaybackSummary { advertisements, unreadable, skipped, .. } = played;

@@ -10,7 +10,7 @@
 //! - Every other arrival is **false**, by kind: `flap` is one more in a stay that was announced
 //!   already, or one after leaving; `restart` is one of somebody who was inside already;
 //!   `pass` is one of somebody who never came in; `early` is one too long before entering;
-//!   `other` is one of a customer about whom the truth says nothing.
+//!   `other` is one of a customer without ground truth.
 //! - A customer who was `inside` needs no arrival. One within [`SETTLING`] of the recording's
 //!   start is neither found nor false: a replay, unlike the daemon, has no warm-up.
 //! - A departure during a stay is **false**, unless the customer has stepped out or leaves
@@ -35,7 +35,7 @@ use crate::sources::GroundTruth;
 /// Light barriers, labels and feet disagree by this much about when a door is crossed.
 pub const EARLY: Duration = Duration::from_secs(5);
 
-/// Somebody who was inside already is told from a newcomer after this long.
+/// Someone who was inside already is distinguished from a newcomer after this long.
 pub const SETTLING: Duration = Duration::from_mins(1);
 
 /// What is true.
@@ -76,9 +76,9 @@ pub struct Score {
     pub visits: u32,
     /// Of these, announced before they left.
     pub found: u32,
-    /// Announced though nobody came in.
+    /// Announced though no one came in.
     pub false_arrivals: FalseArrivals,
-    /// Closed though nobody left.
+    /// Closed though no one left.
     pub false_departures: u32,
     /// Announced at the start of the recording, and inside already.
     pub already_inside: u32,
@@ -88,7 +88,7 @@ pub struct Score {
     pub departure_delays_s: Vec<f64>,
 }
 
-/// Announced though nobody came in, by kind.
+/// Announced though no one came in, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct FalseArrivals {
     /// Never came in.
@@ -195,7 +195,7 @@ impl Customer {
                 }
             }
             (GroundTruth::Pass, _) => self.passes.push(at),
-            // Entering twice, or leaving without having entered, tells nothing new.
+            // Entering twice, or leaving without having entered, adds nothing.
             _ => {}
         }
     }

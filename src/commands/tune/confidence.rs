@@ -1,7 +1,7 @@
 //! How sure a count is: 95 % intervals, each with its source.
 
-use super::chance::Chance;
-use super::tally::Tally;
+use super::counts::Counts;
+use super::rng::Rng;
 
 /// Two standard deviations, more exactly.
 const Z: f64 = 1.959_964;
@@ -61,7 +61,7 @@ fn at_most(count: u32, mean: f64) -> f64 {
 /// recording resemble each other, so recordings are drawn, not visits.
 pub fn better(ours: &[f64], theirs: &[f64], seed: u64) -> f64 {
     let gains: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| theirs - ours).collect();
-    let mut chance = Chance(seed);
+    let mut chance = Rng(seed);
     let mut wins = 0.0;
     for _ in 0..RESAMPLES {
         let gain: f64 = drawn(&gains, &mut chance).sum();
@@ -74,8 +74,8 @@ pub fn better(ours: &[f64], theirs: &[f64], seed: u64) -> f64 {
 
 /// 95 % of the sets of recordings, drawn with replacement, have a share of found visits between
 /// these.
-pub fn share_by_recording(tallies: &[Tally], seed: u64) -> Option<(f64, f64)> {
-    let mut chance = Chance(seed);
+pub fn share_by_recording(tallies: &[Counts], seed: u64) -> Option<(f64, f64)> {
+    let mut chance = Rng(seed);
     let mut shares = Vec::new();
     for _ in 0..RESAMPLES {
         let (found, visits) = drawn(tallies, &mut chance)
@@ -90,7 +90,7 @@ pub fn share_by_recording(tallies: &[Tally], seed: u64) -> Option<(f64, f64)> {
     Some((shares.get(cut).copied()?, shares.get(last - cut).copied()?))
 }
 
-fn drawn<'a, T>(all: &'a [T], chance: &mut Chance) -> impl Iterator<Item = &'a T> {
+fn drawn<'a, T>(all: &'a [T], chance: &mut Rng) -> impl Iterator<Item = &'a T> {
     (0..all.len()).filter_map(move |_| all.get(chance.below(all.len())))
 }
 
@@ -129,9 +129,10 @@ mod tests {
 
     #[test]
     fn one_bad_recording_widens_what_recordings_tell() {
-        let tally = |found| Tally { visits: 10, found, ..Tally::default() };
-        let even = share_by_recording(&[tally(8), tally(8), tally(8), tally(8)], 1).unwrap();
-        let uneven = share_by_recording(&[tally(10), tally(10), tally(10), tally(2)], 1).unwrap();
+        let counts = |found| Counts { visits: 10, found, ..Counts::default() };
+        let even = share_by_recording(&[counts(8), counts(8), counts(8), counts(8)], 1).unwrap();
+        let uneven =
+            share_by_recording(&[counts(10), counts(10), counts(10), counts(2)], 1).unwrap();
         assert!((even.0 - even.1).abs() < 1e-9);
         assert!(uneven.1 - uneven.0 > 0.3, "{uneven:?}");
     }

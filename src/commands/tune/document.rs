@@ -18,13 +18,13 @@ const MARK: &str = "# Detection settings found by `grelot tune`";
 pub fn write(outcome: &Outcome<'_>, config: &Config) -> anyhow::Result<String> {
     let chosen = &outcome.verdict.chosen;
     let mut text = format!("{MARK} on {}", counted(outcome.recordings.len(), "recording"));
-    let _ = writeln!(text, " with {}.", counted(chosen.tally.visits as usize, "visit"));
+    let _ = writeln!(text, " with {}.", counted(chosen.counts.visits as usize, "visit"));
     if let Some(unseen) = &outcome.verdict.unseen {
-        let tally = &unseen.tally;
+        let counts = &unseen.counts;
         let _ = writeln!(
             text,
             "# On recordings they were not chosen on: {} of {} visits found, {} false arrivals.",
-            tally.found, tally.visits, tally.falsely
+            counts.found, counts.visits, counts.falsely
         );
     }
     if let Some(doubt) = report::doubt(outcome.verdict.unseen.as_ref()) {

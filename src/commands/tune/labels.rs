@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::tally::Tally;
+use super::counts::Counts;
 use crate::commands::score::{Event, EventKind};
 use crate::daemon::labels::{LabelLine, LabelVerdict};
 use crate::lines::Lines;
@@ -77,8 +77,8 @@ pub fn within(labels: &[Label], start: WallTime, end: Duration) -> Vec<Labelled>
 
 /// Compares what was announced with what staff said of the same comings. An announcement of which
 /// they said nothing is neither right nor wrong; delays count from the announcement they saw.
-pub fn judge(labels: &[Labelled], events: &[Event]) -> Tally {
-    let mut tally = Tally::default();
+pub fn judge(labels: &[Labelled], events: &[Event]) -> Counts {
+    let mut counts = Counts::default();
     for label in labels {
         let same = |event: &&Event| {
             event.kind == EventKind::Arrival
@@ -89,18 +89,18 @@ pub fn judge(labels: &[Labelled], events: &[Event]) -> Tally {
         let first = announced.next();
         let more = u32::try_from(announced.count()).unwrap_or(u32::MAX);
         if !label.was_here {
-            tally.falsely += u32::from(first.is_some()) + more;
+            counts.falsely += u32::from(first.is_some()) + more;
             continue;
         }
-        tally.visits += 1;
-        tally.falsely += more;
+        counts.visits += 1;
+        counts.falsely += more;
         if let Some(first) = first {
-            tally.found += 1;
+            counts.found += 1;
             let millis = |at: Duration| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
-            tally.late_ms.push(millis(first.at) - millis(label.at));
+            counts.late_ms.push(millis(first.at) - millis(label.at));
         }
     }
-    tally
+    counts
 }
 
 #[cfg(test)]
@@ -120,15 +120,15 @@ mod tests {
     fn what_staff_confirmed_is_to_be_found_and_what_they_denied_is_not() {
         let labels = [label("a", 100, true), label("b", 300, false), label("c", 500, true)];
         let events = [arrival("a", 104), arrival("b", 290), arrival("d", 400)];
-        let tally = judge(&labels, &events);
-        assert_eq!((tally.visits, tally.found, tally.falsely), (2, 1, 1));
-        assert_eq!(tally.late_ms, [4_000]);
+        let counts = judge(&labels, &events);
+        assert_eq!((counts.visits, counts.found, counts.falsely), (2, 1, 1));
+        assert_eq!(counts.late_ms, [4_000]);
     }
 
     #[test]
     fn another_coming_of_the_same_customer_is_another_matter() {
-        let tally = judge(&[label("a", 100, false)], &[arrival("a", 900)]);
-        assert_eq!((tally.visits, tally.falsely), (0, 0));
+        let counts = judge(&[label("a", 100, false)], &[arrival("a", 900)]);
+        assert_eq!((counts.visits, counts.falsely), (0, 0));
     }
 
     #[test]

@@ -9,21 +9,21 @@
 //! Invariant: the same files, configuration, seed and program give the same result to the byte,
 //! however often the run was killed in between.
 
-mod chance;
 mod confidence;
 mod corpus;
+mod counts;
 mod document;
-mod front;
 mod inputs;
-mod knob;
 mod labels;
+mod parameter;
+mod pareto;
 mod picture;
 mod progress;
 mod report;
+mod rng;
 mod search;
 mod space;
 mod state;
-mod tally;
 mod trial;
 mod verdict;
 
@@ -40,12 +40,12 @@ use crate::config::{self, Config};
 use crate::pipeline::units::Clock;
 use crate::sources;
 use corpus::{Known, Recording};
-use front::Offer;
+use counts::{Weights, Wish};
+use pareto::Offer;
 use progress::Progress;
 use search::Search;
 use space::{Point, Space, Wishes};
 use state::{Key, State};
-use tally::{Weights, Wish};
 use trial::{Bench, Board};
 use verdict::Verdict;
 
@@ -94,7 +94,7 @@ pub struct Args {
     /// Parts that the choice is judged in; by default every recording by itself, up to 10
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(2..))]
     folds: Option<u16>,
-    /// Chance begins here
+    /// Seed of the random search: the same seed gives the same result
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 }
@@ -161,7 +161,7 @@ fn search(
     };
     let known_before = board.len();
     let start = bench.space.start();
-    let mut spread = bench.space.spread(usize::from(args.points), args.seed);
+    let mut spread = bench.space.halton_points(usize::from(args.points), args.seed);
     spread.insert(start.clone());
     // Points of other weights or another spread must not be chosen from: the result would depend
     // on what was tried before.
@@ -204,7 +204,7 @@ fn check(bench: &Bench<'_>, customers: &Path, offers: [&Offer; 2]) -> anyhow::Re
             tallies.push(trial::play(bench.config, settings, recording, replay, registry)?);
         }
         ensure!(
-            tally::Tally::sum(&tallies) == offer.tally,
+            counts::Counts::sum(&tallies) == offer.counts,
             "a replay of the whole recordings gives another result: did a file change meanwhile?"
         );
     }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::Outcome;
 use super::confidence;
-use super::front::Offer;
+use super::pareto::Offer;
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 480.0;
@@ -70,9 +70,9 @@ impl Axes {
 
 /// False arrivals and missed visits, for 100 visits.
 fn place(offer: &Offer) -> (f64, f64) {
-    let visits = f64::from(offer.tally.visits.max(1));
+    let visits = f64::from(offer.counts.visits.max(1));
     let share = |count: u32| f64::from(count) * 100.0 / visits;
-    (share(offer.tally.falsely), share(offer.tally.missed()))
+    (share(offer.counts.falsely), share(offer.counts.missed()))
 }
 
 /// The whole picture.
@@ -112,7 +112,7 @@ fn heading(svg: &mut String, outcome: &Outcome<'_>) {
          the cross: 95 % for the choice on recordings it had not seen</text>",
         outcome.verdict.tried.len(),
         outcome.recordings.len(),
-        outcome.verdict.now.tally.visits
+        outcome.verdict.now.counts.visits
     );
 }
 
@@ -174,7 +174,7 @@ fn name(svg: &mut String, axes: &Axes, offer: &Offer, name: &str) {
     let (cx, cy) = (axes.x(x), axes.y(y));
     let (at, anchor) = if cx > WIDTH - 140.0 { (cx - 12.0, "end") } else { (cx + 12.0, "start") };
     let up = if name == "now" { 10.0 } else { -12.0 };
-    let late = offer.tally.late_s(50).map_or(String::new(), |late| format!(", after {late:.1} s"));
+    let late = offer.counts.late_s(50).map_or(String::new(), |late| format!(", after {late:.1} s"));
     let _ = writeln!(
         svg,
         "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{name}{late}</text>",
@@ -207,11 +207,11 @@ fn staircase(svg: &mut String, axes: &Axes, tried: &[Offer]) {
 /// What may be expected of the choice, as a cross.
 fn surety(svg: &mut String, axes: &Axes, outcome: &Outcome<'_>) {
     let Some(unseen) = &outcome.verdict.unseen else { return };
-    let tally = &unseen.tally;
-    let Some((low, high)) = confidence::share(tally.missed(), tally.visits) else { return };
-    let visits = f64::from(tally.visits) / 100.0;
+    let counts = &unseen.counts;
+    let Some((low, high)) = confidence::share(counts.missed(), counts.visits) else { return };
+    let visits = f64::from(counts.visits) / 100.0;
     let (few, many) = (unseen.falsely.0 / visits, unseen.falsely.1 / visits);
-    let (x, y) = (f64::from(tally.falsely) / visits, f64::from(tally.missed()) / visits);
+    let (x, y) = (f64::from(counts.falsely) / visits, f64::from(counts.missed()) / visits);
     let (x, y) = (axes.x(x), axes.y(y));
     let _ = writeln!(
         svg,

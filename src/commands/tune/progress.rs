@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use crate::clock::Clocks;
-use crate::commands::bar::bar;
+use crate::commands::progress_bar::progress_bar;
 use crate::pipeline::units::Tick;
 
 /// Cells of the bar.
@@ -72,7 +72,7 @@ impl Progress {
 }
 
 fn line(stage: &str, done: usize, of: usize, spent: &str) -> String {
-    let bar = bar(done, of, WIDTH);
+    let bar = progress_bar(done, of, WIDTH);
     format!("{stage:<22} {bar} {done:>4} of {of}  {spent}")
 }
 

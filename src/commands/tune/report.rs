@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::confidence::RESAMPLES;
+use super::counts::Counts;
 use super::document::counted;
-use super::front::Offer;
+use super::pareto::Offer;
 use super::progress::clock;
 use super::space::Space;
-use super::tally::Tally;
 use super::verdict::Unseen;
 
 /// With less, chance alone may have chosen.
@@ -25,7 +25,7 @@ pub fn text(outcome: &Outcome<'_>) -> String {
     let mut text = format!(
         "{}, {}; {} tried in {}\n",
         counted(outcome.recordings.len(), "recording"),
-        counted(verdict.now.tally.visits as usize, "visit"),
+        counted(verdict.now.counts.visits as usize, "visit"),
         counted(verdict.tried.len(), "setting"),
         clock(outcome.took),
     );
@@ -65,7 +65,7 @@ pub fn text(outcome: &Outcome<'_>) -> String {
 }
 
 fn row(text: &mut String, name: &str, offer: &Offer) {
-    let tally = &offer.tally;
+    let counts = &offer.counts;
     let delay = |median: Option<f64>, most: Option<f64>| match (median, most) {
         (Some(median), Some(most)) => format!("{median:.1} s ({most:.1})"),
         _ => "–".to_owned(),
@@ -73,16 +73,16 @@ fn row(text: &mut String, name: &str, offer: &Offer) {
     let _ = writeln!(
         text,
         "  {name:<6}{:>8}{:>8}{:>9}{:>18}{:>14}",
-        tally.missed(),
-        tally.falsely,
-        tally.dropped,
-        delay(tally.late_s(50), tally.late_s(95)),
-        tally.lingering_s(50).map_or("–".to_owned(), |s| format!("{s:.0} s")),
+        counts.missed(),
+        counts.falsely,
+        counts.dropped,
+        delay(counts.late_s(50), counts.late_s(95)),
+        counts.lingering_s(50).map_or("–".to_owned(), |s| format!("{s:.0} s")),
     );
 }
 
 fn surety(unseen: &Unseen) -> String {
-    let Unseen { tally, .. } = unseen;
+    let Unseen { counts, .. } = unseen;
     let percent = |share: f64| format!("{:.0}", share * 100.0);
     let between = |interval: Option<(f64, f64)>| {
         interval.map_or("–".to_owned(), |(low, high)| {
@@ -90,7 +90,7 @@ fn surety(unseen: &Unseen) -> String {
         })
     };
     let share =
-        if tally.visits == 0 { 0.0 } else { f64::from(tally.found) / f64::from(tally.visits) };
+        if counts.visits == 0 { 0.0 } else { f64::from(counts.found) / f64::from(counts.visits) };
     let (few, many) = unseen.falsely;
     format!(
         "  judged on recordings each choice had not seen ({} folds), 95 % intervals:\n  \
@@ -98,12 +98,12 @@ fn surety(unseen: &Unseen) -> String {
          false     {}: {few:.1} to {many:.1} where as many visits are made (Garwood)\n  \
          better than now on {} % of {RESAMPLES} redrawn sets of recordings\n",
         unseen.folds,
-        tally.found,
-        tally.visits,
+        counts.found,
+        counts.visits,
         percent(share),
         between(unseen.found),
         between(unseen.found_by_recording),
-        tally.falsely,
+        counts.falsely,
         percent(unseen.better),
     )
 }
@@ -131,7 +131,7 @@ pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     if outcome.unreadable > 0 {
         remarks.push(format!("{} could not be read", counted(outcome.unreadable, "line")));
     }
-    let visits = outcome.verdict.now.tally.visits;
+    let visits = outcome.verdict.now.counts.visits;
     if visits < 20 {
         remarks.push(format!(
             "{} tell little: record until there are 20 or more",
@@ -150,7 +150,7 @@ pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
 pub fn json(outcome: &Outcome<'_>) -> Value {
     let verdict = &outcome.verdict;
     let offer = |offer: &Offer| {
-        let mut value = counts(&offer.tally);
+        let mut value = counts(&offer.counts);
         if let Some(object) = value.as_object_mut() {
             object.insert("cost".to_owned(), json!((offer.cost * 1000.0).round() / 1000.0));
             object.insert("settings".to_owned(), settings(outcome.space, offer));
@@ -162,7 +162,7 @@ pub fn json(outcome: &Outcome<'_>) -> Value {
         interval.map(|(low, high)| [round(low), round(high)])
     };
     let unseen = verdict.unseen.as_ref().map(|unseen| {
-        let mut value = counts(&unseen.tally);
+        let mut value = counts(&unseen.counts);
         if let Some(object) = value.as_object_mut() {
             object.insert("folds".to_owned(), json!(unseen.folds));
             object.insert("found_share_wilson95".to_owned(), json!(interval(unseen.found)));
@@ -187,15 +187,15 @@ pub fn json(outcome: &Outcome<'_>) -> Value {
     }})
 }
 
-fn counts(tally: &Tally) -> Value {
+fn counts(counts: &Counts) -> Value {
     json!({
-        "visits": tally.visits,
-        "found": tally.found,
-        "missed": tally.missed(),
-        "false": tally.falsely,
-        "dropped": tally.dropped,
-        "arrival_delay_s": {"p50": tally.late_s(50), "p95": tally.late_s(95)},
-        "departure_delay_s": {"p50": tally.lingering_s(50), "p95": tally.lingering_s(95)},
+        "visits": counts.visits,
+        "found": counts.found,
+        "missed": counts.missed(),
+        "false": counts.falsely,
+        "dropped": counts.dropped,
+        "arrival_delay_s": {"p50": counts.late_s(50), "p95": counts.late_s(95)},
+        "departure_delay_s": {"p50": counts.lingering_s(50), "p95": counts.lingering_s(95)},
     })
 }
 

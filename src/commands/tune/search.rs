@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::chance::Chance;
+use super::counts::{Counts, Weights};
+use super::rng::Rng;
 use super::space::{Point, Space};
-use super::tally::{Tally, Weights};
 use super::trial::Board;
 
 /// The first neighbours are so many steps of the grid away.
@@ -61,9 +61,9 @@ impl Search {
     }
 
     /// On what it sees; rounded, so that the order of adding cannot tell two apart.
-    fn cost(&self, row: &[Tally]) -> f64 {
+    fn cost(&self, row: &[Counts]) -> f64 {
         let seen = self.sees.iter().filter_map(|recording| row.get(*recording));
-        let cost: f64 = seen.map(|tally| self.weights.cost(tally)).sum();
+        let cost: f64 = seen.map(|counts| self.weights.cost(counts)).sum();
         (cost * 1e6).round()
     }
 }
@@ -96,7 +96,7 @@ pub fn climb(
 /// Which fold each of `recordings` is judged in: `folds` of them, as equal as can be, dealt by
 /// chance.
 pub fn deal(recordings: usize, folds: usize, seed: u64) -> Vec<usize> {
-    let mut chance = Chance(seed);
+    let mut chance = Rng(seed);
     let mut order: Vec<usize> = (0..recordings).collect();
     for end in (1..recordings).rev() {
         order.swap(end, chance.below(end + 1));
@@ -117,7 +117,7 @@ mod tests {
     use crate::config::detection::Detection;
 
     /// A made-up world: each recording likes one dwell best, and missing it costs.
-    fn world(space: &Space, likes: &[f64]) -> impl Fn(&Point) -> Vec<Tally> {
+    fn world(space: &Space, likes: &[f64]) -> impl Fn(&Point) -> Vec<Counts> {
         let likes = likes.to_vec();
         let space = space.clone();
         move |point| {
@@ -131,7 +131,7 @@ mod tests {
                     reason = "small"
                 )]
                 let falsely = (off * 10.0) as u32;
-                Tally { visits: 1, found: 1, falsely, ..Tally::default() }
+                Counts { visits: 1, found: 1, falsely, ..Counts::default() }
             };
             likes.iter().map(far).collect()
         }
@@ -140,7 +140,7 @@ mod tests {
     fn found(likes: &[f64], sees: &[usize]) -> Detection {
         let space = Space::new(Detection::default(), &[], Wishes::default());
         let attempt = world(&space, likes);
-        let mut spread = space.spread(30, 1);
+        let mut spread = space.halton_points(30, 1);
         spread.insert(space.start());
         let mut board: Board = spread.iter().map(|p| (p.clone(), attempt(p))).collect();
         let search = Search::new(sees.to_vec(), &spread, Weights::default(), space.start());

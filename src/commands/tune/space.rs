@@ -2,21 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::chance::Chance;
-use super::knob::{self, Knob, tidy};
+use super::parameter::{self, Parameter, tidy};
+use super::rng::Rng;
 use crate::config::detection::Detection;
 use crate::pipeline::Place;
 
-/// A knob and its values, ascending.
+/// A parameter and its values, ascending.
 #[derive(Debug, Clone)]
 struct Dimension {
-    knob: Knob,
+    parameter: Parameter,
     values: Vec<f64>,
     /// Where the configuration in force has it.
     start: u16,
 }
 
-/// A setting of all knobs: a place on each grid.
+/// A setting of all parameters: a place on each grid.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point(pub Vec<u16>);
 
@@ -51,8 +51,8 @@ impl Space {
     /// stand.
     pub fn new(base: Detection, gateways: &[(String, Option<Place>)], wishes: Wishes) -> Self {
         let mut dimensions = Vec::new();
-        let mut turn = |knob, value: f64, values: &[f64]| {
-            dimensions.push(Dimension::new(knob, value, values));
+        let mut turn = |parameter, value: f64, values: &[f64]| {
+            dimensions.push(Dimension::new(parameter, value, values));
         };
         let presence = &base.presence;
         let (arrive, leave) = (tidy(presence.arrive_rssi_dbm), tidy(presence.leave_rssi_dbm));
@@ -65,25 +65,25 @@ impl Space {
                     (None, _) => (arrive, leave),
                 };
                 let around = |level: f64| moves().map(|by| level + by).collect::<Vec<_>>();
-                turn(Knob::Inside(name.clone()), inside, &around(inside));
-                turn(Knob::Outside(name.clone()), outside, &around(outside));
+                turn(Parameter::Inside(name.clone()), inside, &around(inside));
+                turn(Parameter::Outside(name.clone()), outside, &around(outside));
             }
         } else {
             if levelled < gateways.len().max(1) {
-                turn(Knob::Arrive, arrive, &steps(-95, -45));
-                turn(Knob::Hysteresis, arrive - leave, &steps(3, 20));
+                turn(Parameter::Arrive, arrive, &steps(-95, -45));
+                turn(Parameter::Hysteresis, arrive - leave, &steps(3, 20));
             }
             if levelled > 0 {
                 let moves: Vec<_> = moves().collect();
-                turn(Knob::AllInside, 0.0, &moves);
-                turn(Knob::AllOutside, 0.0, &moves);
+                turn(Parameter::AllInside, 0.0, &moves);
+                turn(Parameter::AllOutside, 0.0, &moves);
             }
         }
-        turn(Knob::Confidence, tidy(presence.arrive_confidence), &CONFIDENCES);
-        turn(Knob::Dwell, presence.dwell.as_secs_f64(), &DWELLS);
-        turn(Knob::LeaveAfter, presence.leave_after.as_secs_f64(), &LEAVES);
+        turn(Parameter::Confidence, tidy(presence.arrive_confidence), &CONFIDENCES);
+        turn(Parameter::Dwell, presence.dwell.as_secs_f64(), &DWELLS);
+        turn(Parameter::LeaveAfter, presence.leave_after.as_secs_f64(), &LEAVES);
         if wishes.rejoin {
-            turn(Knob::Rejoin, presence.rejoin.as_secs_f64(), &REJOINS);
+            turn(Parameter::Rejoin, presence.rejoin.as_secs_f64(), &REJOINS);
         }
         Self { base, dimensions }
     }
@@ -101,8 +101,8 @@ impl Space {
 
     /// Points spread evenly over the whole space: a Halton sequence (Numer. Math. 2, 1960), moved
     /// round by chance (Cranley and Patterson, SIAM J. Numer. Anal. 13, 1976).
-    pub fn spread(&self, count: usize, seed: u64) -> BTreeSet<Point> {
-        let mut chance = Chance(seed);
+    pub fn halton_points(&self, count: usize, seed: u64) -> BTreeSet<Point> {
+        let mut chance = Rng(seed);
         let moved: Vec<f64> = self.dimensions.iter().map(|_| chance.unit()).collect();
         let point = |index: usize| {
             let place = |((dimension, base), moved): ((&Dimension, u64), &f64)| {
@@ -137,7 +137,7 @@ impl Space {
         let mut settings = self.base.clone();
         for (dimension, place) in self.dimensions.iter().zip(&point.0) {
             let value = dimension.values.get(usize::from(*place)).copied().unwrap_or_default();
-            dimension.knob.turn(&mut settings, value);
+            dimension.parameter.turn(&mut settings, value);
         }
         settings
     }
@@ -146,9 +146,12 @@ impl Space {
     /// order of the reference.
     pub fn written(&self, point: &Point) -> Vec<(&'static str, String)> {
         let settings = self.settings(point);
-        let mut written: Vec<_> =
-            self.dimensions.iter().map(|dimension| dimension.knob.written(&settings)).collect();
-        written.sort_by_key(|(key, _)| knob::KEYS.iter().position(|known| known == key));
+        let mut written: Vec<_> = self
+            .dimensions
+            .iter()
+            .map(|dimension| dimension.parameter.written(&settings))
+            .collect();
+        written.sort_by_key(|(key, _)| parameter::KEYS.iter().position(|known| known == key));
         written.dedup();
         written
     }
@@ -156,14 +159,14 @@ impl Space {
 
 impl Dimension {
     /// The value in force has its place on the grid, too.
-    fn new(knob: Knob, value: f64, values: &[f64]) -> Self {
+    fn new(parameter: Parameter, value: f64, values: &[f64]) -> Self {
         let mut values = values.to_vec();
         if !values.contains(&value) {
             values.push(value);
             values.sort_by(f64::total_cmp);
         }
         let start = values.iter().position(|known| *known >= value).unwrap_or(0);
-        Self { knob, values, start: u16::try_from(start).unwrap_or(0) }
+        Self { parameter, values, start: u16::try_from(start).unwrap_or(0) }
     }
 
     fn last(&self) -> u16 {
@@ -231,7 +234,7 @@ mod tests {
     fn whatever_is_tried_is_a_configuration_that_counts() {
         for wishes in [Wishes::default(), Wishes { levels: true, rejoin: true }] {
             let space = space(wishes);
-            for point in space.spread(200, 7) {
+            for point in space.halton_points(200, 7) {
                 let lines = space.written(&point);
                 let text = lines.iter().map(|(key, value)| format!("{key} = {value}\n"));
                 let text = format!(
@@ -248,9 +251,9 @@ mod tests {
     #[test]
     fn points_are_spread_by_the_seed_alone() {
         let space = space(Wishes::default());
-        assert_eq!(space.spread(50, 1), space.spread(50, 1));
-        assert_ne!(space.spread(50, 1), space.spread(50, 2));
-        assert_eq!(space.spread(50, 1).len(), 50);
+        assert_eq!(space.halton_points(50, 1), space.halton_points(50, 1));
+        assert_ne!(space.halton_points(50, 1), space.halton_points(50, 2));
+        assert_eq!(space.halton_points(50, 1).len(), 50);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::counts::Counts;
 use super::space::Point;
-use super::tally::Tally;
 use super::trial::Board;
 
 /// The form of the file.
@@ -29,7 +29,7 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 struct Entry {
     point: Vec<u16>,
-    tallies: Vec<Tally>,
+    tallies: Vec<Counts>,
 }
 
 /// The state file.
@@ -65,7 +65,7 @@ impl State {
     }
 
     /// Adds what one point did.
-    pub fn add(&mut self, point: &Point, tallies: &[Tally]) -> anyhow::Result<()> {
+    pub fn add(&mut self, point: &Point, tallies: &[Counts]) -> anyhow::Result<()> {
         self.write(&Entry { point: point.0.clone(), tallies: tallies.to_vec() })
     }
 
@@ -148,8 +148,8 @@ mod tests {
         Point(vec![at, 2])
     }
 
-    fn tally(visits: u32) -> Vec<Tally> {
-        vec![Tally { visits, late_ms: vec![-5, 700], ..Tally::default() }]
+    fn counts(visits: u32) -> Vec<Counts> {
+        vec![Counts { visits, late_ms: vec![-5, 700], ..Counts::default() }]
     }
 
     #[test]
@@ -159,15 +159,15 @@ mod tests {
         let (mut state, board) = State::open(&path, "k", 1).unwrap();
         assert!(board.is_empty());
         for at in 0..3 {
-            state.add(&point(at), &tally(u32::from(at))).unwrap();
+            state.add(&point(at), &counts(u32::from(at))).unwrap();
         }
         let whole = std::fs::read(&path).unwrap();
         for cut in 1..40 {
             std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
             let (mut state, board) = State::open(&path, "k", 1).unwrap();
             assert_eq!(board.keys().cloned().collect::<Vec<_>>(), [point(0), point(1)]);
-            assert_eq!(board[&point(1)], tally(1));
-            state.add(&point(2), &tally(2)).unwrap();
+            assert_eq!(board[&point(1)], counts(1));
+            state.add(&point(2), &counts(2)).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), whole);
         }
     }
@@ -177,7 +177,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         let (mut state, _) = State::open(&path, "k", 1).unwrap();
-        state.add(&point(0), &tally(0)).unwrap();
+        state.add(&point(0), &counts(0)).unwrap();
         assert!(State::open(&path, "other", 1).unwrap().1.is_empty());
         std::fs::write(&path, "precious\n").unwrap();
         let error = State::open(&path, "k", 1).unwrap_err();

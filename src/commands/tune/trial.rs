@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::corpus::{Known, Recording};
+use super::counts::Counts;
 use super::labels;
 use super::space::{Point, Space};
-use super::tally::Tally;
-use crate::commands::replay::Witness;
+use crate::commands::replay::ScoreInput;
 use crate::commands::score::{Event, EventKind};
 use crate::config::Config;
 use crate::config::detection::Detection;
@@ -22,7 +22,7 @@ use crate::pipeline::identity::Registry;
 use crate::sources::ReplaySource;
 
 /// What each point that was tried did, recording by recording.
-pub type Board = BTreeMap<Point, Vec<Tally>>;
+pub type Board = BTreeMap<Point, Vec<Counts>>;
 
 /// Everything that a trial needs.
 pub struct Bench<'a> {
@@ -41,14 +41,14 @@ impl Bench<'_> {
         &self,
         points: &BTreeSet<Point>,
         board: &mut Board,
-        mut done: impl FnMut(&Point, &[Tally]) -> anyhow::Result<()>,
+        mut done: impl FnMut(&Point, &[Counts]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let points: Vec<&Point> = points.iter().filter(|p| !board.contains_key(p)).collect();
         let files = self.recordings.len();
         let (next, jobs) = (AtomicUsize::new(0), points.len() * files);
         let workers = thread::available_parallelism().map_or(1, usize::from).min(jobs);
         let (tell, told) = sync_channel(workers);
-        let mut open: BTreeMap<usize, Vec<Option<Tally>>> = BTreeMap::new();
+        let mut open: BTreeMap<usize, Vec<Option<Counts>>> = BTreeMap::new();
         thread::scope(|scope| {
             for _ in 0..workers {
                 let (tell, next, points) = (tell.clone(), &next, &points);
@@ -62,24 +62,24 @@ impl Bench<'_> {
                             return;
                         };
                         let settings = self.space.settings(point);
-                        let tally = tally(self.config, settings, recording);
+                        let counts = counts(self.config, settings, recording);
                         // Nobody listens any more where one trial has failed.
-                        if tell.send((at, file, tally)).is_err() {
+                        if tell.send((at, file, counts)).is_err() {
                             return;
                         }
                     }
                 });
             }
             drop(tell);
-            for (at, file, tally) in told {
+            for (at, file, counts) in told {
                 let row = open.entry(at).or_insert_with(|| vec![None; files]);
                 if let Some(place) = row.get_mut(file) {
-                    *place = Some(tally?);
+                    *place = Some(counts?);
                 }
                 if row.iter().all(Option::is_some)
                     && let (Some(row), Some(point)) = (open.remove(&at), points.get(at))
                 {
-                    let row: Vec<Tally> = row.into_iter().flatten().collect();
+                    let row: Vec<Counts> = row.into_iter().flatten().collect();
                     done(point, &row)?;
                     board.insert((*point).clone(), row);
                 }
@@ -90,7 +90,7 @@ impl Bench<'_> {
 }
 
 /// What `settings` do on what is kept of one recording.
-pub fn tally(config: &Config, settings: Detection, on: &Recording) -> anyhow::Result<Tally> {
+pub fn counts(config: &Config, settings: Detection, on: &Recording) -> anyhow::Result<Counts> {
     play(config, settings, on, on.replay(), on.registry()?)
         .with_context(|| format!("trying on {}", on.path.display()))
 }
@@ -102,17 +102,17 @@ pub fn play(
     on: &Recording,
     replay: Box<dyn ReplaySource>,
     registry: Registry,
-) -> anyhow::Result<Tally> {
+) -> anyhow::Result<Counts> {
     let settings = playback::with_gateways(config.settings_with(settings), on.gateways());
-    let mut witness = Witness::default();
+    let mut score_input = ScoreInput::default();
     let mut arrivals = Vec::new();
     playback::play(replay, settings, registry, |at, told| {
-        witness.note(at, &told);
+        score_input.note(at, &told);
         arrivals.extend(arrival(at, &told));
     })?;
     Ok(match &on.known {
         Known::Labels(said) => labels::judge(said, &arrivals),
-        Known::GroundTruth | Known::Nothing => Tally::from(&witness.score(on.ends_at)),
+        Known::GroundTruth | Known::Nothing => Counts::from(&score_input.score(on.ends_at)),
     })
 }
 

@@ -1,10 +1,10 @@
 //! What came of a search: the choice, what it does on what it was chosen on, and on what not.
 
 use super::confidence;
-use super::front::{self, Offer};
+use super::counts::{Counts, Weights};
+use super::pareto::{self, Offer};
 use super::search::Search;
 use super::space::{Point, Space};
-use super::tally::{Tally, Weights};
 use super::trial::Board;
 
 /// What came of it.
@@ -28,7 +28,7 @@ pub struct Unseen {
     /// Folds it was judged in.
     pub folds: usize,
     /// Each fold's choice on that fold's recordings, together.
-    pub tally: Tally,
+    pub counts: Counts,
     /// True share of visits found, by visits (Wilson).
     pub found: Option<(f64, f64)>,
     /// The same, by recordings (bootstrap).
@@ -52,14 +52,14 @@ pub fn reach(
     let (whole, folds) = searches.split_first()?;
     let start = space.start();
     let chosen = Offer::of(&whole.choose(space, board)?, board, weights)?;
-    let front = front::front(board, space, weights);
+    let front = pareto::pareto_front(board, space, weights);
     let choices: Vec<Point> =
         folds.iter().filter_map(|search| search.choose(space, board)).collect();
     let unseen = (folds.len() > 1).then(|| unseen(&choices, fold, board, &start, weights, seed));
     Some(Verdict {
         now: Offer::of(&start, board, weights)?,
         chosen,
-        front: front::readable(&front),
+        front: pareto::readable(&front),
         tried: board.keys().filter_map(|point| Offer::of(point, board, weights)).collect(),
         unseen,
     })
@@ -79,16 +79,16 @@ fn unseen(
     let judged = |(recording, fold): (usize, &usize)| {
         choices.get(*fold).map(|choice| on(choice, recording)).unwrap_or_default()
     };
-    let ours: Vec<Tally> = fold.iter().enumerate().map(judged).collect();
-    let theirs: Vec<Tally> = (0..fold.len()).map(|recording| on(start, recording)).collect();
-    let costs = |tallies: &[Tally]| tallies.iter().map(|t| weights.cost(t)).collect::<Vec<_>>();
-    let tally = Tally::sum(&ours);
+    let ours: Vec<Counts> = fold.iter().enumerate().map(judged).collect();
+    let theirs: Vec<Counts> = (0..fold.len()).map(|recording| on(start, recording)).collect();
+    let costs = |tallies: &[Counts]| tallies.iter().map(|t| weights.cost(t)).collect::<Vec<_>>();
+    let counts = Counts::sum(&ours);
     Unseen {
         folds: choices.len(),
-        found: confidence::share(tally.found, tally.visits),
+        found: confidence::share(counts.found, counts.visits),
         found_by_recording: confidence::share_by_recording(&ours, seed),
-        falsely: confidence::mean(tally.falsely),
+        falsely: confidence::mean(counts.falsely),
         better: confidence::better(&costs(&ours), &costs(&theirs), seed),
-        tally,
+        counts,
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 
-use super::ears::Ears;
+use super::receiver::Receiver;
 use super::recorded;
 use super::walk::{Stand, Step};
 use crate::clock::Clocks;
-use crate::commands::bar::bar;
+use crate::commands::progress_bar::progress_bar;
 use crate::commands::run::runtime;
 use crate::config::Config;
 use crate::pipeline::event::{GatewayIndex, Sighting};
@@ -75,14 +75,14 @@ pub struct Pace {
 /// Guides a walk, and returns what was heard.
 pub fn walk(config: &Config, pace: Pace, keyboard: &mut Keyboard) -> anyhow::Result<Vec<Step>> {
     runtime()?.block_on(async {
-        let (mut ears, clocks) = Ears::open(config)?;
+        let (mut receiver, clocks) = Receiver::open(config)?;
         let now = clocks.now();
         let registry = recorded::customers(config, now.clock)?;
         let identity = Identity::new(config.store.id, registry, now);
         let gateway = config.gateway.clone();
         let mut guide = Guide { pace, clocks, gateway, identity, steps: Vec::new() };
-        let walked = guide.walk(&mut ears, keyboard).await;
-        ears.end().await;
+        let walked = guide.walk(&mut receiver, keyboard).await;
+        receiver.end().await;
         walked.map(|()| guide.steps)
     })
 }
@@ -97,19 +97,23 @@ struct Guide {
 }
 
 impl Guide {
-    async fn walk(&mut self, ears: &mut Ears, keyboard: &mut Keyboard) -> anyhow::Result<()> {
+    async fn walk(
+        &mut self,
+        receiver: &mut Receiver,
+        keyboard: &mut Keyboard,
+    ) -> anyhow::Result<()> {
         for (number, stand) in (1..).zip(Stand::ALL) {
             let [first, second] = advice(stand);
             say(&format!("\n  {number} of 3  {first}\n          {second}\n"));
-            self.ready(ears, keyboard).await?;
-            self.stand(stand, ears).await?;
+            self.ready(receiver, keyboard).await?;
+            self.stand(stand, receiver).await?;
         }
         say("\n");
         Ok(())
     }
 
     /// Waits until whoever walks is in place; what is heard meanwhile does not count.
-    async fn ready(&self, ears: &mut Ears, keyboard: &mut Keyboard) -> anyhow::Result<()> {
+    async fn ready(&self, receiver: &mut Receiver, keyboard: &mut Keyboard) -> anyhow::Result<()> {
         let began = self.clocks.now().tick;
         if self.pace.pause.is_none() {
             say("          Enter begins. ");
@@ -125,13 +129,13 @@ impl Guide {
             }
             tokio::select! {
                 entered = keyboard.enter(), if self.pace.pause.is_none() => return entered,
-                heard = ears.hear(&self.clocks) => { heard?; }
+                heard = receiver.hear(&self.clocks) => { heard?; }
                 () = tokio::time::sleep(REFRESH) => {}
             }
         }
     }
 
-    async fn stand(&mut self, stand: Stand, ears: &mut Ears) -> anyhow::Result<()> {
+    async fn stand(&mut self, stand: Stand, receiver: &mut Receiver) -> anyhow::Result<()> {
         let began = self.clocks.now().tick;
         let (mut heard, mut devices) = (0_usize, BTreeSet::new());
         loop {
@@ -142,19 +146,19 @@ impl Guide {
                 self.pace.stand,
                 heard,
                 devices.len(),
-                ears.trouble().as_deref(),
+                receiver.trouble().as_deref(),
             );
             if stood >= self.pace.stand {
                 draw(&line);
                 say("\n");
-                if let (0, Some(trouble)) = (heard, ears.trouble()) {
+                if let (0, Some(trouble)) = (heard, receiver.trouble()) {
                     bail!("nothing is heard: {trouble}\n  hint: grelot doctor");
                 }
                 return Ok(());
             }
             draw(&line);
             tokio::select! {
-                batch = ears.hear(&self.clocks) => {
+                batch = receiver.hear(&self.clocks) => {
                     for one in batch? {
                         if self.is_here(&one) {
                             heard += 1;
@@ -215,7 +219,7 @@ fn line(
     trouble: Option<&str>,
 ) -> String {
     let millis = |span: Duration| usize::try_from(span.as_millis()).unwrap_or(usize::MAX);
-    let bar = bar(millis(stood), millis(of), WIDTH);
+    let bar = progress_bar(millis(stood), millis(of), WIDTH);
     let told = match trouble {
         Some(trouble) => trouble.to_owned(),
         None => format!("{heard} advertisements of {devices} devices"),

@@ -1,9 +1,9 @@
 //! `grelot walk-test`: this gateway's levels, from standing outside, at the door and inside.
 
 mod document;
-mod ears;
 mod guide;
 mod levels;
+mod receiver;
 mod recorded;
 mod report;
 mod walk;

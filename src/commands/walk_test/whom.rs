@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use super::levels::LEAST_SECONDS;
 use super::walk::{Loudness, Stand, Step};
 use crate::pipeline::advert::beacon::{IDENTITIES, IdentityFormat};
-use crate::pipeline::advert::{self, Said};
+use crate::pipeline::advert::{self, Identifier};
 use crate::pipeline::event::Address;
 use crate::pipeline::units::Dbm;
 
@@ -152,8 +152,8 @@ fn swing(loudness: &Loudness) -> Option<f64> {
 
 /// The parts of a beacon's fixed identity, such as `UUID/major/minor`.
 fn beacon(payload: &[u8]) -> Option<String> {
-    advert::said(payload).find_map(|said| match said {
-        Said::Beacon { identity: Some(identity), .. } => Some(identity.parts().join("/")),
+    advert::identifiers(payload).find_map(|said| match said {
+        Identifier::Beacon { identity: Some(identity), .. } => Some(identity.parts().join("/")),
         _ => None,
     })
 }

@@ -40,7 +40,7 @@ pub trait Format<'a>: Sized {
         None
     }
 
-    /// What it says of itself.
+    /// Battery and temperature, where it reports them.
     fn health(&self) -> Option<BeaconHealth> {
         None
     }
@@ -49,11 +49,11 @@ pub trait Format<'a>: Sized {
 /// What advertises a format: the key under which `decode --json` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// It tells where it stands, or who carries it.
+    /// It identifies a place or a card.
     Beacon,
-    /// It tells what it measures.
+    /// It reports measurements.
     Sensor,
-    /// It tells strangers that it is tracked.
+    /// It can be detected by strangers.
     Tracker,
 }
 
@@ -125,7 +125,7 @@ macro_rules! formats {
                 match self { $(Self::$name(beacon) => beacon.identity(),)* }
             }
 
-            /// What it says of itself.
+            /// Battery and temperature, where it reports them.
             #[inline]
             pub fn health(&self) -> Option<BeaconHealth> {
                 match self { $(Self::$name(beacon) => beacon.health(),)* }
@@ -167,7 +167,7 @@ pub struct Described {
 /// A field's value, with its unit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// The beacon does not say it.
+    /// The beacon does not report it.
     Absent,
     /// Identifiers, addresses, hexadecimal.
     Text(String),
@@ -199,10 +199,10 @@ impl Value {
     }
 }
 
-/// What a beacon says of itself.
+/// What a beacon reports of its condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BeaconHealth {
-    /// Battery, in millivolts; `None` where there is none or it is not said.
+    /// Battery, in millivolts; `None` where there is none or it is not reported.
     pub battery_mv: Option<u16>,
     /// In thousandths of a degree Celsius.
     pub temperature_mc: Option<i32>,
@@ -288,7 +288,7 @@ pub enum Part {
     Uuid,
     /// 0 to 65535.
     Number,
-    /// So many octets, in hexadecimal.
+    /// This many octets, in hexadecimal.
     Hex(usize),
     /// A device address, `aa:bb:cc:dd:ee:ff`.
     Address,
@@ -374,7 +374,7 @@ impl IdentityFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::advert::{Said, said};
+    use crate::pipeline::advert::{Identifier, identifiers};
 
     #[test]
     fn every_identity_is_written_as_it_is_read_and_advertised_as_it_is_recognised() {
@@ -384,9 +384,9 @@ mod tests {
             let parts: Vec<_> = parts.iter().map(String::as_str).collect();
             assert_eq!(format.parse(&parts), Ok(identity), "{}", format.word);
             let payload = identity.advertisement().unwrap();
-            let heard: Vec<_> = said(&payload).collect();
+            let heard: Vec<_> = identifiers(&payload).collect();
             assert!(
-                matches!(heard.as_slice(), [Said::Beacon { identity: Some(it), .. }] if *it == identity),
+                matches!(heard.as_slice(), [Identifier::Beacon { identity: Some(it), .. }] if *it == identity),
                 "{}: {heard:?}",
                 format.word
             );

@@ -1,5 +1,5 @@
 //! The full description of an advertisement, for people and tools: everything that [`super::said`]
-//! would say, and everything else that is known of its structures.
+//! finds, and all else that is known of its structures.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,11 +23,11 @@ pub struct Description<'a> {
     pub beacon: Option<Beacon<'a>>,
     /// Apple's messages.
     pub apple: Vec<Message<'a>>,
-    /// What it says to grelot.
+    /// The app's part.
     pub ours: Option<Ours>,
 }
 
-/// What the structures say, each of those that can come once from its first.
+/// The structures' content; of a structure that is meant to come once, the first counts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ad<'a> {
     /// Flags, their first octet.
@@ -79,14 +79,14 @@ impl fmt::Display for ServiceUuid {
     }
 }
 
-/// What an advertisement says to grelot.
+/// What the app advertises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ours {
     /// A customer's token.
     Token {
         /// As derived.
         token: Token,
-        /// What the phone hears of the shop's beacons.
+        /// The beacon of the shop that the phone receives best.
         echo: Echo,
         /// In which form it came.
         carrier: Carrier,

@@ -19,12 +19,12 @@ use token::Token;
 
 use super::units::Dbm;
 
-/// What a phone says it hears of the shop's beacons: one byte beside its token.
+/// The shop's beacon that a phone receives best: one byte beside its token.
 ///
 /// A hint like everything else, and kept no longer than the contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Echo {
-    /// The zone (1 to 15) of the beacon heard best; 0 is none or unknown.
+    /// The zone (1 to 15) of that beacon; 0 is none or unknown.
     pub zone: u8,
     /// How well: `clamp(round((rssi_dbm + 100) / 4), 1, 15)`; 0 is unknown.
     pub level: u8,
@@ -36,13 +36,13 @@ impl Echo {
         Self { zone: byte >> 4, level: byte & 0x0f }
     }
 
-    /// Of the beacon of `zone`, heard at `rssi`.
+    /// Of the beacon of `zone`, received at `rssi`.
     pub fn hearing(zone: u8, rssi: Dbm) -> Self {
         let level = (i16::from(rssi.value()) + 102).div_euclid(4).clamp(1, 15);
         Self { zone: zone & 0x0f, level: u8::try_from(level).unwrap_or_default() }
     }
 
-    /// About how loud the phone hears that beacon; `None` where it did not say.
+    /// About the RSSI of that beacon at the phone; `None` where it is not reported.
     pub fn rssi(self) -> Option<Dbm> {
         let level = i16::from(self.level & 0x0f);
         if level == 0 { None } else { Dbm::measured(level * 4 - 100) }
@@ -54,52 +54,52 @@ impl Echo {
     }
 }
 
-/// Something an advertisement says that could identify a customer, or a shop's own beacon.
+/// Part of an advertisement that can identify a customer, or one of the shop's own beacons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub enum Identifier {
     /// The app's rotating token, scheme `token`, in either advertised carrier.
     Token {
         /// 11 octets, big-endian as derived.
         token: Token,
-        /// What the phone hears of the shop's beacons.
+        /// The beacon of the shop that the phone receives best.
         echo: Echo,
     },
     /// Eddystone-EID, scheme `eid`.
     Eid([u8; 8]),
-    /// A beacon that has an identity (scheme `beacon`, the shop's own beacons), or says how it is,
+    /// A beacon that has an identity (scheme `beacon`, the shop's own beacons), or reports its condition,
     /// or both.
     Beacon {
-        /// `None` for Eddystone-TLM: it belongs to what its sender says otherwise.
+        /// `None` for Eddystone-TLM: it belongs to its sender's other advertisements.
         identity: Option<BeaconIdentity>,
         /// Its battery and temperature.
         health: Option<BeaconHealth>,
     },
-    /// Apple's overflow area shows the bit of grelot's service UUID: it may be our app.
+    /// Apple's overflow area has the bit of grelot's service UUID: it may be the app.
     OverflowHint,
 }
 
 /// Everything in `payload` (AD structures) that could identify somebody, in order; at most one
 /// from each structure.
 ///
-/// The radio's path: no allocation; most advertisements say nothing and cost a few dozen
+/// The hot path: no allocation; most advertisements have none and cost a few dozen
 /// instructions. What stands before a malformed structure counts.
 #[inline]
-pub fn said(payload: &[u8]) -> impl Iterator<Item = Said> + '_ {
-    Structures::new(payload).filter_map(said_by)
+pub fn identifiers(payload: &[u8]) -> impl Iterator<Item = Identifier> + '_ {
+    Structures::new(payload).filter_map(identifier_in)
 }
 
-/// What a structure says.
+/// The identifier in a structure.
 #[inline]
-pub(super) fn said_by(structure: Structure<'_>) -> Option<Said> {
+pub(super) fn identifier_in(structure: Structure<'_>) -> Option<Identifier> {
     match Section::of(structure) {
-        Some(section) => Beacon::read(section).and_then(said_by_beacon).or_else(|| hint(section)),
-        None => token_by(structure).map(|(token, echo)| Said::Token { token, echo }),
+        Some(section) => Beacon::read(section).and_then(identifier_of).or_else(|| hint(section)),
+        None => token_in(structure).map(|(token, echo)| Identifier::Token { token, echo }),
     }
 }
 
-/// The token that a structure says, and its echo: [`Said::Token`] without all the other cases.
+/// The token in a structure, and its echo: [`Identifier::Token`] without all the other cases.
 #[inline]
-pub(super) fn token_by(Structure { kind, data }: Structure<'_>) -> Option<(Token, Echo)> {
+pub(super) fn token_in(Structure { kind, data }: Structure<'_>) -> Option<(Token, Echo)> {
     match kind {
         kind::SERVICE_DATA_128 => token::from_service_data(data),
         kind::UUIDS_128_SOME | kind::UUIDS_128_ALL => token::from_service_uuids(data),
@@ -107,21 +107,21 @@ pub(super) fn token_by(Structure { kind, data }: Structure<'_>) -> Option<(Token
     }
 }
 
-fn said_by_beacon(beacon: Beacon<'_>) -> Option<Said> {
+fn identifier_of(beacon: Beacon<'_>) -> Option<Identifier> {
     if let Beacon::Eddystone(Frame::Eid(frame)) = beacon {
-        return Some(Said::Eid(frame.eid));
+        return Some(Identifier::Eid(frame.eid));
     }
     let (identity, health) = (beacon.identity(), beacon.health());
-    (identity.is_some() || health.is_some()).then_some(Said::Beacon { identity, health })
+    (identity.is_some() || health.is_some()).then_some(Identifier::Beacon { identity, health })
 }
 
 /// The app's bit in Apple's overflow area.
 #[inline]
-fn hint(section: Section<'_>) -> Option<Said> {
+fn hint(section: Section<'_>) -> Option<Identifier> {
     let Section::Manufacturer(apple::COMPANY, data) = section else { return None };
     let shows =
         |message| matches!(message, Message::Overflow(mask) if mask.shows(token::OVERFLOW_BIT));
-    Messages::new(data).any(shows).then_some(Said::OverflowHint)
+    Messages::new(data).any(shows).then_some(Identifier::OverflowHint)
 }
 
 #[cfg(test)]
@@ -130,8 +130,8 @@ mod tests {
     use super::ibeacon::IBeacon;
     use super::*;
 
-    fn heard(payload: &[u8]) -> Vec<Said> {
-        said(payload).collect()
+    fn heard(payload: &[u8]) -> Vec<Identifier> {
+        identifiers(payload).collect()
     }
 
     #[test]
@@ -143,13 +143,13 @@ mod tests {
             uptime_ds: 600,
         };
         let health = BeaconHealth { battery_mv: Some(2950), temperature_mc: Some(21_000) };
-        let said = Said::Beacon { identity: None, health: Some(health) };
+        let said = Identifier::Beacon { identity: None, health: Some(health) };
         assert_eq!(heard(&telemetry.advertisement()), [said]);
         let mains = Telemetry { voltage_mv: 0, temperature_256: None, ..telemetry };
-        let said = Said::Beacon { identity: None, health: Some(BeaconHealth::default()) };
+        let said = Identifier::Beacon { identity: None, health: Some(BeaconHealth::default()) };
         assert_eq!(heard(&mains.advertisement()), [said]);
         let eid = eddystone::Eid { eid: [3; 8], tx_power: -20 };
-        assert_eq!(heard(&eid.advertisement()), [Said::Eid([3; 8])]);
+        assert_eq!(heard(&eid.advertisement()), [Identifier::Eid([3; 8])]);
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl<'a> Structures<'a> {
         Self { rest: payload }
     }
 
-    /// What the walk has not consumed; once it has ended, this tells why.
+    /// What the walk has not consumed; once it has ended, this shows why.
     pub const fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -87,7 +87,7 @@ pub enum Malformed {
     Overrun {
         /// Where its length octet stands.
         at: usize,
-        /// What that octet says.
+        /// That octet's value.
         claimed: u8,
         /// Octets after it.
         left: usize,

@@ -1,7 +1,7 @@
-//! Grelot's own carriers: how a customer's phone says its rotating token and its echo.
+//! Grelot's own carriers: how a customer's phone advertises its rotating token and its echo.
 //!
-//! Android says them in service data of a 128-bit UUID, an exact fit of the 31 octets. iOS in
-//! the foreground can say nothing but service UUIDs, so the token is one. iOS in the background
+//! Android puts them in service data of a 128-bit UUID, an exact fit of the 31 octets. iOS in
+//! the foreground can advertise service UUIDs only, so the token is one. iOS in the background
 //! shows only the service's bit of the overflow area: then the gateway must ask (GATT).
 
 use super::Echo;
@@ -106,7 +106,7 @@ pub fn overflow() -> [u8; 21] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Said, said};
+    use super::super::{Identifier, identifiers};
     use super::*;
 
     /// The protocol's vector: unix time 1767225600, store 42, epoch 0.
@@ -134,7 +134,7 @@ mod tests {
     fn the_background_shows_bit_106() {
         assert_eq!(OVERFLOW_BIT, 106);
         assert_eq!(hex::encode(overflow()), "14ff4c000100000000000000000000000000040000");
-        assert_eq!(said(&overflow()).collect::<Vec<_>>(), [Said::OverflowHint]);
+        assert_eq!(identifiers(&overflow()).collect::<Vec<_>>(), [Identifier::OverflowHint]);
     }
 
     #[test]
@@ -147,18 +147,18 @@ mod tests {
 
     #[test]
     fn both_carriers_say_the_same() {
-        let expected = [Said::Token { token: TOKEN, echo: ECHO }];
-        assert_eq!(said(&service_data(&TOKEN, ECHO)).collect::<Vec<_>>(), expected);
-        assert_eq!(said(&service_uuid(&TOKEN, ECHO)).collect::<Vec<_>>(), expected);
+        let expected = [Identifier::Token { token: TOKEN, echo: ECHO }];
+        assert_eq!(identifiers(&service_data(&TOKEN, ECHO)).collect::<Vec<_>>(), expected);
+        assert_eq!(identifiers(&service_uuid(&TOKEN, ECHO)).collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn another_version_or_length_is_not_understood() {
         let mut advertisement = service_data(&TOKEN, ECHO);
         advertisement[18] = 2;
-        assert_eq!(said(&advertisement).count(), 0);
+        assert_eq!(identifiers(&advertisement).count(), 0);
         let mut short = service_data(&TOKEN, ECHO)[..30].to_vec();
         short[0] -= 1;
-        assert_eq!(said(&short).count(), 0);
+        assert_eq!(identifiers(&short).count(), 0);
     }
 }

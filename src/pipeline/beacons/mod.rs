@@ -1,8 +1,8 @@
 //! The shop's own beacons: are they where they were, and alive?
 //!
-//! They are few and stay where they are, so each has its own small memory: when it was heard,
-//! how loud it usually is, from which address. What they say of their battery comes in frames of
-//! their own (Eddystone-TLM), which name nobody: they are known by their sender's address.
+//! They are few and do not move, so each has a small state: when it was received, its usual RSSI,
+//! its addresses. Battery levels can come in frames without an identity (Eddystone-TLM), which are
+//! matched by their sender's address.
 
 mod watched;
 
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::advert::{BeaconIdentity, Said, said};
+use super::advert::{BeaconIdentity, Identifier, identifiers};
 use super::units::{Now, Tick, WallTime};
 use crate::pipeline::address::Address;
 use crate::pipeline::gateway::Hearing;
@@ -23,7 +23,7 @@ const ADDRESSES_EACH: usize = 4;
 /// A beacon that IT listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnBeacon {
-    /// As IT calls it.
+    /// Its name in the configuration.
     pub name: Arc<str>,
     /// What it advertises.
     pub identity: BeaconIdentity,
@@ -31,20 +31,20 @@ pub struct OwnBeacon {
     pub missing_after: Duration,
 }
 
-/// How a beacon is.
+/// A beacon's state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BeaconState {
-    /// As IT calls it.
+    /// Its name in the configuration.
     pub name: Arc<str>,
-    /// `None` before it was ever heard.
+    /// `None` before it was first received.
     pub last_heard: Option<WallTime>,
     /// Silent for longer than it may be.
     pub missing: bool,
-    /// Far louder or fainter than usual.
+    /// Its RSSI is far from the usual one.
     pub moved: bool,
-    /// Heard from two senders at once.
+    /// Received from two senders at once.
     pub cloned: bool,
-    /// How loud of late, in dBm.
+    /// Mean RSSI of the last readings, in dBm.
     pub rssi: Option<f32>,
     /// Battery, in millivolts.
     pub battery_mv: Option<u16>,
@@ -52,7 +52,7 @@ pub struct BeaconState {
     pub temperature_c: Option<f32>,
 }
 
-/// All of them.
+/// All watched beacons.
 #[derive(Debug, Default)]
 pub struct Beacons {
     watched: Vec<Watched>,
@@ -74,17 +74,22 @@ impl Beacons {
             .collect();
     }
 
-    /// Takes in an advertisement; the beacon's state, where it is worth telling.
+    /// Takes an advertisement; the beacon's state, where it is to be reported.
     #[inline]
     pub fn hear(&mut self, now: Now, sighting: &Sighting<'_>) -> Option<BeaconState> {
         if self.watched.is_empty() {
             return None;
         }
-        said(sighting.payload).find_map(|said| self.take_in(now, sighting, &said))
+        identifiers(sighting.payload).find_map(|said| self.take_in(now, sighting, &said))
     }
 
-    fn take_in(&mut self, now: Now, sighting: &Sighting<'_>, said: &Said) -> Option<BeaconState> {
-        let Said::Beacon { identity, health } = said else { return None };
+    fn take_in(
+        &mut self,
+        now: Now,
+        sighting: &Sighting<'_>,
+        said: &Identifier,
+    ) -> Option<BeaconState> {
+        let Identifier::Beacon { identity, health } = said else { return None };
         let mut heard = None;
         let place = match identity {
             Some(identity) => {
@@ -112,7 +117,7 @@ impl Beacons {
         self.senders.insert(address, place);
     }
 
-    /// This gateway fell silent or hears again: silence counts from then on.
+    /// This gateway went blind or receives again: silence counts from then on.
     pub fn hearing(&mut self, hearing: Hearing, now: Tick) {
         let was_blind = std::mem::replace(&mut self.blind, hearing == Hearing::Blind);
         if was_blind && !self.blind {
@@ -137,7 +142,7 @@ impl Beacons {
         self.watched.iter().filter_map(Watched::missing_at).min()
     }
 
-    /// How all of them are.
+    /// The states of all beacons.
     pub fn states(&self) -> impl Iterator<Item = &BeaconState> {
         self.watched.iter().map(|one| &one.state)
     }

@@ -1,4 +1,4 @@
-//! One beacon's memory: when it was heard, how loud it usually is, from which address.
+//! One beacon's state: when it was received, its usual RSSI, its addresses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,12 @@ const RECENT: f32 = 16.0;
 const USUAL: f32 = 512.0;
 /// Readings after which "usually" means something.
 const LEARNED: u32 = 64;
-/// A beacon that changes its address does not go back to the old one; two beacons that say the
+/// A beacon that changes its address does not go back to the old one; two beacons that advertise the
 /// same take turns.
 const TURNS_WITHIN: Duration = Duration::from_secs(30);
 /// For so long after the last turn two are taken to be there.
 const CLONED_FOR: Duration = Duration::from_mins(10);
-/// A fresh "last heard" is worth a message so often.
+/// How often `last_heard` is reported.
 const TELL_EVERY: Duration = Duration::from_mins(5);
 /// A change of the battery worth telling: a hundredth of a coin cell's 3 V, and some.
 const BATTERY_STEP_MV: u16 = 50;
@@ -33,7 +33,7 @@ const BATTERY_STEP_MV: u16 = 50;
 pub struct Watched {
     pub beacon: OwnBeacon,
     pub state: BeaconState,
-    /// Last heard, or listened to in vain since.
+    /// When it was received last, or when listening began.
     since: Tick,
     told: Tick,
     usual: Average,
@@ -76,7 +76,7 @@ impl Watched {
         (!self.state.missing).then(|| self.since.plus(self.beacon.missing_after))
     }
 
-    /// It is missing.
+    /// Marks it as missing.
     pub fn go_missing(&mut self, now: Tick) -> BeaconState {
         self.state.missing = true;
         self.tell(now)
@@ -87,7 +87,7 @@ impl Watched {
         self.since = self.since.max(now);
     }
 
-    /// Takes in its advertisement; its state, where that is worth telling.
+    /// Takes its advertisement; its state, where that is to be reported.
     pub fn hear(&mut self, now: Now, sender: Address, rssi: Option<f32>) -> Option<BeaconState> {
         let first = self.state.last_heard.is_none();
         let before = (self.state.missing, self.state.moved, self.state.cloned);
@@ -131,7 +131,7 @@ impl Watched {
         }
     }
 
-    /// Takes in what it says of itself.
+    /// Takes what it reports of its condition.
     pub fn read(&mut self, now: Tick, health: &BeaconHealth) -> Option<BeaconState> {
         let battery = health.battery_mv;
         let step = match (battery, self.state.battery_mv) {

@@ -37,7 +37,7 @@ use subtle::ConstantTimeEq;
 
 use super::advert::structure::Structures;
 use super::advert::token::Token;
-use super::advert::{self, Echo, Said};
+use super::advert::{self, Echo, Identifier};
 use super::units::{Clock, Now, Tick, WallTime};
 use crate::pipeline::address::Address;
 use crate::pipeline::sighting::Sighting;
@@ -88,11 +88,11 @@ impl Identity {
         }
         let mut newest = None;
         for structure in Structures::new(sighting.payload) {
-            if let Some(token) = advert::token_by(structure) {
+            if let Some(token) = advert::token_in(structure) {
                 newest = Some(token);
                 continue;
             }
-            let Some(said) = advert::said_by(structure) else { continue };
+            let Some(said) = advert::identifier_in(structure) else { continue };
             if let Some(found) = self.recognise(&said, now.clock) {
                 return self.admitted(found, now.clock);
             }
@@ -209,19 +209,19 @@ impl Identity {
     }
 
     #[inline]
-    fn recognise(&mut self, said: &Said, clock: Clock) -> Option<Match> {
+    fn recognise(&mut self, said: &Identifier, clock: Clock) -> Option<Match> {
         let registry = &mut self.registry;
         let customer = match *said {
-            Said::Eid(eid) => {
+            Identifier::Eid(eid) => {
                 let card = registry.eids.credentials.find(eid, clock)?;
                 return Some(Match::new(CustomerIndex(registry.eids.owners.of(card)?), None));
             }
-            Said::Beacon { identity, .. } => {
+            Identifier::Beacon { identity, .. } => {
                 let card = registry.beacons.credentials.find(&identity?)?;
                 registry.beacons.owners.of(card)?
             }
             // Tokens are looked up apart; a hint identifies nobody.
-            Said::Token { .. } | Said::OverflowHint => return None,
+            Identifier::Token { .. } | Identifier::OverflowHint => return None,
         };
         Some(Match { is_fixed: true, ..Match::new(CustomerIndex(customer), None) })
     }

@@ -19,7 +19,7 @@ use super::super::live::SourceEvent;
 use super::adapter::{Hci, Selection};
 use super::mux::AdvertisementMux;
 use crate::clock::Clocks;
-use crate::pipeline::advert::{Said, said};
+use crate::pipeline::advert::{Identifier, identifiers};
 use crate::pipeline::event::{Address, Answer, GatewayIndex};
 use crate::pipeline::units::Dbm;
 use crate::sources::Advertisement;
@@ -52,7 +52,7 @@ impl Observer {
     /// Passes on what in `batch` may be the app in the background.
     pub fn observe(&self, batch: &[Advertisement]) {
         for Advertisement { address, rssi, payload, .. } in batch {
-            if said(payload).any(|said| said == Said::OverflowHint) {
+            if identifiers(payload).any(|said| said == Identifier::OverflowHint) {
                 let _ = self.0.try_send(Observation { address: *address, rssi: *rssi });
             }
         }

@@ -180,7 +180,7 @@ fn data<K: Ord>(dictionary: Iter<'_>, key: impl Fn(Iter<'_>) -> Option<K>) -> BT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::advert::Said;
+    use crate::pipeline::advert::Identifier;
     use dbus::Message;
     use dbus::arg::{PropMap, Variant};
 
@@ -231,7 +231,7 @@ mod tests {
         let uuid = "593942a4-10e3-d457-6d36-2c08e9eb802c".to_owned();
         let changes = properties(vec![("RSSI", Box::new(-60i16)), ("UUIDs", Box::new(vec![uuid]))]);
         let received = receive(&mut device(), changes).unwrap();
-        let said: Vec<_> = crate::pipeline::advert::said(&received.payload).collect();
+        let said: Vec<_> = crate::pipeline::advert::identifiers(&received.payload).collect();
         assert_eq!(said.len(), 1, "{said:?}");
     }
 
@@ -264,10 +264,10 @@ mod tests {
     /// The zones of the echoes that an advertisement says, in order.
     fn echoes(received: &Advertisement) -> Vec<(u8, u8)> {
         let echo = |said| match said {
-            Said::Token { echo, .. } => Some((echo.zone, echo.level)),
+            Identifier::Token { echo, .. } => Some((echo.zone, echo.level)),
             _ => None,
         };
-        crate::pipeline::advert::said(&received.payload).filter_map(echo).collect()
+        crate::pipeline::advert::identifiers(&received.payload).filter_map(echo).collect()
     }
 
     #[test]

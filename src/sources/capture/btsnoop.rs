@@ -38,7 +38,7 @@ impl Btsnoop {
         Ok(Self { octets, datalink, number: 0 })
     }
 
-    /// Where the flags of a record say what its octets are.
+    /// The link that the flags of a record stand for.
     const fn link(&self, flags: u32) -> Link {
         // Unencapsulated: bit 0 received, bit 1 command or event.
         const EVENT: u32 = 0b11;

@@ -14,11 +14,11 @@ pub enum Link {
     H4WithDirection,
     /// An HCI event from its event code on (btsnoop 1001 and 2001).
     Event,
-    /// Linux' monitor: adapter and opcode, then what the opcode says (pcap 254).
+    /// Linux' monitor: adapter and opcode, then what the opcode announces (pcap 254).
     LinuxMonitor,
     /// An LE link-layer packet (pcap 251).
     LinkLayer,
-    /// The same after what the receiver says of it (pcap 256).
+    /// The same after channel, RSSI and flags of the receiver (pcap 256).
     LinkLayerWithReception,
     /// nRF Sniffer for Bluetooth LE (pcap 272), protocol versions 1 to 3.
     NordicSniffer,

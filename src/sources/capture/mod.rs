@@ -1,7 +1,7 @@
 //! Captures as tools of the field write them: btsnoop, pcap, pcapng.
 //!
-//! Invariant: one frame is held at a time, whatever the file's length; a frame that cannot be
-//! read is an error of that frame alone.
+//! Invariant: one frame is held at a time, so memory does not grow with the file; a frame that
+//! cannot be read is an error of that frame alone.
 
 mod btsnoop;
 mod link;
@@ -121,7 +121,7 @@ impl Capture {
         capture
     }
 
-    /// Puts what the next frame says into `waiting`; false at the end.
+    /// Adds the next frame's records to `waiting`; false at the end.
     fn read_frame(&mut self) -> bool {
         if self.over {
             return false;
@@ -159,7 +159,7 @@ struct Assembly {
 }
 
 impl Assembly {
-    /// Adds what `frame` says to `records`.
+    /// Adds the advertisements in `frame` to `records`.
     fn read(
         &mut self,
         at: Duration,

@@ -30,7 +30,7 @@ impl Pcap {
         // Version, zone, accuracy, longest capture.
         octets.header::<16>()?.ok_or_else(short)?;
         let network = octets.header()?.ok_or_else(short)?;
-        // The upper bits tell about frame check sequences, which no link here has.
+        // The upper bits describe frame check sequences, which no link here has.
         let linktype = word(network) & 0xffff;
         let link = Link::of_linktype(linktype).ok_or_else(|| Link::unknown(linktype))?;
         Ok(Self { octets, word, nanoseconds, link, number: 0 })

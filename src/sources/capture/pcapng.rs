@@ -15,7 +15,7 @@ const INTERFACE: u32 = 1;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
-/// No capture has more; a file that says so is not to fill the memory.
+/// More than any capture has: a damaged file must not fill the memory.
 const MOST_INTERFACES: usize = 1024;
 
 pub(super) struct PcapNg {

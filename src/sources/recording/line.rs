@@ -31,7 +31,7 @@ pub(super) struct Line<'a> {
     client: Option<Text<'a>>,
 }
 
-/// What a line says that concerns us.
+/// A line's content.
 pub(super) enum Said<'a> {
     Advertisement {
         gateway: Option<&'a str>,
@@ -56,7 +56,7 @@ impl<'a> Line<'a> {
         Duration::try_from_secs_f64(t).map_err(|_| "t is not a time".into())
     }
 
-    /// `None` for a line that says nothing to us, and for truth words of others.
+    /// `None` for a line without an advertisement or ground truth, and for unknown truth words.
     pub(super) fn said(&self) -> Result<Option<Said<'_>>, String> {
         if let Some(word) = &self.truth {
             let Some(word) = GroundTruth::of_word(&word.0) else { return Ok(None) };
@@ -80,7 +80,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Where the line is broken, never how: the reader's own words would quote it.
+/// Where the line is broken, and not how: the parser's message would quote it.
 fn placed(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Data => format!("of the wrong kind up to column {}", error.column()),

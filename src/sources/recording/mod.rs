@@ -1,7 +1,7 @@
 //! Grelot's own recordings: one JSON object a line, a header first.
 //!
-//! Invariant: one line is held at a time, whatever the file's length; a line that cannot be
-//! read is an error of that line alone. Errors name lines and columns, never what stands there:
+//! Invariant: one line is held at a time, so memory does not grow with the file; a line that
+//! cannot be read is an error of that line alone. Errors name lines and columns, never what stands there:
 //! it may be a stranger's.
 
 mod line;
@@ -29,7 +29,7 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// A gateway's index is one octet.
 const MOST_GATEWAYS: usize = 255;
 
-/// What a recording says of itself.
+/// A recording's first line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// Wall time at its start.
@@ -44,7 +44,7 @@ pub struct Header {
 pub struct Recording {
     lines: Lines<Box<dyn BufRead + Send>>,
     header: Header,
-    /// Every name met so far, so that each is allocated once.
+    /// Every gateway name so far, so that each is allocated once.
     gateways: Vec<Arc<str>>,
     last: Duration,
     /// The file could not be read on.
@@ -76,7 +76,7 @@ impl Recording {
         Ok(Self { lines, header, gateways, last: Duration::ZERO, over: false })
     }
 
-    /// The next line as a record; `None` in the middle for lines that say nothing to us.
+    /// The next line as a record; `None` inside for lines without an advertisement or ground truth.
     fn read_line(&mut self) -> Option<Result<Option<Record>, ReplayError>> {
         if self.over {
             return None;

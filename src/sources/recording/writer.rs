@@ -80,7 +80,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// A file, compressed or not.
-#[expect(missing_debug_implementations, reason = "the encoder has none, and nobody prints it")]
+#[expect(missing_debug_implementations, reason = "the encoder has none")]
 pub enum Output {
     /// As it is.
     Plain(BufWriter<File>),

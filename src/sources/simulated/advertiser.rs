@@ -1,4 +1,4 @@
-//! What devices say: customers' phones and cards, the shop's beacons, everybody else.
+//! What devices advertise: customers' phones and cards, the shop's beacons, strangers.
 
 use super::random::Random;
 use crate::pipeline::advert::{Echo, eddystone, token};
@@ -7,12 +7,12 @@ use crate::pipeline::identity::key::{ClientKey, Key, Message, Midstates};
 use crate::pipeline::identity::{eid, window};
 use crate::pipeline::units::WallTime;
 
-/// What a device says, moment by moment.
+/// A device's payload over time.
 #[derive(Debug, Clone)]
 pub enum Advertiser {
     /// The shop's app on a customer's phone.
     App(App),
-    /// A loyalty card that speaks Eddystone-EID.
+    /// A loyalty card that advertises Eddystone-EID.
     EidCard(EidCard),
     /// A loyalty card or beacon with a fixed identity.
     Fixed(Vec<u8>),
@@ -27,15 +27,15 @@ pub struct App {
     pub key: ClientKey,
     /// The store it has been woken in.
     pub store: u16,
-    /// In which form it speaks.
+    /// In which form it advertises the token.
     pub carrier: token::Carrier,
     /// The phone's clock less the true time.
     pub skew_ms: i64,
-    /// The window of the token it said last, and that token.
+    /// The window of the last token, and that token.
     pub said: Option<(window::Window, token::Token)>,
 }
 
-/// A card that speaks Eddystone-EID.
+/// A card that advertises Eddystone-EID.
 #[derive(Debug, Clone)]
 pub struct EidCard {
     /// Its identity key.
@@ -47,7 +47,7 @@ pub struct EidCard {
 }
 
 impl Advertiser {
-    /// The advertisement at `now`; `echo` is what the phone hears of the shop's beacons.
+    /// The advertisement at `now`; `echo` is the beacon of the shop that the phone receives best.
     pub fn payload(&mut self, now: WallTime, echo: Echo) -> Vec<u8> {
         match self {
             Self::App(app) => app.payload(now, echo),
@@ -56,7 +56,7 @@ impl Advertiser {
         }
     }
 
-    /// Whether it begins anew with this advertisement: Android restarts an advertising set whose
+    /// Whether it restarts with this advertisement: Android restarts an advertising set whose
     /// identity changes, and takes a new address for it.
     pub fn restarts(&self, now: WallTime) -> bool {
         match self {
@@ -109,7 +109,7 @@ impl EidCard {
     }
 }
 
-/// Devices that are nobody's business, in the shares a shopping street shows (after the
+/// Strangers' devices, in the shares that a shopping street shows (after the
 /// conference-room capture: mostly Apple, then Microsoft, then everything else).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
@@ -140,7 +140,7 @@ impl Foreign {
         }
     }
 
-    /// What one of them says until it changes its address.
+    /// The payload of one of them until it changes its address.
     pub fn payload(self, random: &mut Random) -> Vec<u8> {
         let parts: [&[u8]; 2] = match self {
             Self::AppleNearby => {
@@ -195,7 +195,7 @@ fn named(random: &mut Random) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::advert::{Said, describe, said};
+    use crate::pipeline::advert::{Identifier, describe, identifiers};
 
     fn vector_key() -> ClientKey {
         ClientKey(std::array::from_fn(|at| u8::try_from(at).unwrap()))
@@ -216,7 +216,8 @@ mod tests {
             let now = start.plus(std::time::Duration::from_secs(after));
             assert_eq!(app.restarts(now), after > 0);
             let payload = app.payload(now, echo);
-            let Some(Said::Token { token: heard, echo: back }) = said(&payload).next() else {
+            let Some(Identifier::Token { token: heard, echo: back }) = identifiers(&payload).next()
+            else {
                 panic!("no token")
             };
             assert_eq!((hex::encode(heard), back), (token.to_owned(), echo));
@@ -231,7 +232,7 @@ mod tests {
             let payload = kind.payload(&mut random);
             assert!(payload.len() <= 31, "{kind:?}");
             assert_eq!(describe(&payload).malformed, None, "{kind:?}");
-            assert_eq!(said(&payload).count(), 0, "{kind:?}");
+            assert_eq!(identifiers(&payload).count(), 0, "{kind:?}");
         }
     }
 }

@@ -21,16 +21,16 @@ const ADDRESS_S: f64 = 900.0;
 /// A device draws up to so much on top of each interval (Core, Vol 6 Part B 4.4.2.2.1).
 const JITTER_S: f64 = 0.010;
 
-/// How often the app looks again which beacon it hears best, as iOS does when ranging.
+/// How often the app ranges the beacons, as iOS does.
 const RANGING_S: f64 = 1.0;
 
-/// The app speaks on for so long after it last heard a beacon of the shop.
+/// The app advertises for this long after it last received a beacon of the shop.
 const FAREWELL_S: f64 = 20.0;
 
 /// The beacons' power at 1 m, in dBm.
 const BEACON_AT_1_M_DBM: f64 = -59.0;
 
-/// A phone hears no beacon below this.
+/// A phone receives no beacon below this.
 const PHONE_SENSITIVITY_DBM: f64 = -96.0;
 
 /// Somebody or something.
@@ -47,11 +47,11 @@ pub struct Agent {
 /// What advertises.
 #[derive(Debug)]
 pub struct Device {
-    /// What it says.
+    /// What it advertises.
     pub advertiser: Advertiser,
     /// Where it is carried.
     pub carried: Carried,
-    /// How loud it is, 1 m away in the open, in dBm.
+    /// RSSI at 1 m in the open, in dBm.
     pub at_1_m_dbm: f64,
     /// Seconds between two advertisements.
     pub interval_s: f64,
@@ -61,7 +61,7 @@ pub struct Device {
     pub next_address_s: f64,
     /// When it advertises next.
     pub next_s: f64,
-    /// What it hears of the shop's beacons, where it listens for them.
+    /// The shop's beacons that it receives, if it ranges them.
     pub ranging: Option<Ranging>,
     /// Its own randomness.
     pub random: Random,
@@ -72,13 +72,13 @@ pub struct Device {
 pub struct Ranging {
     /// Each beacon with its zone.
     pub beacons: Vec<(u8, Link)>,
-    /// How long the phone takes to wake the app once it hears a beacon.
+    /// How long the phone takes to wake the app once it receives a beacon.
     pub wake_s: f64,
     /// When it looks again.
     pub next_s: f64,
-    /// Since when, and until when, it speaks.
+    /// Since when, and until when, it advertises.
     pub speaks: Option<(f64, f64)>,
-    /// What it says of the beacon heard best.
+    /// The beacon it receives best, as it reports it.
     pub echo: Echo,
 }
 
@@ -94,7 +94,7 @@ pub enum Next {
 }
 
 impl Agent {
-    /// Somebody on `walk`, heard by `ears`.
+    /// A person on `walk`, received by `receivers`.
     pub fn new(walk: Walk, client: Option<Arc<str>>, device: Device, receivers: Vec<Link>) -> Self {
         let truth = if client.is_some() { walk.truth.into() } else { VecDeque::new() };
         Self { path: walk.path, truth, client, device, receivers }
@@ -121,7 +121,7 @@ impl Agent {
         1.0 / self.device.interval_s
     }
 
-    /// The device advertises: from whom, what, and how loud each gateway hears it, if it does.
+    /// The device advertises: address and payload, and the RSSI at each gateway that receives it.
     pub fn advertise(
         &mut self,
         now: WallTime,
@@ -149,7 +149,7 @@ impl Device {
         Phone { at_s, place, facing, carried: self.carried, at_1_m_dbm: self.at_1_m_dbm }
     }
 
-    /// What it says of the beacons; `None` while it is silent.
+    /// What it reports of the beacons; `None` while it does not advertise.
     fn range(&mut self, at_s: f64, place: Point, facing: Point) -> Option<Echo> {
         const NONE: Echo = Echo { zone: 0, level: 0 };
         let mut phone = self.phone(at_s, place, facing);
@@ -163,7 +163,7 @@ impl Device {
         (at_s >= from && at_s <= until).then_some(ranging.echo)
     }
 
-    /// Takes another address when it is time, or when its voice begins anew.
+    /// Changes its address when it is time, or when its advertiser restarts.
     fn hide(&mut self, at_s: f64, now: WallTime) {
         let restarts = self.advertiser.restarts(now);
         if at_s < self.next_address_s && !restarts {

@@ -15,13 +15,13 @@ use crate::pipeline::advert::Echo;
 use crate::pipeline::advert::ibeacon::IBeacon;
 use crate::pipeline::event::{Address, AddressKind};
 
-/// Phones as heard 1 m away: their mean, as of the walks, and how much they differ.
+/// RSSI of phones at 1 m: mean, as in the measured walks, and standard deviation.
 const PHONE_AT_1_M_DBM: (f64, f64) = (-60.0, 4.0);
 
 /// Between two customers on an ordinary day, in seconds: three or four are inside at a time.
 const BETWEEN_CUSTOMERS_S: f64 = 40.0;
 
-/// When the day's first customer crosses the door: soon enough for whoever watches, late enough
+/// When the day's first customer crosses the door: soon enough for a spectator, late enough
 /// to be seen to come.
 const FIRST_CROSSING_S: f64 = 11.0;
 
@@ -31,7 +31,7 @@ const FOR_EVER_S: f64 = 1e9;
 /// The UUID of the chain's beacons.
 pub const CHAIN_UUID: [u8; 16] = 0xd8b6_5f4e_0c1b_4d0a_9a55_3e1f_6b7c_2f10_u128.to_be_bytes();
 
-/// Whoever is to come.
+/// The people who are yet to come.
 #[derive(Debug)]
 pub struct Arrivals {
     seed: u64,
@@ -89,7 +89,7 @@ impl Arrivals {
         [planned, daily, self.next_stranger_s].into_iter().flatten().min_by(f64::total_cmp)
     }
 
-    /// Whoever comes at [`Arrivals::next_s`].
+    /// The people who come at [`Arrivals::next_s`].
     pub fn arrivals(&mut self, scene: &Scene) -> Vec<Agent> {
         let Some(now_s) = self.next_s() else { return Vec::new() };
         let mut arrivals = Vec::new();
@@ -134,7 +134,7 @@ impl Arrivals {
         Some(self.customer(scene, way, from_s, role))
     }
 
-    /// Whoever walks beside others walks as they do: `way` is the same for them.
+    /// People who walk side by side share `way`, and so their path.
     fn way(&self, way: u64, at_s: f64, role: Role) -> Walk {
         role.trajectory.walk(at_s, role.beside, &mut Random::new(self.seed, &[stream::ROLE, way]))
     }

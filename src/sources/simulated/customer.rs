@@ -77,7 +77,7 @@ impl Customer {
         }
     }
 
-    /// What the customer's phone or card says in `store`.
+    /// What the customer's phone or card advertises in `store`.
     pub fn advertiser(&self, store: u16) -> Advertiser {
         match self.scheme() {
             Scheme::App(carrier) => {
@@ -91,7 +91,7 @@ impl Customer {
         }
     }
 
-    /// Whether it is a phone that hears the shop's beacons, not a card.
+    /// Whether it is a phone that receives the shop's beacons, not a card.
     pub fn has_the_app(&self) -> bool {
         matches!(self.scheme(), Scheme::App(_))
     }

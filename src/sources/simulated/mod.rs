@@ -2,7 +2,7 @@
 //!
 //! Invariant: the same scene, seed and start give the same records, on every machine. Whatever
 //! is drawn for one thing comes from that thing's own stream, so that another gateway or another
-//! stranger changes nobody else's way.
+//! stranger does not change the others' paths.
 
 mod advertiser;
 mod agent;
@@ -56,7 +56,7 @@ type Moment = u64;
 enum Turn {
     /// Somebody comes.
     Arrivals,
-    /// Whoever is at this place in `walkers`.
+    /// The agent at this place in `agents`.
     Agent(usize),
 }
 

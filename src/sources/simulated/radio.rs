@@ -1,9 +1,9 @@
-//! How loud a phone is heard: the radio model.
+//! The RSSI of a phone at a gateway: the radio model.
 //!
 //! In this order: what distance and obstacles leave of the direct path, what the body of whoever
 //! carries the phone leaves of that, what the room scatters beside it, slow shadowing, fast
 //! fading on each of the three advertising channels, the receiver's own limits. Every constant
-//! is compared with measurements that nobody on this project made by `cargo run --example
+//! is compared with published measurements by `cargo run --example
 //! realism`.
 
 use super::floor_plan::{Point, obstruction_db};
@@ -83,7 +83,7 @@ impl Carried {
     }
 }
 
-/// Where a phone is, which way its owner faces, and how loud it is.
+/// A phone's place, the way its owner faces, and its power.
 #[derive(Debug, Clone, Copy)]
 pub struct Phone {
     /// Seconds since the start.
@@ -94,7 +94,7 @@ pub struct Phone {
     pub facing: Point,
     /// How it is carried.
     pub carried: Carried,
-    /// As heard 1 m away in the open, in dBm.
+    /// RSSI at 1 m in the open, in dBm.
     pub at_1_m_dbm: f64,
 }
 

@@ -12,7 +12,7 @@ pub struct Random {
 
 impl Random {
     /// The stream that belongs to `seed` and `of`: streams of different things are independent,
-    /// so that one more gateway, say, leaves everybody's way through the shop as it was.
+    /// so that one more gateway, for example, does not change the paths through the shop.
     pub fn new(seed: u64, of: &[u64]) -> Self {
         let mut mix = of.iter().fold(seed, |seed, word| split_mix(&mut { seed }) ^ *word);
         Self { state: std::array::from_fn(|_| split_mix(&mut mix)), spare: None }

@@ -14,7 +14,7 @@ pub struct Scene {
     pub store: u16,
     /// Its gateways: names and places.
     pub gateways: Vec<(Arc<str>, Point)>,
-    /// Its beacons: zones and places. Without any, the app speaks wherever it is.
+    /// Its beacons: zones and places. Without any, the app always advertises.
     pub beacons: Vec<(u8, Point)>,
     /// Who comes.
     pub people: People,
@@ -38,7 +38,7 @@ pub struct People {
 pub enum Customers {
     /// Each with a plan, from a moment on.
     Planned(Vec<Role>),
-    /// They come and go all day, for ever, out of so many.
+    /// They come and go without end, out of this many.
     Daily(u32),
 }
 
@@ -51,7 +51,7 @@ pub struct Role {
     pub at: Duration,
     /// What the customer means to do.
     pub trajectory: Trajectory,
-    /// Walks beside so many others with the same plan.
+    /// Walks beside this many others with the same trajectory.
     pub beside: u8,
 }
 
@@ -76,7 +76,7 @@ impl Scene {
         }
     }
 
-    /// Nobody but strangers, `staying` of them at a time, for `lasts`.
+    /// Only strangers, `staying` of them at a time, for `lasts`.
     pub fn crowd(staying: u32, lasts: Duration) -> Self {
         let mut scene = Self::daily(42, &[("door", None)], &[]);
         scene.people =

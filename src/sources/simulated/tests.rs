@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::config::registry::Reading;
 use crate::pipeline::Place;
-use crate::pipeline::advert::{Said, said};
+use crate::pipeline::advert::{Identifier, identifiers};
 use crate::pipeline::event::{GatewayIndex, Sighting};
 use crate::pipeline::identity::{Identity, Registry};
 use crate::pipeline::units::{Clock, Now, Tick};
@@ -113,10 +113,12 @@ fn phones_say_which_beacon_they_hear_best() {
     let echoes: BTreeSet<u8> = records(daily(), 3, 600)
         .iter()
         .filter_map(|record| match &record.what {
-            RecordKind::Received(heard) => said(&heard.payload).find_map(|said| match said {
-                Said::Token { echo, .. } => Some(echo.zone),
-                _ => None,
-            }),
+            RecordKind::Received(heard) => {
+                identifiers(&heard.payload).find_map(|said| match said {
+                    Identifier::Token { echo, .. } => Some(echo.zone),
+                    _ => None,
+                })
+            }
             RecordKind::GroundTruth { .. } => None,
         })
         .collect();
@@ -145,7 +147,7 @@ fn a_crowd_of_strangers_has_nobody_enrolled_and_hides_behind_new_addresses() {
     for record in &records {
         assert!(record.at <= Duration::from_secs(20));
         let RecordKind::Received(heard) = &record.what else { panic!("{record:?}") };
-        assert_eq!(said(&heard.payload).count(), 0);
+        assert_eq!(identifiers(&heard.payload).count(), 0);
         addresses.insert(heard.address);
     }
     assert!(addresses.len() >= 400, "{}", addresses.len());

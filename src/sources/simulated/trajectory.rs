@@ -8,7 +8,7 @@ use crate::sources::GroundTruth;
 /// What somebody means to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Trajectory {
-    /// Comes in at once, strolls for about so many seconds, pays, goes.
+    /// Comes in at once, strolls for about this many seconds, pays, goes.
     ComeIn {
         /// Among the shelves, in seconds.
         for_s: f64,
@@ -128,7 +128,7 @@ impl Walk {
         self.leave(offset);
     }
 
-    /// Through the door: the truth is told on the threshold.
+    /// Through the door: ground truth changes in the doorway.
     fn enter(&mut self, offset: f64, truth: GroundTruth) {
         self.path.walk(Point::at(-offset / 2.0, -0.8 - offset));
         let threshold = self.path.walk(Point::at(-offset / 2.0, 0.0));

@@ -2,7 +2,7 @@
 //! advertisements in them say.
 #![no_main]
 
-use grelot::pipeline::advert::said;
+use grelot::pipeline::advert::identifiers;
 use grelot::sources::chains::Chains;
 use grelot::sources::hci;
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +12,7 @@ fuzz_target!(|packet: &[u8]| {
     for report in hci::h4_reports(packet).flatten() {
         assert!(report.payload.len() <= packet.len());
         if let Some(whole) = chains.join(0, std::time::Duration::ZERO, report) {
-            said(whole.payload).for_each(drop);
+            identifiers(whole.payload).for_each(drop);
         }
     }
 });

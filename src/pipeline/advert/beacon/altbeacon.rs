@@ -45,7 +45,7 @@ impl Format<'_> for AltBeacon {
 /// The beacon code.
 const CODE: [u8; 2] = [0xbe, 0xac];
 
-/// What an `AltBeacon` says.
+/// An `AltBeacon`'s content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AltBeacon {
     /// The maker's company identifier.

@@ -1,12 +1,12 @@
 //! Exposure Notification (Apple and Google, 2020): service data of UUID `fd6f`. Recognised so
-//! that `decode` can say what it is; it identifies nobody.
+//! that `decode` can name it; it identifies no customer.
 
 use super::{Described, Format, Section, Value};
 
 /// The service UUID.
 const UUID: u16 = 0xfd6f;
 
-/// What an Exposure Notification says.
+/// Its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExposureNotification {
     /// Rolling proximity identifier.

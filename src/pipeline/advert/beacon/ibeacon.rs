@@ -43,7 +43,7 @@ impl Format<'_> for IBeacon {
     }
 }
 
-/// What an iBeacon says.
+/// An iBeacon's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IBeacon {
     /// Proximity UUID, most significant octet first.

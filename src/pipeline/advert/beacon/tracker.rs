@@ -1,6 +1,6 @@
 //! Location trackers: what they advertise so that strangers can detect one that travels with them.
-//! Recognised so that `decode` and `scan` can say what it is: address and payload change, so it
-//! identifies nobody.
+//! Recognised so that `decode` and `scan` can name them: address and payload change, so they
+//! identify no customer.
 //!
 //! Formats: service data of UUID `fcb2` with network, then the near-owner bit (IETF,
 //! draft-ietf-dult-accessory-protocol); of UUID `feaa` with frame type 0x40, or 0x41 in unwanted
@@ -73,7 +73,7 @@ const fn name(separated: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::advert::{Beacon, describe, said};
+    use crate::pipeline::advert::{Beacon, describe, identifiers};
 
     #[test]
     fn a_tracker_is_recognised_near_its_owner_and_separated() {
@@ -86,7 +86,7 @@ mod tests {
         ] {
             let payload = hex::decode(payload).unwrap();
             assert_eq!(describe(&payload).beacon, Some(Beacon::Tracker(tracker)));
-            assert_eq!(said(&payload).count(), 0, "it identifies nobody");
+            assert_eq!(identifiers(&payload).count(), 0, "it identifies nobody");
         }
     }
 }

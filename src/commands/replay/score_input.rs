@@ -9,12 +9,12 @@ use crate::sources::GroundTruth;
 
 /// What one playback told.
 #[derive(Debug, Default)]
-pub struct Witness {
+pub struct ScoreInput {
     facts: Vec<Fact>,
     events: Vec<Event>,
 }
 
-impl Witness {
+impl ScoreInput {
     /// Takes note of what matters.
     pub fn note(&mut self, at: Duration, told: &PlaybackEvent) {
         let (kind, visit) = match told {

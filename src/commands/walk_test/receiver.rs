@@ -16,14 +16,14 @@ use crate::sources::{self, Advertisement};
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What hears.
-pub enum Ears {
+pub enum Receiver {
     /// The radio.
     Radio(Live),
     /// A recording.
     ReplaySource(ReplaySources),
 }
 
-impl Ears {
+impl Receiver {
     /// The first source of `config`, and the clocks it goes by.
     pub fn open(config: &Config) -> anyhow::Result<(Self, Clocks)> {
         match config.sources.first() {

@@ -8,7 +8,7 @@ use crate::commands::score::Score;
 /// whole milliseconds: read back, they are the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tally {
+pub struct Counts {
     /// Customers who came in.
     pub visits: u32,
     /// Of these, announced.
@@ -23,7 +23,7 @@ pub struct Tally {
     pub lingering_ms: Vec<i64>,
 }
 
-impl From<&Score> for Tally {
+impl From<&Score> for Counts {
     fn from(score: &Score) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
@@ -41,17 +41,17 @@ impl From<&Score> for Tally {
     }
 }
 
-impl Tally {
+impl Counts {
     /// Of all of `tallies` together.
     pub fn sum<'a>(tallies: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut sum = Self::default();
-        for tally in tallies {
-            sum.visits += tally.visits;
-            sum.found += tally.found;
-            sum.falsely += tally.falsely;
-            sum.dropped += tally.dropped;
-            sum.late_ms.extend(&tally.late_ms);
-            sum.lingering_ms.extend(&tally.lingering_ms);
+        for counts in tallies {
+            sum.visits += counts.visits;
+            sum.found += counts.found;
+            sum.falsely += counts.falsely;
+            sum.dropped += counts.dropped;
+            sum.late_ms.extend(&counts.late_ms);
+            sum.lingering_ms.extend(&counts.lingering_ms);
         }
         sum
     }
@@ -136,17 +136,17 @@ impl Weights {
         self
     }
 
-    /// What a tally costs.
-    pub fn cost(&self, tally: &Tally) -> f64 {
+    /// What a counts costs.
+    pub fn cost(&self, counts: &Counts) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of a recording")]
         let seconds = |delays: &[i64], most: f64| -> f64 {
             delays.iter().map(|millis| (*millis as f64 / 1000.0).clamp(0.0, most)).sum()
         };
-        self.missed * f64::from(tally.missed())
-            + self.falsely * f64::from(tally.falsely)
-            + self.dropped * f64::from(tally.dropped)
-            + self.late * seconds(&tally.late_ms, LATEST_S) / 10.0
-            + self.lingering * seconds(&tally.lingering_ms, LONGEST_LINGERING_S) / 60.0
+        self.missed * f64::from(counts.missed())
+            + self.falsely * f64::from(counts.falsely)
+            + self.dropped * f64::from(counts.dropped)
+            + self.late * seconds(&counts.late_ms, LATEST_S) / 10.0
+            + self.lingering * seconds(&counts.lingering_ms, LONGEST_LINGERING_S) / 60.0
     }
 }
 
@@ -178,8 +178,8 @@ impl std::str::FromStr for Wish {
 mod tests {
     use super::*;
 
-    fn tally() -> Tally {
-        Tally {
+    fn counts() -> Counts {
+        Counts {
             visits: 4,
             found: 3,
             falsely: 2,
@@ -193,9 +193,9 @@ mod tests {
     fn each_mistake_costs_what_it_weighs() {
         let weights = Weights::default();
         let expected = 1.0 + 2.0 + 0.5 + 0.1 * 7.0 + 0.02 * 0.5;
-        assert!((weights.cost(&tally()) - expected).abs() < 1e-9);
+        assert!((weights.cost(&counts()) - expected).abs() < 1e-9);
         let dearer = weights.with(&["false=3".parse().unwrap(), "late=0".parse().unwrap()]);
-        assert!((dearer.cost(&tally()) - (1.0 + 6.0 + 0.5 + 0.01)).abs() < 1e-9);
+        assert!((dearer.cost(&counts()) - (1.0 + 6.0 + 0.5 + 0.01)).abs() < 1e-9);
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_delays_that_were_measured() {
-        assert_eq!((tally().late_s(50), tally().late_s(95)), (Some(10.0), Some(90.0)));
-        assert_eq!(Tally::default().late_s(50), None);
+        assert_eq!((counts().late_s(50), counts().late_s(95)), (Some(10.0), Some(90.0)));
+        assert_eq!(Counts::default().late_s(50), None);
     }
 }

@@ -7,7 +7,7 @@ use crate::config::detection::Detection;
 
 /// One setting to turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Knob {
+pub enum Parameter {
     /// `arrive_rssi_dbm`
     Arrive,
     /// How far `leave_rssi_dbm` is below `arrive_rssi_dbm`.
@@ -45,7 +45,7 @@ pub const KEYS: [&str; 8] = [
     "gateway_outside_dbm",
 ];
 
-impl Knob {
+impl Parameter {
     /// Puts `value` into `settings`.
     #[expect(
         clippy::cast_possible_truncation,
@@ -55,7 +55,7 @@ impl Knob {
         let presence = &mut settings.presence;
         let seconds = Duration::try_from_secs_f64(value).unwrap_or_default();
         match self {
-            // The knob after this one lowers it by what it says.
+            // The parameter after this one lowers it by what it says.
             Self::Arrive => presence.arrive_rssi_dbm = value as f32,
             Self::Hysteresis => {
                 let leave = f64::from(presence.arrive_rssi_dbm) - value;

@@ -1,7 +1,7 @@
 //! The trade-off: of all that was tried, what nothing else beats in every respect at once.
 
+use super::counts::{Counts, Weights};
 use super::space::{Point, Space};
-use super::tally::{Tally, Weights};
 use super::trial::Board;
 
 /// A table longer than this is not read.
@@ -13,7 +13,7 @@ pub struct Offer {
     /// Which.
     pub point: Point,
     /// What it does.
-    pub tally: Tally,
+    pub counts: Counts,
     /// What that costs.
     pub cost: f64,
 }
@@ -21,23 +21,23 @@ pub struct Offer {
 impl Offer {
     /// Of `point`, where it was tried.
     pub fn of(point: &Point, board: &Board, weights: &Weights) -> Option<Self> {
-        let tally = Tally::sum(board.get(point)?);
-        let cost = weights.cost(&tally);
-        Some(Self { point: point.clone(), tally, cost })
+        let counts = Counts::sum(board.get(point)?);
+        let cost = weights.cost(&counts);
+        Some(Self { point: point.clone(), counts, cost })
     }
 
     /// What is to be small: missed, wrong, and the median delay in tenths of a second, shorter
     /// than which nobody feels.
     fn objectives(&self) -> [i64; 3] {
         #[expect(clippy::cast_possible_truncation, reason = "a delay within a recording")]
-        let late = self.tally.late_s(50).map_or(i64::MAX, |s| (s.max(0.0) * 10.0).round() as i64);
-        [self.tally.missed().into(), self.tally.wrong().into(), late]
+        let late = self.counts.late_s(50).map_or(i64::MAX, |s| (s.max(0.0) * 10.0).round() as i64);
+        [self.counts.missed().into(), self.counts.wrong().into(), late]
     }
 }
 
 /// All offers that no other beats (Pareto). Of several that do the same, the one that changes
 /// least; by rising number of wrong messages.
-pub fn front(board: &Board, space: &Space, weights: &Weights) -> Vec<Offer> {
+pub fn pareto_front(board: &Board, space: &Space, weights: &Weights) -> Vec<Offer> {
     let mut offers: Vec<Offer> =
         board.keys().filter_map(|point| Offer::of(point, board, weights)).collect();
     offers.sort_by(|a, b| {
@@ -95,19 +95,19 @@ mod tests {
     use crate::config::detection::Detection;
 
     fn board(rows: &[(u32, u32, i64)]) -> Board {
-        let tally = |&(found, falsely, late): &(u32, u32, i64)| Tally {
+        let counts = |&(found, falsely, late): &(u32, u32, i64)| Counts {
             visits: 10,
             found,
             falsely,
             late_ms: vec![late],
-            ..Tally::default()
+            ..Counts::default()
         };
-        (0..).zip(rows).map(|(at, row)| (Point(vec![at]), vec![tally(row)])).collect()
+        (0..).zip(rows).map(|(at, row)| (Point(vec![at]), vec![counts(row)])).collect()
     }
 
     fn at(rows: &[(u32, u32, i64)]) -> Vec<u16> {
         let space = Space::new(Detection::default(), &[], Wishes::default());
-        let front = front(&board(rows), &space, &Weights::default());
+        let front = pareto_front(&board(rows), &space, &Weights::default());
         front.iter().map(|offer| offer.point.0[0]).collect()
     }
 
@@ -128,19 +128,19 @@ mod tests {
         let space = Space::new(Detection::default(), &[], Wishes::default());
         let wide: Board = (0..30)
             .map(|n| {
-                let tally = Tally {
+                let counts = Counts {
                     visits: 30,
                     found: n,
                     falsely: n,
                     late_ms: vec![1],
-                    ..Tally::default()
+                    ..Counts::default()
                 };
-                (Point(vec![u16::try_from(n).unwrap()]), vec![tally])
+                (Point(vec![u16::try_from(n).unwrap()]), vec![counts])
             })
             .collect();
-        let front = front(&wide, &space, &Weights::default());
+        let front = pareto_front(&wide, &space, &Weights::default());
         let shown = readable(&front);
         assert_eq!((front.len(), shown.len()), (30, MOST_ROWS));
-        assert_eq!((shown[0].tally.wrong(), shown[11].tally.missed()), (0, 1));
+        assert_eq!((shown[0].counts.wrong(), shown[11].counts.missed()), (0, 1));
     }
 }

@@ -1,9 +1,9 @@
-//! Chance that can be had again.
+//! Rng that can be had again.
 
 /// Chance with a seed: `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014).
-pub struct Chance(pub u64);
+pub struct Rng(pub u64);
 
-impl Chance {
+impl Rng {
     /// 64 even bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
