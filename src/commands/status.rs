@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::live::remedy;
 use super::{Exit, Global};
 use crate::config;
 use crate::daemon::status::{self, Snapshot, Source};
 use crate::mqtt::payload::GatewayState;
+use crate::sources::kinds;
 
 /// Arguments of `grelot status`.
 #[derive(Debug, clap::Args)]
@@ -86,11 +88,18 @@ fn ask(socket: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// What to do about a live source that receives nothing.
+fn remedy_for(source: &Source) -> Option<&'static str> {
+    let live = source.name.split(' ').next().and_then(kinds::named).is_some();
+    let reason = source.note.as_deref().filter(|_| live && !source.listening)?;
+    Some(remedy(reason))
+}
+
 /// For people.
 fn view(now: &Snapshot) -> String {
     let state = match now.state {
         GatewayState::Online => "online",
-        GatewayState::Blind => "BLIND: the radio hears nothing",
+        GatewayState::Blind => "BLIND: nothing is received",
         GatewayState::Offline => "offline",
     };
     let mut text = String::new();
@@ -112,11 +121,12 @@ fn view(now: &Snapshot) -> String {
         row("source", source_line(source));
         for adapter in &source.adapters {
             let note = adapter.note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
-            let hears = if adapter.listening { "hears" } else { "DOES NOT HEAR" };
-            row(
-                "",
-                format!("{} ({}) {hears} by {}{note}", adapter.name, adapter.address, adapter.ear),
-            );
+            let receives = if adapter.listening { "receives" } else { "DOES NOT RECEIVE" };
+            let status::Adapter { name, address, ear: path, .. } = adapter;
+            row("", format!("{name} ({address}) {receives} by {path}{note}"));
+        }
+        if let Some(remedy) = remedy_for(source) {
+            row("", format!("mend: {remedy}"));
         }
         if !source.steps.is_empty() {
             let steps = source.steps.iter().map(|(step, count)| format!("{step} {count}"));
@@ -170,9 +180,9 @@ fn view(now: &Snapshot) -> String {
 }
 
 fn source_line(source: &Source) -> String {
-    let hears = if source.listening { "listening" } else { "HEARS NOTHING" };
-    let mut line =
-        format!("{}: {hears}, {:.1}/s, {} heard", source.name, source.per_second, source.heard);
+    let state = if source.listening { "receives" } else { "RECEIVES NOTHING" };
+    let Source { name, per_second, heard, .. } = source;
+    let mut line = format!("{name}: {state}, {per_second:.1}/s, {heard} received");
     if source.shed > 0 {
         let _ = write!(line, ", {} shed", source.shed);
     }
