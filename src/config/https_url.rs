@@ -1,6 +1,15 @@
 //! `https://host[:443]/path` of a bundle.
 
-use super::HttpsUrl;
+/// `https://host[:443]/path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpsUrl {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// With its leading slash, and a query where there is one.
+    pub path: String,
+}
 
 /// Without the query, which may be a password.
 impl std::fmt::Display for HttpsUrl {

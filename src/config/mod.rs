@@ -19,12 +19,15 @@ pub mod keys;
 pub mod layers;
 mod load;
 mod nearest;
+mod overrides;
 mod problem;
 mod quiet_hours;
 mod site;
 
+pub use broker_url::BrokerUrl;
 pub use document::LONGEST as LONGEST_DOCUMENT;
 pub use files::world_readable;
+pub use https_url::HttpsUrl;
 pub use load::{Examined, examine, load, load_for_replay, parse};
 pub use problem::{Problem, Problems, Severity};
 
@@ -159,17 +162,6 @@ pub enum BrokerLocation {
     External(Vec<BrokerUrl>),
 }
 
-/// `mqtt://host[:1883]` or `mqtts://host[:8883]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokerUrl {
-    /// `mqtts`
-    pub tls: bool,
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-}
-
 /// A password; never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
@@ -191,17 +183,6 @@ pub struct Bundles {
     pub check_every: std::time::Duration,
     /// For how long it is kept who was recognised when.
     pub audit: std::time::Duration,
-}
-
-/// `https://host[:443]/path`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpsUrl {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// With its leading slash, and a query where there is one.
-    pub path: String,
 }
 
 /// `[tls]`: PEM files. `ca` checks the broker (default: the system's); certificate and key are

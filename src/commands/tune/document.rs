@@ -17,8 +17,8 @@ const MARK: &str = "# Detection settings found by `grelot tune`";
 /// The document, checked as a gateway would check it.
 pub fn write(outcome: &Outcome<'_>, config: &Config) -> anyhow::Result<String> {
     let chosen = &outcome.verdict.chosen;
-    let mut text = format!("{MARK} on {}", counted(outcome.recordings.len(), "recording"));
-    let _ = writeln!(text, " with {}.", counted(chosen.counts.visits as usize, "visit"));
+    let mut text = format!("{MARK} on {}", report::counted(outcome.recordings.len(), "recording"));
+    let _ = writeln!(text, " with {}.", report::counted(chosen.counts.visits as usize, "visit"));
     if let Some(unseen) = &outcome.verdict.unseen {
         let counts = &unseen.counts;
         let _ = writeln!(
@@ -63,9 +63,4 @@ pub fn put(path: &Path, text: &str) -> anyhow::Result<()> {
         file.done_in_public()
     };
     put().with_context(|| format!("writing {}", path.display()))
-}
-
-/// `1 visit`, `2 visits`
-pub fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::Outcome;
 use super::confidence::RESAMPLES;
 use super::counts::Counts;
-use super::document::counted;
 use super::pareto::Offer;
 use super::progress::clock;
 use super::space::Space;
@@ -212,4 +211,9 @@ fn settings(space: &Space, offer: &Offer) -> Value {
         (key.to_owned(), value)
     };
     Value::Object(space.written(&offer.point).into_iter().map(read).collect())
+}
+
+/// `1 visit`, `2 visits`
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

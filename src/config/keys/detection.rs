@@ -2,7 +2,7 @@
 
 use super::super::detection;
 use super::super::form::Form;
-use super::{Absent, Key, Section};
+use super::key::{Absent, Key, Section};
 
 /// `[presence]`
 pub const PRESENCE: Section = Section {

@@ -1,7 +1,7 @@
 //! The keys of the shop's own beacons, which are IT's.
 
 use super::super::form::Form;
-use super::{Absent, Key, Section};
+use super::key::{Absent, Key, Section};
 
 pub(super) const WAKE_UP: Section = Section {
     name: "wake_up",

@@ -1,7 +1,7 @@
 //! The site's keys, which are IT's.
 
 use super::super::form::Form;
-use super::{Absent, Key, Section};
+use super::key::{Absent, Key, Section};
 use crate::sources::kinds;
 
 const PLACES: Form = Form::Word(&["door", "outside", "inside"]);

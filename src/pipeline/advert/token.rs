@@ -4,8 +4,8 @@
 //! the foreground can advertise service UUIDs only, so the token is one. iOS in the background
 //! shows only the service's bit of the overflow area: then the gateway must ask (GATT).
 
-use super::Echo;
 use super::apple::{OverflowMask, overflow_bit};
+use super::echo::Echo;
 use super::structure::joined;
 
 /// The service, `47eaa099-2cb6-416d-86dc-283cf0480ff9`, in text order.

@@ -4,14 +4,15 @@
 //! its addresses. Battery levels can come in frames without an identity (Eddystone-TLM), which are
 //! matched by their sender's address.
 
+mod state;
 mod watched;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+pub use state::{BeaconState, OwnBeacon};
 
-use super::advert::{BeaconIdentity, Identifier, identifiers};
-use super::units::{Now, Tick, WallTime};
+use std::collections::BTreeMap;
+
+use super::advert::{Identifier, identifiers};
+use super::units::{Now, Tick};
 use crate::pipeline::address::Address;
 use crate::pipeline::gateway::Hearing;
 use crate::pipeline::sighting::Sighting;
@@ -19,38 +20,6 @@ use watched::Watched;
 
 /// Addresses remembered for each beacon: two that take turns, and two they had before.
 const ADDRESSES_EACH: usize = 4;
-
-/// A beacon that IT listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnBeacon {
-    /// Its name in the configuration.
-    pub name: Arc<str>,
-    /// What it advertises.
-    pub identity: BeaconIdentity,
-    /// Silence after which it is missing.
-    pub missing_after: Duration,
-}
-
-/// A beacon's state.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BeaconState {
-    /// Its name in the configuration.
-    pub name: Arc<str>,
-    /// `None` before it was first received.
-    pub last_heard: Option<WallTime>,
-    /// Silent for longer than it may be.
-    pub missing: bool,
-    /// Its RSSI is far from the usual one.
-    pub moved: bool,
-    /// Received from two senders at once.
-    pub cloned: bool,
-    /// Mean RSSI of the last readings, in dBm.
-    pub rssi: Option<f32>,
-    /// Battery, in millivolts.
-    pub battery_mv: Option<u16>,
-    /// In degrees Celsius.
-    pub temperature_c: Option<f32>,
-}
 
 /// All watched beacons.
 #[derive(Debug, Default)]
@@ -150,12 +119,15 @@ impl Beacons {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
     use crate::pipeline::address::AddressKind;
     use crate::pipeline::advert::Beacon;
     use crate::pipeline::advert::ibeacon::IBeacon;
     use crate::pipeline::gateway::GatewayIndex;
-    use crate::pipeline::units::{Clock, Dbm};
+    use crate::pipeline::units::{Clock, Dbm, WallTime};
 
     const UUID: [u8; 16] = [0x42; 16];
     /// Eddystone-TLM: 2.9 V, 21.5 degrees.

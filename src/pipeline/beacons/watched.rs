@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BeaconState, OwnBeacon};
+use super::state::{BeaconState, OwnBeacon};
 use crate::pipeline::address::Address;
 use crate::pipeline::advert::BeaconHealth;
 use crate::pipeline::units::{Now, Tick};

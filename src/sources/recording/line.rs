@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use serde_json::error::Category;
 
-use super::{Header, MOST_GATEWAYS, VERSION};
+use super::header::{Header, MOST_GATEWAYS, VERSION};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::{Dbm, WallTime};
 use crate::sources::GroundTruth;

@@ -4,9 +4,11 @@
 //! cannot be read is an error of that line alone. Errors name lines and columns, never what stands there:
 //! it may be a stranger's.
 
+mod header;
 mod line;
 mod writer;
 
+pub use header::Header;
 pub use writer::{Output, Writer};
 
 use std::io::BufRead;
@@ -18,27 +20,11 @@ use super::{
 };
 use crate::lines::Lines;
 use crate::pipeline::units::WallTime;
+use header::MOST_GATEWAYS;
 use line::{Line, Said};
-
-/// The version of the format.
-const VERSION: u64 = 1;
 
 /// An advertisement of the greatest length takes 3,300 hexadecimal digits.
 const LONGEST_LINE: usize = 64 * 1024;
-
-/// A gateway's index is one octet.
-const MOST_GATEWAYS: usize = 255;
-
-/// A recording's first line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    /// Wall time at its start.
-    pub started_at: WallTime,
-    /// The store it was recorded in, if known.
-    pub store: Option<u16>,
-    /// The gateways it was recorded by, if known.
-    pub gateways: Vec<Arc<str>>,
-}
 
 /// A recording as a replay source.
 pub struct Recording {

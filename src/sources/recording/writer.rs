@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Header, VERSION};
+use super::header::{Header, VERSION};
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::Dbm;
 use crate::sources::{Advertisement, Record, RecordKind};
