@@ -28,6 +28,8 @@ pub mod lines;
 
 pub mod text;
 
+pub mod wording;
+
 pub mod clock;
 
 pub mod tasks;

@@ -25,6 +25,7 @@ const FOLDERS: &[&str] = &[
     "private",
     "state_file",
     "pipeline",
+    "wording",
     "clock",
     "tasks",
     "sources",

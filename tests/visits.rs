@@ -165,7 +165,7 @@ fn somebody_who_walks_past_the_window_is_not_announced() {
     shop.wait(300.0);
     assert!(shop.arrivals().is_empty());
     let why = shop.said.iter().find_map(|(_, effect)| match effect {
-        Effect::Explained(why) => Some(why.because.clone()),
+        Effect::Explained(why) => Some(why.why.to_string()),
         _ => None,
     });
     assert!(why.is_some_and(|why| why.contains("not announced")), "explained");
@@ -387,7 +387,7 @@ fn a_loud_phone_before_the_window_rings_no_more_once_it_is_known() {
     look_in(&mut known, 12.0);
     assert_eq!(known.arrivals().len(), 4, "it is known to be loud");
     let why = known.said.iter().rev().find_map(|(_, effect)| match effect {
-        Effect::Explained(why) => Some(why.because.clone()),
+        Effect::Explained(why) => Some(why.why.to_string()),
         _ => None,
     });
     let decibels = learned[3].loudness.above_usual_db.round();

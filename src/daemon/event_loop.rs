@@ -380,7 +380,7 @@ impl EventLoop {
             Effect::ClockSet(_) => tracing::info!("the clock was set"),
             Effect::Explained(why) => {
                 let client = redact::Client(&why.client);
-                tracing::debug!(%client, because = why.because, "a verdict");
+                tracing::debug!(%client, because = %why.why, "a decision");
             }
             _ => {}
         }

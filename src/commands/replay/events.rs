@@ -86,7 +86,7 @@ impl Event {
                 Some(Self { reason: Some(reason.word()), ..of_visit(Word::Departure, visit) })
             }
             Effect::Explained(why) if explain => Some(Self {
-                because: Some(why.because.clone()),
+                because: Some(why.why.to_string()),
                 ..bare(Word::Because, why.visit.map(|id| id.to_string()), &why.client)
             }),
             _ => None,

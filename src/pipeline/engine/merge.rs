@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Pipeline;
 use crate::pipeline::event::Effect;
+use crate::pipeline::explain::Why;
 use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::policy::consent;
@@ -30,8 +31,7 @@ impl Pipeline {
             effects.push(Effect::Alerted { client, at });
         }
         if let Some(held) = self.held.drop(who) {
-            let because = "not announced: another gateway of the store was first".to_owned();
-            self.explain(who, Some(held.visit.id), because, effects);
+            self.explain(who, Some(held.visit.id), Why::PeerWasFirst, effects);
         }
         match self.visits.get(who).map(|(mine, phase)| (mine.id == said.id, phase)) {
             None => self.adopt(who, said, now),

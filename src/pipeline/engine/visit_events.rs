@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use super::Pipeline;
 use crate::pipeline::event::Effect;
-use crate::pipeline::explain::Explanation;
+use crate::pipeline::explain::{Evidence, Explanation, Why};
 use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::gateway::HERE;
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::presence::loudness::Loudness;
 use crate::pipeline::presence::{Grounds, Verdict, What};
 use crate::pipeline::restored::KnownPhone;
-use crate::pipeline::settings::Settings;
 use crate::pipeline::team::Held;
 use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::visit::{Announcement, DepartureReason, Visit};
@@ -48,8 +47,9 @@ impl Pipeline {
                 if let Some(customer) = self.identity.customer(who) {
                     effects.push(Effect::Passed { client: customer.client });
                 }
-                let because = self.explain_passing(best, heard_for, &grounds);
-                self.explain(who, None, because, effects);
+                let evidence = self.evidence(heard_for, &grounds);
+                let needed = self.settings.presence.arrive_confidence;
+                self.explain(who, None, Why::Passed { best, needed, evidence }, effects);
             }
         }
     }
@@ -100,8 +100,10 @@ impl Pipeline {
         let policy = &self.settings.policy;
         let announcement = self.caps.announce(&customer, unfollowed, now.clock, policy);
         visit.announced = matches!(announcement, Announcement::Alert { .. });
-        let because = self.explain_arrival(&visit, heard_for, &grounds, announcement);
-        self.explain(who, Some(visit.id), because, effects);
+        let evidence = self.evidence(heard_for, &grounds);
+        let needed = self.settings.presence.arrive_confidence;
+        let why = Why::Arrived { confidence: visit.confidence, needed, evidence, announcement };
+        self.explain(who, Some(visit.id), why, effects);
         self.visits.put(who, visit.clone(), Phase::Open);
         effects.push(Effect::Arrived { visit, announcement });
     }
@@ -112,8 +114,8 @@ impl Pipeline {
             _ => return,
         }
         if let Some(visit) = self.visits.turn(who, Phase::Open) {
-            let because = explain_return(confidence, &self.settings);
-            self.explain(who, Some(visit.id), because, effects);
+            let rejoin = self.settings.presence.rejoin;
+            self.explain(who, Some(visit.id), Why::Returned { rejoin, confidence }, effects);
             effects.push(Effect::Returned(visit));
         }
     }
@@ -146,9 +148,8 @@ impl Pipeline {
             return;
         }
         if let Some(visit) = self.visits.turn(who, Phase::Closed) {
-            let silent_s = silent_for.as_secs_f32();
-            let because = format!("departed ({}): last heard {silent_s:.1} s ago", reason.word());
-            self.explain(who, Some(visit.id), because, effects);
+            let why = Why::Departed { reason, silent_for };
+            self.explain(who, Some(visit.id), why, effects);
             effects.push(Effect::Departed { visit, at: now.clock.reading(), reason });
         }
     }
@@ -157,61 +158,29 @@ impl Pipeline {
         &self,
         who: CustomerIndex,
         visit: Option<VisitId>,
-        because: String,
+        why: Why,
         effects: &mut Vec<Effect>,
     ) {
         if let Some(customer) = self.identity.customer(who) {
             let client = customer.client;
-            effects.push(Effect::Explained(Explanation { client, visit, because }));
+            effects.push(Effect::Explained(Explanation { client, visit, why }));
         }
-    }
-
-    fn explain_arrival(
-        &self,
-        visit: &Visit,
-        heard_for: Duration,
-        grounds: &Grounds,
-        announcement: Announcement,
-    ) -> String {
-        let alert = match announcement {
-            Announcement::Alert { .. } => "staff alerted".to_owned(),
-            Announcement::Silent(because) => format!("nobody alerted ({})", because.word()),
-        };
-        format!(
-            "arrived: {:.0} % sure, {:.0} % needed, {}; {alert}",
-            visit.confidence * 100.0,
-            self.settings.presence.arrive_confidence * 100.0,
-            self.recount(heard_for, grounds)
-        )
-    }
-
-    fn explain_passing(&self, best: f32, heard_for: Duration, grounds: &Grounds) -> String {
-        format!(
-            "not announced: never surer than {:.0} % of being inside, {:.0} % needed, {}",
-            best * 100.0,
-            self.settings.presence.arrive_confidence * 100.0,
-            self.recount(heard_for, grounds)
-        )
     }
 
     /// The numbers that decided.
-    fn recount(&self, heard_for: Duration, grounds: &Grounds) -> String {
-        let mut told = format!("within earshot for {:.1} s", heard_for.as_secs_f32());
-        if let Some((gateway, dbm)) = grounds.level {
-            told += &format!("; at its surest {} heard {dbm:.0} dBm", self.gateway_name(gateway));
-        }
+    fn evidence(&self, received_for: Duration, grounds: &Grounds) -> Evidence {
+        let name = |gateway| Arc::from(self.gateway_name(gateway));
         let zones = &self.settings.zones;
         let echo = grounds.echo.and_then(|echo| {
             let place = zones.get(usize::from(echo.zone)).copied().flatten()?;
             Some((place, echo.rssi()?.value()))
         });
-        if let Some((place, dbm)) = echo {
-            told += &format!(", the phone the {} beacon at {dbm} dBm", place.word());
+        Evidence {
+            received_for,
+            level: grounds.level.map(|(gateway, dbm)| (name(gateway), dbm)),
+            echo,
+            phone: grounds.phone,
         }
-        if let Some(phone) = explain_phone(grounds.phone) {
-            told += &format!("; {phone}");
-        }
-        told
     }
 
     /// Of two visits that are one stay, the one with the smaller key continues.
@@ -222,24 +191,4 @@ impl Pipeline {
     pub(super) fn gateway_name(&self, gateway: GatewayIndex) -> &str {
         self.settings.gateways.get(usize::from(gateway.0)).map_or("", |gateway| &gateway.name)
     }
-}
-
-/// The phone's RSSI offset that earlier visits estimated, in whole decibels.
-fn explain_phone(phone: Loudness) -> Option<String> {
-    let decibels = phone.above_usual_db.round();
-    let than_most = match decibels {
-        _ if phone.visits == 0 => return None,
-        0.0 => "as loud as most".to_owned(),
-        louder if louder > 0.0 => format!("{louder:.0} dB louder than most"),
-        quieter => format!("{:.0} dB quieter than most", -quieter),
-    };
-    Some(format!("its phone is usually {than_most}"))
-}
-
-fn explain_return(confidence: f32, settings: &Settings) -> String {
-    format!(
-        "came back within {} s ({:.0} % sure): the visit goes on, nobody alerted",
-        settings.presence.rejoin.as_secs(),
-        confidence * 100.0
-    )
 }
