@@ -7,7 +7,7 @@ use crate::mqtt::payload::{self, Beacon, GatewayState, Status};
 use crate::mqtt::{Connection, RetainedDelivery};
 use crate::pipeline::beacons::BeaconState;
 use crate::pipeline::event::Hearing;
-use crate::pipeline::units::{Now, Tick, WallTime};
+use crate::pipeline::units::{Clock, Now, Tick, WallTime};
 use crate::telemetry::brief;
 use crate::telemetry::health::BrokerState;
 
@@ -18,7 +18,7 @@ pub fn status(daemon: &EventLoop) -> Status {
         state: state(daemon),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: daemon.head_office.hash().to_owned(),
-        since: daemon.state_since.known().map(|at| at.to_string()),
+        since: Some(daemon.state_since.reading().to_string()),
         connected_at: None,
         refused: refused(daemon),
         warnings: warnings(daemon),
@@ -60,25 +60,26 @@ pub fn retained(connection: &Connection) -> Option<bool> {
 #[derive(Debug, Clone, Copy)]
 pub struct Since {
     tick: Tick,
-    /// Unknown while the wall clock is not set.
-    at: Option<WallTime>,
+    /// Read from a clock that may not have counted yet.
+    at: Clock,
 }
 
 impl Since {
     /// It begins now.
-    pub fn new(now: Now) -> Self {
-        Self { tick: now.tick, at: now.clock.known() }
+    pub const fn new(now: Now) -> Self {
+        Self { tick: now.tick, at: now.clock }
     }
 
-    /// The wall clock may have been set since; what has passed is known.
+    /// Corrects the time once the wall clock counts: what has passed is known.
     pub fn settle(&mut self, now: Now) {
-        let began = || now.clock.known().map(|at| at.minus(now.tick.since(self.tick)));
-        self.at = self.at.or_else(began);
+        if let (Clock::Unset(_), Clock::Set(at)) = (self.at, now.clock) {
+            self.at = Clock::Set(at.minus(now.tick.since(self.tick)));
+        }
     }
 
-    /// In wall time, where it is known.
-    pub const fn known(&self) -> Option<WallTime> {
-        self.at
+    /// In wall time, by the best reading there is.
+    pub const fn reading(&self) -> WallTime {
+        self.at.reading()
     }
 }
 

@@ -256,7 +256,7 @@ fn first_status(health: &Health, head_office: &HeadOffice, now: Now) -> Status {
         state: if blind { GatewayState::Blind } else { GatewayState::Online },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: head_office.hash().to_owned(),
-        since: now.clock.known().map(|at| at.to_string()),
+        since: Some(now.clock.reading().to_string()),
         connected_at: None,
         refused: Vec::new(),
         warnings: Vec::new(),
