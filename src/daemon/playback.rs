@@ -42,6 +42,9 @@ pub struct PlaybackSummary {
 /// Plays `replay source` to its end, then lets time pass until the last open visit is closed and those
 /// who never came in are forgotten. `settings`
 /// name the replay source's gateways ([`with_gateways`]).
+///
+/// # Errors
+/// The source cannot be read on; unreadable lines and frames are reported and passed over.
 pub fn play(
     mut replay: Box<dyn ReplaySource>,
     settings: Settings,

@@ -21,6 +21,9 @@ pub struct Mask(Zeroizing<[u8; 64]>);
 
 impl Mask {
     /// With a key drawn now.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
     pub fn new() -> Result<Self, getrandom::Error> {
         let mut key = Zeroizing::new([0; 64]);
         getrandom::fill(&mut *key)?;

@@ -23,6 +23,9 @@ pub fn is_meant(config: &Config) -> bool {
 }
 
 /// Writes the recording.
+///
+/// # Errors
+/// A source cannot be opened, a simulated shop has no end, or the recording cannot be written.
 pub fn record(config: &Config, args: &Args) -> anyhow::Result<Exit> {
     let length = args.radio.length();
     for source in &config.sources {

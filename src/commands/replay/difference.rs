@@ -13,6 +13,9 @@ const SAME_VISIT_S: f64 = 60.0;
 
 /// Prints arrivals that only one of the two configurations announces, and those whose moment or
 /// alert differs.
+///
+/// # Errors
+/// A file cannot be replayed.
 pub fn run(global: &Global, args: &Args, now: &Config, other: &Config) -> anyhow::Result<Exit> {
     let mut exit = Exit::Done;
     for file in &args.files {

@@ -25,7 +25,7 @@ pub fn share(hits: u32, trials: u32) -> Option<(f64, f64)> {
 }
 
 /// The true mean behind a count of rare events: the exact Poisson interval (Garwood, Biometrika
-/// 28, 1936): the means for which so many or more, so many or fewer, have a chance of 2.5 %.
+/// 28, 1936): the means for which this many or more, this many or fewer, have a probability of 2.5 %.
 pub fn mean(count: u32) -> (f64, f64) {
     let low = if count == 0 { 0.0 } else { solve(|m| 1.0 - at_most(count - 1, m) < TAIL) };
     (low, solve(|m| at_most(count, m) > TAIL))

@@ -32,7 +32,7 @@ pub struct Recording {
     gateways: Arc<[Arc<str>]>,
     /// When the file ends, which may be after the last of `records`.
     pub ends_at: Duration,
-    /// The registry's lines of the customers who were heard.
+    /// The registry's lines of the customers who were received.
     registry: Vec<u8>,
     store: u16,
     /// What is known.
@@ -93,7 +93,7 @@ impl Recording {
         })
     }
 
-    /// Whether a customer was heard at all.
+    /// Whether any customer was received.
     pub fn is_silent(&self) -> bool {
         !self.records.iter().any(|record| matches!(record.what, RecordKind::Received(_)))
     }
@@ -110,6 +110,9 @@ impl Recording {
     }
 
     /// Its customers.
+    ///
+    /// # Errors
+    /// The registry's lines cannot be loaded.
     pub fn registry(&self) -> anyhow::Result<Registry> {
         let reading = Reading::new(self.store, Clock::Set(self.started_at)).keeping_every_day();
         Ok(reading.load_from(&self.registry[..], &self.path)?.0)
@@ -120,7 +123,7 @@ impl Recording {
         &self.gateways
     }
 
-    /// The gateways that heard a customer; `None` for the one that a recording does not name.
+    /// The gateways that received a customer; `None` for the one that a recording does not name.
     pub fn ears(&self) -> BTreeSet<Option<Arc<str>>> {
         let ear = |record: &Record| match &record.what {
             RecordKind::Received(heard) => Some(heard.gateway.clone()),
@@ -240,7 +243,7 @@ impl ReplaySource for Kept {
     }
 }
 
-/// The gateways that heard a customer in any of `recordings`, with where they stand.
+/// The gateways that received a customer in any of `recordings`, with their places.
 pub fn ears(
     recordings: &[Recording],
     config: &Config,

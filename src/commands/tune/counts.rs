@@ -13,7 +13,7 @@ pub struct Counts {
     pub visits: u32,
     /// Of these, announced.
     pub found: u32,
-    /// Announced though nobody came in.
+    /// Announced though no one came in.
     pub falsely: u32,
     /// Taken for gone though still here.
     pub dropped: u32,
@@ -61,12 +61,12 @@ impl Counts {
         self.visits.saturating_sub(self.found)
     }
 
-    /// Whatever told staff what was not so: arrivals of nobody, departures of somebody here.
+    /// Wrong events: arrivals of no one, departures of customers who are still here.
     pub const fn wrong(&self) -> u32 {
         self.falsely + self.dropped
     }
 
-    /// Seconds from entering to the announcement, by nearest rank; `None` if nobody was found.
+    /// Seconds from entering to the announcement, by nearest rank; `None` if no one was found.
     pub fn late_s(&self, percent: usize) -> Option<f64> {
         rank(&self.late_ms, percent)
     }
@@ -90,7 +90,7 @@ fn rank(delays_ms: &[i64], percent: usize) -> Option<f64> {
 pub struct Weights {
     /// A visit that is never announced.
     pub missed: f64,
-    /// An announcement of nobody.
+    /// An announcement of no one.
     pub falsely: f64,
     /// Ten seconds between entering and the announcement.
     pub late: f64,
@@ -109,7 +109,7 @@ impl Default for Weights {
 /// A greeting that comes later than this is no greeting: later costs no more.
 const LATEST_S: f64 = 60.0;
 
-/// Nobody waits longer for a departure.
+/// The longest wait for a departure that counts.
 const LONGEST_LINGERING_S: f64 = 900.0;
 
 impl Weights {

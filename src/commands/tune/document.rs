@@ -15,6 +15,9 @@ use crate::config::layers::{Layers, Reach};
 const MARK: &str = "# Detection settings found by `grelot tune`";
 
 /// The document, checked as a gateway would check it.
+///
+/// # Errors
+/// The configuration's file cannot be read.
 pub fn write(outcome: &Outcome<'_>, config: &Config) -> anyhow::Result<String> {
     let chosen = &outcome.verdict.chosen;
     let mut text = format!("{MARK} on {}", report::counted(outcome.recordings.len(), "recording"));
@@ -43,6 +46,9 @@ pub fn write(outcome: &Outcome<'_>, config: &Config) -> anyhow::Result<String> {
 }
 
 /// Refuses a path where something is that `tune` did not write.
+///
+/// # Errors
+/// The file exists and was not written by `grelot tune`.
 pub fn may_replace(path: &Path) -> anyhow::Result<()> {
     match std::fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -56,6 +62,9 @@ pub fn may_replace(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Puts `text` at `path`, whole or not at all.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn put(path: &Path, text: &str) -> anyhow::Result<()> {
     let put = || -> std::io::Result<()> {
         let mut file = Replacement::of(path)?;

@@ -14,10 +14,13 @@ use crate::config::Config;
 use crate::config::detection::Detection;
 
 /// The registry of the recordings' customers.
+///
+/// # Errors
+/// Neither the arguments nor the configuration name a registry.
 pub fn customers(args: &Args, config: &Config) -> anyhow::Result<PathBuf> {
     let path = args.registry.as_ref().or(config.registry.as_ref());
     path.cloned().context(
-        "no registry: nobody can be recognised\n  \
+        "no registry: no customer can be recognised\n  \
          hint: name the recordings' customers with --registry FILE",
     )
 }
@@ -56,7 +59,10 @@ pub fn read(
     Ok((key, recordings))
 }
 
-/// Refuses recordings of which nothing is known, or in which nobody is heard.
+/// Refuses recordings without ground truth or labels, and those without a customer.
+///
+/// # Errors
+/// No recording has ground truth or labels.
 pub fn known(recordings: &[Recording]) -> anyhow::Result<()> {
     let unknown: Vec<_> = recordings.iter().filter(|r| r.known == Known::Nothing).collect();
     if !unknown.is_empty() {

@@ -37,6 +37,9 @@ pub struct Labelled {
 const LONGEST_LINE: usize = 16 * 1024;
 
 /// Reads the files that `--labels` names.
+///
+/// # Errors
+/// The file cannot be read, or a line is no label.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Label>> {
     let reading = || format!("cannot read {}", path.display());
     let mut lines =
@@ -75,7 +78,7 @@ pub fn within(labels: &[Label], start: WallTime, end: Duration) -> Vec<Labelled>
     within
 }
 
-/// Compares what was announced with what staff said of the same comings. An announcement of which
+/// Compares announcements with staff's labels of the same visits. An announcement about which
 /// they said nothing is neither right nor wrong; delays count from the announcement they saw.
 pub fn judge(labels: &[Labelled], events: &[Event]) -> Counts {
     let mut counts = Counts::default();

@@ -1,4 +1,4 @@
-//! `grelot tune`: searches the detection settings on recordings of which it is known who came.
+//! `grelot tune`: searches the detection settings on recordings with ground truth or labels.
 //!
 //! ```text
 //! recordings ─► corpus ─► trial ─► board ─► search ─► verdict ─► report, picture, document
@@ -104,7 +104,7 @@ struct Outcome<'a> {
     space: &'a Space,
     recordings: &'a [Recording],
     verdict: Verdict,
-    /// Recordings that staff's labels speak for.
+    /// Recordings with staff's labels.
     labelled: usize,
     /// Lines and frames that could not be read.
     unreadable: usize,

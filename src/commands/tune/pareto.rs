@@ -27,7 +27,7 @@ impl Offer {
     }
 
     /// What is to be small: missed, wrong, and the median delay in tenths of a second, shorter
-    /// than which nobody feels.
+    /// below which no one notices.
     fn objectives(&self) -> [i64; 3] {
         #[expect(clippy::cast_possible_truncation, reason = "a delay within a recording")]
         let late = self.counts.late_s(50).map_or(i64::MAX, |s| (s.max(0.0) * 10.0).round() as i64);
@@ -46,7 +46,7 @@ pub fn pareto_front(board: &Board, space: &Space, weights: &Weights) -> Vec<Offe
     });
     offers.dedup_by_key(|offer| offer.objectives());
     let mut front: Vec<Offer> = Vec::new();
-    // Sorted by what is missed: whatever could beat an offer stands before it.
+    // Sorted by what is missed: any offer that could beat another stands before it.
     for offer in offers {
         let [_, wrong, late] = offer.objectives();
         let beaten = front.iter().any(|other| {
@@ -64,7 +64,7 @@ pub fn pareto_front(board: &Board, space: &Space, weights: &Weights) -> Vec<Offe
     front
 }
 
-/// So many of `front` as can be read: the extremes, and the cheapest.
+/// As many of `front` as can be read: the extremes, and the cheapest.
 pub fn readable(front: &[Offer]) -> Vec<Offer> {
     let mut shown: Vec<usize> = Vec::new();
     for objective in 0..3 {

@@ -1,4 +1,4 @@
-//! The trade-off drawn: what is missed against what is announced of nobody, as SVG.
+//! The trade-off as SVG: missed visits against false arrivals.
 //!
 //! A file of its own with nothing behind it: a scatter, a staircase, two axes and a cross are
 //! less than a drawing library.

@@ -1,4 +1,4 @@
-//! How far a search is, on a terminal; where nobody looks on, nothing.
+//! The progress of a search, on a terminal only.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::pipeline::units::Tick;
 
 /// Cells of the bar.
 const WIDTH: usize = 28;
-/// Nobody reads faster.
+/// Faster than anyone reads.
 const BETWEEN: Duration = Duration::from_millis(100);
 
 /// A bar on standard error.

@@ -42,7 +42,7 @@ pub fn text(outcome: &Outcome<'_>) -> String {
         }
     }
     row(&mut text, "chosen", &verdict.chosen);
-    text += "\n          of all visits, announced of nobody, taken for gone too early; median (95th percentile)\n";
+    text += "\n          of all visits, announced of no one, taken for gone too early; median (95th percentile)\n";
     text += "\nChosen\n";
     for (key, value) in outcome.space.written(&verdict.chosen.point) {
         let was = outcome.space.written(&verdict.now.point);
@@ -118,7 +118,7 @@ pub fn doubt(unseen: Option<&Unseen>) -> Option<&'static str> {
     }
 }
 
-/// What whoever decides should know.
+/// What to know before deciding.
 pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     let mut remarks = Vec::new();
     if outcome.labelled > 0 {

@@ -11,7 +11,7 @@ use super::rng::Rng;
 use super::space::{Point, Space};
 use super::trial::Board;
 
-/// The first neighbours are so many steps of the grid away.
+/// The first neighbours are this many steps of the grid away.
 const FIRST_STEP: u16 = 4;
 /// A search that still improves after this has found no summit but a plain.
 const MOST_ROUNDS: usize = 24;

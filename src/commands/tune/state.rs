@@ -40,8 +40,11 @@ pub struct State {
 }
 
 impl State {
-    /// Opens the file at `path` and returns what it knows; begins it anew where it is for another
+    /// Opens the file at `path` and returns its content; starts it again where it is for another
     /// `key`.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is not one of `grelot tune`.
     pub fn open(path: &Path, key: &str, recordings: usize) -> anyhow::Result<(Self, Board)> {
         let context = || format!("the state file {}", path.display());
         let mut options = OpenOptions::new();
@@ -65,6 +68,9 @@ impl State {
     }
 
     /// Adds what one point did.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn add(&mut self, point: &Point, tallies: &[Counts]) -> anyhow::Result<()> {
         self.write(&Entry { point: point.0.clone(), tallies: tallies.to_vec() })
     }
@@ -116,6 +122,9 @@ impl Key {
     }
 
     /// Adds a file's content, and returns its own hash.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn file(&mut self, path: &Path) -> anyhow::Result<[u8; 32]> {
         let digest = digest(path).with_context(|| format!("cannot read {}", path.display()))?;
         self.0.update(digest);

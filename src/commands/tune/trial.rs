@@ -63,7 +63,7 @@ impl Bench<'_> {
                         };
                         let settings = self.space.settings(point);
                         let counts = counts(self.config, settings, recording);
-                        // Nobody listens any more where one trial has failed.
+                        // The receiver is gone where one trial has failed.
                         if tell.send((at, file, counts)).is_err() {
                             return;
                         }
@@ -90,6 +90,9 @@ impl Bench<'_> {
 }
 
 /// What `settings` do on what is kept of one recording.
+///
+/// # Errors
+/// The recording's registry cannot be loaded, or the recording cannot be played.
 pub fn counts(config: &Config, settings: Detection, on: &Recording) -> anyhow::Result<Counts> {
     play(config, settings, on, on.replay(), on.registry()?)
         .with_context(|| format!("trying on {}", on.path.display()))

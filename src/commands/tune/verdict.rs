@@ -1,4 +1,4 @@
-//! What came of a search: the choice, what it does on what it was chosen on, and on what not.
+//! A search's result: the choice, and what it does on recordings that it was and was not chosen on.
 
 use super::confidence;
 use super::counts::{Counts, Weights};
@@ -7,7 +7,7 @@ use super::search::Search;
 use super::space::{Point, Space};
 use super::trial::Board;
 
-/// What came of it.
+/// A search's result.
 #[derive(Debug)]
 pub struct Verdict {
     /// The settings in force.
@@ -33,7 +33,7 @@ pub struct Unseen {
     pub found: Option<(f64, f64)>,
     /// The same, by recordings (bootstrap).
     pub found_by_recording: Option<(f64, f64)>,
-    /// True number of false arrivals where so many visits are made (Garwood).
+    /// True number of false arrivals for this many visits (Garwood).
     pub falsely: (f64, f64),
     /// Share of redrawn sets of recordings on which it costs less than the settings in force.
     pub better: f64,

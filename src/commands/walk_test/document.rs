@@ -36,6 +36,9 @@ impl Levels<'_> {
 }
 
 /// `text` with the levels, comments and order as they were.
+///
+/// # Errors
+/// The text is no TOML document with a `[presence]` that can be edited.
 pub fn edited(text: &str, levels: &Levels<'_>) -> anyhow::Result<String> {
     let mut document: DocumentMut = text.parse().context("is not TOML")?;
     put(&mut document, levels)?;
@@ -80,6 +83,9 @@ fn set(table: &mut dyn TableLike, key: &str, dbm: f64) -> bool {
 
 /// Writes the levels into the configuration at `path`: whole or not at all, and only if it counts
 /// afterwards.
+///
+/// # Errors
+/// The file cannot be read, edited or written.
 pub fn write(path: &Path, levels: &Levels<'_>) -> anyhow::Result<()> {
     // A link stays a link.
     let path = fs::canonicalize(path)?;

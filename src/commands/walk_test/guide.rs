@@ -1,4 +1,4 @@
-//! The guide: where to stand, when to begin, and what is heard meanwhile.
+//! The guide: where to stand, when to begin, and what is received meanwhile.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
@@ -24,7 +24,7 @@ use crate::tasks;
 const REFRESH: Duration = Duration::from_millis(200);
 const WIDTH: usize = 24;
 
-/// Lines typed by whoever walks. Standard input is left alone until one is waited for: it may be
+/// Lines typed by the person who walks. Standard input is not read until one is needed: it may be
 /// a script's.
 #[derive(Debug, Default)]
 pub struct Keyboard(Option<mpsc::Receiver<String>>);
@@ -47,6 +47,9 @@ impl Keyboard {
     }
 
     /// Whether the answer to `question` is yes.
+    ///
+    /// # Errors
+    /// The keyboard cannot be read.
     pub fn agrees(&mut self, question: &str) -> anyhow::Result<bool> {
         say(&format!("{question} [y/N] "));
         let answer = self.listen()?.blocking_recv().unwrap_or_default();
@@ -72,7 +75,10 @@ pub struct Pace {
     pub pause: Option<Duration>,
 }
 
-/// Guides a walk, and returns what was heard.
+/// Guides a walk, and returns what was received.
+///
+/// # Errors
+/// The source cannot be opened, or the keyboard cannot be read.
 pub fn walk(config: &Config, pace: Pace, keyboard: &mut Keyboard) -> anyhow::Result<Vec<Step>> {
     runtime()?.block_on(async {
         let (mut receiver, clocks) = Receiver::open(config)?;
@@ -112,7 +118,7 @@ impl Guide {
         Ok(())
     }
 
-    /// Waits until whoever walks is in place; what is heard meanwhile does not count.
+    /// Waits until the person is in place; what is received meanwhile does not count.
     async fn ready(&self, receiver: &mut Receiver, keyboard: &mut Keyboard) -> anyhow::Result<()> {
         let began = self.clocks.now().tick;
         if self.pace.pause.is_none() {
@@ -152,7 +158,7 @@ impl Guide {
                 draw(&line);
                 say("\n");
                 if let (0, Some(trouble)) = (heard, receiver.trouble()) {
-                    bail!("nothing is heard: {trouble}\n  hint: grelot doctor");
+                    bail!("nothing is received: {trouble}\n  hint: grelot doctor");
                 }
                 return Ok(());
             }
@@ -172,7 +178,7 @@ impl Guide {
         }
     }
 
-    /// A recording may know what other gateways heard.
+    /// A recording may hold what other gateways received.
     fn is_here(&self, heard: &Advertisement) -> bool {
         heard.gateway.as_deref().is_none_or(|gateway| gateway == self.gateway)
     }

@@ -11,7 +11,7 @@ use super::walk::{Loudness, Measured, Stand};
 /// Phones and how they are carried differ by this much, dB: see `pipeline::presence::belief`.
 const LOUDNESS_DB: f64 = 5.0;
 
-/// Whoever stands still for 20 s has met few of a shop's fades: no spread is believed below this,
+/// A person who stands still for 20 s meets few of a shop's fades: no spread below this is believed,
 /// dB.
 const LEAST_SPREAD_DB: f64 = 2.0;
 
@@ -45,7 +45,7 @@ pub struct Proposal {
 /// Why there is nothing to propose.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NoLevels {
-    /// Not heard for long enough.
+    /// Not received for long enough.
     #[error(
         "heard for only {seconds} s {place}, {LEAST_SECONDS} are needed\n  hint: {}",
         faint_hint(.place)
@@ -72,15 +72,18 @@ pub enum NoLevels {
 
 fn faint_hint(place: &str) -> &'static str {
     if place == "outside" {
-        "a gateway that hardly hears the street needs no levels: those of the store will do; \
+        "a gateway that hardly receives the street needs no levels: those of the store will do; \
          or stand nearer to the door"
     } else {
-        "is the phone on, does it advertise? `grelot scan` shows what is heard"
+        "is the phone on, does it advertise? `grelot scan` shows what is received"
     }
 }
 
 /// Proposes levels; `offset_db` is what the configuration adds to everything this gateway
 /// measures.
+///
+/// # Errors
+/// The walk does not support levels; the error tells why.
 pub fn propose(loudness: &Loudness, offset_db: f64) -> Result<Proposal, NoLevels> {
     let enough = |stand: Stand| {
         let measured = loudness.at(stand);

@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 20,
           value_parser = clap::value_parser!(u64).range(5..=600))]
     secs: u64,
-    /// Begins at each place by itself, so long after the last: for whoever walks alone
+    /// Begins at each place by itself, this long after the last: to walk alone
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=600))]
     pause: Option<u64>,
     /// A recorded walk, instead of the radio
@@ -119,7 +119,7 @@ fn whom(args: &Args) -> Whom {
     }
 }
 
-/// The gateway whose levels are measured, and what it heard.
+/// The gateway whose levels are measured, and what it received.
 fn walk(
     args: &Args,
     config: &Config,

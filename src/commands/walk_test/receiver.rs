@@ -1,4 +1,4 @@
-//! What a live walk is heard with: the configured radio, or a recording played in its place.
+//! The receiver of a live walk: the configured radio, or a recording in its place.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::sources::{self, Advertisement};
 /// Between two looks at a recording.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What hears.
+/// Where advertisements come from.
 pub enum Receiver {
     /// The radio.
     Radio(Live),
@@ -25,6 +25,9 @@ pub enum Receiver {
 
 impl Receiver {
     /// The first source of `config`, and the clocks it goes by.
+    ///
+    /// # Errors
+    /// The configuration has no source that can be opened.
     pub fn open(config: &Config) -> anyhow::Result<(Self, Clocks)> {
         match config.sources.first() {
             None | Some(Source::Live(_)) => {
@@ -47,13 +50,16 @@ impl Receiver {
         }
     }
 
-    /// What is heard next; now and then nothing.
+    /// The next advertisements; sometimes none.
+    ///
+    /// # Errors
+    /// The source has ended.
     pub async fn hear(&mut self, clocks: &Clocks) -> anyhow::Result<Vec<Advertisement>> {
         match self {
             Self::Radio(live) => match live.events.recv().await {
                 Some(SourceEvent::Received(batch)) => Ok(batch),
                 Some(SourceEvent::GiveUp) | None => {
-                    bail!("the radio cannot be brought to hear\n  hint: grelot doctor")
+                    bail!("the radio cannot be started\n  hint: grelot doctor")
                 }
                 // How it fares is in the status.
                 Some(_) => Ok(Vec::new()),
@@ -67,7 +73,7 @@ impl Receiver {
         }
     }
 
-    /// Why nothing is heard, if nothing is.
+    /// Why nothing is received, if nothing is.
     pub fn trouble(&self) -> Option<String> {
         let Self::Radio(live) = self else { return None };
         trouble(&live.status.borrow())

@@ -28,6 +28,9 @@ pub struct Span {
 }
 
 /// `0-20`
+///
+/// # Errors
+/// The text is no span of seconds.
 pub fn seconds(text: &str) -> Result<(f64, f64), String> {
     let number = |text: &str| text.trim().parse::<f64>().ok().filter(|s| (0.0..1e9).contains(s));
     match text.split_once('-').map(|(from, until)| (number(from), number(until))) {
@@ -38,6 +41,9 @@ pub fn seconds(text: &str) -> Result<(f64, f64), String> {
 
 /// The marks that a recording of our own has: `{"t":12.3,"walk":"door"}` from then on; any other
 /// word ends the stand.
+///
+/// # Errors
+/// The file cannot be read, or has no marks.
 pub fn marks(path: &Path) -> anyhow::Result<Vec<Span>> {
     #[derive(Deserialize)]
     struct Mark {
@@ -59,7 +65,7 @@ pub fn marks(path: &Path) -> anyhow::Result<Vec<Span>> {
     Ok(spans)
 }
 
-/// What `gateway` heard of the walk in the recording at `path`.
+/// What `gateway` received of the walk in the recording at `path`.
 pub fn read(
     path: &Path,
     spans: &[Span],
@@ -102,7 +108,10 @@ pub fn read(
     Ok((gateway, steps))
 }
 
-/// The customers who can be recognised; nobody without a registry.
+/// The customers who can be recognised; none without a registry.
+///
+/// # Errors
+/// The registry cannot be loaded.
 pub fn customers(config: &Config, clock: Clock) -> anyhow::Result<Registry> {
     let Some(path) = &config.registry else { return Ok(Registry::default()) };
     let (registry, _) = Reading::new(config.store.id, clock).keeping_every_day().load(path)?;

@@ -12,7 +12,7 @@ use super::whom::Chosen;
 /// With a greater error one gateway is not enough.
 const POOR: f64 = 0.25;
 
-/// What whoever installs should know.
+/// What to know for the installation.
 pub fn remarks(chosen: &Chosen, proposal: &Proposal) -> Vec<String> {
     let mut remarks = Vec::new();
     remarks.extend(chosen.doubt.clone());
@@ -25,14 +25,14 @@ pub fn remarks(chosen: &Chosen, proposal: &Proposal) -> Vec<String> {
     }
     if proposal.at_door.is_some_and(|share| share > 0.5) {
         remarks.push(
-            "whoever stands in the doorway sounds rather inside: a longer presence.dwell_secs, or \
+            "a person in the doorway is received as if inside: a longer presence.dwell_secs, or \
              a second gateway, keeps those who turn round there from ringing"
                 .to_owned(),
         );
     }
     if proposal.inside_dbm < proposal.outside_dbm {
         remarks.push(
-            "it hears outside better than inside: right only for a gateway that hangs outside"
+            "it receives outside better than inside: right only for a gateway that hangs outside"
                 .to_owned(),
         );
     }

@@ -1,4 +1,4 @@
-//! A walk: what the gateway heard while somebody stood outside, at the door and inside.
+//! A walk: what the gateway received while a person stood outside, at the door and inside.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub struct Step {
     pub at: Duration,
     /// Where one stood.
     pub stand: Stand,
-    /// What was heard.
+    /// What was received.
     pub heard: Advertisement,
     /// The customer who sent it, if one did.
     pub client: Option<String>,
@@ -85,7 +85,7 @@ impl Loudness {
 /// What was measured at one stand.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
-    /// Seconds in which anything was heard.
+    /// Seconds in which anything was received.
     pub seconds: u32,
     /// Advertisements.
     pub readings: u32,

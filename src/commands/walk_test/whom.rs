@@ -11,7 +11,7 @@ use crate::pipeline::advert::{self, Identifier};
 use crate::pipeline::event::Address;
 use crate::pipeline::units::Dbm;
 
-/// A transmitter that follows the walk swings by so many of its own standard deviations.
+/// A transmitter that follows the walk swings by this many of its own standard deviations.
 const FOLLOWS: f64 = 1.5;
 
 /// Another one that follows nearly as well makes the choice doubtful.
@@ -29,7 +29,7 @@ pub enum Whom {
     Beacon(String),
     /// A device.
     Address([u8; 6]),
-    /// Whoever follows the walk.
+    /// The transmitter that follows the walk.
     #[default]
     Follower,
 }
@@ -43,7 +43,7 @@ pub struct Chosen {
     pub name: String,
     /// What may be wrong with the choice.
     pub doubt: Option<String>,
-    /// How loud it was.
+    /// Its RSSI at each place.
     pub loudness: Loudness,
 }
 
@@ -74,14 +74,17 @@ impl Transmitter {
     }
 }
 
-/// Chooses, and gathers how loud the chosen was.
+/// Chooses a transmitter, and collects its RSSI.
+///
+/// # Errors
+/// No device, or no device that followed the walk clearly, was received.
 pub fn choose(whom: &Whom, steps: &[Step]) -> anyhow::Result<Chosen> {
     let named = |by, name: String, wanted: &dyn Fn(&Step) -> bool| {
         let loudness = gather(steps.iter().filter(|step| wanted(step)));
         if loudness == Loudness::default() {
             bail!(
                 "{name} was not heard\n  \
-                 hint: does it advertise? `grelot scan` shows what is heard"
+                 hint: does it advertise? `grelot scan` shows what is received"
             );
         }
         Ok(Chosen { by, name, doubt: None, loudness })
@@ -159,6 +162,9 @@ fn beacon(payload: &[u8]) -> Option<String> {
 }
 
 /// `--beacon` as it was typed, in the form of [`beacon`].
+///
+/// # Errors
+/// The text is no beacon's identity.
 pub fn beacon_named(text: &str) -> Result<String, String> {
     let parts: Vec<_> = text.split('/').collect();
     let identity = IDENTITIES.iter().find_map(|format| format.parse(&parts).ok());
@@ -172,6 +178,9 @@ pub fn beacon_named(text: &str) -> Result<String, String> {
 }
 
 /// `5a:11:22:33:44:55`
+///
+/// # Errors
+/// The text is no address.
 pub fn address(text: &str) -> Result<[u8; 6], String> {
     let mut octets = [0; 6];
     let mut pairs = text.split(':');

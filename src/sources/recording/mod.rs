@@ -45,6 +45,9 @@ impl std::fmt::Debug for Recording {
 
 impl Recording {
     /// Reads the header.
+    ///
+    /// # Errors
+    /// The first line is no header of this version, or the input cannot be read.
     pub fn open(input: impl BufRead + Send + 'static) -> Result<Self, ReplayError> {
         let mut lines = Lines::new(Box::new(input) as Box<dyn BufRead + Send>, LONGEST_LINE);
         let header = loop {

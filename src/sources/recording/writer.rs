@@ -24,6 +24,9 @@ impl<W: Write> std::fmt::Debug for Writer<W> {
 
 impl Writer<Output> {
     /// Creates a recording at `path`, compressed where its name ends in `.zst`.
+    ///
+    /// # Errors
+    /// The file cannot be created or written.
     pub fn create(path: &Path, header: &Header) -> io::Result<Self> {
         let file = File::create(path)?;
         let output = if path.extension().is_some_and(|extension| extension == "zst") {
@@ -35,6 +38,9 @@ impl Writer<Output> {
     }
 
     /// Writes what is left and closes the file.
+    ///
+    /// # Errors
+    /// The rest cannot be written.
     pub fn finish(self) -> io::Result<()> {
         match self.output {
             Output::Plain(mut file) => file.flush(),
@@ -45,6 +51,9 @@ impl Writer<Output> {
 
 impl<W: Write> Writer<W> {
     /// Writes the header.
+    ///
+    /// # Errors
+    /// The header cannot be written.
     pub fn new(output: W, header: &Header) -> io::Result<Self> {
         let mut writer = Self { output };
         writer.line(&HeaderLine {
@@ -58,6 +67,9 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes one record; the caller keeps them in the order of time.
+    ///
+    /// # Errors
+    /// The record cannot be written.
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
         let t = record.at.as_secs_f64();
         match &record.what {

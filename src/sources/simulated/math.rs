@@ -1,4 +1,4 @@
-//! Logarithm and exponential from nothing but exact arithmetic.
+//! Logarithm and exponential from exact arithmetic only.
 //!
 //! The standard library's come from the platform and differ in their last bits; a seed is to
 //! give the same bytes everywhere. Both are good to 1e-12, relatively.
