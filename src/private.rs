@@ -1,5 +1,4 @@
-//! Files and folders that are for the service's user alone, whatever the umask, and whatever they
-//! were before.
+//! Files and folders that only the service's user can open, with any umask and any earlier mode.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;

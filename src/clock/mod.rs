@@ -21,7 +21,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Clocks {
     read: Arc<dyn Fn() -> Now + Send + Sync>,
-    /// Whether they are the machine's, and go on when this process ends.
+    /// Whether they are the machine's, which continue when this process ends.
     of_machine: bool,
     /// Seconds of these clocks in one real second.
     speed: f64,

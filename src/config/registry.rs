@@ -29,7 +29,7 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// What a bundle's file is called.
 pub const BUNDLE: &str = "customers.jsonl.zst";
-/// A bundle counts for so long: today and tomorrow.
+/// Lifetime of a bundle: today and tomorrow.
 pub const LIFETIME: Duration = Duration::from_hours(48);
 
 /// Where the signature over `bundle` is.
@@ -63,7 +63,7 @@ pub enum Error {
         /// Whose it should be.
         store: u16,
     },
-    /// It is older than the one in force: somebody may want withdrawn customers back.
+    /// It is older than the one in force, and may list customers who have withdrawn.
     #[error("registry {path} was made at {made_at}, the one in force at {in_force}")]
     Older {
         /// Which file.
@@ -156,7 +156,7 @@ impl Reading {
         self
     }
 
-    /// Leaves out customers who withdrew, whatever the registry says.
+    /// Leaves out customers who withdrew, even if the registry lists them.
     #[must_use]
     pub fn without(mut self, withdrawn: BTreeSet<String>) -> Self {
         self.withdrawn = withdrawn;

@@ -89,7 +89,7 @@ impl Pipeline {
             clock_since,
         };
         let mut effects = Vec::new();
-        // Before the visits, which go on with what is known.
+        // Before the visits, which need the offsets.
         effects.extend(restored.phones.into_iter().filter_map(|phone| pipeline.recall(phone, now)));
         let visits = restored.visits.into_iter();
         effects.extend(visits.filter_map(|visit| pipeline.restore(visit, away, now)));

@@ -14,7 +14,7 @@ pub struct Visits {
     by_customer: BTreeMap<CustomerIndex, (Visit, Phase)>,
 }
 
-/// Whether a visit goes on.
+/// Whether a visit is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Staff see it.

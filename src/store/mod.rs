@@ -113,9 +113,9 @@ impl Store {
         }
     }
 
-    /// Like [`Store::open`]; but where the disk takes nothing (full, read-only), all goes on in
-    /// memory, and each commit tries the disk again. What is on the disk is read, withdrawals
-    /// above all.
+    /// Like [`Store::open`]; but where the disk cannot be written (full, read-only), the store works
+    /// in memory, and each commit tries the disk again. What is on the disk is read, so that
+    /// withdrawals are known.
     ///
     /// # Errors
     /// Where another process or a later grelot has the store, or where it is there and cannot be
@@ -142,7 +142,7 @@ impl Store {
         Ok(Self { path, inode, removed: false, db, audit: None, reserve, unwritable })
     }
 
-    /// What is wrong with the disk, where all goes on in memory.
+    /// What is wrong with the disk, while the store works in memory.
     pub fn unwritable(&self) -> Option<&str> {
         self.unwritable.as_deref()
     }

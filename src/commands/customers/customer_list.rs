@@ -92,7 +92,7 @@ pub fn prepare(mut object: Object, days: &[Day]) -> Result<Prepared, String> {
         object.insert("tks".to_owned(), tks);
     }
     let enrolment = understood(&object, &credential)?;
-    // Where else somebody shops, and what they do not want shown, is nobody's business there.
+    // A store learns neither of other stores nor of what the customer does not want shown.
     if let Some(Value::Object(consent)) = object.get_mut("consent") {
         consent.remove("stores");
     }
@@ -143,7 +143,7 @@ fn client_key(ck: &Value) -> Option<ClientKey> {
     Some(ClientKey(key))
 }
 
-/// The temporary keys that a card needs during `days`, whatever its drift.
+/// The temporary keys that a card needs during `days`, with its drift.
 fn temporary_keys(ik: &Value, object: &Object, days: &[Day]) -> Result<Value, String> {
     let mut key = Zeroizing::new([0; 16]);
     let hex = ik.as_str().unwrap_or_default();

@@ -74,7 +74,7 @@ impl Spoken {
         Self::Beacon(key, identity.advertisement().unwrap_or_default())
     }
 
-    /// An address that resolves: phones choose its random part anew every 15 minutes or so, here
+    /// An address that resolves: phones choose a new random part about every 15 minutes, here
     /// it follows from the time.
     pub fn irk(key: &Key, at: WallTime) -> Self {
         let [.., high, middle, low] = (at.unix_secs() / 900).to_be_bytes();

@@ -71,7 +71,7 @@ pub struct Rules {
     pub vault: Vault,
     /// Customers who withdrew, even if a registry lists them.
     pub withdrawn: BTreeSet<String>,
-    /// The machine's own clocks, whatever a recording's clock says: bundles are made in real time.
+    /// The machine's own clocks, also while a recording is played: bundles are made in real time.
     pub machine: Clocks,
 }
 
@@ -93,7 +93,7 @@ impl Rules {
         Self { store, keys, folder, vault, withdrawn, machine: Clocks::machine() }
     }
 
-    /// Judges by a wall clock that counts when the configuration says so.
+    /// Sets when the machine's wall clock counts.
     #[must_use]
     pub fn by(mut self, wall_clock: WallClock) -> Self {
         self.machine = Clocks::of_gateway(wall_clock, None);

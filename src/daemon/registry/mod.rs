@@ -331,7 +331,9 @@ impl RegistryWatcher {
                 self.settle(taken)
             }
             Ok(Err(error)) => self.cannot_fetch(&error.to_string()),
-            Err(_) => self.cannot_fetch("it is not here in time; goes on where it broke off"),
+            Err(_) => {
+                self.cannot_fetch("the download took too long; it continues with the next attempt")
+            }
         }
     }
 

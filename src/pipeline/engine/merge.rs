@@ -1,8 +1,8 @@
 //! Visits of the store's other gateways, and this one's: one customer, one visit.
 //!
 //! Merging is commutative and idempotent: of two visits of one customer that are one stay, the
-//! one of the smallest `(arrived_at, gateway)` goes on, whoever hears of them in what order; of
-//! two states of one visit, the one of the higher revision.
+//! one with the smallest `(arrived_at, gateway)` continues, in any order of messages; of two states
+//! of one visit, the one with the higher revision.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Pipeline {
         if is_own && !self.team.catches_up(now.tick) {
             return self.reassert(who, said.revision, effects);
         }
-        // Somebody spoke for this gateway while it was away.
+        // A peer decided for this gateway while it was away.
         let gateway = mine.gateway;
         self.adopt(who, Visit { gateway, ..said }, now);
         let Some((visit, _)) = self.visits.get(who).filter(|_| is_own) else { return };
@@ -77,7 +77,7 @@ impl Pipeline {
         effects.push(Effect::Changed(visit.clone()));
     }
 
-    /// Two visits of one customer: one of them goes on.
+    /// Two visits of one customer: one of them continues.
     fn unite(
         &mut self,
         who: CustomerIndex,

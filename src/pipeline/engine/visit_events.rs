@@ -67,7 +67,7 @@ impl Pipeline {
         }
         let customer = self.identity.customer(who)?;
         let arrived_at = now.clock.reading();
-        // A peer that hears better opens a visit of its own.
+        // A peer with a higher level opens a visit of its own.
         let gateway = if self.team.is_peer(best) { HERE } else { best };
         let name = self.gateway_name(gateway);
         let mut visit = Visit {

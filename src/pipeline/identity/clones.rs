@@ -12,20 +12,20 @@ use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::{Dbm, Tick};
 
-/// Two senders heard in turns within this are two; one that changes its address is not heard
-/// under the old one again.
+/// Two addresses received in turns within this are two senders: a card that changes its address
+/// does not use the old one again.
 const TURNS_WITHIN: Duration = Duration::from_secs(30);
 /// A card counts as copied for this long after the last turn.
 const COPIED_FOR: Duration = Duration::from_mins(10);
 /// A sender that is silent for this long gives way to a fainter one.
 const GIVES_WAY_AFTER: Duration = Duration::from_secs(10);
-/// A sender is as loud as the mean of about this many advertisements.
+/// The level of a sender is the mean RSSI of about this many advertisements.
 const MEAN_OVER: f32 = 8.0;
 /// Another sender must be louder by this much to be followed instead, in dB.
 const LOUDER_BY_DB: f32 = 3.0;
 /// Senders of one card remembered; the one silent for longest makes room.
 const MOST_SENDERS: usize = 4;
-/// Cards remembered: more than one gateway hears within [`COPIED_FOR`].
+/// Cards remembered: more than one gateway receives within [`COPIED_FOR`].
 const MOST_CARDS: usize = 1_024;
 
 /// What to do with an advertisement of a card.

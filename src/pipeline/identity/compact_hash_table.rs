@@ -4,14 +4,14 @@
 //! packed with the credential into 96 bits. One octet of each, its tag, stands apart: the tags of
 //! a million are small enough for a processor's second cache, and a stranger costs a look at them
 //! alone. A customer costs one at the entry as well, where all other bits are compared.
-//! Invariant: every bucket from a token's home up to its entry says that such a token went on.
+//! Invariant: every bucket from a token's home up to its entry has the overflow bit of the token.
 
 use subtle::ConstantTimeEq;
 
 use super::window_tables::zeroize_slice;
 use crate::pipeline::advert::token::Token;
 
-/// Entries in a bucket: with an octet for who went on, their tags are 16 octets.
+/// Entries in a bucket: with the octet of overflow bits, their tags are 16 octets.
 const WIDTH: usize = 15;
 /// Filled to 25 of 30 on average: 15.7 octets an entry, and one search in ten sees a second bucket.
 const FILLED: (usize, usize) = (25, 2);
@@ -26,7 +26,7 @@ const OTHERS: u32 = SPARE_BITS + 32;
 type Entry = [u32; 3];
 
 /// A bucket's tags, the first one lowest: 0 where a place is free. The highest octet has a bit for
-/// each eighth of all tokens, set where one of them went on to the next bucket.
+/// each eighth of all tokens, set if one of them overflowed to the next bucket.
 type Head = u128;
 
 /// Where in a head that octet begins.
@@ -53,7 +53,7 @@ pub struct CompactHashTable {
 struct Sought {
     home: usize,
     tag: u8,
-    /// The bit, in a head's highest octet, of those that went on.
+    /// The overflow bit in a head's highest octet.
     went_on: u8,
     /// The entry in the home bucket, of the first credential.
     entry: u128,

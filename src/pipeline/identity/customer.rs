@@ -50,7 +50,7 @@ pub enum Quiet {
 pub struct Match {
     /// Who.
     pub customer: CustomerIndex,
-    /// What their phone hears of the shop's beacons (scheme `token` only).
+    /// The shop's beacon that their phone receives best (scheme `token` only).
     pub echo: Option<Echo>,
     /// By an identity that never changes, so that another device can copy it.
     pub is_fixed: bool,

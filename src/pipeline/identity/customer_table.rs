@@ -77,7 +77,7 @@ impl CustomerTable {
         bit(&self.gone, at) == Some(false)
     }
 
-    /// Whether the customer has not gone and their consent, as far as the time is known, goes on.
+    /// Whether the customer is present and has consent at `now`, if that is known.
     #[inline]
     pub fn is_admitted(&self, at: u32, now: Option<WallTime>) -> bool {
         self.is_undoubted(at, now) || self.is_admitted_in_doubt(at, now)

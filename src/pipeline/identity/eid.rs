@@ -1,4 +1,4 @@
-//! Scheme `eid`: cards that speak Eddystone-EID, each on a clock of its own.
+//! Scheme `eid`: cards with Eddystone-EID, each with a clock of its own.
 //!
 //! A card's identity is recomputed on every hit and compared whole, for the periods that its
 //! clock may be in now; the table only says which card to try.
@@ -80,12 +80,12 @@ pub struct Cards {
     learned: BTreeMap<u32, Learned>,
 }
 
-/// What a heard card taught of its clock.
+/// The clock offset learned from a received card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Learned {
     /// The card's clock less Unix time.
     pub offset_s: i64,
-    /// Last heard on.
+    /// The day of its last advertisement.
     pub day: u16,
 }
 
@@ -166,7 +166,7 @@ impl Cards {
         reach_on(known_on.unwrap_or(0), today)
     }
 
-    /// The periods a card may be in from `from` to `until` (Unix seconds), clocks being clocks.
+    /// The periods that a card may be in from `from` to `until` (Unix seconds), with its drift.
     fn periods(&self, at: u32, from: i64, until: i64) -> Option<std::ops::RangeInclusive<i64>> {
         let (k, offset) = (self.k(at)?, self.offset_s(at)?);
         let reach = self.reach(at, day(WallTime::from_unix_secs(until)));
@@ -278,7 +278,7 @@ impl Eids {
         self.cards.offset_s.get(card as usize).copied()
     }
 
-    /// Goes on from what was learned before the registry was replaced.
+    /// Takes over an offset that was learned before the registry was replaced.
     pub fn recall(&mut self, card: u32, learned: Learned) {
         self.cards.learned.insert(card, learned);
         for table in self.tables.tables_mut().filter(|table| table.next > card) {

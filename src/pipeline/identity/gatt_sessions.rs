@@ -15,14 +15,14 @@ const ADDRESS_LASTS: Duration = Duration::from_mins(20);
 /// More phones than one shop holds.
 const MOST: usize = 1_024;
 
-/// Who is behind which address.
+/// Customers by their phones' addresses.
 #[derive(Debug, Default)]
 pub struct GattSessionCache {
     phones: BTreeMap<Address, (CustomerIndex, Tick)>,
 }
 
 impl GattSessionCache {
-    /// The phone at `address` is `who`'s.
+    /// Stores that `address` belongs to `who`.
     pub fn add(&mut self, address: Address, who: CustomerIndex, now: Tick) {
         self.phones.retain(|_, (_, heard)| now.since(*heard) < ADDRESS_LASTS);
         if self.phones.len() >= MOST
@@ -34,7 +34,7 @@ impl GattSessionCache {
         self.phones.insert(address, (who, now));
     }
 
-    /// Whose phone is heard at `address`.
+    /// The customer whose phone uses `address`.
     pub fn who(&mut self, address: Address, now: Tick) -> Option<CustomerIndex> {
         let (who, heard) = self.phones.get_mut(&address)?;
         let known = now.since(*heard) < ADDRESS_LASTS;

@@ -176,7 +176,7 @@ impl IndexTable {
     }
 }
 
-/// Mixes octets that somebody else chose into a hash (folded multiplication, as in wyhash).
+/// Hash of octets from outside (folded multiplication, as in wyhash).
 ///
 /// Not keyed: head office alone writes registry lines.
 pub fn hash(octets: &[u8]) -> u64 {

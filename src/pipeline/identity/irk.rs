@@ -14,12 +14,12 @@ use super::window_tables::Priority;
 use crate::pipeline::address::{Address, AddressKind};
 use crate::pipeline::units::Tick;
 
-/// More keys than that would take somebody for somebody else once in 1,000 addresses.
+/// With more keys, one address in 1,000 of strangers would match a customer.
 pub const MOST_KEYS: usize = 16_777;
 /// With more keys than that it is once in 10,000: worth a warning.
 pub const MANY_KEYS: usize = 1_677;
 
-/// With so few keys an address is tried when it is heard: 1 ms on the slowest supported processor.
+/// With at most this many keys an address is resolved at once: 1 ms on the slowest processor.
 const AT_ONCE: usize = 256;
 /// Addresses tried together: software AES does four or eight blocks for the price of one.
 const BATCH: usize = 8;
@@ -204,7 +204,7 @@ impl Trial {
     }
 
     /// Tries keys with `N` blocks each: a fixed number is copied and compared without a loop. What
-    /// there is no address for is encrypted in vain.
+    /// there is no address for is encrypted without use.
     fn try_on<const N: usize>(&mut self, keys: &[Aes128Enc]) {
         let mut plain = [Block::default(); N];
         let mut wanted = [NO_HASH; N];

@@ -19,7 +19,7 @@ use crate::pipeline::advert::BeaconIdentity;
 use crate::pipeline::units::{Clock, WallTime};
 
 /// Number of line errors that are kept; further ones are only counted.
-const TOLD: usize = 1_000;
+const MOST_ERRORS: usize = 1_000;
 /// Days kept where the clock is not known to be set: what bundles hold, and one to spare.
 const DAYS_UNSET: usize = 3;
 
@@ -175,7 +175,7 @@ impl Loader {
         self
     }
 
-    /// Leaves out customers who withdrew, whatever the registry says.
+    /// Leaves out customers who withdrew, even if the registry lists them.
     #[must_use]
     pub fn without(mut self, withdrawn: BTreeSet<String>) -> Self {
         self.withdrawn = withdrawn;
@@ -401,7 +401,7 @@ impl<T> Gathered<T> {
 impl Report {
     fn refuse(&mut self, line: u32, reason: Reason) {
         self.refused += 1;
-        if self.refusals.len() < TOLD {
+        if self.refusals.len() < MOST_ERRORS {
             let at = self.refusals.partition_point(|refusal| refusal.line <= line);
             self.refusals.insert(at, LineError { line, reason });
         }

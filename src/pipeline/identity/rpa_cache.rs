@@ -59,7 +59,7 @@ impl RpaCache {
         Self { sets: vec![[None; WAYS]; SETS] }
     }
 
-    /// What is known of `address`, which was heard just now.
+    /// The resolution of `address`, which was just received.
     pub fn recall(&mut self, address: u64, now: Tick) -> Option<Resolution> {
         let entry =
             self.set(address)?.iter_mut().flatten().find(|entry| entry.address == address)?;
@@ -67,7 +67,7 @@ impl RpaCache {
         Some(entry.answer)
     }
 
-    /// Notes what was found out about `address`.
+    /// Stores the resolution of `address`.
     pub fn remember(&mut self, address: u64, answer: Resolution, now: Tick) {
         let entry = Entry { address, answer, heard: now };
         let oldest = self.set(address).into_iter().flatten().min_by_key(|way| match way {

@@ -9,7 +9,7 @@ use crate::pipeline::units::{Clock, WallTime};
 pub const WINDOW_MS: i64 = 600_000;
 /// Accepted error of a phone's clock: a token counts this long before and after its window.
 pub const SKEW_MS: i64 = 120_000;
-/// The next window's table is begun once the last one's no longer counts, so that there are
+/// The next window's table is started when the last one no longer counts, so that there are
 /// never more than two: it opens 480 s into the window, and the old one closes at 120 s.
 const AHEAD_MS: i64 = 359_999;
 
