@@ -44,6 +44,10 @@ pub mod state_file;
 
 pub mod store;
 
+pub mod payload;
+
+pub mod outbox;
+
 pub mod mqtt;
 
 pub mod tablets;

@@ -15,11 +15,10 @@ use crate::mqtt::Connection;
 use crate::mqtt::client::{Client, Lines, Peer, Remark};
 use crate::mqtt::counts::Counts;
 use crate::mqtt::inbound::Inbound;
-use crate::mqtt::notice::Announcer;
-use crate::mqtt::outbox::Outbox;
 use crate::mqtt::payload::{self, Beacon, Contacts, DeliveryHealth, Health, Status};
 use crate::mqtt::retained::Retained;
 use crate::mqtt::topics::Topics;
+use crate::outbox::{self, MessageBuilder, Outbox};
 use crate::pipeline::event::{Away, Restored};
 use crate::pipeline::units::Now;
 use crate::pipeline::{Effect, Settings, VisitId};
@@ -89,11 +88,12 @@ impl Delivery {
         let stale = stale(&mut store, &peer, settings)?;
         let next_id = rows.last().map_or(1, |row| row.id + 1);
         // An alert of unknown age may be yesterday's.
-        let (rows, too_old): (Vec<_>, Vec<_>) =
-            rows.into_iter().partition(|row| row.notice.retain || restored.away != Away::Unknown);
-        let mut retained = states(restored, settings, now);
+        let (rows, too_old): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|row| row.message.is_retained() || restored.away != Away::Unknown);
+        let mut retained = states(&peer.here.topics, restored, settings, now);
         for row in &rows {
-            retained.follow(&row.notice, now);
+            retained.follow(&peer.here.topics, &row.message, now);
         }
 
         let (store_requests, requests) = mpsc::channel(worker::QUEUE);
@@ -146,7 +146,7 @@ impl Delivery {
     /// Makes the effects of one input durable, then says them to the broker.
     pub async fn perform(&self, settings: &Settings, now: Now, effects: &[Effect]) {
         let next_id = || self.next_id.fetch_add(1, Ordering::Relaxed);
-        let changes = store::changes(settings, now, effects, next_id);
+        let changes = outbox::changes(settings, now, effects, next_id);
         if !changes.is_empty() {
             self.commit(changes).await;
         }
@@ -264,13 +264,13 @@ fn stale(
 }
 
 /// The states of the visits that were open.
-fn states(restored: &Restored, settings: &Settings, now: Now) -> Retained {
-    let announcer = Announcer { settings, now };
+fn states(topics: &Topics, restored: &Restored, settings: &Settings, now: Now) -> Retained {
+    let builder = MessageBuilder { settings, now };
     let mut retained = Retained::default();
     let goes_on = restored.away.is_within(settings.presence.rejoin);
     let open = restored.visits.iter().filter(|restored| restored.departed_at.is_none());
     for open in open.filter(|_| goes_on) {
-        retained.follow(&announcer.state(&open.visit), now);
+        retained.follow(topics, &builder.state(&open.visit), now);
     }
     retained
 }

@@ -11,9 +11,6 @@ pub mod inbound;
 pub(crate) mod link;
 pub mod login;
 pub mod logins;
-pub mod notice;
-pub mod outbox;
-pub mod payload;
 pub mod retained;
 mod session;
 pub mod tls;
@@ -21,6 +18,8 @@ pub mod topics;
 
 pub use client::{Connection, RetainedDelivery};
 pub use link::Identity;
+
+pub use crate::payload;
 
 /// The `AsyncAPI` description of every topic and payload; ships with the program.
 pub const ASYNCAPI: &str = include_str!("../../docs/asyncapi.json");

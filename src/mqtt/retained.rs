@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::notice::Notice;
+use super::topics::Topics;
 use crate::pipeline::units::{Now, Tick};
+use crate::store::OutboundMessage;
 
 /// Retained messages by topic.
 #[derive(Debug, Default)]
@@ -23,14 +24,15 @@ pub struct Kept {
 }
 
 impl Retained {
-    /// Follows what a notice sets or clears.
-    pub fn follow(&mut self, notice: &Notice, now: Now) {
-        if notice.clears() {
-            self.0.remove(&notice.topic);
-        } else if notice.retain {
-            let until = Some(now.tick.plus(notice.remaining(now)));
-            let kept = Kept { payload: notice.payload.clone(), until, assured: true };
-            self.0.insert(notice.topic.clone(), kept);
+    /// Follows what a message sets or clears.
+    pub fn follow(&mut self, topics: &Topics, message: &OutboundMessage, now: Now) {
+        let topic = topics.of_message(message);
+        if message.clears() {
+            self.0.remove(&topic);
+        } else if message.is_retained() {
+            let until = Some(now.tick.plus(message.remaining(now)));
+            let kept = Kept { payload: message.payload.clone(), until, assured: true };
+            self.0.insert(topic, kept);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where each message goes. The names are promises: tablets, tools and head office rely on them.
 
 use crate::pipeline::VisitId;
-use crate::store::{Kind, Published};
+use crate::store::{Kind, MessageKind, OutboundMessage, Published};
 
 /// All topics begin with it; `v1` is the version of names and payloads.
 pub const ROOT: &str = "grelot/v1";
@@ -72,6 +72,15 @@ impl Topics {
     /// The state of one of the shop's own beacons.
     pub fn beacon(&self, beacon: &str) -> String {
         self.under(&format!("beacons/{beacon}"))
+    }
+
+    /// Where a stored message is published.
+    pub fn of_message(&self, message: &OutboundMessage) -> String {
+        match message.kind {
+            MessageKind::Arrival => self.arrivals(),
+            MessageKind::Departure => self.departures(),
+            MessageKind::VisitState => self.visit(message.visit),
+        }
     }
 
     /// Where the state of something that the broker keeps is.

@@ -8,6 +8,7 @@ mod change;
 mod columns;
 mod heartbeat;
 mod labels;
+mod message;
 mod phones;
 mod published;
 mod reserve;
@@ -22,9 +23,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-pub use change::{Change, Row, changes, heartbeat};
+pub use change::{Change, heartbeat};
 pub use heartbeat::Heartbeat;
 pub use labels::Label;
+pub use message::{MessageKind, OutboundMessage, Queued, Subject};
 pub use published::{Kind, Published};
 
 use crate::pipeline::Settings;
@@ -242,9 +244,9 @@ impl Store {
     ///
     /// # Errors
     /// Where the file cannot be read.
-    pub fn queued(&self) -> Result<Vec<Row>, StoreError> {
+    pub fn queued(&self) -> Result<Vec<Queued>, StoreError> {
         let mut rows = rows::queued(&self.db).map_err(|source| self.failed(source))?;
-        rows.retain(|row| !row.notice.client.as_ref().is_some_and(|c| self.reserve.holds(c)));
+        rows.retain(|row| !row.message.client.as_ref().is_some_and(|c| self.reserve.holds(c)));
         Ok(rows)
     }
 

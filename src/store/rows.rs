@@ -6,11 +6,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Result, Transaction, named_params, params};
 use serde::{Deserialize, Serialize};
 
-use super::change::{Change, Row};
+use super::change::Change;
 use super::columns::{readable, visit_id};
+use super::message::{MessageKind, OutboundMessage, Queued};
 use super::{Heartbeat, labels, phones, published};
 use crate::clock::kernel::Boot;
-use crate::mqtt::notice::Notice;
 use crate::pipeline::Settings;
 use crate::pipeline::event::{Card, Claim, GatewayIndex, Restored, RestoredVisit, Visit};
 use crate::pipeline::units::{ClockStep, WallTime};
@@ -58,7 +58,7 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
         Change::Learned(phone) => phones::put(db, phone),
         Change::Unlearned(client) => phones::forget(db, client),
         Change::Labelled { visit, was_here, at } => labels::put(db, *visit, *was_here, *at),
-        Change::Queued(row) => put_notice(db, row),
+        Change::Queued(queued) => put_message(db, queued),
         Change::Done(id) => execute(db, "DELETE FROM outbox WHERE id = ?1", params![to_sql(*id)]),
         Change::Erased(visit) => {
             let visit = visit.to_string();
@@ -147,23 +147,22 @@ fn put_visit(
     .map(drop)
 }
 
-fn put_notice(db: &Transaction<'_>, Row { id, notice }: &Row) -> Result<()> {
-    let visit = notice.visit.to_string();
-    let replaced = "DELETE FROM outbox WHERE visit = ?1 AND topic = ?2";
-    execute(db, replaced, params![visit, notice.topic])?;
-    let lifetime = i64::try_from(notice.lifetime.as_millis()).unwrap_or(i64::MAX);
+fn put_message(db: &Transaction<'_>, Queued { id, message }: &Queued) -> Result<()> {
+    let (visit, kind) = (message.visit.to_string(), message.kind.word());
+    execute(db, "DELETE FROM outbox WHERE visit = ?1 AND kind = ?2", params![visit, kind])?;
+    let lifetime = i64::try_from(message.lifetime.as_millis()).unwrap_or(i64::MAX);
     execute(
         db,
-        "INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO outbox (id, kind, payload, valid_from, lifetime, visit, client)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             to_sql(*id),
-            notice.topic,
-            &notice.payload[..],
-            notice.retain,
-            millis(notice.from),
+            kind,
+            &message.payload[..],
+            millis(message.from),
             lifetime,
             visit,
-            notice.client
+            message.client
         ],
     )
 }
@@ -232,21 +231,21 @@ pub(super) fn last_heartbeat(db: &Connection) -> Result<Option<Heartbeat>> {
     .optional()
 }
 
-pub(super) fn queued(db: &Connection) -> Result<Vec<Row>> {
+pub(super) fn queued(db: &Connection) -> Result<Vec<Queued>> {
     db.prepare("SELECT * FROM outbox ORDER BY id")?
         .query_map([], |row| {
             let lifetime = u64::try_from(row.get::<_, i64>("lifetime")?).unwrap_or(0);
-            let notice = Notice {
-                topic: row.get("topic")?,
+            let kind = MessageKind::parse(&row.get::<_, String>("kind")?);
+            let message = OutboundMessage {
+                kind: kind.unwrap_or(MessageKind::VisitState),
+                visit: visit_id(row, "visit")?,
                 payload: row.get::<_, Vec<u8>>("payload")?.into(),
-                retain: row.get("retain")?,
                 from: WallTime::from_unix_millis(row.get("valid_from")?),
                 lifetime: Duration::from_millis(lifetime),
-                visit: visit_id(row, "visit")?,
                 client: row.get("client")?,
             };
             let id = u64::try_from(row.get::<_, i64>("id")?).unwrap_or(0);
-            Ok(Row { id, notice })
+            Ok(Queued { id, message })
         })?
         .filter_map(readable)
         .collect()

@@ -5,13 +5,14 @@ use std::time::Duration;
 use rusqlite::{Connection, Error, Result, ffi};
 
 /// The steps from nothing to the newest schema; step `n` leads to version `n + 1`.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 
 /// All tables.
@@ -72,4 +73,29 @@ pub(super) fn check(db: &Connection) -> Result<()> {
         return Ok(());
     }
     Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(verdict)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_outbox_holds_keeps_its_kind() {
+        let mut db = Connection::open_in_memory().unwrap();
+        for step in &STEPS[..6] {
+            db.execute_batch(step).unwrap();
+        }
+        for (id, below) in (0_i64..).zip(["arrivals", "departures", "visits/6d0b"]) {
+            let topic = format!("grelot/v1/42/{below}");
+            let sql = "INSERT INTO outbox VALUES (?1, ?2, X'7b7d', 0, 0, 1000, '6d0b', 'c-1')";
+            db.execute(sql, (id, topic)).unwrap();
+        }
+
+        migrate(&mut db, 6).unwrap();
+
+        let mut query = db.prepare("SELECT kind FROM outbox ORDER BY id").unwrap();
+        let kinds: Result<Vec<String>> = query.query_map([], |row| row.get(0)).unwrap().collect();
+        assert_eq!(kinds.unwrap(), ["arrival", "departure", "visit_state"]);
+        assert_eq!(version(&db).unwrap(), NEWEST);
+    }
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use grelot::mqtt::notice::Notice;
-use grelot::mqtt::outbox::Outbox;
+use grelot::outbox::Outbox;
 use grelot::pipeline::VisitId;
-use grelot::store::{Change, Row, Store};
+use grelot::store::{Change, MessageKind, OutboundMessage, Queued, Store};
 use proptest::prelude::*;
 
 use crate::shop::{OPENING, TestClock};
@@ -14,14 +13,13 @@ fn change() -> impl Strategy<Value = Change> {
     let client = |n: u8| -> std::sync::Arc<str> { format!("c-{n}").into() };
     let visit = |n: u8| VisitId(uuid::Uuid::from_u128(u128::from(n)));
     prop_oneof![
-        6 => (0..4_u8, 0..3_usize).prop_map(move |(n, topic)| {
-            let topic = ["arrivals", "departures", "visits"][topic];
-            Change::Queued(Row {
+        6 => (0..4_u8, 0..3_usize).prop_map(move |(n, kind)| {
+            let kinds = [MessageKind::Arrival, MessageKind::Departure, MessageKind::VisitState];
+            Change::Queued(Queued {
                 id: 0,
-                notice: Notice {
-                    topic: topic.to_owned(),
+                message: OutboundMessage {
+                    kind: kinds[kind],
                     payload: b"{}".as_slice().into(),
-                    retain: topic == "visits",
                     from: OPENING,
                     lifetime: Duration::from_mins(2),
                     visit: visit(n),

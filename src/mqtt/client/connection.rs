@@ -1,5 +1,6 @@
 //! One connection after the other, and leave taken of the last.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -71,8 +72,9 @@ impl Client {
         self.begin_probe();
         self.keep_status();
         let now = self.clocks.now();
-        let outbox = &self.outbox;
-        let topics = self.retained.topics(now).filter(|topic| !outbox.speaks_on(topic));
+        let of_message = |message| self.peer.here.topics.of_message(message);
+        let queued: BTreeSet<String> = self.outbox.messages().map(of_message).collect();
+        let topics = self.retained.topics(now).filter(|topic| !queued.contains(*topic));
         self.asserting = topics.chain(self.stale.keys()).cloned().collect();
     }
 

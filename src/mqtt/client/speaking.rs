@@ -11,8 +11,8 @@ impl Client {
         let Some(changes) = changes else { return self.on_stop() };
         let now = self.clocks.now();
         for change in &changes {
-            if let Change::Queued(row) = change {
-                self.retained.follow(&row.notice, now);
+            if let Change::Queued(queued) = change {
+                self.retained.follow(&self.peer.here.topics, &queued.message, now);
             }
             if let Some(evicted) = self.outbox.apply(change, now) {
                 self.lines.counts.shed.one();
@@ -130,15 +130,17 @@ impl Client {
 
     fn submit_notice(&mut self) -> bool {
         let Some(link) = &mut self.link else { return false };
-        let Some((id, notice, worth)) = self.outbox.next(self.clocks.now()) else { return false };
+        let Some((id, queued, worth)) = self.outbox.next(self.clocks.now()) else { return false };
+        let topic = self.peer.here.topics.of_message(queued);
+        let octets = queued.payload.len();
         let message = Message {
-            topic: &notice.topic,
-            payload: &notice.payload,
-            retain: notice.retain,
+            topic: &topic,
+            payload: &queued.payload,
+            retain: queued.is_retained(),
             expiry: Some(self.clocks.real(worth)),
         };
         if !link.fits(&message) {
-            tracing::error!(octets = notice.payload.len(), "no broker takes so long a notice");
+            tracing::error!(octets, "no broker takes so long a notice");
             self.lines.counts.shed.one();
             self.outbox.delivered(id);
             self.unrecorded.push(Change::Done(id));

@@ -5,10 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::notice::Notice;
 use crate::pipeline::VisitId;
 use crate::pipeline::units::{Now, Tick};
-use crate::store::{Change, Row};
+use crate::store::{Change, OutboundMessage, Queued, Subject};
 
 /// More notices than hours without a broker can bring; then the oldest alert goes.
 const MOST: usize = 5_000;
@@ -27,14 +26,14 @@ const LONGEST_REST: u8 = 8;
 pub struct Outbox {
     entries: BTreeMap<u64, Entry>,
     /// Topics that nobody listens to, by how long they still rest.
-    resting: BTreeMap<String, Rest>,
+    resting: BTreeMap<Subject, Rest>,
     /// Notices sent a second time because a connection died before their answer.
     repeated: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
-    notice: Notice,
+    message: OutboundMessage,
     until: Tick,
     state: State,
     tried: bool,
@@ -63,7 +62,7 @@ pub struct Beat {
 
 impl Outbox {
     /// The outbox as the disk remembers it.
-    pub fn of(rows: Vec<Row>, now: Now) -> Self {
+    pub fn of(rows: Vec<Queued>, now: Now) -> Self {
         let mut outbox = Self::default();
         for row in rows {
             outbox.queue(&row, now);
@@ -76,9 +75,9 @@ impl Outbox {
         match change {
             Change::Queued(row) => return self.queue(row, now),
             Change::Done(id) => drop(self.entries.remove(id)),
-            Change::Erased(visit) => self.entries.retain(|_, e| e.notice.visit != *visit),
+            Change::Erased(visit) => self.entries.retain(|_, e| e.message.visit != *visit),
             Change::Forgotten(client) => {
-                self.entries.retain(|_, e| e.notice.client.as_ref() != Some(client));
+                self.entries.retain(|_, e| e.message.client.as_ref() != Some(client));
             }
             Change::Visit { .. }
             | Change::Alerted { .. }
@@ -95,44 +94,44 @@ impl Outbox {
         None
     }
 
-    fn queue(&mut self, Row { id, notice }: &Row, now: Now) -> Option<u64> {
-        self.entries.retain(|_, entry| !notice.replaces(&entry.notice));
+    fn queue(&mut self, Queued { id, message }: &Queued, now: Now) -> Option<u64> {
+        self.entries.retain(|_, entry| !message.replaces(&entry.message));
         let evicted = (self.entries.len() >= MOST).then(|| self.least_worth()).flatten();
         if let Some(id) = evicted {
             self.entries.remove(&id);
         }
-        let until = now.tick.plus(notice.remaining(now));
-        let notice = notice.clone();
-        self.entries.insert(*id, Entry { notice, until, state: State::Waiting, tried: false });
+        let until = now.tick.plus(message.remaining(now));
+        let message = message.clone();
+        self.entries.insert(*id, Entry { message, until, state: State::Waiting, tried: false });
         evicted
     }
 
     fn least_worth(&self) -> Option<u64> {
-        let oldest_alert = self.entries.iter().find(|(_, entry)| !entry.notice.retain);
+        let oldest_alert = self.entries.iter().find(|(_, entry)| !entry.message.is_retained());
         oldest_alert.or_else(|| self.entries.first_key_value()).map(|(id, _)| *id)
     }
 
     /// The next notice to send, and how long it is still worth something; it counts as sent.
     ///
     /// A farewell waits for the greeting of the same visit: staff shall not see them reversed.
-    pub fn next(&mut self, now: Now) -> Option<(u64, &Notice, Duration)> {
+    pub fn next(&mut self, now: Now) -> Option<(u64, &OutboundMessage, Duration)> {
         let mut unheard = BTreeSet::<VisitId>::new();
         let (id, entry) = self.entries.iter_mut().find(|(_, entry)| {
-            let spoken = !entry.notice.retain;
-            let held = spoken && !unheard.insert(entry.notice.visit);
-            let rests = entry.tried && rests(&self.resting, &entry.notice.topic);
+            let spoken = !entry.message.is_retained();
+            let held = spoken && !unheard.insert(entry.message.visit);
+            let rests = entry.tried && rests(&self.resting, entry.message.subject());
             entry.state == State::Waiting && now.tick < entry.until && !held && !rests
         })?;
         entry.state = State::Sent { beats: 0 };
         entry.tried = true;
-        Some((*id, &entry.notice, entry.until.since(now.tick)))
+        Some((*id, &entry.message, entry.until.since(now.tick)))
     }
 
     /// The broker has it, and somebody listens (or it is kept for whoever comes). Whether it was
     /// still wanted.
     pub fn delivered(&mut self, id: u64) -> bool {
         let Some(entry) = self.entries.remove(&id) else { return false };
-        self.resting.remove(&entry.notice.topic);
+        self.resting.remove(&entry.message.subject());
         true
     }
 
@@ -142,7 +141,7 @@ impl Outbox {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.state = State::Waiting;
         let rest =
-            self.resting.entry(entry.notice.topic.clone()).or_insert(Rest { left: 0, whole: 0 });
+            self.resting.entry(entry.message.subject()).or_insert(Rest { left: 0, whole: 0 });
         if rest.left == 0 {
             rest.whole = (rest.whole * 2).clamp(1, LONGEST_REST);
             rest.left = rest.whole;
@@ -151,7 +150,7 @@ impl Outbox {
 
     /// Whether a notice clears or sets a retained message; `None` where it is gone meanwhile.
     pub fn is_retained(&self, id: u64) -> Option<bool> {
-        self.entries.get(&id).map(|entry| entry.notice.retain)
+        self.entries.get(&id).map(|entry| entry.message.is_retained())
     }
 
     /// The connection is gone: whatever was not answered counts as unsent.
@@ -185,9 +184,9 @@ impl Outbox {
         beat
     }
 
-    /// Whether `topic` waits here to be said anew.
-    pub fn speaks_on(&self, topic: &str) -> bool {
-        self.entries.values().any(|entry| entry.notice.topic == topic)
+    /// The messages not yet acknowledged, in their order.
+    pub fn messages(&self) -> impl Iterator<Item = &OutboundMessage> {
+        self.entries.values().map(|entry| &entry.message)
     }
 
     /// The places of the notices not yet acknowledged, in their order.
@@ -208,7 +207,7 @@ impl Outbox {
     /// Whether anything could go out, or be answered, at once.
     pub fn is_busy(&self) -> bool {
         self.entries.values().any(|entry| {
-            entry.state != State::Waiting || !rests(&self.resting, &entry.notice.topic)
+            entry.state != State::Waiting || !rests(&self.resting, entry.message.subject())
         })
     }
 
@@ -218,31 +217,35 @@ impl Outbox {
     }
 }
 
-fn rests(resting: &BTreeMap<String, Rest>, topic: &str) -> bool {
-    resting.get(topic).is_some_and(|rest| rest.left > 0)
+fn rests(resting: &BTreeMap<Subject, Rest>, subject: Subject) -> bool {
+    resting.get(&subject).is_some_and(|rest| rest.left > 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::pipeline::units::{Clock, WallTime};
+    use crate::store::MessageKind;
 
     fn at(secs: u64) -> Now {
         let tick = Tick::ZERO.plus(Duration::from_secs(secs));
         Now { tick, clock: Clock::Set(WallTime::from_unix_secs(0).plus(tick.since(Tick::ZERO))) }
     }
 
-    fn row(id: u64, topic: &str, visit: u128) -> Row {
-        let notice = Notice {
-            topic: topic.to_owned(),
+    fn row(id: u64, kind: &str, visit: u128) -> Queued {
+        let message = OutboundMessage {
+            kind: match kind {
+                "arrivals" => MessageKind::Arrival,
+                "departures" => MessageKind::Departure,
+                _ => MessageKind::VisitState,
+            },
             payload: b"{}".as_slice().into(),
-            retain: topic == "state",
             from: WallTime::from_unix_secs(0),
             lifetime: Duration::from_mins(2),
             visit: VisitId(uuid::Uuid::from_u128(visit)),
             client: None,
         };
-        Row { id, notice }
+        Queued { id, message }
     }
 
     fn next(outbox: &mut Outbox, now: Now) -> Option<u64> {

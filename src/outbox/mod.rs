@@ -1,0 +1,15 @@
+//! The station between the pipeline and MQTT: what must reach staff, until it has.
+//!
+//! A domain effect becomes a stored message ([`builder`], [`changes`]), the message waits in a
+//! queue that the disk holds as well ([`queue`]), and `mqtt` publishes it as a packet.
+//!
+//! Invariant: an alert is acknowledged by the broker, with a subscriber, or still in the outbox
+//! until it expires. Nothing here knows of topics.
+
+pub mod builder;
+pub mod changes;
+pub mod queue;
+
+pub use builder::MessageBuilder;
+pub use changes::changes;
+pub use queue::{BEAT, Outbox};
