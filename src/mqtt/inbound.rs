@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::payload::{self, GatewayState};
-use super::topics::{self, Addressee, ROOT};
+use super::topics::{self, Addressee, Topic};
 use crate::config::layers::Reach;
 use crate::pipeline::VisitId;
 use crate::pipeline::event::{PeerState, StaffAction};
@@ -142,37 +142,32 @@ enum VerdictWire {
 /// Reads a message for `to`. An entry for fuzzing.
 pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Refused> {
     let topic = std::str::from_utf8(topic).map_err(|_| Refused::Topic)?;
-    let below = topic.strip_prefix(ROOT).and_then(|t| t.strip_prefix('/')).ok_or(Refused::Topic)?;
-    let (root, below) = below.split_once('/').ok_or(Refused::Topic)?;
-    let levels: Vec<&str> = below.splitn(4, '/').collect();
-    if !levels.iter().all(|level| topics::is_level(level)) {
-        return Err(Refused::Topic);
-    }
+    let (topic, parameters) = Topic::parse(topic).ok_or(Refused::Topic)?;
     let configuration = |reach| Ok(Inbound::Configuration { reach, document: payload.to_owned() });
-    if root == "config" {
-        return match levels.as_slice() {
-            ["fleet"] => configuration(Reach::Fleet),
-            ["group", group] if to.group.as_deref() == Some(*group) => configuration(Reach::Group),
-            _ => Err(Refused::Topic),
-        };
+    let of_store = match (topic, parameters.as_slice()) {
+        (Topic::FleetSettings, []) => return configuration(Reach::Fleet),
+        (Topic::GroupSettings, [group]) if to.group.as_deref() == Some(*group) => {
+            return configuration(Reach::Group);
+        }
+        (_, [store, of_store @ ..]) if store.parse() == Ok(to.topics.store()) => of_store,
+        _ => return Err(Refused::Topic),
+    };
+    match (topic, of_store) {
+        (Topic::StoreSettings, []) => return configuration(Reach::Store),
+        (Topic::GatewaySettings, [gateway]) if *gateway == to.gateway => {
+            return configuration(Reach::Gateway);
+        }
+        _ if payload.len() > LONGEST => return Err(Refused::TooLong(payload.len())),
+        _ => {}
     }
-    if root.parse() != Ok(to.topics.store()) {
-        return Err(Refused::Topic);
-    }
-    let is_configuration = levels.last() == Some(&"config");
-    if payload.len() > LONGEST && !is_configuration {
-        return Err(Refused::TooLong(payload.len()));
-    }
-    match levels.as_slice() {
-        ["visits", visit] => state(visit_id(visit)?, payload),
-        ["visits", visit, "claim"] => staff(visit_id(visit)?, payload),
-        ["visits", visit, "feedback"] => feedback(visit_id(visit)?, payload),
-        ["withdrawn", client] => Ok(withdrawn((*client).to_owned(), payload)),
-        ["contacts", gateway] => contacts(gateway, payload),
-        ["gateways", gateway, "status"] => peer(gateway, payload),
-        ["config"] => configuration(Reach::Store),
-        ["registry"] => Ok(Inbound::RegistryAnnounced),
-        ["gateways", gateway, "config"] if *gateway == to.gateway => configuration(Reach::Gateway),
+    match (topic, of_store) {
+        (Topic::Visit, [visit]) => state(visit_id(visit)?, payload),
+        (Topic::Claim, [visit]) => staff(visit_id(visit)?, payload),
+        (Topic::Feedback, [visit]) => feedback(visit_id(visit)?, payload),
+        (Topic::Withdrawn, [client]) => Ok(withdrawn((*client).to_owned(), payload)),
+        (Topic::Contacts, [gateway]) => contacts(gateway, payload),
+        (Topic::Status, [gateway]) => peer(gateway, payload),
+        (Topic::Registry, []) => Ok(Inbound::RegistryAnnounced),
         _ => Err(Refused::Topic),
     }
 }

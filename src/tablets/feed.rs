@@ -23,7 +23,7 @@ use crate::config::BrokerUrl;
 use crate::mqtt::backoff::Backoff;
 use crate::mqtt::link::{Answer, Dial, Down, Link, Message, News};
 use crate::mqtt::payload;
-use crate::mqtt::topics::{Filter, Topics};
+use crate::mqtt::topics::{Filter, Topic, Topics};
 use crate::pipeline::VisitId;
 
 /// Of what staff say; a tap is answered within [`PATIENCE`], so few can wait.
@@ -193,8 +193,8 @@ impl Feed {
         self.tell(Notice::Link(Way::Live));
         self.replay = Some(Box::pin(sleep(REPLAY)));
         self.attending = false;
-        let filters = ["visits/+", "departures", "gateways/+/status", "withdrawn/+"];
-        link.listen(filters.map(|below| Filter::new(self.topics.under(below))));
+        let topics = [Topic::Visit, Topic::Departures, Topic::Status, Topic::Withdrawn];
+        link.listen(topics.map(|topic| Filter::new(self.topics.topic(topic, &[]))));
         self.attend(link);
         tracing::info!("the tablets' page hears the broker");
     }

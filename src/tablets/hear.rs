@@ -4,22 +4,24 @@ use serde::Deserialize;
 
 use super::board::{Card, Claim, Hearing, Notice, Visit};
 use crate::mqtt::payload::{self, GatewayState};
-use crate::mqtt::topics::Topics;
+use crate::mqtt::topics::{Topic, Topics};
 use crate::pipeline::VisitId;
 use crate::pipeline::units::WallTime;
 
 /// Reads a message; `None` where it is none of a tablet's business, or makes no sense.
 pub fn notice(topics: &Topics, topic: &str, payload: &[u8]) -> Option<Notice> {
-    let below = topic.strip_prefix(topics.under("").as_str())?;
-    let mut levels = below.split('/');
-    let levels = (levels.next()?, levels.next(), levels.next(), levels.next());
-    match levels {
-        ("arrivals", None, ..) => Some(Notice::Arrival(arrival(read(payload)?)?)),
-        ("departures", None, ..) => departure(&read(payload)?),
-        ("visits", Some(id), None, _) => visit(id.parse().ok()?, payload),
-        ("gateways", Some(name), Some("status"), None) => gateway(name, payload),
-        ("withdrawn", Some(client), None, _) if !payload.is_empty() => {
-            Some(Notice::Withdrawn(client.to_owned()))
+    let (topic, parameters) = Topic::parse(topic)?;
+    let (store, of_store) = parameters.split_first()?;
+    if store.parse() != Ok(topics.store()) {
+        return None;
+    }
+    match (topic, of_store) {
+        (Topic::Arrivals, []) => Some(Notice::Arrival(arrival(read(payload)?)?)),
+        (Topic::Departures, []) => departure(&read(payload)?),
+        (Topic::Visit, [id]) => visit(id.parse().ok()?, payload),
+        (Topic::Status, [name]) => gateway(name, payload),
+        (Topic::Withdrawn, [client]) if !payload.is_empty() => {
+            Some(Notice::Withdrawn((*client).to_owned()))
         }
         _ => None,
     }

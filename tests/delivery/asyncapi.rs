@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use grelot::mqtt::payload::{Beacon, Contacts, Health, Heard, RadioHealth, RegistryHealth};
-use grelot::mqtt::topics::{Addressee, Topics};
+use grelot::mqtt::topics::{Addressee, ROOT, TABLE, Topics};
 use grelot::mqtt::{ASYNCAPI, inbound};
 use grelot::pipeline::Effect;
 use grelot::pipeline::event::{Claim, DepartureReason};
@@ -243,6 +243,21 @@ fn check(
         seen.insert(name.clone());
     }
     seen
+}
+
+#[test]
+fn the_document_has_the_topics_of_the_table() {
+    let document = document();
+    let mut described: Vec<String> = Vec::new();
+    for (name, operation) in document["operations"].as_object().unwrap() {
+        let address = resolve(&document, &operation["channel"])["address"].as_str().unwrap();
+        let mqtt = &operation["bindings"]["mqtt"];
+        described.push(format!("{name} {address} {} {}", mqtt["qos"], mqtt["retain"]));
+    }
+    let table = TABLE.iter().map(|row| {
+        format!("{} {ROOT}/{} {} {}", row.name, row.pattern, row.qos, row.retained)
+    });
+    assert_eq!(described, table.collect::<Vec<_>>());
 }
 
 #[test]

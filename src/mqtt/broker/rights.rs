@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::mqtt::topics::{ROOT, Topics};
+use crate::mqtt::topics::{ROOT, Topic, Topics};
 
 /// What a login of the embedded broker is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,27 +67,30 @@ impl Rights {
 
     /// Of a login of that role and name.
     pub fn of(role: Role, name: &str, topics: &Topics) -> Self {
-        let store = |below: &[&str]| below.iter().map(|below| topics.under(below)).collect();
+        let all = |rows: &[Topic]| rows.iter().map(|row| topics.topic(*row, &[])).collect();
+        let everything = || vec![topics.under("#")];
         let fleet = format!("{ROOT}/config/#");
         let (mut reads, mut writes): (Vec<String>, Vec<String>) = match role {
-            Role::Gateway => (store(&["#"]), store(&["arrivals", "departures", "visits/+"])),
+            Role::Gateway => {
+                (everything(), all(&[Topic::Arrivals, Topic::Departures, Topic::Visit]))
+            }
             Role::Tablet => (
-                store(&["arrivals", "departures", "visits/+", "gateways/+/status"]),
-                store(&["visits/+/claim", "visits/+/feedback"]),
+                all(&[Topic::Arrivals, Topic::Departures, Topic::Visit, Topic::Status]),
+                all(&[Topic::Claim, Topic::Feedback]),
             ),
             // The last two to retire a gateway or beacon that is gone.
             Role::HeadOffice => (
-                store(&["#"]),
-                store(&[
-                    "config",
-                    "gateways/+/config",
-                    "registry",
-                    "withdrawn/+",
-                    "gateways/+/status",
-                    "beacons/+",
+                everything(),
+                all(&[
+                    Topic::StoreSettings,
+                    Topic::GatewaySettings,
+                    Topic::Registry,
+                    Topic::Withdrawn,
+                    Topic::Status,
+                    Topic::Beacon,
                 ]),
             ),
-            Role::Reader => (store(&["#"]), Vec::new()),
+            Role::Reader => (everything(), Vec::new()),
         };
         match role {
             Role::Gateway => {
@@ -107,24 +110,24 @@ impl Rights {
     /// Of a bridge that joins a store's broker to a central one: what the store says goes up, what
     /// head office and staff elsewhere say comes down.
     pub fn of_bridge(topics: &Topics) -> Self {
-        let store = |below: &[&str]| below.iter().map(|below| topics.under(below)).collect();
-        let mut reads: Vec<String> = store(&[
-            "config",
-            "gateways/+/config",
-            "registry",
-            "withdrawn/+",
-            "visits/+/claim",
-            "visits/+/feedback",
+        let all = |rows: &[Topic]| rows.iter().map(|row| topics.topic(*row, &[])).collect();
+        let mut reads: Vec<String> = all(&[
+            Topic::StoreSettings,
+            Topic::GatewaySettings,
+            Topic::Registry,
+            Topic::Withdrawn,
+            Topic::Claim,
+            Topic::Feedback,
         ]);
         reads.push(format!("{ROOT}/config/#"));
-        let writes = store(&[
-            "arrivals",
-            "departures",
-            "visits/+",
-            "contacts/+",
-            "gateways/+/status",
-            "gateways/+/health",
-            "beacons/+",
+        let writes = all(&[
+            Topic::Arrivals,
+            Topic::Departures,
+            Topic::Visit,
+            Topic::Contacts,
+            Topic::Status,
+            Topic::Health,
+            Topic::Beacon,
         ]);
         Self { reads, writes }
     }

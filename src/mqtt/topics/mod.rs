@@ -1,4 +1,9 @@
-//! Where each message goes. The names are promises: tablets, tools and head office rely on them.
+//! Where each message is published. The names are promises: tablets, tools and head office rely on
+//! them.
+
+mod table;
+
+pub use table::{Definition, TABLE, Topic};
 
 use crate::pipeline::VisitId;
 use crate::store::{Kind, MessageKind, OutboundMessage, Published};
@@ -28,50 +33,57 @@ impl Topics {
         format!("{ROOT}/{}/{below}", self.store)
     }
 
-    /// Notifications for staff. The daemon itself must never subscribe here: it would be the
-    /// listener that makes the broker acknowledge an alert nobody sees.
-    pub fn arrivals(&self) -> String {
-        self.under("arrivals")
+    /// A topic of this store, with the parameters after the store; without them, the filter for all.
+    pub fn topic(&self, topic: Topic, parameters: &[&str]) -> String {
+        let store = self.store.to_string();
+        let all: Vec<&str> = [store.as_str()].into_iter().chain(parameters.iter().copied()).collect();
+        topic.of(&all)
     }
 
-    /// Farewells for staff.
+    /// Alerts for staff. The gateway itself never subscribes here: it would be the subscriber that
+    /// makes the broker acknowledge an alert that no one sees.
+    pub fn arrivals(&self) -> String {
+        self.topic(Topic::Arrivals, &[])
+    }
+
+    /// Customers who left.
     pub fn departures(&self) -> String {
-        self.under("departures")
+        self.topic(Topic::Departures, &[])
     }
 
     /// The retained state of a visit.
     pub fn visit(&self, visit: VisitId) -> String {
-        self.under(&format!("visits/{visit}"))
+        self.topic(Topic::Visit, &[&visit.to_string()])
     }
 
     /// Where staff claim, release and dismiss a visit.
     pub fn claim(&self, visit: VisitId) -> String {
-        self.under(&format!("visits/{visit}/claim"))
+        self.topic(Topic::Claim, &[&visit.to_string()])
     }
 
-    /// Where staff say whether the customer was really here.
+    /// Where staff say whether the customer was here.
     pub fn feedback(&self, visit: VisitId) -> String {
-        self.under(&format!("visits/{visit}/feedback"))
+        self.topic(Topic::Feedback, &[&visit.to_string()])
     }
 
-    /// What a gateway hears of matched customers.
+    /// What a gateway receives of matched customers.
     pub fn contacts(&self, gateway: &str) -> String {
-        self.under(&format!("contacts/{gateway}"))
+        self.topic(Topic::Contacts, &[gateway])
     }
 
     /// The retained state of a gateway, and its last will.
     pub fn status(&self, gateway: &str) -> String {
-        self.under(&format!("gateways/{gateway}/status"))
+        self.topic(Topic::Status, &[gateway])
     }
 
     /// A gateway's counts and gauges.
     pub fn health(&self, gateway: &str) -> String {
-        self.under(&format!("gateways/{gateway}/health"))
+        self.topic(Topic::Health, &[gateway])
     }
 
-    /// The state of one of the shop's own beacons.
+    /// The state of one of the shop's beacons.
     pub fn beacon(&self, beacon: &str) -> String {
-        self.under(&format!("beacons/{beacon}"))
+        self.topic(Topic::Beacon, &[beacon])
     }
 
     /// Where a stored message is published.
@@ -92,14 +104,9 @@ impl Topics {
         }
     }
 
-    /// Head office has a new registry for this store.
-    pub fn registry(&self) -> String {
-        self.under("registry")
-    }
-
     /// Consent withdrawn.
     pub fn withdrawn(&self, client: &str) -> String {
-        self.under(&format!("withdrawn/{client}"))
+        self.topic(Topic::Withdrawn, &[client])
     }
 }
 
@@ -121,28 +128,28 @@ impl Addressee {
     /// client's queue cannot hold (mosquitto keeps 1,020 of any number at `QoS` 1), and what a
     /// broken connection loses comes again with the next. New ones come at `QoS` 1.
     pub fn subscriptions(&self) -> [Vec<Filter>; 2] {
-        let below = |below: &str| Filter::new(self.topics.under(below));
-        let withdrawn = self.topics.under("withdrawn/+");
+        let all = |topic| Filter::new(self.topics.topic(topic, &[]));
+        let own = |topic| Filter::new(self.topics.topic(topic, &[self.gateway.as_str()]));
         let mut filters = vec![
-            Filter { retained: Retained::Skip, ..Filter::new(withdrawn.clone()) },
+            Filter { retained: Retained::Skip, ..all(Topic::Withdrawn) },
             self.every_status(),
-            Filter { no_local: true, ..below("visits/+") },
-            below("visits/+/claim"),
-            below("visits/+/feedback"),
-            Filter { no_local: true, ..below("contacts/+") },
-            Filter::new(format!("{ROOT}/config/fleet")),
-            below("config"),
-            below("registry"),
-            below(&format!("gateways/{}/config", self.gateway)),
+            Filter { no_local: true, ..all(Topic::Visit) },
+            all(Topic::Claim),
+            all(Topic::Feedback),
+            Filter { no_local: true, ..all(Topic::Contacts) },
+            Filter::new(Topic::FleetSettings.of(&[])),
+            all(Topic::StoreSettings),
+            all(Topic::Registry),
+            own(Topic::GatewaySettings),
         ];
-        let group = self.group.as_ref().map(|group| format!("{ROOT}/config/group/{group}"));
+        let group = self.group.as_ref().map(|group| Topic::GroupSettings.of(&[group.as_str()]));
         filters.extend(group.map(Filter::new));
-        [vec![Filter { qos: Qos::AtMostOnce, ..Filter::new(withdrawn) }], filters]
+        [vec![Filter { qos: Qos::AtMostOnce, ..all(Topic::Withdrawn) }], filters]
     }
 
     /// The state of every gateway of the store.
     pub fn every_status(&self) -> Filter {
-        Filter::new(self.topics.under("gateways/+/status"))
+        Filter::new(self.topics.topic(Topic::Status, &[]))
     }
 
     /// Where it says how it is.
