@@ -1,5 +1,5 @@
-//! From effects to the broker and back: the store's thread, the client's task, and what the
-//! core needs to speak to both.
+//! From effects to the broker and back: the store's thread, the client's task, and their channels
+//! to the event loop.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::report;
 use crate::clock::Clocks;
 use crate::mqtt::Connection;
-use crate::mqtt::client::{Client, Lines, Peer, Remark};
+use crate::mqtt::client::{Channels, Client, Peer, Publication};
 use crate::mqtt::counts::Counts;
 use crate::mqtt::inbound::Inbound;
 use crate::mqtt::payload::{self, Beacon, Contacts, DeliveryHealth, Health, Status};
@@ -26,22 +26,22 @@ use crate::store::worker::{self, Request, StoreWorker};
 use crate::store::{self, Heartbeat, Kind, Published, Store, StoreError};
 use crate::tasks::{self, Task};
 
-/// Inbound messages the core has not taken yet; then the connection is not read.
+/// Inbound messages that wait for the event loop; beyond, the connection is not read.
 const INBOUND: usize = 64;
 
-/// Remarks the client has not taken yet; then the newest is dropped.
-const REMARKS: usize = 64;
+/// Publications that wait for the client; beyond, the newest is dropped.
+const PUBLICATIONS: usize = 64;
 
-/// The client takes leave of the broker, the store writes its last change.
+/// The client disconnects, the store writes its last change.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 /// The way to staff and back.
 ///
-/// Everything it is given is durable before the broker hears of it; nothing it does waits for
+/// Everything it is given is durable before it is published; nothing it does waits for
 /// the disk or the broker, except [`Delivery::perform`] where the disk is slower than the shop.
 pub struct Delivery {
     store_requests: mpsc::Sender<Request>,
-    remarks: mpsc::Sender<Remark>,
+    publications: mpsc::Sender<Publication>,
     status: watch::Sender<Status>,
     connection: watch::Receiver<Connection>,
     trouble: watch::Receiver<Option<String>>,
@@ -68,8 +68,7 @@ pub enum StartError {
 }
 
 impl Delivery {
-    /// Starts the store's thread and the client's task. What the broker says comes out of the
-    /// receiver.
+    /// Starts the store's thread and the client's task. The receiver yields what the broker sends.
     ///
     /// `restored` is what [`Store::restored`] said; `status` how this gateway is for a start.
     ///
@@ -102,15 +101,15 @@ impl Delivery {
         let _ = store_requests.try_send(Request::Record(too_old));
         let (committing, committed) = mpsc::channel(worker::QUEUE);
         let (troubled, trouble) = watch::channel(None);
-        let (remarks, remarked) = mpsc::channel(REMARKS);
+        let (publications, published) = mpsc::channel(PUBLICATIONS);
         let (status, status_seen) = watch::channel(status);
         let (connecting, connection) = watch::channel(Connection::Connecting);
         let (hearing, inbound) = mpsc::channel(INBOUND);
         let counts = Arc::new(Counts::default());
-        let lines = Lines {
+        let channels = Channels {
             committed,
             store_requests: store_requests.clone(),
-            remarks: remarked,
+            publications: published,
             status: status_seen,
             inbound: hearing,
             connection: connecting,
@@ -120,14 +119,15 @@ impl Delivery {
         let (topics, gateway) = (peer.here.topics.clone(), peer.here.gateway.clone());
         let outbox = Outbox::of(rows, now);
         let withdrawn = restored.withdrawn.iter().cloned().collect();
-        let client = Client::new(peer, lines, clocks.clone(), outbox, retained, withdrawn, stale);
+        let client =
+            Client::new(peer, channels, clocks.clone(), outbox, retained, withdrawn, stale);
 
         let owner = StoreWorker::new(store, requests, committing, troubled);
         let thread = tasks::thread("store", move || owner.run())?;
         let client = tasks::spawn("delivery", client.run());
         let delivery = Self {
             store_requests,
-            remarks,
+            publications,
             status,
             connection,
             trouble,
@@ -143,7 +143,7 @@ impl Delivery {
         Ok((delivery, inbound))
     }
 
-    /// Makes the effects of one input durable, then says them to the broker.
+    /// Makes the effects of one input durable, then publishes them.
     pub async fn perform(&self, settings: &Settings, now: Now, effects: &[Effect]) {
         let next_id = || self.next_id.fetch_add(1, Ordering::Relaxed);
         let changes = outbox::changes(settings, now, effects, next_id);
@@ -174,7 +174,7 @@ impl Delivery {
         let _ = self.store_requests.send(Request::Commit(changes)).await;
     }
 
-    /// Says how this gateway is: now, and on every new connection.
+    /// Publishes the status of this gateway: now, and on every new connection.
     pub fn set_status(&self, status: Status) {
         self.status.send_if_modified(|before| {
             let changed = *before != status;
@@ -183,27 +183,27 @@ impl Delivery {
         });
     }
 
-    /// Says `health`, if there is a connection.
-    pub fn mention_health(&self, health: &Health) {
-        self.mention(self.topics.health(&self.gateway), payload::encode(health));
+    /// Publishes `health`, if there is a connection.
+    pub fn publish_health(&self, health: &Health) {
+        self.publish_once(self.topics.health(&self.gateway), payload::encode(health));
     }
 
-    /// Tells the store's other gateways what this one hears, if there is a connection.
-    pub fn mention_contacts(&self, contacts: &Contacts) {
-        self.mention(self.topics.contacts(&self.gateway), payload::encode(contacts));
+    /// Publishes what this gateway receives of customers, if there is a connection.
+    pub fn publish_contacts(&self, contacts: &Contacts) {
+        self.publish_once(self.topics.contacts(&self.gateway), payload::encode(contacts));
     }
 
-    fn mention(&self, topic: String, payload: Vec<u8>) {
-        let _ = self.remarks.try_send(Remark::Mention { topic, payload });
+    fn publish_once(&self, topic: String, payload: Vec<u8>) {
+        let _ = self.publications.try_send(Publication::Once { topic, payload });
     }
 
-    /// Says how one of the shop's beacons is: now, and on every new connection.
+    /// Publishes the state of one of the shop's beacons: now, and on every new connection.
     pub fn set_beacon(&self, beacon: &str, state: &Beacon) {
         let (topic, payload) = (self.topics.beacon(beacon), payload::encode(state));
-        let _ = self.remarks.try_send(Remark::Keep { topic, payload });
+        let _ = self.publications.try_send(Publication::Retained { topic, payload });
     }
 
-    /// How it stands with the broker.
+    /// The state of the connection to the broker.
     pub fn connection(&self) -> watch::Receiver<Connection> {
         self.connection.clone()
     }
@@ -228,8 +228,8 @@ impl Delivery {
         self.counts.health(own.or_else(of_broker), retained)
     }
 
-    /// Writes what was performed, delivers what can be delivered, tells the broker that the
-    /// gateway is offline, and ends.
+    /// Writes all changes, delivers what can be delivered, publishes that the gateway is offline, and
+    /// ends.
     pub async fn stop(self) {
         let _ = self.store_requests.send(Request::Close).await;
         self.client.ended(STOP_WITHIN).await;

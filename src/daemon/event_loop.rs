@@ -48,7 +48,7 @@ pub enum Ended {
 
 /// Everything the event loop listens to, besides its clock.
 #[derive(Debug)]
-pub struct Ears {
+pub struct Inputs {
     /// Recordings and simulated shops.
     pub replays: ReplaySources,
     /// The live radio.
@@ -71,7 +71,7 @@ pub struct EventLoop {
     pub(super) pipeline: Pipeline,
     pub(super) gateways: Gateways,
     /// Gateways that the configuration does not name: of replay sources, and the store's others.
-    pub(super) named: Vec<Arc<str>>,
+    pub(super) unlisted_gateways: Vec<Arc<str>>,
     /// When each of the store's other, unlisted gateways last spoke.
     pub(super) peers_heard: BTreeMap<Arc<str>, Tick>,
     pub(super) delivery: Delivery,
@@ -94,24 +94,24 @@ pub struct EventLoop {
 impl EventLoop {
     /// Turns until `stop`, or until nothing is left to do but to begin anew. Returns the way to
     /// the broker, to take leave.
-    pub async fn run(mut self, mut ears: Ears, stop: CancellationToken) -> (Ended, Delivery) {
+    pub async fn run(mut self, mut inputs: Inputs, stop: CancellationToken) -> (Ended, Delivery) {
         let watchdog = Watchdog::from_environment();
         let mut beat = watchdog.every().map(tokio::time::interval);
         let mut minute = tokio::time::interval(HEALTH);
         let mut connection = self.delivery.connection();
         let mut trouble = self.delivery.trouble();
         let ended = loop {
-            let wait = self.next_wake(&mut ears.replays);
+            let wait = self.next_wake(&mut inputs.replays);
             tokio::select! {
                 () = stop.cancelled() => break Ended::Stopped,
-                Some((source, event)) = ears.radio.recv() => {
+                Some((source, event)) = inputs.radio.recv() => {
                     if self.on_radio(source, event).await.is_break() {
                         break Ended::GaveUp;
                     }
                 }
-                Some(inbound) = ears.inbound.recv() => self.on_inbound(inbound).await,
-                Some(news) = ears.registries.recv() => self.on_registry(news).await,
-                Some(question) = ears.questions.recv() => {
+                Some(inbound) = inputs.inbound.recv() => self.on_inbound(inbound).await,
+                Some(news) = inputs.registries.recv() => self.on_registry(news).await,
+                Some(question) = inputs.questions.recv() => {
                     // Whoever asked may be gone.
                     let _ = question.send(report::snapshot(&self));
                 }
@@ -124,7 +124,7 @@ impl EventLoop {
                 _ = minute.tick() => self.each_minute().await,
                 () = tokio::time::sleep(wait) => {}
             }
-            self.play(&mut ears.replays).await;
+            self.play(&mut inputs.replays).await;
             self.pass_time().await;
         };
         systemd::stopping();
@@ -296,7 +296,7 @@ impl EventLoop {
             Inbound::Configuration { reach, document } => {
                 let settings = self.head_office.push(&self.config, reach, &document);
                 if let Some(settings) = settings {
-                    let settings = with_gateways(*settings, &self.named);
+                    let settings = with_gateways(*settings, &self.unlisted_gateways);
                     self.feed(now, Input::Settings(Box::new(settings))).await;
                 }
                 self.publish_status();
@@ -339,14 +339,14 @@ impl EventLoop {
     /// All effects of one input, before the next one.
     async fn perform(&mut self, now: Now, effects: &[Effect]) {
         for effect in effects {
-            self.note(now, effect);
+            self.log_effect(now, effect);
         }
         self.delivery.perform(self.pipeline.settings(), now, effects).await;
     }
 
-    fn note(&mut self, now: Now, effect: &Effect) {
+    fn log_effect(&mut self, now: Now, effect: &Effect) {
         match effect {
-            Effect::Overheard(overheard) => self.tell_contacts(now, overheard),
+            Effect::Overheard(overheard) => self.publish_contacts(now, overheard),
             Effect::Arrived { visit, announcement } => {
                 self.health.arrivals += 1;
                 let alert = matches!(announcement, Announcement::Alert { .. });
@@ -394,7 +394,7 @@ impl EventLoop {
         self.health.contacts = self.pipeline.contacts();
         self.health.delivery = self.delivery.health();
         self.state_since.settle(now);
-        self.delivery.mention_health(&self.health.payload(now));
+        self.delivery.publish_health(&self.health.payload(now));
         self.delivery.heartbeat(self.pipeline.settings(), now).await;
         self.publish_status();
     }

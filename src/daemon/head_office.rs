@@ -1,10 +1,10 @@
-//! What head office pushes over MQTT, and what of it is in force.
+//! Configuration documents of head office, and which of them are in force.
 
 use crate::config::Config;
 use crate::config::layers::{InForce, Layers, Reach};
 use crate::telemetry::brief;
 
-/// The documents of head office, and what became of the last one.
+/// The documents of head office, and why the last one was refused.
 #[derive(Debug, Default)]
 pub struct HeadOffice {
     layers: Layers,
@@ -24,8 +24,8 @@ impl HeadOffice {
         this
     }
 
-    /// Takes a document, and returns the settings that are in force from now on. A document with
-    /// anything wrong changes nothing; why is told in [`HeadOffice::refused`].
+    /// Takes a document, and returns the settings that are in force from now on. A document with an
+    /// error changes nothing; [`HeadOffice::refused`] says why.
     pub fn push(
         &mut self,
         config: &Config,

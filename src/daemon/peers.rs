@@ -45,7 +45,7 @@ impl ContactRates {
 }
 
 impl EventLoop {
-    /// The place of a gateway of the store; a new one gets its own, as long as there is room.
+    /// The index of a gateway of the store; a new one gets its own.
     async fn place(&mut self, now: Now, name: &str) -> Option<GatewayIndex> {
         if let Some(heard) = self.peers_heard.get_mut(name) {
             *heard = now.tick;
@@ -55,18 +55,21 @@ impl EventLoop {
         }
         let mut settings = self.pipeline.settings().clone();
         if settings.gateways.len() < MOST_GATEWAYS {
-            self.named.push(Arc::from(name));
+            self.unlisted_gateways.push(Arc::from(name));
         } else {
             let (silent, index) = self.longest_silent()?;
             self.feed(now, Input::Peer(index, PeerState::Offline)).await;
             self.peers_heard.remove(&silent);
-            self.named.iter_mut().filter(|one| **one == silent).for_each(|one| *one = name.into());
+            self.unlisted_gateways
+                .iter_mut()
+                .filter(|one| **one == silent)
+                .for_each(|one| *one = name.into());
             if let Some(gateway) = settings.gateways.get_mut(usize::from(index.0)) {
                 name.clone_into(&mut gateway.name);
             }
         }
         self.peers_heard.insert(Arc::from(name), now.tick);
-        let settings = with_gateways(settings, &self.named);
+        let settings = with_gateways(settings, &self.unlisted_gateways);
         self.feed(now, Input::Settings(Box::new(settings))).await;
         self.gateways = Gateways::of(self.pipeline.settings());
         self.gateways.index(name)
@@ -137,20 +140,20 @@ impl EventLoop {
         self.feed(now, Input::Retained(visit, said)).await;
     }
 
-    /// The broker came or went, and the others with it.
+    /// The connection to the broker was established or lost, and with it the other gateways.
     pub(super) async fn on_broker(&mut self, connected: bool) {
         let now = self.now();
         self.feed(now, Input::Broker(connected)).await;
         self.judge_mqtt_sources().await;
     }
 
-    pub(super) fn tell_contacts(&self, now: Now, overheard: &[Overheard]) {
+    pub(super) fn publish_contacts(&self, now: Now, overheard: &[Overheard]) {
         let heard = overheard.iter().map(Heard::from).collect();
         let at = now.clock.reading().to_string();
-        self.delivery.mention_contacts(&Contacts { v: payload::VERSION, at, heard });
+        self.delivery.publish_contacts(&Contacts { v: payload::VERSION, at, heard });
     }
 
-    /// A source that is the other gateways hears as long as one of them is there.
+    /// An `mqtt` source receives as long as one of the other gateways is there.
     async fn judge_mqtt_sources(&mut self) {
         let hearing = if self.pipeline.has_company() { Hearing::Listening } else { Hearing::Blind };
         let reason = (hearing == Hearing::Blind).then(|| "no other gateway is there".to_owned());

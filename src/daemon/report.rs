@@ -1,4 +1,4 @@
-//! What the event loop says of itself: to the broker, to `grelot status`.
+//! Reports of the event loop: for the broker and for `grelot status`.
 
 use super::event_loop::EventLoop;
 use super::status::{Broker, Configuration, Snapshot, Source, Visit};
@@ -90,7 +90,7 @@ fn state(daemon: &EventLoop) -> GatewayState {
     }
 }
 
-/// How it stands with the broker, for the health report.
+/// The state of the connection to the broker, for the health report.
 pub fn broker(connection: &Connection) -> BrokerState {
     match connection {
         Connection::Connected { .. } => BrokerState::Connected,

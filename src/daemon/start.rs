@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
-use super::event_loop::{Ears, Ended, EventLoop};
+use super::event_loop::{Ended, EventLoop, Inputs};
 use super::head_office::HeadOffice;
 use super::peers::ContactRates;
 use super::playback::{Gateways, with_gateways};
@@ -40,7 +40,7 @@ const END: Duration = Duration::from_secs(5);
 /// A daemon that is ready to run.
 pub struct Daemon {
     event_loop: EventLoop,
-    ears: Ears,
+    inputs: Inputs,
     stop: CancellationToken,
     broker: Option<EmbeddedBroker>,
     tablets: Option<Running>,
@@ -127,7 +127,7 @@ impl Daemon {
             pace: source_set.pace,
             pipeline,
             gateways,
-            named: source_set.gateways,
+            unlisted_gateways: source_set.gateways,
             peers_heard: BTreeMap::new(),
             delivery,
             head_office,
@@ -139,8 +139,8 @@ impl Daemon {
             latest: now.tick,
             contact_rates: ContactRates::default(),
         };
-        let ears = Ears { replays: source_set.replays, radio, inbound, registries, questions };
-        Ok(Self { event_loop, ears, stop, broker, tablets, tasks })
+        let inputs = Inputs { replays: source_set.replays, radio, inbound, registries, questions };
+        Ok(Self { event_loop, inputs, stop, broker, tablets, tasks })
     }
 
     /// Where the tablets' page is served.
@@ -161,7 +161,7 @@ impl Daemon {
     /// Runs until stopped, then disconnects from the broker and the tablets and closes the store.
     pub async fn run(self) -> Ended {
         systemd::ready("listening");
-        let (ended, delivery) = self.event_loop.run(self.ears, self.stop.clone()).await;
+        let (ended, delivery) = self.event_loop.run(self.inputs, self.stop.clone()).await;
         self.stop.cancel();
         delivery.stop().await;
         if let Some(tablets) = self.tablets {

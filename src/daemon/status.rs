@@ -1,8 +1,8 @@
-//! What the running daemon sees, told over a Unix socket in the state folder that only the
-//! service's user and root can open.
+//! A snapshot of the running daemon, over a Unix socket in the state folder that only the service's
+//! user and root can open.
 //!
-//! Whoever connects is sent one JSON [`Snapshot`] and the end. The event loop is asked anew each
-//! time: an answer is never stale, and an event loop that hangs does not answer.
+//! A client that connects receives one JSON [`Snapshot`]. The event loop makes it for each request:
+//! it is never stale, and an event loop that hangs does not answer.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -8,7 +8,7 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest wait while the broker cannot be reached.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The wait after a refusal: somebody must mend a password first, and a broker that counts
+/// The wait after a refusal: a person must correct a password first, and a broker that counts
 /// failures must not lock this gateway out.
 const REFUSED: Duration = Duration::from_secs(15);
 
@@ -22,19 +22,19 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The connection stood.
+    /// A connection was established.
     pub const fn succeeded(&mut self) {
         self.failures = 0;
     }
 
-    /// Nobody answered.
+    /// The broker did not answer.
     pub fn unreachable(&mut self) -> Duration {
         let wait = FIRST.saturating_mul(1 << self.failures.min(6)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         jittered(wait)
     }
 
-    /// The broker said no.
+    /// The broker refused the connection.
     pub fn refused() -> Duration {
         jittered(REFUSED)
     }

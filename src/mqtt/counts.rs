@@ -1,4 +1,4 @@
-//! What went over the wire, counted.
+//! Counts of messages and connections.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -7,19 +7,19 @@ use super::payload::DeliveryHealth;
 /// Counts since the start; `queued` is a gauge.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Notices not yet acknowledged.
+    /// Messages not yet acknowledged.
     pub queued: Count,
-    /// Notices acknowledged.
+    /// Messages acknowledged.
     pub delivered: Count,
-    /// Notices sent again because a connection died before their answer.
+    /// Messages published again because a connection broke before their acknowledgement.
     pub repeated: Count,
-    /// Notices whose time was over.
+    /// Messages that expired.
     pub expired: Count,
-    /// Notices that had to make room, or that no broker takes.
+    /// Messages dropped because the outbox was full or the broker does not accept their size.
     pub shed: Count,
-    /// Inbound messages that made no sense.
+    /// Inbound messages that could not be parsed.
     pub refused: Count,
-    /// Connections that stood.
+    /// Connections established.
     pub connections: Count,
 }
 
@@ -50,7 +50,7 @@ impl Count {
 }
 
 impl Counts {
-    /// As the health report says it.
+    /// For the health report.
     pub fn health(&self, store: Option<String>, retained: Option<bool>) -> DeliveryHealth {
         DeliveryHealth {
             queued: self.queued.get(),

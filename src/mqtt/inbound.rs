@@ -1,5 +1,5 @@
-//! What the broker tells a gateway: staff's actions, withdrawals, configuration, what other
-//! gateways hear. All of it is hostile until parsed here.
+//! Messages that a gateway receives: actions of staff, withdrawals, configuration, contacts of other
+//! gateways. All of it is hostile until parsed here.
 
 use serde::Deserialize;
 
@@ -22,17 +22,17 @@ const LONGEST_STATE: usize = 16 * 1024;
 /// As long as a member of staff's name, or a tier's, may be, in characters.
 const LONGEST_NAME: usize = 64;
 
-/// Customers in one [`payload::Contacts`]: more than a store's gateway can hear at once.
+/// Customers in one [`payload::Contacts`]: more than a gateway receives at once.
 const MOST_CONTACTS: usize = 512;
 
-/// A message that made sense.
+/// A message that could be parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inbound {
     /// A member of staff acted on a visit.
     Staff {
         /// Which visit.
         visit: VisitId,
-        /// Who, as they call themselves.
+        /// The name they entered.
         by: String,
         /// What they did.
         action: StaffAction,
@@ -63,18 +63,18 @@ pub enum Inbound {
         /// TOML, unchecked; empty where it was cleared.
         document: Vec<u8>,
     },
-    /// What a gateway of the store hears of matched customers.
+    /// What another gateway of the store receives of matched customers.
     Contacts {
         /// Which gateway.
         gateway: String,
-        /// What it hears.
+        /// What it receives.
         contacts: payload::Contacts,
     },
-    /// How another gateway of the store is.
+    /// The state of another gateway of the store.
     Peer {
         /// Which gateway.
         gateway: String,
-        /// How it is; gone for good where that was cleared.
+        /// Its state; offline where it was cleared.
         state: PeerState,
     },
     /// The state of a visit at the broker; `None` where it was cleared.
@@ -86,17 +86,17 @@ pub enum Inbound {
     },
 }
 
-/// Why a message was refused. It shows nothing of the message: that may be anything.
+/// Why a message was refused. It shows nothing of the message, which may hold anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A topic that nobody asked for.
+    /// A topic that this gateway does not subscribe to.
     #[error("unknown topic")]
     Topic,
     /// Longer than [`LONGEST`].
     #[error("{0} octets are too long")]
     TooLong(usize),
-    /// Not the JSON that the topic promises.
-    #[error("not the promised payload (line {line}, column {column})")]
+    /// Not the JSON of this topic.
+    #[error("not the payload of this topic (line {line}, column {column})")]
     Payload {
         /// In the payload, from 1.
         line: usize,
@@ -222,7 +222,7 @@ fn feedback(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
     Ok(Inbound::Feedback { visit, was_here: matches!(verdict, VerdictWire::WasHere) })
 }
 
-/// Whatever the message says, its being there is the withdrawal: privacy errs on that side.
+/// A message of any content is the withdrawal: an error must not keep consent in force.
 const fn withdrawn(client: String, payload: &[u8]) -> Inbound {
     if payload.is_empty() {
         Inbound::WithdrawalCleared { client }
@@ -243,7 +243,7 @@ fn contacts(gateway: &str, payload: &[u8]) -> Result<Inbound, Refused> {
     Ok(Inbound::Contacts { gateway: gateway.to_owned(), contacts })
 }
 
-/// Of a gateway's state only what matters to the others is read: it may grow.
+/// The part of a gateway's status that other gateways read; it may get more fields.
 #[derive(Deserialize)]
 struct PeerWire {
     v: u8,

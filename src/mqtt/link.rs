@@ -54,7 +54,7 @@ pub struct Identity {
 
 /// How a connection begins.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Dial<'a> {
+pub struct ConnectOptions<'a> {
     /// What the broker publishes when the connection dies.
     pub will: Option<&'a Message<'a>>,
     /// Whether to resume the session of the connection before, so that its last will is not
@@ -80,38 +80,38 @@ pub struct Message<'a> {
 /// What is in flight, for its acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ticket {
-    /// A notice of the outbox.
-    Notice(u64),
+    /// A message of the outbox, by its place.
+    Queued(u64),
     /// The retained message of this topic.
     Retained(String),
 }
 
 /// What the broker answers to a QoS 1 message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum PublishOutcome {
     /// Acknowledged.
-    Taken,
+    Accepted,
     /// Acknowledged and dropped: no matching subscribers (PUBACK 0x10). A retained message is
     /// kept all the same.
-    NobodyListens,
+    NoSubscribers,
     /// Not accepted.
     Refused(String),
 }
 
 /// What happens on a connection; `T` identifies the message that is acknowledged.
 #[derive(Debug)]
-pub enum News<T = Ticket> {
+pub enum ConnectionEvent<T = Ticket> {
     /// CONNACK: the connection stands.
-    Up,
+    Connected,
     /// SUBACK.
-    Listening {
+    Subscribed {
         /// How many filters the broker refused.
         refused: usize,
     },
     /// PUBACK.
-    Answered(T, Answer),
+    Acknowledged(T, PublishOutcome),
     /// PUBLISH.
-    Heard {
+    Received {
         /// The full topic.
         topic: Vec<u8>,
         /// The payload.
@@ -120,12 +120,12 @@ pub enum News<T = Ticket> {
         retained: bool,
     },
     /// The connection is gone, for good.
-    Down(Down),
+    Disconnected(Disconnect),
 }
 
 /// Why a connection is gone, or never stood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Down {
+pub enum Disconnect {
     /// Worth another attempt soon.
     Unreachable(String),
     /// A person must change something.
@@ -134,7 +134,7 @@ pub enum Down {
     WithoutRetain,
 }
 
-impl Down {
+impl Disconnect {
     /// For people.
     pub fn reason(&self) -> &str {
         match self {
@@ -160,7 +160,7 @@ type Acknowledged = Result<PublishResult, PublishNoticeError>;
 
 impl<T: Send + 'static> Link<T> {
     /// Begins to connect.
-    pub fn dial(broker: &BrokerUrl, identity: &Identity, dial: Dial<'_>) -> Self {
+    pub fn connect(broker: &BrokerUrl, identity: &Identity, dial: ConnectOptions<'_>) -> Self {
         let options = options(broker, identity, dial);
         let (client, event_loop) = AsyncClient::builder(options).capacity(WINDOW * 2).build();
         let events = stream::unfold(event_loop, |mut event_loop| async move {
@@ -178,12 +178,12 @@ impl<T: Send + 'static> Link<T> {
     }
 
     /// Whether the connection stands and another QoS 1 message may be in flight.
-    pub fn has_room(&self) -> bool {
-        self.up && self.unanswered() < self.window
+    pub fn can_publish(&self) -> bool {
+        self.up && self.in_flight() < self.window
     }
 
     /// Whether the connection stands.
-    pub const fn is_up(&self) -> bool {
+    pub const fn is_connected(&self) -> bool {
         self.up
     }
 
@@ -193,7 +193,7 @@ impl<T: Send + 'static> Link<T> {
     }
 
     /// Messages in flight.
-    pub fn unanswered(&self) -> usize {
+    pub fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
 
@@ -204,7 +204,7 @@ impl<T: Send + 'static> Link<T> {
     }
 
     /// Publishes at QoS 1; false if the message could not even be handed over.
-    pub fn say(&mut self, ticket: T, message: &Message<'_>) -> bool {
+    pub fn publish(&mut self, ticket: T, message: &Message<'_>) -> bool {
         if !self.fits(message) {
             return false;
         }
@@ -215,7 +215,7 @@ impl<T: Send + 'static> Link<T> {
     }
 
     /// Publishes at QoS 0.
-    pub fn mention(&self, message: &Message<'_>) -> bool {
+    pub fn publish_qos0(&self, message: &Message<'_>) -> bool {
         let options = self.publish_options(QoS::AtMostOnce, message);
         self.up
             && self.fits(message)
@@ -235,30 +235,30 @@ impl<T: Send + 'static> Link<T> {
     }
 
     /// Subscribes to `filters`, in one packet.
-    pub fn listen(&self, filters: impl IntoIterator<Item = Filter>) -> bool {
+    pub fn subscribe(&self, filters: impl IntoIterator<Item = Filter>) -> bool {
         let filters: Vec<SubscribeFilter> = filters.into_iter().map(subscribe_filter).collect();
         self.client.try_subscribe_many(filters).is_ok()
     }
 
     /// Unsubscribes from `filter`.
-    pub fn ignore(&self, filter: String) -> bool {
+    pub fn unsubscribe(&self, filter: String) -> bool {
         self.client.try_unsubscribe(filter).is_ok()
     }
 
     /// Sends DISCONNECT: the broker discards the last will.
-    pub fn hang_up(&self) {
+    pub fn disconnect(&self) {
         let _ = self.client.try_disconnect();
     }
 
     /// The next event. Cancel-safe.
-    pub async fn news(&mut self) -> News<T> {
+    pub async fn next_event(&mut self) -> ConnectionEvent<T> {
         loop {
             let news = tokio::select! {
-                Some((ticket, answer)) = self.in_flight.next() => answered(ticket, answer),
+                Some((ticket, answer)) = self.in_flight.next() => outcome(ticket, answer),
                 event = self.events.next() => match event {
-                    Some(Ok(event)) => self.make_sense_of(event),
-                    Some(Err(error)) => Some(News::Down(explain(&error))),
-                    None => Some(News::Down(Down::Unreachable("connection closed".to_owned()))),
+                    Some(Ok(event)) => self.on_event(event),
+                    Some(Err(error)) => Some(ConnectionEvent::Disconnected(disconnect_of(&error))),
+                    None => Some(ConnectionEvent::Disconnected(Disconnect::Unreachable("connection closed".to_owned()))),
                 },
             };
             if let Some(news) = news {
@@ -267,25 +267,25 @@ impl<T: Send + 'static> Link<T> {
         }
     }
 
-    fn make_sense_of(&mut self, event: Event) -> Option<News<T>> {
+    fn on_event(&mut self, event: Event) -> Option<ConnectionEvent<T>> {
         match event {
-            Event::Incoming(Packet::ConnAck(welcome)) => Some(self.welcomed(&welcome)),
-            Event::Incoming(Packet::SubAck(answer)) => Some(listening(&answer)),
-            Event::Incoming(Packet::Publish(message)) => Some(News::Heard {
+            Event::Incoming(Packet::ConnAck(connack)) => Some(self.on_connack(&connack)),
+            Event::Incoming(Packet::SubAck(answer)) => Some(subscribed(&answer)),
+            Event::Incoming(Packet::Publish(message)) => Some(ConnectionEvent::Received {
                 topic: message.topic.to_vec(),
                 payload: message.payload.to_vec(),
                 retained: message.retain,
             }),
-            Event::Outgoing(Outgoing::Disconnect) => {
-                Some(News::Down(Down::Unreachable("disconnected".to_owned())))
-            }
+            Event::Outgoing(Outgoing::Disconnect) => Some(ConnectionEvent::Disconnected(
+                Disconnect::Unreachable("disconnected".to_owned()),
+            )),
             _ => None,
         }
     }
 
-    fn welcomed(&mut self, welcome: &ConnAck) -> News<T> {
+    fn on_connack(&mut self, connack: &ConnAck) -> ConnectionEvent<T> {
         self.up = true;
-        if let Some(properties) = &welcome.properties {
+        if let Some(properties) = &connack.properties {
             if let Some(most) = properties.receive_max {
                 self.window = usize::from(most).clamp(1, WINDOW);
             }
@@ -294,7 +294,7 @@ impl<T: Send + 'static> Link<T> {
             }
             self.retains &= properties.retain_available != Some(0);
         }
-        News::Up
+        ConnectionEvent::Connected
     }
 }
 
@@ -306,19 +306,19 @@ fn acknowledged<T: Send + 'static>(
 }
 
 /// A message whose acknowledgement never comes is lost with its connection, which ends as well.
-fn answered<T>(ticket: T, acknowledged: Acknowledged) -> Option<News<T>> {
+fn outcome<T>(ticket: T, acknowledged: Acknowledged) -> Option<ConnectionEvent<T>> {
     let answer = match acknowledged.ok()? {
         PublishResult::Qos1(answer) => match answer.reason {
-            PubAckReason::Success => Answer::Taken,
-            PubAckReason::NoMatchingSubscribers => Answer::NobodyListens,
-            reason => Answer::Refused(format!("{reason:?}")),
+            PubAckReason::Success => PublishOutcome::Accepted,
+            PubAckReason::NoMatchingSubscribers => PublishOutcome::NoSubscribers,
+            reason => PublishOutcome::Refused(format!("{reason:?}")),
         },
-        _ => Answer::Taken,
+        _ => PublishOutcome::Accepted,
     };
-    Some(News::Answered(ticket, answer))
+    Some(ConnectionEvent::Acknowledged(ticket, answer))
 }
 
-fn options(broker: &BrokerUrl, identity: &Identity, dial: Dial<'_>) -> MqttOptions {
+fn options(broker: &BrokerUrl, identity: &Identity, dial: ConnectOptions<'_>) -> MqttOptions {
     let mut options = MqttOptions::new(&identity.client_id, (broker.host.clone(), broker.port));
     options.set_clean_start(!dial.resume);
     options.set_keep_alive(KEEP_ALIVE_SECS);
@@ -386,34 +386,36 @@ fn whole_seconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }
 
-fn listening<T>(answer: &SubAck) -> News<T> {
+fn subscribed<T>(answer: &SubAck) -> ConnectionEvent<T> {
     let granted = |code: &&SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
     let codes = &answer.return_codes;
-    News::Listening { refused: codes.len() - codes.iter().filter(granted).count() }
+    ConnectionEvent::Subscribed { refused: codes.len() - codes.iter().filter(granted).count() }
 }
 
-fn explain(error: &ConnectionError) -> Down {
+fn disconnect_of(error: &ConnectionError) -> Disconnect {
     match error {
         ConnectionError::ConnectionRefused(code)
-        | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => refused(*code),
-        ConnectionError::Tls(error) => Down::Refused(format!("TLS: {error}")),
+        | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => {
+            connect_refused(*code)
+        }
+        ConnectionError::Tls(error) => Disconnect::Refused(format!("TLS: {error}")),
         ConnectionError::Timeout(_) => {
-            Down::Unreachable(format!("no answer within {} s", CONNECT_WITHIN.as_secs()))
+            Disconnect::Unreachable(format!("no answer within {} s", CONNECT_WITHIN.as_secs()))
         }
         ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
-            Down::Unreachable(error.to_string())
+            Disconnect::Unreachable(error.to_string())
         }
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
-            hung_up(*reason_code)
+            server_disconnect(*reason_code)
         }
-        error => Down::Unreachable(error.to_string()),
+        error => Disconnect::Unreachable(error.to_string()),
     }
 }
 
-fn refused(code: ConnectReturnCode) -> Down {
+fn connect_refused(code: ConnectReturnCode) -> Disconnect {
     use ConnectReturnCode as Code;
     match code {
-        Code::BadUserNamePassword | Code::NotAuthorized | Code::Banned => Down::Refused(
+        Code::BadUserNamePassword | Code::NotAuthorized | Code::Banned => Disconnect::Refused(
             "it refuses this username and password (broker.username, broker.password)".to_owned(),
         ),
         Code::ServerUnavailable
@@ -421,23 +423,23 @@ fn refused(code: ConnectReturnCode) -> Down {
         | Code::QuotaExceeded
         | Code::ConnectionRateExceeded
         | Code::UseAnotherServer
-        | Code::ServerMoved => Down::Unreachable(format!("it says {code:?}")),
+        | Code::ServerMoved => Disconnect::Unreachable(format!("it says {code:?}")),
         Code::RefusedProtocolVersion | Code::UnsupportedProtocolVersion => {
-            Down::Refused("it does not speak MQTT 5".to_owned())
+            Disconnect::Refused("it does not speak MQTT 5".to_owned())
         }
-        Code::RetainNotSupported => Down::WithoutRetain,
-        code => Down::Refused(format!("it says {code:?}")),
+        Code::RetainNotSupported => Disconnect::WithoutRetain,
+        code => Disconnect::Refused(format!("it says {code:?}")),
     }
 }
 
-fn hung_up(code: DisconnectReasonCode) -> Down {
+fn server_disconnect(code: DisconnectReasonCode) -> Disconnect {
     match code {
-        DisconnectReasonCode::SessionTakenOver => Down::Refused(
+        DisconnectReasonCode::SessionTakenOver => Disconnect::Refused(
             "another gateway connected under this one's name (gateway.name must be unique)"
                 .to_owned(),
         ),
-        DisconnectReasonCode::RetainNotSupported => Down::WithoutRetain,
-        code => Down::Unreachable(format!("it disconnects: {code:?}")),
+        DisconnectReasonCode::RetainNotSupported => Disconnect::WithoutRetain,
+        code => Disconnect::Unreachable(format!("it disconnects: {code:?}")),
     }
 }
 
@@ -462,7 +464,11 @@ mod tests {
             (ConnectReturnCode::ServerUnavailable, false),
             (ConnectReturnCode::ServerBusy, false),
         ] {
-            assert_eq!(matches!(refused(code), Down::Refused(_)), must_mend, "{code:?}");
+            assert_eq!(
+                matches!(connect_refused(code), Disconnect::Refused(_)),
+                must_mend,
+                "{code:?}"
+            );
         }
     }
 }

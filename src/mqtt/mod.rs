@@ -1,6 +1,6 @@
-//! Notices out, wishes in: topics, payloads, the client with its outbox, the embedded broker.
+//! MQTT 5: topics, the client that publishes and subscribes, and the embedded broker.
 //!
-//! Invariant: an alert is acknowledged by the broker, with somebody listening, or still in the
+//! Invariant: an alert is acknowledged by the broker, with a subscriber, or still in the
 //! outbox until it expires.
 
 pub(crate) mod backoff;

@@ -1,5 +1,5 @@
-//! What the broker ought to be keeping for who comes later: said again on each connection,
-//! because a broker may have forgotten.
+//! The messages that the broker should retain. They are published again on each connection, because
+//! a broker may have lost them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ pub struct Retained(BTreeMap<String, Kept>);
 /// One retained message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// What it says.
+    /// JSON.
     pub payload: Arc<[u8]>,
-    /// When it loses its meaning; `None` for never.
+    /// When it expires; `None` for never.
     pub until: Option<Tick>,
-    /// Whether it is worth an acknowledgement (`QoS` 1).
-    pub assured: bool,
+    /// Published at `QoS` 1 instead of 0.
+    pub at_least_once: bool,
 }
 
 impl Retained {
@@ -31,17 +31,17 @@ impl Retained {
             self.0.remove(&topic);
         } else if message.is_retained() {
             let until = Some(now.tick.plus(message.remaining(now)));
-            let kept = Kept { payload: message.payload.clone(), until, assured: true };
+            let kept = Kept { payload: message.payload.clone(), until, at_least_once: true };
             self.0.insert(topic, kept);
         }
     }
 
-    /// Sets what stays until it is set anew.
-    pub fn set(&mut self, topic: String, payload: Vec<u8>, assured: bool) {
-        self.0.insert(topic, Kept { payload: payload.into(), until: None, assured });
+    /// Sets a message that does not expire.
+    pub fn set(&mut self, topic: String, payload: Vec<u8>, at_least_once: bool) {
+        self.0.insert(topic, Kept { payload: payload.into(), until: None, at_least_once });
     }
 
-    /// It is for somebody else to say.
+    /// Another gateway publishes it.
     pub fn forget(&mut self, topic: &str) {
         self.0.remove(topic);
     }
@@ -51,7 +51,7 @@ impl Retained {
         self.0.get(topic)
     }
 
-    /// Drops what has lost its meaning, and names the rest.
+    /// Drops what has expired, and returns the topics of the rest.
     pub fn topics(&mut self, now: Now) -> impl Iterator<Item = &String> {
         self.0.retain(|_, kept| kept.until.is_none_or(|until| now.tick < until));
         self.0.keys()

@@ -1,4 +1,4 @@
-//! Whom to trust and who to be on `mqtts`.
+//! TLS for `mqtts`: trusted authorities and the client certificate.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -12,4 +12,4 @@ pub mod queue;
 
 pub use builder::MessageBuilder;
 pub use changes::changes;
-pub use queue::{BEAT, Outbox};
+pub use queue::{Outbox, TICK_EVERY};

@@ -1,6 +1,6 @@
-//! The notices on their way, as the client sees them: what to send next, what an answer means.
+//! The queue of messages: what to publish next, and what an acknowledgement means.
 //!
-//! Invariant: it holds what the outbox on the disk holds; both apply the same [`Change`]s.
+//! Invariant: it holds what the table on disk holds; both apply the same [`Change`]s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,25 +9,25 @@ use crate::pipeline::VisitId;
 use crate::pipeline::units::{Now, Tick};
 use crate::store::{Change, OutboundMessage, Queued, Subject};
 
-/// More notices than hours without a broker can bring; then the oldest alert goes.
-const MOST: usize = 5_000;
+/// More messages than hours without a broker bring; then the oldest alert is dropped.
+const MAX_MESSAGES: usize = 5_000;
 
-/// How often [`Outbox::beat`] wants to be called while there is anything in it.
-pub const BEAT: Duration = Duration::from_millis(250);
+/// How often [`Outbox::beat`] is called while the queue is not empty.
+pub const TICK_EVERY: Duration = Duration::from_millis(250);
 
-/// Beats without an answer after which a connection is dead: 5 s.
-const PATIENCE: u8 = 20;
+/// Ticks without an acknowledgement after which a connection is dead: 5 s.
+const MAX_TICKS: u8 = 20;
 
-/// Beats between two attempts while nobody listens, at most: 2 s.
-const LONGEST_REST: u8 = 8;
+/// Ticks between two attempts while there is no subscriber, at most: 2 s.
+const MAX_REST: u8 = 8;
 
-/// Notices by their place in the queue.
+/// Messages by their place in the queue.
 #[derive(Debug, Default)]
 pub struct Outbox {
     entries: BTreeMap<u64, Entry>,
-    /// Topics that nobody listens to, by how long they still rest.
+    /// Subjects without a subscriber, and how long they still wait.
     resting: BTreeMap<Subject, Rest>,
-    /// Notices sent a second time because a connection died before their answer.
+    /// Messages published again because a connection broke before their acknowledgement.
     repeated: u64,
 }
 
@@ -42,7 +42,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting,
-    Sent { beats: u8 },
+    Sent { ticks: u8 },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,17 +51,17 @@ struct Rest {
     whole: u8,
 }
 
-/// What a beat found.
+/// What a tick found.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Beat {
-    /// Notices whose time is over; they are gone.
+pub struct Ticked {
+    /// Messages that expired and are removed.
     pub expired: Vec<u64>,
-    /// The broker has not answered for too long.
+    /// The broker has not acknowledged for too long.
     pub stalled: bool,
 }
 
 impl Outbox {
-    /// The outbox as the disk remembers it.
+    /// The outbox with the contents of the disk.
     pub fn of(rows: Vec<Queued>, now: Now) -> Self {
         let mut outbox = Self::default();
         for row in rows {
@@ -70,7 +70,7 @@ impl Outbox {
         outbox
     }
 
-    /// Does to the queue what the disk does; tells which notice had to make room, if any.
+    /// Applies a change as the disk does; returns the message that was dropped to make room.
     pub fn apply(&mut self, change: &Change, now: Now) -> Option<u64> {
         match change {
             Change::Queued(row) => return self.queue(row, now),
@@ -96,7 +96,7 @@ impl Outbox {
 
     fn queue(&mut self, Queued { id, message }: &Queued, now: Now) -> Option<u64> {
         self.entries.retain(|_, entry| !message.replaces(&entry.message));
-        let evicted = (self.entries.len() >= MOST).then(|| self.least_worth()).flatten();
+        let evicted = (self.entries.len() >= MAX_MESSAGES).then(|| self.least_worth()).flatten();
         if let Some(id) = evicted {
             self.entries.remove(&id);
         }
@@ -111,49 +111,49 @@ impl Outbox {
         oldest_alert.or_else(|| self.entries.first_key_value()).map(|(id, _)| *id)
     }
 
-    /// The next notice to send, and how long it is still worth something; it counts as sent.
+    /// The next message to publish and its remaining lifetime; it counts as sent.
     ///
-    /// A farewell waits for the greeting of the same visit: staff shall not see them reversed.
+    /// A departure waits for the arrival of the same visit, so that staff see them in order.
     pub fn next(&mut self, now: Now) -> Option<(u64, &OutboundMessage, Duration)> {
-        let mut unheard = BTreeSet::<VisitId>::new();
+        let mut no_subscribers = BTreeSet::<VisitId>::new();
         let (id, entry) = self.entries.iter_mut().find(|(_, entry)| {
             let spoken = !entry.message.is_retained();
-            let held = spoken && !unheard.insert(entry.message.visit);
+            let held = spoken && !no_subscribers.insert(entry.message.visit);
             let rests = entry.tried && rests(&self.resting, entry.message.subject());
             entry.state == State::Waiting && now.tick < entry.until && !held && !rests
         })?;
-        entry.state = State::Sent { beats: 0 };
+        entry.state = State::Sent { ticks: 0 };
         entry.tried = true;
         Some((*id, &entry.message, entry.until.since(now.tick)))
     }
 
-    /// The broker has it, and somebody listens (or it is kept for whoever comes). Whether it was
-    /// still wanted.
+    /// The broker has it, and a subscriber exists (or it is retained). Returns whether it was still
+    /// queued.
     pub fn delivered(&mut self, id: u64) -> bool {
         let Some(entry) = self.entries.remove(&id) else { return false };
         self.resting.remove(&entry.message.subject());
         true
     }
 
-    /// The broker dropped it, because nobody listens or because it may not be said: it is said
-    /// again, soon, then less often.
-    pub fn unheard(&mut self, id: u64) {
+    /// The broker dropped it, because it has no subscriber or refuses it: it is published again,
+    /// soon, then less often.
+    pub fn no_subscribers(&mut self, id: u64) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.state = State::Waiting;
         let rest =
             self.resting.entry(entry.message.subject()).or_insert(Rest { left: 0, whole: 0 });
         if rest.left == 0 {
-            rest.whole = (rest.whole * 2).clamp(1, LONGEST_REST);
+            rest.whole = (rest.whole * 2).clamp(1, MAX_REST);
             rest.left = rest.whole;
         }
     }
 
-    /// Whether a notice clears or sets a retained message; `None` where it is gone meanwhile.
+    /// Whether a message is retained; `None` where it is no longer queued.
     pub fn is_retained(&self, id: u64) -> Option<bool> {
         self.entries.get(&id).map(|entry| entry.message.is_retained())
     }
 
-    /// The connection is gone: whatever was not answered counts as unsent.
+    /// The connection is lost: what was not acknowledged counts as unsent.
     pub fn disconnected(&mut self) {
         for entry in self.entries.values_mut() {
             if matches!(entry.state, State::Sent { .. }) {
@@ -164,24 +164,24 @@ impl Outbox {
         self.resting.clear();
     }
 
-    /// [`BEAT`] has passed.
-    pub fn beat(&mut self, now: Now) -> Beat {
-        let mut beat = Beat::default();
+    /// [`TICK_EVERY`] has passed.
+    pub fn tick(&mut self, now: Now) -> Ticked {
+        let mut ticked = Ticked::default();
         for (id, entry) in &mut self.entries {
             if now.tick >= entry.until {
-                beat.expired.push(*id);
-            } else if let State::Sent { beats } = &mut entry.state {
-                *beats = beats.saturating_add(1);
-                beat.stalled |= *beats > PATIENCE;
+                ticked.expired.push(*id);
+            } else if let State::Sent { ticks } = &mut entry.state {
+                *ticks = ticks.saturating_add(1);
+                ticked.stalled |= *ticks > MAX_TICKS;
             }
         }
-        for id in &beat.expired {
+        for id in &ticked.expired {
             self.entries.remove(id);
         }
         for rest in self.resting.values_mut() {
             rest.left = rest.left.saturating_sub(1);
         }
-        beat
+        ticked
     }
 
     /// The messages not yet acknowledged, in their order.
@@ -189,12 +189,12 @@ impl Outbox {
         self.entries.values().map(|entry| &entry.message)
     }
 
-    /// The places of the notices not yet acknowledged, in their order.
+    /// The places of the messages not yet acknowledged, in their order.
     pub fn ids(&self) -> impl Iterator<Item = u64> {
         self.entries.keys().copied()
     }
 
-    /// Notices not yet acknowledged.
+    /// Messages not yet acknowledged.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -204,14 +204,14 @@ impl Outbox {
         self.entries.is_empty()
     }
 
-    /// Whether anything could go out, or be answered, at once.
+    /// Whether anything can be published or acknowledged now.
     pub fn is_busy(&self) -> bool {
         self.entries.values().any(|entry| {
             entry.state != State::Waiting || !rests(&self.resting, entry.message.subject())
         })
     }
 
-    /// Notices sent a second time because a connection died before their answer.
+    /// Messages published again because a connection broke before their acknowledgement.
     pub const fn repeated(&self) -> u64 {
         self.repeated
     }
@@ -252,12 +252,12 @@ mod tests {
         outbox.next(now).map(|(id, ..)| id)
     }
 
-    fn beats(outbox: &mut Outbox, n: usize) -> bool {
-        (0..n).any(|_| outbox.beat(at(0)).stalled)
+    fn ticks(outbox: &mut Outbox, n: usize) -> bool {
+        (0..n).any(|_| outbox.tick(at(0)).stalled)
     }
 
     #[test]
-    fn notices_go_out_in_their_order_and_once() {
+    fn messages_are_published_in_order_and_once() {
         let rows = vec![row(1, "arrivals", 1), row(2, "state", 1), row(3, "arrivals", 2)];
         let mut outbox = Outbox::of(rows, at(0));
         let said: Vec<_> = std::iter::from_fn(|| next(&mut outbox, at(0))).collect();
@@ -272,33 +272,33 @@ mod tests {
         assert_eq!(next(&mut outbox, at(0)), Some(1));
         outbox.apply(&Change::Queued(row(2, "state", 1)), at(0));
         assert_eq!(next(&mut outbox, at(0)), Some(2), "although the older is on its way");
-        assert!(!outbox.delivered(1), "the older one's answer means nothing any more");
+        assert!(!outbox.delivered(1), "the acknowledgement of the older one is ignored");
         assert_eq!(outbox.len(), 1);
     }
 
     #[test]
-    fn what_nobody_hears_rests_longer_each_time_while_other_topics_go_on() {
+    fn a_message_without_subscribers_waits_longer_each_time_while_others_go_on() {
         let rows = vec![row(1, "arrivals", 1), row(2, "state", 1)];
         let mut outbox = Outbox::of(rows, at(0));
         for rest in [1, 2, 4, 8, 8] {
             assert_eq!(next(&mut outbox, at(0)), Some(1));
-            outbox.unheard(1);
+            outbox.no_subscribers(1);
             next(&mut outbox, at(0));
             for _ in 0..rest {
                 assert_eq!(next(&mut outbox, at(0)), None);
-                outbox.beat(at(0));
+                outbox.tick(at(0));
             }
         }
         outbox.apply(&Change::Queued(row(3, "arrivals", 2)), at(0));
         assert_eq!(next(&mut outbox, at(0)), Some(1));
-        outbox.unheard(1);
-        assert_eq!(next(&mut outbox, at(0)), Some(3), "what is new asks for listeners at once");
+        outbox.no_subscribers(1);
+        assert_eq!(next(&mut outbox, at(0)), Some(3), "a new message is tried at once");
         outbox.delivered(3);
-        assert_eq!(next(&mut outbox, at(0)), Some(1), "somebody listens again");
+        assert_eq!(next(&mut outbox, at(0)), Some(1), "there is a subscriber again");
     }
 
     #[test]
-    fn a_farewell_waits_for_the_greeting() {
+    fn a_departure_waits_for_the_arrival() {
         let rows = vec![row(1, "arrivals", 1), row(2, "departures", 1), row(3, "departures", 2)];
         let mut outbox = Outbox::of(rows, at(0));
         assert_eq!(next(&mut outbox, at(0)), Some(1));
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(outbox.next(at(119)).map(|(.., worth)| worth), Some(Duration::from_secs(1)));
         outbox.disconnected();
         assert_eq!(next(&mut outbox, at(120)), None);
-        assert_eq!(outbox.beat(at(120)).expired, [1]);
+        assert_eq!(outbox.tick(at(120)).expired, [1]);
         assert!(outbox.is_empty());
     }
 
@@ -334,16 +334,16 @@ mod tests {
         assert_eq!(next(&mut outbox, Now { clock: far, ..at(1) }), Some(1));
         let back = Clock::Set(WallTime::from_unix_secs(-50));
         let outbox = &mut Outbox::of(vec![row(1, "arrivals", 1)], Now { clock: back, ..at(0) });
-        assert_eq!(outbox.beat(at(120)).expired, [1], "never longer than its lifetime");
+        assert_eq!(outbox.tick(at(120)).expired, [1], "never longer than its lifetime");
     }
 
     #[test]
     fn a_broker_that_stops_answering_is_noticed() {
         let mut outbox = Outbox::of(vec![row(1, "arrivals", 1)], at(0));
-        assert!(!beats(&mut outbox, 100), "nothing is on its way");
+        assert!(!ticks(&mut outbox, 100), "nothing is on its way");
         next(&mut outbox, at(0));
-        assert!(!beats(&mut outbox, usize::from(PATIENCE)));
-        assert!(beats(&mut outbox, 1));
+        assert!(!ticks(&mut outbox, usize::from(MAX_TICKS)));
+        assert!(ticks(&mut outbox, 1));
     }
 
     #[test]
@@ -356,6 +356,6 @@ mod tests {
         }
         let one_more = Change::Queued(row(5_001, "arrivals", 5_001));
         assert_eq!(outbox.apply(&one_more, at(0)), Some(2));
-        assert_eq!(outbox.len(), MOST);
+        assert_eq!(outbox.len(), MAX_MESSAGES);
     }
 }

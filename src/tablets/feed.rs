@@ -21,7 +21,9 @@ use super::words::{Action, Verdict};
 use crate::clock::Clocks;
 use crate::config::BrokerUrl;
 use crate::mqtt::backoff::Backoff;
-use crate::mqtt::link::{Answer, Dial, Down, Link, Message, News};
+use crate::mqtt::link::{
+    ConnectOptions, ConnectionEvent, Disconnect, Link, Message, PublishOutcome,
+};
 use crate::mqtt::payload;
 use crate::mqtt::topics::{Filter, Topic, Topics};
 use crate::pipeline::VisitId;
@@ -62,7 +64,7 @@ struct Word {
     topic: String,
     payload: Vec<u8>,
     /// Dropped where it cannot be said.
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<PublishOutcome>,
 }
 
 #[derive(Serialize)]
@@ -96,9 +98,9 @@ impl Mouth {
         let word = Word { topic, payload, answer };
         self.words.try_send(word).map_err(|_| NotSent::BrokerAway)?;
         match timeout(PATIENCE, answered).await {
-            Ok(Ok(Answer::Taken)) => Ok(()),
-            Ok(Ok(Answer::NobodyListens)) => Err(NotSent::NobodyListens),
-            Ok(Ok(Answer::Refused(why))) => {
+            Ok(Ok(PublishOutcome::Accepted)) => Ok(()),
+            Ok(Ok(PublishOutcome::NoSubscribers)) => Err(NotSent::NobodyListens),
+            Ok(Ok(PublishOutcome::Refused(why))) => {
                 tracing::error!(%why, "the broker refuses what staff say");
                 Err(NotSent::BrokerAway)
             }
@@ -144,15 +146,15 @@ impl Feed {
         let stop = self.stop.clone();
         let mut backoff = Backoff::default();
         for broker in self.broker.brokers.clone().iter().cycle() {
-            let mut link = Link::dial(broker, &self.broker.identity, Dial::default());
+            let mut link = Link::connect(broker, &self.broker.identity, ConnectOptions::default());
             let down = tokio::select! {
                 () = stop.cancelled() => return leave(link).await,
                 down = self.attend_to(&mut link, &mut backoff) => down,
             };
             self.lost(broker, &down);
             let wait = match down {
-                Down::Unreachable(_) => backoff.unreachable(),
-                Down::Refused(_) | Down::WithoutRetain => Backoff::refused(),
+                Disconnect::Unreachable(_) => backoff.unreachable(),
+                Disconnect::Refused(_) | Disconnect::WithoutRetain => Backoff::refused(),
             };
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -164,23 +166,23 @@ impl Feed {
     /// One connection, until it breaks.
     async fn attend_to(
         &mut self,
-        link: &mut Link<oneshot::Sender<Answer>>,
+        link: &mut Link<oneshot::Sender<PublishOutcome>>,
         backoff: &mut Backoff,
-    ) -> Down {
+    ) -> Disconnect {
         loop {
             tokio::select! {
-                news = link.news() => match news {
-                    News::Up => {
+                news = link.next_event() => match news {
+                    ConnectionEvent::Connected => {
                         backoff.succeeded();
                         self.begin(link);
                     }
-                    News::Heard { topic, payload, .. } => self.heard(&topic, &payload),
-                    News::Answered(answer, said) => drop(answer.send(said)),
-                    News::Listening { refused: 0 } => {}
-                    News::Listening { refused } => {
+                    ConnectionEvent::Received { topic, payload, .. } => self.heard(&topic, &payload),
+                    ConnectionEvent::Acknowledged(answer, said) => drop(answer.send(said)),
+                    ConnectionEvent::Subscribed { refused: 0 } => {}
+                    ConnectionEvent::Subscribed { refused } => {
                         tracing::error!(refused, "the broker does not let the tablets' page listen");
                     }
-                    News::Down(down) => return down,
+                    ConnectionEvent::Disconnected(down) => return down,
                 },
                 Some(word) = self.words.recv() => say(link, word),
                 Ok(()) = self.audience.changed() => self.attend(link),
@@ -189,25 +191,28 @@ impl Feed {
         }
     }
 
-    fn begin(&mut self, link: &Link<oneshot::Sender<Answer>>) {
+    fn begin(&mut self, link: &Link<oneshot::Sender<PublishOutcome>>) {
         self.tell(Notice::Link(Way::Live));
         self.replay = Some(Box::pin(sleep(REPLAY)));
         self.attending = false;
         let topics = [Topic::Visit, Topic::Departures, Topic::Status, Topic::Withdrawn];
-        link.listen(topics.map(|topic| Filter::new(self.topics.topic(topic, &[]))));
+        link.subscribe(topics.map(|topic| Filter::new(self.topics.topic(topic, &[]))));
         self.attend(link);
         tracing::info!("the tablets' page hears the broker");
     }
 
     /// Listens to alerts while there is somebody to hear them.
-    fn attend(&mut self, link: &Link<oneshot::Sender<Answer>>) {
+    fn attend(&mut self, link: &Link<oneshot::Sender<PublishOutcome>>) {
         let attended = *self.audience.borrow_and_update() > 0;
-        if !link.is_up() || attended == self.attending {
+        if !link.is_connected() || attended == self.attending {
             return;
         }
         let arrivals = self.topics.arrivals();
-        let asked =
-            if attended { link.listen([Filter::new(arrivals)]) } else { link.ignore(arrivals) };
+        let asked = if attended {
+            link.subscribe([Filter::new(arrivals)])
+        } else {
+            link.unsubscribe(arrivals)
+        };
         if asked {
             self.attending = attended;
         }
@@ -226,7 +231,7 @@ impl Feed {
         self.hub.hear(self.clocks.now().clock.reading(), notice);
     }
 
-    fn lost(&mut self, broker: &BrokerUrl, down: &Down) {
+    fn lost(&mut self, broker: &BrokerUrl, down: &Disconnect) {
         let why = down.reason();
         let broker = &broker.host;
         let was_live = self.hub.board().broker().0 == Way::Live;
@@ -234,13 +239,13 @@ impl Feed {
             self.tell(Notice::Link(Way::Away));
         }
         match down {
-            Down::Refused(_) | Down::WithoutRetain => {
+            Disconnect::Refused(_) | Disconnect::WithoutRetain => {
                 tracing::error!(%broker, why, "the broker refuses the tablets' page");
             }
-            Down::Unreachable(_) if was_live => {
+            Disconnect::Unreachable(_) if was_live => {
                 tracing::warn!(%broker, why, "the tablets' page lost the broker");
             }
-            Down::Unreachable(_) => {
+            Disconnect::Unreachable(_) => {
                 tracing::debug!(%broker, why, "the tablets' page cannot reach the broker");
             }
         }
@@ -260,7 +265,7 @@ impl Feed {
     }
 }
 
-fn say(link: &mut Link<oneshot::Sender<Answer>>, word: Word) {
+fn say(link: &mut Link<oneshot::Sender<PublishOutcome>>, word: Word) {
     let message = Message {
         topic: &word.topic,
         payload: &word.payload,
@@ -268,8 +273,8 @@ fn say(link: &mut Link<oneshot::Sender<Answer>>, word: Word) {
         expiry: Some(PATIENCE),
     };
     // Said later than its patience it would surprise whoever said it: now or not at all.
-    if link.has_room() && link.fits(&message) {
-        link.say(word.answer, &message);
+    if link.can_publish() && link.fits(&message) {
+        link.publish(word.answer, &message);
     }
 }
 
@@ -282,8 +287,9 @@ async fn replayed(replay: &mut Option<Pin<Box<Sleep>>>) {
 }
 
 /// Takes leave of the broker.
-async fn leave(mut link: Link<oneshot::Sender<Answer>>) {
-    link.hang_up();
-    let gone = async { while !matches!(link.news().await, News::Down(_)) {} };
+async fn leave(mut link: Link<oneshot::Sender<PublishOutcome>>) {
+    link.disconnect();
+    let gone =
+        async { while !matches!(link.next_event().await, ConnectionEvent::Disconnected(_)) {} };
     drop(timeout(LEAVE_WITHIN, gone).await);
 }

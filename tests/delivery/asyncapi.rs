@@ -165,8 +165,8 @@ async fn say_everything(shop: &Shop) {
         echo: Some(0x1a),
         arriving_at: Some(at.clone()),
     };
-    shop.delivery.mention_contacts(&Contacts { v: 1, at: at.clone(), heard: vec![heard] });
-    shop.delivery.mention_health(&Health {
+    shop.delivery.publish_contacts(&Contacts { v: 1, at: at.clone(), heard: vec![heard] });
+    shop.delivery.publish_health(&Health {
         v: 1,
         at: at.clone(),
         uptime_s: 60,
@@ -254,9 +254,9 @@ fn the_document_has_the_topics_of_the_table() {
         let mqtt = &operation["bindings"]["mqtt"];
         described.push(format!("{name} {address} {} {}", mqtt["qos"], mqtt["retain"]));
     }
-    let table = TABLE.iter().map(|row| {
-        format!("{} {ROOT}/{} {} {}", row.name, row.pattern, row.qos, row.retained)
-    });
+    let table = TABLE
+        .iter()
+        .map(|row| format!("{} {ROOT}/{} {} {}", row.name, row.pattern, row.qos, row.retained));
     assert_eq!(described, table.collect::<Vec<_>>());
 }
 

@@ -14,7 +14,7 @@ use crate::clock::Clocks;
 use crate::commands::run::runtime;
 use crate::config;
 use crate::mqtt::client::Peer;
-use crate::mqtt::link::{Answer, Dial, Link, Message, News};
+use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link, Message, PublishOutcome};
 use crate::mqtt::topics::{Topics, is_level};
 
 /// A broker that has not answered by then is out of reach.
@@ -121,8 +121,13 @@ fn tell(global: &Global, args: &Args, at: &str) -> anyhow::Result<Vec<u16>> {
 async fn say(peer: &Peer, client: &str, stores: &[u16], at: &str) -> anyhow::Result<()> {
     let mut last = None;
     for broker in &peer.brokers {
-        match say_to(&mut Link::dial(broker, &peer.identity, Dial::default()), client, stores, at)
-            .await
+        match say_to(
+            &mut Link::connect(broker, &peer.identity, ConnectOptions::default()),
+            client,
+            stores,
+            at,
+        )
+        .await
         {
             Ok(()) => return Ok(()),
             Err(error) => {
@@ -142,7 +147,7 @@ async fn say_to(
     let payload = json!({"v": 1, "withdrawn_at": at}).to_string();
     let mut left = stores.iter().copied().peekable();
     loop {
-        while link.has_room()
+        while link.can_publish()
             && let Some(store) = left.next()
         {
             if !link.retains() {
@@ -155,19 +160,21 @@ async fn say_to(
             let topic = Topics::of(store).withdrawn(client);
             let payload = payload.as_bytes();
             let message = Message { topic: &topic, payload, retain: true, expiry: None };
-            if !link.say(store, &message) {
+            if !link.publish(store, &message) {
                 bail!("the connection takes nothing");
             }
         }
-        if link.is_up() && link.unanswered() == 0 && left.peek().is_none() {
-            link.hang_up();
+        if link.is_connected() && link.in_flight() == 0 && left.peek().is_none() {
+            link.disconnect();
             // What was said is answered; the farewell is only polite.
-            while !matches!(link.news().await, News::Down(_)) {}
+            while !matches!(link.next_event().await, ConnectionEvent::Disconnected(_)) {}
             return Ok(());
         }
-        match link.news().await {
-            News::Answered(store, Answer::Refused(why)) => bail!("store {store}: refused: {why}"),
-            News::Down(down) => bail!("{}", down.reason()),
+        match link.next_event().await {
+            ConnectionEvent::Acknowledged(store, PublishOutcome::Refused(why)) => {
+                bail!("store {store}: refused: {why}")
+            }
+            ConnectionEvent::Disconnected(down) => bail!("{}", down.reason()),
             _ => {}
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::super::print;
 use crate::config::BrokerUrl;
 use crate::mqtt::Identity;
-use crate::mqtt::link::{Dial, Link, News};
+use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link};
 use crate::mqtt::payload::{Visit, VisitState};
 use crate::mqtt::topics::{Filter, Topics};
 
@@ -33,19 +33,20 @@ impl Console {
     pub async fn run(self) {
         let mut visits = BTreeMap::new();
         loop {
-            let mut link = Link::<()>::dial(&self.broker, &self.identity, Dial::default());
+            let mut link =
+                Link::<()>::connect(&self.broker, &self.identity, ConnectOptions::default());
             loop {
-                match link.news().await {
-                    News::Up => {
-                        link.listen([Filter::new(self.topics.under("visits/+"))]);
+                match link.next_event().await {
+                    ConnectionEvent::Connected => {
+                        link.subscribe([Filter::new(self.topics.under("visits/+"))]);
                     }
-                    News::Heard { topic, payload, .. } => {
+                    ConnectionEvent::Received { topic, payload, .. } => {
                         for line in lines(&mut visits, &topic, &payload) {
                             // A closed terminal ends the demo by its own signal.
                             drop(print(&line));
                         }
                     }
-                    News::Down(_) => break,
+                    ConnectionEvent::Disconnected(_) => break,
                     _ => {}
                 }
             }

@@ -8,7 +8,7 @@ use super::{Finding, Verdict};
 use crate::commands::run::runtime;
 use crate::config::{BrokerLocation, BrokerUrl, Config};
 use crate::mqtt::client::Peer;
-use crate::mqtt::link::{Dial, Down, Link, News};
+use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link};
 
 /// Name resolution, TCP, TLS and MQTT together.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -65,19 +65,19 @@ fn of_daemon(about: &'static str, port: Finding, config: &Config) -> Finding {
 }
 
 /// Whether alerts reach staff over it.
-const fn is_usable(answer: &Result<(), Down>) -> bool {
-    matches!(answer, Ok(()) | Err(Down::WithoutRetain))
+const fn is_usable(answer: &Result<(), Disconnect>) -> bool {
+    matches!(answer, Ok(()) | Err(Disconnect::WithoutRetain))
 }
 
 /// Whether a withdrawal reaches a gateway that was away: as far as the brokers say it themselves,
 /// and a running daemon has found out.
-fn delivers_retained(config: &Config, answers: &[(&BrokerUrl, Result<(), Down>)]) -> bool {
+fn delivers_retained(config: &Config, answers: &[(&BrokerUrl, Result<(), Disconnect>)]) -> bool {
     let daemon = crate::commands::status::snapshot(&config.state);
     let offered = answers.iter().all(|(_, answer)| answer.is_ok());
     offered && !daemon.is_ok_and(|daemon| daemon.broker.retained == Some(false))
 }
 
-fn tell(url: &BrokerUrl, answer: &Result<(), Down>) -> String {
+fn tell(url: &BrokerUrl, answer: &Result<(), Disconnect>) -> String {
     let scheme = if url.tls { "mqtts" } else { "mqtt" };
     let says = match answer {
         Ok(()) => "lets this gateway in",
@@ -86,8 +86,8 @@ fn tell(url: &BrokerUrl, answer: &Result<(), Down>) -> String {
     format!("{scheme}://{}:{} {says}", url.host, url.port)
 }
 
-fn mend(answers: &[(&BrokerUrl, Result<(), Down>)]) -> &'static str {
-    let refused = |answer: &Result<(), Down>| matches!(answer, Err(Down::Refused(_)));
+fn mend(answers: &[(&BrokerUrl, Result<(), Disconnect>)]) -> &'static str {
+    let refused = |answer: &Result<(), Disconnect>| matches!(answer, Err(Disconnect::Refused(_)));
     if answers.iter().any(|(_, answer)| refused(answer)) {
         "see broker.username, broker.password_file and [tls], and the broker's own log"
     } else {
@@ -96,25 +96,25 @@ fn mend(answers: &[(&BrokerUrl, Result<(), Down>)]) -> &'static str {
 }
 
 /// Logs in under a name of its own, for the daemon's would end the daemon's connection.
-async fn log_in(broker: &BrokerUrl, peer: &Peer) -> Result<(), Down> {
+async fn log_in(broker: &BrokerUrl, peer: &Peer) -> Result<(), Disconnect> {
     let mut identity = peer.identity.clone();
     identity.client_id.push_str("-doctor");
-    let mut link = Link::<()>::dial(broker, &identity, Dial::default());
+    let mut link = Link::<()>::connect(broker, &identity, ConnectOptions::default());
     let welcome = async {
         loop {
-            match link.news().await {
-                News::Up if link.retains() => return Ok(()),
-                News::Up => return Err(Down::WithoutRetain),
-                News::Down(down) => return Err(down),
+            match link.next_event().await {
+                ConnectionEvent::Connected if link.retains() => return Ok(()),
+                ConnectionEvent::Connected => return Err(Disconnect::WithoutRetain),
+                ConnectionEvent::Disconnected(down) => return Err(down),
                 _ => {}
             }
         }
     };
-    let timed_out = || Err(Down::Unreachable("does not answer".to_owned()));
+    let timed_out = || Err(Disconnect::Unreachable("does not answer".to_owned()));
     let welcome = tokio::time::timeout(PATIENCE, welcome).await.unwrap_or_else(|_| timed_out());
     if welcome.is_ok() {
-        link.hang_up();
-        let _ = tokio::time::timeout(PATIENCE, link.news()).await;
+        link.disconnect();
+        let _ = tokio::time::timeout(PATIENCE, link.next_event()).await;
     }
     welcome
 }

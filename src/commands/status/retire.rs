@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::commands::run::runtime;
 use crate::config::{BrokerUrl, Config};
 use crate::mqtt::client::Peer;
-use crate::mqtt::link::{Answer, Dial, Link, Message, News};
+use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link, Message, PublishOutcome};
 use crate::mqtt::payload::GatewayState;
 use crate::mqtt::topics::{Filter, Topics, is_level};
 
@@ -54,7 +54,7 @@ async fn at(
     name: &str,
     topics: &[String; 2],
 ) -> anyhow::Result<Vec<String>> {
-    let mut link = Link::<()>::dial(broker, &peer.identity, Dial::default());
+    let mut link = Link::<()>::connect(broker, &peer.identity, ConnectOptions::default());
     let retained = retained(&mut link, topics).await?;
     ensure!(!retained.is_empty(), "the broker retains no state of a gateway or beacon `{name}`");
     for (topic, payload) in &retained {
@@ -63,19 +63,21 @@ async fn at(
             bail!("gateway {name} is not offline\n  hint: stop it first, or rename it");
         }
         let message = Message { topic, payload: &[], retain: true, expiry: None };
-        ensure!(link.say((), &message), "the connection accepts no message");
+        ensure!(link.publish((), &message), "the connection accepts no message");
     }
     let mut acknowledged = 0;
     while acknowledged < retained.len() {
-        match link.news().await {
-            News::Answered((), Answer::Refused(why)) => bail!("it is refused: {why}"),
-            News::Answered(..) => acknowledged += 1,
-            News::Down(down) => bail!("{}", down.reason()),
+        match link.next_event().await {
+            ConnectionEvent::Acknowledged((), PublishOutcome::Refused(why)) => {
+                bail!("it is refused: {why}")
+            }
+            ConnectionEvent::Acknowledged(..) => acknowledged += 1,
+            ConnectionEvent::Disconnected(down) => bail!("{}", down.reason()),
             _ => {}
         }
     }
-    link.hang_up();
-    while !matches!(link.news().await, News::Down(_)) {}
+    link.disconnect();
+    while !matches!(link.next_event().await, ConnectionEvent::Disconnected(_)) {}
     Ok(retained.into_iter().map(|(topic, _)| topic).collect())
 }
 
@@ -89,17 +91,17 @@ async fn retained(
     loop {
         tokio::select! {
             () = &mut replay => return Ok(retained),
-            news = link.news() => match news {
-                News::Up => drop(link.listen(topics.iter().cloned().map(Filter::new))),
-                News::Listening { refused: 0 } => {
+            news = link.next_event() => match news {
+                ConnectionEvent::Connected => drop(link.subscribe(topics.iter().cloned().map(Filter::new))),
+                ConnectionEvent::Subscribed { refused: 0 } => {
                     replay.as_mut().reset(tokio::time::Instant::now() + REPLAY);
                 }
-                News::Listening { .. } => bail!("it does not let this login read {}", topics[0]),
-                News::Heard { topic, payload, retained: true } if !payload.is_empty() => {
+                ConnectionEvent::Subscribed { .. } => bail!("it does not let this login read {}", topics[0]),
+                ConnectionEvent::Received { topic, payload, retained: true } if !payload.is_empty() => {
                     retained.push((String::from_utf8(topic)?, payload));
                 }
-                News::Down(down) => bail!("{}", down.reason()),
-                News::Heard { .. } | News::Answered(..) => {}
+                ConnectionEvent::Disconnected(down) => bail!("{}", down.reason()),
+                ConnectionEvent::Received { .. } | ConnectionEvent::Acknowledged(..) => {}
             }
         }
     }

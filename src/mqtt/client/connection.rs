@@ -1,4 +1,4 @@
-//! One connection after the other, and leave taken of the last.
+//! Connecting, reconnecting, and the orderly end of the last connection.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -8,11 +8,11 @@ use tokio::time::sleep;
 
 use super::{Client, Connection, Phase, RetainedDelivery};
 use crate::mqtt::backoff::{self, Backoff};
-use crate::mqtt::link::{Dial, Down, Link, Message, News};
+use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link, Message};
 use crate::mqtt::payload::{self, GatewayState, Status};
 use crate::telemetry::brief;
 
-/// To the last word: systemd waits longer.
+/// For the offline status and DISCONNECT; systemd waits longer.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long after a lost connection the session at the broker may still be there. Resuming it keeps
@@ -21,80 +21,82 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 const RESUME_WITHIN: Duration = Duration::from_secs(10);
 
 impl Client {
-    pub(super) fn dial(&mut self) {
+    pub(super) fn connect(&mut self) {
         let Some(broker) = self.peer.brokers.get(self.place) else { return };
         let topic = self.peer.here.status();
         let now = self.clocks.now();
         self.connected_at = now.clock.known().map(|at| at.to_string());
         let payload = self.offline(None);
         let will = Message { topic: &topic, payload: &payload, retain: true, expiry: None };
-        let dial = Dial {
+        let dial = ConnectOptions {
             will: Some(&will),
             resume: now.tick.since(self.lost_at) < RESUME_WITHIN,
             without_retain: self.without_retain,
         };
-        self.link = Some(Link::dial(broker, &self.peer.identity, dial));
+        self.link = Some(Link::connect(broker, &self.peer.identity, dial));
     }
 
-    pub(super) fn on_news(&mut self, news: News) {
+    pub(super) fn on_event(&mut self, news: ConnectionEvent) {
         match news {
-            News::Up => self.on_up(),
-            News::Listening { refused } => {
+            ConnectionEvent::Connected => self.on_connected(),
+            ConnectionEvent::Subscribed { refused } => {
                 self.backoff.succeeded();
                 self.awaited_subacks = self.awaited_subacks.saturating_sub(1);
                 if refused > 0 {
                     tracing::warn!(
                         refused,
-                        "the broker does not let this gateway listen everywhere"
+                        "the broker refuses some of this gateway's subscriptions"
                     );
                 }
             }
-            News::Answered(ticket, answer) => self.on_answer(&ticket, answer),
-            News::Heard { topic, payload, retained } => self.on_heard(&topic, &payload, retained),
-            News::Down(down) => self.on_down(down),
+            ConnectionEvent::Acknowledged(ticket, answer) => self.on_acknowledged(&ticket, answer),
+            ConnectionEvent::Received { topic, payload, retained } => {
+                self.on_received(&topic, &payload, retained)
+            }
+            ConnectionEvent::Disconnected(disconnect) => self.on_disconnected(disconnect),
         }
     }
 
-    fn on_up(&mut self) {
-        self.lines.counts.connections.one();
-        self.complaints.clear();
+    fn on_connected(&mut self) {
+        self.channels.counts.connections.one();
+        self.last_errors.clear();
         let broker = self.broker();
         tracing::info!(broker, "connected to the broker");
         let retained = RetainedDelivery::Unknown;
-        self.lines.connection.send_replace(Connection::Connected { broker, retained });
+        self.channels.connection.send_replace(Connection::Connected { broker, retained });
         if let Some(link) = &self.link {
             let packets = self.peer.here.subscriptions();
             self.awaited_subacks = packets.len();
             for filters in packets {
-                link.listen(filters);
+                link.subscribe(filters);
             }
         }
         self.begin_probe();
-        self.keep_status();
+        self.set_status_message();
         let now = self.clocks.now();
         let of_message = |message| self.peer.here.topics.of_message(message);
         let queued: BTreeSet<String> = self.outbox.messages().map(of_message).collect();
         let topics = self.retained.topics(now).filter(|topic| !queued.contains(*topic));
-        self.asserting = topics.chain(self.stale.keys()).cloned().collect();
+        self.to_republish = topics.chain(self.stale.keys()).cloned().collect();
     }
 
-    /// The next broker is tried soon; after the last one there is a pause.
-    pub(super) fn on_down(&mut self, down: Down) {
-        if self.link.as_ref().is_some_and(Link::is_up) {
+    /// The next broker is tried soon; after the last one the client waits longer.
+    pub(super) fn on_disconnected(&mut self, disconnect: Disconnect) {
+        if self.link.as_ref().is_some_and(Link::is_connected) {
             self.lost_at = self.clocks.now().tick;
         }
         self.link = None;
         self.probe = None;
-        self.asserting.clear();
+        self.to_republish.clear();
         self.outbox.disconnected();
-        if down == Down::WithoutRetain && !self.without_retain {
+        if disconnect == Disconnect::WithoutRetain && !self.without_retain {
             self.without_retain = true;
             self.retry = Box::pin(sleep(backoff::SOON));
             return;
         }
-        let refused = matches!(down, Down::Refused(_) | Down::WithoutRetain);
-        if self.phase != Phase::HungUp {
-            self.tell(down);
+        let refused = matches!(disconnect, Disconnect::Refused(_) | Disconnect::WithoutRetain);
+        if self.phase != Phase::Disconnecting {
+            self.report(disconnect);
         }
         self.without_retain = false;
         self.place += 1;
@@ -107,27 +109,27 @@ impl Client {
         self.retry = Box::pin(sleep(wait));
     }
 
-    /// Logs what keeps it from a broker once, however often it is found again.
-    fn tell(&mut self, down: Down) {
+    /// Logs an error of a broker once, not at each attempt.
+    fn report(&mut self, disconnect: Disconnect) {
         let broker = self.broker();
-        let before = self.complaints.insert(broker.clone(), down.clone());
-        let is_news = before.as_ref() != Some(&down);
-        let why = brief::line(&down.reason());
-        let state = match down {
-            Down::Refused(_) | Down::WithoutRetain => {
-                if is_news {
+        let before = self.last_errors.insert(broker.clone(), disconnect.clone());
+        let is_new = before.as_ref() != Some(&disconnect);
+        let why = brief::line(&disconnect.reason());
+        let state = match disconnect {
+            Disconnect::Refused(_) | Disconnect::WithoutRetain => {
+                if is_new {
                     tracing::error!(broker, why, "the broker refuses this gateway");
                 }
                 Connection::Refused { broker, why }
             }
-            Down::Unreachable(_) => {
-                if is_news {
+            Disconnect::Unreachable(_) => {
+                if is_new {
                     tracing::warn!(broker, why, "no connection to the broker");
                 }
                 Connection::Unreachable { broker, why }
             }
         };
-        self.lines.connection.send_if_modified(|before| {
+        self.channels.connection.send_if_modified(|before| {
             let changed = *before != state;
             *before = state;
             changed
@@ -140,26 +142,26 @@ impl Client {
         self.leave = Box::pin(sleep(LEAVE_WITHIN));
     }
 
-    /// Takes leave, step by step, once the daemon stops.
-    pub(super) fn wind_up(&mut self) -> ControlFlow<()> {
+    /// One step of the orderly end, once the daemon stops.
+    pub(super) fn shut_down(&mut self) -> ControlFlow<()> {
         if self.phase == Phase::Working {
             return ControlFlow::Continue(());
         }
-        let Some(link) = self.link.as_ref().filter(|link| link.is_up()) else {
+        let Some(link) = self.link.as_ref().filter(|link| link.is_connected()) else {
             return ControlFlow::Break(());
         };
-        let quiet = link.unanswered() == 0 && self.asserting.is_empty();
+        let idle = link.in_flight() == 0 && self.to_republish.is_empty();
         match self.phase {
-            Phase::Flushing if quiet && !self.outbox.is_busy() => {
+            Phase::Flushing if idle && !self.outbox.is_busy() => {
                 let since = Some(self.clocks.now().clock.reading().to_string());
                 let offline = self.offline(since);
-                self.keep(self.peer.here.status(), offline, true);
-                self.phase = Phase::Parting;
+                self.set_retained(self.peer.here.status(), offline, true);
+                self.phase = Phase::AnnouncingOffline;
                 self.submit();
             }
-            Phase::Parting if quiet => {
-                link.hang_up();
-                self.phase = Phase::HungUp;
+            Phase::AnnouncingOffline if idle => {
+                link.disconnect();
+                self.phase = Phase::Disconnecting;
             }
             _ => {}
         }
@@ -167,7 +169,7 @@ impl Client {
     }
 
     fn offline(&self, since: Option<String>) -> Vec<u8> {
-        let status = self.lines.status.borrow().clone();
+        let status = self.channels.status.borrow().clone();
         let connected_at = self.connected_at.clone();
         payload::encode(&Status { state: GatewayState::Offline, since, connected_at, ..status })
     }
@@ -178,10 +180,10 @@ impl Client {
     }
 }
 
-/// What happens on the connection; nothing ever, where there is none.
-pub(super) async fn news(link: &mut Option<Link>) -> News {
+/// The next event of the connection; pending for ever without one.
+pub(super) async fn next_event(link: &mut Option<Link>) -> ConnectionEvent {
     match link {
-        Some(link) => link.news().await,
+        Some(link) => link.next_event().await,
         None => std::future::pending().await,
     }
 }

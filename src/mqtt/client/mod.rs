@@ -1,11 +1,11 @@
-//! The task that talks to the broker: it owns the outbox and the connection, and never waits
-//! for anything but the next thing to happen.
+//! The task that talks to the broker. It owns the outbox and the connection, and waits only for the
+//! next event.
 
 mod connection;
-mod hearing;
+mod inbound;
+mod outbound;
 mod peer;
 mod probe;
-mod speaking;
 
 pub use peer::Peer;
 pub use probe::RetainedDelivery;
@@ -22,21 +22,21 @@ use crate::clock::Clocks;
 use crate::mqtt::backoff::Backoff;
 use crate::mqtt::counts::Counts;
 use crate::mqtt::inbound::Inbound;
-use crate::mqtt::link::{Down, Link};
+use crate::mqtt::link::{Disconnect, Link};
 use crate::mqtt::payload::Status;
 use crate::mqtt::retained::Retained;
 use crate::mqtt::topics::Topics;
-use crate::outbox::{BEAT, Outbox};
+use crate::outbox::{Outbox, TICK_EVERY};
 use crate::pipeline::units::Tick;
 use crate::store::worker::Request;
 use crate::store::{Change, Published};
 
-/// How it stands with the broker.
+/// The state of the connection to the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Connection {
     /// No broker has answered yet.
     Connecting,
-    /// It stands.
+    /// CONNACK has arrived.
     Connected {
         /// As in the configuration.
         broker: String,
@@ -50,29 +50,29 @@ pub enum Connection {
         /// What went wrong.
         why: String,
     },
-    /// It will not have us until somebody mends something; tried again now and then.
+    /// The broker refuses this gateway until a person corrects something; retried at intervals.
     Refused {
         /// As in the configuration.
         broker: String,
-        /// What to mend.
+        /// What to correct.
         why: String,
     },
-    /// Hung up for good.
+    /// The daemon has stopped.
     Closed,
 }
 
-/// Something to be said once, or not at all where there is no connection.
+/// A message beside the outbox: without a connection it is not published, or later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Remark {
-    /// Said at most once.
-    Mention {
+pub enum Publication {
+    /// Published at `QoS` 0, once.
+    Once {
         /// Full topic.
         topic: String,
         /// JSON.
         payload: Vec<u8>,
     },
-    /// Said now and on every new connection, until it is set anew.
-    Keep {
+    /// Retained: published now and on every new connection.
+    Retained {
         /// Full topic.
         topic: String,
         /// JSON.
@@ -81,40 +81,40 @@ pub enum Remark {
 }
 
 /// The client's channels.
-pub struct Lines {
+pub struct Channels {
     /// What the store has made durable; closed when the daemon stops.
     pub committed: mpsc::Receiver<Vec<Change>>,
     /// To the store.
     pub store_requests: mpsc::Sender<Request>,
-    /// Remarks of the core.
-    pub remarks: mpsc::Receiver<Remark>,
-    /// How this gateway is.
+    /// Publications of the core.
+    pub publications: mpsc::Receiver<Publication>,
+    /// The status of this gateway.
     pub status: watch::Receiver<Status>,
-    /// What the broker said, parsed.
+    /// Messages of the broker, parsed.
     pub inbound: mpsc::Sender<Inbound>,
-    /// How it stands.
+    /// The state of the connection.
     pub connection: watch::Sender<Connection>,
     /// What is wrong with the store, if anything.
     pub trouble: watch::Receiver<Option<String>>,
-    /// Counted.
+    /// For the health report.
     pub counts: Arc<Counts>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Working,
-    /// Delivers what can be delivered.
+    /// Delivers what is queued.
     Flushing,
-    /// Says that the gateway is offline.
-    Parting,
-    /// Waits for the connection's end.
-    HungUp,
+    /// Publishes that the gateway is offline.
+    AnnouncingOffline,
+    /// DISCONNECT is sent.
+    Disconnecting,
 }
 
 /// The client.
 pub struct Client {
     peer: Peer,
-    lines: Lines,
+    channels: Channels,
     clocks: Clocks,
     outbox: Outbox,
     retained: Retained,
@@ -123,7 +123,7 @@ pub struct Client {
     /// What an earlier life published and nothing configured stands for, by its topic: cleared at
     /// the broker.
     stale: BTreeMap<String, Published>,
-    /// The store's other gateways, as far as they have said how they are.
+    /// The store's other gateways whose status was received, the latest last.
     others: VecDeque<String>,
     link: Option<Link>,
     /// Which of the brokers.
@@ -140,26 +140,26 @@ pub struct Client {
     /// Runs until the broker must have delivered this gateway's own retained status.
     probe: Option<Pin<Box<Sleep>>>,
     backoff: Backoff,
-    /// What was last wrong with each broker since a connection stood.
-    complaints: BTreeMap<String, Down>,
+    /// The last error of each broker since a connection was established.
+    last_errors: BTreeMap<String, Disconnect>,
     retry: Pin<Box<Sleep>>,
-    beat: Interval,
-    /// Retained messages still to be said on this connection.
-    asserting: VecDeque<String>,
-    /// Progress the store has not heard of.
+    tick: Interval,
+    /// Topics of retained messages still to be published on this connection.
+    to_republish: VecDeque<String>,
+    /// Changes that the store has not recorded yet.
     unrecorded: Vec<Change>,
-    /// Heard, and not taken by the core yet: the connection is not read meanwhile.
-    heard: Option<Inbound>,
+    /// Received, and not yet accepted by the event loop; the connection is not read meanwhile.
+    pending: Option<Inbound>,
     phase: Phase,
-    /// When to leave without a last word; runs once the daemon stops.
+    /// When to end without DISCONNECT; runs once the daemon stops.
     leave: Pin<Box<Sleep>>,
 }
 
 impl Client {
-    /// A client that begins with what the store remembers.
+    /// A client that starts with the contents of the store.
     pub fn new(
         peer: Peer,
-        lines: Lines,
+        channels: Channels,
         clocks: Clocks,
         outbox: Outbox,
         retained: Retained,
@@ -167,12 +167,12 @@ impl Client {
         stale: Vec<Published>,
     ) -> Self {
         let stale = stale.into_iter().map(|one| (Topics::published(&one), one)).collect();
-        let mut beat = interval(BEAT);
+        let mut tick = interval(TICK_EVERY);
         let lost_at = clocks.now().tick;
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             peer,
-            lines,
+            channels,
             clocks,
             outbox,
             retained,
@@ -187,41 +187,41 @@ impl Client {
             awaited_subacks: 0,
             probe: None,
             backoff: Backoff::default(),
-            complaints: BTreeMap::new(),
+            last_errors: BTreeMap::new(),
             retry: Box::pin(sleep(Duration::ZERO)),
-            beat,
-            asserting: VecDeque::new(),
+            tick,
+            to_republish: VecDeque::new(),
             unrecorded: Vec::new(),
-            heard: None,
+            pending: None,
             phase: Phase::Working,
             leave: Box::pin(sleep(Duration::ZERO)),
         }
     }
 
-    /// Works until the daemon stops and the broker has been told.
+    /// Runs until the daemon stops and the offline status is published.
     pub async fn run(mut self) {
-        self.keep_status();
+        self.set_status_message();
         loop {
             self.record();
             self.submit();
-            if self.wind_up().is_break() {
+            if self.shut_down().is_break() {
                 break;
             }
             let working = self.phase == Phase::Working;
-            let (needs_beat, has_heard) = (self.needs_beat(), self.heard.is_some());
+            let (needs_tick, has_pending) = (self.needs_tick(), self.pending.is_some());
             tokio::select! {
-                news = connection::news(&mut self.link), if !has_heard => self.on_news(news),
-                changes = self.lines.committed.recv(), if working => self.on_committed(changes),
-                Some(remark) = self.lines.remarks.recv(), if working => self.on_remark(remark),
-                Ok(()) = self.lines.status.changed(), if working => self.keep_status(),
-                () = hearing::hand_over(&mut self.heard, &self.lines.inbound), if has_heard => {}
-                () = &mut self.retry, if self.link.is_none() => self.dial(),
+                news = connection::next_event(&mut self.link), if !has_pending => self.on_event(news),
+                changes = self.channels.committed.recv(), if working => self.on_committed(changes),
+                Some(publication) = self.channels.publications.recv(), if working => self.on_publication(publication),
+                Ok(()) = self.channels.status.changed(), if working => self.set_status_message(),
+                () = inbound::hand_over(&mut self.pending, &self.channels.inbound), if has_pending => {}
+                () = &mut self.retry, if self.link.is_none() => self.connect(),
                 () = probe::due(&mut self.probe) => self.on_probe_timeout(),
-                _ = self.beat.tick(), if needs_beat => self.on_beat(),
+                _ = self.tick.tick(), if needs_tick => self.on_tick(),
                 () = &mut self.leave, if !working => break,
             }
         }
         self.record();
-        self.lines.connection.send_replace(Connection::Closed);
+        self.channels.connection.send_replace(Connection::Closed);
     }
 }

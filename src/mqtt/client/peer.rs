@@ -1,4 +1,4 @@
-//! Which broker to talk to, and as whom.
+//! The brokers, and how this gateway presents itself to them.
 
 use std::net::SocketAddr;
 
@@ -10,12 +10,12 @@ use crate::mqtt::login::Login;
 use crate::mqtt::tls::{self, TlsError};
 use crate::mqtt::topics::{Addressee, Topics};
 
-/// Which broker, and as whom.
+/// The brokers, and how this gateway presents itself to them.
 #[derive(Clone)]
 pub struct Peer {
     /// Tried in turn; at least one.
     pub brokers: Vec<BrokerUrl>,
-    /// As whom.
+    /// Client id, login and TLS.
     pub identity: Identity,
     /// Which gateway it is.
     pub here: Addressee,
@@ -23,7 +23,7 @@ pub struct Peer {
 
 impl Peer {
     /// The brokers that the configuration names, with its TLS files. Where the broker is
-    /// embedded, [`Peer::embedded`] says the rest.
+    /// embedded, [`Peer::embedded`] completes it.
     pub fn configured(config: &Config) -> Result<Self, TlsError> {
         let Broker { location, username, password } = &config.broker;
         let brokers = match location {

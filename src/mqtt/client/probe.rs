@@ -40,7 +40,7 @@ impl Client {
     pub(super) fn probe_after(&self, topic: &str) {
         let own_status = topic == self.peer.here.status();
         if let (true, Some(_), Some(link)) = (own_status, &self.probe, &self.link) {
-            link.listen([self.peer.here.every_status()]);
+            link.subscribe([self.peer.here.every_status()]);
         }
     }
 
@@ -63,7 +63,7 @@ impl Client {
     }
 
     fn set_retained_delivery(&self, found: RetainedDelivery) {
-        self.lines.connection.send_if_modified(|state| match state {
+        self.channels.connection.send_if_modified(|state| match state {
             Connection::Connected { retained, .. } if *retained != found => {
                 *retained = found;
                 true

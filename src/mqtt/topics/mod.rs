@@ -36,7 +36,8 @@ impl Topics {
     /// A topic of this store, with the parameters after the store; without them, the filter for all.
     pub fn topic(&self, topic: Topic, parameters: &[&str]) -> String {
         let store = self.store.to_string();
-        let all: Vec<&str> = [store.as_str()].into_iter().chain(parameters.iter().copied()).collect();
+        let all: Vec<&str> =
+            [store.as_str()].into_iter().chain(parameters.iter().copied()).collect();
         topic.of(&all)
     }
 

@@ -1,4 +1,4 @@
-//! What is heard, and what of it the core shall know.
+//! Messages from the broker, and which of them the event loop receives.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ const MOST_OTHERS: usize = 64;
 const MAX_WITHDRAWN: usize = 200_000;
 
 impl Client {
-    pub(super) fn on_heard(&mut self, topic: &[u8], payload: &[u8], retained: bool) {
+    pub(super) fn on_received(&mut self, topic: &[u8], payload: &[u8], retained: bool) {
         match inbound::parse(&self.peer.here, topic, payload) {
-            Ok(inbound) => self.heard = self.worth_telling(inbound, retained),
+            Ok(inbound) => self.pending = self.relevant(inbound, retained),
             Err(refused) => {
-                self.lines.counts.refused.one();
-                tracing::warn!(%refused, "a message from the broker makes no sense");
+                self.channels.counts.refused.one();
+                tracing::warn!(%refused, "a message from the broker is refused");
             }
         }
     }
 
-    /// What the core shall hear of: neither old wishes nor this gateway's own echo.
-    fn worth_telling(&mut self, inbound: Inbound, retained: bool) -> Option<Inbound> {
+    /// Passes on what the event loop needs: neither retained actions nor this gateway's own messages.
+    fn relevant(&mut self, inbound: Inbound, retained: bool) -> Option<Inbound> {
         match &inbound {
             Inbound::Staff { .. } | Inbound::Feedback { .. } => (!retained).then_some(inbound),
             Inbound::Contacts { gateway, .. } => {
@@ -38,15 +38,15 @@ impl Client {
                 Some(state) if state.arrival.gateway == self.peer.here.gateway => {
                     let topic = self.peer.here.topics.visit(*visit);
                     if self.retained.get(&topic).is_none() {
-                        // A visit of ours that we do not know: what an earlier life left behind.
-                        self.assert(topic);
+                        // An unknown visit of this gateway: an earlier process left it behind.
+                        self.republish(topic);
                         return None;
                     }
-                    // Our own echo, or what another gateway said for us while we were away.
+                    // Another gateway published it while this one was away.
                     Some(inbound)
                 }
                 Some(state) if self.others.contains(&state.arrival.gateway) => {
-                    // Said for another gateway while it was away: it is the one to say it again.
+                    // Published for another gateway while it was away; that one publishes it again.
                     self.retained.forget(&self.peer.here.topics.visit(*visit));
                     Some(inbound)
                 }
@@ -74,11 +74,11 @@ impl Client {
                     );
                     return Some(inbound);
                 }
-                let news = self.withdrawn.insert(Arc::clone(&client));
-                if news {
+                let is_new = self.withdrawn.insert(Arc::clone(&client));
+                if is_new {
                     self.unrecorded.push(Change::Withdrawn { client, at });
                 }
-                news.then_some(inbound)
+                is_new.then_some(inbound)
             }
             Inbound::WithdrawalCleared { .. } => None,
             Inbound::Configuration { .. } | Inbound::RegistryAnnounced => Some(inbound),
@@ -93,12 +93,12 @@ impl Client {
         if retained {
             self.probe_succeeded();
         } else if state == PeerState::Offline && self.phase == Phase::Working {
-            self.assert(self.peer.here.status());
+            self.republish(self.peer.here.status());
         }
     }
 }
 
-/// Waits for the core to take what was heard; a core that is gone takes nothing.
+/// Waits for the event loop to accept what was received; dropped once the loop has ended.
 pub(super) async fn hand_over(heard: &mut Option<Inbound>, to: &mpsc::Sender<Inbound>) {
     let place = to.reserve().await;
     if let (Some(inbound), Ok(place)) = (heard.take(), place) {
