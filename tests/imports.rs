@@ -46,11 +46,7 @@ const LEFT: &[&str] =
     &["daemon", "mqtt::broker", "pipeline::advert", "pipeline::presence", "tablets"];
 
 /// Arrows back up that are left: none is added.
-const LEFT_UP: &[&str] = &[
-    "store::change imports mqtt::notice",
-    "store::rows imports mqtt::notice",
-    "telemetry::health imports mqtt::payload",
-];
+const LEFT_UP: &[&str] = &[];
 
 /// A module's path, such as `pipeline::identity::key`.
 type Module = Vec<String>;

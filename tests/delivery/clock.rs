@@ -78,7 +78,7 @@ fn what_was_kept_by_a_clock_that_did_not_count_is_corrected_on_the_disk() {
     let here = visit("c-1", yesterday);
     let now = Now { tick: Tick::ZERO, clock: Clock::Unset(yesterday) };
     let mut id = 0;
-    let changes = store::changes(&settings(), now, &[alert(&here)], || {
+    let changes = grelot::outbox::changes(&settings(), now, &[alert(&here)], || {
         id += 1;
         id
     });
@@ -94,5 +94,5 @@ fn what_was_kept_by_a_clock_that_did_not_count_is_corrected_on_the_disk() {
         restored.visits.iter().map(|restored| restored.visit.arrived_at).collect();
     assert_eq!(arrived, [OPENING]);
     assert_eq!(restored.last_alerts, [("c-1".into(), OPENING)]);
-    assert!(store.queued().unwrap().iter().all(|row| row.notice.from == OPENING));
+    assert!(store.queued().unwrap().iter().all(|row| row.message.from == OPENING));
 }

@@ -240,11 +240,11 @@ fn a_customer_who_withdrew_on_a_full_disk_is_not_recognised_after_a_kill() {
         id
     };
     let both = [alert(&visit("c-gone", OPENING)), alert(&visit("c-stays", OPENING))];
-    let changes = grelot::store::changes(&settings(), now, &both, &mut next_id);
+    let changes = grelot::outbox::changes(&settings(), now, &both, &mut next_id);
     store.commit(&changes).unwrap();
     fill(&disk.0.join("ballast"));
     // What room the journal has left is used up.
-    while store.commit(&grelot::store::changes(&settings(), now, &both, &mut next_id)).is_ok() {}
+    while store.commit(&grelot::outbox::changes(&settings(), now, &both, &mut next_id)).is_ok() {}
 
     let gone: std::sync::Arc<str> = "c-gone".into();
     let withdrawn = Change::Withdrawn { client: gone.clone(), at: OPENING };
@@ -256,7 +256,7 @@ fn a_customer_who_withdrew_on_a_full_disk_is_not_recognised_after_a_kill() {
     let restored = store.restored(&settings(), OPENING).unwrap();
     assert_eq!(restored.withdrawn, [gone.clone()]);
     assert!(restored.last_alerts.iter().all(|(client, _)| *client != gone));
-    assert!(store.queued().unwrap().iter().all(|row| row.notice.client.as_ref() != Some(&gone)));
+    assert!(store.queued().unwrap().iter().all(|row| row.message.client.as_ref() != Some(&gone)));
     drop(store);
 
     fs::remove_file(disk.0.join("ballast")).unwrap();
@@ -335,7 +335,7 @@ fn a_damaged_row_stops_nobody() {
     };
     let mut id = 0;
     let both = [alert(&visit("c-1", OPENING)), alert(&visit("c-2", OPENING))];
-    let changes = grelot::store::changes(&settings(), now, &both, || {
+    let changes = grelot::outbox::changes(&settings(), now, &both, || {
         id += 1;
         id
     });
