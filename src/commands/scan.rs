@@ -37,10 +37,10 @@ personal data, and so is a screenshot of them.")]
 pub struct Args {
     #[command(flatten)]
     radio: RadioArgs,
-    /// Refreshes the table, or prints a JSON line, each so many seconds
+    /// Refreshes the table, or prints a JSON line, at this interval
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
     interval: Duration,
-    /// Shows so many devices
+    /// Shows this many devices at most
     #[arg(long, value_name = "DEVICES", default_value_t = 40)]
     top: usize,
     /// Loudest, latest seen or most often heard first
@@ -159,9 +159,9 @@ impl Screen<'_> {
             status.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default(),
         );
         for (hci, adapter) in &status.adapters {
-            let ear = adapter.path.word();
+            let path = adapter.path.word();
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{hci}: {} by {ear}", word(adapter.hearing));
+            let _ = writeln!(text, "{hci}: {} by {path}", word(adapter.hearing));
         }
         text.push('\n');
         text.push_str(&self.table.text(self.args.sort, self.args.top, self.args.full));

@@ -31,8 +31,8 @@ use frames::Frames;
 const CHUNK: usize = 64 * 1024;
 /// Packets that come within this of the first are read in one go.
 const BATCH: Duration = Duration::from_millis(20);
-/// How often the stream's pulse is felt, and a writer that has gone is looked for.
-const PULSE: Duration = Duration::from_secs(1);
+/// How often reception is checked, and a writer that has gone is looked for.
+const CHECK: Duration = Duration::from_secs(1);
 
 /// HCI packets from a pipe, a device or a file.
 pub const KIND: Kind = Kind {
@@ -51,7 +51,7 @@ pub struct Stream {
     frames: Frames,
     chains: Chains,
     scan_health: ScanHealth,
-    told: Option<(Hearing, Option<String>)>,
+    reported: Option<(Hearing, Option<String>)>,
 }
 
 impl Stream {
@@ -59,7 +59,7 @@ impl Stream {
     pub fn new(path: PathBuf, clocks: Clocks) -> Self {
         let scan_health = ScanHealth::new(clocks.now().tick);
         let (frames, chains) = (Frames::default(), Chains::default());
-        Self { path, clocks, frames, chains, scan_health, told: None }
+        Self { path, clocks, frames, chains, scan_health, reported: None }
     }
 
     async fn receive(mut self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
@@ -79,7 +79,7 @@ impl Stream {
             (self.frames, self.chains) = (Frames::default(), Chains::default());
             self.scan_health = ScanHealth::new(self.clocks.now().tick);
             self.tell(events, Hearing::Blind, Some(ended)).await;
-            tokio::time::sleep(PULSE).await;
+            tokio::time::sleep(CHECK).await;
         }
     }
 
@@ -88,7 +88,7 @@ impl Stream {
         let mut chunk = Vec::with_capacity(CHUNK);
         loop {
             chunk.clear();
-            match tokio::time::timeout(PULSE, reader.read(&mut chunk)).await {
+            match tokio::time::timeout(CHECK, reader.read(&mut chunk)).await {
                 Ok(Ok(0)) => return "the stream has ended".to_owned(),
                 Ok(Ok(_)) => self.hear(&chunk, events).await,
                 Ok(Err(error)) => return error.to_string(),
@@ -138,8 +138,8 @@ impl Stream {
         reason: Option<String>,
     ) {
         let now = Some((hearing, reason.clone()));
-        if self.told != now {
-            self.told = now;
+        if self.reported != now {
+            self.reported = now;
             drop(events.send(SourceEvent::State(hearing, reason)).await);
         }
     }

@@ -1,6 +1,6 @@
 //! Advertisements through btleplug, on every platform that it knows: for a laptop, to try things.
 //!
-//! In a shop the `bluez` source is better. btleplug scans with whatever transport the platform
+//! In a shop the `bluez` source is better. btleplug scans with the transport that the platform
 //! chooses (a dual-mode adapter on Linux spends half of its time on classic inquiry), costs calls
 //! for each device, and reports parsed fields of which some are merged. macOS hides addresses,
 //! iBeacons and what an iPhone's app advertises in the background.
@@ -146,7 +146,7 @@ impl LiveSource for Portable {
     }
 }
 
-/// After so much silence everything begins anew: btleplug's events are known to stop unnoticed.
+/// After this much silence the session is restarted: btleplug's events are known to stop unnoticed.
 const SILENT: Duration = Duration::from_mins(2);
 
 /// The device that an event of an advertisement is about. `BlueZ` makes several events of one
