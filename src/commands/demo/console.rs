@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::super::print;
+use crate::clock::Clocks;
+use crate::commands::print;
 use crate::config::BrokerUrl;
 use crate::mqtt::Identity;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link};
 use crate::mqtt::payload::{Visit, VisitState};
 use crate::mqtt::topics::{Filter, Topics};
+use crate::pipeline::units::WallTime;
 
 /// Between two attempts to connect.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -32,6 +34,7 @@ impl Console {
     /// Connects, prints, and connects again.
     pub async fn run(self) {
         let mut visits = BTreeMap::new();
+        let clocks = Clocks::machine();
         loop {
             let mut link =
                 Link::<()>::connect(&self.broker, &self.identity, ConnectOptions::default());
@@ -41,9 +44,10 @@ impl Console {
                         link.subscribe([Filter::new(self.topics.under("visits/+"))]);
                     }
                     ConnectionEvent::Received { topic, payload, .. } => {
-                        for line in lines(&mut visits, &topic, &payload) {
+                        let now = clocks.now().clock.reading();
+                        for event in events(&mut visits, &topic, &payload) {
                             // A closed terminal ends the demo by its own signal.
-                            drop(print(&line));
+                            drop(print(&line(now, &event)));
                         }
                     }
                     ConnectionEvent::Disconnected(_) => break,
@@ -56,22 +60,22 @@ impl Console {
 }
 
 /// What a visit's new state means to somebody at the terminal.
-fn lines(visits: &mut BTreeMap<Vec<u8>, Visit>, topic: &[u8], payload: &[u8]) -> Vec<String> {
+fn events(visits: &mut BTreeMap<Vec<u8>, Visit>, topic: &[u8], payload: &[u8]) -> Vec<String> {
     if payload.is_empty() {
         let left = visits.remove(topic);
-        return left.map(|visit| line(&format!("{} left", name(&visit)))).into_iter().collect();
+        return left.map(|visit| format!("{} left", name(&visit))).into_iter().collect();
     }
     let Ok(visit) = serde_json::from_slice::<Visit>(payload) else { return Vec::new() };
     let before = visits.insert(topic.to_vec(), visit.clone());
-    let mut lines = Vec::new();
+    let mut events = Vec::new();
     if before.is_none() {
-        lines.push(line(&arrival(&visit)));
+        events.push(arrival(&visit));
     }
     let was_claimed = before.is_some_and(|before| before.state == VisitState::Claimed);
     if let (Some(claim), false) = (&visit.claim, was_claimed) {
-        lines.push(line(&format!("{} takes care of {}", claim.by, name(&visit))));
+        events.push(format!("{} takes care of {}", claim.by, name(&visit)));
     }
-    lines
+    events
 }
 
 fn arrival(visit: &Visit) -> String {
@@ -93,12 +97,14 @@ fn name(visit: &Visit) -> &str {
     visit.arrival.card.as_ref().map_or(&visit.arrival.client, |card| &card.name)
 }
 
-fn line(text: &str) -> String {
-    format!("  {}  {text}", jiff::Zoned::now().strftime("%H:%M:%S"))
+/// With the local time of day.
+fn line(now: WallTime, event: &str) -> String {
+    let time = jiff::Timestamp::from_millisecond(now.unix_millis()).unwrap_or_default();
+    let local = time.to_zoned(jiff::tz::TimeZone::system());
+    format!("  {}  {event}", local.strftime("%H:%M:%S"))
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 mod tests {
     use super::*;
 
@@ -114,16 +120,16 @@ mod tests {
     #[test]
     fn somebody_without_a_browser_sees_the_bell_ring() {
         let mut visits = BTreeMap::new();
-        let arrived = lines(&mut visits, b"v", &state("present", ""));
+        let arrived = events(&mut visits, b"v", &state("present", ""));
         assert_eq!(arrived.len(), 1);
         assert!(
-            arrived[0].contains("the bell rings: c-1, gold customer, came in (door, 97 % sure)")
+            arrived[0].starts_with("the bell rings: c-1, gold customer, came in (door, 97 % sure)")
         );
-        assert!(lines(&mut visits, b"v", &state("present", "")).is_empty());
+        assert!(events(&mut visits, b"v", &state("present", "")).is_empty());
         let claim = r#","claim":{"by":"Léa","since":"2026-01-05T09:00:09Z"}"#;
-        let claimed = lines(&mut visits, b"v", &state("claimed", claim));
+        let claimed = events(&mut visits, b"v", &state("claimed", claim));
         assert!(claimed[0].ends_with("Léa takes care of c-1"), "{claimed:?}");
-        assert!(lines(&mut visits, b"v", b"").concat().ends_with("c-1 left"));
+        assert!(events(&mut visits, b"v", b"").concat().ends_with("c-1 left"));
         assert!(visits.is_empty());
     }
 }
