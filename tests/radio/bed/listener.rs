@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::machine::{memory, processor_time, signal};
+use super::machine::{PATIENCE, memory, processor_time, signal};
 use super::scenario::Listener as Described;
 use super::shop;
 use super::{ARGUMENTS, ORDER};
@@ -138,9 +138,15 @@ impl Listener {
         let processor = processor_time(self.child.id());
         let last_memory = memory(self.child.id());
         signal(&self.child, "TERM");
-        std::thread::sleep(Duration::from_millis(500));
-        self.child.kill().ok();
-        let status = self.child.wait().expect("the listener ends");
+        // A recording is complete when its program has ended.
+        let began = Instant::now();
+        let status = loop {
+            match self.child.try_wait().expect("the listener can be waited for") {
+                Some(status) => break status,
+                None if began.elapsed() > PATIENCE => drop(self.child.kill()),
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        };
         self.ended.store(true, Ordering::Relaxed);
         self.reader.join().expect("its output was read");
         let lines = std::mem::take(&mut *self.lines.lock().unwrap());
