@@ -1,13 +1,13 @@
 //! Grelot: the small bell on a shop's door.
 //!
 //! It rings on the staff's tablets when a premium customer who asked to be recognised walks in,
-//! and for nobody else. One advertisement's way through the house, in the order of the folders:
+//! and for no one else. The way of an advertisement, in the order of the folders:
 //!
 //! ```text
 //! sources ──► pipeline ──────────────────────────────► outbox ──► mqtt ──► tablets
 //! (radio,      advert ► identity ► presence ► policy    (store)   (broker)  (web)
-//!  recordings,  bytes    said       here?      may we
-//!  simulation)  → said   → who                 say so?
+//!  recordings,  bytes    fields     present?   may we
+//!  simulation)  → fields → who                 announce?
 //! ```
 //!
 //! Invariants, each kept by a test:
@@ -18,7 +18,7 @@
 //! 4. Radio bytes, MQTT payloads, configuration and registry lines are hostile.
 //! 5. An alert is acknowledged by the broker or still in the outbox until it expires, and is
 //!    never announced under two visit ids.
-//! 6. Nobody who is not enrolled leaves a trace.
+//! 6. People who are not enrolled leave no trace.
 //! 7. Every queue is bounded; every task has a name, an owner and an end.
 //! 8. Wire, disk and domain are different types; only the first two know serde.
 

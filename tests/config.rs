@@ -1,14 +1,23 @@
 //! `grelot check`, `status` and `doctor` as IT meets them, through the real binary.
 
-#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a failed test panics, and waits for real programs"
+)]
+
+mod common;
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Command, Output, Stdio};
 
+use common::mosquitto::{Mosquitto, Wishes};
+use common::process::Running;
+use common::waiting::eventually;
 use tempfile::TempDir;
 
 /// A folder with `grelot.toml` in it.
@@ -393,16 +402,6 @@ fn status_says_clearly_when_no_daemon_runs() {
     assert!(status.err.contains("no daemon runs with this configuration"), "{}", status.err);
 }
 
-/// A process of this test's own; killed when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn doctor_reports_a_state_folder_that_was_removed_under_the_daemon() {
     let site = Site::with(
@@ -419,10 +418,10 @@ fn doctor_reports_a_state_folder_that_was_removed_under_the_daemon() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_grelot"));
     command.args(["run", "--config", "grelot.toml"]).current_dir(site.0.path());
     let mut daemon = Running(command.stderr(Stdio::null()).spawn().unwrap());
-    while !Path::new(&site.path("state/status.sock")).exists() {
+    eventually("the daemon serves its status", || {
         assert!(daemon.0.try_wait().unwrap().is_none(), "the daemon ended");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+        Path::new(&site.path("state/status.sock")).exists()
+    });
     assert_eq!(state()["verdict"], "ok");
     fs::remove_dir_all(site.path("state")).unwrap();
     let removed = state();
@@ -430,47 +429,11 @@ fn doctor_reports_a_state_folder_that_was_removed_under_the_daemon() {
     assert!(removed["says"].as_str().unwrap().contains("was removed"), "{removed}");
 }
 
-/// A mosquitto on a free port that knows one user.
-struct Mosquitto {
-    process: Child,
-    port: u16,
-}
-
-impl Mosquitto {
-    fn knowing(user: &str, password: &str, folder: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let users = folder.join("users");
-        let made = Command::new("mosquitto_passwd")
-            .args(["-b", "-c", users.to_str().unwrap(), user, password])
-            .status()
-            .unwrap();
-        assert!(made.success());
-        let settings = folder.join("mosquitto.conf");
-        let login = format!("password_file {}\nuser root\n", users.display());
-        fs::write(&settings, format!("listener {port} 127.0.0.1\n{login}")).unwrap();
-        let process = Command::new("mosquitto")
-            .args(["-c", settings.to_str().unwrap()])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Self { process, port }
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 fn doctor_logs_in_at_the_broker_and_says_what_to_mend() {
     let site = Site::with("");
-    let mosquitto = Mosquitto::knowing("gateway", "right", site.0.path());
+    let wishes = Wishes { login: Some(("gateway", "right")), ..Wishes::default() };
+    let mosquitto = Mosquitto::start(site.0.path(), &wishes);
     let finding = |password: &str| {
         site.write("secret", password);
         let broker = format!("urls = [\"mqtt://127.0.0.1:{}\"]", mosquitto.port);

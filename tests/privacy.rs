@@ -12,11 +12,13 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::free_port;
+use common::process::Running;
+use common::waiting::eventually;
 use grelot::pipeline::event::{Address, AddressKind};
 use grelot::pipeline::units::{Dbm, WallTime};
 use grelot::sources::recording::{Header, Writer};
@@ -38,12 +40,12 @@ fn a_crowd_of_strangers_leaves_no_trace() {
     let dir = folder.path();
     let traces = write_scene(dir);
     let (broker, page) = (free_port(), free_port());
-    let mosquitto = start_mosquitto(dir, broker);
+    let mut mosquitto = start_mosquitto(dir, broker);
     let subscriber = Command::new("mosquitto_sub")
         .args(["-V", "5", "-h", "127.0.0.1", "-p", &broker.to_string(), "-t", "#", "-v"])
         .stdout(File::create(dir.join("heard-by-mqtt")).unwrap())
         .spawn();
-    let subscriber = Running(subscriber.unwrap());
+    let mut subscriber = Running(subscriber.unwrap());
     write_config(dir, broker, page, &sign_registry(dir));
     let grelot = Command::new(env!("CARGO_BIN_EXE_grelot"))
         .args(["run", "--config"])
@@ -53,7 +55,7 @@ fn a_crowd_of_strangers_leaves_no_trace() {
         .stdout(File::create(dir.join("stdout")).unwrap())
         .stderr(File::create(dir.join("stderr")).unwrap())
         .spawn();
-    let grelot = Running(grelot.unwrap());
+    let mut grelot = Running(grelot.unwrap());
 
     let sent = dir.join("heard-by-mqtt");
     eventually("both customers are announced", || {
@@ -81,9 +83,9 @@ fn a_crowd_of_strangers_leaves_no_trace() {
     assert!(audit.contains("arrived"), "the audit knows of customers: {audit}");
     fs::write(dir.join("told"), [audit, ask(&["doctor", "--json"]), ask(&["check"])].concat())
         .unwrap();
-    drop(grelot);
-    drop(subscriber);
-    drop(mosquitto);
+    for process in [&mut grelot, &mut subscriber, &mut mosquitto] {
+        process.stop();
+    }
 
     // What head office and the scene brought along is not what grelot wrote.
     for given in ["crowd.jsonl", "book.jsonl"] {
@@ -292,28 +294,4 @@ fn files(dir: &Path) -> Vec<(String, String)> {
 
 fn latin(octets: &[u8]) -> String {
     octets.iter().map(|octet| char::from(*octet)).collect()
-}
-
-fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !happened() {
-        assert!(begun.elapsed() < Duration::from_secs(90), "never happened: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// A process that ends with its test: SIGTERM, and SIGKILL for whoever does not listen.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        let begun = Instant::now();
-        while matches!(self.0.try_wait(), Ok(None)) {
-            if begun.elapsed() > Duration::from_secs(10) {
-                let _ = self.0.kill();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! `grelot check`: validates configuration and registry: every problem at once.
+//! `grelot check`: validates configuration and registry, and reports all problems at once.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -13,9 +13,9 @@ use crate::config::{self, BrokerLocation, Config, Problem, Problems, Severity, S
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  grelot check\n  grelot check new.toml\n  \
                         grelot check --json | jq '.problems[].key'\n\n\
-                        Ends with 0 where the configuration counts, with 78 where it does not.")]
+                        Exit code: 0 if the configuration is valid, 78 if it is not.")]
 pub struct Args {
-    /// The configuration, instead of --config
+    /// Configuration file, instead of --config
     file: Option<PathBuf>,
 }
 
@@ -28,18 +28,18 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let customers = examined.readable().and_then(|config| registry::look(config, &mut problems));
     problems.extend(examined.readable().and_then(|config| clock_is_unset(config, &name)));
     let summary = examined.config().map(|config| summary(config, customers));
-    let verdict = Verdict::new(&name, &problems, summary);
+    let report = Report::new(&name, &problems, summary);
     let mut out = io::stdout().lock();
     if global.json {
-        serde_json::to_writer(&mut out, &verdict)?;
+        serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
     } else {
         if !problems.is_empty() {
             writeln!(out, "{problems}")?;
         }
-        writeln!(out, "{}", verdict.last_line())?;
+        writeln!(out, "{}", report.last_line())?;
     }
-    Ok(if verdict.ok { Exit::Done } else { Exit::BadConfiguration })
+    Ok(if report.ok { Exit::Done } else { Exit::BadConfiguration })
 }
 
 /// Quiet hours silence every alert on a machine whose clock does not count.
@@ -61,19 +61,19 @@ fn clock_is_unset(config: &Config, name: &str) -> Option<Problem> {
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Verdict<'a> {
+struct Report<'a> {
     file: &'a str,
     ok: bool,
     errors: usize,
     warnings: usize,
-    problems: Vec<Told<'a>>,
-    /// What the configuration says in short; `null` where it does not count.
+    problems: Vec<ProblemJson<'a>>,
+    /// The configuration in one line; `null` if it is not valid.
     summary: Option<String>,
 }
 
-/// A problem on the wire: a key that does not apply is `null`.
+/// A problem in JSON: a key that does not apply is `null`.
 #[derive(Debug, Serialize)]
-struct Told<'a> {
+struct ProblemJson<'a> {
     severity: &'static str,
     file: &'a str,
     line: Option<usize>,
@@ -83,14 +83,14 @@ struct Told<'a> {
     hint: Option<&'a str>,
 }
 
-impl<'a> Verdict<'a> {
+impl<'a> Report<'a> {
     fn new(file: &'a str, problems: &'a Problems, summary: Option<String>) -> Self {
         Self {
             file,
             ok: problems.errors() == 0,
             errors: problems.errors(),
             warnings: problems.warnings(),
-            problems: problems.iter().map(Told::from).collect(),
+            problems: problems.iter().map(ProblemJson::from).collect(),
             summary: summary.filter(|_| problems.errors() == 0),
         }
     }
@@ -109,7 +109,7 @@ impl<'a> Verdict<'a> {
     }
 }
 
-impl<'a> From<&'a Problem> for Told<'a> {
+impl<'a> From<&'a Problem> for ProblemJson<'a> {
     fn from(problem: &'a Problem) -> Self {
         Self {
             severity: match problem.severity {
@@ -126,7 +126,7 @@ impl<'a> From<&'a Problem> for Told<'a> {
     }
 }
 
-/// What a configuration is about, so that whoever checked the wrong file notices.
+/// A configuration in one line, by which a user notices the wrong file.
 fn summary(config: &Config, customers: Option<usize>) -> String {
     let broker = match &config.broker.location {
         BrokerLocation::Embedded(listen) => format!("broker embedded on {listen}"),

@@ -22,9 +22,9 @@ use crate::mqtt::Identity;
 use crate::mqtt::topics::Topics;
 use crate::telemetry::logs;
 
-/// The shop that the demo shows: ships with the program.
+/// The demo's configuration.
 const CONFIG: &str = include_str!("../../config/demo.toml");
-/// Tried first, so that a reloaded tab finds the next demo.
+/// Tried first, so that a reloaded tab finds the next run.
 const USUAL_PAGE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7373);
 /// Any free port.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -38,13 +38,13 @@ const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST
     The page opens in a browser where there is one; a premium customer walks in within half a\n\
     minute, and each arrival is printed. Only the radio waves and the customers are simulated.")]
 pub struct Args {
-    /// Another seed is another day in the shop
+    /// Seed of the simulation; the same seed gives the same day
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Seconds of the shop's life for one of yours
+    /// Simulated seconds per second
     #[arg(long, default_value_t = 1.0, value_parser = speed)]
     speed: f64,
-    /// Ends by itself
+    /// Ends after this time
     #[arg(long = "for", value_name = "SECONDS")]
     seconds: Option<u64>,
     /// Does not open the page in a browser
@@ -162,7 +162,7 @@ fn open(page: &str) -> anyhow::Result<()> {
     }
 }
 
-/// A private folder that goes with the demo.
+/// A private folder; removed at the end.
 struct State(PathBuf);
 
 impl State {
@@ -179,7 +179,7 @@ impl State {
 impl Drop for State {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "the demo's folder stays behind");
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove the demo's folder");
         }
     }
 }

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use crate::config::Problems;
 
-/// What clap parses.
+/// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "grelot", version, about, long_about = None, propagate_version = true)]
 struct Cli {
@@ -38,7 +38,7 @@ struct Cli {
     command: Command,
 }
 
-/// What every command understands.
+/// Options of every command.
 #[derive(Debug, clap::Args)]
 pub struct Global {
     /// Configuration file
@@ -52,37 +52,37 @@ pub struct Global {
 /// All commands, in the order a newcomer meets them.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The whole system on one machine: embedded broker, a simulated shop, the tablet page
+    /// Runs the whole system on one machine: embedded broker, a simulated shop, the tablet page
     Demo(demo::Args),
-    /// The daemon
+    /// Runs the daemon
     Run(run::Args),
-    /// Validates configuration and registry: every problem at once
+    /// Checks configuration and registry: reports every problem at once
     Check(check::Args),
-    /// Looks at this machine and says what to mend
+    /// Examines this machine and says what to repair
     Doctor(doctor::Args),
-    /// Says what an advertisement is
+    /// Decodes advertisements
     Decode(decode::Args),
-    /// Live table of what is on the air
+    /// Shows a live table of the advertisements received
     Scan(scan::Args),
     /// Writes a recording
     Record(record::Args),
-    /// Guided: stand outside, at the door, inside; proposes this gateway's levels
+    /// Measures this gateway's levels: stand outside, at the door, inside
     WalkTest(walk_test::Args),
     /// Runs recordings through the pipeline in virtual time
     Replay(replay::Args),
     /// Searches the detection settings on recordings
     Tune(tune::Args),
-    /// What staff said of visits, for tuning
+    /// Prints what staff reported about visits, for tuning
     Labels(labels::Args),
-    /// Head office's registry tool
+    /// Makes and inspects registries, at head office
     Customers(customers::Args),
-    /// What a customer's phone should be saying
+    /// Prints what a customer's phone should advertise now
     Token(token::Args),
-    /// What the running daemon sees
+    /// Shows the state of the running daemon
     Status(status::Args),
-    /// Which tablets may see the staff's page
+    /// Pairs, lists and revokes tablets
     Tablets(tablets::Args),
-    /// Who may log in to the embedded broker
+    /// Adds, lists and removes logins of the embedded broker
     Broker(broker::Args),
 }
 
@@ -141,7 +141,7 @@ pub fn run() -> ExitCode {
             complain(&error.to_string());
             Exit::BadConfiguration.into()
         }
-        // Whoever reads our output has had enough of it (`grelot replay … | head`).
+        // The reader of our output has closed it (`grelot replay … | head`).
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
             complain(&format!("grelot: {error:#}"));
@@ -150,7 +150,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Prints a line of what the command was asked for.
+/// Prints a line of the command's result.
 fn print(line: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(line.as_bytes())?;
@@ -158,7 +158,7 @@ fn print(line: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints a line about what went wrong.
+/// Prints an error.
 #[expect(clippy::print_stderr, reason = "complaints go to the terminal")]
 fn complain(line: &str) {
     eprintln!("{line}");

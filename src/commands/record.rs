@@ -38,15 +38,15 @@ Customers of the configured registry are recorded as they are received. Addresse
 all others are replaced by hashes whose key is discarded at the end: lengths, structure and which
 device is which stay, so that detection replays the same. --raw keeps strangers' data.")]
 pub struct Args {
-    /// The recording; compressed where its name ends in .zst
+    /// The recording; compressed if its name ends in .zst
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     radio: RadioArgs,
-    /// Keeps strangers' addresses and payloads: personal data
+    /// Keeps strangers' addresses and payloads, which are personal data
     #[arg(long)]
     raw: bool,
-    /// Replaces a file that is there
+    /// Replaces an existing file
     #[arg(long)]
     force: bool,
 }

@@ -1,4 +1,4 @@
-//! The registry, looked at for `check` and `doctor`.
+//! Checks the registry for `check` and `doctor`.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use crate::daemon::registry::check::Rules;
 use crate::daemon::registry::vault::Vault;
 use crate::pipeline::identity::Report;
 
-/// Reads the registry that `config` names, adds everything that is wrong with it to `problems`,
-/// and returns how many customers can be recognised.
+/// Reads the registry that `config` names, adds its problems to `problems`, and returns how many
+/// customers can be recognised.
 pub fn look(config: &Config, problems: &mut Problems) -> Option<usize> {
     let path = config.registry.as_deref()?;
     // The configuration reports a file that cannot be opened, with its line.
@@ -20,7 +20,7 @@ pub fn look(config: &Config, problems: &mut Problems) -> Option<usize> {
         .by(config.wall_clock);
     match rules.examine(path, clock) {
         Ok(loaded) => {
-            problems.extend(told(path, &loaded.report));
+            problems.extend(problems_of(path, &loaded.report));
             Some(loaded.report.loaded)
         }
         Err(error) => {
@@ -30,7 +30,7 @@ pub fn look(config: &Config, problems: &mut Problems) -> Option<usize> {
     }
 }
 
-fn told(path: &Path, report: &Report) -> Vec<Problem> {
+fn problems_of(path: &Path, report: &Report) -> Vec<Problem> {
     let of_file = |what: String| Problem::of_file(path.display().to_string(), what);
     let mut problems: Vec<Problem> = report
         .refusals
@@ -47,12 +47,12 @@ fn told(path: &Path, report: &Report) -> Vec<Problem> {
     problems.extend(report.warnings().into_iter().map(|what| of_file(what).as_warning()));
     if report.loaded == 0 && report.refused == 0 {
         let what = "nobody can be recognised".to_owned();
-        problems.push(of_file(what).hint(nobody_because(report)).as_warning());
+        problems.push(of_file(what).hint(no_customer_because(report)).as_warning());
     }
     problems
 }
 
-fn nobody_because(report: &Report) -> String {
+fn no_customer_because(report: &Report) -> String {
     let skipped = &report.skipped;
     match skipped.total() {
         0 => "the registry is empty".to_owned(),

@@ -16,8 +16,8 @@ use crate::telemetry::logs;
     grelot run\n  \
     grelot --config shop.toml run\n  \
     GRELOT_LOG=debug grelot run\n\n\
-    Runs until it is asked to stop (SIGTERM, SIGINT): delivers what it can, tells the broker that\n\
-    the gateway is offline, and exits with 0.")]
+    Runs until SIGTERM or SIGINT: then it delivers what it can, publishes that the gateway is\n\
+    offline, and exits with 0.")]
 pub struct Args {}
 
 /// Runs the command.
@@ -32,7 +32,10 @@ pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Runs `daemon` until SIGTERM or SIGINT; then it may take leave.
+/// Runs `daemon` until SIGTERM or SIGINT, then stops it.
+///
+/// # Errors
+/// If signals cannot be received.
 pub async fn until_stopped(daemon: Daemon, stop: CancellationToken) -> anyhow::Result<Exit> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -48,7 +51,10 @@ pub async fn until_stopped(daemon: Daemon, stop: CancellationToken) -> anyhow::R
     })
 }
 
-/// One thread does everything but disk and name look-ups: a bell needs no more.
+/// One thread for everything but disk and name look-ups.
+///
+/// # Errors
+/// If the system has no resources for it.
 pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

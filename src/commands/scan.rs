@@ -43,7 +43,7 @@ pub struct Args {
     /// Shows this many devices at most
     #[arg(long, value_name = "DEVICES", default_value_t = 40)]
     top: usize,
-    /// Loudest, latest seen or most often heard first
+    /// Order of the devices
     #[arg(long, value_enum, default_value_t = Order::Rssi)]
     sort: Order,
     /// Shows addresses in full

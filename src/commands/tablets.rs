@@ -1,4 +1,4 @@
-//! `grelot tablets`: which tablets may see the staff's page.
+//! `grelot tablets`: pairs, lists and revokes tablets.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::tablets::pairing::{CODE_LIVES, Pairings};
     sudo -u grelot grelot tablets pair\n  \
     sudo -u grelot grelot tablets list\n  \
     sudo -u grelot grelot tablets revoke 3f9a12cc\n\n\
-    A page on a loopback address, as the demo's, needs no pairing.")]
+    A page on a loopback address, such as the demo's, needs no pairing.")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -24,13 +24,13 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Makes a code: type it into one tablet within ten minutes
+    /// Makes a pairing code: type it into one tablet within ten minutes
     Pair,
-    /// The paired tablets, the oldest first
+    /// Lists the paired tablets, the oldest first
     List,
-    /// Turns a tablet out, within seconds
+    /// Revokes a tablet's access, within seconds
     Revoke {
-        /// As `list` shows it
+        /// The id that `list` shows
         id: String,
     },
 }

@@ -42,17 +42,17 @@ pub struct Args {
     /// The installation's long-term key (CK), instead of a registry; `-` is standard input
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// The store whose beacon the phone hears, instead of the configuration's
+    /// Store whose beacon the phone receives, instead of the configuration's
     #[arg(long, requires = "key_file", value_parser = clap::value_parser!(u16).range(1..))]
     store: Option<u16>,
     /// The epoch of the store's beacons
     #[arg(long, requires = "key_file", default_value_t = 0,
           value_parser = clap::value_parser!(u16).range(..4096))]
     epoch: u16,
-    /// When: RFC 3339 or Unix seconds; now, if not given
+    /// Time, as RFC 3339 or Unix seconds [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<WallTime>,
-    /// Which of the shop's beacons the phone hears best, and how well: zone (0 to 15) and level
+    /// Strongest of the shop's beacons at the phone: zone (0 to 15) and level
     /// (0 to 15)
     #[arg(long, value_name = "ZONE:LEVEL", value_parser = echo)]
     echo: Option<Echo>,

@@ -1,5 +1,4 @@
-//! TOML text to checked values, each with the line it was written on. Hostile text costs a
-//! message, never a panic.
+//! Reads TOML into checked values, each with its line. Hostile text causes a message, never a panic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -12,13 +11,13 @@ use super::keys::{self, Key, Section};
 use super::nearest;
 use super::problem::{Problem, Problems, shown};
 
-/// No honest configuration is as large.
+/// Octets. Larger than any real configuration.
 pub const LONGEST: usize = 256 * 1024;
 
-/// More mistakes than anybody mends in one go; a hostile file has more.
+/// More than anyone corrects at once; a hostile file has more.
 const MOST_SYNTAX_PROBLEMS: usize = 50;
 
-/// Which sections a document may have.
+/// Which sections a document can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// The configuration file: all.
@@ -38,11 +37,11 @@ impl Scope {
 pub struct Found {
     /// Of the right form.
     pub value: Value,
-    /// Whose document.
+    /// The document's name in messages.
     pub file: String,
     /// From 1.
     pub line: usize,
-    /// As it was written; absent for secrets.
+    /// The value's text; absent for secrets.
     pub written: Option<String>,
 }
 
@@ -58,13 +57,13 @@ pub struct Document {
     pub sections: BTreeMap<String, usize>,
     /// What could not.
     pub problems: Problems,
-    /// Paths of values that are there and not of the right form: not missing.
+    /// Paths of values that are present and of the wrong form.
     pub misread: BTreeSet<String>,
-    /// The text is not even TOML: what is missing may only have been unreadable.
+    /// The text is not valid TOML: a missing key may be in the unreadable part.
     pub torn: bool,
 }
 
-/// Reads `text`; `file` is how messages call it.
+/// Reads `text`; messages call it `file`.
 pub fn read(text: &str, file: &str, scope: Scope) -> Document {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader::new(text, file, scope);
@@ -89,7 +88,7 @@ struct Reader<'a> {
     scope: Scope,
     /// Offsets of the lines' first octets.
     lines: Vec<usize>,
-    /// Lines with a syntax error: what recovery made of them is not the user's mistake.
+    /// Lines with a syntax error; the parser's recovery from it is not the user's mistake.
     torn_lines: Vec<usize>,
     document: Document,
 }
@@ -245,7 +244,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What was probably meant: a key of the same table, else a table or key of another name.
+/// The probable intention: a key of the same table, else a similar table or key.
 fn suggestion(scope: Scope, table: &str, name: &str) -> String {
     let sections = || keys::SECTIONS.iter().filter(|section| scope.allows(section.name));
     let names = |section: &'static Section| {

@@ -1,5 +1,5 @@
 //! What others could read or guess: warnings about connections in clear, weak passwords, and
-//! about a gateway that can recognise nobody.
+//! about a gateway that cannot recognise anyone.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

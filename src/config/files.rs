@@ -1,4 +1,4 @@
-//! The files a configuration names: whether they are there, and who else can read the secrets.
+//! The files that a configuration names: whether they can be read, and who else can.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -9,11 +9,11 @@ use super::Secret;
 use super::site::Site;
 use crate::files;
 
-/// A password of more than a page is another file.
+/// Octets of a password file that are read.
 const LONGEST_PASSWORD: u64 = 4096;
 
 impl Site<'_> {
-    /// Looks at every file; reads the password.
+    /// Checks every file; returns the password of `broker.password_file`.
     pub(super) fn files(&mut self, configuration: &Path) -> Option<Secret> {
         if self.found("broker.password").is_some() {
             self.private("broker.password", configuration);
@@ -91,7 +91,7 @@ impl Site<'_> {
         }
     }
 
-    /// Warns where everybody can read the secret of the key at `path`.
+    /// Warns if everybody can read the secret of the key at `path`.
     fn private(&mut self, path: &str, file: &Path) {
         if world_readable(file) {
             let problem = self.problem(path, "can be read by everybody on this machine");
@@ -101,7 +101,7 @@ impl Site<'_> {
         self.unchangeable(path, file);
     }
 
-    /// Warns where everybody can change the file of the key at `path`.
+    /// Warns if everybody can change the file of the key at `path`.
     fn unchangeable(&mut self, path: &str, file: &Path) {
         if has_mode(file, 0o002) {
             let problem = self.problem(path, "can be changed by everybody on this machine");

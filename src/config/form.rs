@@ -94,7 +94,7 @@ impl fmt::Display for Value {
 pub struct Misfit {
     /// What is wrong.
     pub what: String,
-    /// How to mend it, where that is more than the key's own sentence.
+    /// What to do, if the key's own sentence does not say it.
     pub hint: Option<String>,
 }
 

@@ -10,10 +10,10 @@ use super::site::Site;
 use super::{Config, nearest};
 use crate::files;
 
-/// What came of looking at a configuration.
+/// A configuration that was read, with its problems.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Examined {
-    /// What could be read; it counts only where no problem is an error.
+    /// What could be read; valid only if no problem is an error.
     readable: Option<Config>,
     /// Errors and warnings.
     pub problems: Problems,
@@ -25,12 +25,12 @@ impl Examined {
         Self { readable: config, problems }
     }
 
-    /// The configuration, where it is without errors.
+    /// The configuration, if it has no errors.
     pub fn config(&self) -> Option<&Config> {
         self.readable.as_ref().filter(|_| self.problems.errors() == 0)
     }
 
-    /// As much of it as could be read, to look for more problems.
+    /// What could be read of it, to find more problems.
     pub fn readable(&self) -> Option<&Config> {
         self.readable.as_ref()
     }
@@ -49,22 +49,27 @@ impl Examined {
     }
 }
 
-/// Whether the files a configuration names are its reader's business.
+/// Whether to check the files that a configuration names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Files<'a> {
-    /// They must be there; the configuration itself is this one.
+    /// Yes; this is the path of the configuration.
     Checked(&'a Path),
     /// They are on another machine.
     Elsewhere,
 }
 
-/// Reads the configuration at `path` and looks at the files it names.
+/// Reads the configuration at `path` and checks the files that it names.
+///
+/// # Errors
+/// If it has an error; the problems include the warnings.
 pub fn load(path: &Path) -> Result<Config, Problems> {
     examine(path).into_result()
 }
 
-/// Reads a configuration to try it here: the files it names may be on another machine, and its
-/// password is not read.
+/// Reads a configuration without its files, which may be on another machine.
+///
+/// # Errors
+/// If it has an error.
 pub fn load_for_replay(path: &Path) -> Result<Config, Problems> {
     examine_with(path, Files::Elsewhere).into_result()
 }
@@ -74,8 +79,10 @@ pub fn examine(path: &Path) -> Examined {
     examine_with(path, Files::Checked(path))
 }
 
-/// Checks `text`, which messages call `name`; its paths are relative to `folder`. Looks at no
-/// file.
+/// Checks `text`, which messages call `name`; its paths are relative to `folder`. Reads no file.
+///
+/// # Errors
+/// If it has an error.
 pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Config, Problems> {
     check(text, name, folder, Files::Elsewhere).into_result()
 }
@@ -94,7 +101,7 @@ fn examine_with(path: &Path, files: Files<'_>) -> Examined {
     check(text, &name, folder.unwrap_or(Path::new(".")), files)
 }
 
-/// One octet more than is allowed tells that there is more.
+/// Reads more octets than are allowed, to detect a longer file.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     files::open_regular(path)?.take(document::LONGEST as u64 + 4).read_to_end(&mut octets)?;
@@ -117,7 +124,7 @@ fn unreadable(path: &Path, name: &str, error: &io::Error) -> Problem {
     }
 }
 
-/// A neighbour with nearly the same name.
+/// A file beside it with a similar name.
 fn similar_file(path: &Path) -> Option<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let wanted = path.file_name()?.to_str()?;
@@ -196,7 +203,7 @@ fn settle(
     Some(config)
 }
 
-/// systemd says where; a configuration under `/etc` is an installed one; else beside it.
+/// systemd's folder; `/var/lib/grelot` for a configuration under `/etc`; else beside it.
 fn default_state(folder: &Path) -> PathBuf {
     let given = std::env::var_os("STATE_DIRECTORY").filter(|given| !given.is_empty());
     match given {

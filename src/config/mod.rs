@@ -1,4 +1,4 @@
-//! Text to checked settings: every problem at once, with line, key and hint.
+//! Text to checked settings; all problems at once, with line, key and hint.
 //!
 //! ```text
 //! text ──► document ──► site ───────► Config ──► layers ──► pipeline::Settings
@@ -70,11 +70,11 @@ pub struct Config {
     pub wake_up: Option<IBeacon>,
     /// `[[beacon]]`: the shop's beacons that this gateway watches.
     pub beacons: Vec<OwnBeacon>,
-    /// `[registry] path`; without it nobody is recognised.
+    /// `[registry] path`; without it and without a URL no customer is recognised.
     pub registry: Option<PathBuf>,
     /// The rest of `[registry]`: signed bundles, and for how long it is known who was recognised.
     pub bundles: Bundles,
-    /// `[tablets]`; without it no page is served.
+    /// `[tablets]`; without it the gateway serves no page.
     pub tablets: Option<Tablets>,
     /// `[state] path`: where what survives a restart lives. By default `$STATE_DIRECTORY`, else
     /// `/var/lib/grelot` for a configuration under `/etc`, else `state` beside the configuration.
@@ -134,7 +134,7 @@ pub struct Store {
     pub id: u16,
     /// As staff call it.
     pub name: String,
-    /// Whose pushed settings it follows.
+    /// The group whose pushed settings it uses.
     pub group: Option<String>,
     /// Where each gateway stands.
     pub gateways: BTreeMap<String, Place>,
@@ -162,7 +162,7 @@ pub enum BrokerLocation {
     External(Vec<BrokerUrl>),
 }
 
-/// A password; never shown.
+/// A password; its `Debug` output is empty.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 

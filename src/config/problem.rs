@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: where, which key, what, and how to mend it.
+//! Problems of a configuration: where, which key, what is wrong, what to do.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use crate::text;
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The configuration does not count.
+    /// The configuration is not valid.
     Error,
-    /// It counts, but somebody should look.
+    /// The configuration is valid, but somebody should look.
     Warning,
 }
 
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Whether the configuration counts all the same.
+    /// Whether the configuration is valid despite it.
     pub severity: Severity,
-    /// The file as its reader named it, or the topic it came by.
+    /// The file as the user named it, or the topic it came from.
     pub file: String,
     /// From 1; absent where the whole file is meant.
     pub line: Option<usize>,
@@ -28,7 +28,7 @@ pub struct Problem {
     pub value: Option<String>,
     /// What is wrong, lower case, no full stop.
     pub what: String,
-    /// How to mend it.
+    /// What to do.
     pub hint: Option<String>,
 }
 
@@ -60,14 +60,14 @@ impl Problem {
         self
     }
 
-    /// With the way to mend it.
+    /// With a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The way to mend it, for a problem that is told already.
+    /// Adds a hint to a problem that is already recorded.
     pub(super) fn suggest(&mut self, hint: impl Into<String>) {
         self.hint = Some(hint.into());
     }
@@ -112,7 +112,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Text from a file, made harmless for a terminal and short.
+/// Text from a file, shortened and escaped for a terminal.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 80;
     let mut lines = text.lines();
@@ -150,12 +150,12 @@ fn harmless(c: char) -> impl Iterator<Item = char> {
         .into_iter()
 }
 
-/// Everything that is wrong with a configuration, in the order of its lines.
+/// All problems of a configuration, in the order of its lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// A hostile file must not fill the terminal or the journal.
+    /// A hostile file cannot fill the terminal or the journal.
     const MOST_SHOWN: usize = 100;
 
     /// Adds one.

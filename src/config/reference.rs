@@ -1,5 +1,5 @@
 //! The reference and the sample, written from the tables of keys. A test keeps the files in the
-//! repository equal to them; `GRELOT_BLESS=1 cargo test reference` writes them anew.
+//! repository equal to them; `GRELOT_BLESS=1 cargo test reference` rewrites them.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! Registry files to registries: streamed, plain or zstd, every bad line refused with its reason.
 //!
 //! Invariant: a file is hostile. Lines, their number and what a decompressor may hold are
-//! bounded, and nothing that is said about a file repeats what stands in it.
+//! bounded, and no message about a file repeats its content.
 
 pub mod line;
 
@@ -266,7 +266,7 @@ impl Reading {
     }
 }
 
-/// What a bundle says of itself, believed by nobody before its signature was verified.
+/// A bundle's header. Do not trust it before its signature is verified.
 pub fn peek(lines: impl BufRead) -> Option<Header> {
     let mut lines = Lines::new(lines);
     match lines.next() {

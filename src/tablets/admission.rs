@@ -1,4 +1,5 @@
-//! Who may talk to the server: no other site through a staff member's browser, no unpaired tablet.
+//! Which requests are admitted: none of other sites through a staff member's browser, none of
+//! unpaired tablets.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::connections::Connection;
 use super::pairing::{Pairings, Token};
-use super::web::Problem;
+use super::web::ApiError;
 
-/// Sent with every answer. Names of customers must not stay in a cache, and nothing may be
-/// loaded from, or sent to, anywhere else.
+/// Headers of every response. Customers' names must not stay in a cache, and the page must not load
+/// from or send to other origins.
 const PROTECTIONS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
     (
@@ -28,32 +29,35 @@ const PROTECTIONS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Who is let in.
+/// Which requests are admitted.
 #[derive(Debug, Clone)]
 pub enum Admission {
-    /// Whoever reaches the address: it is the loopback's.
+    /// All: the address is the loopback's.
     Everyone,
     /// Paired tablets.
     Paired {
-        /// Which those are.
+        /// The paired tablets.
         pairings: Arc<Pairings>,
-        /// The page travels over TLS, so its cookie must.
+        /// Whether the page is served over TLS; then its cookie is for TLS only.
         secure: bool,
     },
 }
 
 impl Admission {
-    /// The token that a request shows, if it may pass.
-    pub fn admits(&self, headers: &HeaderMap) -> Result<Option<Token>, Problem> {
+    /// The token of an admitted request; `None` where tablets need no pairing.
+    ///
+    /// # Errors
+    /// If the request has no cookie of a paired tablet.
+    pub fn admits(&self, headers: &HeaderMap) -> Result<Option<Token>, ApiError> {
         let Self::Paired { pairings, .. } = self else { return Ok(None) };
         let token = cookie(headers, self.cookie_name()).map(Token::from_cookie);
         match token.filter(|token| pairings.knows(token)) {
             Some(token) => Ok(Some(token)),
-            None => Err(Problem::NotPaired),
+            None => Err(ApiError::NotPaired),
         }
     }
 
-    /// Whether a token that passed once would pass still.
+    /// Whether an admitted token has not been revoked since.
     pub fn still_admits(&self, token: Option<&Token>) -> bool {
         match (self, token) {
             (Self::Everyone, _) => true,
@@ -62,8 +66,8 @@ impl Admission {
         }
     }
 
-    /// What makes a browser show `token` from now on, and no script ever see it. 400 days are
-    /// the longest that browsers keep a cookie.
+    /// The `Set-Cookie` header for `token`, hidden from scripts. Browsers keep a cookie for at most
+    /// 400 days.
     pub fn set_cookie(&self, token: &Token) -> String {
         let secure = if self.secure() { "; Secure" } else { "" };
         format!(
@@ -84,7 +88,7 @@ impl Admission {
     }
 }
 
-/// Turns away what comes from other sites, before anything looks at it; protects every answer.
+/// Middleware: rejects requests of other sites, and adds [`PROTECTIONS`] to every response.
 pub async fn check(State(admission): State<Admission>, request: Request, next: Next) -> Response {
     let mut response = match foreign(&admission, request.method(), request.headers()) {
         None => answer(&admission, request, next).await,
@@ -107,13 +111,12 @@ async fn answer(admission: &Admission, request: Request, next: Next) -> Response
     response
 }
 
-fn foreign(admission: &Admission, method: &Method, headers: &HeaderMap) -> Option<Problem> {
+fn foreign(admission: &Admission, method: &Method, headers: &HeaderMap) -> Option<ApiError> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     // A foreign name that resolves to this address (DNS rebinding) would make a foreign page
-    // "same origin". Where tablets are paired it has no cookie; where they are not, names are
-    // turned away.
+    // same-origin. Where tablets are paired it has no cookie; elsewhere host names are rejected.
     if matches!(admission, Admission::Everyone) && !is_numeric_or_local(host) {
-        return Some(Problem::ForeignHost);
+        return Some(ApiError::ForeignHost);
     }
     if method == Method::GET || method == Method::HEAD {
         return None;
@@ -124,15 +127,15 @@ fn foreign(admission: &Admission, method: &Method, headers: &HeaderMap) -> Optio
     });
     let cross_site = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin");
     if elsewhere || cross_site {
-        return Some(Problem::ForeignOrigin);
+        return Some(ApiError::ForeignOrigin);
     }
-    // Forms of other sites can send anything but this without asking first.
+    // Forms of other sites cannot send this type without a preflight request.
     let json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
         kind.to_str().is_ok_and(|kind| {
             kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
         })
     });
-    (!json).then_some(Problem::NotJson)
+    (!json).then_some(ApiError::NotJson)
 }
 
 fn is_numeric_or_local(host: &str) -> bool {
@@ -169,7 +172,7 @@ mod tests {
     }
 
     fn post(pairs: &[(&str, &str)]) -> Option<StatusCode> {
-        foreign(&Admission::Everyone, &Method::POST, &headers(pairs)).map(Problem::status)
+        foreign(&Admission::Everyone, &Method::POST, &headers(pairs)).map(ApiError::status)
     }
 
     #[test]
@@ -207,7 +210,7 @@ mod tests {
         for host in ["evil.example", "127.0.0.1.evil.example:80", "", "[evil]"] {
             let problem = foreign(&Admission::Everyone, &Method::GET, &headers(&[("host", host)]));
             assert_eq!(
-                problem.map(Problem::status),
+                problem.map(ApiError::status),
                 Some(StatusCode::MISDIRECTED_REQUEST),
                 "{host}"
             );

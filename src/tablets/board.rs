@@ -1,7 +1,8 @@
-//! Who is here, as the store's notices tell it: the one picture that every tablet shows.
+//! The board: who is present in the store, as every tablet shows it.
 //!
-//! Invariant: the picture is a function of what was heard, whatever the order and however often.
-//! Brokers promise no order between topics, so a notice may come late, twice, or after its end.
+//! Invariant: the board is a function of the set of messages received, not of their order or
+//! number. MQTT promises no order between topics, so a message can come late, twice, or after the
+//! visit's end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,19 +10,18 @@ use std::time::Duration;
 use crate::pipeline::VisitId;
 use crate::pipeline::units::WallTime;
 
-/// How long a visit that has ended is remembered: long enough to say who has just left, and to
-/// recognise a notice of it that comes late.
-const FAREWELL: Duration = Duration::from_mins(10);
+/// How long a visit that has ended is kept: to show who has just left, and to recognise late
+/// messages about it.
+const DEPARTED_SHOWN_FOR: Duration = Duration::from_mins(10);
 
 /// Visits and gateways shown at once: no shop has as many, an intruder may publish more. The
 /// store's own gateways and their visits then take the places of the others.
 const MOST_VISITS: usize = 512;
 const MOST_GATEWAYS: usize = 64;
 
-/// What a tablet may show of one visit.
+/// What a tablet shows of one visit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Visit {
-    /// The visit's id.
     pub id: VisitId,
     /// The customer's opaque handle.
     pub client: String,
@@ -29,19 +29,19 @@ pub struct Visit {
     pub tier: String,
     /// Name and note, where consent allows.
     pub card: Option<Card>,
-    /// Shown without a sound.
+    /// Shown without a bell.
     pub discreet: bool,
-    /// The gateway that opened the visit, and decides on it.
+    /// The gateway that opened the visit and decides about it.
     pub gateway: String,
     /// When the visit was opened.
     pub arrived_at: WallTime,
-    /// How sure the gateway was, 0.5 to 1.
+    /// Posterior probability of the arrival, 0.5 to 1.
     pub confidence: f64,
-    /// Who takes care of the customer.
+    /// Who has claimed the visit.
     pub claim: Option<Claim>,
-    /// When staff were alerted; `None` for a visit that alerts nobody.
+    /// When staff were alerted; `None` for a visit without an alert.
     pub announced_at: Option<WallTime>,
-    /// Of two states the one with the higher revision is the later.
+    /// Of two states, the one with the higher revision is newer.
     pub revision: u32,
 }
 
@@ -52,99 +52,99 @@ pub struct Card {
     pub name: String,
     /// Preferred language, as a BCP 47 tag.
     pub language: Option<String>,
-    /// What helps staff.
+    /// A note for staff.
     pub note: Option<String>,
 }
 
-/// Who takes care of a customer, since when.
+/// A claim by a member of staff.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// As the member of staff calls themself.
+    /// The name that was entered on the tablet.
     pub by: String,
-    /// Since when.
+    /// When it was made.
     pub since: WallTime,
 }
 
-/// What a gateway last said of itself.
+/// The state that a gateway last published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hearing {
-    /// It hears the shop.
+pub enum GatewayStatus {
+    /// It receives advertisements.
     Online,
-    /// It runs, and its radio hears nothing.
+    /// It runs and receives nothing.
     Blind,
-    /// It is gone.
+    /// It is not connected.
     Offline,
 }
 
-/// The way to the broker.
+/// The connection to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
-    /// Notices come in.
+pub enum BrokerLink {
+    /// Connected.
     Live,
-    /// The broker cannot be reached: what is shown may be out of date.
+    /// Not connected: what is shown may be out of date.
     Away,
 }
 
-/// Something the store said.
+/// A message that changes the board.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Notice {
+pub enum InboundMessage {
     /// The retained state of a visit.
     Present(Visit),
-    /// A visit's retained state was cleared: it is over, or was hidden.
+    /// A visit's retained state was cleared: the visit is over, or was dismissed.
     Cleared(VisitId),
-    /// Staff are to be alerted of this visit.
+    /// An alert.
     Arrival(Visit),
     /// A visit has ended.
     Departure(VisitId, WallTime),
     /// A gateway's state, and since when.
-    Gateway(String, Hearing, Option<WallTime>),
+    Gateway(String, GatewayStatus, Option<WallTime>),
     /// A gateway was retired: its retained state was cleared.
     GatewayRetired(String),
     /// A customer withdrew consent.
     Withdrawn(String),
-    /// The way to the broker opened or closed.
-    Link(Link),
-    /// Everything that the broker retains has been heard since the link came back.
+    /// The connection to the broker changed.
+    BrokerLink(BrokerLink),
+    /// All retained messages have arrived since the reconnection.
     Replayed,
 }
 
-/// The picture.
+/// Visits, departed visits and gateways of the store.
 #[derive(Debug)]
 pub struct Board {
     rejoin: Duration,
     /// The gateways that the configuration names.
     own: BTreeSet<String>,
-    visits: BTreeMap<VisitId, Here>,
-    ended: BTreeMap<VisitId, Farewell>,
-    gateways: BTreeMap<String, (Hearing, Option<WallTime>)>,
-    link: (Link, WallTime),
+    visits: BTreeMap<VisitId, PresentVisit>,
+    ended: BTreeMap<VisitId, DepartedVisit>,
+    gateways: BTreeMap<String, (GatewayStatus, Option<WallTime>)>,
+    link: (BrokerLink, WallTime),
 }
 
 #[derive(Debug)]
-struct Here {
+struct PresentVisit {
     visit: Visit,
-    /// Heard since the link last came back.
+    /// Received since the last reconnection.
     confirmed: bool,
 }
 
-/// Somebody who was here a moment ago.
+/// A visit that has ended.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Farewell {
-    /// The visit as it was.
+pub struct DepartedVisit {
+    /// Its last state.
     pub visit: Visit,
     /// When it ended.
     pub departed_at: WallTime,
 }
 
-/// Visits of one customer that are one stay.
+/// Visits of one customer that are shown as one.
 #[derive(Debug)]
 pub struct Stay<'a> {
-    /// The visits, in the order of `(arrived_at, gateway)`; the first lends its id.
+    /// In the order of `(arrived_at, gateway)`; the first gives the stay its id.
     visits: Vec<&'a Visit>,
 }
 
 impl Board {
-    /// An empty picture. Arrivals of one customer within `rejoin` are one stay.
+    /// An empty board. Arrivals of one customer within `rejoin` are one stay.
     /// `own` are the gateways that the configuration names, this one first of all.
     pub fn new(rejoin: Duration, own: BTreeSet<String>, now: WallTime) -> Self {
         Self {
@@ -153,30 +153,30 @@ impl Board {
             visits: BTreeMap::new(),
             ended: BTreeMap::new(),
             gateways: BTreeMap::new(),
-            link: (Link::Away, now),
+            link: (BrokerLink::Away, now),
         }
     }
 
-    /// Takes in one notice.
-    pub fn hear(&mut self, now: WallTime, notice: Notice) {
-        match notice {
-            Notice::Present(visit) => self.present(visit),
-            Notice::Cleared(id) => drop(self.visits.remove(&id)),
-            Notice::Arrival(visit) => self.arrival(now, visit),
-            Notice::Departure(id, at) => self.departure(id, at),
-            Notice::Gateway(name, hearing, since) => self.gateway(name, hearing, since),
-            Notice::GatewayRetired(name) => drop(self.gateways.remove(&name)),
-            Notice::Withdrawn(client) => self.withdrawn(&client),
-            Notice::Link(link) => self.link(now, link),
-            Notice::Replayed => self.visits.retain(|_, here| here.confirmed),
+    /// Applies one message.
+    pub fn apply(&mut self, now: WallTime, message: InboundMessage) {
+        match message {
+            InboundMessage::Present(visit) => self.present(visit),
+            InboundMessage::Cleared(id) => drop(self.visits.remove(&id)),
+            InboundMessage::Arrival(visit) => self.arrival(now, visit),
+            InboundMessage::Departure(id, at) => self.departure(id, at),
+            InboundMessage::Gateway(name, status, since) => self.gateway(name, status, since),
+            InboundMessage::GatewayRetired(name) => drop(self.gateways.remove(&name)),
+            InboundMessage::Withdrawn(client) => self.withdrawn(&client),
+            InboundMessage::BrokerLink(link) => self.link(now, link),
+            InboundMessage::Replayed => self.visits.retain(|_, here| here.confirmed),
         }
         self.tidy(now);
     }
 
-    /// Forgets those who left a while ago; says whether there were any.
+    /// Removes visits that ended a while ago; returns whether there were any.
     pub fn tidy(&mut self, now: WallTime) -> bool {
         let before = self.ended.len();
-        self.ended.retain(|_, farewell| now < farewell.departed_at.plus(FAREWELL));
+        self.ended.retain(|_, departed| now < departed.departed_at.plus(DEPARTED_SHOWN_FOR));
         self.ended.len() != before
     }
 
@@ -185,29 +185,29 @@ impl Board {
         self.visits.contains_key(&id)
     }
 
-    /// The way to the broker, and since when it has been so.
-    pub fn broker(&self) -> (Link, WallTime) {
+    /// The state of the connection to the broker, and since when.
+    pub fn broker(&self) -> (BrokerLink, WallTime) {
         self.link
     }
 
-    /// The gateways in name order, with what they last said and since when.
-    pub fn gateways(&self) -> impl Iterator<Item = (&str, Hearing, Option<WallTime>)> {
-        self.gateways.iter().map(|(name, (hearing, since))| (name.as_str(), *hearing, *since))
+    /// The gateways by name, with their last state and since when.
+    pub fn gateways(&self) -> impl Iterator<Item = (&str, GatewayStatus, Option<WallTime>)> {
+        self.gateways.iter().map(|(name, (status, since))| (name.as_str(), *status, *since))
     }
 
-    /// Who left in the last minutes, latest first.
-    pub fn farewells(&self) -> Vec<&Farewell> {
-        let mut farewells: Vec<_> = self.ended.values().collect();
-        farewells
-            .sort_by_key(|farewell| (std::cmp::Reverse(farewell.departed_at), farewell.visit.id));
-        farewells
+    /// Visits that ended in the last minutes, the latest first.
+    pub fn departed(&self) -> Vec<&DepartedVisit> {
+        let mut departed: Vec<_> = self.ended.values().collect();
+        departed
+            .sort_by_key(|departed| (std::cmp::Reverse(departed.departed_at), departed.visit.id));
+        departed
     }
 
-    /// Who is here, one entry a stay, in order of arrival.
+    /// The stays, in order of arrival.
     ///
-    /// Two gateways that could not hear each other may both have opened a visit. Visits of one
-    /// customer whose starts lie within `rejoin` of each other are one stay, whose id is that of
-    /// the smallest `(arrived_at, gateway)`: every consumer comes to the same one.
+    /// Two gateways that were disconnected from each other may both have opened a visit. Visits of
+    /// one customer that begin within `rejoin` of each other are one stay. Its id is that of the
+    /// visit with the smallest `(arrived_at, gateway)`, so every consumer chooses the same.
     pub fn stays(&self) -> Vec<Stay<'_>> {
         let mut visits: Vec<&Visit> = self.visits.values().map(|here| &here.visit).collect();
         visits.sort_by(|a, b| {
@@ -240,7 +240,7 @@ impl Board {
         if self.ended.contains_key(&visit.id) {
             return;
         }
-        // The retained state knows of claims; the notification only adds that staff are alerted.
+        // Only the retained state holds claims; the notification adds the time of the alert.
         if let Some(here) = self.visits.get_mut(&visit.id) {
             here.visit.announced_at.get_or_insert(now);
             here.confirmed = true;
@@ -252,7 +252,7 @@ impl Board {
 
     fn keep(&mut self, visit: Visit) {
         if self.visits.len() >= MOST_VISITS && !self.visits.contains_key(&visit.id) {
-            let foreign = |here: &Here| !self.own.contains(&here.visit.gateway);
+            let foreign = |here: &PresentVisit| !self.own.contains(&here.visit.gateway);
             let Some(id) = self.visits.iter().find(|(_, here)| foreign(here)).map(|(id, _)| *id)
             else {
                 return;
@@ -262,23 +262,23 @@ impl Board {
             }
             self.visits.remove(&id);
         }
-        self.visits.insert(visit.id, Here { visit, confirmed: true });
+        self.visits.insert(visit.id, PresentVisit { visit, confirmed: true });
     }
 
     fn departure(&mut self, id: VisitId, at: WallTime) {
-        let Some(Here { visit, .. }) = self.visits.remove(&id) else { return };
+        let Some(PresentVisit { visit, .. }) = self.visits.remove(&id) else { return };
         if self.ended.len() >= MOST_VISITS {
-            let foreign = |ended: &Farewell| !self.own.contains(&ended.visit.gateway);
+            let foreign = |ended: &DepartedVisit| !self.own.contains(&ended.visit.gateway);
             let Some(id) = self.ended.iter().find(|(_, ended)| foreign(ended)).map(|(id, _)| *id)
             else {
                 return;
             };
             self.ended.remove(&id);
         }
-        self.ended.insert(id, Farewell { visit, departed_at: at });
+        self.ended.insert(id, DepartedVisit { visit, departed_at: at });
     }
 
-    fn gateway(&mut self, name: String, hearing: Hearing, since: Option<WallTime>) {
+    fn gateway(&mut self, name: String, status: GatewayStatus, since: Option<WallTime>) {
         if self.gateways.len() >= MOST_GATEWAYS && !self.gateways.contains_key(&name) {
             let foreign = self.gateways.keys().find(|name| !self.own.contains(*name)).cloned();
             match foreign {
@@ -286,19 +286,19 @@ impl Board {
                 _ => return,
             }
         }
-        self.gateways.insert(name, (hearing, since));
+        self.gateways.insert(name, (status, since));
     }
 
     fn withdrawn(&mut self, client: &str) {
         self.visits.retain(|_, here| here.visit.client != client);
-        self.ended.retain(|_, farewell| farewell.visit.client != client);
+        self.ended.retain(|_, departed| departed.visit.client != client);
     }
 
-    fn link(&mut self, now: WallTime, link: Link) {
+    fn link(&mut self, now: WallTime, link: BrokerLink) {
         if self.link.0 != link {
             self.link = (link, now);
         }
-        if link == Link::Live {
+        if link == BrokerLink::Live {
             self.visits.values_mut().for_each(|here| here.confirmed = false);
         }
     }
@@ -311,7 +311,7 @@ impl<'a> Stay<'a> {
         })
     }
 
-    /// The visit that stands for the stay.
+    /// The visit that gives the stay its id.
     pub fn first(&self) -> Option<&'a Visit> {
         self.visits.first().copied()
     }
@@ -324,12 +324,12 @@ impl<'a> Stay<'a> {
         self.first().map(|visit| visit.arrived_at)
     }
 
-    /// The ids of the visits that are part of it.
+    /// The ids of the other visits.
     pub fn merged(&self) -> impl Iterator<Item = VisitId> {
         self.visits.iter().skip(1).map(|visit| visit.id)
     }
 
-    /// Who takes care of the customer: whoever was first.
+    /// The earliest claim.
     pub fn claim(&self) -> Option<&'a Claim> {
         let claims = self.visits.iter().filter_map(|visit| visit.claim.as_ref());
         claims.min_by(|a, b| (a.since, &a.by).cmp(&(b.since, &b.by)))

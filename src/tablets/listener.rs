@@ -25,21 +25,21 @@ use super::TlsFiles;
 use super::connections::{Connection, Connections};
 use crate::files;
 
-/// For a TLS handshake or a request's head: beyond it nobody serious is there.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For a TLS handshake, or a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A tablet that acknowledges nothing for so long has walked out of the Wi-Fi, or has stopped
-/// reading; two heartbeats long.
+/// A connection that acknowledges nothing for this time is closed: the tablet has left the Wi-Fi or
+/// stopped reading. Longer than two heartbeats.
 #[cfg(target_os = "linux")]
-const SILENCE: Duration = Duration::from_secs(20);
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a stopping server leaves open requests to end in.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// For open requests, when the server stops.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the page cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The address is taken, not ours, or not permitted.
+    /// The address is in use, not this machine's, or not permitted.
     #[error("cannot listen on {address} for the tablets' page")]
     Bind {
         /// `tablets.listen`
@@ -67,12 +67,18 @@ pub enum ListenError {
     },
 }
 
-/// Takes the address.
+/// Binds the address.
+///
+/// # Errors
+/// If it is in use, not this machine's, or not permitted.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })
 }
 
 /// Reads certificate and key.
+///
+/// # Errors
+/// If one cannot be read, or they do not belong together.
 pub fn tls(pair: &TlsFiles) -> Result<TlsAcceptor, ListenError> {
     let pem = |path: &Path, source| ListenError::Pem { path: path.display().to_string(), source };
     let chain = files::pem_certificates(&pair.certificate)
@@ -91,7 +97,7 @@ pub fn tls(pair: &TlsFiles) -> Result<TlsAcceptor, ListenError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves `pages` until told to stop. One task owns the socket and all its connections, so none
+/// Serves `pages` until `stop` is cancelled. One task owns the socket and all connections, so none
 /// outlives it.
 pub async fn serve(
     listener: TcpListener,
@@ -115,7 +121,7 @@ pub async fn serve(
                     }
                     None => tracing::debug!("refused a connection: tablets hold all places"),
                 },
-                // Out of file descriptors, say: others may be returned meanwhile.
+                // Such as too few file descriptors: some may be closed meanwhile.
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a tablet's connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -124,7 +130,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if timeout(GOODBYE, connections.for_each(std::future::ready)).await.is_err() {
+    if timeout(SHUTDOWN_TIMEOUT, connections.for_each(std::future::ready)).await.is_err() {
         tracing::debug!("a tablet's request was cut short");
     }
 }
@@ -153,13 +159,14 @@ async fn served(
     let socket = socket2::SockRef::from(&stream);
     let prepared = socket.set_tcp_nodelay(true);
     #[cfg(target_os = "linux")]
-    let prepared = prepared.and_then(|()| socket.set_tcp_user_timeout(Some(SILENCE)));
+    let prepared =
+        prepared.and_then(|()| socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT)));
     if let Err(error) = prepared {
         return tracing::debug!(%error, "a tablet's connection was gone at once");
     }
     match tls {
         None => requests(stream, place, pages, stop).await,
-        Some(tls) => match timeout(PATIENCE, tls.accept(stream)).await {
+        Some(tls) => match timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
             Ok(Ok(stream)) => requests(stream, place, pages, stop).await,
             Ok(Err(error)) => tracing::debug!(%error, "a tablet's TLS handshake failed"),
             Err(_) => tracing::debug!("a tablet's TLS handshake took too long"),
@@ -191,7 +198,7 @@ where
     let pages = OnConnection { place, pages: TowerToHyperService::new(pages) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(stream), pages);
     tokio::pin!(connection);

@@ -1,5 +1,5 @@
-//! The live stream to a tablet: server-sent events, the whole board at each change, a heartbeat
-//! between changes so that a dead connection is noticed.
+//! Event streams to the tablets: the whole board at each change, and a heartbeat between changes, by
+//! which both ends notice a dead connection.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::hub::Hub;
+use super::board_state::BoardState;
 use crate::clock::Clocks;
 
-/// A page that has heard nothing for two of these knows that it is cut off.
+/// A page that receives nothing for two of these is disconnected.
 const HEARTBEAT: Duration = Duration::from_secs(8);
 
-/// What changes within this reaches a tablet at once: half a blink.
+/// Changes within this time are sent as one event.
 const COALESCE: Duration = Duration::from_millis(50);
 
 /// Event streams at the same time.
@@ -89,22 +89,21 @@ impl Drop for SseClient {
 
 /// Everything that one event stream needs.
 pub struct Subscription {
-    /// Where the board is.
-    pub hub: Arc<Hub>,
-    /// What time it is.
+    /// The board.
+    pub board_state: Arc<BoardState>,
+    /// The machine's clocks.
     pub clocks: Clocks,
     /// Its place.
     pub client: SseClient,
     /// Whether the tablet is still paired.
     pub admitted: Box<dyn Fn() -> bool + Send + Sync>,
-    /// When the server stops.
+    /// Cancelled when the server stops.
     pub stop: CancellationToken,
 }
 
-/// The stream's text, until the server stops, the tab comes back elsewhere or the tablet is
-/// revoked.
+/// The stream's text, until the server stops, the tab reconnects or the tablet is revoked.
 pub fn stream(subscription: Subscription) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let mut changes = subscription.hub.changes();
+    let mut changes = subscription.board_state.changes();
     changes.mark_changed();
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -121,7 +120,7 @@ struct EventStream {
 
 impl EventStream {
     async fn next(&mut self) -> Option<Bytes> {
-        let Subscription { hub, clocks, client, admitted, stop } = &self.subscription;
+        let Subscription { board_state, clocks, client, admitted, stop } = &self.subscription;
         tokio::select! {
             () = stop.cancelled() => None,
             () = client.taken_over.cancelled() => None,
@@ -129,18 +128,18 @@ impl EventStream {
                 changed.ok()?;
                 tokio::time::sleep(COALESCE).await;
                 self.changes.mark_unchanged();
-                let (version, board) = hub.json();
+                let (version, board) = board_state.json();
                 Some(event(version, &beat(clocks), &board))
             }
             _ = self.heartbeat.tick() => {
-                hub.tidy(clocks.now().clock.reading());
+                board_state.tidy(clocks.now().clock.reading());
                 admitted().then(|| Bytes::from(beat(clocks)))
             }
         }
     }
 }
 
-/// The page tells "2 min ago" by the server's clock: a tablet's own may be wrong.
+/// The page computes "2 min ago" with the server's clock: a tablet's may be wrong.
 fn beat(clocks: &Clocks) -> String {
     format!("event: beat\ndata: {{\"now\":\"{}\"}}\n\n", clocks.now().clock.reading())
 }

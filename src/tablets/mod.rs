@@ -1,27 +1,27 @@
 //! The staff page and its server.
 //!
 //! ```text
-//! broker ──► feed ──► board (hub) ──► live ──► the page on each tablet
-//!    ▲                                              │
-//!    └─── feed (mouth) ◄─── web ◄── claim, release, dismiss, feedback
+//! broker ──► subscriber ──► board ──► event streams (live) ──► the page on each tablet
+//!    ▲                                                                │
+//!    └───── command sender ◄───── web ◄───── claim, release, dismiss, feedback
 //! ```
 //!
-//! This room knows MQTT topics only, nothing of the pipeline: so the page shows the visits of all
-//! gateways of the store, and whichever gateway serves it may be restarted at any time.
+//! The page is fed from MQTT topics, not from the pipeline: it shows the visits of all gateways of
+//! the store, and the gateway that serves it can be restarted at any time.
 
 mod admission;
 mod board;
+mod board_state;
 mod connections;
-mod feed;
-pub mod hear;
-mod hub;
+pub mod decode;
 mod listener;
 mod live;
 mod page;
 pub mod pairing;
+mod staff;
+mod subscriber;
 mod view;
 mod web;
-mod words;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -33,12 +33,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::admission::Admission;
 use self::board::Board;
-use self::feed::Feed;
-use self::hub::Hub;
+use self::board_state::BoardState;
 pub use self::listener::ListenError;
 use self::live::SseClients;
 use self::pairing::Pairings;
-use self::web::Shop;
+use self::subscriber::BrokerSubscriber;
+use self::web::AppState;
 use crate::clock::Clocks;
 use crate::config::BrokerUrl;
 use crate::mqtt::Identity;
@@ -46,10 +46,10 @@ use crate::mqtt::client::Peer;
 use crate::mqtt::topics::Topics;
 use crate::tasks::{self, Task};
 
-/// How long the server may take to end: open requests, then its connections.
-const END: Duration = Duration::from_secs(5);
+/// For each of the server's tasks to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the server needs to know.
+/// Settings of the server.
 #[derive(Clone)]
 pub struct TabletsConfig {
     /// Where the page is served; port 0 takes any free one.
@@ -58,9 +58,9 @@ pub struct TabletsConfig {
     pub tls: Option<TlsFiles>,
     /// The store.
     pub store: StoreLabel,
-    /// The way to the broker.
+    /// The broker of the page's messages.
     pub broker: BrokerAccess,
-    /// The state folder: paired tablets are kept there.
+    /// The state folder, which holds the paired tablets.
     pub state: PathBuf,
     /// `presence.rejoin_secs`: arrivals of one customer within it are one stay.
     pub rejoin: Duration,
@@ -79,27 +79,26 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// The store, as staff know it.
+/// The store's number and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreLabel {
-    /// Its number.
+    /// 1 to 65535.
     pub id: u16,
     /// As staff call it.
     pub name: String,
 }
 
-/// The way to the broker.
+/// Brokers and the login there.
 #[derive(Clone)]
 pub struct BrokerAccess {
     /// Tried in turn.
     pub brokers: Vec<BrokerUrl>,
-    /// As whom.
+    /// Client id, login, TLS.
     pub identity: Identity,
 }
 
 impl BrokerAccess {
-    /// A connection of the page's own beside the gateway's: same brokers, same login, another
-    /// client id.
+    /// The page's own connection: the gateway's brokers and login, another client id.
     pub fn beside(peer: &Peer) -> Self {
         let mut identity = peer.identity.clone();
         identity.client_id.push_str("-tablets");
@@ -112,12 +111,12 @@ impl BrokerAccess {
 pub enum Pairing {
     /// With a code from `grelot tablets pair`.
     Required,
-    /// Whoever reaches the address is let in.
+    /// Everyone who reaches the address is admitted.
     NotNeeded,
 }
 
 impl Pairing {
-    /// Pairing is for pages that others than this machine can reach.
+    /// Required unless only this machine can reach the address.
     pub fn for_address(listen: SocketAddr) -> Self {
         if listen.ip().is_loopback() { Self::NotNeeded } else { Self::Required }
     }
@@ -127,17 +126,20 @@ impl Pairing {
 #[derive(Debug)]
 pub struct Server;
 
-/// A server that runs, until its stop token is cancelled.
+/// A server that runs until its stop token is cancelled.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
     url: String,
     web: Task<()>,
-    feed: Task<()>,
+    subscriber: Task<()>,
 }
 
 impl Server {
-    /// Takes the address and serves the page; whatever the broker does, it is served.
+    /// Binds the address and serves the page, with or without a broker.
+    ///
+    /// # Errors
+    /// If the address cannot be bound, or certificate and key cannot be used.
     pub async fn start(
         config: TabletsConfig,
         clocks: Clocks,
@@ -151,12 +153,12 @@ impl Server {
         let secure = tls.is_some();
         let topics = Topics::of(config.store.id);
         let board = Board::new(config.rejoin, config.gateways, clocks.now().clock.reading());
-        let hub = Arc::new(Hub::new(config.store, board));
+        let board_state = Arc::new(BoardState::new(config.store, board));
         let clients = Arc::new(SseClients::default());
-        let (feed, mouth) = Feed::new(
+        let (subscriber, commands) = BrokerSubscriber::new(
             config.broker,
             topics,
-            Arc::clone(&hub),
+            Arc::clone(&board_state),
             clocks.clone(),
             clients.count(),
             stop.clone(),
@@ -167,10 +169,10 @@ impl Server {
                 Admission::Paired { pairings: Arc::new(Pairings::new(&config.state)), secure }
             }
         };
-        let pages = web::pages(Shop {
-            hub,
+        let pages = web::pages(AppState {
+            board_state,
             clients,
-            mouth,
+            commands,
             admission,
             pairing_turn: Arc::default(),
             clocks,
@@ -180,25 +182,25 @@ impl Server {
             address,
             url: format!("{}://{address}/", if secure { "https" } else { "http" }),
             web: tasks::spawn("tablets-web", listener::serve(listener, tls, pages, stop)),
-            feed: tasks::spawn("tablets-feed", feed.run()),
+            subscriber: tasks::spawn("tablets-subscriber", subscriber.run()),
         })
     }
 }
 
 impl Running {
-    /// Where the page is served.
+    /// The bound address.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The page's address, for people.
+    /// The page's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// Waits for the server's end, after its stop token was cancelled.
     pub async fn ended(self) {
-        self.web.ended(END).await;
-        self.feed.ended(END).await;
+        self.web.ended(SHUTDOWN_TIMEOUT).await;
+        self.subscriber.ended(SHUTDOWN_TIMEOUT).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The page's files, part of the program: nothing is loaded from anywhere else.
+//! The page's files, compiled in: the page loads nothing from other origins.
 
 use axum::Router;
 use axum::http::header;
@@ -16,7 +16,7 @@ const FILES: [(&str, &str, &[u8]); 9] = [
     ("/", HTML, include_bytes!("page/index.html")),
     ("/page/style.css", CSS, include_bytes!("page/style.css")),
     ("/page/main.js", SCRIPT, include_bytes!("page/main.js")),
-    ("/page/words.js", SCRIPT, include_bytes!("page/words.js")),
+    ("/page/i18n.js", SCRIPT, include_bytes!("page/i18n.js")),
     ("/page/link.js", SCRIPT, include_bytes!("page/link.js")),
     ("/page/cards.js", SCRIPT, include_bytes!("page/cards.js")),
     ("/page/bell.js", SCRIPT, include_bytes!("page/bell.js")),
@@ -24,7 +24,7 @@ const FILES: [(&str, &str, &[u8]); 9] = [
     ("/page/manifest.webmanifest", MANIFEST, include_bytes!("page/manifest.webmanifest")),
 ];
 
-/// Their routes. They hold nobody's data, so they need no pairing.
+/// Routes of [`FILES`]. They hold no data of customers, so they need no pairing.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     FILES.into_iter().fold(Router::new(), |routes, (path, kind, content)| {
         let file = async move || ([(header::CONTENT_TYPE, kind)], content).into_response();

@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::pipeline::units::WallTime;
 
-/// Long enough to walk from the gateway to the tablet.
+/// Lifetime of a code: enough to walk from the gateway to the tablet.
 pub const CODE_LIVES: Duration = Duration::from_mins(10);
 
 /// Wrong attempts that withdraw a short code: a guesser's chance is 5 in a million.
@@ -35,17 +35,17 @@ const LONG_DIGITS: usize = 12;
 
 const CODE_FILE: &str = "pairing-code.json";
 
-/// The paired tablets of a gateway, in its state folder.
+/// The paired tablets and the pairing code of a gateway, in its state folder.
 #[derive(Debug)]
 pub struct Pairings {
     folder: PathBuf,
 }
 
-/// What a tablet shows to be let in; lives in its cookie alone.
+/// The secret of a paired tablet; only its cookie holds it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
-/// A code that waits to be typed into a tablet.
+/// A pairing code.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Code {
     /// Six digits, or twelve after wrong attempts withdrew a code.
@@ -64,11 +64,11 @@ struct CodeFile {
 /// One paired tablet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tablet {
-    /// The first digits of its token's hash: enough to tell it from others.
+    /// The first eight digits of its token's hash.
     pub id: String,
-    /// What whoever paired it called it.
+    /// The name that was given when it was paired.
     pub label: String,
-    /// When.
+    /// When it was paired.
     pub paired_at: WallTime,
 }
 
@@ -81,17 +81,17 @@ struct TabletFile {
 
 /// Why a tablet was not paired.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// Nobody ran `grelot tablets pair`, or too long ago.
+pub enum PairingError {
+    /// `grelot tablets pair` was not run, or too long ago.
     #[error("no pairing code is waiting")]
     NoCode,
-    /// Not the code.
+    /// Another code is waiting.
     #[error("wrong pairing code")]
     Wrong,
     /// The code was withdrawn after too many wrong ones.
     #[error("too many wrong pairing codes: this one is withdrawn, the next one is longer")]
     TooMany,
-    /// The state folder does not take it.
+    /// The state folder cannot be read or written.
     #[error("cannot keep the pairing")]
     Storage(#[from] io::Error),
 }
@@ -102,7 +102,7 @@ impl Pairings {
         Self { folder: state.join("tablets") }
     }
 
-    /// Makes a new code wait, instead of any other; done on the gateway itself, by IT.
+    /// Makes a new code, which replaces any other. Runs on the gateway, by IT.
     ///
     /// # Errors
     /// If the state folder does not exist or cannot be written.
@@ -124,13 +124,14 @@ impl Pairings {
     ///
     /// # Errors
     /// If the code is not the waiting one, or the state folder cannot be written.
-    pub fn pair(&self, now: WallTime, digits: &str, label: &str) -> Result<Token, Refusal> {
+    pub fn pair(&self, now: WallTime, digits: &str, label: &str) -> Result<Token, PairingError> {
         if !self.folder.exists() {
-            return Err(Refusal::NoCode);
+            return Err(PairingError::NoCode);
         }
         let _lock = self.lock()?;
         let mut file = self.code_file()?;
-        let code = file.waiting.take().filter(|code| code.is_fresh(now)).ok_or(Refusal::NoCode)?;
+        let code =
+            file.waiting.take().filter(|code| code.is_fresh(now)).ok_or(PairingError::NoCode)?;
         if !bool::from(code.digits.as_bytes().ct_eq(digits.as_bytes())) {
             return Err(self.wrong_attempt(now, file, code)?);
         }
@@ -144,12 +145,15 @@ impl Pairings {
 
     /// Whether a tablet that shows this token was paired and not revoked since.
     ///
-    /// One look at a folder that the kernel has in memory; short enough for the event loop.
+    /// One `stat` of a cached folder: short enough for the event loop.
     pub fn knows(&self, token: &Token) -> bool {
         self.folder.join(token.tablet()).is_file()
     }
 
-    /// The paired tablets, the oldest first. Files that are no pairing are passed over.
+    /// The paired tablets, the oldest first. Other files are skipped.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
     pub fn list(&self) -> io::Result<Vec<Tablet>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -163,7 +167,10 @@ impl Pairings {
         Ok(tablets)
     }
 
-    /// Forgets the tablets whose id begins so; says how many there were.
+    /// Removes the tablets whose id begins with `id`; returns their number.
+    ///
+    /// # Errors
+    /// If the folder cannot be read, or a file not removed.
     pub fn revoke(&self, id: &str) -> io::Result<usize> {
         let mut revoked = 0;
         for entry in fs::read_dir(&self.folder)? {
@@ -193,9 +200,9 @@ impl Pairings {
         now: WallTime,
         mut file: CodeFile,
         mut code: Code,
-    ) -> Result<Refusal, Refusal> {
+    ) -> Result<PairingError, PairingError> {
         if code.digits.len() == LONG_DIGITS {
-            return Ok(Refusal::Wrong);
+            return Ok(PairingError::Wrong);
         }
         code.wrong_attempts += 1;
         let withdrawn = code.wrong_attempts >= MOST_ATTEMPTS;
@@ -205,7 +212,7 @@ impl Pairings {
             file.waiting = Some(code);
         }
         self.write(CODE_FILE, &serde_json::to_vec(&file).map_err(io::Error::from)?)?;
-        Ok(if withdrawn { Refusal::TooMany } else { Refusal::Wrong })
+        Ok(if withdrawn { PairingError::TooMany } else { PairingError::Wrong })
     }
 
     /// Keeps `grelot tablets pair` and the server from overwriting each other's code file.
@@ -216,8 +223,8 @@ impl Pairings {
         Ok(folder)
     }
 
-    /// Writes a file whole or not at all, for its owner's eyes only. What root writes belongs to
-    /// the owner of the state folder, so that the service can read it.
+    /// Writes a file atomically, readable by its owner only. Files that root writes are given to the
+    /// owner of the state folder, so that the service can read them.
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         self.create_folder()?;
         let draft = self.folder.join(format!(".{name}.draft"));
@@ -255,12 +262,12 @@ impl Code {
 }
 
 impl Token {
-    /// A token as a cookie carries it.
+    /// The token in a cookie's value.
     pub fn from_cookie(value: &str) -> Self {
         Self(value.to_owned())
     }
 
-    /// For the cookie.
+    /// The cookie's value.
     pub fn as_str(&self) -> &str {
         &self.0
     }

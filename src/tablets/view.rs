@@ -1,121 +1,121 @@
-//! The board as it travels to a tablet: one JSON object, always whole.
+//! The board as JSON: one object, always whole.
 //!
-//! A shop's board is a few kilobytes, so a tablet that missed something needs no repair: whatever
-//! it hears next is the truth.
+//! A store's board is a few kilobytes, so a tablet that missed events needs no repair: the next one
+//! is complete.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
 use super::StoreLabel;
-use super::board::{Board, Card, Claim, Farewell, Hearing, Link, Stay, Visit};
+use super::board::{Board, BrokerLink, Card, Claim, DepartedVisit, GatewayStatus, Stay, Visit};
 use crate::text;
 
 /// Version of this format, for pages that outlive a restart of the server.
 const VERSION: u8 = 1;
 
-/// Text beyond this is cut: a card is read at arm's length, and a broker may be hostile.
+/// Characters. Longer text is cut: nobody reads more on a card, and a broker may be hostile.
 const LONGEST_TEXT: usize = 280;
 
 /// The board as JSON.
 pub fn json(store: &StoreLabel, board: &Board) -> String {
     let stays = board.stays();
-    let farewells = board.farewells();
+    let departed = board.departed();
     let (link, since) = board.broker();
-    let shown = Shown {
+    let shown = BoardJson {
         v: VERSION,
-        store: Store { id: store.id, name: &store.name },
-        broker: Since { state: link_word(link), since: Some(since.to_string()) },
+        store: StoreJson { id: store.id, name: &store.name },
+        broker: StateJson { state: link_word(link), since: Some(since.to_string()) },
         gateways: board
             .gateways()
-            .map(|(name, hearing, since)| Gateway {
+            .map(|(name, status, since)| GatewayJson {
                 name: cut(name),
-                hearing: Since {
-                    state: hearing_word(hearing),
+                status: StateJson {
+                    state: status_word(status),
                     since: since.map(|time| time.to_string()),
                 },
             })
             .collect(),
         visits: stays.iter().filter_map(here).collect(),
-        left: farewells.into_iter().map(left).collect(),
+        left: departed.into_iter().map(left).collect(),
     };
-    // Strings and numbers alone: there is nothing in it that JSON cannot say.
+    // Strings and numbers only: this cannot fail.
     serde_json::to_string(&shown).unwrap_or_default()
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
+struct BoardJson<'a> {
     v: u8,
-    store: Store<'a>,
-    broker: Since,
-    gateways: Vec<Gateway<'a>>,
-    visits: Vec<Here<'a>>,
-    left: Vec<Left<'a>>,
+    store: StoreJson<'a>,
+    broker: StateJson,
+    gateways: Vec<GatewayJson<'a>>,
+    visits: Vec<VisitJson<'a>>,
+    left: Vec<DepartedJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Store<'a> {
+struct StoreJson<'a> {
     id: u16,
     name: &'a str,
 }
 
 #[derive(Serialize)]
-struct Since {
+struct StateJson {
     state: &'static str,
     since: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Gateway<'a> {
+struct GatewayJson<'a> {
     name: Cow<'a, str>,
     #[serde(flatten)]
-    hearing: Since,
+    status: StateJson,
 }
 
 #[derive(Serialize)]
-struct Person<'a> {
+struct CustomerJson<'a> {
     visit: String,
     client: Cow<'a, str>,
     tier: Cow<'a, str>,
-    card: Option<ShownCard<'a>>,
+    card: Option<CardJson<'a>>,
     discreet: bool,
 }
 
 #[derive(Serialize)]
-struct Here<'a> {
+struct VisitJson<'a> {
     #[serde(flatten)]
-    person: Person<'a>,
+    person: CustomerJson<'a>,
     merged: Vec<String>,
     gateway: Cow<'a, str>,
     arrived_at: String,
     confidence: f64,
     announced_at: Option<String>,
-    claim: Option<ShownClaim<'a>>,
+    claim: Option<ClaimJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Left<'a> {
+struct DepartedJson<'a> {
     #[serde(flatten)]
-    person: Person<'a>,
+    person: CustomerJson<'a>,
     departed_at: String,
 }
 
 #[derive(Serialize)]
-struct ShownCard<'a> {
+struct CardJson<'a> {
     name: Cow<'a, str>,
     language: Option<Cow<'a, str>>,
     note: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize)]
-struct ShownClaim<'a> {
+struct ClaimJson<'a> {
     by: Cow<'a, str>,
     since: String,
 }
 
-fn here<'a>(stay: &Stay<'a>) -> Option<Here<'a>> {
+fn here<'a>(stay: &Stay<'a>) -> Option<VisitJson<'a>> {
     let visit = stay.first()?;
-    Some(Here {
+    Some(VisitJson {
         person: person(visit),
         merged: stay.merged().map(|id| id.to_string()).collect(),
         gateway: cut(&visit.gateway),
@@ -126,12 +126,12 @@ fn here<'a>(stay: &Stay<'a>) -> Option<Here<'a>> {
     })
 }
 
-fn left(farewell: &Farewell) -> Left<'_> {
-    Left { person: person(&farewell.visit), departed_at: farewell.departed_at.to_string() }
+fn left(departed: &DepartedVisit) -> DepartedJson<'_> {
+    DepartedJson { person: person(&departed.visit), departed_at: departed.departed_at.to_string() }
 }
 
-fn person(visit: &Visit) -> Person<'_> {
-    Person {
+fn person(visit: &Visit) -> CustomerJson<'_> {
+    CustomerJson {
         visit: visit.id.to_string(),
         client: cut(&visit.client),
         tier: cut(&visit.tier),
@@ -140,16 +140,16 @@ fn person(visit: &Visit) -> Person<'_> {
     }
 }
 
-fn card(card: &Card) -> ShownCard<'_> {
-    ShownCard {
+fn card(card: &Card) -> CardJson<'_> {
+    CardJson {
         name: cut(&card.name),
         language: card.language.as_deref().map(cut),
         note: card.note.as_deref().map(cut),
     }
 }
 
-fn claim(claim: &Claim) -> ShownClaim<'_> {
-    ShownClaim { by: cut(&claim.by), since: claim.since.to_string() }
+fn claim(claim: &Claim) -> ClaimJson<'_> {
+    ClaimJson { by: cut(&claim.by), since: claim.since.to_string() }
 }
 
 /// Text of others as the page shows it: displayable, and at most [`LONGEST_TEXT`] characters.
@@ -158,18 +158,18 @@ fn cut(text: &str) -> Cow<'_, str> {
     text::displayable(text.get(..end).unwrap_or_default())
 }
 
-const fn link_word(link: Link) -> &'static str {
+const fn link_word(link: BrokerLink) -> &'static str {
     match link {
-        Link::Live => "live",
-        Link::Away => "away",
+        BrokerLink::Live => "live",
+        BrokerLink::Away => "away",
     }
 }
 
-const fn hearing_word(hearing: Hearing) -> &'static str {
-    match hearing {
-        Hearing::Online => "online",
-        Hearing::Blind => "blind",
-        Hearing::Offline => "offline",
+const fn status_word(status: GatewayStatus) -> &'static str {
+    match status {
+        GatewayStatus::Online => "online",
+        GatewayStatus::Blind => "blind",
+        GatewayStatus::Offline => "offline",
     }
 }
 

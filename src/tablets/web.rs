@@ -1,4 +1,4 @@
-//! What the server answers: the page, the live stream, and what staff say about a visit.
+//! HTTP routes: the page, the event stream, commands of staff, pairing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{self, Admission};
-use super::board::Link;
-use super::feed::{Mouth, NotSent};
-use super::hub::Hub;
+use super::board::BrokerLink;
+use super::board_state::BoardState;
 use super::live::{self, SseClients, Subscription};
-use super::pairing::{Refusal, Token};
-use super::{page, words};
+use super::pairing::{PairingError, Token};
+use super::subscriber::{CommandSender, NotSent};
+use super::{page, staff};
 use crate::clock::Clocks;
 use crate::pipeline::VisitId;
 use crate::text;
@@ -33,28 +33,28 @@ const LONGEST_BODY: usize = 1024;
 /// A kilobyte that takes longer is not on its way.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What every answer needs.
+/// What the handlers share.
 #[derive(Clone)]
-pub struct Shop {
-    /// Where the board is.
-    pub hub: Arc<Hub>,
+pub struct AppState {
+    /// The board.
+    pub board_state: Arc<BoardState>,
     /// The open event streams.
     pub clients: Arc<SseClients>,
-    /// The way to the gateways.
-    pub mouth: Mouth,
-    /// Who is let in.
+    /// To the gateways.
+    pub commands: CommandSender,
+    /// Which requests are admitted.
     pub admission: Admission,
     /// Held by the one attempt at pairing that is being checked.
     pub pairing_turn: Arc<tokio::sync::Mutex<()>>,
-    /// What time it is.
+    /// The machine's clocks.
     pub clocks: Clocks,
-    /// When the server stops.
+    /// Cancelled when the server stops.
     pub stop: CancellationToken,
 }
 
-/// Everything that can be asked for.
-pub fn pages(shop: Shop) -> Router {
-    let admission = shop.admission.clone();
+/// All routes.
+pub fn pages(app: AppState) -> Router {
+    let admission = app.admission.clone();
     Router::new()
         .merge(page::routes())
         .route("/events", get(events))
@@ -63,15 +63,15 @@ pub fn pages(shop: Shop) -> Router {
         .route("/session", get(session))
         .route("/pair", post(pair))
         .route("/healthz", get(health))
-        .fallback(async || Problem::NotFound)
+        .fallback(async || ApiError::NotFound)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn_with_state(admission, admission::check))
-        .with_state(shop)
+        .with_state(app)
 }
 
-/// Why something was not done, in a word that the page puts into the staff's language.
+/// Why a request failed; its code is a key of the page's translations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Problem {
+pub enum ApiError {
     /// The tablet is not paired, or was revoked.
     NotPaired,
     /// No pairing code is waiting.
@@ -80,31 +80,31 @@ pub enum Problem {
     WrongCode,
     /// Too many wrong pairing codes.
     TooManyCodes,
-    /// Called by a name that is not this server's.
+    /// The `Host` header names another host.
     ForeignHost,
-    /// Sent by another site.
+    /// Sent by a page of another origin.
     ForeignOrigin,
-    /// Not sent as JSON.
+    /// The content type is not JSON.
     NotJson,
-    /// Not understood.
+    /// Malformed, too long, or out of range.
     BadRequest,
     /// The body did not arrive in time.
     TooSlow,
-    /// Nothing is there.
+    /// No such route or visit id.
     NotFound,
     /// The visit is over.
     VisitOver,
-    /// All seats are taken.
+    /// All event streams, or all of this tablet, are taken.
     Full,
     /// The broker cannot be reached.
     BrokerAway,
-    /// No gateway listens.
+    /// No gateway has subscribed.
     NoGateway,
-    /// The server itself is at fault.
+    /// An error of the server, which is in the log.
     Failed,
 }
 
-impl Problem {
+impl ApiError {
     /// The HTTP status.
     pub const fn status(self) -> StatusCode {
         match self {
@@ -122,7 +122,7 @@ impl Problem {
         }
     }
 
-    const fn word(self) -> &'static str {
+    const fn code(self) -> &'static str {
         match self {
             Self::NotPaired => "not_paired",
             Self::NoCode => "no_code",
@@ -143,40 +143,40 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status(), Json(json!({ "error": self.word() }))).into_response()
+        (self.status(), Json(json!({ "error": self.code() }))).into_response()
     }
 }
 
-impl From<NotSent> for Problem {
+impl From<NotSent> for ApiError {
     fn from(reason: NotSent) -> Self {
         match reason {
             NotSent::BrokerAway => Self::BrokerAway,
-            NotSent::NobodyListens => Self::NoGateway,
+            NotSent::NoSubscriber => Self::NoGateway,
         }
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<PairingError> for ApiError {
+    fn from(refusal: PairingError) -> Self {
         match refusal {
-            Refusal::NoCode => Self::NoCode,
-            Refusal::Wrong => Self::WrongCode,
-            Refusal::TooMany => Self::TooManyCodes,
-            Refusal::Storage(_) => Self::Failed,
+            PairingError::NoCode => Self::NoCode,
+            PairingError::Wrong => Self::WrongCode,
+            PairingError::TooMany => Self::TooManyCodes,
+            PairingError::Storage(_) => Self::Failed,
         }
     }
 }
 
-/// Somebody who may pass; looked at before anything else of a request.
+/// An admitted request's token; extracted before the rest of the request.
 struct Admitted(Option<Token>);
 
-impl FromRequestParts<Shop> for Admitted {
-    type Rejection = Problem;
+impl FromRequestParts<AppState> for Admitted {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, shop: &Shop) -> Result<Self, Problem> {
-        shop.admission.admits(&parts.headers).map(Self)
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        app.admission.admits(&parts.headers).map(Self)
     }
 }
 
@@ -184,81 +184,81 @@ impl FromRequestParts<Shop> for Admitted {
 struct JsonBody<T>(T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
-    type Rejection = Problem;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         match timeout(BODY_TIMEOUT, Json::from_request(request, state)).await {
             Ok(Ok(Json(body))) => Ok(Self(body)),
-            Ok(Err(_)) => Err(Problem::BadRequest),
-            Err(_) => Err(Problem::TooSlow),
+            Ok(Err(_)) => Err(ApiError::BadRequest),
+            Err(_) => Err(ApiError::TooSlow),
         }
     }
 }
 
 #[derive(Deserialize)]
-struct Tab {
+struct EventsQuery {
     tab: String,
 }
 
 async fn events(
-    State(shop): State<Shop>,
+    State(app): State<AppState>,
     Admitted(token): Admitted,
-    Query(Tab { tab }): Query<Tab>,
-) -> Result<Response, Problem> {
+    Query(EventsQuery { tab }): Query<EventsQuery>,
+) -> Result<Response, ApiError> {
     if tab.is_empty() || tab.len() > 40 {
-        return Err(Problem::BadRequest);
+        return Err(ApiError::BadRequest);
     }
     let tablet = token.as_ref().map(Token::tablet);
-    let client = shop.clients.open(tablet, tab).ok_or(Problem::Full)?;
-    let admission = shop.admission;
+    let client = app.clients.open(tablet, tab).ok_or(ApiError::Full)?;
+    let admission = app.admission;
     let subscription = Subscription {
-        hub: shop.hub,
-        clocks: shop.clocks,
+        board_state: app.board_state,
+        clocks: app.clocks,
         client,
         admitted: Box::new(move || admission.still_admits(token.as_ref())),
-        stop: shop.stop,
+        stop: app.stop,
     };
     let body = Body::from_stream(live::stream(subscription));
     Ok(([(header::CONTENT_TYPE, "text/event-stream")], body).into_response())
 }
 
 #[derive(Deserialize)]
-struct Claim {
+struct ClaimBody {
     by: String,
-    action: words::Action,
+    action: staff::Action,
 }
 
 async fn claim(
-    State(shop): State<Shop>,
+    State(app): State<AppState>,
     _: Admitted,
     Path(visit): Path<String>,
-    JsonBody(claim): JsonBody<Claim>,
-) -> Result<StatusCode, Problem> {
-    let by = words::first_name(&claim.by).ok_or(Problem::BadRequest)?;
-    let visit = on_the_board(&shop.hub, &visit)?;
-    shop.mouth.claim(visit, &by, claim.action).await?;
+    JsonBody(claim): JsonBody<ClaimBody>,
+) -> Result<StatusCode, ApiError> {
+    let by = staff::first_name(&claim.by).ok_or(ApiError::BadRequest)?;
+    let visit = on_the_board(&app.board_state, &visit)?;
+    app.commands.claim(visit, &by, claim.action).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
 #[derive(Deserialize)]
-struct Feedback {
-    verdict: words::Verdict,
+struct FeedbackBody {
+    verdict: staff::Feedback,
 }
 
 async fn feedback(
-    State(shop): State<Shop>,
+    State(app): State<AppState>,
     _: Admitted,
     Path(visit): Path<String>,
-    JsonBody(feedback): JsonBody<Feedback>,
-) -> Result<StatusCode, Problem> {
-    let visit = on_the_board(&shop.hub, &visit)?;
-    shop.mouth.feedback(visit, feedback.verdict).await?;
+    JsonBody(feedback): JsonBody<FeedbackBody>,
+) -> Result<StatusCode, ApiError> {
+    let visit = on_the_board(&app.board_state, &visit)?;
+    app.commands.feedback(visit, feedback.verdict).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-fn on_the_board(hub: &Hub, visit: &str) -> Result<VisitId, Problem> {
-    let visit: VisitId = visit.parse().map_err(|_| Problem::NotFound)?;
-    if hub.board().knows(visit) { Ok(visit) } else { Err(Problem::VisitOver) }
+fn on_the_board(board_state: &BoardState, visit: &str) -> Result<VisitId, ApiError> {
+    let visit: VisitId = visit.parse().map_err(|_| ApiError::NotFound)?;
+    if board_state.board().knows(visit) { Ok(visit) } else { Err(ApiError::VisitOver) }
 }
 
 async fn session(_: Admitted) -> StatusCode {
@@ -266,43 +266,45 @@ async fn session(_: Admitted) -> StatusCode {
 }
 
 #[derive(Deserialize)]
-struct Pair {
+struct PairBody {
     code: String,
     label: String,
 }
 
 async fn pair(
-    State(shop): State<Shop>,
-    JsonBody(pair): JsonBody<Pair>,
-) -> Result<Response, Problem> {
-    let Admission::Paired { pairings, .. } = &shop.admission else {
+    State(app): State<AppState>,
+    JsonBody(pair): JsonBody<PairBody>,
+) -> Result<Response, ApiError> {
+    let Admission::Paired { pairings, .. } = &app.admission else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let pairings = Arc::clone(pairings);
-    let now = shop.clocks.now().clock.reading();
+    let now = app.clocks.now().clock.reading();
     let code: String = pair.code.chars().filter(char::is_ascii_digit).collect();
     let label: String = text::displayable(&pair.label).chars().take(40).collect();
-    // In turn: guessers take no more than one thread, and wait no less than others.
-    let _turn = shop.pairing_turn.lock().await;
+    // In turn: guessers occupy one thread, and wait as long as others.
+    let _turn = app.pairing_turn.lock().await;
     let paired = tokio::task::spawn_blocking(move || pairings.pair(now, &code, label.trim()));
-    let token = paired.await.map_err(|_| Problem::Failed)?.inspect_err(not_paired)?;
+    let token = paired.await.map_err(|_| ApiError::Failed)?.inspect_err(not_paired)?;
     tracing::info!("a tablet was paired");
-    let cookie = [(header::SET_COOKIE, shop.admission.set_cookie(&token))];
+    let cookie = [(header::SET_COOKIE, app.admission.set_cookie(&token))];
     Ok((StatusCode::NO_CONTENT, cookie).into_response())
 }
 
-fn not_paired(refusal: &Refusal) {
+fn not_paired(refusal: &PairingError) {
     match refusal {
-        Refusal::Storage(error) => tracing::error!(%error, "cannot keep a tablet's pairing"),
-        Refusal::TooMany => tracing::warn!("wrong pairing codes withdrew the waiting code"),
-        Refusal::Wrong | Refusal::NoCode => tracing::debug!(%refusal, "a tablet was not paired"),
+        PairingError::Storage(error) => tracing::error!(%error, "cannot keep a tablet's pairing"),
+        PairingError::TooMany => tracing::warn!("wrong pairing codes withdrew the waiting code"),
+        PairingError::Wrong | PairingError::NoCode => {
+            tracing::debug!(%refusal, "a tablet was not paired")
+        }
     }
 }
 
-async fn health(State(shop): State<Shop>) -> Json<serde_json::Value> {
-    let broker = match shop.hub.board().broker().0 {
-        Link::Live => "live",
-        Link::Away => "away",
+async fn health(State(app): State<AppState>) -> Json<serde_json::Value> {
+    let broker = match app.board_state.board().broker().0 {
+        BrokerLink::Live => "live",
+        BrokerLink::Away => "away",
     };
     Json(json!({ "page": "live", "broker": broker }))
 }

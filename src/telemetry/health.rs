@@ -27,7 +27,7 @@ pub struct Health {
     pub alerts: u64,
     /// Visits that were closed.
     pub departures: u64,
-    /// Times that a loyalty card's identity was heard from two senders in turns.
+    /// How often a loyalty card's identity was received from two senders alternately.
     pub copied_cards: u64,
     /// The registry in force.
     pub registry: RegistryHealth,
@@ -42,11 +42,11 @@ pub struct Health {
 pub struct SourceHealth {
     /// As people call it: `bluez hci0`, `recording monday.jsonl`.
     pub name: String,
-    /// Whether it hears.
+    /// Whether it receives.
     pub hearing: Hearing,
     /// What is wrong, or worth knowing: "no adapter".
     pub note: Option<String>,
-    /// Advertisements heard.
+    /// Advertisements received.
     pub heard: u64,
     /// Advertisements shed because its queue was full.
     pub shed: u64,
@@ -57,7 +57,7 @@ pub struct SourceHealth {
 }
 
 impl SourceHealth {
-    /// A source that has heard nothing yet.
+    /// A source that has received nothing yet.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -137,7 +137,7 @@ impl Health {
         self.started.map_or(Duration::ZERO, |started| now.tick.since(started.tick))
     }
 
-    /// The live radio's adapters, and by which ear each is heard.
+    /// The live radio's adapters, and the capture path of each.
     fn radios(&self) -> Vec<RadioHealth> {
         let radios = self.sources.iter().filter_map(|source| source.radio.as_ref());
         let adapters = radios.flat_map(|radio| &radio.adapters);

@@ -20,7 +20,7 @@ impl fmt::Display for Client<'_> {
     }
 }
 
-/// Drawn once a process; where the system has no randomness, nobody is told apart.
+/// Random for each process. Without randomness from the system all handles look the same.
 fn salt() -> &'static [u8; 16] {
     static SALT: OnceLock<[u8; 16]> = OnceLock::new();
     SALT.get_or_init(|| {

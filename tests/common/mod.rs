@@ -1,10 +1,15 @@
-//! What several of the integration tests need.
+//! Helpers of the integration tests: free ports, waiting, processes, brokers, daemons.
+#![allow(dead_code, reason = "each integration test links its own copy and uses a part")]
+
+pub mod daemon;
+pub mod mosquitto;
+pub mod process;
+pub mod waiting;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
-/// A port nobody listens on.
-#[allow(dead_code, reason = "each integration test links its own copy and uses a part")]
+/// A free port.
 pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
@@ -12,7 +17,6 @@ pub fn free_port() -> u16 {
 /// A file or folder of the data that are not in the repository: in `$GRELOT_SHARED/data`, or in
 /// `shared/data` beside the checkout (or beside the folder that work trees are in). The test fails if
 /// it is missing.
-#[allow(dead_code, reason = "each integration test links its own copy and uses a part")]
 pub fn shared_data(path: &str) -> PathBuf {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::env::var_os("GRELOT_SHARED")

@@ -5,35 +5,15 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpStream};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
-/// Longer than anything here takes; what it guards has failed when it is reached.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Stopped when dropped.
-pub struct Running(pub Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 pub use crate::common::free_port;
-
-pub fn eventually(what: &str, mut found: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !found() {
-        assert!(begun.elapsed() < PATIENCE, "never happened: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+pub use crate::common::process::Running;
+pub use crate::common::waiting::{PATIENCE, eventually};
 
 /// A store's back room.
 pub struct Shop {

@@ -11,7 +11,10 @@
 )]
 
 mod browser;
+#[path = "../common/mod.rs"]
+mod common;
 mod door;
+mod headline;
 mod http;
 mod shop;
 
@@ -347,7 +350,7 @@ const OVERFLOWING: &str = "
         const box = e.getBoundingClientRect();
         const seen = box.width > 1 && !e.closest('.unseen, svg');
         const clipped = e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0
-            && getComputedStyle(e).display !== 'inline' && !e.matches('h1, .farewells .name');
+            && getComputedStyle(e).display !== 'inline' && !e.matches('h1, .departed .name');
         return seen && (clipped || box.right > innerWidth + 1 || box.left < -1);
     });
     return [...wide, ...cut.map((e) => e.outerHTML.slice(0, 120))];";

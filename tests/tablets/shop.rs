@@ -2,9 +2,9 @@
 //! interfaces promise.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,9 +25,12 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use crate::common::mosquitto::{Mosquitto, Wishes};
+
 pub struct Shop {
     pub runtime: Runtime,
     pub broker: Mosquitto,
+    _broker_folder: tempfile::TempDir,
     pub state: tempfile::TempDir,
     pub gateway: Gateway,
     page: Option<(Running, CancellationToken)>,
@@ -46,7 +49,8 @@ impl Shop {
             .enable_all()
             .build()
             .unwrap();
-        let broker = Mosquitto::start();
+        let broker_folder = tempfile::tempdir().unwrap();
+        let broker = Mosquitto::start(broker_folder.path(), &Wishes::default());
         let state = tempfile::tempdir().unwrap();
         let identity = Identity { client_id: "page".into(), login: None, tls: None };
         let url = BrokerUrl { tls: false, host: "127.0.0.1".into(), port: broker.port };
@@ -62,7 +66,15 @@ impl Shop {
         };
         change(&mut config);
         let gateway = Gateway::open(&runtime, "door", broker.port);
-        let mut shop = Self { runtime, broker, state, gateway, page: None, config };
+        let mut shop = Self {
+            runtime,
+            broker,
+            _broker_folder: broker_folder,
+            state,
+            gateway,
+            page: None,
+            config,
+        };
         shop.start_page();
         shop
     }
@@ -113,53 +125,6 @@ impl Shop {
 impl Drop for Shop {
     fn drop(&mut self) {
         self.stop_page();
-    }
-}
-
-pub struct Mosquitto {
-    pub port: u16,
-    folder: tempfile::TempDir,
-    child: Option<Child>,
-}
-
-impl Mosquitto {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let settings = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
-        std::fs::write(folder.path().join("mosquitto.conf"), settings).unwrap();
-        let mut broker = Self { port, folder, child: None };
-        broker.restart();
-        broker
-    }
-
-    pub fn restart(&mut self) {
-        let child = Command::new("/usr/sbin/mosquitto")
-            .arg("-c")
-            .arg(self.folder.path().join("mosquitto.conf"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        self.child = Some(child.expect("mosquitto (Debian package mosquitto)"));
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(Instant::now() < deadline, "mosquitto does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// At once, without a farewell.
-    pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

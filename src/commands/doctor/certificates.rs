@@ -9,7 +9,7 @@ use crate::files;
 use crate::mqtt::tls;
 use crate::pipeline::units::WallTime;
 
-/// Long enough for a visit of IT.
+/// Warn before, so that IT has time.
 const SOON_DAYS: i64 = 30;
 
 const DAY_SECS: i64 = 86_400;
@@ -30,7 +30,7 @@ pub(super) fn findings(tls: &Tls) -> Vec<Finding> {
 }
 
 /// Which of a file's certificates decides: of a chain the first to expire, of a bundle of
-/// authorities the last, for those nobody uses any more are left in.
+/// authorities the last: bundles keep authorities that are no longer used.
 type Deciding = fn(std::vec::IntoIter<WallTime>) -> Option<WallTime>;
 
 fn dates(path: &Path, now: WallTime, deciding: Deciding) -> Finding {

@@ -1,4 +1,4 @@
-//! The state folder: there, writable, private, with room.
+//! The state folder: exists, writable, private, with free space.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use super::Finding;
 use crate::config::Config;
 
-/// A day's visits and a queue of unsent alerts take less.
+/// Octets. A day's visits and the outbox need less.
 const TOO_LITTLE: u64 = 20 << 20;
 
-/// Logs and updates share the disk.
+/// Octets. Logs and updates share the disk.
 const LITTLE: u64 = 200 << 20;
 
 /// Whether the state folder can be written, and by the service alone.
@@ -92,7 +92,7 @@ fn try_to_write(folder: &Path) -> io::Result<()> {
     fs::remove_file(probe)
 }
 
-/// Whether there is room where the state folder is or will be.
+/// Free space where the state folder is or will be.
 pub(super) fn space(config: &Config) -> Finding {
     let about = "disk";
     let Some(place) = config.state.ancestors().find(|folder| folder.exists()) else {

@@ -1,4 +1,4 @@
-//! `grelot doctor`: looks at this machine, one line each, with the mend.
+//! `grelot doctor`: examines this machine; a line for each thing, and what to do.
 
 mod certificates;
 mod clock;
@@ -23,10 +23,10 @@ use crate::config::{self, Config, Severity, Source};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo grelot doctor\n  sudo grelot doctor --listen 20\n  \
                         grelot doctor --json | jq '.findings[] | select(.verdict != \"ok\")'\n\n\
-                        With sudo it looks with the rights of the service's user, not with root's.\n\
-                        Ends with 1 where something keeps grelot from its work.")]
+                        With sudo it uses the rights of the service's user, not root's.\n\
+                        Exit code: 1 if something keeps grelot from working.")]
 pub struct Args {
-    /// Listens to the air for so many seconds, and says whether the controller hides anything
+    /// Scans for this time, and says whether the controller hides repeated advertisements
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     listen: Option<Duration>,
 }
@@ -39,7 +39,7 @@ struct Finding {
     verdict: Verdict,
     /// What was seen.
     says: String,
-    /// What to do about it; absent where all is well.
+    /// What to do; absent if nothing is wrong.
     mend: Option<String>,
 }
 
@@ -49,7 +49,7 @@ struct Finding {
 enum Verdict {
     /// As it should be.
     Ok,
-    /// grelot works, but somebody should look.
+    /// grelot works, but an administrator should look.
     Warn,
     /// grelot cannot do its job.
     Fail,

@@ -29,19 +29,19 @@ pub use score_input::ScoreInput;
     grelot --config shop.toml replay --score *.jsonl\n  \
     grelot --config shop.toml replay monday.jsonl --diff quieter.toml\n\n\
     Reads recordings (.jsonl, .jsonl.zst), btsnoop (btmon -w), pcap and pcapng.\n\
-    The same input prints the same bytes, every time. Standard error says how much was read, and\n    \
+    The same input always prints the same output. Standard error says how much was read, and\n    \
     what was skipped and why; the exit code is 1 where a line could not be read, or nothing was.")]
 pub struct Args {
     /// Recordings or captures
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Customers, instead of those the configuration names
+    /// Registry, instead of the configuration's
     #[arg(long, value_name = "FILE")]
     registry: Option<PathBuf>,
-    /// Compares with the recordings' truth, in a last line
+    /// Prints a last line that compares with the recordings' truth
     #[arg(long)]
     score: bool,
-    /// Prints only what would change under another configuration
+    /// Prints only what another configuration would change
     #[arg(long, value_name = "CONFIG", conflicts_with = "score")]
     diff: Option<PathBuf>,
     /// Explains why a customer was, or was not, announced

@@ -21,9 +21,9 @@ const SHOWN_FOR: Duration = Duration::from_mins(1);
 /// The order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Order {
-    /// Customers and the loudest first.
+    /// Customers first, then the strongest.
     Rssi,
-    /// The latest seen first.
+    /// The most recently received first.
     Seen,
     /// The most often received first.
     #[value(name = "heard")]

@@ -71,10 +71,10 @@ pub struct Args {
     /// Writes the chosen settings here, a picture and the state of the search beside
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Customers, instead of those the configuration names
+    /// Registry, instead of the configuration's
     #[arg(long, value_name = "FILE")]
     registry: Option<PathBuf>,
-    /// What staff said, for recordings without truth; may be repeated
+    /// Labels from staff, for recordings without truth; may be repeated
     #[arg(long, value_name = "FILE")]
     labels: Vec<PathBuf>,
     /// What a mistake costs: missed (1), false (1), late (0.1 for 10 s), dropped (0.5), lingering
@@ -87,11 +87,11 @@ pub struct Args {
     /// Searches `presence.rejoin_secs`, too
     #[arg(long)]
     rejoin: bool,
-    /// Settings tried all over the space before the search closes in
+    /// Settings tried across the whole space before the search narrows
     #[arg(long, value_name = "COUNT", default_value_t = 200,
           value_parser = clap::value_parser!(u16).range(1..))]
     points: u16,
-    /// Parts that the choice is judged in; by default every recording by itself, up to 10
+    /// Folds of the cross-validation; by default one for each recording, up to 10
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(2..))]
     folds: Option<u16>,
     /// Seed of the random search: the same seed gives the same result

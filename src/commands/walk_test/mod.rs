@@ -41,7 +41,7 @@ pub struct Args {
     /// Follows this beacon: UUID/major/minor, namespace/instance or an `AltBeacon`'s 40 digits
     #[arg(long, value_name = "IDENTITY", group = "whom", value_parser = whom::beacon_named)]
     beacon: Option<String>,
-    /// Follows this device; without any of the three, whichever follows the walk best
+    /// Follows this device; without any of the three, the device that fits the walk best
     #[arg(long, value_name = "ADDRESS", group = "whom", value_parser = whom::address)]
     address: Option<[u8; 6]>,
     /// How long to stand at each place
@@ -54,17 +54,17 @@ pub struct Args {
     /// A recorded walk, instead of the radio
     #[arg(long, value_name = "RECORDING")]
     from: Option<PathBuf>,
-    /// When one stood outside, in seconds of the recording
+    /// When you stood outside, in seconds of the recording
     #[arg(long, value_name = "FROM-UNTIL", value_parser = recorded::seconds,
           requires_all = ["from", "inside"])]
     outside: Option<(f64, f64)>,
-    /// When one stood at the door
+    /// When you stood at the door
     #[arg(long, value_name = "FROM-UNTIL", value_parser = recorded::seconds, requires = "outside")]
     door: Option<(f64, f64)>,
-    /// When one stood inside
+    /// When you stood inside
     #[arg(long, value_name = "FROM-UNTIL", value_parser = recorded::seconds, requires = "outside")]
     inside: Option<(f64, f64)>,
-    /// Which of the recording's gateways; this one, if not given
+    /// Gateway of the recording [default: this one]
     #[arg(long, value_name = "NAME", requires = "from")]
     gateway: Option<String>,
     /// Writes the levels without asking

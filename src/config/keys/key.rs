@@ -31,7 +31,7 @@ pub struct Key {
     pub example: &'static str,
     /// One sentence, without a full stop.
     pub says: &'static str,
-    /// How to mend a bad value, where the sentence does not tell.
+    /// What to do about a bad value, if the explanation does not say it.
     pub hint: Option<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! Checked values to the site's settings, and what only several values together can tell.
+//! Checked values to the site's settings, and checks that need several values.
 
 mod beacons;
 mod broker;
@@ -94,7 +94,7 @@ impl<'a> Site<'a> {
         self.text(path)?.parse().ok()
     }
 
-    /// Whether nothing at all is written at `path`. Of a torn document that cannot be said.
+    /// Whether nothing is written at `path`; `false` if the document is not valid TOML.
     fn is_missing(&self, path: &str) -> bool {
         !self.document.torn && self.found(path).is_none() && !self.document.misread.contains(path)
     }

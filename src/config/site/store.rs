@@ -1,4 +1,4 @@
-//! `[store]` and `[gateway]`: who is who, and where everybody stands.
+//! `[store]` and `[gateway]`: names and places.
 
 use std::collections::BTreeMap;
 

@@ -36,28 +36,28 @@ fn ids(board: &Board) -> Vec<u128> {
 fn an_older_state_that_comes_late_changes_nothing() {
     let mut board = board();
     let fresh = Visit { revision: 2, ..claimed(visit(1, "c-1", "door", 2), "Léa", 5) };
-    board.hear(NOW, Notice::Present(fresh.clone()));
-    board.hear(NOW, Notice::Present(Visit { revision: 1, claim: None, ..fresh }));
+    board.apply(NOW, InboundMessage::Present(fresh.clone()));
+    board.apply(NOW, InboundMessage::Present(Visit { revision: 1, claim: None, ..fresh }));
     let stays = board.stays();
     assert!(stays[0].claim().is_some_and(|claim| claim.by == "Léa"));
 }
 
 #[test]
 fn two_gateways_that_announce_one_customer_are_one_stay_in_any_order() {
-    let notices = [
-        Notice::Present(visit(1, "c-1", "till", 4)),
-        Notice::Present(visit(2, "c-1", "door", 2)),
-        Notice::Arrival(visit(1, "c-1", "till", 4)),
-        Notice::Arrival(visit(2, "c-1", "door", 2)),
-        Notice::Present(visit(3, "c-2", "door", 3)),
+    let messages = [
+        InboundMessage::Present(visit(1, "c-1", "till", 4)),
+        InboundMessage::Present(visit(2, "c-1", "door", 2)),
+        InboundMessage::Arrival(visit(1, "c-1", "till", 4)),
+        InboundMessage::Arrival(visit(2, "c-1", "door", 2)),
+        InboundMessage::Present(visit(3, "c-2", "door", 3)),
     ];
     let mut shown = Vec::new();
-    for turn in 0..notices.len() {
+    for turn in 0..messages.len() {
         let mut board = board();
-        for place in 0..notices.len() {
-            let notice = notices[(turn + place) % notices.len()].clone();
-            board.hear(NOW, notice.clone());
-            board.hear(NOW, notice);
+        for place in 0..messages.len() {
+            let message = messages[(turn + place) % messages.len()].clone();
+            board.apply(NOW, message.clone());
+            board.apply(NOW, message);
         }
         let stays: Vec<_> = board
             .stays()
@@ -75,24 +75,24 @@ fn two_gateways_that_announce_one_customer_are_one_stay_in_any_order() {
 #[test]
 fn the_same_customer_hours_later_is_another_stay() {
     let mut board = board();
-    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
-    board.hear(NOW, Notice::Present(visit(2, "c-1", "door", 301)));
+    board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Present(visit(2, "c-1", "door", 301)));
     assert_eq!(ids(&board), [1, 2]);
 }
 
 #[test]
 fn a_claim_on_either_visit_of_a_stay_counts_and_the_first_one_wins() {
     let mut board = board();
-    board.hear(NOW, Notice::Present(claimed(visit(1, "c-1", "door", 0), "Paul", 9)));
-    board.hear(NOW, Notice::Present(claimed(visit(2, "c-1", "till", 1), "Léa", 8)));
+    board.apply(NOW, InboundMessage::Present(claimed(visit(1, "c-1", "door", 0), "Paul", 9)));
+    board.apply(NOW, InboundMessage::Present(claimed(visit(2, "c-1", "till", 1), "Léa", 8)));
     assert_eq!(board.stays()[0].claim().map(|claim| claim.by.as_str()), Some("Léa"));
 }
 
 #[test]
 fn an_arrival_does_not_undo_a_claim() {
     let mut board = board();
-    board.hear(NOW, Notice::Present(claimed(visit(1, "c-1", "door", 0), "Léa", 2)));
-    board.hear(NOW, Notice::Arrival(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Present(claimed(visit(1, "c-1", "door", 0), "Léa", 2)));
+    board.apply(NOW, InboundMessage::Arrival(visit(1, "c-1", "door", 0)));
     let stays = board.stays();
     assert!(stays[0].claim().is_some());
     assert_eq!(stays[0].announced_at(), Some(NOW));
@@ -101,64 +101,64 @@ fn an_arrival_does_not_undo_a_claim() {
 #[test]
 fn a_notification_that_is_delivered_late_does_not_bring_back_who_has_left() {
     let mut board = board();
-    board.hear(NOW, Notice::Arrival(visit(1, "c-1", "door", 0)));
-    board.hear(NOW, Notice::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
-    board.hear(NOW, Notice::Arrival(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Arrival(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
+    board.apply(NOW, InboundMessage::Arrival(visit(1, "c-1", "door", 0)));
     assert!(board.stays().is_empty());
-    assert_eq!(board.farewells().len(), 1);
+    assert_eq!(board.departed().len(), 1);
 }
 
 #[test]
 fn whoever_comes_back_within_the_cool_down_is_here_again() {
     let mut board = board();
-    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
-    board.hear(NOW, Notice::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
-    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
+    board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
     assert_eq!(ids(&board), [1]);
-    assert!(board.farewells().is_empty());
+    assert!(board.departed().is_empty());
 }
 
 #[test]
 fn a_farewell_is_forgotten_after_ten_minutes() {
     let mut board = board();
-    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
-    board.hear(NOW, Notice::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
+    board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
     assert!(!board.tidy(NOW.plus(Duration::from_secs(599))));
     assert!(board.tidy(NOW.plus(Duration::from_mins(10))));
-    assert!(board.farewells().is_empty());
+    assert!(board.departed().is_empty());
 }
 
 #[test]
 fn whoever_left_while_the_broker_was_away_is_gone_after_its_return() {
     let mut board = board();
-    board.hear(NOW, Notice::Link(Link::Live));
-    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
-    board.hear(NOW, Notice::Present(visit(2, "c-2", "door", 0)));
-    board.hear(NOW, Notice::Link(Link::Away));
+    board.apply(NOW, InboundMessage::BrokerLink(BrokerLink::Live));
+    board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Present(visit(2, "c-2", "door", 0)));
+    board.apply(NOW, InboundMessage::BrokerLink(BrokerLink::Away));
     assert_eq!(ids(&board), [1, 2], "still shown, with the link's state beside it");
-    board.hear(NOW, Notice::Link(Link::Live));
-    board.hear(NOW, Notice::Present(visit(2, "c-2", "door", 0)));
-    board.hear(NOW, Notice::Replayed);
+    board.apply(NOW, InboundMessage::BrokerLink(BrokerLink::Live));
+    board.apply(NOW, InboundMessage::Present(visit(2, "c-2", "door", 0)));
+    board.apply(NOW, InboundMessage::Replayed);
     assert_eq!(ids(&board), [2]);
 }
 
 #[test]
 fn a_withdrawal_takes_the_customer_off_the_board_and_off_the_farewells() {
     let mut board = board();
-    board.hear(NOW, Notice::Present(visit(1, "c-1", "door", 0)));
-    board.hear(NOW, Notice::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
-    board.hear(NOW, Notice::Present(visit(2, "c-1", "door", 400)));
-    board.hear(NOW, Notice::Withdrawn("c-1".into()));
+    board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
+    board.apply(NOW, InboundMessage::Present(visit(2, "c-1", "door", 400)));
+    board.apply(NOW, InboundMessage::Withdrawn("c-1".into()));
     assert!(board.stays().is_empty());
-    assert!(board.farewells().is_empty());
+    assert!(board.departed().is_empty());
 }
 
 #[test]
 fn a_flood_of_visits_is_bounded() {
     let mut board = board();
     for id in 0..2 * MOST_VISITS as u128 {
-        board.hear(NOW, Notice::Present(visit(id, &format!("c-{id}"), "door", 0)));
-        board.hear(NOW, Notice::Gateway(format!("g-{id}"), Hearing::Online, None));
+        board.apply(NOW, InboundMessage::Present(visit(id, &format!("c-{id}"), "door", 0)));
+        board.apply(NOW, InboundMessage::Gateway(format!("g-{id}"), GatewayStatus::Online, None));
     }
     assert_eq!(board.stays().len(), MOST_VISITS);
     assert_eq!(board.gateways().count(), MOST_GATEWAYS);
@@ -168,16 +168,19 @@ fn a_flood_of_visits_is_bounded() {
 fn seven_hundred_junk_visits_do_not_hide_the_gateways_own() {
     let mut board = board();
     for id in 0..700 {
-        board.hear(NOW, Notice::Present(visit(id, &format!("junk-{id}"), "nowhere", 0)));
-        board.hear(NOW, Notice::Gateway(format!("junk-{id}"), Hearing::Online, None));
+        board.apply(NOW, InboundMessage::Present(visit(id, &format!("junk-{id}"), "nowhere", 0)));
+        board
+            .apply(NOW, InboundMessage::Gateway(format!("junk-{id}"), GatewayStatus::Online, None));
     }
     for id in 1_000..1_000 + MOST_VISITS as u128 {
-        board.hear(NOW, Notice::Present(visit(id, &format!("c-{id}"), "door", 1)));
+        board.apply(NOW, InboundMessage::Present(visit(id, &format!("c-{id}"), "door", 1)));
     }
-    board.hear(NOW, Notice::Gateway("door".into(), Hearing::Blind, None));
-    board.hear(NOW, Notice::Present(visit(5_000, "junk", "nowhere", 2)));
+    board.apply(NOW, InboundMessage::Gateway("door".into(), GatewayStatus::Blind, None));
+    board.apply(NOW, InboundMessage::Present(visit(5_000, "junk", "nowhere", 2)));
 
     assert_eq!(ids(&board), (1_000..1_000 + MOST_VISITS as u128).collect::<Vec<_>>());
-    assert!(board.gateways().any(|(name, hearing, _)| (name, hearing) == ("door", Hearing::Blind)));
+    assert!(
+        board.gateways().any(|(name, status, _)| (name, status) == ("door", GatewayStatus::Blind))
+    );
     assert_eq!(board.gateways().count(), MOST_GATEWAYS);
 }

@@ -1,6 +1,6 @@
 // Draws the board: one card a stay, kept from one drawing to the next.
 
-import { ago, clock, languageName, say } from "./words.js";
+import { ago, clock, languageName, say } from "./i18n.js";
 
 const NEW_FOR = 180_000; // after three minutes an arrival is no news any more
 const SETTLING = 400; // about the time a finger is already on its way

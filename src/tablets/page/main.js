@@ -1,15 +1,16 @@
-// The page: who is at this tablet, what they do, and whether what they see can be trusted.
+// The page: who uses this tablet, what they do, and whether what they see can be trusted.
 
 import { bellState, onBellChange, ring, switchBell, unlockBell } from "./bell.js";
 import { called, draw } from "./cards.js";
 import { connect, now, send } from "./link.js";
-import { clock, knows, say, spoken, switchLanguage, translate } from "./words.js";
+import { clock, knows, say, spoken, switchLanguage, translate } from "./i18n.js";
 
-const RING_FOR = 60_000; // a bell for what is older than a minute would send staff running in vain
-const ANSWER = 6_000; // longer than this nobody waits for a gateway's answer
+const RING_FOR = 60_000; // older arrivals do not ring: the customer is already inside
+const ANSWER = 6_000; // for a gateway's answer to a tap
 const MOST_NAMES = 6;
 
 const $ = (id) => document.getElementById(id);
+const firstSeen = new Map(); // when this page first saw a gateway in its present state
 const names = JSON.parse(localStorage.getItem("names") ?? "[]");
 const seen = new Set();
 let board = null;
@@ -22,6 +23,7 @@ const live = connect({
   onBoard(next) {
     if (!board && !desk.me && !$("name").open) askName();
     board = next;
+    noteGateways(board.gateways);
     welcome(board.visits);
     settle(board.visits);
     show();
@@ -38,7 +40,7 @@ const live = connect({
   },
 });
 
-/** Rings for whoever is new to this tablet. */
+/** Rings for arrivals that are new to this tablet. */
 function welcome(visits) {
   const ids = (visit) => [visit.visit, ...visit.merged];
   const news = visits.filter(
@@ -54,7 +56,7 @@ function welcome(visits) {
   $("heard").textContent = news.map((visit) => say("arrived", { name: called(visit) })).join(" ");
 }
 
-/** The gateway's decision has come: the visit's new state says which. */
+/** Ends pending taps that the gateway has decided: the visit's new state says how. */
 function settle(visits) {
   for (const [id, { action }] of desk.pending) {
     const visit = visits.find((visit) => visit.visit === id);
@@ -85,7 +87,7 @@ async function act(visit, action) {
   }
 }
 
-/** Tells the gateway that it was wrong, and takes the card off all tablets. */
+/** Reports a false arrival to the gateway, and hides the card on all tablets. */
 async function wasNotHere(visit) {
   if (!desk.me) return askName(() => wasNotHere(visit));
   const outcome = await send(`/visits/${visit}/feedback`, { verdict: "was_not_here" });
@@ -100,17 +102,42 @@ function forget(visit) {
 
 const problem = (word) => say(word === "broker_away" ? "broker_away_now" : knows(word) ? word : "failed");
 
-/** What is wrong, the worst first; nothing where the board can be trusted. */
+/** Remembers since when each gateway is in its state: a last will does not say it. */
+function noteGateways(gateways) {
+  const states = new Map(gateways.map(({ name, state }) => [JSON.stringify([name, state]), now()]));
+  for (const key of firstSeen.keys()) if (!states.has(key)) firstSeen.delete(key);
+  for (const [key, time] of states) if (!firstSeen.has(key)) firstSeen.set(key, time);
+}
+
+/** What is wrong, the worst first; nothing if the board can be trusted. */
 function trouble() {
   if (link.up === false) return { state: "lost", text: say("lost_more", { time: clock(link.since) }) };
   if (!board) return null;
-  const since = (time) => (time ? clock(Date.parse(time)) : say("some_time"));
+  const since = (time) => clock(Date.parse(time));
   const { broker, gateways } = board;
   if (broker.state !== "live") return { state: "lost", text: say("broker_away", { time: since(broker.since) }) };
   const mute = gateways.filter((gateway) => gateway.state !== "online");
   if (mute.length === 0) return null;
-  const tell = ({ name, state, since: time }) => say(state, { gateway: name, time: since(time) });
+  const tell = ({ name, state, since: time }) =>
+    say(state, { gateway: name, time: time ? since(time) : clock(firstSeen.get(JSON.stringify([name, state]))) });
   return { state: "warn", text: mute.map(tell).join(" ") };
+}
+
+/** What an empty board says: calm only if nothing is wrong. */
+function headline(wrong) {
+  if (!board || board.gateways.length === 0) return ["waiting", "waiting_more"];
+  if (wrong) return ["unknown", "unknown_more"];
+  if (bellState() !== "on") return ["calm_silent", bellState() === "off" ? "bell_is_off" : "bell_is_locked"];
+  // Without TLS browsers offer no wake lock.
+  return ["calm", "wakeLock" in navigator ? "calm_more" : "may_sleep"];
+}
+
+function showHeadline(wrong) {
+  const [title, more] = headline(wrong);
+  $("calm").dataset.state = title;
+  for (const [id, word] of [["headline", title], ["headline-more", more]]) {
+    if ($(id).textContent !== say(word)) $(id).textContent = say(word);
+  }
 }
 
 function show() {
@@ -124,7 +151,7 @@ function show() {
   showTools();
   const empty = { visits: [], left: [] };
   draw(board ?? empty, now(), desk);
-  $("calm").hidden ||= !board;
+  showHeadline(wrong);
   $("store").textContent = board?.store.name ?? "Grelot";
   const waiting = (board?.visits ?? []).filter((visit) => !visit.claim && !visit.discreet).length;
   // Numbers only: titles end up in a browser's history.
@@ -226,7 +253,7 @@ const stayAwake = () => {
 document.addEventListener("visibilitychange", stayAwake);
 stayAwake();
 
-onBellChange(showTools);
+onBellChange(show);
 translate(document);
 show();
 setInterval(show, 5_000);

@@ -17,7 +17,7 @@ fn a_tablet_is_paired_once_and_known_after_a_restart() {
     assert!(after_restart.knows(&token));
     assert!(!after_restart.knows(&Token::from_cookie("0".repeat(64).as_str())));
     let again = after_restart.pair(NOW, &code.digits, "thief");
-    assert!(matches!(again, Err(Refusal::NoCode)), "a code is spent: {again:?}");
+    assert!(matches!(again, Err(PairingError::NoCode)), "a code is spent: {again:?}");
 }
 
 #[test]
@@ -40,10 +40,10 @@ fn wrong_codes_are_counted_across_restarts() {
     let after_restart = || Pairings::new(state.path());
     for _ in 0..4 {
         let refusal = after_restart().pair(NOW, other_than(&code), "");
-        assert!(matches!(refusal, Err(Refusal::Wrong)));
+        assert!(matches!(refusal, Err(PairingError::Wrong)));
     }
-    assert!(matches!(after_restart().pair(NOW, other_than(&code), ""), Err(Refusal::TooMany)));
-    assert!(matches!(after_restart().pair(NOW, &code.digits, ""), Err(Refusal::NoCode)));
+    assert!(matches!(after_restart().pair(NOW, other_than(&code), ""), Err(PairingError::TooMany)));
+    assert!(matches!(after_restart().pair(NOW, &code.digits, ""), Err(PairingError::NoCode)));
 }
 
 #[test]
@@ -51,12 +51,12 @@ fn an_unpaired_client_cannot_invalidate_every_new_code() {
     let state = tempfile::tempdir().unwrap();
     let pairings = Pairings::new(state.path());
     let short = pairings.issue(NOW).unwrap();
-    while !matches!(pairings.pair(NOW, other_than(&short), ""), Err(Refusal::TooMany)) {}
+    while !matches!(pairings.pair(NOW, other_than(&short), ""), Err(PairingError::TooMany)) {}
     let long = pairings.issue(NOW).unwrap();
     assert_eq!((short.digits.len(), long.digits.len()), (SHORT_DIGITS, LONG_DIGITS));
     for _ in 0..100 {
         let refusal = pairings.pair(NOW, other_than(&short), "");
-        assert!(matches!(refusal, Err(Refusal::Wrong)));
+        assert!(matches!(refusal, Err(PairingError::Wrong)));
     }
     assert!(pairings.pair(NOW, &long.digits, "till").is_ok());
     let next = pairings.issue(NOW).unwrap();
@@ -71,7 +71,7 @@ fn a_damaged_code_file_does_not_stop_pairing() {
     let pairings = Pairings::new(state.path());
     pairings.issue(NOW).unwrap();
     fs::write(state.path().join("tablets").join(CODE_FILE), [0; 20]).unwrap();
-    assert!(matches!(pairings.pair(NOW, "000000", ""), Err(Refusal::NoCode)));
+    assert!(matches!(pairings.pair(NOW, "000000", ""), Err(PairingError::NoCode)));
     let code = pairings.issue(NOW).unwrap();
     assert!(pairings.pair(NOW, &code.digits, "").is_ok());
 }
@@ -82,9 +82,9 @@ fn a_code_lives_ten_minutes_and_not_longer_by_a_clock_stepped_back() {
     let pairings = Pairings::new(state.path());
     let code = pairings.issue(NOW).unwrap();
     let late = pairings.pair(NOW.plus(CODE_LIVES), &code.digits, "");
-    assert!(matches!(late, Err(Refusal::NoCode)));
+    assert!(matches!(late, Err(PairingError::NoCode)));
     let back = WallTime::from_unix_millis(NOW.unix_millis() - 1);
-    assert!(matches!(pairings.pair(back, &code.digits, ""), Err(Refusal::NoCode)));
+    assert!(matches!(pairings.pair(back, &code.digits, ""), Err(PairingError::NoCode)));
 }
 
 #[test]

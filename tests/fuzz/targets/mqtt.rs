@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use grelot::mqtt::inbound;
 use grelot::mqtt::topics::{Addressee, Topics};
-use grelot::tablets::hear;
+use grelot::tablets::decode;
 use libfuzzer_sys::fuzz_target;
 
 static DOOR: LazyLock<Addressee> = LazyLock::new(|| Addressee {
@@ -23,6 +23,6 @@ fuzz_target!(|message: &[u8]| {
         drop(refused.to_string());
     }
     if let Ok(topic) = str::from_utf8(topic) {
-        drop(hear::notice(&DOOR.topics, topic, payload));
+        drop(decode::message(&DOOR.topics, topic, payload));
     }
 });

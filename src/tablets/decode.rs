@@ -1,35 +1,35 @@
-//! What a message on one of the store's topics tells a tablet. An entry for fuzzing.
+//! Decodes the store's MQTT messages for the board. A fuzz target.
 
 use serde::Deserialize;
 
-use super::board::{Card, Claim, Hearing, Notice, Visit};
+use super::board::{Card, Claim, GatewayStatus, InboundMessage, Visit};
 use crate::mqtt::payload::{self, GatewayState};
 use crate::mqtt::topics::{Topic, Topics};
 use crate::pipeline::VisitId;
 use crate::pipeline::units::WallTime;
 
-/// Reads a message; `None` where it is none of a tablet's business, or makes no sense.
-pub fn notice(topics: &Topics, topic: &str, payload: &[u8]) -> Option<Notice> {
+/// Decodes a message; `None` if the board does not need it, or it is malformed.
+pub fn message(topics: &Topics, topic: &str, payload: &[u8]) -> Option<InboundMessage> {
     let (topic, parameters) = Topic::parse(topic)?;
     let (store, of_store) = parameters.split_first()?;
     if store.parse() != Ok(topics.store()) {
         return None;
     }
     match (topic, of_store) {
-        (Topic::Arrivals, []) => Some(Notice::Arrival(arrival(read(payload)?)?)),
+        (Topic::Arrivals, []) => Some(InboundMessage::Arrival(arrival(read(payload)?)?)),
         (Topic::Departures, []) => departure(&read(payload)?),
         (Topic::Visit, [id]) => visit(id.parse().ok()?, payload),
         (Topic::Status, [name]) => gateway(name, payload),
         (Topic::Withdrawn, [client]) if !payload.is_empty() => {
-            Some(Notice::Withdrawn((*client).to_owned()))
+            Some(InboundMessage::Withdrawn((*client).to_owned()))
         }
         _ => None,
     }
 }
 
-fn visit(id: VisitId, payload: &[u8]) -> Option<Notice> {
+fn visit(id: VisitId, payload: &[u8]) -> Option<InboundMessage> {
     if payload.is_empty() {
-        return Some(Notice::Cleared(id));
+        return Some(InboundMessage::Cleared(id));
     }
     let state: payload::Visit = read(payload)?;
     if state.revision > payload::MAX_REVISION {
@@ -38,9 +38,9 @@ fn visit(id: VisitId, payload: &[u8]) -> Option<Notice> {
     let mut visit = arrival(state.arrival)?;
     visit.claim = state.claim.and_then(claim);
     visit.revision = state.revision;
-    // The bell itself may have rung while this tablet's feed was away.
+    // The alert may have been published while this subscriber was disconnected.
     visit.announced_at = state.announced.then_some(visit.arrived_at);
-    (visit.id == id).then_some(Notice::Present(visit))
+    (visit.id == id).then_some(InboundMessage::Present(visit))
 }
 
 fn arrival(said: payload::Arrival) -> Option<Visit> {
@@ -70,26 +70,26 @@ fn claim(said: payload::Claim) -> Option<Claim> {
     Some(Claim { since: WallTime::parse(&said.since)?, by: said.by })
 }
 
-fn departure(said: &payload::Departure) -> Option<Notice> {
+fn departure(said: &payload::Departure) -> Option<InboundMessage> {
     if said.v != payload::VERSION {
         return None;
     }
     let id: VisitId = said.visit.parse().ok()?;
-    Some(Notice::Departure(id, WallTime::parse(&said.departed_at)?))
+    Some(InboundMessage::Departure(id, WallTime::parse(&said.departed_at)?))
 }
 
-fn gateway(name: &str, payload: &[u8]) -> Option<Notice> {
+fn gateway(name: &str, payload: &[u8]) -> Option<InboundMessage> {
     if payload.is_empty() {
-        return Some(Notice::GatewayRetired(name.to_owned()));
+        return Some(InboundMessage::GatewayRetired(name.to_owned()));
     }
     let status: payload::Status = read(payload)?;
-    let hearing = match status.state {
-        GatewayState::Online => Hearing::Online,
-        GatewayState::Blind => Hearing::Blind,
-        GatewayState::Offline => Hearing::Offline,
+    let state = match status.state {
+        GatewayState::Online => GatewayStatus::Online,
+        GatewayState::Blind => GatewayStatus::Blind,
+        GatewayState::Offline => GatewayStatus::Offline,
     };
     let since = status.since.as_deref().and_then(WallTime::parse);
-    (status.v == payload::VERSION).then(|| Notice::Gateway(name.to_owned(), hearing, since))
+    (status.v == payload::VERSION).then(|| InboundMessage::Gateway(name.to_owned(), state, since))
 }
 
 fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Option<T> {
@@ -102,8 +102,8 @@ mod tests {
 
     const VISIT: &str = "018d0000-0000-8000-8000-000000000001";
 
-    fn heard(below: &str, payload: &str) -> Option<Notice> {
-        notice(&Topics::of(42), &format!("grelot/v1/42/{below}"), payload.as_bytes())
+    fn heard(below: &str, payload: &str) -> Option<InboundMessage> {
+        message(&Topics::of(42), &format!("grelot/v1/42/{below}"), payload.as_bytes())
     }
 
     fn state(visit: &str) -> String {
@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn the_retained_state_of_a_visit_says_who_takes_care() {
-        let Some(Notice::Present(visit)) = heard(&format!("visits/{VISIT}"), &state(VISIT)) else {
+        let Some(InboundMessage::Present(visit)) = heard(&format!("visits/{VISIT}"), &state(VISIT))
+        else {
             panic!("not understood");
         };
         assert_eq!(visit.id.to_string(), VISIT);
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn a_tablet_that_missed_the_bell_learns_of_it_from_the_state() {
         let said = state(VISIT).replacen('{', r#"{"announced":true,"revision":3,"#, 1);
-        let Some(Notice::Present(visit)) = heard(&format!("visits/{VISIT}"), &said) else {
+        let Some(InboundMessage::Present(visit)) = heard(&format!("visits/{VISIT}"), &said) else {
             panic!("not understood");
         };
         assert_eq!((visit.announced_at, visit.revision), (Some(visit.arrived_at), 3));
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn an_empty_state_ends_a_visit() {
         let cleared = heard(&format!("visits/{VISIT}"), "");
-        assert_eq!(cleared, Some(Notice::Cleared(VISIT.parse().unwrap())));
+        assert_eq!(cleared, Some(InboundMessage::Cleared(VISIT.parse().unwrap())));
     }
 
     #[test]
@@ -159,13 +160,19 @@ mod tests {
         ] {
             assert_eq!(heard(below, payload), None, "{below} {payload}");
         }
-        assert_eq!(notice(&Topics::of(42), "grelot/v1/43/arrivals", state(VISIT).as_bytes()), None);
+        assert_eq!(
+            message(&Topics::of(42), "grelot/v1/43/arrivals", state(VISIT).as_bytes()),
+            None
+        );
     }
 
     #[test]
     fn a_last_will_says_that_a_gateway_is_offline_but_not_since_when() {
         let will = r#"{"v":1,"state":"offline","version":"0.1.0","config":"","since":null}"#;
-        let notice = heard("gateways/door/status", will);
-        assert_eq!(notice, Some(Notice::Gateway("door".into(), Hearing::Offline, None)));
+        let message = heard("gateways/door/status", will);
+        assert_eq!(
+            message,
+            Some(InboundMessage::Gateway("door".into(), GatewayStatus::Offline, None))
+        );
     }
 }

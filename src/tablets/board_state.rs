@@ -1,4 +1,4 @@
-//! The board, shared between the feed that hears notices and the tablets that look on.
+//! The board, shared between the subscriber and the event streams.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,23 +6,22 @@ use axum::body::Bytes;
 use tokio::sync::watch;
 
 use super::StoreLabel;
-use super::board::{Board, Notice};
+use super::board::{Board, InboundMessage};
 use super::view;
 use crate::pipeline::units::WallTime;
 
-/// One board for all tablets. Each change wakes them; each then reads the whole board when it
-/// can, so a slow tablet skips what is outdated and nobody queues anything for it.
+/// One board for all streams. Each change wakes them; each then reads the whole board, so a slow
+/// tablet skips outdated boards and needs no queue.
 #[derive(Debug)]
-pub struct Hub {
+pub struct BoardState {
     store: StoreLabel,
     board: Mutex<Board>,
-    /// The board's JSON as of a version, written once for all tablets.
+    /// The board's JSON and its version, written once for all streams.
     written: Mutex<(u64, Bytes)>,
     version: watch::Sender<u64>,
 }
 
-impl Hub {
-    /// Around an empty board.
+impl BoardState {
     pub fn new(store: StoreLabel, board: Board) -> Self {
         Self {
             store,
@@ -32,25 +31,25 @@ impl Hub {
         }
     }
 
-    /// Takes in what the store said.
-    pub fn hear(&self, now: WallTime, notice: Notice) {
-        lock(&self.board).hear(now, notice);
+    /// Applies a message.
+    pub fn apply(&self, now: WallTime, message: InboundMessage) {
+        lock(&self.board).apply(now, message);
         self.version.send_modify(|version| *version += 1);
     }
 
-    /// Forgets those who left a while ago.
+    /// Removes visits that ended a while ago.
     pub fn tidy(&self, now: WallTime) {
         if lock(&self.board).tidy(now) {
             self.version.send_modify(|version| *version += 1);
         }
     }
 
-    /// Wakes whoever looks on at each change.
+    /// The board's version, at each change.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
 
-    /// The board as of now.
+    /// The board's JSON, and its version.
     pub fn json(&self) -> (u64, Bytes) {
         let mut written = lock(&self.written);
         let version = *self.version.borrow();
@@ -60,13 +59,13 @@ impl Hub {
         written.clone()
     }
 
-    /// Looks at the board.
+    /// Locks the board.
     pub fn board(&self) -> MutexGuard<'_, Board> {
         lock(&self.board)
     }
 }
 
-/// A panic elsewhere leaves the board as it was before the notice: still a board.
+/// A poisoned lock still holds a whole board: changes are made at the end of each method.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

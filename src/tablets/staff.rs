@@ -1,35 +1,33 @@
-//! What staff may say about a visit.
+//! Input of staff: actions, feedback, names.
 
 use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// A first name is called across a shop: nobody's is longer.
+/// Characters.
 const LONGEST_NAME: usize = 40;
 
 /// What a member of staff does with a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Takes care of the customer.
+    /// Takes the visit.
     Claim,
-    /// Gives the customer back.
+    /// Gives it back.
     Release,
-    /// Hides the visit.
+    /// Hides it on all tablets.
     Dismiss,
 }
 
 /// Whether the customer was really there: a label for tuning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// They were.
+pub enum Feedback {
     WasHere,
-    /// They were not.
     WasNotHere,
 }
 
-/// A name as typed, fit to be shown on every tablet.
+/// A name as typed, with single spaces; `None` if it is empty, too long or not displayable.
 pub fn first_name(typed: &str) -> Option<String> {
     let name = typed.split_whitespace().collect::<Vec<_>>().join(" ");
     let fit =

@@ -1,4 +1,4 @@
-// What the page says, in French and in English.
+// The page's texts, in French and in English.
 
 const WORDS = {
   en: {
@@ -10,14 +10,21 @@ const WORDS = {
     broker_away: "The shop’s message service is away since {time}. Arrivals may be missed until it is back.",
     blind: "The gateway “{gateway}” has heard nothing since {time}. Arrivals there may be missed.",
     offline: "The gateway “{gateway}” is off since {time}. Arrivals there may be missed.",
-    some_time: "a while",
     to_welcome: "To welcome",
     in_care: "In good hands",
     discreet: "Discreetly here",
     discreet_more: "Please greet only if they come to you.",
     just_left: "Just left",
+    waiting: "One moment",
+    waiting_more: "Waiting for the shop’s gateway.",
+    unknown: "Who is here is not certain",
+    unknown_more: "The bar above says why. Arrivals may be missed while it is there.",
     calm: "All is calm",
     calm_more: "The bell rings as soon as someone comes in.",
+    calm_silent: "All is calm, but the bell is silent",
+    bell_is_off: "The bell is off on this tablet. Arrivals appear without a sound.",
+    bell_is_locked: "Tap anywhere to let this tablet ring.",
+    may_sleep: "The bell rings as soon as someone comes in. Keep this screen on: it may sleep by itself.",
     customer: "Customer {client}",
     speaks: "speaks {language}",
     now: "just now",
@@ -46,8 +53,8 @@ const WORDS = {
     start: "Start",
     later: "Just look",
     pair: "Let this tablet in",
-    pair_more: "Customers’ names are for the staff of this shop only. Ask IT to run this on the gateway and to tell you the six digits:",
-    code: "Six digits",
+    pair_more: "Customers’ names are for the staff of this shop only. Ask IT to run this on the gateway and to give you the code:",
+    code: "Code",
     label: "What do you call this tablet?",
     pair_now: "Let it in",
     no_code: "No code is waiting, or it has expired. Please ask for a new one.",
@@ -67,14 +74,21 @@ const WORDS = {
     broker_away: "La messagerie de la boutique ne répond plus depuis {time}. Des arrivées peuvent nous échapper jusqu’à son retour.",
     blind: "La passerelle « {gateway} » n’entend plus rien depuis {time}. Des arrivées peuvent nous échapper.",
     offline: "La passerelle « {gateway} » est éteinte depuis {time}. Des arrivées peuvent nous échapper.",
-    some_time: "un moment",
     to_welcome: "À accueillir",
     in_care: "En bonnes mains",
     discreet: "Présents en toute discrétion",
     discreet_more: "À saluer seulement s’ils viennent à vous.",
     just_left: "Viennent de partir",
+    waiting: "Un instant",
+    waiting_more: "En attente de la passerelle.",
+    unknown: "Présences incertaines",
+    unknown_more: "Le bandeau ci-dessus dit pourquoi. Tant qu’il est là, des arrivées peuvent nous échapper.",
     calm: "Tout est calme",
     calm_more: "Le grelot tintera dès que quelqu’un entrera.",
+    calm_silent: "Tout est calme, mais sans sonnerie",
+    bell_is_off: "Le son est coupé sur cette tablette. Les arrivées s’affichent sans sonnerie.",
+    bell_is_locked: "Touchez l’écran pour que cette tablette puisse sonner.",
+    may_sleep: "Le grelot tintera dès que quelqu’un entrera. Gardez l’écran allumé : il peut se mettre en veille.",
     customer: "Client {client}",
     speaks: "parle {language}",
     now: "à l’instant",
@@ -103,8 +117,8 @@ const WORDS = {
     start: "Commencer",
     later: "Regarder seulement",
     pair: "Autoriser cette tablette",
-    pair_more: "Les noms des clients sont réservés à l’équipe de la boutique. Demandez au service informatique de lancer ceci sur la passerelle et de vous donner les six chiffres :",
-    code: "Six chiffres",
+    pair_more: "Les noms des clients sont réservés à l’équipe de la boutique. Demandez au service informatique de lancer ceci sur la passerelle et de vous donner le code :",
+    code: "Code",
     label: "Comment appelez-vous cette tablette ?",
     pair_now: "Autoriser",
     no_code: "Aucun code en attente, ou il a expiré. Demandez-en un nouveau.",
@@ -127,14 +141,14 @@ export function switchLanguage() {
   localStorage.setItem("language", language);
 }
 
-/** The words for `key`, with what stands in braces filled in. */
+/** The text for `key`, with the values in braces filled in. */
 export function say(key, fill = {}) {
   return WORDS[language][key].replace(/\{(\w+)\}/g, (_, name) => fill[name] ?? "");
 }
 
 export const knows = (key) => key in WORDS.en;
 
-/** Puts the words into every element that names some. */
+/** Sets the text of every element with a key. */
 export function translate(root) {
   document.documentElement.lang = language;
   for (const element of root.querySelectorAll("[data-t]")) {

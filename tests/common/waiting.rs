@@ -1,0 +1,17 @@
+//! Waiting for real programs: for what they do, never for a time.
+
+use std::time::{Duration, Instant};
+
+/// What takes longer has failed. It bounds failing tests only: long enough for a machine with many
+/// times the load that it has processors.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Waits until `happened`.
+#[track_caller]
+pub fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < PATIENCE, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
