@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pipeline::advert::Echo;
 use crate::pipeline::event::{self, DepartureReason, GatewayIndex, PeerState};
-use crate::pipeline::team::Overheard;
+use crate::pipeline::peers::PeerContact;
 use crate::pipeline::units::{Dbm, WallTime};
 
 /// The version every payload carries as `"v"`.
@@ -293,19 +293,19 @@ pub struct Heard {
     pub arriving_at: Option<String>,
 }
 
-impl From<&Overheard> for Heard {
-    fn from(overheard: &Overheard) -> Self {
+impl From<&PeerContact> for Heard {
+    fn from(contact: &PeerContact) -> Self {
         Self {
-            client: overheard.client.to_string(),
-            rssi: overheard.rssi.map(Dbm::value),
-            count: overheard.count,
-            echo: overheard.echo.map(|echo| echo.zone << 4 | echo.level),
-            arriving_at: overheard.arriving_at.map(|at| at.to_string()),
+            client: contact.client.to_string(),
+            rssi: contact.rssi.map(Dbm::value),
+            count: contact.count,
+            echo: contact.echo.map(|echo| echo.zone << 4 | echo.level),
+            arriving_at: contact.arriving_at.map(|at| at.to_string()),
         }
     }
 }
 
-impl From<Heard> for Overheard {
+impl From<Heard> for PeerContact {
     fn from(heard: Heard) -> Self {
         Self {
             client: heard.client.into(),

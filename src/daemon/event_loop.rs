@@ -346,7 +346,7 @@ impl EventLoop {
 
     fn log_effect(&mut self, now: Now, effect: &Effect) {
         match effect {
-            Effect::Overheard(overheard) => self.publish_contacts(now, overheard),
+            Effect::PeerContacts(contacts) => self.publish_contacts(now, contacts),
             Effect::Arrived { visit, announcement } => {
                 self.health.arrivals += 1;
                 let alert = matches!(announcement, Announcement::Alert { .. });

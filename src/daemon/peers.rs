@@ -9,7 +9,7 @@ use super::playback::{Gateways, with_gateways};
 use crate::config::Source;
 use crate::mqtt::payload::{self, Contacts, Heard};
 use crate::pipeline::event::{GatewayIndex, Hearing, PeerState};
-use crate::pipeline::team::Overheard;
+use crate::pipeline::peers::PeerContact;
 use crate::pipeline::units::{Now, Tick, WallTime};
 use crate::pipeline::{Input, VisitId};
 
@@ -96,7 +96,7 @@ impl EventLoop {
     pub(super) async fn on_contacts(&mut self, now: Now, name: &str, contacts: Contacts) {
         let Some(gateway) = self.gateways.index(name).filter(|gateway| {
             // It has published its status, and not that it is offline.
-            self.pipeline.is_company(*gateway)
+            self.pipeline.is_present(*gateway)
         }) else {
             tracing::warn!(gateway = name, "contacts of a gateway that is not there are refused");
             return;
@@ -113,7 +113,7 @@ impl EventLoop {
             }
         }
         for heard in contacts.heard {
-            self.feed(now, Input::Overheard(gateway, heard.into())).await;
+            self.feed(now, Input::PeerContact(gateway, heard.into())).await;
         }
     }
 
@@ -147,15 +147,15 @@ impl EventLoop {
         self.judge_mqtt_sources().await;
     }
 
-    pub(super) fn publish_contacts(&self, now: Now, overheard: &[Overheard]) {
-        let heard = overheard.iter().map(Heard::from).collect();
+    pub(super) fn publish_contacts(&self, now: Now, contacts: &[PeerContact]) {
+        let heard = contacts.iter().map(Heard::from).collect();
         let at = now.clock.reading().to_string();
         self.delivery.publish_contacts(&Contacts { v: payload::VERSION, at, heard });
     }
 
     /// An `mqtt` source receives as long as one of the other gateways is there.
     async fn judge_mqtt_sources(&mut self) {
-        let hearing = if self.pipeline.has_company() { Hearing::Listening } else { Hearing::Blind };
+        let hearing = if self.pipeline.any_present() { Hearing::Listening } else { Hearing::Blind };
         let reason = (hearing == Hearing::Blind).then(|| "no other gateway is there".to_owned());
         for source in mqtt_sources(&self.config.sources) {
             if self.health.sources.get(source).is_some_and(|known| known.hearing != hearing) {

@@ -42,7 +42,7 @@ impl MessageBuilder<'_> {
             | Effect::Passed { .. }
             | Effect::CardCopied { .. }
             | Effect::ClockSet(_)
-            | Effect::Overheard(_)
+            | Effect::PeerContacts(_)
             | Effect::Beacon(_)
             | Effect::Explained(_) => Vec::new(),
         }

@@ -67,7 +67,7 @@ fn remember(settings: &Settings, effect: &Effect, changes: &mut Vec<Change>) {
         Effect::Passed { .. }
         | Effect::CardCopied { .. }
         | Effect::Beacon(_)
-        | Effect::Overheard(_)
+        | Effect::PeerContacts(_)
         | Effect::Explained(_) => {}
     }
 }

@@ -13,9 +13,9 @@ use super::beacons::{BeaconState, Beacons};
 use super::event::{Effect, Input};
 use super::identity::Identity;
 use super::identity::clones::Cards;
+use super::peers::{ContactAggregator, Peers, PendingArrivals, Reception};
 use super::policy::Caps;
 use super::presence::{Premises, Presence};
-use super::team::{Gathered, Hears, HeldArrivals, Team};
 use super::units::{Now, Tick, WallTime};
 use super::visits::{Phase, Visits};
 use crate::pipeline::gateway::HERE;
@@ -38,9 +38,9 @@ pub struct Pipeline {
     visits: Visits,
     beacons: Beacons,
     cards: Cards,
-    team: Team,
-    held: HeldArrivals,
-    gathered: Gathered,
+    peers: Peers,
+    pending: PendingArrivals,
+    aggregator: ContactAggregator,
     withdrawn: BTreeSet<Arc<str>>,
     contacts: u64,
     /// When the last input came.
@@ -80,9 +80,9 @@ impl Pipeline {
             visits,
             beacons,
             cards: Cards::default(),
-            team: Team::default(),
-            held: HeldArrivals::default(),
-            gathered: Gathered::default(),
+            peers: Peers::default(),
+            pending: PendingArrivals::default(),
+            aggregator: ContactAggregator::default(),
             withdrawn,
             contacts: 0,
             latest: now,
@@ -108,8 +108,8 @@ impl Pipeline {
             Input::Hearing(gateway, hearing) => self.on_hearing(gateway, hearing, now),
             Input::Broker(connected) => self.broker(connected, now),
             Input::Peer(gateway, state) => self.peer(gateway, state, now),
-            Input::Overheard(gateway, overheard) => {
-                self.overhear(now, gateway, &overheard, &mut effects);
+            Input::PeerContact(gateway, contact) => {
+                self.peer_contact(now, gateway, &contact, &mut effects);
             }
             Input::Retained(_, Some(said)) => self.merge(*said, now, &mut effects),
             Input::Retained(visit, None) => self.cleared(visit, now, &mut effects),
@@ -125,7 +125,7 @@ impl Pipeline {
             Input::Withdrawn(client) => self.withdraw(client, &mut effects),
             Input::Staff { visit, by, action } => self.staff(now, visit, by, &action, &mut effects),
         }
-        self.tell(now, &mut effects);
+        self.flush_contacts(now, &mut effects);
         effects
     }
 
@@ -134,10 +134,10 @@ impl Pipeline {
         while let Some(verdict) = self.presence.expire(now.tick) {
             self.perform(verdict, now, effects);
         }
-        while let Some((who, held)) = self.held.pop_due(now.tick) {
-            self.open(who, held, now, effects);
+        while let Some((who, arrival)) = self.pending.pop_due(now.tick) {
+            self.open(who, arrival, now, effects);
         }
-        while let Some(gateway) = self.team.give_up(now.tick) {
+        while let Some(gateway) = self.peers.give_up(now.tick) {
             self.presence.hearing(gateway, Hearing::Listening, now.tick);
         }
         while let Some(beacon) = self.beacons.expire(now.tick) {
@@ -150,9 +150,10 @@ impl Pipeline {
     pub fn next_deadline(&self) -> Option<Tick> {
         let presence = self.presence.next_deadline();
         let identity = self.identity.next_deadline();
-        let team = [self.held.next_deadline(), self.gathered.due(), self.team.next_deadline()];
+        let peers =
+            [self.pending.next_deadline(), self.aggregator.due(), self.peers.next_deadline()];
         let beacons = self.beacons.next_deadline();
-        [presence, identity, beacons].into_iter().chain(team).flatten().min()
+        [presence, identity, beacons].into_iter().chain(peers).flatten().min()
     }
 
     /// The visits that are open.
@@ -166,13 +167,13 @@ impl Pipeline {
     }
 
     /// Whether another gateway of the store is there.
-    pub fn has_company(&self) -> bool {
-        self.team.has_company()
+    pub fn any_present(&self) -> bool {
+        self.peers.any_present()
     }
 
     /// Whether that gateway is another one that is there.
-    pub fn is_company(&self, gateway: GatewayIndex) -> bool {
-        self.team.is_company(gateway)
+    pub fn is_present(&self, gateway: GatewayIndex) -> bool {
+        self.peers.is_present(gateway)
     }
 
     /// The shop's own beacons.
@@ -203,21 +204,21 @@ impl Pipeline {
     }
 
     fn broker(&mut self, connected: bool, now: Now) {
-        self.team.connected(connected, now.tick);
+        self.peers.connected(connected, now.tick);
         if !connected {
-            self.gathered.clear();
+            self.aggregator.clear();
             // Their contacts do not arrive, so their silence means nothing. Gateways that are
             // still there report again once the broker is back.
-            for peer in self.team.peers().collect::<Vec<_>>() {
+            for peer in self.peers.iter().collect::<Vec<_>>() {
                 self.peer(peer, PeerState::Offline, now);
             }
         }
     }
 
     fn peer(&mut self, gateway: GatewayIndex, state: PeerState, now: Now) {
-        let hearing = match self.team.set(gateway, state, now.tick) {
-            Some(Hears::NoMore) => Hearing::Blind,
-            Some(Hears::Again) => Hearing::Listening,
+        let hearing = match self.peers.set_state(gateway, state, now.tick) {
+            Some(Reception::Lost) => Hearing::Blind,
+            Some(Reception::Back) => Hearing::Listening,
             None => return,
         };
         self.presence.hearing(gateway, hearing, now.tick);
@@ -236,7 +237,7 @@ impl Pipeline {
     ) {
         let Some(who) = self.visits.customer(visit) else { return };
         match self.visits.get(who) {
-            Some((visit, Phase::Open)) if self.speaks_for(visit) => {}
+            Some((visit, Phase::Open)) if self.owns(visit) => {}
             _ => return,
         }
         if let Some(visit) = self.visits.get_mut(who) {
@@ -247,7 +248,7 @@ impl Pipeline {
     }
 
     /// Whether this gateway decides about `visit`.
-    fn speaks_for(&self, visit: &Visit) -> bool {
-        self.team.speaks_for(visit.gateway, &self.settings.gateways)
+    fn owns(&self, visit: &Visit) -> bool {
+        self.peers.owns(visit.gateway, &self.settings.gateways)
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::beacons::BeaconState;
 use super::explain::Explanation;
 use super::identity::registry::Registry;
+use super::peers::aggregator::PeerContact;
 use super::settings::Settings;
-use super::team::gathered::Overheard;
 use super::units::{ClockStep, WallTime};
 use super::visit_id::VisitId;
 
@@ -33,7 +33,7 @@ pub enum Input<'a> {
     /// Another gateway of the store reported its state.
     Peer(GatewayIndex, PeerState),
     /// Another gateway received a customer.
-    Overheard(GatewayIndex, Overheard),
+    PeerContact(GatewayIndex, PeerContact),
     /// What the broker retains of a visit has changed: its state, or `None` where it was cleared.
     Retained(VisitId, Option<Box<Visit>>),
     /// A new registry, whole and checked, replaces the old one at once.
@@ -117,7 +117,7 @@ pub enum Effect {
     /// corrected.
     ClockSet(ClockStep),
     /// This gateway's contacts, for the store's other gateways.
-    Overheard(Vec<Overheard>),
+    PeerContacts(Vec<PeerContact>),
     /// The state of one of the shop's own beacons changed.
     Beacon(BeaconState),
     /// Why a customer was, or was not, announced: for `explain` and debug logs.

@@ -164,7 +164,7 @@ fn a_tablet_forges_no_arrival_contact_visit_or_configuration() {
 }
 
 #[test]
-fn a_gateway_speaks_for_no_other_and_a_reader_for_nobody() {
+fn a_gateway_writes_no_other_gateways_topics_and_a_reader_none() {
     let dir = tempfile::tempdir().unwrap();
     let shop = Shop::open(dir.path());
     let mut gateway = shop.client(Role::Gateway);

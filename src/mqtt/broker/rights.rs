@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_speaks_for_itself_in_its_own_store() {
+    fn a_gateway_writes_its_own_topics_in_its_own_store() {
         let (rights, topic) = of(Role::Gateway);
         let here = Addressee {
             topics: Topics::of(42),

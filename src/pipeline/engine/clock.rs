@@ -14,12 +14,12 @@ impl Pipeline {
         let Some(step) = ClockStep::between(self.clock_since, expected, set) else { return };
         self.clock_since = step.applied(self.clock_since);
         self.caps.set_clock(step);
-        self.held.set_clock(step);
+        self.pending.set_clock(step);
         effects.push(Effect::ClockSet(step));
-        let (team, gateways) = (&self.team, &self.settings.gateways);
+        let (peers, gateways) = (&self.peers, &self.settings.gateways);
         for (visit, phase) in self.visits.iter_mut() {
             visit.set_clock(step);
-            if phase == Phase::Open && team.speaks_for(visit.gateway, gateways) {
+            if phase == Phase::Open && peers.owns(visit.gateway, gateways) {
                 visit.revision = visit.revision.saturating_add(1);
                 effects.push(Effect::Changed(visit.clone()));
             }

@@ -6,9 +6,9 @@ use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::gateway::HERE;
 use crate::pipeline::identity::clones::Counts;
 use crate::pipeline::identity::customer::Match;
+use crate::pipeline::peers::aggregator::PeerContact;
 use crate::pipeline::policy::consent;
 use crate::pipeline::sighting::{Answer, Sighting};
-use crate::pipeline::team::gathered::Overheard;
 use crate::pipeline::units::{Dbm, Now};
 
 impl Pipeline {
@@ -49,21 +49,21 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn overhear(
+    pub(super) fn peer_contact(
         &mut self,
         now: Now,
         gateway: GatewayIndex,
-        overheard: &Overheard,
+        contact: &PeerContact,
         effects: &mut Vec<Effect>,
     ) {
-        self.team.hear(gateway);
-        if let Some(customer) = self.identity.index_of(&overheard.client) {
-            if let Some(at) = overheard.arriving_at {
+        self.peers.on_contact(gateway);
+        if let Some(customer) = self.identity.index_of(&contact.client) {
+            if let Some(at) = contact.arriving_at {
                 let first = (at, self.gateway_name(gateway).to_owned());
-                self.held.yield_to(customer, first, now.tick);
+                self.pending.defer_to(customer, first, now.tick);
             }
-            let found = Match::new(customer, overheard.echo);
-            self.contact(now, found, gateway, overheard.rssi, effects);
+            let found = Match::new(customer, contact.echo);
+            self.contact(now, found, gateway, contact.rssi, effects);
         }
     }
 
@@ -81,8 +81,8 @@ impl Pipeline {
             return;
         }
         self.contacts += 1;
-        if gateway == HERE && self.team.has_company() {
-            self.gathered.add(found.customer, rssi, found.echo, now.tick);
+        if gateway == HERE && self.peers.any_present() {
+            self.aggregator.add(found.customer, rssi, found.echo, now.tick);
         }
         let reading = self.premises.reading(gateway, rssi, found.echo);
         if let Some(verdict) = self.presence.hear(found.customer, now.tick, &reading) {
@@ -91,11 +91,11 @@ impl Pipeline {
     }
 
     /// Emits this gateway's contacts for the other gateways, when they are due.
-    pub(super) fn tell(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let overheard =
-            self.gathered.take_due(now.tick, |who| Some(self.identity.customer(who)?.client));
-        if !overheard.is_empty() {
-            effects.push(Effect::Overheard(overheard));
+    pub(super) fn flush_contacts(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let contacts =
+            self.aggregator.take_due(now.tick, |who| Some(self.identity.customer(who)?.client));
+        if !contacts.is_empty() {
+            effects.push(Effect::PeerContacts(contacts));
         }
     }
 }

@@ -82,8 +82,8 @@ impl Pipeline {
         let unlearned = self.presence.known().filter(gone).filter_map(|who| known.get(&who));
         effects.extend(unlearned.cloned().map(|client| Effect::Unlearned { client }));
         self.presence.reindex(moved);
-        self.held.reindex(moved);
-        self.gathered.clear();
+        self.pending.reindex(moved);
+        self.aggregator.clear();
         self.cards.clear();
         for (was, (mut visit, phase)) in self.visits.take() {
             let is = moved(was).and_then(|who| Some((who, self.identity.customer(who)?)));
@@ -94,7 +94,7 @@ impl Pipeline {
             let shown = (visit.tier.clone(), visit.card.clone(), visit.discreet);
             visit.show(&customer);
             let changed = shown != (visit.tier.clone(), visit.card.clone(), visit.discreet);
-            if changed && phase == Phase::Open && self.speaks_for(&visit) {
+            if changed && phase == Phase::Open && self.owns(&visit) {
                 visit.revision = visit.revision.saturating_add(1);
                 effects.push(Effect::Changed(visit.clone()));
             }
@@ -105,8 +105,8 @@ impl Pipeline {
     pub(super) fn withdraw(&mut self, client: &str, effects: &mut Vec<Effect>) {
         if let Some(who) = self.identity.index_of(client) {
             self.presence.forget(who);
-            self.held.drop(who);
-            self.gathered.forget(who);
+            self.pending.drop(who);
+            self.aggregator.forget(who);
             self.cards.forget(who);
             if let Some(visit) = self.visits.remove(who) {
                 effects.push(Effect::Erased { visit: visit.id });

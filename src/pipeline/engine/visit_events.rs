@@ -9,10 +9,10 @@ use crate::pipeline::explain::{Evidence, Explanation, Why};
 use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::gateway::HERE;
 use crate::pipeline::identity::customer::CustomerIndex;
+use crate::pipeline::peers::PendingArrival;
 use crate::pipeline::presence::loudness::Loudness;
 use crate::pipeline::presence::{Grounds, Verdict, What};
 use crate::pipeline::restored::KnownPhone;
-use crate::pipeline::team::Held;
 use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::visit::{Announcement, DepartureReason, Visit};
 use crate::pipeline::visit_id::VisitId;
@@ -24,13 +24,13 @@ impl Pipeline {
         match verdict.what {
             What::Arrived { gateway, confidence, unfollowed, heard_for, grounds } => {
                 let Some(visit) = self.begin(who, gateway, confidence, now) else { return };
-                let held = Held { visit, unfollowed, heard_for, grounds };
-                if self.team.has_company() {
-                    self.gathered.arriving(who, held.visit.arrived_at, now.tick);
-                    let key = self.key(&held.visit);
-                    self.held.hold(who, held, key, !self.team.is_peer(gateway), now.tick);
+                let arrival = PendingArrival { visit, unfollowed, heard_for, grounds };
+                if self.peers.any_present() {
+                    self.aggregator.arriving(who, arrival.visit.arrived_at, now.tick);
+                    let key = self.key(&arrival.visit);
+                    self.pending.hold(who, arrival, key, !self.peers.is_peer(gateway), now.tick);
                 } else {
-                    self.open(who, held, now, effects);
+                    self.open(who, arrival, now, effects);
                 }
             }
             What::Returned { confidence } => self.reopen(who, confidence, effects),
@@ -68,7 +68,7 @@ impl Pipeline {
         let customer = self.identity.customer(who)?;
         let arrived_at = now.clock.reading();
         // A peer with a higher level opens a visit of its own.
-        let gateway = if self.team.is_peer(best) { HERE } else { best };
+        let gateway = if self.peers.is_peer(best) { HERE } else { best };
         let name = self.gateway_name(gateway);
         let mut visit = Visit {
             id: VisitId::of(self.settings.store, &customer.client, arrived_at, name),
@@ -91,11 +91,11 @@ impl Pipeline {
     pub(super) fn open(
         &mut self,
         who: CustomerIndex,
-        held: Held,
+        arrival: PendingArrival,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        let Held { mut visit, unfollowed, heard_for, grounds } = held;
+        let PendingArrival { mut visit, unfollowed, heard_for, grounds } = arrival;
         let Some(customer) = self.identity.customer(who) else { return };
         let policy = &self.settings.policy;
         let announcement = self.caps.announce(&customer, unfollowed, now.clock, policy);
@@ -110,7 +110,7 @@ impl Pipeline {
 
     fn reopen(&mut self, who: CustomerIndex, confidence: f32, effects: &mut Vec<Effect>) {
         match self.visits.get(who) {
-            Some((visit, Phase::Closed)) if self.speaks_for(visit) => {}
+            Some((visit, Phase::Closed)) if self.owns(visit) => {}
             _ => return,
         }
         if let Some(visit) = self.visits.turn(who, Phase::Open) {
@@ -144,7 +144,7 @@ impl Pipeline {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        if !self.visits.get(who).is_some_and(|(visit, _)| self.speaks_for(visit)) {
+        if !self.visits.get(who).is_some_and(|(visit, _)| self.owns(visit)) {
             return;
         }
         if let Some(visit) = self.visits.turn(who, Phase::Closed) {

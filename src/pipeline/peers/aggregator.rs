@@ -1,4 +1,4 @@
-//! What this gateway heard of each customer since it last told the others.
+//! Sums up the contacts of each customer until they are published to the peers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use crate::pipeline::advert::Echo;
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::{Dbm, Tick, WallTime};
 
-/// The others are told at most this often.
+/// Contacts are published at most this often.
 const EVERY: Duration = Duration::from_millis(250);
-/// Customers told of at once; a store's gateway never hears as many.
-const MOST: usize = 256;
+/// Customers in one message; a gateway receives fewer at once.
+const MAX_CUSTOMERS: usize = 256;
 
-/// What a gateway heard of one customer within a moment.
+/// What a gateway received of one customer within [`EVERY`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Overheard {
+pub struct PeerContact {
     /// The customer's opaque handle.
     pub client: Arc<str>,
-    /// How loud on average, as measured; `None` where the driver did not say.
+    /// The mean RSSI; `None` where no advertisement had one.
     pub rssi: Option<Dbm>,
-    /// How often.
+    /// Number of advertisements.
     pub count: u16,
     /// The phone's latest echo.
     pub echo: Option<Echo>,
@@ -28,11 +28,10 @@ pub struct Overheard {
     pub arriving_at: Option<WallTime>,
 }
 
-/// A few numbers a customer.
+/// The contacts that are not published yet.
 #[derive(Debug, Default)]
-pub struct Gathered {
+pub struct ContactAggregator {
     by_customer: BTreeMap<CustomerIndex, Sum>,
-    /// When the others are to be told.
     due: Option<Tick>,
 }
 
@@ -45,10 +44,10 @@ struct Sum {
     arriving_at: Option<WallTime>,
 }
 
-impl Gathered {
-    /// Counts one contact in.
+impl ContactAggregator {
+    /// Adds one contact.
     pub fn add(&mut self, who: CustomerIndex, rssi: Option<Dbm>, echo: Option<Echo>, now: Tick) {
-        if self.by_customer.len() >= MOST && !self.by_customer.contains_key(&who) {
+        if self.by_customer.len() >= MAX_CUSTOMERS && !self.by_customer.contains_key(&who) {
             return;
         }
         self.due.get_or_insert(now.plus(EVERY));
@@ -61,41 +60,41 @@ impl Gathered {
         }
     }
 
-    /// An arrival is about to be announced: the others are to be told at once.
+    /// An arrival is about to be announced: the contacts are due at once.
     pub fn arriving(&mut self, who: CustomerIndex, at: WallTime, now: Tick) {
         self.due = Some(now);
         self.by_customer.entry(who).or_default().arriving_at = Some(at);
     }
 
-    /// When the others are to be told.
+    /// When the contacts are to be published.
     pub fn due(&self) -> Option<Tick> {
         self.due
     }
 
-    /// What to tell them, if it is time; `client` names a customer.
+    /// Takes the contacts out once they are due; `client` is a customer's handle.
     pub fn take_due(
         &mut self,
         now: Tick,
         client: impl Fn(CustomerIndex) -> Option<Arc<str>>,
-    ) -> Vec<Overheard> {
+    ) -> Vec<PeerContact> {
         if self.due.is_none_or(|due| now < due) {
             return Vec::new();
         }
-        let told = |(who, sum): (CustomerIndex, Sum)| {
+        let contact = |(who, sum): (CustomerIndex, Sum)| {
             let mean = (sum.measured > 0).then(|| sum.rssi_dbm / i32::from(sum.measured));
             let rssi = mean.and_then(|mean| i16::try_from(mean).ok()).and_then(Dbm::measured);
             let Sum { count, echo, arriving_at, .. } = sum;
-            Some(Overheard { client: client(who)?, rssi, count, echo, arriving_at })
+            Some(PeerContact { client: client(who)?, rssi, count, echo, arriving_at })
         };
-        self.take().into_iter().filter_map(told).collect()
+        self.take().into_iter().filter_map(contact).collect()
     }
 
-    /// Forgets a customer.
+    /// Drops a customer's contacts.
     pub fn forget(&mut self, who: CustomerIndex) {
         self.by_customer.remove(&who);
     }
 
-    /// Forgets all: nobody is there to be told, or the customers' places have changed.
+    /// Drops all: no peer is present, or the customers' indices have changed.
     pub fn clear(&mut self) {
         self.take();
     }

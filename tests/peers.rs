@@ -15,7 +15,7 @@ use grelot::pipeline::event::{
     Address, AddressKind, Announcement, GatewayIndex, PeerState, Restored, RestoredVisit, Sighting,
     StaffAction, Start, Visit,
 };
-use grelot::pipeline::team::Overheard;
+use grelot::pipeline::peers::PeerContact;
 use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
 use grelot::pipeline::{
     Effect, Gateway, HERE, Input, Pipeline, Settings, VisitId, policy, presence,
@@ -42,7 +42,7 @@ impl Dice {
 enum Message {
     Visit(VisitId, Option<payload::Visit>),
     Status(usize, PeerState),
-    Contacts(usize, Vec<Overheard>),
+    Contacts(usize, Vec<PeerContact>),
 }
 
 impl Message {
@@ -262,7 +262,7 @@ impl Store {
                     self.nodes[node].disk.remove(&visit);
                     self.publish(node, Message::Visit(visit, None));
                 }
-                Effect::Overheard(heard) => self.publish(node, Message::Contacts(node, heard)),
+                Effect::PeerContacts(heard) => self.publish(node, Message::Contacts(node, heard)),
                 _ => {}
             }
         }
@@ -289,7 +289,7 @@ impl Store {
                     for heard in heard {
                         // Over the wire and back.
                         let heard = payload::Heard::from(&heard).into();
-                        self.feed(to, Input::Overheard(index(to, peer), heard));
+                        self.feed(to, Input::PeerContact(index(to, peer), heard));
                     }
                 }
                 Message::Status(..) | Message::Contacts(..) => {}
