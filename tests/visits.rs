@@ -12,7 +12,7 @@ use grelot::pipeline::event::{
 use grelot::pipeline::identity::Registry;
 use grelot::pipeline::presence::Loudness;
 use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
-use grelot::pipeline::{Effect, Gateway, Input, Pipeline, Settings, policy, presence};
+use grelot::pipeline::{Effect, Gateway, Input, Pipeline, Place, Settings, policy, presence};
 
 /// iBeacon `e2c56db5-…`, major 1, minor 2 or 3, 0 dBm at a metre.
 const LEA: &[u8] = b"\x1a\xff\x4c\x00\x02\x15\xe2\xc5\x6d\xb5\xdf\xfb\x48\xd2\xb0\x60\xd0\xf5\xa7\x10\x96\xe0\x00\x01\x00\x02\xc5";
@@ -139,6 +139,60 @@ fn at_by(tick: Tick, behind: Option<Duration>) -> Now {
 fn sighting(payload: &[u8], rssi: i16) -> Sighting<'_> {
     let address = Address { kind: AddressKind::Random, octets: [0xc0, 1, 2, 3, 4, 5] };
     Sighting { gateway: GatewayIndex(0), address, rssi: Dbm::measured(rssi), payload }
+}
+
+/// The door's gateway, and one in the street.
+fn with_one_outside() -> Settings {
+    let mut settings = settings();
+    settings.gateways[0].place = Some(Place::Door);
+    let street = Gateway {
+        name: "street".into(),
+        place: Some(Place::Outside),
+        offset_db: 0.0,
+        levels: None,
+    };
+    settings.gateways.push(street);
+    settings
+}
+
+fn in_the_street(rssi: i16) -> Sighting<'static> {
+    Sighting { gateway: GatewayIndex(1), ..sighting(LEA, rssi) }
+}
+
+#[test]
+fn a_phone_far_down_the_street_is_not_announced_by_the_outside_gateway_alone() {
+    let mut shop = Shop::with(with_one_outside(), Restored::default(), Start::Followed);
+    for _ in 0..600 {
+        shop.feed(Input::Advertisement(in_the_street(-90)));
+        shop.wait(0.5);
+    }
+    assert!(shop.arrivals().is_empty(), "{:?}", shop.arrivals());
+}
+
+#[test]
+fn a_customer_who_waits_in_the_street_afterwards_has_left() {
+    let mut shop = Shop::with(with_one_outside(), Restored::default(), Start::Followed);
+    shop.heard(LEA, 0.25, 60.0, -60.0, -60.0);
+    assert_eq!(shop.arrivals().len(), 1);
+    for _ in 0..400 {
+        shop.feed(Input::Advertisement(in_the_street(-70)));
+        shop.wait(0.5);
+    }
+    assert_eq!(shop.departures().len(), 1, "it is silent inside");
+}
+
+#[test]
+fn a_card_received_without_signal_strength_is_announced_once_it_stays() {
+    const NOT_AVAILABLE: f64 = 127.0;
+    let mut shop = Shop::open();
+    shop.heard(LEA, 0.5, 50.0, NOT_AVAILABLE, NOT_AVAILABLE);
+    assert!(shop.arrivals().is_empty(), "it may only pass by");
+    shop.heard(LEA, 0.5, 30.0, NOT_AVAILABLE, NOT_AVAILABLE);
+    assert_eq!(shop.arrivals().len(), 1);
+    shop.heard(LEA, 0.5, 300.0, NOT_AVAILABLE, NOT_AVAILABLE);
+    assert_eq!((shop.arrivals().len(), shop.departures().len()), (1, 0), "it stays");
+    shop.wait(180.0);
+    assert_eq!(shop.departures().len(), 1, "it is silent");
 }
 
 #[test]

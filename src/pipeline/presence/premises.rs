@@ -39,6 +39,8 @@ pub struct Usual {
     pub at_the_door: bool,
     /// Added to what it measures, in dB.
     offset_db: f32,
+    /// Whether its levels are evidence.
+    is_weighed: bool,
 }
 
 /// Where the gateways and beacons of a shop stand, as far as radio cares.
@@ -59,12 +61,19 @@ pub struct Reading<'a> {
     pub gateway: GatewayIndex,
     /// What is usual there.
     pub usual: &'a Usual,
-    /// As measured, offset added; `None` if the driver did not say how loud.
+    /// As measured, offset added; `None` where the driver reports no level, or it is no evidence.
     pub rssi_dbm: Option<f32>,
     /// What the phone itself said it hears.
     pub echo: Option<Echo>,
     /// Log-likelihood of that on each spot; `None` where the beacon's place is not known.
     pub echo_likelihood: Option<Lanes>,
+}
+
+impl Reading<'_> {
+    /// Whether it says anything of where the customer is.
+    pub const fn is_evidence(&self) -> bool {
+        self.usual.is_weighed || self.echo_likelihood.is_some()
+    }
 }
 
 impl Premises {
@@ -86,6 +95,9 @@ impl Premises {
                 repeats_s,
                 at_the_door: watch.by(place),
                 offset_db: about.map_or(0.0, |about| about.offset_db),
+                // Beside a gateway at the door, one outside cannot tell the pavement from the
+                // shop: a phone far down the street is as faint as one inside.
+                is_weighed: (place, watch) != (Place::Outside, Watch::AtTheDoor),
             }
         };
         let beacons = [
@@ -113,7 +125,9 @@ impl Premises {
         Reading {
             gateway,
             usual,
-            rssi_dbm: rssi.map(|rssi| f32::from(rssi) + usual.offset_db),
+            rssi_dbm: rssi
+                .filter(|_| usual.is_weighed)
+                .map(|rssi| f32::from(rssi) + usual.offset_db),
             echo,
             echo_likelihood: echo.and_then(|echo| self.likelihood(echo)),
         }

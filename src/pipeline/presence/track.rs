@@ -18,6 +18,10 @@ const FORGET_PASSER: Duration = Duration::from_mins(2);
 /// the gateway that hears the customer now.
 const LOUDEST_FADES_DB_PER_S: f32 = 3.0;
 
+/// Some controllers report no RSSI (127, "not available"). A customer of whom no gateway and no echo
+/// has ever measured a level counts as inside after this long: a passer-by is out of reception sooner.
+const UNMEASURED_STAY: Duration = Duration::from_mins(1);
+
 /// A visit is in doubt only while the customer is no more probably inside than this...
 const DOUBTFUL: f32 = 0.2;
 /// ... and was as probably as this ...
@@ -41,6 +45,8 @@ pub struct Track {
     heard_by: u64,
     /// One of them stands at the door: nobody leaves without being loud there.
     door_hears: bool,
+    /// A level of this customer was measured: by a gateway, or as an echo by the phone.
+    measured: bool,
     /// Where this customer's timer stands.
     pub armed: Option<Tick>,
     stage: Stage,
@@ -100,6 +106,7 @@ impl Track {
             loudest: None,
             heard_by: 0,
             door_hears: false,
+            measured: false,
             armed: None,
             stage,
         }
@@ -144,6 +151,11 @@ impl Track {
 
     /// Takes in one contact.
     pub fn hear(&mut self, now: Tick, reading: &Reading<'_>, set: &Settings) {
+        let is_candidate = matches!(self.stage, Stage::Passing { .. });
+        if !is_candidate && !reading.is_evidence() {
+            // A customer whom the outside gateway alone receives is silent inside.
+            return;
+        }
         let gateway = reading.gateway;
         let before = self.heard_then.then_some(self.silent_since);
         self.heard_then = true;
@@ -153,7 +165,16 @@ impl Track {
         self.silent_since = now;
         self.heard_by |= bit(gateway);
         self.door_hears |= reading.usual.at_the_door;
-        let whereabouts = self.belief.hear(now, &self.phone.discount(reading));
+        self.measured |= reading.rssi_dbm.is_some() || reading.echo.is_some();
+        if !reading.is_evidence() {
+            return self.note(now, &self.belief.whereabouts(), reading, set);
+        }
+        let whereabouts = if self.stays_unmeasured(now) {
+            self.belief = Belief::inside();
+            self.belief.whereabouts()
+        } else {
+            self.belief.hear(now, &self.phone.discount(reading))
+        };
         if let (Stage::Here { voice, .. }, Some(before), Some(rssi)) =
             (&mut self.stage, before, reading.rssi_dbm)
         {
@@ -168,6 +189,15 @@ impl Track {
             self.loudest = Some((gateway, rssi, now));
         }
         self.note(now, &whereabouts, reading, set);
+    }
+
+    /// Nothing was ever measured of a customer who stays in reception.
+    fn stays_unmeasured(&self, now: Tick) -> bool {
+        let stays = match self.stage {
+            Stage::Passing { first, .. } => now.since(first) >= UNMEASURED_STAY,
+            Stage::Here { .. } | Stage::Gone { .. } => true,
+        };
+        stays && !self.measured
     }
 
     fn note(
