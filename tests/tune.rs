@@ -293,7 +293,8 @@ fn what_cannot_be_tuned_on_is_refused_with_the_reason() {
     assert_eq!(code, Some(1));
     assert!(complaint.contains("cannot read garbage.jsonl: neither a recording"), "{complaint}");
 
-    let (code, complaint) = office.fails(&["tune", "day1.jsonl", "--registry", "/dev/null"]);
+    office.write("empty.jsonl", "");
+    let (code, complaint) = office.fails(&["tune", "day1.jsonl", "--registry", "empty.jsonl"]);
     assert_eq!(code, Some(1));
     assert!(complaint.contains("no customer of the registry is heard"), "{complaint}");
 
