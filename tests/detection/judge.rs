@@ -2,8 +2,10 @@
 //!
 //! Every cell is one equipment in one radio world, drawn `SHOPS` times (six by default) by the
 //! second generator (`judge/mod.rs`). Prints a row for each cell and, for each equipment, the
-//! median and the worst cell. Thresholds are tuned on other days of the same shops, at most as
-//! many false arrivals as grelot makes.
+//! median and the worst cell.
+//!
+//! `cargo run --release --example judge -- family [SHOPS]` prints the same of the first family of random
+//! shops (`family/mod.rs`), which constants may be fitted on: another radio, other people.
 
 #![expect(clippy::print_stdout, reason = "the tables are what it is for")]
 #![allow(dead_code, reason = "the modules are the other table's, which needs more of them")]
@@ -12,6 +14,7 @@ mod belief;
 mod crew;
 #[path = "judge/mod.rs"]
 mod elsewhere;
+mod family;
 mod peers;
 mod scenes;
 mod search;
@@ -27,10 +30,19 @@ const SHOPS: u64 = 6;
 /// Seeds of shops for judging.
 const FIRST_SEED: u64 = 700_000;
 
+/// The same of the family, whose equipment and places go round.
+const FAMILY_SHOPS: u64 = 400;
+const FAMILY_SEED: u64 = 300_000;
+
 /// Found within 10 s and 60 s of 100 visits, and false arrivals for 100 visits.
 type Figures = [f64; 3];
 
 fn main() {
+    let mut words = std::env::args().skip(1);
+    if words.next().is_some_and(|word| word == "family") {
+        let shops = words.next().and_then(|word| word.parse().ok()).unwrap_or(FAMILY_SHOPS);
+        return family::table::print(FAMILY_SEED..FAMILY_SEED + shops);
+    }
     let shops = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(SHOPS);
     let only = std::env::args().nth(2);
     println!("| equipment | world | no walk test: 10 s / 60 s / false | one walk test |");
