@@ -39,8 +39,8 @@ pub struct Usual {
     pub at_the_door: bool,
     /// Added to what it measures, in dB.
     offset_db: f32,
-    /// Whether its levels are evidence.
-    is_weighed: bool,
+    /// Fainter readings are no evidence, in dBm; `None` where all of them are.
+    evidence_from_dbm: Option<f32>,
 }
 
 /// Where the gateways and beacons of a shop stand, as far as radio cares.
@@ -70,9 +70,17 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// Whether it comes from a gateway outside whose faint readings say nothing, without an echo:
+    /// it does not keep a visit open.
+    pub const fn is_outside_alone(&self) -> bool {
+        self.usual.evidence_from_dbm.is_some() && self.echo_likelihood.is_none()
+    }
+
     /// Whether it says anything of where the customer is.
     pub const fn is_evidence(&self) -> bool {
-        self.usual.is_weighed || self.echo_likelihood.is_some()
+        self.usual.evidence_from_dbm.is_none()
+            || self.rssi_dbm.is_some()
+            || self.echo_likelihood.is_some()
     }
 }
 
@@ -95,9 +103,15 @@ impl Premises {
                 repeats_s,
                 at_the_door: watch.by(place),
                 offset_db: about.map_or(0.0, |about| about.offset_db),
-                // Beside a gateway at the door, one outside cannot tell the pavement from the
-                // shop: a phone far down the street is as faint as one inside.
-                is_weighed: (place, watch) != (Place::Outside, Watch::AtTheDoor),
+                // A gateway outside receives somebody inside as faintly as somebody far down the
+                // street: only loud readings say anything, unless a walk test measured this one and
+                // none at the door says more.
+                evidence_from_dbm: (place == Place::Outside
+                    && (watch == Watch::AtTheDoor || measured.is_none()))
+                .then(|| {
+                    let Levels { inside_dbm, outside_dbm } = measured.unwrap_or(usual);
+                    f32::midpoint(inside_dbm, outside_dbm)
+                }),
             }
         };
         let beacons = [
@@ -126,8 +140,8 @@ impl Premises {
             gateway,
             usual,
             rssi_dbm: rssi
-                .filter(|_| usual.is_weighed)
-                .map(|rssi| f32::from(rssi) + usual.offset_db),
+                .map(|rssi| f32::from(rssi) + usual.offset_db)
+                .filter(|rssi| usual.evidence_from_dbm.is_none_or(|from| *rssi >= from)),
             echo,
             echo_likelihood: echo.and_then(|echo| self.likelihood(echo)),
         }

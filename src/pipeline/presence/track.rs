@@ -152,7 +152,7 @@ impl Track {
     /// Takes in one contact.
     pub fn hear(&mut self, now: Tick, reading: &Reading<'_>, set: &Settings) {
         let is_candidate = matches!(self.stage, Stage::Passing { .. });
-        if !is_candidate && !reading.is_evidence() {
+        if !is_candidate && reading.is_outside_alone() {
             // A customer whom the outside gateway alone receives is silent inside.
             return;
         }
