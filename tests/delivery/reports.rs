@@ -71,20 +71,25 @@ async fn a_document_of_seventy_kilobytes_arrives_and_one_that_is_too_long_is_rep
     status(&mut it, |status| status["refused"].is_array()).await;
 }
 
+/// A gateway that receives from other gateways alone, and whose clock counts: no time server may have
+/// set this machine's.
+fn start_without_radio(dir: &Path, broker: &Mosquitto) -> Grelot {
+    let config = SCENE.write(dir, &format!("urls = [\"mqtt://127.0.0.1:{}\"]", broker.port));
+    let text = std::fs::read_to_string(&config).unwrap();
+    let (before, after) = text.split_once("[[source]]").unwrap();
+    let (_, after) = after.split_once("[registry]").unwrap();
+    let text = format!("{before}[[source]]\nkind = \"mqtt\"\n[registry]{after}");
+    let text = text.replacen("[gateway]", "[gateway]\nclock = \"trusted\"", 1);
+    std::fs::write(&config, text).unwrap();
+    Grelot::start(config)
+}
+
 #[tokio::test]
 async fn a_status_tells_since_when_the_gateway_is_blind() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(dir.path(), &Wishes::default());
     let mut it = broker.subscribe(&["-t", STATUS]).await;
-    let config = SCENE.write(dir.path(), &format!("urls = [\"mqtt://127.0.0.1:{}\"]", broker.port));
-    let text = std::fs::read_to_string(&config).unwrap();
-    let (before, after) = text.split_once("[[source]]").unwrap();
-    let (_, after) = after.split_once("[registry]").unwrap();
-    let text = format!("{before}[[source]]\nkind = \"mqtt\"\n[registry]{after}");
-    // Times are reported while the clock counts; no time server may have set this machine's.
-    let text = text.replacen("[gateway]", "[gateway]\nclock = \"trusted\"", 1);
-    std::fs::write(&config, text).unwrap();
-    let _grelot = Grelot::start(config);
+    let _grelot = start_without_radio(dir.path(), &broker);
     let blind = status(&mut it, |status| status["state"] == "blind").await;
 
     let till = r#"{"v":1,"state":"online","version":"1","config":"","since":null}"#;
@@ -153,16 +158,7 @@ async fn a_hundred_made_up_gateways_do_not_keep_a_real_one_out() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(dir.path(), &Wishes::default());
     let mut it = broker.subscribe(&["-t", STATUS]).await;
-    let url = format!("urls = [\"mqtt://127.0.0.1:{}\"]", broker.port);
-    let config = SCENE.write(dir.path(), &url);
-    let text = std::fs::read_to_string(&config).unwrap();
-    let (before, after) = text.split_once("[[source]]").unwrap();
-    let (_, after) = after.split_once("[registry]").unwrap();
-    let text = format!("{before}[[source]]\nkind = \"mqtt\"\n[registry]{after}");
-    // Times are reported while the clock counts; no time server may have set this machine's.
-    let text = text.replacen("[gateway]", "[gateway]\nclock = \"trusted\"", 1);
-    std::fs::write(&config, text).unwrap();
-    let _grelot = Grelot::start(config);
+    let _grelot = start_without_radio(dir.path(), &broker);
     status(&mut it, |status| status["state"] == "blind").await;
     for n in 0..100 {
         let topic = format!("grelot/v1/42/gateways/junk-{n}/status");
