@@ -38,6 +38,8 @@ pub mod files;
 
 pub mod private;
 
+pub mod addresses;
+
 pub mod sources;
 
 pub mod state_file;

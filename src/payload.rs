@@ -181,6 +181,9 @@ pub struct Health {
     pub registry: RegistryHealth,
     /// The way to the tablets.
     pub delivery: DeliveryHealth,
+    /// Event streams and connections of tablets that look on at this gateway's page.
+    #[serde(default)]
+    pub tablets: u64,
 }
 
 /// One adapter.

@@ -23,6 +23,7 @@ const FOLDERS: &[&str] = &[
     "text",
     "files",
     "private",
+    "addresses",
     "state_file",
     "pipeline",
     "wording",

@@ -14,12 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use console::Console;
 
+use super::invitation::invitation;
 use super::run::{runtime, until_stopped};
 use super::{Exit, Global, print};
+use crate::clock::Clocks;
 use crate::config::{self, BrokerLocation, BrokerUrl, Config, Source, Tablets};
 use crate::daemon::start::Daemon;
 use crate::mqtt::Identity;
 use crate::mqtt::topics::Topics;
+use crate::tablets::Pairing;
+use crate::tablets::pairing::Pairings;
 use crate::telemetry::logs;
 
 /// The demo's configuration.
@@ -70,7 +74,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
         let stop = CancellationToken::new();
         let daemon = Daemon::start(config, "demo".to_owned(), stop.clone()).await?;
-        introduce(global, args, &daemon)?;
+        introduce(global, args, &daemon, &state.0)?;
         let console = (!global.json).then(|| console(&daemon)).transpose()?;
         let running = until_stopped(daemon, stop.clone());
         let narrated = async {
@@ -103,7 +107,11 @@ fn configure(args: &Args, state: &Path) -> anyhow::Result<Config> {
     config.sources = vec![Source::Simulated { seed: args.seed, speed: args.speed }];
     config.broker.location = BrokerLocation::Embedded(ANY);
     let usual = || if TcpListener::bind(USUAL_PAGE).is_ok() { USUAL_PAGE } else { ANY };
-    config.tablets = Some(Tablets { listen: args.listen.unwrap_or_else(usual) });
+    config.tablets = Some(Tablets {
+        listen: args.listen.unwrap_or_else(usual),
+        address: None,
+        opening_hours: None,
+    });
     Ok(config)
 }
 
@@ -116,8 +124,9 @@ fn console(daemon: &Daemon) -> anyhow::Result<Console> {
     Ok(Console { broker, identity, topics: Topics::of(daemon.store()) })
 }
 
-fn introduce(global: &Global, args: &Args, daemon: &Daemon) -> anyhow::Result<()> {
-    let page = daemon.page().unwrap_or_default();
+fn introduce(global: &Global, args: &Args, daemon: &Daemon, state: &Path) -> anyhow::Result<()> {
+    let pages = daemon.pages();
+    let page = pages.first().map_or("", String::as_str);
     let (address, login) = daemon.embedded_broker().context("the demo has no broker")?;
     let (username, password) = (&login.username, &login.password.0);
     if global.json {
@@ -143,8 +152,12 @@ fn introduce(global: &Global, args: &Args, daemon: &Daemon) -> anyhow::Result<()
         host = address.ip(),
         port = address.port(),
     ))?;
-    if !args.no_open {
-        open(&page)?;
+    if daemon.pairing() == Pairing::Required {
+        let code = Pairings::new(state).issue(Clocks::machine().now().clock.reading())?;
+        print(&invitation(pages, &code))?;
+        print("A code for the next tablet:  grelot tablets pair --demo\n")?;
+    } else if !args.no_open {
+        open(page)?;
     }
     Ok(())
 }
@@ -162,12 +175,22 @@ fn open(page: &str) -> anyhow::Result<()> {
     }
 }
 
+/// How the folder of a demo's state begins; its process id follows.
+const FOLDER: &str = "grelot-demo-";
+
+/// The folders of the demos that run, or that were killed.
+pub fn folders() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    let is_demo = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(FOLDER);
+    entries.filter(|entry| is_demo(&entry.file_name())).map(|entry| entry.path()).collect()
+}
+
 /// A private folder; removed at the end.
 struct State(PathBuf);
 
 impl State {
     fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("grelot-demo-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("{FOLDER}{}", std::process::id()));
         DirBuilder::new()
             .mode(0o700)
             .create(&path)

@@ -13,9 +13,10 @@ use anyhow::Context as _;
 use super::live::remedy;
 use super::{Exit, Global};
 use crate::config;
-use crate::daemon::status::{self, Snapshot, Source};
+use crate::daemon::status::{self, Snapshot, Source, Tablets};
 use crate::mqtt::payload::GatewayState;
 use crate::sources::kinds;
+use crate::tablets::LookingOn;
 
 /// Arguments of `grelot status`.
 #[derive(Debug, clap::Args)]
@@ -152,6 +153,7 @@ fn view(now: &Snapshot) -> String {
         let claim = visit.claimed_by.as_ref().map(|by| format!(", with {by}")).unwrap_or_default();
         row("", format!("{} ({}) since {}{claim}", visit.client, visit.tier, visit.arrived_at));
     }
+    tablets(&now.tablets, &mut row);
     row("broker", broker_line(now));
     if now.broker.retained == Some(false) {
         row(
@@ -177,6 +179,21 @@ fn view(now: &Snapshot) -> String {
         row("disk", format!("NOT WRITABLE: {problem}"));
     }
     text
+}
+
+fn tablets(tablets: &Tablets, row: &mut impl FnMut(&str, String)) {
+    let Some(url) = tablets.urls.first() else { return };
+    let count = tablets.looking_on.len();
+    let verb = if count == 1 { "looks" } else { "look" };
+    row("tablets", format!("{count} {verb} on at {url}"));
+    for LookingOn { id, label, since, .. } in &tablets.looking_on {
+        let name = if label.is_empty() { "without a name" } else { label };
+        let id = id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+        row("", format!("{name}{id} since {since}"));
+    }
+    if let Some(alarm) = &tablets.alarm {
+        row("", format!("WRONG: {alarm}"));
+    }
 }
 
 fn source_line(source: &Source) -> String {

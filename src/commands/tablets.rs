@@ -1,71 +1,114 @@
 //! `grelot tablets`: pairs, lists and revokes tablets.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use serde_json::json;
 
-use super::{Exit, Global, print};
+use super::invitation::{invitation, with_code};
+use super::{Exit, Global, demo, print, status};
 use crate::clock::Clocks;
 use crate::config;
-use crate::tablets::pairing::{CODE_LIVES, Pairings};
+use crate::tablets::pairing::{CODE_LIVES, Pairings, RevokeError};
+use crate::tablets::{Pairing, page_urls};
 
 /// Arguments of `grelot tablets`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     sudo -u grelot grelot tablets pair\n  \
     sudo -u grelot grelot tablets list\n  \
-    sudo -u grelot grelot tablets revoke 3f9a12cc\n\n\
+    sudo -u grelot grelot tablets revoke 3f9a12cc\n  \
+    grelot tablets pair --demo\n\n\
     A page on a loopback address, such as the demo's, needs no pairing.")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
+    /// Of the demo that runs on this machine, instead of --config
+    #[arg(long, global = true)]
+    demo: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Makes a pairing code: type it into one tablet within ten minutes
+    /// Makes a pairing code: scan or type it with one tablet within ten minutes
     Pair,
     /// Lists the paired tablets, the oldest first
     List,
     /// Revokes a tablet's access, within seconds
     Revoke {
-        /// The id that `list` shows
+        /// The id that `list` shows, or its beginning
         id: String,
     },
 }
 
+/// The page that tablets are paired with.
+struct Page {
+    state: PathBuf,
+    /// Where tablets open it; empty where none is served.
+    urls: Vec<String>,
+    /// `None` where none is served.
+    pairing: Option<Pairing>,
+}
+
 /// Runs the command.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let state = config::load_for_replay(&global.config)?.state;
-    let pairings = Pairings::new(&state);
-    match &args.action {
-        Action::Pair => pair(global, &pairings).map_err(|error| explained(&error, &state)),
-        Action::List => list(global, &pairings).map_err(|error| explained(&error, &state)),
-        Action::Revoke { id } => match revoke(&pairings, id) {
-            Ok(0) => anyhow::bail!("no paired tablet's id begins with {id:?}"),
-            Ok(_) => Ok(Exit::Done),
-            Err(error) => Err(explained(&error.into(), &state)),
+    let page = if args.demo { Page::of_demo()? } else { Page::configured(global)? };
+    let pairings = Pairings::new(&page.state);
+    let done = match &args.action {
+        Action::Pair => pair(global, &pairings, &page),
+        Action::List => list(global, &pairings),
+        Action::Revoke { id } => match revoke(global, &pairings, id) {
+            Err(RevokeError::Storage(error)) => Err(error.into()),
+            Err(unclear) => anyhow::bail!("{unclear}"),
+            Ok(exit) => Ok(exit),
         },
+    };
+    done.map_err(|error| explained(&error, &page.state))
+}
+
+impl Page {
+    fn configured(global: &Global) -> anyhow::Result<Self> {
+        let config = config::load_for_replay(&global.config)?;
+        let tablets = config.tablets.as_ref();
+        let secure = config.tls.certificate.is_some();
+        let urls = tablets.map(|page| page_urls(page.listen, secure, page.address.as_ref()));
+        let pairing = tablets.map(|page| Pairing::for_address(page.listen));
+        Ok(Self { state: config.state, urls: urls.unwrap_or_default(), pairing })
+    }
+
+    fn of_demo() -> anyhow::Result<Self> {
+        let running = demo::folders().into_iter().find_map(|state| {
+            let snapshot = status::snapshot(&state).ok()?;
+            Some((state, snapshot))
+        });
+        let (state, snapshot) =
+            running.context("no demo runs on this machine\n  hint: grelot demo")?;
+        let pairing = if snapshot.tablets.pairing { Pairing::Required } else { Pairing::NotNeeded };
+        Ok(Self { state, urls: snapshot.tablets.urls, pairing: Some(pairing) })
     }
 }
 
-fn pair(global: &Global, pairings: &Pairings) -> anyhow::Result<Exit> {
+fn pair(global: &Global, pairings: &Pairings, page: &Page) -> anyhow::Result<Exit> {
     let code = pairings.issue(Clocks::machine().now().clock.reading())?;
     if global.json {
-        print(&json!({ "code": code.digits, "valid_s": CODE_LIVES.as_secs() }).to_string())?;
-    } else {
-        print(&in_groups_of_three(&code.digits))?;
-        print("Type it into one tablet within ten minutes.")?;
+        let valid_s = CODE_LIVES.as_secs();
+        let url = page.urls.first().map(|url| with_code(url, &code));
+        let says = json!({ "code": code.digits, "valid_s": valid_s, "url": url,
+                           "addresses": page.urls });
+        print(&says.to_string())?;
+        return Ok(Exit::Done);
+    }
+    print(&invitation(&page.urls, &code))?;
+    match page.pairing {
+        Some(Pairing::NotNeeded) => print(
+            "The page is on a loopback address: only this machine reaches it, without pairing. For \
+             tablets, set tablets.listen (grelot demo: --listen 0.0.0.0:7373).",
+        )?,
+        None => print("No page is served: set tablets.listen, such as \"0.0.0.0:8443\".")?,
+        Some(Pairing::Required) => {}
     }
     Ok(Exit::Done)
-}
-
-fn in_groups_of_three(digits: &str) -> String {
-    let spaced = digits.chars().enumerate().flat_map(|(index, digit)| {
-        (index > 0 && index % 3 == 0).then_some(' ').into_iter().chain([digit])
-    });
-    spaced.collect()
 }
 
 fn list(global: &Global, pairings: &Pairings) -> anyhow::Result<Exit> {
@@ -84,11 +127,19 @@ fn list(global: &Global, pairings: &Pairings) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn revoke(pairings: &Pairings, id: &str) -> io::Result<usize> {
-    match pairings.revoke(id) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        revoked => revoked,
-    }
+fn revoke(global: &Global, pairings: &Pairings, id: &str) -> Result<Exit, RevokeError> {
+    let tablet = pairings.revoke(id)?;
+    let says = if global.json {
+        json!({ "revoked": tablet.id, "label": tablet.label }).to_string()
+    } else {
+        let name = if tablet.label.is_empty() { "a tablet without a name" } else { &tablet.label };
+        format!(
+            "{} ({name}, paired {}) is revoked: it shows nothing any more within ten seconds.",
+            tablet.id, tablet.paired_at
+        )
+    };
+    print(&says).map_err(|error| RevokeError::Storage(io::Error::other(error)))?;
+    Ok(Exit::Done)
 }
 
 fn explained(error: &anyhow::Error, state: &Path) -> anyhow::Error {

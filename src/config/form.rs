@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use toml::de::DeValue;
 
-use super::{broker_url, https_url, quiet_hours};
+use super::{broker_url, https_url, quiet_hours, web_url};
 use crate::pipeline::advert::beacon::{BeaconIdentity, IDENTITIES};
 use crate::text;
 
@@ -46,6 +46,8 @@ pub enum Form {
     BrokerUrls,
     /// A file on an HTTPS server.
     HttpsUrl,
+    /// An address of a web server.
+    WebUrl,
     /// Public keys of minisign.
     PublicKeys,
     /// An IANA time zone.
@@ -175,6 +177,7 @@ impl Form {
             Self::Listen => listen(text),
             Self::TimeZone => time_zone(text),
             Self::HttpsUrl => https_url::parse(text).map(|_| ()).map_err(Misfit::new),
+            Self::WebUrl => web_url::parse(text).map(|_| ()).map_err(Misfit::new),
             Self::QuietHours => quiet_hours::parse(text).map(|_| ()).map_err(|what| {
                 Misfit::new(what).hint("such as \"21:00-09:00\", in the store's local time")
             }),
@@ -242,6 +245,7 @@ impl fmt::Display for Form {
             Self::Listen => f.write_str("an IP address and port"),
             Self::BrokerUrls => f.write_str("a list of `mqtt://` or `mqtts://` addresses"),
             Self::HttpsUrl => f.write_str("an `https://` address"),
+            Self::WebUrl => f.write_str("an `https://` or `http://` address"),
             Self::PublicKeys => f.write_str("a list of minisign's public keys"),
             Self::TimeZone => f.write_str("an IANA time zone"),
             Self::QuietHours => f.write_str("a daily span, `HH:MM-HH:MM`, or `none`"),

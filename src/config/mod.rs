@@ -23,6 +23,7 @@ mod overrides;
 mod problem;
 mod quiet_hours;
 mod site;
+mod web_url;
 
 pub use broker_url::BrokerUrl;
 pub use document::LONGEST as LONGEST_DOCUMENT;
@@ -30,6 +31,7 @@ pub use files::world_readable;
 pub use https_url::HttpsUrl;
 pub use load::{Examined, examine, load, load_for_replay, parse};
 pub use problem::{Problem, Problems, Severity};
+pub use web_url::WebUrl;
 
 pub mod registry;
 
@@ -225,6 +227,10 @@ pub enum Source {
 pub struct Tablets {
     /// Where the page is served.
     pub listen: SocketAddr,
+    /// How tablets reach it, where that is not one of this machine's addresses.
+    pub address: Option<WebUrl>,
+    /// When at least one tablet must look on.
+    pub opening_hours: Option<policy::QuietHours>,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::replay_sources::{Pace, ReplaySources};
 use super::report::{self, Since};
 use super::status::Question;
 use super::systemd::{self, Watchdog};
+use super::tablet_watch::TabletWatch;
 use super::tap::Tap;
 use crate::clock::Clocks;
 use crate::config::Config;
@@ -81,6 +82,8 @@ pub struct EventLoop {
     pub(super) health: Health,
     /// For commands that show what is received.
     pub(super) tap: Tap,
+    /// Who looks on at this gateway's page, where it serves one.
+    pub(super) tablet_watch: Option<TabletWatch>,
     /// Why nothing is heard, if nothing is.
     pub(super) blind_because: Option<String>,
     /// Since when the gateway's state is what it is.
@@ -394,9 +397,21 @@ impl EventLoop {
         self.health.contacts = self.pipeline.contacts();
         self.health.delivery = self.delivery.health();
         self.state_since.settle(now);
+        self.look_after_tablets(now);
         self.delivery.publish_health(&self.health.payload(now));
         self.delivery.heartbeat(self.pipeline.settings(), now).await;
         self.publish_status();
+    }
+
+    fn look_after_tablets(&mut self, now: Now) {
+        let Some(watch) = &mut self.tablet_watch else { return };
+        if watch.look(now) {
+            match watch.alarm() {
+                Some(alarm) => tracing::warn!(alarm, "nobody would hear the bell"),
+                None => tracing::info!("a tablet looks on again"),
+            }
+        }
+        self.health.tablets = watch.count();
     }
 
     pub(super) fn publish_status(&self) {

@@ -14,4 +14,5 @@ pub mod source_set;
 pub mod start;
 pub mod status;
 pub mod systemd;
+mod tablet_watch;
 pub mod tap;

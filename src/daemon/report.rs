@@ -1,13 +1,14 @@
 //! Reports of the event loop: for the broker and for `grelot status`.
 
 use super::event_loop::EventLoop;
-use super::status::{Broker, Configuration, Snapshot, Source, Visit};
+use super::status::{Broker, Configuration, Snapshot, Source, Tablets, Visit};
 use crate::config::BrokerLocation;
 use crate::mqtt::payload::{self, Beacon, GatewayState, Status};
 use crate::mqtt::{Connection, RetainedDelivery};
 use crate::pipeline::beacons::BeaconState;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::{Clock, Now, Tick, WallTime};
+use crate::tablets::Pairing;
 use crate::telemetry::brief;
 use crate::telemetry::health::BrokerState;
 
@@ -36,7 +37,14 @@ fn refused(daemon: &EventLoop) -> Vec<String> {
 fn warnings(daemon: &EventLoop) -> Vec<String> {
     let delivery = daemon.delivery.health();
     let retained = report_retained(daemon.health.delivery.retained);
-    brief::lines(retained.map(str::to_owned).into_iter().chain(delivery.store))
+    let tablets = tablets_alarm(daemon);
+    let warnings = retained.into_iter().chain(tablets).map(str::to_owned);
+    brief::lines(warnings.chain(delivery.store))
+}
+
+/// That no tablet looks on, if one should.
+fn tablets_alarm(daemon: &EventLoop) -> Option<&'static str> {
+    daemon.tablet_watch.as_ref()?.alarm()
 }
 
 /// For people.
@@ -165,6 +173,19 @@ pub fn snapshot(daemon: &EventLoop) -> Snapshot {
             },
         },
         delivery: daemon.delivery.health(),
+        tablets: tablets(daemon),
+    }
+}
+
+fn tablets(daemon: &EventLoop) -> Tablets {
+    let Some(watch) = &daemon.tablet_watch else { return Tablets::default() };
+    let page = daemon.config.tablets.as_ref();
+    let pairing = page.is_some_and(|page| Pairing::for_address(page.listen) == Pairing::Required);
+    Tablets {
+        urls: watch.urls().to_vec(),
+        pairing,
+        looking_on: watch.looking_on(),
+        alarm: tablets_alarm(daemon).map(str::to_owned),
     }
 }
 

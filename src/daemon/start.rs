@@ -16,11 +16,12 @@ use super::playback::{Gateways, with_gateways};
 use super::registry::{self, RegistryWatcher};
 use super::report::Since;
 use super::source_set::{self, SourceSet};
+use super::tablet_watch::TabletWatch;
 use super::tap::{self, Tap};
 use super::{labels, socket, status, systemd};
 use crate::clock::Clocks;
 use crate::clock::kernel::Boot;
-use crate::config::{Broker, BrokerLocation, Config};
+use crate::config::{Broker, BrokerLocation, Config, Tablets};
 use crate::mqtt::broker::{Accounts, EmbeddedBroker};
 use crate::mqtt::client::Peer;
 use crate::mqtt::login::Login;
@@ -95,7 +96,7 @@ impl Daemon {
         let tablets = match &config.tablets {
             None => None,
             Some(tablets) => {
-                let tablets = tablets_config(&config, tablets.listen, beside);
+                let tablets = tablets_config(&config, tablets, beside);
                 Some(Server::start(tablets, clocks.clone(), stop.clone()).await?)
             }
         };
@@ -120,6 +121,7 @@ impl Daemon {
         let watcher = watcher.map(|watcher| watcher.run(found, hints, stop.clone()));
         tasks.extend(watcher.map(|watcher| tasks::spawn("registry", watcher)));
         let gateways = Gateways::of(pipeline.settings());
+        let tablet_watch = tablets.as_ref().map(|running| tablet_watch(&config, running));
         let event_loop = EventLoop {
             config,
             config_file,
@@ -132,6 +134,7 @@ impl Daemon {
             delivery,
             head_office,
             registry_hints,
+            tablet_watch,
             health: Health { registry: registry_health, ..health },
             tap,
             blind_because: None,
@@ -143,9 +146,15 @@ impl Daemon {
         Ok(Self { event_loop, inputs, stop, broker, tablets, tasks })
     }
 
-    /// Where the tablets' page is served.
-    pub fn page(&self) -> Option<&str> {
-        self.tablets.as_ref().map(Running::url)
+    /// Where tablets open the page, the best address first.
+    pub fn pages(&self) -> &[String] {
+        self.tablets.as_ref().map_or(&[], Running::urls)
+    }
+
+    /// Whether tablets must be paired.
+    pub fn pairing(&self) -> Pairing {
+        let listen = self.event_loop.config.tablets.as_ref().map(|tablets| tablets.listen);
+        listen.map_or(Pairing::NotNeeded, Pairing::for_address)
     }
 
     /// The store's number.
@@ -235,18 +244,25 @@ const fn local(address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn tablets_config(config: &Config, listen: SocketAddr, broker: BrokerAccess) -> TabletsConfig {
+fn tablets_config(config: &Config, tablets: &Tablets, broker: BrokerAccess) -> TabletsConfig {
     let tls = config.tls.certificate.clone().zip(config.tls.key.clone());
     TabletsConfig {
-        listen,
+        listen: tablets.listen,
+        address: tablets.address.clone(),
         tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
         store: StoreLabel { id: config.store.id, name: config.store.name.clone() },
         broker,
         state: config.state.clone(),
         rejoin: config.presence.rejoin,
         gateways: config.store.gateways.keys().chain([&config.gateway]).cloned().collect(),
-        pairing: Pairing::for_address(listen),
+        pairing: Pairing::for_address(tablets.listen),
     }
+}
+
+fn tablet_watch(config: &Config, running: &Running) -> TabletWatch {
+    let opening_hours = config.tablets.as_ref().and_then(|tablets| tablets.opening_hours);
+    let zone = config.policy.time_zone.clone();
+    TabletWatch::new(running.viewers(), running.urls().to_vec(), opening_hours, zone)
 }
 
 fn first_status(health: &Health, head_office: &HeadOffice, now: Now) -> Status {

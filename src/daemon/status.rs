@@ -21,6 +21,7 @@ use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
 use crate::sources::adapter::Hci;
 use crate::sources::status::{AdapterStatus, Step};
+use crate::tablets::LookingOn;
 use crate::telemetry::health::SourceHealth;
 
 /// A question to the event loop: send the snapshot back.
@@ -70,6 +71,22 @@ pub struct Snapshot {
     pub broker: Broker,
     /// The way to the tablets.
     pub delivery: DeliveryHealth,
+    /// The page and who looks on.
+    #[serde(default)]
+    pub tablets: Tablets,
+}
+
+/// The page of this gateway and who looks on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tablets {
+    /// Where tablets open it; empty where none is served.
+    pub urls: Vec<String>,
+    /// Whether tablets must be paired.
+    pub pairing: bool,
+    /// By tablet.
+    pub looking_on: Vec<LookingOn>,
+    /// That none looks on during opening hours.
+    pub alarm: Option<String>,
 }
 
 /// The settings in force.
@@ -259,6 +276,7 @@ mod tests {
                 retained: Some(true),
             },
             delivery: DeliveryHealth::default(),
+            tablets: Tablets::default(),
         }
     }
 

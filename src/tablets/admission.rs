@@ -10,11 +10,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::connections::Connection;
-use super::pairing::{Pairings, Token};
+use super::pairing::{Pairings, Tablet, Token};
 use super::web::ApiError;
 
-/// Headers of every response. Customers' names must not stay in a cache, and the page must not load
-/// from or send to other origins.
+/// Headers of every response that does not set them itself. Customers' names must not stay in a
+/// cache, and the page must not load from or send to other origins.
 const PROTECTIONS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
     (
@@ -66,6 +66,14 @@ impl Admission {
         }
     }
 
+    /// The paired tablet of an admitted token.
+    pub fn tablet(&self, token: Option<&Token>) -> Option<Tablet> {
+        match (self, token) {
+            (Self::Paired { pairings, .. }, Some(token)) => pairings.tablet(token),
+            _ => None,
+        }
+    }
+
     /// The `Set-Cookie` header for `token`, hidden from scripts. Browsers keep a cookie for at most
     /// 400 days.
     pub fn set_cookie(&self, token: &Token) -> String {
@@ -95,7 +103,7 @@ pub async fn check(State(admission): State<Admission>, request: Request, next: N
         Some(problem) => problem.into_response(),
     };
     for (name, value) in PROTECTIONS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// A browser opens up to six connections to a server; twenty tablets are a very large shop.
-const MOST_CONNECTIONS: usize = 128;
+/// Two hundred tablets, each with its event stream and a request on its way, and some to spare.
+const MOST_CONNECTIONS: usize = 512;
 
 /// Unproven connections of one address. Tablets behind one proxy share an address.
 const MOST_UNPROVEN_OF_ADDRESS: usize = 32;
@@ -156,7 +156,7 @@ mod tests {
         let tablet = connections.open(address(1)).unwrap();
         tablet.prove(Some("till".into()));
         let flood: Vec<_> =
-            (0..500).map(|n| connections.open(address(2 + (n % 200) as u8)).unwrap()).collect();
+            (0..1_000).map(|n| connections.open(address(2 + (n % 200) as u8)).unwrap()).collect();
         let unpaired = connections.open(address(250)).unwrap();
         assert!(!is_evicted(&tablet) && !is_evicted(&unpaired));
         let left = flood.iter().filter(|connection| !is_evicted(connection)).count();

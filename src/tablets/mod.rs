@@ -21,6 +21,7 @@ pub mod pairing;
 mod staff;
 mod subscriber;
 mod view;
+mod viewers;
 mod web;
 
 use std::collections::BTreeSet;
@@ -35,12 +36,13 @@ use self::admission::Admission;
 use self::board::Board;
 use self::board_state::BoardState;
 pub use self::listener::ListenError;
-use self::live::SseClients;
 use self::pairing::Pairings;
 use self::subscriber::BrokerSubscriber;
+pub use self::viewers::{LookingOn, Viewers};
 use self::web::AppState;
+use crate::addresses;
 use crate::clock::Clocks;
-use crate::config::BrokerUrl;
+use crate::config::{BrokerUrl, WebUrl};
 use crate::mqtt::Identity;
 use crate::mqtt::client::Peer;
 use crate::mqtt::topics::Topics;
@@ -54,6 +56,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct TabletsConfig {
     /// Where the page is served; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// How tablets reach it, where that is not one of this machine's addresses.
+    pub address: Option<WebUrl>,
     /// Certificate and key; without them the page is served over plain HTTP.
     pub tls: Option<TlsFiles>,
     /// The store.
@@ -122,6 +126,17 @@ impl Pairing {
     }
 }
 
+/// Where tablets open a page that is served on `listen`: what IT has configured, or all addresses of
+/// this machine.
+pub fn page_urls(listen: SocketAddr, secure: bool, configured: Option<&WebUrl>) -> Vec<String> {
+    if let Some(url) = configured {
+        return vec![url.to_string()];
+    }
+    let scheme = if secure { "https" } else { "http" };
+    let reached = addresses::reaching(listen).into_iter();
+    reached.map(|address| format!("{scheme}://{address}/")).collect()
+}
+
 /// The page's server.
 #[derive(Debug)]
 pub struct Server;
@@ -130,7 +145,8 @@ pub struct Server;
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
-    url: String,
+    urls: Vec<String>,
+    viewers: Arc<Viewers>,
     web: Task<()>,
     subscriber: Task<()>,
 }
@@ -154,13 +170,13 @@ impl Server {
         let topics = Topics::of(config.store.id);
         let board = Board::new(config.rejoin, config.gateways, clocks.now().clock.reading());
         let board_state = Arc::new(BoardState::new(config.store, board));
-        let clients = Arc::new(SseClients::default());
+        let viewers = Arc::new(Viewers::default());
         let (subscriber, commands) = BrokerSubscriber::new(
             config.broker,
             topics,
             Arc::clone(&board_state),
             clocks.clone(),
-            clients.count(),
+            viewers.count(),
             stop.clone(),
         );
         let admission = match config.pairing {
@@ -171,7 +187,7 @@ impl Server {
         };
         let pages = web::pages(AppState {
             board_state,
-            clients,
+            viewers: Arc::clone(&viewers),
             commands,
             admission,
             pairing_turn: Arc::default(),
@@ -180,7 +196,8 @@ impl Server {
         });
         Ok(Running {
             address,
-            url: format!("{}://{address}/", if secure { "https" } else { "http" }),
+            viewers,
+            urls: page_urls(address, secure, config.address.as_ref()),
             web: tasks::spawn("tablets-web", listener::serve(listener, tls, pages, stop)),
             subscriber: tasks::spawn("tablets-subscriber", subscriber.run()),
         })
@@ -193,9 +210,14 @@ impl Running {
         self.address
     }
 
-    /// The page's URL.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// The page's URLs, the best one first.
+    pub fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    /// Who looks on.
+    pub fn viewers(&self) -> Arc<Viewers> {
+        Arc::clone(&self.viewers)
     }
 
     /// Waits for the server's end, after its stop token was cancelled.

@@ -96,6 +96,22 @@ pub enum PairingError {
     Storage(#[from] io::Error),
 }
 
+/// Why no tablet was revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// No id begins so.
+    #[error("no paired tablet's id begins with {0:?}\n  hint: grelot tablets list")]
+    Unknown(String),
+    /// Several ids begin so.
+    #[error(
+        "the ids of {1} tablets begin with {0:?}\n  hint: give the whole id of one: grelot tablets list"
+    )]
+    Ambiguous(String, usize),
+    /// The state folder cannot be read or written.
+    #[error(transparent)]
+    Storage(#[from] io::Error),
+}
+
 impl Pairings {
     /// The pairings kept under the state folder `state`.
     pub fn new(state: &Path) -> Self {
@@ -167,23 +183,36 @@ impl Pairings {
         Ok(tablets)
     }
 
-    /// Removes the tablets whose id begins with `id`; returns their number.
+    /// The paired tablet that holds `token`.
+    pub fn tablet(&self, token: &Token) -> Option<Tablet> {
+        read_tablet(&self.folder.join(token.tablet()))
+    }
+
+    /// Removes the one tablet whose id begins with `id`, and returns it.
     ///
     /// # Errors
-    /// If the folder cannot be read, or a file not removed.
-    pub fn revoke(&self, id: &str) -> io::Result<usize> {
-        let mut revoked = 0;
-        for entry in fs::read_dir(&self.folder)? {
+    /// If none or several ids begin so, the folder cannot be read, or the file not removed.
+    pub fn revoke(&self, id: &str) -> Result<Tablet, RevokeError> {
+        let mut found = Vec::new();
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            entries => Some(entries?),
+        };
+        for entry in entries.into_iter().flatten() {
             let path = entry?.path();
             let matches = path.file_name().is_some_and(|name| {
                 name.to_string_lossy().starts_with(id) && name != CODE_FILE && !id.is_empty()
             });
-            if matches && read_tablet(&path).is_some() {
-                fs::remove_file(path)?;
-                revoked += 1;
-            }
+            found.extend(read_tablet(&path).filter(|_| matches).map(|tablet| (path, tablet)));
         }
-        Ok(revoked)
+        match (found.pop(), found.is_empty()) {
+            (None, _) => Err(RevokeError::Unknown(id.to_owned())),
+            (Some((path, tablet)), true) => {
+                fs::remove_file(path)?;
+                Ok(tablet)
+            }
+            (Some(_), false) => Err(RevokeError::Ambiguous(id.to_owned(), found.len() + 1)),
+        }
     }
 
     /// A missing or damaged file holds no code: `issue` writes it again.

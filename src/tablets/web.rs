@@ -19,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 use super::admission::{self, Admission};
 use super::board::BrokerLink;
 use super::board_state::BoardState;
-use super::live::{self, SseClients, Subscription};
+use super::live::{self, Subscription};
 use super::pairing::{PairingError, Token};
 use super::subscriber::{CommandSender, NotSent};
+use super::viewers::{LookingOn, Viewers};
 use super::{page, staff};
 use crate::clock::Clocks;
 use crate::pipeline::VisitId;
@@ -38,8 +39,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct AppState {
     /// The board.
     pub board_state: Arc<BoardState>,
-    /// The open event streams.
-    pub clients: Arc<SseClients>,
+    /// Who looks on.
+    pub viewers: Arc<Viewers>,
     /// To the gateways.
     pub commands: CommandSender,
     /// Which requests are admitted.
@@ -61,6 +62,7 @@ pub fn pages(app: AppState) -> Router {
         .route("/visits/{visit}/claim", post(claim))
         .route("/visits/{visit}/feedback", post(feedback))
         .route("/session", get(session))
+        .route("/tablets", get(tablets))
         .route("/pair", post(pair))
         .route("/healthz", get(health))
         .fallback(async || ApiError::NotFound)
@@ -208,13 +210,15 @@ async fn events(
     if tab.is_empty() || tab.len() > 40 {
         return Err(ApiError::BadRequest);
     }
-    let tablet = token.as_ref().map(Token::tablet);
-    let client = app.clients.open(tablet, tab).ok_or(ApiError::Full)?;
+    let tablet = app.admission.tablet(token.as_ref());
+    let now = app.clocks.now().clock.reading();
+    let viewer = app.viewers.open(tablet.as_ref(), tab, now).ok_or(ApiError::Full)?;
     let admission = app.admission;
     let subscription = Subscription {
         board_state: app.board_state,
         clocks: app.clocks,
-        client,
+        viewer,
+        viewers: app.viewers,
         admitted: Box::new(move || admission.still_admits(token.as_ref())),
         stop: app.stop,
     };
@@ -261,8 +265,26 @@ fn on_the_board(board_state: &BoardState, visit: &str) -> Result<VisitId, ApiErr
     if board_state.board().knows(visit) { Ok(visit) } else { Err(ApiError::VisitOver) }
 }
 
-async fn session(_: Admitted) -> StatusCode {
-    StatusCode::NO_CONTENT
+#[derive(Deserialize)]
+struct SessionQuery {
+    tab: Option<String>,
+}
+
+/// Whether this tablet is admitted; with a tab's id, also whether there is a place for its event
+/// stream. A browser does not tell a page why an event stream was refused.
+async fn session(
+    State(app): State<AppState>,
+    Admitted(token): Admitted,
+    Query(SessionQuery { tab }): Query<SessionQuery>,
+) -> Result<StatusCode, ApiError> {
+    let tablet = app.admission.tablet(token.as_ref());
+    let has_place = tab.is_none_or(|tab| app.viewers.has_place(tablet.as_ref(), &tab));
+    if has_place { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::Full) }
+}
+
+/// The tablets that look on here.
+async fn tablets(State(app): State<AppState>, _: Admitted) -> Json<Vec<LookingOn>> {
+    Json(app.viewers.list())
 }
 
 #[derive(Deserialize)]

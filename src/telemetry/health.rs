@@ -35,6 +35,8 @@ pub struct Health {
     pub broker: BrokerState,
     /// The way to the tablets.
     pub delivery: DeliveryHealth,
+    /// Tablets that look on here.
+    pub tablets: u64,
 }
 
 /// One place adverts come from.
@@ -177,6 +179,7 @@ impl Health {
             copied_cards: self.copied_cards,
             registry: self.registry.clone(),
             delivery: self.delivery.clone(),
+            tablets: self.tablets,
         }
     }
 }

@@ -183,6 +183,7 @@ async fn say_everything(shop: &Shop) {
         visits: 0,
         alerts: 1,
         copied_cards: 0,
+        tablets: 1,
         registry: RegistryHealth::default(),
         delivery: shop.delivery.health(),
     });

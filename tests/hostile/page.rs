@@ -45,6 +45,7 @@ impl Page {
         let url = BrokerUrl { tls: false, host: "127.0.0.1".into(), port: 1 };
         let config = TabletsConfig {
             listen: self.address,
+            address: None,
             tls: None,
             store: StoreLabel { id: 42, name: "Paris Rivoli".into() },
             broker: BrokerAccess { brokers: vec![url], identity },

@@ -43,7 +43,8 @@ fn an_unpaired_tablet_sees_nobody_until_it_types_the_code_and_stays_paired() {
 
     let paired = grelot(&shop, &["tablets", "list"]);
     assert_eq!(paired["label"], "till");
-    grelot(&shop, &["tablets", "revoke", paired["id"].as_str().unwrap()]);
+    let revoked = grelot(&shop, &["tablets", "revoke", paired["id"].as_str().unwrap()]);
+    assert_eq!(revoked["label"], "till");
     tablet.shows_within("Let this tablet in", Duration::from_secs(20));
     tablet.hides("Mme Duval");
 }
@@ -95,12 +96,43 @@ fn other_sites_are_turned_away_and_every_answer_is_protected() {
     let answer = http::request(port, "POST", "/pair", &form, "{}").unwrap();
     assert_eq!(answer.problem().as_deref(), Some("not_json"));
 
-    for path in ["/", "/page/main.js", "/events", "/healthz", "/nowhere"] {
+    for (path, cache) in [
+        ("/", "no-cache"),
+        ("/page/main.js", "no-cache"),
+        ("/events", "no-store"),
+        ("/healthz", "no-store"),
+        ("/nowhere", "no-store"),
+        ("/page/nowhere", "no-store"),
+    ] {
         let answer = http::request(port, "GET", path, &[host], "").unwrap();
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(answer.header("cache-control"), Some(cache), "{path}");
         let policy = answer.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}");
     }
+}
+
+#[test]
+fn a_browser_loads_the_page_once_compressed_and_again_after_an_update_only() {
+    let shop = Shop::open();
+    let port = shop.address().port();
+    let get = |path: &str, more: &[(&str, &str)]| {
+        let headers = [&[("Host", "127.0.0.1")], more].concat();
+        http::request(port, "GET", path, &headers, "").unwrap()
+    };
+    let page = get("/", &[]);
+    let tag = page.header("etag").unwrap().to_owned();
+    assert_eq!(get("/", &[("If-None-Match", &tag)]).status, 304);
+    let script = page.body.split('"').find(|text| text.ends_with("/main.js")).unwrap().to_owned();
+    let plain = get(&script, &[]);
+    assert_eq!(plain.header("cache-control"), Some("public, max-age=31536000, immutable"));
+    let packed = get(&script, &[("Accept-Encoding", "gzip, br")]);
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    let length = |answer: &http::Answer| -> usize {
+        answer.header("content-length").unwrap().parse().unwrap()
+    };
+    assert!(length(&packed) < length(&plain) / 2);
+    let of_another_version = get("/page/000000000000/main.js", &[]);
+    assert_eq!(of_another_version.header("cache-control"), Some("no-cache"));
 }
 
 #[test]
@@ -138,13 +170,16 @@ fn a_crowd_at_the_door_is_bounded_and_goes_when_it_goes() {
         stream.read_exact(&mut answer).unwrap();
         (stream, String::from_utf8_lossy(&answer).into_owned())
     };
-    let crowd: Vec<_> = (0..64).map(listen).collect();
+    let crowd: Vec<_> = (0..256).map(listen).collect();
     assert!(crowd.iter().all(|(_, answer)| answer == "HTTP/1.1 200"));
-    assert_eq!(listen(64).1, "HTTP/1.1 503");
+    assert_eq!(listen(256).1, "HTTP/1.1 503");
+    let late =
+        http::request(port, "GET", "/session?tab=256", &[("Host", "127.0.0.1")], "").unwrap();
+    assert_eq!(late.problem().as_deref(), Some("full"), "the page can say why");
     assert_eq!(listen(7).1, "HTTP/1.1 200", "a tab that comes back takes its own seat");
     drop(crowd);
     let deadline = Instant::now() + Duration::from_secs(20);
-    while listen(64).1 != "HTTP/1.1 200" {
+    while listen(256).1 != "HTTP/1.1 200" {
         assert!(Instant::now() < deadline, "the seats were never free again");
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -171,10 +206,11 @@ fn the_page_speaks_tls_where_a_certificate_is_configured() {
     assert!(shop.url().starts_with("https://"));
     let chromium = Chromium::start();
     let tablet = chromium.tablet_that_trusts_all("en", 1280, 800);
-    tablet.open(&shop.url());
-    tablet.shows("Let this tablet in");
+    // The address of the QR code that `grelot tablets pair` prints.
     let code = Pairings::new(shop.state.path()).issue(now()).unwrap();
-    tablet.type_into("#code", &code.digits);
+    tablet.open(&format!("{}#pair={}", shop.url(), code.digits));
+    tablet.shows("Let this tablet in");
+    assert_eq!(tablet.run("return location.hash"), "", "the code is in no history");
     tablet.tap("#pair button");
     tablet.i_am("Léa");
     tablet.shows("Mme Duval");

@@ -56,6 +56,7 @@ impl Shop {
         let url = BrokerUrl { tls: false, host: "127.0.0.1".into(), port: broker.port };
         let mut config = TabletsConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            address: None,
             tls: None,
             store: StoreLabel { id: 42, name: "Paris Rivoli".into() },
             broker: BrokerAccess { brokers: vec![url], identity },
@@ -118,7 +119,7 @@ impl Shop {
     }
 
     pub fn url(&self) -> String {
-        self.page.as_ref().unwrap().0.url().to_owned()
+        self.page.as_ref().unwrap().0.urls()[0].clone()
     }
 }
 

@@ -6,12 +6,14 @@ mod detection;
 mod key;
 mod radio;
 mod site;
+mod tablets;
 
 pub use detection::{POLICY, PRESENCE};
 pub use key::{Absent, Key, Section};
 
 use radio::{BEACON, WAKE_UP};
-use site::{BROKER, GATEWAY, REGISTRY, SOURCE, STATE, STORE, TABLETS, TLS};
+use site::{BROKER, GATEWAY, REGISTRY, SOURCE, STATE, STORE, TLS};
+use tablets::TABLETS;
 
 /// Finds a key by its full path, such as `store.gateways.door` or `source.kind`.
 pub fn find(path: &str) -> Option<&'static Key> {

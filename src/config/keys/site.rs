@@ -254,19 +254,6 @@ pub(super) const REGISTRY: Section = Section {
     ],
 };
 
-pub(super) const TABLETS: Section = Section {
-    name: "tablets",
-    repeats: false,
-    says: "The staff's page.",
-    keys: &[Key::new(
-        "listen",
-        Form::Listen,
-        Absent::Means("no page is served"),
-        "where the page is served; HTTPS where `[tls]` has a certificate",
-    )
-    .example("\"0.0.0.0:8443\"")],
-};
-
 pub(super) const STATE: Section = Section {
     name: "state",
     repeats: false,

@@ -5,6 +5,7 @@ mod broker;
 mod registry;
 mod sources;
 mod store;
+mod tablets;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::document::{Document, Found};
 use super::form::Value;
 use super::problem::{Problem, Problems};
-use super::{Tablets, Tls, keys};
+use super::{Tls, keys};
 
 /// Values with the places they came from, and what is wrong with them together.
 pub(super) struct Site<'a> {
@@ -117,10 +118,6 @@ impl<'a> Site<'a> {
             _ => {}
         }
         tls
-    }
-
-    pub(super) fn tablets(&self) -> Option<Tablets> {
-        self.address("tablets.listen").map(|listen| Tablets { listen })
     }
 }
 

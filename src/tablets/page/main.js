@@ -237,6 +237,13 @@ $("pair").querySelector("form").onsubmit = async (event) => {
   live.open();
 };
 
+// The QR code of `grelot tablets pair` brings the code behind #, which no server sees.
+const offered = /^#pair=(\d{6,12})$/.exec(location.hash)?.[1];
+if (offered) {
+  $("code").value = offered;
+  history.replaceState(null, "", "/");
+}
+
 // Any touch unlocks the bell; what the button shows is what its touch was meant for.
 let bellWas = bellState();
 for (const touch of ["pointerdown", "keydown"]) {

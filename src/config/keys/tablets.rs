@@ -1,0 +1,34 @@
+//! The keys of the staff's page, which are IT's.
+
+use super::super::form::Form;
+use super::key::{Absent, Key, Section};
+
+pub(super) const TABLETS: Section = Section {
+    name: "tablets",
+    repeats: false,
+    says: "The staff's page.",
+    keys: &[
+        Key::new(
+            "listen",
+            Form::Listen,
+            Absent::Means("no page is served"),
+            "where the page is served; HTTPS where `[tls]` has a certificate",
+        )
+        .example("\"0.0.0.0:8443\""),
+        Key::new(
+            "address",
+            Form::WebUrl,
+            Absent::Means("this machine's addresses"),
+            "how tablets reach the page, for QR codes: where it has a name, or is behind a proxy",
+        )
+        .example("\"https://grelot.rivoli.example:8443\""),
+        Key::new(
+            "opening_hours",
+            Form::QuietHours,
+            Absent::Is("\"none\""),
+            "when at least one tablet must look on here, in the store's local time: this gateway \
+             reports it where none has for five minutes",
+        )
+        .example("\"09:00-20:00\""),
+    ],
+};
