@@ -28,6 +28,8 @@ pub mod lines;
 
 pub mod text;
 
+pub mod topics;
+
 pub mod wording;
 
 pub mod clock;

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Read as _};
 #[error("longer than {0} octets")]
 pub struct TooLong(usize);
 
-/// Reads lines, of which one is held at a time.
+/// Reads lines one at a time; memory holds one.
 #[derive(Debug)]
 pub struct Lines<R> {
     from: R,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::advert::Echo;
+use crate::pipeline::beacons::BeaconState;
 use crate::pipeline::event::{self, DepartureReason, GatewayIndex, PeerState};
 use crate::pipeline::peers::PeerContact;
 use crate::pipeline::units::{Dbm, WallTime};
@@ -54,7 +55,7 @@ pub struct Card {
     pub note: Option<String>,
 }
 
-/// `departures`: the farewell.
+/// `departures`: the end of a visit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Departure {
     /// [`VERSION`]
@@ -320,6 +321,23 @@ impl From<Heard> for PeerContact {
     }
 }
 
+impl From<&BeaconState> for Beacon {
+    fn from(state: &BeaconState) -> Self {
+        // A tenth of a decibel, or of a degree, is more than is measured.
+        let tenth = |value: f32| (f64::from(value) * 10.0).round() / 10.0;
+        Self {
+            v: VERSION,
+            last_heard: state.last_heard.map(|at| at.to_string()),
+            missing: state.missing,
+            moved: state.moved,
+            cloned: state.cloned,
+            rssi_dbm: state.rssi.map(tenth),
+            battery_mv: state.battery_mv,
+            temperature_c: state.temperature_c.map(tenth),
+        }
+    }
+}
+
 impl From<GatewayState> for PeerState {
     fn from(state: GatewayState) -> Self {
         match state {
@@ -417,7 +435,7 @@ pub fn encode(payload: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(payload).unwrap_or_default()
 }
 
-/// A confidence is not known to more digits, and `0.97` shall not read `0.9700000286102295`.
+/// A confidence is not known to more digits, and `0.97` must not read `0.9700000286102295`.
 fn to_thousandths(confidence: f32) -> f64 {
     (f64::from(confidence) * 1000.0).round() / 1000.0
 }

@@ -1,7 +1,7 @@
 //! Text from elsewhere that people will read on a page or a terminal.
 //!
 //! Names come from staff, head office, brokers and the air. A character that turns the direction
-//! of writing, or that nobody can see, makes a text look like another one.
+//! of writing, or that is invisible, makes a text look like another one.
 
 use std::borrow::Cow;
 

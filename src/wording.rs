@@ -15,13 +15,13 @@ impl fmt::Display for Why {
                 match announcement {
                     Announcement::Alert { .. } => f.write_str("staff alerted"),
                     Announcement::Silent(because) => {
-                        write!(f, "nobody alerted ({})", because.word())
+                        write!(f, "no alert ({})", because.word())
                     }
                 }
             }
             Self::Returned { rejoin, confidence } => write!(
                 f,
-                "came back within {} s ({:.0} % sure): the visit goes on, nobody alerted",
+                "came back within {} s ({:.0} % sure): the visit goes on, no alert",
                 rejoin.as_secs(),
                 confidence * 100.0
             ),

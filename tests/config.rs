@@ -15,7 +15,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::mosquitto::{Mosquitto, Wishes};
+use common::mosquitto::{BrokerOptions, Mosquitto};
 use common::process::Running;
 use common::waiting::eventually;
 use tempfile::TempDir;
@@ -187,10 +187,10 @@ fn broken_toml_hides_no_other_mistake() {
     let text = "[store]\nid = 42\nname = \"Paris\n[gateway]\nname = 3\n[presense]\n";
     let checked = Site::with(text).check();
     assert_eq!(checked.code, Some(78));
-    for told in
+    for expected in
         ["grelot.toml:3: is not TOML", "grelot.toml:5: gateway.name", "did you mean `[presence]`"]
     {
-        assert!(checked.out.contains(told), "{told} is not in\n{}", checked.out);
+        assert!(checked.out.contains(expected), "{expected} is not in\n{}", checked.out);
     }
 }
 
@@ -230,8 +230,8 @@ fn files_that_are_named_must_be_there() {
     let checked = site.check();
     assert_eq!(checked.code, Some(78));
     for line in [6, 8, 11, 13] {
-        let told = format!("grelot.toml:{line}:");
-        assert!(checked.out.contains(&told), "{told} is not in\n{}", checked.out);
+        let place = format!("grelot.toml:{line}:");
+        assert!(checked.out.contains(&place), "{place} is not in\n{}", checked.out);
     }
     assert_eq!(checked.out.matches("does not exist").count(), 4, "{}", checked.out);
 }
@@ -245,13 +245,13 @@ fn bad_lines_of_the_registry_are_told_beside_the_configurations_mistakes() {
     site.write("customers.jsonl", format!("{CUSTOMER}\nnonsense\n{twin}\n"));
     let checked = site.check();
     assert_eq!(checked.code, Some(78));
-    for told in [
+    for expected in [
         "grelot.toml:3: store.colour",
         "customers.jsonl:1:",
         "customers.jsonl:2:",
         "customers.jsonl:3:",
     ] {
-        assert!(checked.out.contains(told), "{told} is not in\n{}", checked.out);
+        assert!(checked.out.contains(expected), "{expected} is not in\n{}", checked.out);
     }
     assert!(checked.out.ends_with("4 errors, 0 warnings\n"), "{}", checked.out);
     assert!(!checked.out.contains("001122"), "an identity is repeated:\n{}", checked.out);
@@ -293,8 +293,8 @@ fn warnings(site: &Site) -> (Vec<String>, Vec<String>) {
     let verdict: serde_json::Value = serde_json::from_str(&checked.out).unwrap();
     let problems = verdict["problems"].as_array().unwrap();
     let of_check = problems.iter().map(|problem| problem["key"].as_str().unwrap_or("").to_owned());
-    let told = grelot(folder, &["doctor", "--config", "grelot.toml", "--json"]);
-    let report: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let output = grelot(folder, &["doctor", "--config", "grelot.toml", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&output.out).unwrap();
     let findings = report["findings"].as_array().unwrap().iter();
     let of_doctor = findings
         .filter(|finding| finding["about"] == "configuration" && finding["verdict"] == "warn")
@@ -384,10 +384,10 @@ fn a_pipe_or_device_in_place_of_a_file_is_an_error_and_hangs_nothing() {
             let site = Site::with(format!("[store]\nid = 42\n{text}"));
             let checked = site.check();
             assert_eq!(checked.code, Some(78), "{key} = {path}: {}", checked.out);
-            let told = |line: &str| line.contains(&format!(": {key} = "));
-            assert!(checked.out.lines().any(told), "{key} = {path}: {}", checked.out);
-            let told = grelot(site.0.path(), &["doctor", "--config", "grelot.toml"]);
-            assert_eq!(told.code, Some(1), "{key} = {path}: {}", told.out);
+            let of_key = |line: &str| line.contains(&format!(": {key} = "));
+            assert!(checked.out.lines().any(of_key), "{key} = {path}: {}", checked.out);
+            let output = grelot(site.0.path(), &["doctor", "--config", "grelot.toml"]);
+            assert_eq!(output.code, Some(1), "{key} = {path}: {}", output.out);
             let run = grelot(site.0.path(), &["run", "--config", "grelot.toml"]);
             assert_eq!(run.code, Some(78), "{key} = {path}: {}", run.err);
         }
@@ -409,8 +409,8 @@ fn doctor_reports_a_state_folder_that_was_removed_under_the_daemon() {
          [[source]]\nkind = \"simulated\"\n[state]\npath = \"state\"\n",
     );
     let state = || {
-        let told = grelot(site.0.path(), &["doctor", "--config", "grelot.toml", "--json"]);
-        let report: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+        let output = grelot(site.0.path(), &["doctor", "--config", "grelot.toml", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&output.out).unwrap();
         let findings = report["findings"].as_array().unwrap();
         findings.iter().find(|finding| finding["about"] == "state").unwrap().clone()
     };
@@ -432,8 +432,8 @@ fn doctor_reports_a_state_folder_that_was_removed_under_the_daemon() {
 #[test]
 fn doctor_logs_in_at_the_broker_and_says_what_to_mend() {
     let site = Site::with("");
-    let wishes = Wishes { login: Some(("gateway", "right")), ..Wishes::default() };
-    let mosquitto = Mosquitto::start(site.0.path(), &wishes);
+    let options = BrokerOptions { login: Some(("gateway", "right")), ..BrokerOptions::default() };
+    let mosquitto = Mosquitto::start(site.0.path(), &options);
     let finding = |password: &str| {
         site.write("secret", password);
         let broker = format!("urls = [\"mqtt://127.0.0.1:{}\"]", mosquitto.port);
@@ -444,11 +444,11 @@ fn doctor_logs_in_at_the_broker_and_says_what_to_mend() {
                  password_file = \"secret\"\n[[source]]\nkind = \"mqtt\"\n"
             ),
         );
-        let told = grelot(site.0.path(), &["doctor", "--config", "grelot.toml", "--json"]);
-        let report: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+        let output = grelot(site.0.path(), &["doctor", "--config", "grelot.toml", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&output.out).unwrap();
         let findings = report["findings"].as_array().unwrap();
         let broker = findings.iter().find(|finding| finding["about"] == "broker").unwrap();
-        (told.code, broker.clone())
+        (output.code, broker.clone())
     };
     let (code, broker) = finding("right");
     assert_eq!(broker["verdict"], "ok", "{broker}");
@@ -462,11 +462,11 @@ fn doctor_logs_in_at_the_broker_and_says_what_to_mend() {
 #[test]
 fn doctor_looks_at_the_machine_even_where_the_configuration_is_bad() {
     let site = Site::with(FIVE_MISTAKES);
-    let told = grelot(site.0.path(), &["doctor", "--config", "grelot.toml"]);
-    assert_eq!(told.code, Some(1));
-    assert!(told.out.contains("FAIL  configuration  grelot.toml: 5 errors"), "{}", told.out);
-    assert!(told.out.contains("mend: grelot check grelot.toml"), "{}", told.out);
-    assert!(told.out.contains("clock"), "{}", told.out);
+    let output = grelot(site.0.path(), &["doctor", "--config", "grelot.toml"]);
+    assert_eq!(output.code, Some(1));
+    assert!(output.out.contains("FAIL  configuration  grelot.toml: 5 errors"), "{}", output.out);
+    assert!(output.out.contains("mend: grelot check grelot.toml"), "{}", output.out);
+    assert!(output.out.contains("clock"), "{}", output.out);
 }
 
 #[test]
@@ -480,8 +480,8 @@ urls = ["mqtt://me:hunter2@a", "me:hunter2@b", "mqtts://c?password=hunter2"]
 url = "https://me:hunter2@head.example/c.zst?token=hunter2"
 "#;
     let problems = grelot::config::parse(text, "grelot.toml", std::path::Path::new("."));
-    let told = problems.unwrap_err().to_string();
-    assert!(told.contains("registry.url") && told.contains("broker.urls"), "{told}");
-    assert!(!told.contains("hunter2"), "{told}");
-    assert!(told.contains("https://…@head.example/c.zst?…"), "{told}");
+    let error = problems.unwrap_err().to_string();
+    assert!(error.contains("registry.url") && error.contains("broker.urls"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    assert!(error.contains("https://…@head.example/c.zst?…"), "{error}");
 }

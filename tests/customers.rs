@@ -73,12 +73,13 @@ fn from_a_crms_export_to_a_bundle_that_a_gateway_loads() {
     let office = Office::new();
     assert_eq!(office.import(), "4 added, 0 updated, 0 kept as they were, 0 refused\n");
     assert!(office.done("keygen --out keys --no-password").contains("public_keys = [\"RW"));
-    let told = office.done(
+    let report = office.done(
         "bundle --from book.jsonl --store 42 --store 43 --day 2026-01-05 --key keys/grelot.key --out www --json",
     );
-    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let report: Vec<Value> =
+        report.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let counts = |at: usize| {
-        let of = |name: &str| told[at][name].as_u64().unwrap();
+        let of = |name: &str| report[at][name].as_u64().unwrap();
         (of("store"), of("customers"), of("left_out"))
     };
     // c-0003 never consented, c-0004's consent has run out.
@@ -147,9 +148,9 @@ fn keys_are_for_their_owner_alone_and_shown_to_nobody() {
     assert_eq!(ck.len(), 64);
     for command in ["list book.jsonl", "list book.jsonl --json", "show c-0001 --file book.jsonl"] {
         let output = office.grelot(command);
-        let told = [output.stdout, output.stderr].concat();
-        let told = String::from_utf8(told).unwrap();
-        assert!(told.contains("c-0001") && !told.contains(&ck), "{told}");
+        let report = [output.stdout, output.stderr].concat();
+        let report = String::from_utf8(report).unwrap();
+        assert!(report.contains("c-0001") && !report.contains(&ck), "{report}");
     }
     let refused = office.grelot("import crm.csv --into book.jsonl --set ck=00");
     assert_eq!(refused.status.code(), Some(2), "a key is no argument");
@@ -175,16 +176,16 @@ fn whoever_is_withdrawn_in_the_book_is_in_no_further_bundle() {
     office.import();
     office.done("keygen --out keys --no-password");
     office.done("withdraw c-0001 --book book.jsonl --no-broker");
-    let told =
+    let report =
         office.done("bundle --from book.jsonl --store 42 --key keys/grelot.key --out www --json");
-    let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!((told["customers"].as_u64(), told["left_out"].as_u64()), (Some(0), Some(4)));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((report["customers"].as_u64(), report["left_out"].as_u64()), (Some(0), Some(4)));
     // A later import says nothing about the withdrawal, and must not undo it.
     office.import();
-    let told =
+    let report =
         office.done("bundle --from book.jsonl --store 42 --key keys/grelot.key --out www --json");
-    let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(told["customers"].as_u64(), Some(0));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["customers"].as_u64(), Some(0));
 }
 
 #[test]

@@ -541,7 +541,7 @@ struct Phone {
     epoch: u16,
     /// When it speaks, in ms since W opened.
     speaks: i64,
-    /// When it, or whoever recorded it, is heard.
+    /// When it, or the device that recorded it, is received.
     heard: i64,
 }
 

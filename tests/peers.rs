@@ -1,4 +1,4 @@
-//! Several gateways of one store: whatever is late, twice, out of order, unplugged or killed, one
+//! Several gateways of one store: with messages late, twice or out of order, and gateways unplugged or killed, one
 //! customer is one visit.
 //!
 //! The pipelines are the real ones; the broker is a model of what MQTT promises and no more:
@@ -459,7 +459,7 @@ fn a_forged_claim_at_the_highest_revision_does_not_stay() {
     store.run(40, Some(-60));
     let visit = store.agreed().unwrap();
     let claim =
-        payload::Claim { by: "nobody".to_owned(), since: "2026-01-05T09:00:30Z".to_owned() };
+        payload::Claim { by: "stranger".to_owned(), since: "2026-01-05T09:00:30Z".to_owned() };
     let state = payload::VisitState::Claimed;
     let forged = payload::Visit {
         claim: Some(claim),

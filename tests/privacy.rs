@@ -3,7 +3,7 @@
 //! phones' keys that every stranger's address is tried against, the audit and the doctor; then every
 //! byte it wrote or sent is searched for any of theirs.
 //!
-//! What it cannot show: traces in memory, and in a form that nobody thought of.
+//! What it cannot show: traces in memory, and in a form that this test does not know.
 
 mod common;
 
@@ -81,7 +81,7 @@ fn a_crowd_of_strangers_leaves_no_trace() {
     };
     let audit = ask(&["customers", "audit", "c-shown"]);
     assert!(audit.contains("arrived"), "the audit knows of customers: {audit}");
-    fs::write(dir.join("told"), [audit, ask(&["doctor", "--json"]), ask(&["check"])].concat())
+    fs::write(dir.join("reports"), [audit, ask(&["doctor", "--json"]), ask(&["check"])].concat())
         .unwrap();
     for process in [&mut grelot, &mut subscriber, &mut mosquitto] {
         process.stop();

@@ -1,5 +1,5 @@
 //! The pipeline does no IO, reads no clock, spawns nothing, logs nothing, draws no random number:
-//! this test reads its sources and refuses whatever could.
+//! this test reads its sources and refuses what could.
 //!
 //! It looks at names, so it cannot see through a macro of another crate, nor a function of an
 //! allowed crate that does such a thing; the list of crates the pipeline may name keeps those few.

@@ -33,7 +33,7 @@ fn json(arguments: &[&str], input: &str) -> serde_json::Value {
 
 #[test]
 fn the_published_vector_from_a_long_term_key() {
-    let told = json(
+    let report = json(
         &[
             "token",
             "--json",
@@ -48,12 +48,12 @@ fn the_published_vector_from_a_long_term_key() {
         ],
         KEY,
     );
-    assert_eq!(told["token"], "e3d4576d362c08e9eb802c");
-    assert_eq!((told["day"].as_u64(), told["window"].as_u64()), (Some(20454), Some(2_945_376)));
-    assert_eq!(told["carriers"]["service_data"], SERVICE_DATA);
-    assert_eq!(told["service_uuid"], "593942a4-1ae3-d457-6d36-2c08e9eb802c");
-    assert_eq!(told["carriers"]["overflow"], "14ff4c000100000000000000000000000000040000");
-    assert_eq!(told["valid_until"], "2026-01-01T00:10:00Z");
+    assert_eq!(report["token"], "e3d4576d362c08e9eb802c");
+    assert_eq!((report["day"].as_u64(), report["window"].as_u64()), (Some(20454), Some(2_945_376)));
+    assert_eq!(report["carriers"]["service_data"], SERVICE_DATA);
+    assert_eq!(report["service_uuid"], "593942a4-1ae3-d457-6d36-2c08e9eb802c");
+    assert_eq!(report["carriers"]["overflow"], "14ff4c000100000000000000000000000000040000");
+    assert_eq!(report["valid_until"], "2026-01-01T00:10:00Z");
     let later = json(
         &["token", "--json", "--key-file", "-", "--store", "42", "--at", "2026-01-01T00:10:00Z"],
         KEY,
@@ -71,8 +71,8 @@ fn what_app_developers_read_is_what_the_program_says() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(document.contains(said.trim_end()), "the page has another output than\n{said}");
     let nonce = ["--nonce", "000102030405060708090a0b0c0d0e0f", "--json"];
-    let told = json(&[&arguments[..], &nonce].concat(), KEY);
-    let answer = told["gatt"]["value"].as_str().unwrap();
+    let report = json(&[&arguments[..], &nonce].concat(), KEY);
+    let answer = report["gatt"]["value"].as_str().unwrap();
     assert!(document.contains(answer), "the page has another answer than {answer}");
     for derived in ["de6927b51ac102c0562fd8a3fc1d1515", "09105c3e5587169051414225f96c0d79"] {
         assert!(document.contains(derived), "DK and SDK, from which the token above follows");
@@ -123,9 +123,9 @@ fn what_is_missing_is_named_and_no_key_is_repeated() {
     let registry = folder.path().join("customers.jsonl");
     std::fs::write(&registry, REGISTRY).unwrap();
     let registry = registry.to_str().unwrap();
-    for (arguments, input, code, told) in [
+    for (arguments, input, code, expected) in [
         (&["token"][..], "", 2, "a CLIENT of the registry or --key-file is needed"),
-        (&["token", "nobody", "--registry", registry], "", 1, "has no readable line of nobody"),
+        (&["token", "c-none", "--registry", registry], "", 1, "has no readable line of c-none"),
         (
             &["token", "c-7f3a", "--registry", registry, "--at", "2026-01-05T00:00:00Z"],
             "",
@@ -143,7 +143,7 @@ fn what_is_missing_is_named_and_no_key_is_repeated() {
         let output = grelot(arguments, input);
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{complaint}");
-        assert!(complaint.contains(told), "{complaint}");
+        assert!(complaint.contains(expected), "{complaint}");
         assert!(!complaint.contains("5ec3e7"));
     }
 }

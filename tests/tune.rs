@@ -95,7 +95,7 @@ impl Office {
     }
 }
 
-/// How loud whoever passes by is: 14 dB fainter than customers inside, or nearly as loud.
+/// How loud customers who pass by are: 14 dB fainter than customers inside, or nearly as loud.
 const FAINT_DBM: f64 = -80.0;
 const NEARLY_AS_LOUD_DBM: f64 = -70.0;
 
@@ -146,13 +146,13 @@ fn recording(day: u64, passing_dbm: f64, truth: bool) -> String {
 fn settings_are_found_that_the_recordings_prefer_and_replay_agrees() {
     let office = Office::new();
     let files = office.record(true);
-    let told = office.tune(&files, &["--points", "24", "--out", "tuned.toml"]);
-    let (now, chosen) = (&told["now"], &told["chosen"]);
+    let report = office.tune(&files, &["--points", "24", "--out", "tuned.toml"]);
+    let (now, chosen) = (&report["now"], &report["chosen"]);
     assert_eq!((now["visits"].as_u64(), chosen["visits"].as_u64()), (Some(15), Some(15)));
     assert!(now["missed"].as_u64() > Some(10), "the settings in force are too strict: {now}");
     assert!(chosen["cost"].as_f64() < now["cost"].as_f64());
     assert!(chosen["found"].as_u64() >= Some(14), "{chosen}");
-    let unseen = &told["unseen"];
+    let unseen = &report["unseen"];
     assert_eq!((unseen["folds"].as_u64(), unseen["visits"].as_u64()), (Some(5), Some(15)));
     assert!(unseen["better_than_now"].as_f64() > Some(0.95), "{unseen}");
     let share = unseen["found"].as_f64().unwrap() / 15.0;
@@ -230,7 +230,7 @@ fn what_a_mistake_costs_decides_what_is_chosen() {
     let quiet = office.tune(&files, &["--points", "24", "--weight", "false=50"]);
     let prices = ["--weight", "late=20", "--weight", "false=0", "--weight", "missed=1000"];
     let eager = office.tune(&files, &[&["--points", "24"], &prices[..]].concat());
-    let late = |told: &Value| told["chosen"]["arrival_delay_s"]["p50"].as_f64().unwrap();
+    let late = |report: &Value| report["chosen"]["arrival_delay_s"]["p50"].as_f64().unwrap();
     assert!(late(&eager) < late(&quiet), "{} and {}", eager["chosen"], quiet["chosen"]);
     assert!(quiet["chosen"]["false"].as_u64() <= eager["chosen"]["false"].as_u64());
 }
@@ -265,12 +265,12 @@ fn staffs_labels_stand_in_for_truth() {
     let denied = labels.matches("was_not_here").count() as u64;
     assert!(denied >= 3, "the lenient settings ring for passers-by: {labels}");
     office.write("labels.jsonl", &labels);
-    let told = office.tune(&files, &["--points", "24", "--labels", "labels.jsonl"]);
-    assert_eq!(told["labelled"], 5);
-    assert_eq!(told["now"]["false"].as_u64(), Some(denied));
-    assert!(told["chosen"]["false"].as_u64() < Some(denied), "{}", told["chosen"]);
-    assert!(told["chosen"]["missed"].as_u64() <= Some(1), "{}", told["chosen"]);
-    assert!(told["notes"].to_string().contains("whom the bell missed"), "{}", told["notes"]);
+    let report = office.tune(&files, &["--points", "24", "--labels", "labels.jsonl"]);
+    assert_eq!(report["labelled"], 5);
+    assert_eq!(report["now"]["false"].as_u64(), Some(denied));
+    assert!(report["chosen"]["false"].as_u64() < Some(denied), "{}", report["chosen"]);
+    assert!(report["chosen"]["missed"].as_u64() <= Some(1), "{}", report["chosen"]);
+    assert!(report["notes"].to_string().contains("whom the bell missed"), "{}", report["notes"]);
 
     office.write("labels.jsonl", "{\"label\":\"was_here\"}\n");
     let (code, complaint) = office.fails(&["tune", &files[0], "--labels", "labels.jsonl"]);

@@ -342,7 +342,7 @@ fn a_withdrawal_erases_the_visit_and_is_final() {
         .any(|(_, e)| matches!(e, Effect::Forget { client } if &**client == "c-lea"));
     assert!(erased && forgotten);
     assert_eq!(shop.arrivals().len(), 1, "an older registry does not bring the customer back");
-    assert!(shop.departures().is_empty(), "no farewell for whoever is forgotten");
+    assert!(shop.departures().is_empty(), "no departure of a customer who is forgotten");
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Shop {
             .unwrap()
     }
 
-    fn told(&self, arguments: &[&str]) -> Value {
+    fn walk_test(&self, arguments: &[&str]) -> Value {
         let output = self.grelot(&[&["--json"], arguments].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<Value>(&output.stdout).unwrap()["walk_test"].take()
@@ -112,23 +112,23 @@ fn walk(marked: bool) -> String {
 #[test]
 fn a_recorded_walk_gives_levels_that_are_written_among_the_comments() {
     let shop = Shop::new();
-    let told = shop.told(&["--from", "walk.jsonl", "--yes"]);
-    assert_eq!((&told["gateway"], &told["by"]), (&"door".into(), &"followed".into()));
-    assert!(told["whom"].as_str().unwrap().starts_with("customer c-me"), "{told}");
+    let proposal = shop.walk_test(&["--from", "walk.jsonl", "--yes"]);
+    assert_eq!((&proposal["gateway"], &proposal["by"]), (&"door".into(), &"followed".into()));
+    assert!(proposal["whom"].as_str().unwrap().starts_with("customer c-me"), "{proposal}");
     assert_eq!(
-        (told["inside"]["seconds"].as_u64(), told["outside"]["readings"].as_u64()),
+        (proposal["inside"]["seconds"].as_u64(), proposal["outside"]["readings"].as_u64()),
         (Some(20), Some(80))
     );
     // The offset is part of a level; the fades of 20 seconds do not quite cancel.
-    let level = |key: &str| told[key].as_f64().unwrap();
-    assert!((level("gateway_inside_dbm") + 62.0).abs() < 0.5, "{told}");
-    assert!((level("gateway_outside_dbm") + 82.0).abs() < 0.5, "{told}");
-    let error = &told["error"];
+    let level = |key: &str| proposal[key].as_f64().unwrap();
+    assert!((level("gateway_inside_dbm") + 62.0).abs() < 0.5, "{proposal}");
+    assert!((level("gateway_outside_dbm") + 82.0).abs() < 0.5, "{proposal}");
+    let error = &proposal["error"];
     // Φ(-10 / 3.3), Φ(-10 / 6.0)
     assert!((0.0005..0.003).contains(&error["this_phone"].as_f64().unwrap()), "{error}");
     assert!((0.035..0.065).contains(&error["any_phone"].as_f64().unwrap()), "{error}");
     assert!((0.3..0.45).contains(&error["at_door_taken_for_inside"].as_f64().unwrap()), "{error}");
-    assert_eq!(told["written"], true);
+    assert_eq!(proposal["written"], true);
     let (inside, outside) = (level("gateway_inside_dbm"), level("gateway_outside_dbm"));
     let expected = CONFIG
         .replace("{ till = -58 }", &format!("{{ till = -58, door = {inside:.1} }}"))
@@ -146,18 +146,18 @@ fn places_and_transmitter_can_be_named_and_nothing_is_written_unasked() {
     let shop = Shop::new();
     let named =
         ["--from", "bare.jsonl", "--outside", "0-20", "--door", "25-45", "--inside", "50-70"];
-    let followed = shop.told(&[&named[..], &["--dry-run"]].concat());
-    let marked = shop.told(&["--from", "walk.jsonl", "--client", "c-me"]);
+    let followed = shop.walk_test(&[&named[..], &["--dry-run"]].concat());
+    let marked = shop.walk_test(&["--from", "walk.jsonl", "--client", "c-me"]);
     let beacon = "5A4BCFCE-174E-4BAC-A814-092E77F6B7E5/7/1";
-    let by_address = shop.told(&[&named[..], &["--address", "c0:00:00:00:00:01"]].concat());
-    for told in [&marked, &by_address] {
-        assert_eq!(told["inside"], followed["inside"]);
-        assert_eq!((&told["error"], &told["written"]), (&followed["error"], &false.into()));
+    let by_address = shop.walk_test(&[&named[..], &["--address", "c0:00:00:00:00:01"]].concat());
+    for proposal in [&marked, &by_address] {
+        assert_eq!(proposal["inside"], followed["inside"]);
+        assert_eq!((&proposal["error"], &proposal["written"]), (&followed["error"], &false.into()));
     }
     assert_eq!(marked["by"], "client");
     // The customer's card is a beacon, too.
     assert_eq!(
-        shop.told(&["--from", "walk.jsonl", "--beacon", beacon])["outside"],
+        shop.walk_test(&["--from", "walk.jsonl", "--beacon", beacon])["outside"],
         marked["outside"]
     );
     let output = shop.grelot(&["--from", "walk.jsonl"]);
@@ -172,17 +172,17 @@ fn a_walk_is_heard_while_it_is_walked() {
     let shop = Shop::new();
     let source = "[[source]]\nkind = \"recording\"\npath = \"walk.jsonl\"\nspeed = 20.0\n";
     shop.write("shop.toml", &format!("{CONFIG}{source}"));
-    let told = shop.told(&["--pause", "5", "--client", "c-me", "--yes"]);
-    let level = |key: &str| told[key].as_f64().unwrap();
+    let proposal = shop.walk_test(&["--pause", "5", "--client", "c-me", "--yes"]);
+    let level = |key: &str| proposal[key].as_f64().unwrap();
     // The guide, not the recording's marks, says when one stood where: some seconds late.
-    assert!((-64.0..-58.0).contains(&level("gateway_inside_dbm")), "{told}");
-    assert!((-84.0..-77.0).contains(&level("gateway_outside_dbm")), "{told}");
-    assert_eq!(told["written"], true);
+    assert!((-64.0..-58.0).contains(&level("gateway_inside_dbm")), "{proposal}");
+    assert!((-84.0..-77.0).contains(&level("gateway_outside_dbm")), "{proposal}");
+    assert_eq!(proposal["written"], true);
 
     shop.write("shop.toml", &format!("{CONFIG}{source}"));
     let (code, complaint) = shop.fails(&["--client", "c-me"]);
     assert_eq!(code, Some(1));
-    assert!(complaint.contains("nobody is there to press Enter"), "{complaint}");
+    assert!(complaint.contains("no terminal to press Enter at"), "{complaint}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn clock_is_unset(config: &Config, name: &str) -> Option<Problem> {
             "needs a clock: no time server has set this machine's since it booted",
         )
         .about("policy.quiet_hours")
-        .hint("until one does, nobody is alerted; `grelot doctor` says what to do")
+        .hint("until one does, no alert is sent; `grelot doctor` says what to do")
         .as_warning()
     })
 }

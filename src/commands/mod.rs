@@ -146,7 +146,7 @@ pub fn run() -> ExitCode {
         // The reader of our output has closed it (`grelot replay … | head`).
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            complain(&format!("grelot: {error:#}"));
+            complain(&format!("grelot: {}", with_causes(&error)));
             Exit::Failed.into()
         }
     }
@@ -166,8 +166,43 @@ fn complain(line: &str) {
     eprintln!("{line}");
 }
 
+/// An error and its causes, without those that the text before them gives already.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use anyhow::Context as _;
+
+    use super::*;
+    use crate::config::registry;
+
+    #[test]
+    fn a_cause_is_given_once() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let io = crate::files::open_regular(folder).unwrap_err();
+        let error = registry::Error::Read { path: "customers".into(), source: io };
+        let error = Err::<(), _>(error).context("cannot start").unwrap_err();
+        assert_eq!(
+            with_causes(&error),
+            "cannot start: cannot read registry customers: is a folder, not a file"
+        );
+    }
 }

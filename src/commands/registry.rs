@@ -46,7 +46,7 @@ fn problems_of(path: &Path, report: &Report) -> Vec<Problem> {
     }
     problems.extend(report.warnings().into_iter().map(|what| of_file(what).as_warning()));
     if report.loaded == 0 && report.refused == 0 {
-        let what = "nobody can be recognised".to_owned();
+        let what = "no customer can be recognised".to_owned();
         problems.push(of_file(what).hint(no_customer_because(report)).as_warning());
     }
     problems

@@ -8,6 +8,7 @@ use super::document::{self, Scope, Values};
 use super::problem::Problems;
 use super::{Config, Problem};
 use crate::pipeline;
+use crate::topics::Topic;
 
 /// How far a pushed document reaches, widest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,15 +29,13 @@ impl Reach {
 
     /// The topic it comes by; a store of no group has no group topic.
     pub fn topic(self, config: &Config) -> Option<String> {
-        let store = config.store.id;
-        match self {
-            Self::Fleet => Some("grelot/v1/config/fleet".to_owned()),
-            Self::Group => {
-                config.store.group.as_ref().map(|group| format!("grelot/v1/config/group/{group}"))
-            }
-            Self::Store => Some(format!("grelot/v1/{store}/config")),
-            Self::Gateway => Some(format!("grelot/v1/{store}/gateways/{}/config", config.gateway)),
-        }
+        let store = config.store.id.to_string();
+        Some(match self {
+            Self::Fleet => Topic::FleetSettings.of(&[]),
+            Self::Group => Topic::GroupSettings.of(&[config.store.group.as_deref()?]),
+            Self::Store => Topic::StoreSettings.of(&[&store]),
+            Self::Gateway => Topic::GatewaySettings.of(&[&store, &config.gateway]),
+        })
     }
 }
 
@@ -123,7 +122,7 @@ mod tests {
         let in_force = layers.in_force(&config()).unwrap();
         let presence = &in_force.settings.presence;
         assert_eq!(presence.dwell.as_secs(), 1, "pushed over the file");
-        assert_eq!(presence.rejoin.as_secs(), 100, "nobody pushed it: the file");
+        assert_eq!(presence.rejoin.as_secs(), 100, "it was not pushed: the file");
         assert!((presence.arrive_rssi_dbm + 72.0).abs() < f32::EPSILON, "the store");
         assert_eq!(in_force.settings.policy.tiers, ["gold"]);
         assert!((in_force.settings.gateways[0].offset_db + 2.0).abs() < f32::EPSILON);

@@ -170,7 +170,7 @@ impl Reading {
         self
     }
 
-    /// Takes an expired bundle as well: by it nobody is recognised, and nothing older comes in.
+    /// Accepts an expired bundle as well: it recognises no one, and keeps older bundles out.
     #[must_use]
     pub const fn even_expired(mut self) -> Self {
         self.even_expired = true;

@@ -117,10 +117,10 @@ grelot.toml:12: source.kind = "bluetooth"
 
 #[test]
 fn what_is_missing_is_told_for_each_source() {
-    let told = problems(
+    let reported = problems(
         "[store]\nid = 42\n[[source]]\nkind = \"recording\"\n[[source]]\nkind = 3\n[[source]]\n",
     );
-    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("grelot")).collect();
+    let lines: Vec<&str> = reported.lines().filter(|line| line.starts_with("grelot")).collect();
     assert_eq!(
         lines,
         [
@@ -133,8 +133,8 @@ fn what_is_missing_is_told_for_each_source() {
 
 #[test]
 fn a_city_is_told_its_time_zone() {
-    let told = problems("[store]\nid = 42\ntime_zone = \"paris\"\n");
-    assert!(told.contains("hint: did you mean \"Europe/Paris\"?"), "{told}");
+    let reported = problems("[store]\nid = 42\ntime_zone = \"paris\"\n");
+    assert!(reported.contains("hint: did you mean \"Europe/Paris\"?"), "{reported}");
 }
 
 #[test]

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::report;
 use crate::clock::Clocks;
-use crate::mqtt::Connection;
+use crate::mqtt::ConnectionState;
 use crate::mqtt::client::{Channels, Client, Peer, Publication};
 use crate::mqtt::counts::Counts;
 use crate::mqtt::inbound::Inbound;
@@ -43,7 +42,7 @@ pub struct Delivery {
     store_requests: mpsc::Sender<Request>,
     publications: mpsc::Sender<Publication>,
     status: watch::Sender<Status>,
-    connection: watch::Receiver<Connection>,
+    connection: watch::Receiver<ConnectionState>,
     trouble: watch::Receiver<Option<String>>,
     /// Of the embedded broker's disk.
     broker_trouble: Option<watch::Receiver<Option<String>>>,
@@ -103,7 +102,7 @@ impl Delivery {
         let (troubled, trouble) = watch::channel(None);
         let (publications, published) = mpsc::channel(PUBLICATIONS);
         let (status, status_seen) = watch::channel(status);
-        let (connecting, connection) = watch::channel(Connection::Connecting);
+        let (connecting, connection) = watch::channel(ConnectionState::Connecting);
         let (hearing, inbound) = mpsc::channel(INBOUND);
         let counts = Arc::new(Counts::default());
         let channels = Channels {
@@ -164,7 +163,7 @@ impl Delivery {
             .await;
     }
 
-    /// The way to the store's thread, for whoever asks it something.
+    /// Requests to the store's thread.
     pub fn store_requests(&self) -> mpsc::Sender<Request> {
         self.store_requests.clone()
     }
@@ -204,7 +203,7 @@ impl Delivery {
     }
 
     /// The state of the connection to the broker.
-    pub fn connection(&self) -> watch::Receiver<Connection> {
+    pub fn connection(&self) -> watch::Receiver<ConnectionState> {
         self.connection.clone()
     }
 
@@ -224,7 +223,7 @@ impl Delivery {
     pub fn health(&self) -> DeliveryHealth {
         let own = self.trouble.borrow().clone();
         let of_broker = || self.broker_trouble.as_ref()?.borrow().clone();
-        let retained = report::retained(&self.connection.borrow());
+        let retained = self.connection.borrow().retained();
         self.counts.health(own.or_else(of_broker), retained)
     }
 

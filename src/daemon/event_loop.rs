@@ -8,21 +8,21 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::contact_rates::ContactRates;
 use super::delivery::Delivery;
 use super::head_office::HeadOffice;
-use super::peers::ContactRates;
 use super::playback::{Gateways, with_gateways};
 use super::registry;
 use super::replay_sources::{Pace, ReplaySources};
-use super::report::{self, Since};
+use super::since::Since;
 use super::status::Question;
 use super::systemd::{self, Watchdog};
 use super::tablet_watch::TabletWatch;
 use super::tap::Tap;
 use crate::clock::Clocks;
 use crate::config::Config;
-use crate::mqtt::Connection;
 use crate::mqtt::inbound::Inbound;
+use crate::mqtt::{ConnectionState, payload};
 use crate::pipeline::event::{Announcement, Hearing};
 use crate::pipeline::units::{Clock, Now, Tick};
 use crate::pipeline::{Effect, HERE, Input, Pipeline};
@@ -77,7 +77,7 @@ pub struct EventLoop {
     pub(super) peers_heard: BTreeMap<Arc<str>, Tick>,
     pub(super) delivery: Delivery,
     pub(super) head_office: HeadOffice,
-    /// For whoever looks for new registries.
+    /// To the task that looks for new registries.
     pub(super) registry_hints: mpsc::Sender<registry::Hint>,
     pub(super) health: Health,
     /// For commands that show what is received.
@@ -88,15 +88,15 @@ pub struct EventLoop {
     pub(super) blind_because: Option<String>,
     /// Since when the gateway's state is what it is.
     pub(super) state_since: Since,
-    /// Time never goes back for the pipeline, whatever the order of its sources.
+    /// Time never goes back for the pipeline, in whichever order its sources report.
     pub(super) latest: Tick,
     /// Of the store's other gateways.
     pub(super) contact_rates: ContactRates,
 }
 
 impl EventLoop {
-    /// Turns until `stop`, or until nothing is left to do but to begin anew. Returns the way to
-    /// the broker, to take leave.
+    /// Runs until `stop`, or until only a new process can help. Returns the delivery, which is
+    /// still to be stopped.
     pub async fn run(mut self, mut inputs: Inputs, stop: CancellationToken) -> (Ended, Delivery) {
         let watchdog = Watchdog::from_environment();
         let mut beat = watchdog.every().map(tokio::time::interval);
@@ -115,8 +115,8 @@ impl EventLoop {
                 Some(inbound) = inputs.inbound.recv() => self.on_inbound(inbound).await,
                 Some(news) = inputs.registries.recv() => self.on_registry(news).await,
                 Some(question) = inputs.questions.recv() => {
-                    // Whoever asked may be gone.
-                    let _ = question.send(report::snapshot(&self));
+                    // The asking client may be gone.
+                    let _ = question.send(self.snapshot());
                 }
                 Ok(()) = connection.changed() => {
                     let connection = connection.borrow_and_update().clone();
@@ -169,12 +169,12 @@ impl EventLoop {
         }
     }
 
-    async fn on_connection(&mut self, connection: &Connection) {
-        let was = std::mem::replace(&mut self.health.broker, report::broker(connection));
+    async fn on_connection(&mut self, connection: &ConnectionState) {
+        let was = std::mem::replace(&mut self.health.broker, BrokerState::from(connection));
         if self.health.broker != was {
             self.on_broker(self.health.broker == BrokerState::Connected).await;
         }
-        let retained = report::retained(connection);
+        let retained = connection.retained();
         if retained == Some(false) && self.health.delivery.retained != retained {
             // Withdrawals published while the gateway was away did not come: the registry may
             // know of them.
@@ -211,7 +211,9 @@ impl EventLoop {
                 }
             }
             SourceEvent::GiveUp => {
-                tracing::error!("the radio cannot be brought back from here; starting anew");
+                tracing::error!(
+                    "the radio cannot be recovered by this process; it ends, to be started again"
+                );
                 return std::ops::ControlFlow::Break(());
             }
         }
@@ -276,7 +278,7 @@ impl EventLoop {
         self.publish_status();
     }
 
-    /// Who can be recognised now: nobody once the registry has expired.
+    /// How many customers can be recognised now: none once the registry has expired.
     fn count_customers(&mut self) {
         let clock = self.now().clock;
         let registry = self.pipeline.identity().registry();
@@ -364,7 +366,7 @@ impl EventLoop {
                 tracing::info!(visit = %visit.id, %client, reason, "a customer departed");
             }
             Effect::Beacon(beacon) => {
-                let payload = report::beacon(beacon);
+                let payload = payload::Beacon::from(beacon);
                 if payload.missing || payload.moved || payload.cloned {
                     let (missing, moved, cloned) = (beacon.missing, beacon.moved, beacon.cloned);
                     tracing::warn!(beacon = %beacon.name, missing, moved, cloned, "look after it");
@@ -415,7 +417,7 @@ impl EventLoop {
     }
 
     pub(super) fn publish_status(&self) {
-        self.delivery.set_status(report::status(self));
+        self.delivery.set_status(self.status());
     }
 
     /// Both clocks, now.

@@ -1,5 +1,6 @@
 //! Wiring, no decisions: event loop, signals, systemd.
 
+mod contact_rates;
 pub mod delivery;
 pub mod event_loop;
 pub mod head_office;
@@ -9,6 +10,7 @@ pub mod playback;
 pub mod registry;
 pub mod replay_sources;
 mod report;
+mod since;
 pub mod socket;
 pub mod source_set;
 pub mod start;

@@ -1,6 +1,5 @@
 //! The store's other gateways, between their names on the wire and their places in the pipeline.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use crate::config::Source;
 use crate::mqtt::payload::{self, Contacts, Heard};
 use crate::pipeline::event::{GatewayIndex, Hearing, PeerState};
 use crate::pipeline::peers::PeerContact;
-use crate::pipeline::units::{Now, Tick, WallTime};
+use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::{Input, VisitId};
 
 /// Gateways of one store, this one and configured ones included. A gateway that speaks takes the
@@ -21,28 +20,6 @@ const MOST_GATEWAYS: usize = 64;
 /// How far the clocks of a store's gateways may be apart. What another one dates further away is
 /// refused.
 const CLOCKS_APART: Duration = Duration::from_mins(10);
-
-/// A gateway publishes contacts four times a second, and once more for each arrival.
-const CONTACTS_PER_SECOND: u32 = 20;
-
-/// How many contacts messages each gateway has published in the current second.
-#[derive(Debug, Default)]
-pub(super) struct ContactRates {
-    second: u64,
-    counts: BTreeMap<GatewayIndex, u32>,
-}
-
-impl ContactRates {
-    fn admit(&mut self, gateway: GatewayIndex, now: Tick) -> bool {
-        let second = now.since(Tick::ZERO).as_secs();
-        if second != self.second {
-            *self = Self { second, counts: BTreeMap::new() };
-        }
-        let count = self.counts.entry(gateway).or_default();
-        *count += 1;
-        *count <= CONTACTS_PER_SECOND
-    }
-}
 
 impl EventLoop {
     /// The index of a gateway of the store; a new one gets its own.
@@ -183,7 +160,7 @@ fn mqtt_sources(sources: &[Source]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::units::Clock;
+    use crate::pipeline::units::{Clock, Tick};
 
     #[test]
     fn what_another_gateway_dates_in_the_future_or_long_ago_is_refused() {
@@ -202,15 +179,5 @@ mod tests {
         }
         let unset = Now { clock: Clock::Unset(noon), ..set };
         assert!(is_recent("2028-01-05T12:00:00Z", unset, hour), "it does not know better");
-    }
-
-    #[test]
-    fn one_gateway_cannot_flood_the_others_with_contacts() {
-        let mut rates = ContactRates::default();
-        let (door, till) = (GatewayIndex(0), GatewayIndex(1));
-        let admitted = (0..1_000).filter(|_| rates.admit(till, Tick::ZERO)).count();
-        assert_eq!(admitted, CONTACTS_PER_SECOND as usize);
-        assert!(rates.admit(door, Tick::ZERO));
-        assert!(rates.admit(till, Tick::from_micros(1_000_000)));
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::state_file;
+
 /// Opens the socket at `path`, in the place of one whose daemon died; refuses where one lives.
 ///
 /// # Errors
@@ -25,6 +27,29 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// Opens the socket at `path` for `command`. `None` where the disk takes no socket (full, read-only,
+/// not permitted): the gateway works without it, and the reason is logged.
+///
+/// # Errors
+/// Where another daemon serves it, or the system has no descriptor left.
+pub fn listen_if_writable(path: &Path, command: &str) -> io::Result<Option<UnixListener>> {
+    match listen(path) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if is_without_folder(error.kind()) => {
+            tracing::error!(path = %path.display(), %error, "`{command}` cannot reach this gateway");
+            Ok(None)
+        }
+        Err(error) => {
+            let what = format!("cannot answer `{command}` on {}: {error}", path.display());
+            Err(io::Error::new(error.kind(), what))
+        }
+    }
+}
+
+fn is_without_folder(kind: io::ErrorKind) -> bool {
+    kind == io::ErrorKind::NotFound || state_file::is_unwritable(kind)
 }
 
 /// Serves one client after the other until stopped, then removes the socket.

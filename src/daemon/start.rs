@@ -1,20 +1,20 @@
 //! Starts a daemon from a checked configuration, and stops it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::contact_rates::ContactRates;
 use super::delivery::Delivery;
 use super::event_loop::{Ended, EventLoop, Inputs};
 use super::head_office::HeadOffice;
-use super::peers::ContactRates;
 use super::playback::{Gateways, with_gateways};
 use super::registry::{self, RegistryWatcher};
-use super::report::Since;
+use super::since::Since;
 use super::source_set::{self, SourceSet};
 use super::tablet_watch::TabletWatch;
 use super::tap::{self, Tap};
@@ -64,8 +64,8 @@ impl Daemon {
         let mut tasks = Vec::new();
         let (ask, questions) = mpsc::channel(4);
         let tap = Tap::default();
-        tasks.push(serve_tap(&config, tap.clone(), ask.clone(), &stop)?);
-        tasks.push(serve_status(&config, ask, &stop)?);
+        tasks.extend(serve_tap(&config, tap.clone(), ask.clone(), &stop)?);
+        tasks.extend(serve_status(&config, ask, &stop)?);
 
         let mut source_set = SourceSet::open(&config)?;
         let clocks = match source_set.pace {
@@ -91,7 +91,7 @@ impl Daemon {
             Delivery::start(store, &restored, peer, &settings, status, clocks.clone())?;
         let delivery = delivery.beside_broker(broker.as_ref().map(EmbeddedBroker::trouble));
 
-        tasks.push(serve_labels(&config, &delivery, &stop)?);
+        tasks.extend(serve_labels(&config, &delivery, &stop)?);
 
         let tablets = match &config.tablets {
             None => None,
@@ -196,11 +196,10 @@ fn serve_status(
     config: &Config,
     ask: mpsc::Sender<status::Question>,
     stop: &CancellationToken,
-) -> anyhow::Result<Task<()>> {
+) -> io::Result<Option<Task<()>>> {
     let path = status::socket(&config.state);
-    let listener = socket::listen(&path)
-        .with_context(|| format!("cannot answer `grelot status` on {}", path.display()))?;
-    Ok(tasks::spawn("status", status::serve(listener, ask, stop.clone())))
+    let listener = socket::listen_if_writable(&path, "grelot status")?;
+    Ok(listener.map(|listener| tasks::spawn("status", status::serve(listener, ask, stop.clone()))))
 }
 
 fn serve_tap(
@@ -208,22 +207,22 @@ fn serve_tap(
     tap: Tap,
     ask: mpsc::Sender<status::Question>,
     stop: &CancellationToken,
-) -> anyhow::Result<Task<()>> {
+) -> io::Result<Option<Task<()>>> {
     let path = tap::socket(&config.state);
-    let listener = socket::listen(&path)
-        .with_context(|| format!("cannot answer `grelot scan` on {}", path.display()))?;
-    Ok(tasks::spawn("tap", tap.serve(listener, ask, stop.clone())))
+    let listener = socket::listen_if_writable(&path, "grelot scan")?;
+    Ok(listener.map(|listener| tasks::spawn("tap", tap.serve(listener, ask, stop.clone()))))
 }
 
 fn serve_labels(
     config: &Config,
     delivery: &Delivery,
     stop: &CancellationToken,
-) -> anyhow::Result<Task<()>> {
+) -> io::Result<Option<Task<()>>> {
     let path = labels::socket(&config.state);
-    let listener = socket::listen(&path)
-        .with_context(|| format!("cannot answer `grelot labels` on {}", path.display()))?;
-    Ok(tasks::spawn("labels", labels::serve(listener, delivery.store_requests(), stop.clone())))
+    let listener = socket::listen_if_writable(&path, "grelot labels")?;
+    Ok(listener.map(|listener| {
+        tasks::spawn("labels", labels::serve(listener, delivery.store_requests(), stop.clone()))
+    }))
 }
 
 /// The broker in this process, where the configuration wants one.

@@ -167,7 +167,7 @@ impl Adapter {
             ear: adapter.path.word().to_owned(),
             hides_repetitions: adapter.hides,
             note: adapter.reason.clone().or_else(|| {
-                let hides = "its controller hides repetitions: the scan is begun anew each second";
+                let hides = "its controller hides repetitions: the scan is restarted each second";
                 adapter.hides.then(|| hides.to_owned())
             }),
         }
@@ -304,8 +304,8 @@ mod tests {
         };
         let visitor = async {
             for _ in 0..2 {
-                let told: Snapshot = serde_json::from_str(&ask(&path).await).unwrap();
-                assert_eq!(told, snapshot());
+                let answer: Snapshot = serde_json::from_str(&ask(&path).await).unwrap();
+                assert_eq!(answer, snapshot());
             }
             stop.cancel();
         };

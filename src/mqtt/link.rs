@@ -79,7 +79,7 @@ pub struct Message<'a> {
 
 /// What is in flight, for its acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ticket {
+pub enum InFlight {
     /// A message of the outbox, by its place.
     Queued(u64),
     /// The retained message of this topic.
@@ -100,7 +100,7 @@ pub enum PublishOutcome {
 
 /// What happens on a connection; `T` identifies the message that is acknowledged.
 #[derive(Debug)]
-pub enum ConnectionEvent<T = Ticket> {
+pub enum ConnectionEvent<T = InFlight> {
     /// CONNACK: the connection stands.
     Connected,
     /// SUBACK.
@@ -145,7 +145,7 @@ impl Disconnect {
 }
 
 /// One connection.
-pub struct Link<T = Ticket> {
+pub struct Link<T = InFlight> {
     client: AsyncClient,
     /// A stream, because dropping rumqttc's `poll` half-way would lose what it was writing.
     events: Pin<Box<dyn Stream<Item = Result<Event, ConnectionError>> + Send>>,
@@ -204,13 +204,13 @@ impl<T: Send + 'static> Link<T> {
     }
 
     /// Publishes at QoS 1; false if the message could not even be handed over.
-    pub fn publish(&mut self, ticket: T, message: &Message<'_>) -> bool {
+    pub fn publish(&mut self, id: T, message: &Message<'_>) -> bool {
         if !self.fits(message) {
             return false;
         }
         let options = self.publish_options(QoS::AtLeastOnce, message);
         let notice = self.client.try_publish_tracked(message.topic, message.payload, options);
-        let handed_over = notice.map(|notice| self.in_flight.push(acknowledged(ticket, notice)));
+        let handed_over = notice.map(|notice| self.in_flight.push(acknowledged(id, notice)));
         handed_over.is_ok()
     }
 
@@ -254,7 +254,7 @@ impl<T: Send + 'static> Link<T> {
     pub async fn next_event(&mut self) -> ConnectionEvent<T> {
         loop {
             let news = tokio::select! {
-                Some((ticket, answer)) = self.in_flight.next() => outcome(ticket, answer),
+                Some((id, answer)) = self.in_flight.next() => outcome(id, answer),
                 event = self.events.next() => match event {
                     Some(Ok(event)) => self.on_event(event),
                     Some(Err(error)) => Some(ConnectionEvent::Disconnected(disconnect_of(&error))),
@@ -299,14 +299,14 @@ impl<T: Send + 'static> Link<T> {
 }
 
 fn acknowledged<T: Send + 'static>(
-    ticket: T,
+    id: T,
     notice: PublishNotice,
 ) -> BoxFuture<'static, (T, Acknowledged)> {
-    async move { (ticket, notice.wait_async().await) }.boxed()
+    async move { (id, notice.wait_async().await) }.boxed()
 }
 
 /// A message whose acknowledgement never comes is lost with its connection, which ends as well.
-fn outcome<T>(ticket: T, acknowledged: Acknowledged) -> Option<ConnectionEvent<T>> {
+fn outcome<T>(id: T, acknowledged: Acknowledged) -> Option<ConnectionEvent<T>> {
     let answer = match acknowledged.ok()? {
         PublishResult::Qos1(answer) => match answer.reason {
             PubAckReason::Success => PublishOutcome::Accepted,
@@ -315,7 +315,7 @@ fn outcome<T>(ticket: T, acknowledged: Acknowledged) -> Option<ConnectionEvent<T
         },
         _ => PublishOutcome::Accepted,
     };
-    Some(ConnectionEvent::Acknowledged(ticket, answer))
+    Some(ConnectionEvent::Acknowledged(id, answer))
 }
 
 fn options(broker: &BrokerUrl, identity: &Identity, dial: ConnectOptions<'_>) -> MqttOptions {
@@ -381,7 +381,7 @@ fn subscribe_filter(Filter { path, qos, no_local, retained }: Filter) -> Subscri
     }
 }
 
-/// Rounded up: the broker keeps a message for as long as it is worth anything.
+/// Rounded up: the broker keeps a message until it has expired.
 fn whole_seconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }

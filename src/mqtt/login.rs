@@ -40,7 +40,8 @@ impl Login {
     /// The file exists and cannot be read, or the system has no randomness.
     pub fn kept_in(dir: &Path) -> io::Result<Self> {
         let path = dir.join(FILE);
-        let lost = "a new login of the embedded broker is made, for whoever used this one";
+        let lost =
+            "a new login of the embedded broker is made: clients that use the old one need it";
         if let Some(LoginFile { username, password, .. }) = state_file::read(&path, lost)? {
             return Ok(Self { username, password: Secret(password) });
         }

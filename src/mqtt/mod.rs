@@ -6,6 +6,7 @@
 pub(crate) mod backoff;
 pub mod broker;
 pub mod client;
+mod connection_state;
 pub mod counts;
 pub mod inbound;
 pub(crate) mod link;
@@ -16,7 +17,7 @@ mod session;
 pub mod tls;
 pub mod topics;
 
-pub use client::{Connection, RetainedDelivery};
+pub use connection_state::{ConnectionState, RetainedDelivery};
 pub use link::Identity;
 
 pub use crate::payload;

@@ -68,7 +68,7 @@ pub enum Effect {
     /// A visit changed (claimed, released, dismissed).
     Changed(Visit),
     /// The customer of a closed visit came back within `presence.rejoin`: the visit is open
-    /// again, nobody is alerted.
+    /// again, no alert is sent.
     Returned(Visit),
     /// A visit was closed.
     Departed {

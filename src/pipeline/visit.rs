@@ -87,11 +87,11 @@ pub enum Announcement {
         /// From the arrival on.
         ttl: Duration,
     },
-    /// The visit is shown, nobody is alerted.
+    /// The visit is shown, no alert is sent.
     Silent(SilentBecause),
 }
 
-/// Why an arrival alerts nobody.
+/// Why an arrival sends no alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SilentBecause {
     /// `policy.quiet_hours`.

@@ -11,14 +11,13 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::chains::Chains;
 use super::hci;
-use super::live::{Kind, LiveSource, SourceEvent};
+use super::live::{Kind, Receive, SourceEvent};
 use crate::clock::Clocks;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
@@ -60,13 +59,6 @@ impl Stream {
         let scan_health = ScanHealth::new(clocks.now().tick);
         let (frames, chains) = (Frames::default(), Chains::default());
         Self { path, clocks, frames, chains, scan_health, reported: None }
-    }
-
-    async fn receive(mut self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.listen(&events) => {}
-        }
     }
 
     /// Reads one writer's stream after the other.
@@ -145,13 +137,12 @@ impl Stream {
     }
 }
 
-impl LiveSource for Stream {
-    fn run(
-        self: Box<Self>,
-        events: mpsc::Sender<SourceEvent>,
-        stop: CancellationToken,
-    ) -> BoxFuture<'static, ()> {
-        Box::pin((*self).receive(events, stop))
+impl Receive for Stream {
+    async fn receive(mut self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.listen(&events) => {}
+        }
     }
 }
 

@@ -41,6 +41,26 @@ pub trait LiveSource: Send {
     ) -> BoxFuture<'static, ()>;
 }
 
+/// What a live source is written as; [`LiveSource`] is the same for the table of sources.
+pub trait Receive: Send + 'static {
+    /// Receives until `stop`, or until the daemon takes no more `events`. `events` may be slow.
+    fn receive(
+        self,
+        events: mpsc::Sender<SourceEvent>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+impl<T: Receive> LiveSource for T {
+    fn run(
+        self: Box<Self>,
+        events: mpsc::Sender<SourceEvent>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin((*self).receive(events, stop))
+    }
+}
+
 /// A kind of live source, as `[[source]] kind` names it.
 #[derive(Debug)]
 pub struct Kind {

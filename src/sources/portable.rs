@@ -12,13 +12,12 @@ use btleplug::api::{AddressType, ScanFilter};
 use btleplug::api::{Central, CentralEvent, Manager as _, Peripheral as _, PeripheralProperties};
 use btleplug::platform::{Adapter, Manager, PeripheralId};
 use futures::StreamExt as _;
-use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Advertisement;
-use super::live::{Kind, LiveSource, SourceEvent};
+use super::live::{Kind, Receive, SourceEvent};
 use super::structures::Structures;
 use crate::clock::Clocks;
 use crate::pipeline::event::{Address, AddressKind, Hearing};
@@ -57,13 +56,6 @@ impl Portable {
     /// With the adapter of this name or address; with the first where `None`.
     pub fn new(adapter: Option<String>, clocks: Clocks) -> Self {
         Self { adapter, clocks }
-    }
-
-    async fn receive(self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.receive_for_ever(&events) => {}
-        }
     }
 
     async fn receive_for_ever(&self, events: &mpsc::Sender<SourceEvent>) {
@@ -136,13 +128,12 @@ impl Portable {
     }
 }
 
-impl LiveSource for Portable {
-    fn run(
-        self: Box<Self>,
-        events: mpsc::Sender<SourceEvent>,
-        stop: CancellationToken,
-    ) -> BoxFuture<'static, ()> {
-        Box::pin((*self).receive(events, stop))
+impl Receive for Portable {
+    async fn receive(self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.receive_for_ever(&events) => {}
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub struct Skipped {
     pub damaged: u64,
     /// Frames whose link type or sniffer header this program does not know.
     pub unsupported: u64,
-    /// Fragments of extended advertisements of which another fragment was not received.
+    /// Fragments of extended advertisements that lack another fragment.
     pub incomplete: u64,
 }
 

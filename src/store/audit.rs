@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(entries.len(), 1);
         assert_eq!((entries[0].what.as_str(), entries[0].gateway.as_str()), ("arrived", "door"));
         audit.follow(&[alive(3600)]);
-        assert!(audit.db.is_none(), "no connection is kept while nobody comes");
+        assert!(audit.db.is_none(), "no connection is kept while no customer comes");
         assert_eq!(of(folder.path(), "c-1111").unwrap().len(), 1, "an hour is not over yet");
         audit.follow(&[alive(3601)]);
         assert_eq!(of(folder.path(), "c-1111").unwrap(), []);

@@ -33,6 +33,7 @@ use crate::pipeline::Settings;
 use crate::pipeline::event::{Away, Restored};
 use crate::pipeline::units::WallTime;
 use crate::private;
+use crate::state_file;
 use reserve::Reserve;
 
 /// The file, in the state directory.
@@ -115,9 +116,9 @@ impl Store {
         }
     }
 
-    /// Like [`Store::open`]; but where the disk cannot be written (full, read-only), the store works
-    /// in memory, and each commit tries the disk again. What is on the disk is read, so that
-    /// withdrawals are known.
+    /// Like [`Store::open`]; but where the disk cannot be written (full, read-only, not permitted),
+    /// the store works in memory, and each commit tries the disk again. What is on the disk is
+    /// read, so that withdrawals are known.
     ///
     /// # Errors
     /// Where another process or a later grelot has the store, or where it is there and cannot be
@@ -129,7 +130,13 @@ impl Store {
         };
         let path = dir.join(FILE);
         let failed = |source| explain(&path, source);
-        let db = if fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
+        let found = fs::metadata(&path).map(|file| file.len());
+        if let Err(source) = &found
+            && source.kind() == io::ErrorKind::PermissionDenied
+        {
+            return Err(error);
+        }
+        let db = if found.is_ok_and(|length| length > 0) {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             let uri = format!("file:{}?immutable=1", path.display());
             Connection::open_with_flags(uri, flags).map_err(failed)?
@@ -338,12 +345,7 @@ impl StoreError {
     /// Whether the disk takes nothing, which may pass.
     fn is_of_disk(&self) -> bool {
         match self {
-            Self::Directory { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull
-                    | io::ErrorKind::QuotaExceeded
-                    | io::ErrorKind::ReadOnlyFilesystem
-            ),
+            Self::Directory { source, .. } => state_file::is_unwritable(source.kind()),
             Self::Sqlite { source, .. } => matches!(
                 source.sqlite_error_code(),
                 Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure)

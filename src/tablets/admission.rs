@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use super::api_error::ApiError;
 use super::connections::Connection;
 use super::pairing::{Pairings, Tablet, Token};
-use super::web::ApiError;
 
 /// Headers of every response that does not set them itself. Customers' names must not stay in a
 /// cache, and the page must not load from or send to other origins.

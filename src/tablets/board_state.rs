@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::body::Bytes;
 use tokio::sync::watch;
 
-use super::StoreLabel;
 use super::board::{Board, InboundMessage};
+use super::settings::StoreLabel;
 use super::view;
 use crate::pipeline::units::WallTime;
 

@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::TlsFiles;
 use super::connections::{Connection, Connections};
+use super::settings::TlsFiles;
 use crate::files;
 
 /// For a TLS handshake, or a request's head.

@@ -16,6 +16,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
+use super::api_error::ApiError;
+
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -93,7 +95,7 @@ impl Assets {
 
     fn answer(&self, path: &str, cache: &'static str, asked: &HeaderMap) -> Response {
         let Some(asset) = self.files.iter().find(|asset| asset.path == path) else {
-            return super::web::ApiError::NotFound.into_response();
+            return ApiError::NotFound.into_response();
         };
         let tag = format!("\"{}\"", self.version);
         let head = [

@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::BrokerAccess;
 use super::board::{BrokerLink, InboundMessage};
 use super::board_state::BoardState;
 use super::decode;
+use super::settings::BrokerAccess;
 use super::staff::{Action, Feedback};
 use crate::clock::Clocks;
 use crate::config::BrokerUrl;

@@ -7,14 +7,14 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::StoreLabel;
 use super::board::{Board, BrokerLink, Card, Claim, DepartedVisit, GatewayStatus, Stay, Visit};
+use super::settings::StoreLabel;
 use crate::text;
 
 /// Version of this format, for pages that outlive a restart of the server.
 const VERSION: u8 = 1;
 
-/// Characters. Longer text is cut: nobody reads more on a card, and a broker may be hostile.
+/// Characters. Longer text is cut: a card has no room for more, and a broker may be hostile.
 const LONGEST_TEXT: usize = 280;
 
 /// The board as JSON.

@@ -1,4 +1,4 @@
-//! Reports of a bounded size: whatever goes wrong, a status stays short enough for any broker.
+//! Reports of a bounded size: however much goes wrong, a status is short enough for any broker.
 
 use std::fmt::Display;
 

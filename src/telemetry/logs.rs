@@ -1,6 +1,6 @@
 //! Events to standard error: for people on a terminal, for journald under systemd.
 //!
-//! Invariant: whatever level is asked for, other crates say warnings and errors only. Radio and
+//! Invariant: at every level, other crates say warnings and errors only. Radio and
 //! MQTT libraries log addresses and payloads below that, and strangers leave no trace.
 
 use std::io::{self, IsTerminal as _};

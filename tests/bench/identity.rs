@@ -108,7 +108,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     (done, start.elapsed())
 }
 
-/// The best of some rounds: what the machine can do when nobody else wants it.
+/// The best of some rounds: what the machine can do when it is idle.
 fn ns_each(rounds: usize, count: usize, mut work: impl FnMut()) -> f64 {
     let best = (0..rounds).map(|_| timed(&mut work).1).min().unwrap();
     best.as_secs_f64() * 1e9 / count as f64

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Instructions an advertisement takes, counted by callgrind: grelot's decoder, its whole pipeline
 # with 10,000 customers, and beside them Home Assistant's habluetooth, which decodes and tracks
-# but identifies nobody. The mix is that of real captures.
+# but identifies no one. The mix is that of real captures.
 #
 #   tests/bench/instructions.sh [CAPTURE...]
 #

@@ -17,7 +17,7 @@ pub struct Mosquitto {
 
 /// What a test needs beside a plain listener.
 #[derive(Default)]
-pub struct Wishes<'a> {
+pub struct BrokerOptions<'a> {
     /// Username and password, instead of anonymous access.
     pub login: Option<(&'a str, &'a str)>,
     /// Folder with `ca.pem`, `broker.pem`, `broker.key`: TLS, with client certificates.
@@ -33,10 +33,10 @@ pub struct Wishes<'a> {
 }
 
 impl Mosquitto {
-    pub fn start(dir: &Path, wishes: &Wishes<'_>) -> Self {
+    pub fn start(dir: &Path, options: &BrokerOptions<'_>) -> Self {
         let port = free_port();
         let mut config = format!("listener {port} 127.0.0.1\nlog_type error\nlog_type warning\n");
-        if let Some((username, password)) = wishes.login {
+        if let Some((username, password)) = options.login {
             let file = dir.join("passwords");
             let made = Command::new("mosquitto_passwd")
                 .args(["-b", "-c"])
@@ -45,12 +45,12 @@ impl Mosquitto {
                 .stderr(Stdio::null())
                 .status();
             assert!(made.unwrap().success());
-            for user in wishes.users {
+            for user in options.users {
                 let mut more = Command::new("mosquitto_passwd");
                 more.arg("-b").arg(&file).args([user, password]).stderr(Stdio::null());
                 assert!(more.status().unwrap().success());
             }
-            if let Some(access) = wishes.access {
+            if let Some(access) = options.access {
                 let rules = dir.join("access");
                 std::fs::write(&rules, access).unwrap();
                 writeln!(config, "acl_file {}", rules.display()).unwrap();
@@ -59,14 +59,14 @@ impl Mosquitto {
         } else {
             config.push_str("allow_anonymous true\n");
         }
-        if let Some(tls) = wishes.tls {
+        if let Some(tls) = options.tls {
             for (key, file) in [("cafile", "ca"), ("certfile", "broker")] {
                 writeln!(config, "{key} {}/{file}.pem", tls.display()).unwrap();
             }
             writeln!(config, "keyfile {}/broker.key", tls.display()).unwrap();
             config.push_str("require_certificate true\n");
         }
-        if wishes.durable {
+        if options.durable {
             writeln!(
                 config,
                 "persistence true\npersistence_location {}/\nautosave_on_changes true\nautosave_interval 1",
@@ -74,7 +74,7 @@ impl Mosquitto {
             )
             .unwrap();
         }
-        config.push_str(wishes.lines);
+        config.push_str(options.lines);
         // Run by root it would drop to a user who cannot read the test's folder.
         config.push_str("user root\n");
         let path = dir.join("mosquitto.conf");

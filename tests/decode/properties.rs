@@ -1,4 +1,4 @@
-//! What holds for any bytes whatever.
+//! What holds for any bytes.
 
 use grelot::pipeline::advert::altbeacon::AltBeacon;
 use grelot::pipeline::advert::eddystone::{Eid, Frame, Telemetry, Uid};
@@ -88,7 +88,7 @@ proptest! {
         }
         match description.beacon.map(said_of) {
             Some(Some(said)) => prop_assert!(beacons.contains(&said)),
-            // Of a format that identifies nobody: others may follow it.
+            // Of a format without an identity: others may follow it.
             Some(None) => {}
             None => prop_assert_eq!(beacons, []),
         }

@@ -1,4 +1,4 @@
-//! Disk and memory hold the same outbox, whatever happens.
+//! Disk and memory hold the same outbox after any sequence of events.
 
 use std::time::Duration;
 

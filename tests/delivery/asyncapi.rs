@@ -10,7 +10,7 @@ use grelot::pipeline::event::{Claim, DepartureReason};
 use grelot::pipeline::units::WallTime;
 use serde_json::Value;
 
-use crate::mosquitto::{Mosquitto, Said, Wishes};
+use crate::mosquitto::{BrokerOptions, Mosquitto, Received};
 use crate::shop::{OPENING, Shop, alert, card, peer, visit};
 
 fn document() -> Value {
@@ -206,13 +206,13 @@ async fn everything_said_is_as_the_document_describes_it() {
     let document = document();
     let channels = channels(&document);
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut all = broker.subscribe(&["--retain-as-published", "-t", "grelot/#"]).await;
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
 
     say_everything(&shop).await;
     let mut said = Vec::new();
-    while said.last().is_none_or(|last: &Said| !last.topic.ends_with("/beacons/entrance")) {
+    while said.last().is_none_or(|last: &Received| !last.topic.ends_with("/beacons/entrance")) {
         said.push(all.next().await);
     }
     shop.delivery.stop().await;
@@ -228,7 +228,7 @@ async fn everything_said_is_as_the_document_describes_it() {
 fn check(
     document: &Value,
     channels: &BTreeMap<String, Channel>,
-    said: &[Said],
+    said: &[Received],
 ) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     for message in said {

@@ -12,7 +12,7 @@ use grelot::pipeline::units::{Clock, Tick, WallTime};
 use grelot::pipeline::{Now, Pipeline};
 use grelot::store::{self, Heartbeat, Store};
 
-use crate::mosquitto::{Mosquitto, Wishes, free_port};
+use crate::mosquitto::{BrokerOptions, Mosquitto, free_port};
 use crate::shop::{OPENING, Shop, alert, online, peer, settings, visit};
 
 fn heartbeat(clock: Clock, boot: &str, uptime_secs: u64) -> Heartbeat {
@@ -37,7 +37,7 @@ async fn last_evenings_unsent_alert_is_not_announced_in_the_morning() {
     let state = dir.path().join("state");
     power_cut_in_the_evening(&state).await;
 
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
     let now = Now { tick: Tick::ZERO, clock: Clock::Unset(OPENING.plus(Duration::from_secs(30))) };
     let mut store = Store::open(&state).unwrap();

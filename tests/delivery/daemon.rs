@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::disk::Tmpfs;
-use crate::mosquitto::{Mosquitto, Wishes, free_port};
+use crate::mosquitto::{BrokerOptions, Mosquitto, free_port};
 use crate::scene::{Grelot, Scene};
 
 const SCENE: Scene =
@@ -38,7 +38,7 @@ async fn a_brokers_port_in_use_ends_it_with_1() {
 #[tokio::test]
 async fn an_alert_of_a_fast_recording_does_not_outlive_itself_at_the_broker() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
     let _grelot = Grelot::start(SCENE.write(dir.path(), &external(broker.port)));
     let alert = staff.next().await;
@@ -46,7 +46,7 @@ async fn an_alert_of_a_fast_recording_does_not_outlive_itself_at_the_broker() {
 }
 
 #[tokio::test]
-async fn a_state_directory_it_cannot_write_ends_it() {
+async fn a_state_path_that_is_no_folder_ends_it() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(state(dir.path()), "no directory").unwrap();
     let config = SCENE.write(dir.path(), &external(free_port()));
@@ -54,19 +54,30 @@ async fn a_state_directory_it_cannot_write_ends_it() {
     assert_eq!(grelot.ended().await, Some(78), "no folder: a configuration error");
     let log = grelot.log();
     assert!(log.contains("state.path = \"state\"") && log.contains("is not a folder"), "{log}");
+}
 
-    std::fs::remove_file(state(dir.path())).unwrap();
+#[tokio::test]
+async fn alerts_go_out_from_a_state_folder_that_is_read_only() {
+    let dir = tempfile::tempdir().unwrap();
     let _disk = Tmpfs::mount(&state(dir.path()), "ro");
-    let mut grelot = Grelot::start(config);
-    assert_eq!(grelot.ended().await, Some(1), "{}", grelot.log());
-    assert!(grelot.log().contains("Read-only file system"), "{}", grelot.log());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
+    let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
+    let mut it = broker.subscribe(&["-t", "grelot/v1/42/gateways/door/status"]).await;
+    let mut grelot = Grelot::start(SCENE.write(dir.path(), &external(broker.port)));
+    staff.next().await;
+    let mut status = it.next().await.json();
+    while !status.to_string().contains("read-only") && !status.to_string().contains("Read-only") {
+        status = it.next().await.json();
+    }
+    grelot.logs("`grelot status` cannot reach this gateway");
+    assert_eq!(grelot.stop().await, Some(0), "{}", grelot.log());
 }
 
 #[tokio::test]
 async fn a_refused_password_is_logged_and_does_not_end_it() {
     let dir = tempfile::tempdir().unwrap();
-    let wishes = Wishes { login: Some(("door", "right")), ..Wishes::default() };
-    let broker = Mosquitto::start(dir.path(), &wishes);
+    let options = BrokerOptions { login: Some(("door", "right")), ..BrokerOptions::default() };
+    let broker = Mosquitto::start(dir.path(), &options);
     let login = "\nusername = \"door\"\npassword = \"wrong\"";
     let config = SCENE.write(dir.path(), &format!("{}{login}", external(broker.port)));
     let mut grelot = Grelot::start(config);
@@ -80,7 +91,7 @@ async fn a_full_disk_does_not_silence_it() {
     let dir = tempfile::tempdir().unwrap();
     let state = state(dir.path());
     let _disk = Tmpfs::mount(&state, "size=256k");
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
     let scene = Scene { customers: 30, every: Duration::from_secs(1), ..SCENE };
     let mut grelot = Grelot::start(scene.write(dir.path(), &external(broker.port)));
@@ -103,7 +114,7 @@ async fn a_full_disk_does_not_silence_it() {
 #[tokio::test]
 async fn asked_to_stop_it_says_goodbye() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut it = broker.subscribe(&["-t", "grelot/v1/42/gateways/door/status"]).await;
     let mut grelot = Grelot::start(SCENE.write(dir.path(), &external(broker.port)));
     assert_eq!(it.next().await.json()["state"], "online");

@@ -10,7 +10,7 @@ use grelot::pipeline::Effect;
 use grelot::pipeline::units::WallTime;
 use grelot::store::{Change, Store, StoreError};
 
-use crate::mosquitto::{Mosquitto, Wishes, free_port};
+use crate::mosquitto::{BrokerOptions, Mosquitto, free_port};
 use crate::shop::{OPENING, Shop, alert, card, peer, reached, settings, visit};
 
 /// A small file system of its own; unmounted when dropped.
@@ -46,7 +46,7 @@ async fn a_full_disk_is_told_and_neither_silences_nor_loses_an_alert() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let disk = Tmpfs::mount(&state, "size=256k");
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
     let shop = Shop::open(&state, peer(broker.port));
     let ballast = state.join("ballast");
@@ -58,8 +58,8 @@ async fn a_full_disk_is_told_and_neither_silences_nor_loses_an_alert() {
     for n in 0..40 {
         assert_eq!(staff.next().await.json()["client"], format!("c-{n}"));
     }
-    let told = reached(shop.delivery.trouble(), Option::is_some).await;
-    assert!(told.as_ref().is_some_and(|told| told.contains("full")), "{told:?}");
+    let trouble = reached(shop.delivery.trouble(), Option::is_some).await;
+    assert!(trouble.as_ref().is_some_and(|trouble| trouble.contains("full")), "{trouble:?}");
 
     fs::remove_file(&ballast).unwrap();
     reached(shop.delivery.trouble(), Option::is_none).await;
@@ -274,14 +274,18 @@ async fn a_disk_that_is_full_before_the_start_silences_no_alert() {
     let disk = Tmpfs::mount(&dir.path().join("state"), "size=256k");
     let ballast = disk.0.join("ballast");
     fill(&ballast);
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
     let store = Store::open_or_remember(&disk.0).unwrap();
     let shop = Shop::with(store, peer(broker.port), crate::shop::TestClock::default(), settings());
     shop.perform(&[alert(&visit("c-1", OPENING))]).await;
     assert_eq!(staff.next().await.json()["client"], "c-1");
-    let told = reached(shop.delivery.trouble(), Option::is_some).await;
-    assert!(told.as_ref().is_some_and(|told| told.contains("full") || told.contains("space")));
+    let trouble = reached(shop.delivery.trouble(), Option::is_some).await;
+    assert!(
+        trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.contains("full") || trouble.contains("space"))
+    );
 
     fs::remove_file(&ballast).unwrap();
     shop.perform(&[alert(&visit("c-2", OPENING))]).await;

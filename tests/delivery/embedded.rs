@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use grelot::mqtt::Connection;
+use grelot::mqtt::ConnectionState;
 use grelot::mqtt::broker::{Accounts, BrokerError, EmbeddedBroker, Role};
 use grelot::mqtt::login::Login;
 use grelot::mqtt::logins::Logins;
@@ -57,7 +57,7 @@ async fn the_embedded_broker_admits_nobody_without_the_login() {
     ];
     for (n, stranger) in strangers.into_iter().enumerate() {
         let shop = Shop::open(&dir.path().join(n.to_string()), stranger);
-        shop.connection(|state| matches!(state, Connection::Refused { .. })).await;
+        shop.connection(|state| matches!(state, ConnectionState::Refused { .. })).await;
         shop.delivery.stop().await;
     }
     broker.stop().await;
@@ -152,7 +152,7 @@ async fn a_login_made_while_the_broker_runs_is_known_at_once() {
     shop.delivery.stop().await;
     assert!(logins.remove("door").unwrap());
     let shop = Shop::open(&dir.path().join("2"), door);
-    shop.connection(|state| matches!(state, Connection::Refused { .. })).await;
+    shop.connection(|state| matches!(state, ConnectionState::Refused { .. })).await;
     shop.delivery.stop().await;
     broker.stop().await;
 }
@@ -185,7 +185,7 @@ async fn a_full_disk_keeps_no_tablet_out_and_is_reported() {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_a_gateway_is_restarted_and_rings() {
+async fn on_a_full_disk_a_gateway_is_restarted_and_killed_and_rings() {
     const SCENE: Scene = Scene { store: 42, customers: 2, every: Duration::from_secs(1), speed: 1 };
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
@@ -205,6 +205,13 @@ async fn on_a_full_disk_a_gateway_is_restarted_and_rings() {
 
     assert_eq!(tablet.next().await.json()["client"], "c-1");
     assert_eq!(tablet.next().await.json()["client"], "c-2");
+    drop(tablet);
+
+    grelot.kill();
+    grelot.restart();
+    eventually("the broker listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let mut tablet = Subscriber::start(port, &as_it(&login, &session)).await;
+    assert_eq!(tablet.next().await.json()["client"], "c-1", "after a kill");
     std::fs::remove_file(state.join("ballast")).unwrap();
     assert_eq!(grelot.stop().await, Some(0), "{}", grelot.log());
     drop(disk);

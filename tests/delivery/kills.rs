@@ -1,12 +1,12 @@
 //! The whole `grelot run` on a recording and mosquitto: each customer is announced once, and
-//! whatever is killed when, nobody is lost and nobody is announced under two visit ids.
+//! whichever process is killed, no customer is lost and none is announced under two visit ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::mosquitto::{Mosquitto, Said, Subscriber, Wishes};
+use crate::mosquitto::{BrokerOptions, Mosquitto, Received, Subscriber};
 use crate::scene::{Grelot, Scene};
 
 /// Customers who come in in each round, one every 50 ms of real time.
@@ -20,7 +20,7 @@ struct Heard {
 }
 
 impl Heard {
-    fn add(&mut self, said: &Said) {
+    fn add(&mut self, said: &Received) {
         let arrival = said.json();
         let text = |key: &str| arrival[key].as_str().unwrap().to_owned();
         self.visits.entry(text("client")).or_default().insert(text("visit"));
@@ -51,7 +51,7 @@ fn urls(broker: &Mosquitto) -> String {
 #[tokio::test]
 async fn each_customer_of_a_recording_is_announced_exactly_once() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
     let scene = Scene { store: 42, customers: 30, every: Duration::from_secs(1), speed: 10 };
     let _grelot = Grelot::start(scene.write(dir.path(), &urls(&broker)));
@@ -81,7 +81,8 @@ async fn fifty_kills_lose_no_alert_and_double_no_visit() {
 /// order. Kills, those while there was something to lose, customers, messages, repeated ones.
 async fn campaign(seed: u64, stores: std::ops::RangeInclusive<u16>) -> [usize; 5] {
     let dir = tempfile::tempdir().unwrap();
-    let mut broker = Mosquitto::start(dir.path(), &Wishes { durable: true, ..Wishes::default() });
+    let mut broker =
+        Mosquitto::start(dir.path(), &BrokerOptions { durable: true, ..BrokerOptions::default() });
     let mut staff = broker.subscribe(&["-c", "-i", "staff", "-t", "grelot/v1/+/arrivals"]).await;
     let mut chance = Chance(seed);
     let mut tally = [0; 5];
@@ -121,7 +122,7 @@ async fn campaign(seed: u64, stores: std::ops::RangeInclusive<u16>) -> [usize; 5
     tally
 }
 
-/// Chance with a seed (`GRELOT_SEED`), told so that a failure can be had again.
+/// Random numbers with a seed (`GRELOT_SEED`), which is printed so that a failure can be repeated.
 struct Chance(u64);
 
 impl Chance {

@@ -1,5 +1,5 @@
 //! What staff say of a visit is kept as a label: for tuning, for a season, and no longer than the
-//! customer wishes.
+//! customer options.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use grelot::store::{Change, Heartbeat, Store};
 use serde_json::Value;
 
-use crate::mosquitto::{Mosquitto, PATIENCE, Subscriber, Wishes, free_port};
+use crate::mosquitto::{BrokerOptions, Mosquitto, PATIENCE, Subscriber, free_port};
 use crate::scene::{Grelot, Scene};
 use crate::shop::{OPENING, Shop, alert, peer, visit};
 
@@ -53,7 +53,7 @@ async fn arrival(staff: &mut Subscriber) -> Value {
 #[tokio::test]
 async fn what_staff_say_of_a_visit_outlives_the_daemon_and_goes_with_the_customer() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
     let scene = Scene { store: 42, customers: 2, every: Duration::from_secs(1), speed: 10 };
     let urls = format!("urls = [\"mqtt://127.0.0.1:{}\"]", broker.port);
@@ -66,18 +66,18 @@ async fn what_staff_say_of_a_visit_outlives_the_daemon_and_goes_with_the_custome
     say(&broker, &id(&one), "was_here").await;
     say(&broker, &id(&two), "was_here").await;
     say(&broker, &id(&two), "was_not_here").await;
-    let told =
+    let labels =
         eventually(&config, |labels| labels.len() == 2 && labels[1]["label"] == "was_not_here")
             .await;
-    for (label, arrival) in told.iter().zip([&one, &two]) {
+    for (label, arrival) in labels.iter().zip([&one, &two]) {
         for key in ["visit", "client", "gateway", "arrived_at"] {
             assert_eq!(label[key], arrival[key], "{key}");
         }
     }
-    assert_eq!(told[0]["label"], "was_here");
+    assert_eq!(labels[0]["label"], "was_here");
 
     grelot.kill();
-    assert_eq!(read(&config), told, "read from the disk");
+    assert_eq!(read(&config), labels, "read from the disk");
     grelot.restart();
     let topic = format!("grelot/v1/42/withdrawn/{}", one["client"].as_str().unwrap());
     broker.publish(&["-t", &topic, "-m", r#"{"v":1}"#, "-q", "1", "-r"]).await;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use grelot::mqtt::Connection;
+use grelot::mqtt::ConnectionState;
 use grelot::mqtt::payload::Status;
 use grelot::pipeline::units::Tick;
 use tokio::time::timeout;
 
 use crate::cable::Cable;
-use crate::mosquitto::{Mosquitto, PATIENCE, Wishes, free_port};
+use crate::mosquitto::{BrokerOptions, Mosquitto, PATIENCE, free_port};
 use crate::shop::{OPENING, Shop, alert, online, peer, visit, with_login};
 
 const ARRIVALS: &str = "grelot/v1/42/arrivals";
@@ -16,12 +16,13 @@ const ARRIVALS: &str = "grelot/v1/42/arrivals";
 #[tokio::test]
 async fn what_happens_while_the_broker_is_dead_is_said_when_it_is_back() {
     let dir = tempfile::tempdir().unwrap();
-    let mut broker = Mosquitto::start(dir.path(), &Wishes { durable: true, ..Wishes::default() });
+    let mut broker =
+        Mosquitto::start(dir.path(), &BrokerOptions { durable: true, ..BrokerOptions::default() });
     let mut staff = broker.subscribe(&["-c", "-i", "staff", "-t", ARRIVALS]).await;
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     shop.connected().await;
     broker.kill();
-    shop.connection(|state| matches!(state, Connection::Unreachable { .. })).await;
+    shop.connection(|state| matches!(state, ConnectionState::Unreachable { .. })).await;
     for n in 0..30 {
         shop.perform(&[alert(&visit(&format!("c-{n}"), OPENING))]).await;
     }
@@ -38,7 +39,7 @@ async fn what_happens_while_the_broker_is_dead_is_said_when_it_is_back() {
 #[tokio::test]
 async fn a_broker_that_forgot_everything_is_told_who_is_here() {
     let dir = tempfile::tempdir().unwrap();
-    let mut broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let mut broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", ARRIVALS]).await;
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     let here = visit("c-1", OPENING);
@@ -50,8 +51,8 @@ async fn a_broker_that_forgot_everything_is_told_who_is_here() {
     broker.restart();
 
     let mut later = broker.subscribe(&["-t", "grelot/v1/42/#"]).await;
-    let told = [later.next().await, later.next().await];
-    let topics: Vec<&str> = told.iter().map(|said| said.topic.as_str()).collect();
+    let received = [later.next().await, later.next().await];
+    let topics: Vec<&str> = received.iter().map(|said| said.topic.as_str()).collect();
     assert!(topics.contains(&"grelot/v1/42/gateways/door/status"), "{topics:?}");
     assert!(topics.contains(&format!("grelot/v1/42/visits/{}", here.id).as_str()), "{topics:?}");
     assert_eq!(staff.within(Duration::from_millis(1500)).await, [], "no alert is said again");
@@ -69,7 +70,7 @@ async fn a_restart_says_what_was_queued_and_remembers_who_is_here() {
     shop.delivery.heartbeat(&shop.settings, shop.clock.now()).await;
     timeout(PATIENCE, shop.delivery.stop()).await.unwrap();
 
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", ARRIVALS]).await;
     let shop = Shop::open(&state, peer(broker.port));
 
@@ -85,7 +86,7 @@ async fn a_restart_says_what_was_queued_and_remembers_who_is_here() {
 #[tokio::test]
 async fn a_visit_that_an_earlier_life_left_at_the_broker_is_cleared() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let ghost = visit("c-9", OPENING);
     let shop = Shop::open(&dir.path().join("one"), peer(broker.port));
     shop.perform(&[alert(&ghost)]).await;
@@ -103,15 +104,15 @@ async fn a_visit_that_an_earlier_life_left_at_the_broker_is_cleared() {
 async fn a_refused_password_is_told_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
-    let wishes = Wishes { login: Some(("door", "right")), ..Wishes::default() };
-    let broker = Mosquitto::start(dir.path(), &wishes);
+    let options = BrokerOptions { login: Some(("door", "right")), ..BrokerOptions::default() };
+    let broker = Mosquitto::start(dir.path(), &options);
     let mut staff = broker.subscribe(&["-u", "door", "-P", "right", "-t", ARRIVALS]).await;
     let shop = Shop::open(&state, with_login(peer(broker.port), "door", "wrong"));
     shop.perform(&[alert(&visit("c-1", OPENING))]).await;
 
-    let refused = shop.connection(|state| matches!(state, Connection::Refused { .. })).await;
+    let refused = shop.connection(|state| matches!(state, ConnectionState::Refused { .. })).await;
 
-    let Connection::Refused { broker: whom, why } = refused else { unreachable!() };
+    let ConnectionState::Refused { broker: whom, why } = refused else { unreachable!() };
     assert_eq!(whom, format!("mqtt://127.0.0.1:{}", broker.port));
     assert!(why.contains("username and password"), "{why}");
     shop.health(|health| health.queued == 2).await;
@@ -125,7 +126,7 @@ async fn a_refused_password_is_told_and_loses_nothing() {
 #[tokio::test]
 async fn brokers_are_tried_in_turn() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut brokers = peer(free_port());
     brokers.brokers.extend(peer(free_port()).brokers);
     brokers.brokers.extend(peer(broker.port).brokers);
@@ -134,7 +135,7 @@ async fn brokers_are_tried_in_turn() {
 
     let wanted = format!("mqtt://127.0.0.1:{}", broker.port);
     shop.connection(
-        |state| matches!(state, Connection::Connected { broker, .. } if *broker == wanted),
+        |state| matches!(state, ConnectionState::Connected { broker, .. } if *broker == wanted),
     )
     .await;
     shop.delivery.stop().await;
@@ -143,7 +144,7 @@ async fn brokers_are_tried_in_turn() {
 #[tokio::test]
 async fn a_gateway_that_dies_is_offline_and_one_that_stops_says_so_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut it = broker.subscribe(&["-t", "grelot/v1/42/gateways/+/status"]).await;
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     let said = it.next().await;
@@ -172,7 +173,7 @@ async fn a_gateway_that_dies_is_offline_and_one_that_stops_says_so_itself() {
 #[tokio::test]
 async fn a_connection_that_breaks_for_a_moment_is_not_announced_as_offline() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let cable = Cable::to(broker.port).await;
     let mut it = broker.subscribe(&["-t", "grelot/v1/42/gateways/+/status"]).await;
     let shop = Shop::open(&dir.path().join("state"), peer(cable.port));

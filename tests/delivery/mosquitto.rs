@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 pub use crate::common::free_port;
-#[allow(unused_imports, reason = "tests/hostile needs no wishes")]
-pub use crate::common::mosquitto::{Mosquitto, Wishes};
+#[allow(unused_imports, reason = "tests/hostile needs no options")]
+pub use crate::common::mosquitto::{BrokerOptions, Mosquitto};
 pub use crate::common::waiting::{PATIENCE, eventually};
 
 impl Mosquitto {
@@ -34,7 +34,7 @@ pub async fn publish(port: u16, arguments: &[&str]) {
 
 /// One message as `mosquitto_sub` prints it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Said {
+pub struct Received {
     pub topic: String,
     pub retained: bool,
     /// Seconds until the broker would have dropped it, as it was delivered.
@@ -43,7 +43,7 @@ pub struct Said {
     pub payload: String,
 }
 
-impl Said {
+impl Received {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.payload).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
@@ -52,7 +52,7 @@ impl Said {
 /// A running `mosquitto_sub`; it reconnects by itself.
 pub struct Subscriber {
     process: Child,
-    said: mpsc::Receiver<Said>,
+    said: mpsc::Receiver<Received>,
 }
 
 impl Subscriber {
@@ -88,7 +88,7 @@ impl Subscriber {
                     stands.take().map(|stands| stands.send(()));
                 } else if let Some(line) = line.strip_prefix('\x01') {
                     let fields: Vec<&str> = line.splitn(4, '\x01').collect();
-                    let message = Said {
+                    let message = Received {
                         retained: fields[0] == "1",
                         expiry: fields[1].parse().ok(),
                         topic: fields[2].to_owned(),
@@ -106,12 +106,12 @@ impl Subscriber {
     }
 
     /// The next message.
-    pub async fn next(&mut self) -> Said {
+    pub async fn next(&mut self) -> Received {
         timeout(PATIENCE, self.said.recv()).await.expect("a message").expect("a subscriber")
     }
 
     /// The next message on a topic that ends so; others are passed over.
-    pub async fn next_on(&mut self, end: &str) -> Said {
+    pub async fn next_on(&mut self, end: &str) -> Received {
         loop {
             let said = self.next().await;
             if said.topic.ends_with(end) {
@@ -121,7 +121,7 @@ impl Subscriber {
     }
 
     /// What comes within `time`; for "nothing more comes", which no event can tell.
-    pub async fn within(&mut self, time: Duration) -> Vec<Said> {
+    pub async fn within(&mut self, time: Duration) -> Vec<Received> {
         let mut said = Vec::new();
         let end = tokio::time::Instant::now() + time;
         while let Ok(Some(message)) = tokio::time::timeout_at(end, self.said.recv()).await {

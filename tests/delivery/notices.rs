@@ -6,7 +6,7 @@ use grelot::pipeline::Effect;
 use grelot::pipeline::event::{Announcement, Claim, DepartureReason, SilentBecause};
 use serde_json::json;
 
-use crate::mosquitto::{Mosquitto, Wishes};
+use crate::mosquitto::{BrokerOptions, Mosquitto};
 use crate::shop::{OPENING, Shop, alert, card, peer, visit};
 
 const ARRIVALS: &str = "grelot/v1/42/arrivals";
@@ -15,7 +15,7 @@ const ALL: &str = "grelot/v1/42/#";
 #[tokio::test]
 async fn an_arrival_is_said_to_the_letter_and_kept_as_the_visits_state() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", ALL]).await;
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     let mut arrived = visit("c-7f3a", OPENING);
@@ -51,7 +51,7 @@ async fn an_arrival_is_said_to_the_letter_and_kept_as_the_visits_state() {
 #[tokio::test]
 async fn a_silent_arrival_is_shown_and_rings_nowhere() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", ALL]).await;
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     let mut discreet = visit("c-1", OPENING);
@@ -72,7 +72,7 @@ async fn a_silent_arrival_is_shown_and_rings_nowhere() {
 #[tokio::test]
 async fn a_claim_changes_the_state_and_a_departure_clears_it() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", ALL]).await;
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     let arrived = visit("c-1", OPENING);
@@ -91,12 +91,12 @@ async fn a_claim_changes_the_state_and_a_departure_clears_it() {
     shop.clock.advance(Duration::from_mins(1));
     shop.perform(&[departed]).await;
 
-    let farewell = staff.next_on("/departures").await;
+    let departure = staff.next_on("/departures").await;
     let expected = json!({
         "v": 1, "visit": topic, "client": "c-1", "departed_at": "2026-01-05T09:01:00Z",
         "reason": "left"
     });
-    assert_eq!(farewell.json(), expected);
+    assert_eq!(departure.json(), expected);
     assert_eq!(staff.next_on(&topic).await.payload, "");
     shop.health(|health| health.queued == 0).await;
     let mut later = broker.subscribe(&["-t", "grelot/v1/42/visits/+"]).await;
@@ -107,7 +107,7 @@ async fn a_claim_changes_the_state_and_a_departure_clears_it() {
 #[tokio::test]
 async fn an_alert_waits_for_somebody_to_listen_and_is_then_said_once() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     let arrived = visit("c-1", OPENING);
     shop.perform(&[alert(&arrived)]).await;
@@ -126,7 +126,7 @@ async fn an_alert_waits_for_somebody_to_listen_and_is_then_said_once() {
 #[tokio::test]
 async fn an_alert_whose_time_is_over_is_never_delivered() {
     let dir = tempfile::tempdir().unwrap();
-    let mut broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let mut broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     shop.connected().await;
     broker.kill();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::mosquitto::{Mosquitto, Wishes};
+use crate::mosquitto::{BrokerOptions, Mosquitto};
 use crate::scene::{Grelot, Scene};
 
 const SCENE: Scene = Scene { store: 42, customers: 3, every: Duration::from_secs(4), speed: 1 };
@@ -13,7 +13,7 @@ const AFTERTHOUGHTS: Duration = Duration::from_secs(3);
 #[tokio::test]
 async fn three_gateways_ring_once_for_a_customer_and_stand_in_for_each_other() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
     let mut states = broker.subscribe(&["-t", "grelot/v1/42/visits/+"]).await;
     let mut gateways = broker.subscribe(&["-t", "grelot/v1/42/gateways/+/status"]).await;
@@ -70,6 +70,6 @@ async fn three_gateways_ring_once_for_a_customer_and_stand_in_for_each_other() {
     let mut late = broker.subscribe(&["-t", &topic]).await;
     assert_eq!(late.next().await.json()["claim"]["by"], "Léa");
     let more = staff.within(Duration::from_millis(500)).await;
-    let again = |said: &crate::mosquitto::Said| said.json()["visit"].as_str() == Some(&visit);
+    let again = |said: &crate::mosquitto::Received| said.json()["visit"].as_str() == Some(&visit);
     assert!(!more.iter().any(again), "rung twice: {more:?}");
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::mosquitto::{Mosquitto, Subscriber, Wishes};
+use crate::mosquitto::{BrokerOptions, Mosquitto, Subscriber};
 use crate::scene::{Grelot, Scene};
 
 const SCENE: Scene =
@@ -34,7 +34,7 @@ async fn status(
 #[tokio::test]
 async fn a_refused_configuration_of_ten_thousand_lines_leaves_the_gateway_online() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut it = broker.subscribe(&["-t", STATUS]).await;
     let grelot = start(dir.path(), &broker);
     status(&mut it, |status| status["state"] != "offline").await;
@@ -53,7 +53,7 @@ async fn a_refused_configuration_of_ten_thousand_lines_leaves_the_gateway_online
 #[tokio::test]
 async fn a_document_of_seventy_kilobytes_arrives_and_one_that_is_too_long_is_reported() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut it = broker.subscribe(&["-t", STATUS]).await;
     let _grelot = start(dir.path(), &broker);
     let before = status(&mut it, |status| status["state"] != "offline").await;
@@ -87,7 +87,7 @@ fn start_without_radio(dir: &Path, broker: &Mosquitto) -> Grelot {
 #[tokio::test]
 async fn a_status_tells_since_when_the_gateway_is_blind() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut it = broker.subscribe(&["-t", STATUS]).await;
     let _grelot = start_without_radio(dir.path(), &broker);
     let blind = status(&mut it, |status| status["state"] == "blind").await;
@@ -102,7 +102,7 @@ async fn a_status_tells_since_when_the_gateway_is_blind() {
 #[tokio::test]
 async fn a_removed_state_folder_is_reported() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut it = broker.subscribe(&["-t", STATUS]).await;
     let mut grelot = start(dir.path(), &broker);
     status(&mut it, |status| status["state"] != "offline").await;
@@ -124,7 +124,7 @@ async fn a_removed_state_folder_is_reported() {
 #[tokio::test]
 async fn a_gateway_that_is_gone_is_retired_and_one_that_is_online_is_not() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut it = broker.subscribe(&["-t", "grelot/v1/42/gateways/+/status"]).await;
     let url = format!("urls = [\"mqtt://127.0.0.1:{}\"]", broker.port);
     let config = SCENE.write(dir.path(), &url);
@@ -144,7 +144,7 @@ async fn a_gateway_that_is_gone_is_retired_and_one_that_is_online_is_not() {
     let retired = retire("attic");
     assert!(retired.status.success(), "{retired:?}");
     for (name, reason) in
-        [("till", "not offline"), ("nobody", "retains no state"), ("door", "itself")]
+        [("till", "not offline"), ("cellar", "retains no state"), ("door", "itself")]
     {
         let refused = retire(name);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
@@ -156,7 +156,7 @@ async fn a_gateway_that_is_gone_is_retired_and_one_that_is_online_is_not() {
 #[tokio::test]
 async fn a_hundred_made_up_gateways_do_not_keep_a_real_one_out() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut it = broker.subscribe(&["-t", STATUS]).await;
     let _grelot = start_without_radio(dir.path(), &broker);
     status(&mut it, |status| status["state"] == "blind").await;

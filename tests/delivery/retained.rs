@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use grelot::mqtt::inbound::Inbound;
-use grelot::mqtt::{Connection, RetainedDelivery};
+use grelot::mqtt::{ConnectionState, RetainedDelivery};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions};
 use tokio::time::timeout;
 
-use crate::mosquitto::{Mosquitto, PATIENCE, Wishes};
+use crate::mosquitto::{BrokerOptions, Mosquitto, PATIENCE};
 use crate::shop::{OPENING, Shop, TestClock, alert, peer, settings, visit, with_login};
 
 /// More than mosquitto's queue of a client holds (1,000) and its window (20).
@@ -17,11 +17,11 @@ const WITHDRAWALS: usize = 3_000;
 async fn retained_delivery(shop: &Shop) -> RetainedDelivery {
     let found = shop
         .connection(|state| {
-            matches!(state, Connection::Connected { retained, .. }
+            matches!(state, ConnectionState::Connected { retained, .. }
                 if *retained != RetainedDelivery::Unknown)
         })
         .await;
-    let Connection::Connected { retained, .. } = found else { unreachable!() };
+    let ConnectionState::Connected { retained, .. } = found else { unreachable!() };
     retained
 }
 
@@ -44,7 +44,7 @@ async fn withdraw(port: u16, customers: usize) {
 #[tokio::test]
 async fn three_thousand_withdrawals_reach_a_gateway_that_was_away() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     withdraw(broker.port, WITHDRAWALS).await;
 
     let mut shop = Shop::open(&dir.path().join("state"), peer(broker.port));
@@ -67,8 +67,8 @@ async fn a_broker_that_delivers_no_retained_status_is_reported() {
     // Stands for a broker whose wildcard subscriptions get no retained messages.
     let access = "user door\ntopic write grelot/v1/42/#\ntopic read grelot/v1/42/visits/+/claim\n";
     let login = Some(("door", "secret"));
-    let wishes = Wishes { login, access: Some(access), ..Wishes::default() };
-    let broker = Mosquitto::start(dir.path(), &wishes);
+    let options = BrokerOptions { login, access: Some(access), ..BrokerOptions::default() };
+    let broker = Mosquitto::start(dir.path(), &options);
 
     let shop =
         Shop::open(&dir.path().join("state"), with_login(peer(broker.port), "door", "secret"));
@@ -81,8 +81,8 @@ async fn a_broker_that_delivers_no_retained_status_is_reported() {
 #[tokio::test]
 async fn a_broker_without_retained_messages_rings_the_bell_and_is_reported() {
     let dir = tempfile::tempdir().unwrap();
-    let wishes = Wishes { lines: "retain_available false\n", ..Wishes::default() };
-    let broker = Mosquitto::start(dir.path(), &wishes);
+    let options = BrokerOptions { lines: "retain_available false\n", ..BrokerOptions::default() };
+    let broker = Mosquitto::start(dir.path(), &options);
     let mut staff = broker.subscribe(&["-t", "grelot/v1/42/arrivals"]).await;
     let mut states = broker.subscribe(&["-t", "grelot/v1/42/visits/+"]).await;
 
@@ -99,7 +99,7 @@ async fn a_broker_without_retained_messages_rings_the_bell_and_is_reported() {
 #[tokio::test]
 async fn a_renamed_gateway_and_a_beacon_that_is_gone_do_not_stay_at_the_broker() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let state = dir.path().join("state");
     let mut its_settings = settings();
     its_settings.beacons = vec![crate::shop::beacon("window"), crate::shop::beacon("stairs")];
@@ -137,7 +137,7 @@ async fn a_renamed_gateway_and_a_beacon_that_is_gone_do_not_stay_at_the_broker()
 #[tokio::test]
 async fn a_status_that_another_cleared_is_published_again() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     let topic = "grelot/v1/42/gateways/door/status";
     let mut it = broker.subscribe(&["-t", topic]).await;
@@ -153,7 +153,7 @@ async fn a_status_that_another_cleared_is_published_again() {
 #[tokio::test]
 async fn a_gateway_does_not_receive_its_own_visits() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     shop.connected().await;
     shop.perform(&[alert(&visit("c-1", OPENING))]).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use grelot::config::Tls;
-use grelot::mqtt::Connection;
+use grelot::mqtt::ConnectionState;
 use grelot::mqtt::broker::{Rights, Role};
 use grelot::mqtt::client::Peer;
 use grelot::mqtt::inbound::Inbound;
@@ -13,7 +13,7 @@ use grelot::mqtt::topics::Topics;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::client::{Client, NOT_AUTHORIZED, SUCCESS};
-use crate::mosquitto::{Mosquitto, Wishes};
+use crate::mosquitto::{BrokerOptions, Mosquitto};
 use crate::shop::{OPENING, Shop, alert, peer, visit, with_login};
 
 /// Writes an authority, a broker's and a gateway's certificate with their keys.
@@ -51,7 +51,10 @@ async fn an_alert_goes_over_tls_with_a_client_certificate() {
     let dir = tempfile::tempdir().unwrap();
     let tls = dir.path().join("tls");
     certificates(&tls);
-    let broker = Mosquitto::start(dir.path(), &Wishes { tls: Some(&tls), ..Wishes::default() });
+    let broker = Mosquitto::start(
+        dir.path(),
+        &BrokerOptions { tls: Some(&tls), ..BrokerOptions::default() },
+    );
     let path = |name: &str| tls.join(name).to_str().unwrap().to_owned();
     let (ca, cert, key) = (path("ca.pem"), path("gateway.pem"), path("gateway.key"));
     let arguments =
@@ -72,13 +75,16 @@ async fn a_broker_with_a_strangers_certificate_is_refused() {
     let (tls, strange) = (dir.path().join("tls"), dir.path().join("strange"));
     certificates(&tls);
     certificates(&strange);
-    let broker = Mosquitto::start(dir.path(), &Wishes { tls: Some(&tls), ..Wishes::default() });
+    let broker = Mosquitto::start(
+        dir.path(),
+        &BrokerOptions { tls: Some(&tls), ..BrokerOptions::default() },
+    );
     let files = files(&tls, &strange.join("ca.pem"));
 
     let shop = Shop::open(&dir.path().join("state"), secured(broker.port, &files));
 
-    let state = shop.connection(|state| matches!(state, Connection::Refused { .. })).await;
-    let Connection::Refused { why, .. } = state else { unreachable!() };
+    let state = shop.connection(|state| matches!(state, ConnectionState::Refused { .. })).await;
+    let ConnectionState::Refused { why, .. } = state else { unreachable!() };
     assert!(why.contains("certificate"), "{why}");
     shop.delivery.stop().await;
 }
@@ -134,13 +140,13 @@ async fn a_stores_logins_neither_read_nor_write_anothers_topics() {
     let access = format!("{}\n\n{}", documented(), documented().replace("42", "43"));
     let dir = tempfile::tempdir().unwrap();
     let users = ["42-tablet", "42-board", "42-bridge", "head-office", "43-door", "43-tablet"];
-    let wishes = Wishes {
+    let options = BrokerOptions {
         login: Some(("42-door", "secret")),
         access: Some(&access),
         users: &users,
-        ..Wishes::default()
+        ..BrokerOptions::default()
     };
-    let broker = Mosquitto::start(dir.path(), &wishes);
+    let broker = Mosquitto::start(dir.path(), &options);
     let as_user =
         |user: &'static str, rest: &[&'static str]| [&["-u", user, "-P", "secret"], rest].concat();
     let mut staff = broker.subscribe(&as_user("42-tablet", &["-t", "grelot/#"])).await;
@@ -173,14 +179,14 @@ async fn a_stores_logins_neither_read_nor_write_anothers_topics() {
     assert_eq!(tablet.publish(&of_visit, b"", true).unwrap(), NOT_AUTHORIZED, "it clears no visit");
     assert_eq!(tablet.publish(&claim, said.as_bytes(), false).unwrap(), SUCCESS);
     assert!(
-        matches!(shop.told().await, Some(Inbound::Staff { .. })),
+        matches!(shop.next_inbound().await, Some(Inbound::Staff { .. })),
         "the first that came through"
     );
     let mut office = login(broker.port, "head-office");
     assert_eq!(office.publish("grelot/v1/42/withdrawn/c-1", b"{}", true).unwrap(), SUCCESS);
-    assert!(matches!(shop.told().await, Some(Inbound::Withdrawn { .. })));
+    assert!(matches!(shop.next_inbound().await, Some(Inbound::Withdrawn { .. })));
     assert_eq!(office.publish("grelot/v1/config/fleet", b"[policy]", true).unwrap(), SUCCESS);
-    assert!(matches!(shop.told().await, Some(Inbound::Configuration { .. })));
+    assert!(matches!(shop.next_inbound().await, Some(Inbound::Configuration { .. })));
     assert_eq!(office.publish(&claim, said.as_bytes(), false).unwrap(), NOT_AUTHORIZED);
     shop.delivery.stop().await;
     // Everything above is before this in store 43's own order.

@@ -1,4 +1,4 @@
-//! A gateway's delivery without its ears: effects go in by hand, on a clock of the test's own.
+//! A gateway's delivery without a radio: effects go in by hand, on a clock of the test's own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use grelot::mqtt::client::Peer;
 use grelot::mqtt::inbound::Inbound;
 use grelot::mqtt::payload::{Beacon, DeliveryHealth, GatewayState, Status};
 use grelot::mqtt::topics::{Addressee, Topics};
-use grelot::mqtt::{Connection, Identity};
+use grelot::mqtt::{ConnectionState, Identity};
 use grelot::pipeline::advert::Beacon as Format;
 use grelot::pipeline::advert::ibeacon::IBeacon;
 use grelot::pipeline::beacons::OwnBeacon;
@@ -119,11 +119,11 @@ impl Shop {
     }
 
     /// What the broker tells next, beside what it retains of visits.
-    pub async fn told(&mut self) -> Option<Inbound> {
+    pub async fn next_inbound(&mut self) -> Option<Inbound> {
         loop {
             match self.inbound.recv().await {
                 Some(Inbound::Visit { .. }) => {}
-                told => return told,
+                inbound => return inbound,
             }
         }
     }
@@ -133,12 +133,15 @@ impl Shop {
     }
 
     /// Waits for a state of the connection.
-    pub async fn connection(&self, wanted: impl FnMut(&Connection) -> bool) -> Connection {
+    pub async fn connection(
+        &self,
+        wanted: impl FnMut(&ConnectionState) -> bool,
+    ) -> ConnectionState {
         reached(self.delivery.connection(), wanted).await
     }
 
     pub async fn connected(&self) {
-        self.connection(|state| matches!(state, Connection::Connected { .. })).await;
+        self.connection(|state| matches!(state, ConnectionState::Connected { .. })).await;
     }
 
     /// Waits until so many notices are acknowledged and none is left.

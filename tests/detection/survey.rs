@@ -3,7 +3,7 @@
 use grelot::pipeline::Levels;
 use grelot::sources::simulated::Random;
 use grelot::sources::simulated::floor_plan::Point;
-use grelot::sources::simulated::radio::{Carried, Link, Phone};
+use grelot::sources::simulated::radio::{Carried, Phone, RadioPath};
 
 use super::scenes::{Layout, Part, Setup};
 
@@ -22,7 +22,7 @@ pub fn levels(setup: &Setup, layout: &Layout) -> Vec<Levels> {
     let gateway = |(nth, (_, place)): (u64, &(_, _))| {
         let mean = |spots: &[Point], side: u64| {
             let random = Random::new(seed, &[u64::from(b'w'), nth, side]);
-            let mut link = Link::new(layout.gateway(*place), random);
+            let mut link = RadioPath::new(layout.gateway(*place), random);
             let levels =
                 spots.iter().flat_map(|spot| (0..PACKETS).map(move |packet| (*spot, packet)));
             let levels: Vec<f64> = levels

@@ -4,7 +4,7 @@
 #   tests/fuzz/run.sh [SECONDS [TARGET...]]     60 seconds each by default
 #
 # Needs cargo-fuzz (`cargo install cargo-fuzz --locked`) and a C++ compiler. What is found along
-# the way is kept in corpus/, a crash in artifacts/; neither is committed. A crash is mended with
+# the way is kept in corpus/, a crash in artifacts/; neither is committed. A crash is fixed with
 # a test, and its input becomes a seed.
 set -eu
 cd "$(dirname "$0")"

@@ -1,4 +1,4 @@
-//! Recordings, captures and lines that nobody meant to write: wrong times, mutated captures, and
+//! Broken recordings, captures and lines: wrong times, mutated captures, and
 //! lines without an end. Each ends in an error that names the place.
 
 use std::fs;

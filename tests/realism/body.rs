@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use grelot::sources::simulated::Random;
 use grelot::sources::simulated::floor_plan::Point;
-use grelot::sources::simulated::radio::{Carried, Link, Phone};
+use grelot::sources::simulated::radio::{Carried, Phone, RadioPath};
 
 use super::csv::{self, number};
 use super::spread;
@@ -32,7 +32,7 @@ const CARRIED: [(&str, Carried); 4] = [
 ];
 
 /// A whole turn: how far the level swings (twice the first harmonic), where it is loudest,
-/// and how far it spreads while nobody turns.
+/// and how far it spreads while the person does not turn.
 #[derive(Clone, Copy)]
 struct Turn {
     swing_db: f64,
@@ -98,7 +98,7 @@ fn simulated(carried: Carried, seed: u64) -> Turn {
         let degrees = f64::from(eighth) * 45.0;
         let (sine, cosine) = (f64::from(eighth) * TAU / 8.0).sin_cos();
         let random = Random::new(seed, &[u64::from(eighth)]);
-        let mut link = Link::in_the_open(Point::at(METRES, 0.0), random);
+        let mut link = RadioPath::in_the_open(Point::at(METRES, 0.0), random);
         // At 0 degrees one faces the receiver, at 90 it is on one's left: one turned right.
         let level = |step: u32| {
             let phone = Phone {

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use grelot::sources::simulated::Random;
 use grelot::sources::simulated::floor_plan::Point;
-use grelot::sources::simulated::radio::{Carried, Link, Phone};
+use grelot::sources::simulated::radio::{Carried, Phone, RadioPath};
 
 use super::csv::{self, number};
 use super::spread;
@@ -74,7 +74,7 @@ fn read(data: &Path) -> anyhow::Result<Vec<Trace>> {
 /// The same traces with levels of the radio model.
 fn simulate(traces: &[Trace], seed: u64) -> Vec<Trace> {
     let trace = |(number, trace): (u64, &Trace)| {
-        let mut link = Link::in_the_open(trace.at, Random::new(seed, &[number]));
+        let mut link = RadioPath::in_the_open(trace.at, Random::new(seed, &[number]));
         let level = |measurement: &Measurement| {
             let phone = Phone {
                 at_s: measurement.t,

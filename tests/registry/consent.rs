@@ -1,4 +1,4 @@
-//! What customers decided, through the public door: nobody else is recognised, and nothing else is
+//! What customers decided, through the public door: no one else is recognised, and nothing else is
 //! shown.
 
 use std::collections::BTreeMap;
@@ -119,7 +119,7 @@ fn tablets_are_told_what_each_customer_agreed_to() {
         let shown = (*staff == Staff::RingWithName).then(|| format!("Madame Numero {n}"));
         assert_eq!(name.map(str::to_owned), shown, "c-{n}");
     }
-    // And nobody's secret or name got out beside it.
+    // And no secret or name of a customer got out.
     let log = shop.log();
     assert!(!log.contains("Madame Numero"), "no name in the log");
 }

@@ -30,8 +30,8 @@ fn an_expired_bundle_recognises_nobody_and_says_so_everywhere() {
     let (_, status) = next(&messages, "the status", |line| {
         line.contains("/gateways/door/status ") && line.contains("expired")
     });
-    assert!(status.contains("nobody is recognised"), "{status}");
-    eventually("nobody can be recognised", || shop.customers() == 0);
+    assert!(status.contains("no customer is recognised"), "{status}");
+    eventually("no customer can be recognised", || shop.customers() == 0);
     assert!(shop.trouble().starts_with("the registry expired at"), "{}", shop.trouble());
     assert!(shop.log().contains("ERROR") && shop.log().contains("the registry has expired"));
     let (verdict, says) = shop.doctor();

@@ -167,7 +167,7 @@ path = "state"
         grelot
     }
 
-    /// What `grelot status` says; null while nobody answers.
+    /// What `grelot status` says; null while no daemon answers.
     pub fn status(&self) -> Value {
         let output = Command::new(env!("CARGO_BIN_EXE_grelot"))
             .args(["status", "--json", "--config"])

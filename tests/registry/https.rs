@@ -22,11 +22,11 @@ use super::gateway::{Shop, eventually, signature};
 #[derive(Clone)]
 struct Server {
     port: u16,
-    told: Arc<Mutex<Told>>,
+    state: Arc<Mutex<ServerState>>,
 }
 
 #[derive(Default)]
-struct Told {
+struct ServerState {
     bundle: Vec<u8>,
     signature: Vec<u8>,
     /// Hang up after so many octets, once.
@@ -59,7 +59,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
-            told: Arc::new(Mutex::new(Told::default())),
+            state: Arc::new(Mutex::new(ServerState::default())),
         };
         let serving = server.clone();
         tokio::spawn(async move {
@@ -83,7 +83,7 @@ impl Server {
             if request.ends_with(b"\r\n\r\n") {
                 let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
                 let (answer, hang_up) = self.answer(&text.to_lowercase());
-                if self.told.lock().unwrap().closed {
+                if self.state.lock().unwrap().closed {
                     return;
                 }
                 if stream.write_all(&answer).await.is_err() || hang_up {
@@ -102,19 +102,19 @@ impl Server {
                 .map(str::to_owned)
         };
         let path = request.split(' ').nth(1).unwrap().to_owned();
-        let mut told = self.told.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         let range = header("range");
-        told.asked.push(format!("{path} {}", range.clone().unwrap_or_default()));
-        let mut body = told.bundle.clone();
+        state.asked.push(format!("{path} {}", range.clone().unwrap_or_default()));
+        let mut body = state.bundle.clone();
         if path.ends_with(".minisig") {
-            body.clone_from(&told.signature);
+            body.clone_from(&state.signature);
         }
         let etag =
             format!("\"{}-{}\"", body.len(), body.iter().map(|o| u64::from(*o)).sum::<u64>());
         if header("if-none-match").as_deref() == Some(etag.as_str()) {
             return (b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec(), false);
         }
-        told.served += usize::from(!path.ends_with(".minisig"));
+        state.served += usize::from(!path.ends_with(".minisig"));
         let from = range.filter(|_| header("if-range").as_deref() == Some(etag.as_str()));
         let from: Option<usize> =
             from.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
@@ -130,7 +130,7 @@ impl Server {
             None => ("200 OK", String::new()),
         };
         let length = body.len();
-        let hang_up = told.hang_up_after.take().filter(|_| !path.ends_with(".minisig"));
+        let hang_up = state.hang_up_after.take().filter(|_| !path.ends_with(".minisig"));
         body.truncate(hang_up.unwrap_or(usize::MAX));
         let head =
             format!("HTTP/1.1 {status}\r\nETag: {etag}\r\n{range}Content-Length: {length}\r\n\r\n");
@@ -138,9 +138,9 @@ impl Server {
     }
 
     fn serve_bundle(&self, bundle: &Path) {
-        let mut told = self.told.lock().unwrap();
-        told.bundle = fs::read(bundle).unwrap();
-        told.signature = fs::read(signature(bundle)).unwrap();
+        let mut state = self.state.lock().unwrap();
+        state.bundle = fs::read(bundle).unwrap();
+        state.signature = fs::read(signature(bundle)).unwrap();
     }
 
     fn url(&self) -> HttpsUrl {
@@ -182,11 +182,11 @@ async fn a_bundle_is_fetched_once_and_resumed_where_it_broke_off() {
         let folder = tempfile::tempdir().unwrap();
         let rules = Rules::new(42, &[shop.public_key()], folder.path().to_owned(), vault);
         let mut remote = remote(&shop.path(""), &server);
-        server.told.lock().unwrap().hang_up_after = Some(150_000);
-        server.told.lock().unwrap().asked.clear();
+        server.state.lock().unwrap().hang_up_after = Some(150_000);
+        server.state.lock().unwrap().asked.clear();
         assert!(remote.fetch(None, &rules).await.is_err(), "it broke off");
         let fetched = remote.fetch(None, &rules).await.unwrap();
-        let asked = server.told.lock().unwrap().asked.clone();
+        let asked = server.state.lock().unwrap().asked.clone();
         let from: u64 = asked[1]
             .strip_prefix("/42/c.zst bytes=")
             .unwrap()
@@ -228,7 +228,7 @@ async fn an_endless_signature_is_not_read_and_its_bundle_does_not_stay_on_the_di
     shop.bundle(1, 42, "keys", "bundle.zst");
     let server = Server::start(&shop.path("")).await;
     server.serve_bundle(&shop.path("bundle.zst"));
-    server.told.lock().unwrap().signature = vec![b'a'; 8 << 20];
+    server.state.lock().unwrap().signature = vec![b'a'; 8 << 20];
     let folder = tempfile::tempdir().unwrap();
     let rules = Rules::new(42, &[shop.public_key()], folder.path().to_owned(), Vault::default());
     let mut remote = remote(&shop.path(""), &server);
@@ -268,9 +268,9 @@ async fn a_bundle_that_is_announced_over_mqtt_is_fetched_at_once() {
         eventually("the announced bundle is in force", || shop.customers() == 4);
 
         // What was changed on the server, or on the way, counts as little as in a file.
-        server.told.lock().unwrap().bundle.pop();
+        server.state.lock().unwrap().bundle.pop();
         announce();
-        eventually("the damaged one is told", || shop.trouble().contains("does not fit"));
+        eventually("the damaged one is reported", || shop.trouble().contains("does not fit"));
         assert_eq!(shop.customers(), 4);
         shop.bundle(5, 42, "keys", "bundle.zst");
         server.serve_bundle(&shop.path("bundle.zst"));
@@ -280,19 +280,19 @@ async fn a_bundle_that_is_announced_over_mqtt_is_fetched_at_once() {
 
         // Known from before the restart, so it need not come again.
         drop(grelot);
-        let forget = |told: &mut Told| (told.asked.clear(), told.served = 0);
-        forget(&mut server.told.lock().unwrap());
+        let forget = |state: &mut ServerState| (state.asked.clear(), state.served = 0);
+        forget(&mut server.state.lock().unwrap());
         let grelot = shop.run();
         assert_eq!(shop.customers(), 5);
-        eventually("it is asked for", || !server.told.lock().unwrap().asked.is_empty());
-        assert_eq!(server.told.lock().unwrap().served, 0, "not sent again");
+        eventually("it is asked for", || !server.state.lock().unwrap().asked.is_empty());
+        assert_eq!(server.state.lock().unwrap().served, 0, "not sent again");
 
-        // Nobody there: told, and what is in force serves on.
-        server.told.lock().unwrap().closed = true;
+        // No server: reported, and the registry in force stays.
+        server.state.lock().unwrap().closed = true;
         announce();
-        eventually("that is told", || shop.trouble().contains("could be fetched"));
+        eventually("that is reported", || shop.trouble().contains("could be fetched"));
         assert_eq!(shop.customers(), 5);
-        server.told.lock().unwrap().closed = false;
+        server.state.lock().unwrap().closed = false;
         announce();
         eventually("that is over", || shop.trouble().is_empty());
         drop(grelot);

@@ -63,7 +63,7 @@ fn a_tampered_truncated_foreign_or_stale_bundle_changes_nothing_and_is_reported(
         assert_eq!(shop.check().is_ok(), candidate == "old.jsonl.zst", "{candidate}");
     }
     fs::remove_file(signature(&shop.path("customers.jsonl.zst"))).unwrap();
-    eventually("the missing signature is told", || shop.trouble().contains("is missing"));
+    eventually("the missing signature is reported", || shop.trouble().contains("is missing"));
     assert!(shop.check().unwrap_err().contains("is missing"));
 
     // Nor does a restart bring an older one in.

@@ -32,24 +32,24 @@ fn what_a_visit_taught_of_a_phone_survives_a_restart_and_goes_with_consent() {
     // As loud as at the door: a doubtful case once the phone is known to be loud.
     let text = format!("{text}\n[presence]\narrive_confidence = 0.6\n");
     fs::write(shop.path("grelot.toml"), text).unwrap();
-    let told = || shop.log().matches("dB louder than most").count();
+    let warnings = || shop.log().matches("dB louder than most").count();
 
     let (_subscriber, messages) = shop.listen();
     record(&shop, "2026-01-05T09:00:00Z");
     let grelot = shop.run();
-    next(&messages, "the farewell", |line| line.contains("/departures "));
+    next(&messages, "the departure", |line| line.contains("/departures "));
     drop(grelot);
     let phones = kept(&shop);
     assert_eq!(phones.len(), 1, "{phones:?}");
     assert!(phones[0].0 == "c-1" && phones[0].1 > 1.0, "{phones:?}");
-    assert_eq!(told(), 0, "nothing was known of it before");
+    assert_eq!(warnings(), 0, "nothing was known of it before");
 
     record(&shop, "2026-01-05T15:00:00Z");
     let grelot = shop.run();
     next(&messages, "the next visit", |line| line.contains("/arrivals "));
-    assert!(told() > 0, "it was weighed with what is known");
+    assert!(warnings() > 0, "it was weighed with what is known");
     shop.say("grelot/v1/42/withdrawn/c-1", "{\"v\":1}", &["-r"]);
-    // What the broker is told is on the disk already.
+    // What is published is on the disk already.
     next(&messages, "the visit vanishes", |line| line.ends_with(" (null)"));
     drop(grelot);
     assert_eq!(kept(&shop), []);

@@ -40,8 +40,8 @@ fn main() -> anyhow::Result<()> {
     let mut scene = Scene::daily(42, &[("door", Some(Place::Door))], &zones);
     scene.people.staying = u32::try_from(devices).context("too many devices")?;
     scene.lasts = Some(Duration::from_secs(seconds));
-    let (heard, told) = write(Shop::new(scene, seed, STARTED_AT), Path::new(&out))?;
-    println!("{heard} advertisements, {told} lines of truth");
+    let (heard, truths) = write(Shop::new(scene, seed, STARTED_AT), Path::new(&out))?;
+    println!("{heard} advertisements, {truths} lines of truth");
     Ok(())
 }
 
@@ -57,17 +57,17 @@ fn write(shop: Shop, out: &Path) -> anyhow::Result<(u64, u64)> {
     };
     let mut plain = Writer::create(&out.join("scene.jsonl"), &header)?;
     let mut compressed = Writer::create(&out.join("scene.jsonl.zst"), &header)?;
-    let (mut heard, mut told) = (0, 0);
+    let (mut heard, mut truths) = (0, 0);
     for record in shop {
         let record = record?;
         plain.write(&record)?;
         compressed.write(&record)?;
         match record.what {
             RecordKind::Received(_) => heard += 1,
-            RecordKind::GroundTruth { .. } => told += 1,
+            RecordKind::GroundTruth { .. } => truths += 1,
         }
     }
     plain.finish()?;
     compressed.finish()?;
-    Ok((heard, told))
+    Ok((heard, truths))
 }

@@ -49,12 +49,12 @@ impl Chromium {
         self.tablet_with(&json!({}), language, width, height)
     }
 
-    /// The same, for a certificate that nobody signed.
+    /// The same, for a self-signed certificate.
     pub fn tablet_that_trusts_all(&self, language: &str, width: u32, height: u32) -> Tablet {
         self.tablet_with(&json!({ "acceptInsecureCerts": true }), language, width, height)
     }
 
-    fn tablet_with(&self, wishes: &Value, language: &str, width: u32, height: u32) -> Tablet {
+    fn tablet_with(&self, capabilities: &Value, language: &str, width: u32, height: u32) -> Tablet {
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
             "--headless=new",
@@ -74,9 +74,9 @@ impl Chromium {
             "args": arguments,
             "prefs": { "intl.accept_languages": language, "intl.selected_languages": language },
         });
-        let mut wishes = wishes.clone();
-        wishes["goog:chromeOptions"] = options;
-        let capabilities = json!({ "capabilities": { "alwaysMatch": wishes } });
+        let mut capabilities = capabilities.clone();
+        capabilities["goog:chromeOptions"] = options;
+        let capabilities = json!({ "capabilities": { "alwaysMatch": capabilities } });
         let answer = call(self.port, "POST", "/session", &capabilities);
         let session = answer["sessionId"].as_str().expect("a session").to_owned();
         let tablet = Tablet { port: self.port, session, _profile: profile };

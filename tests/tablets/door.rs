@@ -231,7 +231,7 @@ fn an_address_that_is_taken_is_a_clear_error() {
     let again = Server::start(shop.config(), Clocks::machine(), CancellationToken::new());
     let error = shop.runtime.block_on(again).expect_err("two servers on one address");
     let cause = std::error::Error::source(&error).map(ToString::to_string);
-    let told = format!("{error}: {}", cause.unwrap_or_default());
-    assert!(told.starts_with(&format!("cannot listen on {}", shop.address())), "{told}");
-    assert!(told.contains("in use"), "{told}");
+    let reason = format!("{error}: {}", cause.unwrap_or_default());
+    assert!(reason.starts_with(&format!("cannot listen on {}", shop.address())), "{reason}");
+    assert!(reason.contains("in use"), "{reason}");
 }

@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::mosquitto::{Mosquitto, Wishes};
+use crate::common::mosquitto::{BrokerOptions, Mosquitto};
 
 pub struct Shop {
     pub runtime: Runtime,
@@ -50,7 +50,7 @@ impl Shop {
             .build()
             .unwrap();
         let broker_folder = tempfile::tempdir().unwrap();
-        let broker = Mosquitto::start(broker_folder.path(), &Wishes::default());
+        let broker = Mosquitto::start(broker_folder.path(), &BrokerOptions::default());
         let state = tempfile::tempdir().unwrap();
         let identity = Identity { client_id: "page".into(), login: None, tls: None };
         let url = BrokerUrl { tls: false, host: "127.0.0.1".into(), port: broker.port };
@@ -99,7 +99,7 @@ impl Shop {
         self.config.listen
     }
 
-    /// Whether the broker knows anybody who listens to `arrivals`: it says so to whoever
+    /// Whether the broker knows a subscriber of `arrivals`: it says so to the client that
     /// publishes there.
     pub fn somebody_hears_arrivals(&self) -> bool {
         self.runtime.block_on(async {
@@ -220,7 +220,7 @@ impl Gateway {
         self.is_here(visit);
     }
 
-    /// Opens a visit that alerts nobody.
+    /// Opens a visit without an alert.
     pub fn is_here(&self, visit: &Arrival) {
         let state = Visit {
             arrival: visit.clone(),
@@ -233,14 +233,14 @@ impl Gateway {
     }
 
     pub fn leaves(&self, visit: &Arrival) {
-        let farewell = Departure {
+        let departure = Departure {
             v: 1,
             visit: visit.visit.clone(),
             client: visit.client.clone(),
             departed_at: now().to_string(),
             reason: "left".into(),
         };
-        self.say("departures", false, encode(&farewell));
+        self.say("departures", false, encode(&departure));
         self.say(&format!("visits/{}", visit.visit), true, Vec::new());
     }
 
@@ -249,7 +249,7 @@ impl Gateway {
         self.verdicts.lock().unwrap().clone()
     }
 
-    /// Takes its time with what staff ask, until told to decide.
+    /// Decides on what staff ask only when the test says so.
     pub fn hesitate(&self) {
         *self.held.lock().unwrap() = Some(Vec::new());
     }

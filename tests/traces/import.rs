@@ -1,4 +1,4 @@
-//! Turns measurements that nobody on this project made into recordings with truth, a registry
+//! Turns published measurements of others into recordings with truth, a registry
 //! and the configurations to replay them with.
 //!
 //! `cargo run --release --example traces -- DATA_DIR OUT_DIR`, where `DATA_DIR` holds

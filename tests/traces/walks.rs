@@ -1,7 +1,7 @@
 //! `rssi_walk_position_danis`: five walks past twelve receivers, position known to 4 cm.
 //!
-//! A virtual shop is drawn round each receiver in turn: whoever comes within [`ENTER_M`] of it
-//! enters, whoever goes beyond [`LEAVE_M`] leaves, whoever does neither passes where they come
+//! A virtual shop is drawn round each receiver in turn: a person who comes within [`ENTER_M`] of it
+//! enters, one who goes beyond [`LEAVE_M`] leaves, one who does neither passes where they come
 //! nearest. Its recording calls the receiver `shop` and
 //! the others `other-1` (the nearest) to `other-11`, so that one configuration serves for all.
 

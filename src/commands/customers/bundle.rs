@@ -93,15 +93,15 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or(processors).clamp(1, stores.len());
     let shares = stores.chunks(stores.len().div_ceil(jobs));
-    let told: Vec<anyhow::Result<Outcome>> = std::thread::scope(|scope| {
+    let outcomes: Vec<anyhow::Result<Outcome>> = std::thread::scope(|scope| {
         let workers: Vec<_> =
             shares.map(|share| scope.spawn(|| bundle(args, &plan, &key, share))).collect();
         let panicked = |_| Err(anyhow!("a worker ended early"));
         workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).collect()
     });
     let mut mistakes = Vec::new();
-    for told in told {
-        let Outcome { stores, mistakes: of_book } = told?;
+    for outcome in outcomes {
+        let Outcome { stores, mistakes: of_book } = outcome?;
         mistakes = of_book;
         for store in stores {
             print(&if global.json { store.json(&plan) } else { store.text() })?;

@@ -96,8 +96,8 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let added = count - updated;
     let refused = mistakes.len();
     if global.json {
-        let told = json!({"added": added, "updated": updated, "kept": kept, "refused": refused});
-        print(&told.to_string())?;
+        let report = json!({"added": added, "updated": updated, "kept": kept, "refused": refused});
+        print(&report.to_string())?;
     } else {
         print(&format!(
             "{added} added, {updated} updated, {kept} kept as they were, {refused} refused"
@@ -153,12 +153,14 @@ fn rows(args: &Args) -> anyhow::Result<Imported> {
     let file =
         File::open(&args.file).with_context(|| format!("reading {}", args.file.display()))?;
     let mut rows = Rows::new(BufReader::new(file), args.separator);
-    let told = |error: String| anyhow::anyhow!("{}: {error}", args.file.display());
-    let (_, header) =
-        rows.next().map_err(told)?.with_context(|| format!("{} is empty", args.file.display()))?;
+    let in_file = |error: String| anyhow::anyhow!("{}: {error}", args.file.display());
+    let (_, header) = rows
+        .next()
+        .map_err(in_file)?
+        .with_context(|| format!("{} is empty", args.file.display()))?;
     let columns = columns(args, &header)?;
     let (mut objects, mut mistakes) = (BTreeMap::new(), Vec::new());
-    while let Some((line, cells)) = rows.next().map_err(told)? {
+    while let Some((line, cells)) = rows.next().map_err(in_file)? {
         if cells.iter().all(String::is_empty) {
             continue;
         }

@@ -60,19 +60,19 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
             complain(&format!("grelot: {} is not in {}", args.client, book.display()));
         }
     }
-    let told = if args.no_broker { Vec::new() } else { tell(global, args, &at)? };
+    let reports = if args.no_broker { Vec::new() } else { tell(global, args, &at)? };
     if global.json {
         let client = &args.client;
-        print(&json!({"client": client, "book_lines": marked, "stores": told}).to_string())?;
+        print(&json!({"client": client, "book_lines": marked, "stores": reports}).to_string())?;
     } else {
-        for store in &told {
+        for store in &reports {
             print(&format!("store {store}: its broker has the withdrawal of {}", args.client))?;
         }
         if marked > 0 {
             print(&format!("{marked} lines of the customer list are marked"))?;
         }
     }
-    Ok(if told.is_empty() && marked == 0 { Exit::Failed } else { Exit::Done })
+    Ok(if reports.is_empty() && marked == 0 { Exit::Failed } else { Exit::Done })
 }
 
 /// Writes `withdrawn_at` into the consent of all of the customer's lines.
@@ -166,7 +166,7 @@ async fn say_to(
         }
         if link.is_connected() && link.in_flight() == 0 && left.peek().is_none() {
             link.disconnect();
-            // What was said is answered; the farewell is only polite.
+            // Everything is acknowledged; DISCONNECT may fail.
             while !matches!(link.next_event().await, ConnectionEvent::Disconnected(_)) {}
             return Ok(());
         }

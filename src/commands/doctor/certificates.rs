@@ -23,8 +23,8 @@ pub(super) fn findings(tls: &Tls) -> Vec<Finding> {
     if !findings.is_empty()
         && let Err(error) = tls::client(tls)
     {
-        let mend = "both must be PEM, and the key must be the certificate's own";
-        findings.push(Finding::fail("certificates", error.to_string(), mend));
+        let remedy = "both must be PEM, and the key must be the certificate's own";
+        findings.push(Finding::fail("certificates", error.to_string(), remedy));
     }
     findings
 }
@@ -40,8 +40,8 @@ fn dates(path: &Path, now: WallTime, deciding: Deciding) -> Finding {
     let validities: Option<Vec<_>> = match &read {
         Ok(certificates) => certificates.iter().map(|der| x509::validity(der)).collect(),
         Err(error) => {
-            let mend = "grelot wants PEM: -----BEGIN CERTIFICATE-----";
-            return Finding::fail(about, format!("{name}: {error}"), mend);
+            let remedy = "grelot wants PEM: -----BEGIN CERTIFICATE-----";
+            return Finding::fail(about, format!("{name}: {error}"), remedy);
         }
     };
     let Some(validities) = validities.filter(|all| !all.is_empty()) else {

@@ -32,7 +32,7 @@ fn judge(clock: Clock, wall_clock: WallClock, quiet_hours: bool) -> Finding {
         (Clock::Unset(now), WallClock::Synchronised) => {
             let says = format!("{now}, not set by a time server since this machine booted");
             if quiet_hours {
-                let says = format!("{says}: quiet hours cannot be told, so nobody is alerted");
+                let says = format!("{says}: quiet hours are unknown, so no alert is sent");
                 return Finding::fail(ABOUT, says, REMEDY);
             }
             Finding::warn(ABOUT, says, REMEDY)
@@ -51,9 +51,9 @@ mod tests {
         let unset = Clock::Unset(WallTime::parse("2026-03-01T09:00:00Z").unwrap());
         let finding = judge(unset, WallClock::Synchronised, false);
         assert_eq!(finding.verdict, Verdict::Warn);
-        assert!(finding.mend.unwrap().contains("gateway.clock"));
+        assert!(finding.remedy.unwrap().contains("gateway.clock"));
         let silent = judge(unset, WallClock::Synchronised, true);
-        assert!(silent.verdict == Verdict::Fail && silent.says.contains("nobody is alerted"));
+        assert!(silent.verdict == Verdict::Fail && silent.says.contains("no alert is sent"));
         let set = Clock::Set(unset.reading());
         assert_eq!(judge(set, WallClock::Trusted, true).verdict, Verdict::Ok);
     }

@@ -31,8 +31,8 @@ pub(super) fn state(config: &Config) -> Finding {
         }
     };
     if !found.is_dir() {
-        let mend = "move it away, or name another folder in state.path";
-        return Finding::fail(about, format!("{name} is not a folder"), mend);
+        let remedy = "move it away, or name another folder in state.path";
+        return Finding::fail(about, format!("{name} is not a folder"), remedy);
     }
     match try_to_write(folder) {
         Ok(()) if found.permissions().mode() & 0o077 != 0 => {
@@ -45,8 +45,8 @@ pub(super) fn state(config: &Config) -> Finding {
             Finding::warn(about, says, "ask as the service: sudo -u grelot grelot doctor")
         }
         Err(error) => {
-            let mend = "alerts do not survive a restart until it can be written";
-            Finding::fail(about, format!("{name} cannot be written: {error}"), mend)
+            let remedy = "alerts do not survive a restart until it can be written";
+            Finding::fail(about, format!("{name} cannot be written: {error}"), remedy)
         }
     }
 }

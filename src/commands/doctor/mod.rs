@@ -40,7 +40,8 @@ struct Finding {
     /// What was seen.
     says: String,
     /// What to do; absent if nothing is wrong.
-    mend: Option<String>,
+    #[serde(rename = "mend")]
+    remedy: Option<String>,
 }
 
 /// How bad it is.
@@ -57,15 +58,15 @@ enum Verdict {
 
 impl Finding {
     fn ok(about: &'static str, says: impl Into<String>) -> Self {
-        Self { about, verdict: Verdict::Ok, says: says.into(), mend: None }
+        Self { about, verdict: Verdict::Ok, says: says.into(), remedy: None }
     }
 
-    fn warn(about: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { about, verdict: Verdict::Warn, says: says.into(), mend: Some(mend.into()) }
+    fn warn(about: &'static str, says: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { about, verdict: Verdict::Warn, says: says.into(), remedy: Some(remedy.into()) }
     }
 
-    fn fail(about: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { about, verdict: Verdict::Fail, says: says.into(), mend: Some(mend.into()) }
+    fn fail(about: &'static str, says: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { about, verdict: Verdict::Fail, says: says.into(), remedy: Some(remedy.into()) }
     }
 }
 
@@ -123,16 +124,16 @@ fn configuration(global: &Global, examined: &config::Examined) -> Vec<Finding> {
     let about = "configuration";
     let name = global.config.display();
     let (errors, warnings) = (examined.problems.errors(), examined.problems.warnings());
-    let mend = format!("grelot check {name}");
+    let remedy = format!("grelot check {name}");
     let whole = match (errors, warnings) {
         (0, 0) => Finding::ok(about, name.to_string()),
-        (0, _) => Finding::warn(about, format!("{name}: {warnings} warnings"), mend.clone()),
-        _ => Finding::fail(about, format!("{name}: {errors} errors"), mend.clone()),
+        (0, _) => Finding::warn(about, format!("{name}: {warnings} warnings"), remedy.clone()),
+        _ => Finding::fail(about, format!("{name}: {errors} errors"), remedy.clone()),
     };
     let warnings = examined.problems.iter().filter(|it| it.severity == Severity::Warning);
     let each = warnings.take(MOST_WARNINGS).map(|problem| {
         let key = problem.key.as_deref().unwrap_or_default();
-        let hint = problem.hint.as_ref().unwrap_or(&mend);
+        let hint = problem.hint.as_ref().unwrap_or(&remedy);
         Finding::warn(about, format!("{key} {}", problem.what), hint.as_str())
     });
     std::iter::once(whole).chain(each).collect()
@@ -146,8 +147,8 @@ fn tell(out: &mut impl io::Write, finding: &Finding, width: usize) -> io::Result
         Verdict::Fail => "FAIL",
     };
     writeln!(out, "{verdict:<6}{:<width$}{}", finding.about, finding.says)?;
-    match &finding.mend {
-        Some(mend) => writeln!(out, "{:<6}{:<width$}mend: {mend}", "", ""),
+    match &finding.remedy {
+        Some(remedy) => writeln!(out, "{:<6}{:<width$}mend: {remedy}", "", ""),
         None => Ok(()),
     }
 }

@@ -33,11 +33,11 @@ pub(super) fn broker(config: &Config, daemon: Daemon) -> Finding {
     let answers: Vec<_> =
         peer.brokers.iter().map(|url| (url, runtime.block_on(log_in(url, &peer)))).collect();
     let well = answers.iter().filter(|(_, answer)| is_usable(answer)).count();
-    let told: Vec<String> = answers.iter().map(|(url, answer)| tell(url, answer)).collect();
-    let says = told.join("; ");
+    let lines: Vec<String> = answers.iter().map(|(url, answer)| tell(url, answer)).collect();
+    let says = lines.join("; ");
     match well {
-        0 => Finding::fail(about, says, mend(&answers)),
-        _ if well < answers.len() => Finding::warn(about, says, mend(&answers)),
+        0 => Finding::fail(about, says, remedy(&answers)),
+        _ if well < answers.len() => Finding::warn(about, says, remedy(&answers)),
         _ if !delivers_retained(config, &answers) => Finding::warn(
             about,
             format!(
@@ -86,7 +86,7 @@ fn tell(url: &BrokerUrl, answer: &Result<(), Disconnect>) -> String {
     format!("{scheme}://{}:{} {says}", url.host, url.port)
 }
 
-fn mend(answers: &[(&BrokerUrl, Result<(), Disconnect>)]) -> &'static str {
+fn remedy(answers: &[(&BrokerUrl, Result<(), Disconnect>)]) -> &'static str {
     let refused = |answer: &Result<(), Disconnect>| matches!(answer, Err(Disconnect::Refused(_)));
     if answers.iter().any(|(_, answer)| refused(answer)) {
         "see broker.username, broker.password_file and [tls], and the broker's own log"
@@ -129,8 +129,8 @@ pub(super) fn page(config: &Config, daemon: Daemon) -> Option<Finding> {
 fn port(about: &'static str, key: &str, listen: SocketAddr, daemon: Daemon) -> Finding {
     match (TcpListener::bind(listen), daemon) {
         (Ok(_), Daemon::Runs) => {
-            let mend = format!("see the daemon's log, and whether {key} changed since its start");
-            Finding::warn(about, format!("the daemon runs and does not listen on {listen}"), mend)
+            let remedy = format!("see the daemon's log, and whether {key} changed since its start");
+            Finding::warn(about, format!("the daemon runs and does not listen on {listen}"), remedy)
         }
         (Ok(_), _) => Finding::ok(about, format!("{listen} is free")),
         (Err(_), Daemon::Runs) => Finding::ok(about, format!("served on {listen}")),
@@ -138,8 +138,8 @@ fn port(about: &'static str, key: &str, listen: SocketAddr, daemon: Daemon) -> F
             Finding::warn(about, format!("{listen}: {error}"), "sudo grelot doctor")
         }
         (Err(error), Daemon::DoesNot) => {
-            let mend = format!("take another port in {key}; `sudo ss -ltnp` tells who has this");
-            Finding::fail(about, format!("{listen}: {error}"), mend)
+            let remedy = format!("take another port in {key}; `sudo ss -ltnp` tells who has this");
+            Finding::fail(about, format!("{listen}: {error}"), remedy)
         }
     }
 }

@@ -41,8 +41,8 @@ pub(super) fn findings(
         findings.push(reception::monitor());
     }
     for kind in kinds {
-        let mend = "in a shop, on Linux: kind = \"bluez\"";
-        findings.extend(kind.limits.map(|limits| Finding::warn(kind.word, limits, mend)));
+        let remedy = "in a shop, on Linux: kind = \"bluez\"";
+        findings.extend(kind.limits.map(|limits| Finding::warn(kind.word, limits, remedy)));
     }
     if let Some(length) = listen {
         findings.extend(runtime()?.block_on(reception::sample(config, length)));

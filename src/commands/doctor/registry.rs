@@ -24,12 +24,12 @@ fn in_force(registry: &RegistryHealth) -> Finding {
     }
     if let Some(trouble) = &registry.trouble {
         let verdict = if registry.customers == 0 { Verdict::Fail } else { Verdict::Warn };
-        let mend =
+        let remedy =
             Some("bring a newer bundle of head office: docs/install.md, Customers".to_owned());
-        return Finding { about: ABOUT, verdict, says: format!("{says}; {trouble}"), mend };
+        return Finding { about: ABOUT, verdict, says: format!("{says}; {trouble}"), remedy };
     }
     match (registry.customers, registry.refused_lines) {
-        (0, 0) => Finding::warn(ABOUT, says, "grelot check says why nobody is recognised"),
+        (0, 0) => Finding::warn(ABOUT, says, "grelot check says why no customer is recognised"),
         (_, 0) => Finding::ok(ABOUT, says),
         (_, lines) => {
             Finding::warn(ABOUT, format!("{says}, {lines} lines refused"), "grelot check")
@@ -47,7 +47,7 @@ fn of_file(config: &Config) -> Finding {
             ),
             None => Finding::warn(
                 ABOUT,
-                "none is configured: nobody is recognised",
+                "none is configured: no customer is recognised",
                 "name the customers' file in registry.path",
             ),
         };

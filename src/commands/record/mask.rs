@@ -99,7 +99,7 @@ mod tests {
         assert!(same.count() < 6);
         assert_ne!(after.address, before.address);
         assert_eq!(after.address.octets[0] >> 6, 0);
-        assert_eq!(identifiers(&after.payload).count(), 0, "a mask is nobody's beacon");
+        assert_eq!(identifiers(&after.payload).count(), 0, "a mask is no beacon's");
     }
 
     #[test]

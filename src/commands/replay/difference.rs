@@ -43,8 +43,8 @@ fn arrivals(
     args: &Args,
 ) -> anyhow::Result<(Vec<Event>, PlaybackSummary)> {
     let mut arrivals = Vec::new();
-    let played = play(file, config, args, |at, settings, told| {
-        if let PlaybackEvent::Effect(effect) = &told {
+    let played = play(file, config, args, |at, settings, event| {
+        if let PlaybackEvent::Effect(effect) = &event {
             let event = Event::of(at, effect, settings, false);
             arrivals.extend(event.filter(|event| event.event == Word::Arrival));
         }

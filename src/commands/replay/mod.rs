@@ -61,12 +61,12 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     for file in &args.files {
         let mut printed = Ok(());
         let mut score_input = ScoreInput::default();
-        let outcome = play(file, &config, args, |at, settings, told| {
-            if let PlaybackEvent::Unreadable(fault) = &told {
+        let outcome = play(file, &config, args, |at, settings, played| {
+            if let PlaybackEvent::Unreadable(fault) = &played {
                 super::complain(&format!("{}: {fault}", file.display()));
             }
-            score_input.note(at, &told);
-            let event = match &told {
+            score_input.note(at, &played);
+            let event = match &played {
                 PlaybackEvent::Effect(effect) => Event::of(at, effect, settings, args.explain),
                 PlaybackEvent::GroundTruth(..) | PlaybackEvent::Unreadable(_) => None,
             };
@@ -94,7 +94,7 @@ fn play(
     file: &Path,
     config: &Config,
     args: &Args,
-    mut tell: impl FnMut(Duration, &Settings, PlaybackEvent),
+    mut report: impl FnMut(Duration, &Settings, PlaybackEvent),
 ) -> anyhow::Result<playback::PlaybackSummary> {
     let name = || format!("cannot replay {}", file.display());
     let replay = sources::open(file).with_context(name)?;
@@ -119,8 +119,8 @@ fn play(
         }
     };
     let settings = playback::with_gateways(config.settings(), replay.gateways());
-    let tell = |at, told| tell(at, &settings, told);
-    playback::play(replay, settings.clone(), registry, tell).with_context(name)
+    let report = |at, played| report(at, &settings, played);
+    playback::play(replay, settings.clone(), registry, report).with_context(name)
 }
 
 fn table(score: &Line) -> String {

@@ -7,7 +7,7 @@ use crate::daemon::playback::PlaybackEvent;
 use crate::pipeline::Effect;
 use crate::sources::GroundTruth;
 
-/// What one playback told.
+/// What one playback reported.
 #[derive(Debug, Default)]
 pub struct ScoreInput {
     facts: Vec<Fact>,
@@ -16,8 +16,8 @@ pub struct ScoreInput {
 
 impl ScoreInput {
     /// Takes note of what matters.
-    pub fn note(&mut self, at: Duration, told: &PlaybackEvent) {
-        let (kind, visit) = match told {
+    pub fn note(&mut self, at: Duration, event: &PlaybackEvent) {
+        let (kind, visit) = match event {
             PlaybackEvent::GroundTruth(word, client) => {
                 self.facts.push(Fact { at, word: *word, client: client.clone() });
                 return;

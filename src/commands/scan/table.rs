@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::who::Said;
+use super::who::Recognised;
 use crate::pipeline::event::{Address, AddressKind};
 use crate::pipeline::units::{Dbm, Tick};
 use crate::sources::Advertisement;
@@ -30,7 +30,7 @@ pub enum Order {
     Count,
 }
 
-/// Devices by address, of which a bounded number is kept.
+/// Devices by address, bounded in number.
 #[derive(Debug)]
 pub struct Table {
     rows: HashMap<Address, Row>,
@@ -46,7 +46,7 @@ pub struct Row {
     last: Tick,
     heard: u64,
     payload: Vec<u8>,
-    said: Said,
+    said: Recognised,
 }
 
 impl Table {
@@ -56,7 +56,7 @@ impl Table {
     }
 
     /// Adds an advertisement; `says` is called only where its payload is a new one.
-    pub fn add(&mut self, now: Tick, received: &Advertisement, says: impl FnOnce() -> Said) {
+    pub fn add(&mut self, now: Tick, received: &Advertisement, says: impl FnOnce() -> Recognised) {
         self.now = now;
         if self.rows.len() >= MOST_DEVICES && !self.rows.contains_key(&received.address) {
             self.make_room();
@@ -68,7 +68,7 @@ impl Table {
             last: now,
             heard: 0,
             payload: Vec::new(),
-            said: Said::default(),
+            said: Recognised::default(),
         });
         row.rssi = received.rssi.or(row.rssi);
         row.last = now;
@@ -192,11 +192,12 @@ mod tests {
     #[test]
     fn customers_come_first_then_the_loudest_and_the_silent_go() {
         let mut table = Table::new();
-        table.add(at(0), &heard(1, -40), Said::default);
+        table.add(at(0), &heard(1, -40), Recognised::default);
         for second in 30..70 {
-            table.add(at(second), &heard(2, -70), Said::default);
-            table.add(at(second), &heard(3, -60), Said::default);
-            let customer = || Said { client: Some("c-7f3a".to_owned()), what: "token".to_owned() };
+            table.add(at(second), &heard(2, -70), Recognised::default);
+            table.add(at(second), &heard(3, -60), Recognised::default);
+            let customer =
+                || Recognised { client: Some("c-7f3a".to_owned()), what: "token".to_owned() };
             table.add(at(second), &heard(4, -80), customer);
         }
         let shown: Vec<u8> = table.rows(Order::Rssi, 10).map(|row| row.address.octets[5]).collect();
@@ -214,7 +215,7 @@ mod tests {
             let [.., a, b] = n.to_be_bytes();
             let mut heard = heard(a, -60);
             heard.address.octets[4] = b;
-            table.add(at(u64::from(n)), &heard, Said::default);
+            table.add(at(u64::from(n)), &heard, Recognised::default);
         }
         assert!(table.rows.len() <= MOST_DEVICES);
     }

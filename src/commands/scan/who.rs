@@ -10,7 +10,7 @@ use crate::text;
 
 /// What is known of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct Recognised {
     /// The customer's handle.
     pub client: Option<String>,
     /// In a few words.
@@ -57,8 +57,8 @@ impl Who {
     }
 
     /// Describes an advertisement.
-    pub fn says(&mut self, now: Now, heard: &Advertisement) -> Said {
-        Said { client: self.is(now, heard), what: in_words(&describe(&heard.payload)) }
+    pub fn says(&mut self, now: Now, heard: &Advertisement) -> Recognised {
+        Recognised { client: self.is(now, heard), what: in_words(&describe(&heard.payload)) }
     }
 }
 

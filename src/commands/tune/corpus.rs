@@ -124,7 +124,7 @@ impl Recording {
     }
 
     /// The gateways that received a customer; `None` for the one that a recording does not name.
-    pub fn ears(&self) -> BTreeSet<Option<Arc<str>>> {
+    pub fn receivers(&self) -> BTreeSet<Option<Arc<str>>> {
         let ear = |record: &Record| match &record.what {
             RecordKind::Received(heard) => Some(heard.gateway.clone()),
             RecordKind::GroundTruth { .. } => None,
@@ -244,14 +244,14 @@ impl ReplaySource for Kept {
 }
 
 /// The gateways that received a customer in any of `recordings`, with their places.
-pub fn ears(
+pub fn receivers(
     recordings: &[Recording],
     config: &Config,
 ) -> Vec<(String, Option<crate::pipeline::Place>)> {
     let own = || config.gateway.clone();
     let names: BTreeSet<String> = recordings
         .iter()
-        .flat_map(Recording::ears)
+        .flat_map(Recording::receivers)
         .map(|name| name.map_or_else(own, |name| name.to_string()))
         .collect();
     let placed = |name: String| {

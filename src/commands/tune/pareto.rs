@@ -91,7 +91,7 @@ pub fn readable(front: &[Offer]) -> Vec<Offer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::tune::space::Wishes;
+    use crate::commands::tune::space::SearchOptions;
     use crate::config::detection::Detection;
 
     fn board(rows: &[(u32, u32, i64)]) -> Board {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn at(rows: &[(u32, u32, i64)]) -> Vec<u16> {
-        let space = Space::new(Detection::default(), &[], Wishes::default());
+        let space = Space::new(Detection::default(), &[], SearchOptions::default());
         let front = pareto_front(&board(rows), &space, &Weights::default());
         front.iter().map(|offer| offer.point.0[0]).collect()
     }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_long_front_is_shortened_and_keeps_its_ends() {
-        let space = Space::new(Detection::default(), &[], Wishes::default());
+        let space = Space::new(Detection::default(), &[], SearchOptions::default());
         let wide: Board = (0..30)
             .map(|n| {
                 let counts = Counts {

@@ -84,7 +84,7 @@ pub fn draw(outcome: &Outcome<'_>) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\">\n<title>What is missed against what \
-         is announced of nobody</title>\n<style>{STYLE}</style>\n\
+         is announced of no one</title>\n<style>{STYLE}</style>\n\
          <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#fff\"/>\n"
     );
     heading(&mut svg, outcome);

@@ -113,7 +113,7 @@ pub fn deal(recordings: usize, folds: usize, seed: u64) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::tune::space::Wishes;
+    use crate::commands::tune::space::SearchOptions;
     use crate::config::detection::Detection;
 
     /// A made-up world: each recording likes one dwell best, and missing it costs.
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn found(likes: &[f64], sees: &[usize]) -> Detection {
-        let space = Space::new(Detection::default(), &[], Wishes::default());
+        let space = Space::new(Detection::default(), &[], SearchOptions::default());
         let attempt = world(&space, likes);
         let mut spread = space.halton_points(30, 1);
         spread.insert(space.start());

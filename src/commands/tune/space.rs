@@ -29,7 +29,7 @@ pub struct Space {
 
 /// What to search beyond the usual.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wishes {
+pub struct SearchOptions {
     /// Each gateway's own levels.
     pub levels: bool,
     /// `presence.rejoin_secs`.
@@ -49,7 +49,11 @@ const LEVELS_MOVE_DB: f64 = 12.0;
 impl Space {
     /// Round `base`; `gateways` are those whose contacts are in the recordings, with where they
     /// stand.
-    pub fn new(base: Detection, gateways: &[(String, Option<Place>)], wishes: Wishes) -> Self {
+    pub fn new(
+        base: Detection,
+        gateways: &[(String, Option<Place>)],
+        options: SearchOptions,
+    ) -> Self {
         let mut dimensions = Vec::new();
         let mut turn = |parameter, value: f64, values: &[f64]| {
             dimensions.push(Dimension::new(parameter, value, values));
@@ -57,7 +61,7 @@ impl Space {
         let presence = &base.presence;
         let (arrive, leave) = (tidy(presence.arrive_rssi_dbm), tidy(presence.leave_rssi_dbm));
         let levelled = gateways.iter().filter(|(name, _)| base.levels(name).is_some()).count();
-        if wishes.levels {
+        if options.levels {
             for (name, place) in gateways {
                 let (inside, outside) = match (base.levels(name), place) {
                     (Some(levels), _) => (tidy(levels.inside_dbm), tidy(levels.outside_dbm)),
@@ -82,7 +86,7 @@ impl Space {
         turn(Parameter::Confidence, tidy(presence.arrive_confidence), &CONFIDENCES);
         turn(Parameter::Dwell, presence.dwell.as_secs_f64(), &DWELLS);
         turn(Parameter::LeaveAfter, presence.leave_after.as_secs_f64(), &LEAVES);
-        if wishes.rejoin {
+        if options.rejoin {
             turn(Parameter::Rejoin, presence.rejoin.as_secs_f64(), &REJOINS);
         }
         Self { base, dimensions }
@@ -217,8 +221,8 @@ fn radical_inverse(mut index: u64, base: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn space(wishes: Wishes) -> Space {
-        Space::new(Detection::default(), &[("door".to_owned(), Some(Place::Door))], wishes)
+    fn space(options: SearchOptions) -> Space {
+        Space::new(Detection::default(), &[("door".to_owned(), Some(Place::Door))], options)
     }
 
     #[test]
@@ -226,14 +230,14 @@ mod tests {
         let mut base = Detection::default();
         base.presence.arrive_rssi_dbm = -71.5;
         base.presence.arrive_confidence = 0.83;
-        let space = Space::new(base.clone(), &[], Wishes::default());
+        let space = Space::new(base.clone(), &[], SearchOptions::default());
         assert_eq!(space.settings(&space.start()), base);
     }
 
     #[test]
     fn whatever_is_tried_is_a_configuration_that_counts() {
-        for wishes in [Wishes::default(), Wishes { levels: true, rejoin: true }] {
-            let space = space(wishes);
+        for options in [SearchOptions::default(), SearchOptions { levels: true, rejoin: true }] {
+            let space = space(options);
             for point in space.halton_points(200, 7) {
                 let lines = space.written(&point);
                 let text = lines.iter().map(|(key, value)| format!("{key} = {value}\n"));
@@ -250,7 +254,7 @@ mod tests {
 
     #[test]
     fn points_are_spread_by_the_seed_alone() {
-        let space = space(Wishes::default());
+        let space = space(SearchOptions::default());
         assert_eq!(space.halton_points(50, 1), space.halton_points(50, 1));
         assert_ne!(space.halton_points(50, 1), space.halton_points(50, 2));
         assert_eq!(space.halton_points(50, 1).len(), 50);
@@ -258,7 +262,7 @@ mod tests {
 
     #[test]
     fn neighbours_stay_on_the_grid() {
-        let space = space(Wishes::default());
+        let space = space(SearchOptions::default());
         let corner = Point(vec![0; space.dimensions.len()]);
         assert_eq!(space.around(&corner, 4).len(), space.dimensions.len());
     }

@@ -47,11 +47,11 @@ impl Bench<'_> {
         let files = self.recordings.len();
         let (next, jobs) = (AtomicUsize::new(0), points.len() * files);
         let workers = thread::available_parallelism().map_or(1, usize::from).min(jobs);
-        let (tell, told) = sync_channel(workers);
+        let (results, received) = sync_channel(workers);
         let mut open: BTreeMap<usize, Vec<Option<Counts>>> = BTreeMap::new();
         thread::scope(|scope| {
             for _ in 0..workers {
-                let (tell, next, points) = (tell.clone(), &next, &points);
+                let (results, next, points) = (results.clone(), &next, &points);
                 scope.spawn(move || {
                     loop {
                         let job = next.fetch_add(1, Ordering::Relaxed);
@@ -64,14 +64,14 @@ impl Bench<'_> {
                         let settings = self.space.settings(point);
                         let counts = counts(self.config, settings, recording);
                         // The receiver is gone where one trial has failed.
-                        if tell.send((at, file, counts)).is_err() {
+                        if results.send((at, file, counts)).is_err() {
                             return;
                         }
                     }
                 });
             }
-            drop(tell);
-            for (at, file, counts) in told {
+            drop(results);
+            for (at, file, counts) in received {
                 let row = open.entry(at).or_insert_with(|| vec![None; files]);
                 if let Some(place) = row.get_mut(file) {
                     *place = Some(counts?);
@@ -109,9 +109,9 @@ pub fn play(
     let settings = playback::with_gateways(config.settings_with(settings), on.gateways());
     let mut score_input = ScoreInput::default();
     let mut arrivals = Vec::new();
-    playback::play(replay, settings, registry, |at, told| {
-        score_input.note(at, &told);
-        arrivals.extend(arrival(at, &told));
+    playback::play(replay, settings, registry, |at, event| {
+        score_input.note(at, &event);
+        arrivals.extend(arrival(at, &event));
     })?;
     Ok(match &on.known {
         Known::Labels(said) => labels::judge(said, &arrivals),
@@ -119,7 +119,7 @@ pub fn play(
     })
 }
 
-fn arrival(at: Duration, told: &PlaybackEvent) -> Option<Event> {
-    let PlaybackEvent::Effect(Effect::Arrived { visit, .. }) = told else { return None };
+fn arrival(at: Duration, event: &PlaybackEvent) -> Option<Event> {
+    let PlaybackEvent::Effect(Effect::Arrived { visit, .. }) = event else { return None };
     Some(Event { at, kind: EventKind::Arrival, client: visit.client.to_string() })
 }

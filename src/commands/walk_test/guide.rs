@@ -62,7 +62,7 @@ impl Keyboard {
             .recv()
             .await
             .map(drop)
-            .context("nobody is there to press Enter\n  hint: --pause SECONDS begins by itself")
+            .context("no terminal to press Enter at\n  hint: --pause SECONDS begins by itself")
     }
 }
 
@@ -226,12 +226,12 @@ fn line(
 ) -> String {
     let millis = |span: Duration| usize::try_from(span.as_millis()).unwrap_or(usize::MAX);
     let bar = progress_bar(millis(stood), millis(of), WIDTH);
-    let told = match trouble {
+    let remark = match trouble {
         Some(trouble) => trouble.to_owned(),
         None => format!("{heard} advertisements of {devices} devices"),
     };
     let (stood, of) = (stood.min(of).as_secs(), of.as_secs());
-    format!("  {:<8}{bar} {stood:>2} of {of} s  {told}", stand.word())
+    format!("  {:<8}{bar} {stood:>2} of {of} s  {remark}", stand.word())
 }
 
 /// Draws over the present line, where somebody looks on.

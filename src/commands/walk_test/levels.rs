@@ -184,8 +184,8 @@ mod tests {
         for second in 0..20 {
             faint.add(Stand::Inside, Duration::from_secs(second), -60.0);
         }
-        let told = propose(&faint, 0.0).unwrap_err();
-        assert_eq!(told, NoLevels::Faint { place: "outside", seconds: 1 });
-        assert!(told.to_string().contains("needs no levels"), "{told}");
+        let reason = propose(&faint, 0.0).unwrap_err();
+        assert_eq!(reason, NoLevels::Faint { place: "outside", seconds: 1 });
+        assert!(reason.to_string().contains("needs no levels"), "{reason}");
     }
 }

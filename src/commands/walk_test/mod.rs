@@ -33,7 +33,7 @@ Examples:
 
 Take your own phone (with the shop's app, or anything else that advertises) or a beacon, and follow
 the guide: three places, 20 s each. A recording of a walk has lines such as {\"t\":12,\"walk\":\"door\"},
-or is told when it was where.")]
+or --outside, --door and --inside give the times.")]
 pub struct Args {
     /// Follows this customer's phone or card
     #[arg(long, value_name = "CLIENT", group = "whom")]

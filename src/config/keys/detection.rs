@@ -56,7 +56,7 @@ pub const PRESENCE: Section = Section {
             "warm_up_secs",
             Form::Number { least: 0.0, most: 3600.0 },
             Absent::Domain(detection::WARM_UP),
-            "whoever is heard so soon after the radio started was here already",
+            "a customer who is received so soon after the radio started was here already",
         )
         .unit("s"),
         Key::new(
@@ -103,7 +103,7 @@ pub const POLICY: Section = Section {
             "alerts_per_visit",
             Form::Integer { least: 0, most: 100 },
             Absent::Domain(detection::ALERTS_PER_VISIT),
-            "at most so many alerts for one visit; 0 never alerts",
+            "the most alerts for one visit; 0 never alerts",
         ),
         Key::new(
             "min_hours_between_alerts",
@@ -116,7 +116,7 @@ pub const POLICY: Section = Section {
             "quiet_hours",
             Form::QuietHours,
             Absent::Domain(detection::QUIET_HOURS),
-            "when nobody is alerted, in the store's local time",
+            "when no alert is sent, in the store's local time",
         )
         .example("\"21:00-09:00\""),
         Key::new(

@@ -215,7 +215,7 @@ pub(super) const REGISTRY: Section = Section {
         Key::new(
             "path",
             Form::File,
-            Absent::Means("nobody is recognised, unless `url` brings a registry"),
+            Absent::Means("no customer is recognised, unless `url` brings a registry"),
             "the registry (`customers.jsonl` or `.jsonl.zst`), readable by the service alone; \
              read again whenever it changes",
         )

@@ -44,7 +44,7 @@ pub struct Header {
 pub fn read(text: &[u8]) -> Result<Line, String> {
     let text = str::from_utf8(text)
         .map_err(|error| format!("not UTF-8 at octet {}", error.valid_up_to() + 1))?;
-    let wire: Wire = serde_json::from_str(text).map_err(|error| told(&error))?;
+    let wire: Wire = serde_json::from_str(text).map_err(|error| reason(&error))?;
     match wire.grelot.as_deref() {
         None => Ok(Line::Customer(Box::new(wire.customer()?))),
         Some("registry") => Ok(Line::Header(wire.header()?)),
@@ -53,7 +53,7 @@ pub fn read(text: &[u8]) -> Result<Line, String> {
 }
 
 /// What `serde_json` says, unless it would repeat a value.
-fn told(error: &serde_json::Error) -> String {
+fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let column = error.column();
     match error.classify() {

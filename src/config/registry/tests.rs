@@ -34,9 +34,9 @@ fn a_bad_line_is_refused_with_number_and_reason_and_the_others_load() {
     let text = format!("{GOOD}\n\n{{\"client\":\n{}\n{other}\n", with("\"token\"", "\"tokn\""));
     let (registry, report) = read(&text);
     assert_eq!((registry.len(), report.refused), (2, 2));
-    let told: Vec<_> = report.refusals.iter().map(ToString::to_string).collect();
+    let refusals: Vec<_> = report.refusals.iter().map(ToString::to_string).collect();
     assert_eq!(
-        told,
+        refusals,
         [
             "line 3: not JSON at column 10",
             "line 4: scheme: only token, eid, beacon and irk are known here",

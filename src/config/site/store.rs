@@ -90,7 +90,7 @@ impl<'a> Site<'a> {
         name
     }
 
-    /// A recording is replayed without saying who replays it; a daemon should be told its name.
+    /// A replay needs no name of a gateway; a daemon should have one.
     fn gateway_guessed(&mut self, gateways: &BTreeMap<String, Place>) -> String {
         let at_the_door = gateways.iter().find(|(_, place)| **place == Place::Door);
         let Some((name, _)) = at_the_door.or_else(|| gateways.iter().next()) else {

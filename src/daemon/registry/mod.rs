@@ -112,7 +112,7 @@ pub enum StartError {
 type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
 impl RegistryWatcher {
-    /// With the registry to begin with: the newest that counts, or nobody. `withdrawn` are the
+    /// With the registry to begin with: the newest that counts, or none. `withdrawn` are the
     /// customers whom no registry brings back.
     ///
     /// # Errors
@@ -194,12 +194,12 @@ impl RegistryWatcher {
                 }
             }
         } else if self.remote.is_none() {
-            tracing::warn!("no registry is configured: nobody can be recognised");
+            tracing::warn!("no registry is configured: no customer can be recognised");
         }
         let (registry, mut health) = found.unwrap_or_default();
         self.reported = self.trouble();
         if let Some(expired) = self.expired_at() {
-            tracing::error!(%expired, "the registry has expired: nobody is recognised");
+            tracing::error!(%expired, "the registry has expired: no customer is recognised");
             health.customers = 0;
         }
         health.trouble.clone_from(&self.reported);
@@ -250,7 +250,7 @@ impl RegistryWatcher {
             }
             Due::Remind => {
                 if let Some(expired) = self.expired_at() {
-                    tracing::error!(%expired, "the registry has expired: nobody is recognised");
+                    tracing::error!(%expired, "the registry has expired: no customer is recognised");
                 }
                 None
             }
@@ -271,7 +271,7 @@ impl RegistryWatcher {
             return None;
         }
         if let Some(expired) = self.expired_at() {
-            tracing::error!(%expired, "the registry has expired: nobody is recognised");
+            tracing::error!(%expired, "the registry has expired: no customer is recognised");
         }
         Some(RegistryUpdate::Trouble(trouble))
     }
@@ -375,7 +375,7 @@ impl RegistryWatcher {
     fn trouble(&self) -> Option<String> {
         let expired = self.expired_at();
         let expired =
-            expired.map(|at| format!("the registry expired at {at}: nobody is recognised"));
+            expired.map(|at| format!("the registry expired at {at}: no customer is recognised"));
         let ahead = self.in_force.map(|header| header.made_at);
         let ahead = ahead.filter(|at| self.rules.latest().is_some_and(|latest| *at > latest));
         let ahead = ahead.map(|at| {

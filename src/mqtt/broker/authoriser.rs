@@ -9,7 +9,7 @@ use mqtt5::packet::connect::ConnectPacket;
 use mqtt5::protocol::v5::reason_codes::ReasonCode;
 use tokio::time::{Instant, sleep};
 
-use super::Accounts;
+use super::accounts::Accounts;
 use super::admission::{Admission, LOGIN_WITHIN};
 use super::retained::RetainedMessages;
 use super::rights::{Rights, Role};

@@ -5,17 +5,18 @@
 //! neither a full disk nor a withdrawn customer's name is of their concern. It listens in clear,
 //! so by default on the loopback address only.
 
+mod accounts;
 mod admission;
 mod authoriser;
 mod earlier;
 mod retained;
 mod rights;
 
+pub use accounts::Accounts;
 pub use rights::{Rights, Role};
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +38,6 @@ use self::admission::{Admission, LOGIN_WITHIN};
 use self::authoriser::Authoriser;
 use self::retained::{RetainedMessages, Saver};
 use super::login::Login;
-use super::logins::Logins;
-use super::topics::Topics;
-use crate::config::Secret;
 use crate::tasks::{self, Task};
 
 /// A configuration document of the greatest length, its topic and its properties; a connection that
@@ -89,63 +87,6 @@ pub enum BrokerError {
     /// From mqtt5.
     #[error("embedded broker: {0}")]
     Broker(String),
-}
-
-/// Who may connect.
-#[derive(Debug)]
-pub struct Accounts {
-    topics: Topics,
-    state: PathBuf,
-    /// This process's own connections; made at each start, kept nowhere.
-    internal: Login,
-    /// IT's: from the configuration, or made at the first start.
-    shared: Login,
-    shared_was_chosen: bool,
-    logins: Logins,
-}
-
-impl Accounts {
-    /// The accounts of a store: `chosen` is the configuration's username and password, `state`
-    /// the folder with all others.
-    ///
-    /// # Errors
-    /// The state folder cannot be read, or the system has no randomness.
-    pub fn new(
-        store: u16,
-        chosen: Option<(String, Option<Secret>)>,
-        state: &Path,
-    ) -> io::Result<Self> {
-        let shared_was_chosen = chosen.is_some();
-        let shared = match chosen {
-            Some((username, password)) => {
-                Login { username, password: password.unwrap_or_else(|| Secret(String::new())) }
-            }
-            None => Login::kept_in(state)?,
-        };
-        let logins = Logins::new(state);
-        // A damaged file is reported at the start, not when the first tablet comes.
-        if let Err(error) = logins.list() {
-            tracing::error!(%error, "the embedded broker's logins cannot be read");
-        }
-        Ok(Self {
-            topics: Topics::of(store),
-            state: state.to_owned(),
-            internal: Login::random("grelot/internal")?,
-            shared,
-            shared_was_chosen,
-            logins,
-        })
-    }
-
-    /// This process's own login.
-    pub const fn internal(&self) -> &Login {
-        &self.internal
-    }
-
-    /// The login that IT may use for everything.
-    pub const fn shared(&self) -> &Login {
-        &self.shared
-    }
 }
 
 /// A running broker.

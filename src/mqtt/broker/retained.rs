@@ -59,7 +59,7 @@ enum Class {
     Withdrawal,
     Configuration,
     Other,
-    /// Never retained, whatever its publisher asks for.
+    /// Never retained, even if its publisher asks for it.
     Fleeting,
 }
 
@@ -425,7 +425,7 @@ mod tests {
             ("config/group/north", Class::Configuration),
             ("42/registry", Class::Configuration),
             ("42/withdrawn/c-1", Class::Withdrawal),
-            ("42/beacons/shelf", Class::Beacon),
+            ("42/beacons/window", Class::Beacon),
             ("42/something", Class::Other),
         ] {
             assert_eq!(Class::of(&format!("{ROOT}/{below}")), class, "{below}");

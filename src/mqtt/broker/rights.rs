@@ -236,7 +236,8 @@ mod tests {
         for filter in here.subscriptions().into_iter().flatten() {
             assert!(rights.may_read(&filter.path), "{}", filter.path);
         }
-        for below in ["arrivals", VISIT, "contacts/till", "gateways/till/status", "beacons/shelf"] {
+        for below in ["arrivals", VISIT, "contacts/till", "gateways/till/status", "beacons/window"]
+        {
             assert!(rights.may_write(&topic(below)), "{below}");
         }
         for below in ["contacts/door", "gateways/door/status", "gateways/till/config", "config"] {

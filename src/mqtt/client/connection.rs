@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{Client, Connection, Phase, RetainedDelivery};
+use super::{Client, Phase};
 use crate::mqtt::backoff::{self, Backoff};
+use crate::mqtt::connection_state::{ConnectionState, RetainedDelivery};
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link, Message};
 use crate::mqtt::payload::{self, GatewayState, Status};
 use crate::telemetry::brief;
@@ -49,7 +50,9 @@ impl Client {
                     );
                 }
             }
-            ConnectionEvent::Acknowledged(ticket, answer) => self.on_acknowledged(&ticket, answer),
+            ConnectionEvent::Acknowledged(message, answer) => {
+                self.on_acknowledged(&message, answer)
+            }
             ConnectionEvent::Received { topic, payload, retained } => {
                 self.on_received(&topic, &payload, retained)
             }
@@ -63,7 +66,7 @@ impl Client {
         let broker = self.broker();
         tracing::info!(broker, "connected to the broker");
         let retained = RetainedDelivery::Unknown;
-        self.channels.connection.send_replace(Connection::Connected { broker, retained });
+        self.channels.connection.send_replace(ConnectionState::Connected { broker, retained });
         if let Some(link) = &self.link {
             let packets = self.peer.here.subscriptions();
             self.awaited_subacks = packets.len();
@@ -120,13 +123,13 @@ impl Client {
                 if is_new {
                     tracing::error!(broker, why, "the broker refuses this gateway");
                 }
-                Connection::Refused { broker, why }
+                ConnectionState::Refused { broker, why }
             }
             Disconnect::Unreachable(_) => {
                 if is_new {
                     tracing::warn!(broker, why, "no connection to the broker");
                 }
-                Connection::Unreachable { broker, why }
+                ConnectionState::Unreachable { broker, why }
             }
         };
         self.channels.connection.send_if_modified(|before| {

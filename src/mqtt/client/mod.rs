@@ -8,7 +8,6 @@ mod peer;
 mod probe;
 
 pub use peer::Peer;
-pub use probe::RetainedDelivery;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;
@@ -20,6 +19,7 @@ use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep};
 
 use crate::clock::Clocks;
 use crate::mqtt::backoff::Backoff;
+use crate::mqtt::connection_state::ConnectionState;
 use crate::mqtt::counts::Counts;
 use crate::mqtt::inbound::Inbound;
 use crate::mqtt::link::{Disconnect, Link};
@@ -30,36 +30,6 @@ use crate::outbox::{Outbox, TICK_EVERY};
 use crate::pipeline::units::Tick;
 use crate::store::worker::Request;
 use crate::store::{Change, Published};
-
-/// The state of the connection to the broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Connection {
-    /// No broker has answered yet.
-    Connecting,
-    /// CONNACK has arrived.
-    Connected {
-        /// As in the configuration.
-        broker: String,
-        /// Whether it delivers retained messages to wildcard subscriptions.
-        retained: RetainedDelivery,
-    },
-    /// It cannot be reached; tried again within seconds.
-    Unreachable {
-        /// As in the configuration.
-        broker: String,
-        /// What went wrong.
-        why: String,
-    },
-    /// The broker refuses this gateway until a person corrects something; retried at intervals.
-    Refused {
-        /// As in the configuration.
-        broker: String,
-        /// What to correct.
-        why: String,
-    },
-    /// The daemon has stopped.
-    Closed,
-}
 
 /// A message beside the outbox: without a connection it is not published, or later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +63,7 @@ pub struct Channels {
     /// Messages of the broker, parsed.
     pub inbound: mpsc::Sender<Inbound>,
     /// The state of the connection.
-    pub connection: watch::Sender<Connection>,
+    pub connection: watch::Sender<ConnectionState>,
     /// What is wrong with the store, if anything.
     pub trouble: watch::Receiver<Option<String>>,
     /// For the health report.
@@ -222,6 +192,6 @@ impl Client {
             }
         }
         self.record();
-        self.channels.connection.send_replace(Connection::Closed);
+        self.channels.connection.send_replace(ConnectionState::Closed);
     }
 }

@@ -1,7 +1,7 @@
 //! Publications and their acknowledgements.
 
 use super::{Client, Publication};
-use crate::mqtt::link::{Disconnect, Link, Message, PublishOutcome, Ticket};
+use crate::mqtt::link::{Disconnect, InFlight, Link, Message, PublishOutcome};
 use crate::mqtt::payload::{self, Status};
 use crate::store::Change;
 use crate::store::worker::Request;
@@ -52,10 +52,10 @@ impl Client {
         }
     }
 
-    pub(super) fn on_acknowledged(&mut self, ticket: &Ticket, answer: PublishOutcome) {
-        let id = match ticket {
-            Ticket::Queued(id) => *id,
-            Ticket::Retained(topic) => return self.on_retained_acknowledged(topic, answer),
+    pub(super) fn on_acknowledged(&mut self, message: &InFlight, answer: PublishOutcome) {
+        let id = match message {
+            InFlight::Queued(id) => *id,
+            InFlight::Retained(topic) => return self.on_retained_acknowledged(topic, answer),
         };
         let kept = self.outbox.is_retained(id).unwrap_or(true);
         match answer {
@@ -144,7 +144,7 @@ impl Client {
             self.channels.counts.shed.one();
             self.outbox.delivered(id);
             self.unrecorded.push(Change::Done(id));
-        } else if !link.publish(Ticket::Queued(id), &message) {
+        } else if !link.publish(InFlight::Queued(id), &message) {
             self.outbox.no_subscribers(id);
         }
         true
@@ -167,7 +167,7 @@ impl Client {
             let octets = message.payload.len();
             tracing::error!(topic, octets, "too long for the broker; it is not published");
         } else if kept.is_none_or(|kept| kept.at_least_once) {
-            link.publish(Ticket::Retained(topic.clone()), &message);
+            link.publish(InFlight::Retained(topic.clone()), &message);
         } else {
             link.publish_qos0(&message);
         }

@@ -10,22 +10,11 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-use super::{Client, Connection};
+use super::Client;
+use crate::mqtt::connection_state::{ConnectionState, RetainedDelivery};
 
 /// A broker answers within milliseconds; a machine under load within seconds.
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
-
-/// Whether retained messages come with a wildcard subscription.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RetainedDelivery {
-    /// The broker has not shown it yet.
-    #[default]
-    Unknown,
-    /// They come.
-    Works,
-    /// They do not: withdrawals over MQTT are not reliable at this broker.
-    Fails,
-}
 
 impl Client {
     /// A connection stands: the probe begins.
@@ -64,7 +53,7 @@ impl Client {
 
     fn set_retained_delivery(&self, found: RetainedDelivery) {
         self.channels.connection.send_if_modified(|state| match state {
-            Connection::Connected { retained, .. } if *retained != found => {
+            ConnectionState::Connected { retained, .. } if *retained != found => {
                 *retained = found;
                 true
             }

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beacon_is_told_when_first_heard_when_missing_and_when_back() {
+    fn a_beacon_is_reported_when_first_heard_when_missing_and_when_back() {
         let mut beacons = watching();
         assert!(!say(&mut beacons, 1, 1, -60).unwrap().missing);
         assert_eq!(say(&mut beacons, 2, 1, -60), None);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn no_beacon_is_missing_because_the_gateway_was_deaf() {
+    fn no_beacon_is_missing_because_the_gateway_was_blind() {
         let mut beacons = watching();
         say(&mut beacons, 1, 1, -60);
         beacons.hearing(Hearing::Blind, at(10).tick);
@@ -190,15 +190,15 @@ mod tests {
     }
 
     #[test]
-    fn a_beacon_that_was_moved_is_told_and_fading_is_not() {
+    fn a_beacon_that_was_moved_is_reported_and_fading_is_not() {
         let mut beacons = watching();
         for secs in 0..200 {
             let fading = [-60, -68, -57, -63][usize::try_from(secs % 4).unwrap()];
-            let told = say(&mut beacons, secs, 1, fading);
-            assert!(told.is_none_or(|state| !state.moved), "{secs}");
+            let reports = say(&mut beacons, secs, 1, fading);
+            assert!(reports.is_none_or(|state| !state.moved), "{secs}");
         }
-        let told = (200..400).filter_map(|secs| say(&mut beacons, secs, 1, -85));
-        let moved: Vec<_> = told.filter(|state| state.moved).collect();
+        let reports = (200..400).filter_map(|secs| say(&mut beacons, secs, 1, -85));
+        let moved: Vec<_> = reports.filter(|state| state.moved).collect();
         assert_eq!(moved.len(), 1);
         assert!(moved[0].rssi.unwrap() < -80.0);
     }
@@ -215,7 +215,7 @@ mod tests {
     fn telemetry_is_its_senders() {
         let mut beacons = watching();
         let telemetry = hex::decode(TELEMETRY).unwrap();
-        assert_eq!(hear(&mut beacons, 1, 1, -60, &telemetry), None, "nobody's yet");
+        assert_eq!(hear(&mut beacons, 1, 1, -60, &telemetry), None, "of no known beacon yet");
         say(&mut beacons, 2, 1, -60);
         let state = hear(&mut beacons, 3, 1, -60, &telemetry).unwrap();
         assert_eq!((state.battery_mv, state.temperature_c), (Some(2900), Some(21.5)));

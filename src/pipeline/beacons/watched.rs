@@ -24,8 +24,8 @@ const TURNS_WITHIN: Duration = Duration::from_secs(30);
 /// For so long after the last turn two are taken to be there.
 const CLONED_FOR: Duration = Duration::from_mins(10);
 /// How often `last_heard` is reported.
-const TELL_EVERY: Duration = Duration::from_mins(5);
-/// A change of the battery worth telling: a hundredth of a coin cell's 3 V, and some.
+const REPORT_EVERY: Duration = Duration::from_mins(5);
+/// A change of the battery that is reported: above a hundredth of a coin cell's 3 V.
 const BATTERY_STEP_MV: u16 = 50;
 
 /// A beacon that is watched.
@@ -35,7 +35,7 @@ pub struct Watched {
     pub state: BeaconState,
     /// When it was received last, or when listening began.
     since: Tick,
-    told: Tick,
+    reported_at: Tick,
     usual: Average,
     recent: Average,
     apart_since: Option<Tick>,
@@ -61,7 +61,7 @@ impl Watched {
             beacon,
             state,
             since: now,
-            told: now,
+            reported_at: now,
             usual: Average::new(USUAL),
             recent: Average::new(RECENT),
             apart_since: None,
@@ -79,7 +79,7 @@ impl Watched {
     /// Marks it as missing.
     pub fn go_missing(&mut self, now: Tick) -> BeaconState {
         self.state.missing = true;
-        self.tell(now)
+        self.report(now)
     }
 
     /// Silence before this does not count.
@@ -99,8 +99,8 @@ impl Watched {
             self.judge_loudness(now.tick, rssi);
         }
         let changed = before != (self.state.missing, self.state.moved, self.state.cloned);
-        let due = first || changed || now.tick.since(self.told) >= TELL_EVERY;
-        due.then(|| self.tell(now.tick))
+        let due = first || changed || now.tick.since(self.reported_at) >= REPORT_EVERY;
+        due.then(|| self.report(now.tick))
     }
 
     fn judge_sender(&mut self, now: Tick, sender: Address) {
@@ -145,11 +145,11 @@ impl Watched {
         #[expect(clippy::cast_precision_loss, reason = "thermometers end long before")]
         let celsius = |millis: i32| millis as f32 / 1000.0;
         self.state.temperature_c = health.temperature_mc.map(celsius);
-        step.then(|| self.tell(now))
+        step.then(|| self.report(now))
     }
 
-    fn tell(&mut self, now: Tick) -> BeaconState {
-        self.told = now;
+    fn report(&mut self, now: Tick) -> BeaconState {
+        self.reported_at = now;
         self.state.clone()
     }
 }
@@ -167,7 +167,7 @@ impl Average {
         Self { mean: 0.0, count: 0, over }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "only counts below `over` are told apart")]
+    #[expect(clippy::cast_precision_loss, reason = "only counts below `over` differ")]
     fn add(&mut self, value: f32) -> f32 {
         self.count = self.count.saturating_add(1);
         self.mean += (value - self.mean) / (self.count as f32).min(self.over);

@@ -18,6 +18,14 @@ use crate::pipeline::visit::Visit;
 use crate::pipeline::visit_id::VisitId;
 use crate::pipeline::visits::Phase;
 
+/// A peer's visit of a customer who has one here.
+struct Meeting {
+    who: CustomerIndex,
+    /// Of the visit here.
+    phase: Phase,
+    theirs: Visit,
+}
+
 impl Pipeline {
     /// Merges the state of an open visit that the broker retains.
     pub(super) fn merge(&mut self, theirs: Visit, now: Now, effects: &mut Vec<Effect>) {
@@ -35,20 +43,14 @@ impl Pipeline {
         }
         match self.visits.get(who).map(|(ours, phase)| (ours.id == theirs.id, phase)) {
             None => self.adopt(who, theirs, now),
-            Some((true, phase)) => self.reconcile(who, phase, theirs, now, effects),
-            Some((false, phase)) => self.unite(who, phase, theirs, now, effects),
+            Some((true, phase)) => self.reconcile(Meeting { who, phase, theirs }, now, effects),
+            Some((false, phase)) => self.unite(Meeting { who, phase, theirs }, now, effects),
         }
     }
 
     /// Takes the later of two states of one visit.
-    fn reconcile(
-        &mut self,
-        who: CustomerIndex,
-        phase: Phase,
-        theirs: Visit,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn reconcile(&mut self, meeting: Meeting, now: Now, effects: &mut Vec<Effect>) {
+        let Meeting { who, phase, theirs } = meeting;
         let Some((ours, _)) = self.visits.get(who) else { return };
         if theirs.revision <= ours.revision {
             return;
@@ -78,14 +80,8 @@ impl Pipeline {
     }
 
     /// Decides which of two visits of one customer stays.
-    fn unite(
-        &mut self,
-        who: CustomerIndex,
-        phase: Phase,
-        theirs: Visit,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn unite(&mut self, meeting: Meeting, now: Now, effects: &mut Vec<Effect>) {
+        let Meeting { who, phase, theirs } = meeting;
         let Some((ours, _)) = self.visits.get(who) else { return };
         let ours = ours.clone();
         let apart = ours.arrived_at.unix_millis().abs_diff(theirs.arrived_at.unix_millis());

@@ -206,7 +206,7 @@ fn handle_in(text: &[u8]) -> &[u8] {
     }
 }
 
-/// A name, and behind a NUL the note that nobody else has.
+/// A name, and after a NUL the note of this customer alone.
 fn split_note(text: &[u8]) -> (&[u8], Option<String>) {
     match text.iter().position(|octet| *octet == 0) {
         Some(at) => {

@@ -169,7 +169,7 @@ impl Irks {
         self.ciphers.capacity() * size_of::<Aes128Enc>() + self.remembered.octets()
     }
 
-    /// Wipes a credential: an all-zero key, and nobody's.
+    /// Wipes a credential: an all-zero key, which has no owner.
     pub fn remove(&mut self, at: u32) {
         if let Some(cipher) = self.ciphers.get_mut(at as usize) {
             *cipher = Self::expanded(&Key([0; 16]));

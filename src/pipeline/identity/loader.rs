@@ -161,7 +161,7 @@ impl Loader {
         self
     }
 
-    /// From then on nobody is recognised.
+    /// From then on no customer is recognised.
     #[must_use]
     pub const fn valid_until(mut self, end: WallTime) -> Self {
         self.valid_until = Some(end);

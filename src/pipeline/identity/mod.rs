@@ -220,7 +220,7 @@ impl Identity {
                 let card = registry.beacons.credentials.find(&identity?)?;
                 registry.beacons.owners.of(card)?
             }
-            // Tokens are looked up apart; a hint identifies nobody.
+            // Tokens are looked up apart; a hint identifies no customer.
             Identifier::Token { .. } | Identifier::OverflowHint => return None,
         };
         Some(Match { is_fixed: true, ..Match::new(CustomerIndex(customer), None) })

@@ -20,7 +20,7 @@ pub struct Registry {
     pub(super) beacons: Owned<Beacons>,
     pub(super) irks: Owned<Irks>,
     pub(super) enrolled: usize,
-    /// From then on nobody is recognised.
+    /// From then on no customer is recognised.
     pub(super) valid_until: Option<WallTime>,
 }
 
@@ -73,7 +73,7 @@ impl Registry {
         self.enrolled
     }
 
-    /// Whether nobody can be matched.
+    /// Whether no customer can be matched.
     pub const fn is_empty(&self) -> bool {
         self.enrolled == 0
     }

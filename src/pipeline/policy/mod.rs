@@ -14,7 +14,7 @@ pub struct Settings {
     pub alerts_per_visit: u32,
     /// Minimum time between two alerts for one customer.
     pub between_alerts: Duration,
-    /// When nobody is alerted, in the store's local time.
+    /// When no alert is sent, in the store's local time.
     pub quiet_hours: Option<QuietHours>,
     /// Whose arrival alerts; empty means every tier's.
     pub tiers: Vec<String>,

@@ -80,7 +80,7 @@ pub struct Device {
     uuids: Uuids,
 }
 
-/// Service UUIDs, of which `BlueZ` keeps every one that it ever received from a device.
+/// Service UUIDs; `BlueZ` keeps every one that it ever received from a device.
 ///
 /// It appends new ones to its list and signals the whole list then; an advertisement that repeats
 /// known UUIDs makes no signal. So the UUIDs that were appended last are the ones advertised now,
@@ -107,7 +107,7 @@ impl Uuids {
 }
 
 impl Device {
-    /// A device of which nothing is known but its address, most significant octet first.
+    /// A device with a known address, most significant octet first, and nothing else.
     pub fn new(octets: [u8; 6]) -> Self {
         Self {
             address: Address { kind: AddressKind::Random, octets },

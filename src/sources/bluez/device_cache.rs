@@ -108,8 +108,8 @@ impl DeviceCache {
         self.adapters.send_replace(Some(adapters));
     }
 
-    /// Takes in the answer to `GetManagedObjects`: adapters, and devices out of BlueZ's cache,
-    /// none of which advertises now.
+    /// Takes in the answer to `GetManagedObjects`: adapters, and devices of BlueZ's cache; the
+    /// devices need not advertise now.
     pub fn objects(&mut self, answer: &Message) {
         if answer.msg_type() != dbus::MessageType::MethodReturn {
             return;

@@ -33,12 +33,11 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::capture_path::CapturePath;
-use super::live::{self, Kind, LiveSource, SourceEvent};
+use super::live::{self, Kind, Receive, SourceEvent};
 use super::monitor::Monitor;
 use super::report::Report;
 use super::status::Status;
@@ -78,32 +77,6 @@ impl Radio {
             settings.adapter.as_deref().and_then(|name| name.parse().ok()),
         ));
         Self { settings, selection, clocks, status: watch::Sender::new(Status::starting()) }
-    }
-
-    /// Receives until `stop`. `events` may be slow: what it cannot take in time is dropped, oldest
-    /// first, and counted.
-    async fn receive(self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
-        let mux = Arc::new(AdvertisementMux::new(self.settings.capture_path));
-        let (observer, observed) = challenge::channel();
-        let observer = self.settings.challenge_pause.map(|_| observer);
-        let hand_over = hand_over(&mux, self.status.subscribe(), observer, &events);
-        let challenger = Challenger {
-            selection: &self.selection,
-            pause: self.settings.challenge_pause.unwrap_or_default(),
-            mux: &mux,
-            status: self.status.subscribe(),
-            clocks: &self.clocks,
-        };
-        let challenge = challenger.run(observed, &events);
-        let sessions = self.sessions(&mux, &events);
-        let monitor = self.monitor(&mux);
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = hand_over => {}
-            () = sessions => {}
-            () = monitor => {}
-            () = challenge => {}
-        }
     }
 
     /// The HCI monitor, where this process may open it.
@@ -157,13 +130,31 @@ impl Radio {
     }
 }
 
-impl LiveSource for Radio {
-    fn run(
-        self: Box<Self>,
-        events: mpsc::Sender<SourceEvent>,
-        stop: CancellationToken,
-    ) -> BoxFuture<'static, ()> {
-        Box::pin((*self).receive(events, stop))
+impl Receive for Radio {
+    /// Receives until `stop`. `events` may be slow: what it cannot take in time is dropped, oldest
+    /// first, and counted.
+    async fn receive(self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
+        let mux = Arc::new(AdvertisementMux::new(self.settings.capture_path));
+        let (observer, observed) = challenge::channel();
+        let observer = self.settings.challenge_pause.map(|_| observer);
+        let hand_over = hand_over(&mux, self.status.subscribe(), observer, &events);
+        let challenger = Challenger {
+            selection: &self.selection,
+            pause: self.settings.challenge_pause.unwrap_or_default(),
+            mux: &mux,
+            status: self.status.subscribe(),
+            clocks: &self.clocks,
+        };
+        let challenge = challenger.run(observed, &events);
+        let sessions = self.sessions(&mux, &events);
+        let monitor = self.monitor(&mux);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = hand_over => {}
+            () = sessions => {}
+            () = monitor => {}
+            () = challenge => {}
+        }
     }
 }
 

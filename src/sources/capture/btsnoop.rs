@@ -3,7 +3,7 @@
 //! Layout: RFC 1761's, big-endian, with Bluetooth's data links and times (`BlueZ`,
 //! `src/shared/btsnoop.h`).
 
-use super::link::Link;
+use super::link::LinkType;
 use super::octets::{LONGEST_FRAME, Octets, too_long};
 use super::{Frame, Frames};
 use crate::sources::ReplayError;
@@ -39,16 +39,16 @@ impl Btsnoop {
     }
 
     /// The link that the flags of a record stand for.
-    const fn link(&self, flags: u32) -> Link {
+    const fn link(&self, flags: u32) -> LinkType {
         // Unencapsulated: bit 0 received, bit 1 command or event.
         const EVENT: u32 = 0b11;
         // Monitor: the low half is the opcode, the high half the adapter.
         const MONITOR_EVENT: u32 = 3;
         match self.datalink {
-            1002 => Link::H4,
-            1001 if flags & EVENT == EVENT => Link::Event,
-            MONITOR if flags & 0xffff == MONITOR_EVENT => Link::Event,
-            _ => Link::Other,
+            1002 => LinkType::H4,
+            1001 if flags & EVENT == EVENT => LinkType::Event,
+            MONITOR if flags & 0xffff == MONITOR_EVENT => LinkType::Event,
+            _ => LinkType::Other,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::sources::link_layer::{Crc, Packet, Reception};
 
 /// How a frame's octets are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
+pub enum LinkType {
     /// HCI with H4's packet indicator (pcap 187, btsnoop 1002).
     H4,
     /// The same after four octets of direction (pcap 201).
@@ -28,7 +28,7 @@ pub enum Link {
     Other,
 }
 
-impl Link {
+impl LinkType {
     /// From pcap's link type (tcpdump.org/linktypes.html).
     pub const fn of_linktype(linktype: u32) -> Option<Self> {
         Some(match linktype {

@@ -9,7 +9,7 @@ mod octets;
 mod pcap;
 mod pcapng;
 
-pub use link::{Content, Link};
+pub use link::{Content, LinkType};
 
 use std::collections::VecDeque;
 use std::io::BufRead;
@@ -31,7 +31,7 @@ pub struct Frame<'a> {
     /// Microseconds since the Unix epoch.
     pub unix_micros: i64,
     /// How to read its octets.
-    pub link: Link,
+    pub link: LinkType,
     /// The interface that captured it, or the adapter where the capture names that instead.
     pub interface: u16,
     /// As they were captured.

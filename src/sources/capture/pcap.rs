@@ -2,7 +2,7 @@
 //!
 //! Layout: draft-ietf-opsawg-pcap.
 
-use super::link::Link;
+use super::link::LinkType;
 use super::octets::{LONGEST_FRAME, Octets, too_long};
 use super::{Frame, Frames};
 use crate::sources::ReplayError;
@@ -15,7 +15,7 @@ pub(super) struct Pcap {
     octets: Octets,
     word: fn([u8; 4]) -> u32,
     nanoseconds: bool,
-    link: Link,
+    link: LinkType,
     number: u64,
 }
 
@@ -32,7 +32,7 @@ impl Pcap {
         let network = octets.header()?.ok_or_else(short)?;
         // The upper bits describe frame check sequences, which no link here has.
         let linktype = word(network) & 0xffff;
-        let link = Link::of_linktype(linktype).ok_or_else(|| Link::unknown(linktype))?;
+        let link = LinkType::of_linktype(linktype).ok_or_else(|| LinkType::unknown(linktype))?;
         Ok(Self { octets, word, nanoseconds, link, number: 0 })
     }
 }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::link::Link;
+use super::link::LinkType;
 use super::octets::{LONGEST_FRAME, Octets};
 use super::{Frame, Frames};
 use crate::sources::ReplayError;
@@ -90,7 +90,7 @@ impl Frames for PcapNg {
     fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ReplayError> {
         let Some(packet) = self.packet()? else {
             return match self.unknown_linktype {
-                Some(linktype) if !self.readable => Err(Link::unknown(linktype)),
+                Some(linktype) if !self.readable => Err(LinkType::unknown(linktype)),
                 _ => Ok(None),
             };
         };
@@ -107,7 +107,7 @@ impl Frames for PcapNg {
 /// A packet of an interface whose link is known.
 struct Packet {
     unix_micros: i64,
-    link: Link,
+    link: LinkType,
     interface: u16,
     octets: Range<usize>,
 }
@@ -122,11 +122,11 @@ struct Section {
 }
 
 impl Section {
-    /// Link type, reserved, longest capture, options. `Err` inside for an unknown link type.
+    /// LinkType type, reserved, longest capture, options. `Err` inside for an unknown link type.
     fn describe(&mut self, mut rest: &[u8]) -> Result<Result<(), u32>, CutShort> {
         let linktype = u32::from(self.order.half(take(&mut rest)?));
         take::<6>(&mut rest)?;
-        let link = Link::of_linktype(linktype);
+        let link = LinkType::of_linktype(linktype);
         if self.interfaces.len() < MOST_INTERFACES {
             self.interfaces.push(link.map(|link| Interface::read(link, self.order, rest)));
         }
@@ -160,14 +160,14 @@ impl Section {
 
 /// An interface: its link and its clock.
 struct Interface {
-    link: Link,
+    link: LinkType,
     ticks_per_second: u64,
     offset_seconds: i64,
 }
 
 impl Interface {
     /// Options: code, length, value padded to four octets.
-    fn read(link: Link, order: Order, mut options: &[u8]) -> Self {
+    fn read(link: LinkType, order: Order, mut options: &[u8]) -> Self {
         const RESOLUTION: u16 = 9;
         const OFFSET: u16 = 14;
         let mut interface = Self { link, ticks_per_second: 1_000_000, offset_seconds: 0 };

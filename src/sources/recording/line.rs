@@ -32,7 +32,7 @@ pub(super) struct Line<'a> {
 }
 
 /// A line's content.
-pub(super) enum Said<'a> {
+pub(super) enum LineContent<'a> {
     Advertisement {
         gateway: Option<&'a str>,
         address: Address,
@@ -57,11 +57,11 @@ impl<'a> Line<'a> {
     }
 
     /// `None` for a line without an advertisement or ground truth, and for unknown truth words.
-    pub(super) fn said(&self) -> Result<Option<Said<'_>>, String> {
+    pub(super) fn content(&self) -> Result<Option<LineContent<'_>>, String> {
         if let Some(word) = &self.truth {
             let Some(word) = GroundTruth::of_word(&word.0) else { return Ok(None) };
             let client = self.client.as_ref().ok_or("no client")?;
-            return Ok(Some(Said::GroundTruth(word, client.0.to_string())));
+            return Ok(Some(LineContent::GroundTruth(word, client.0.to_string())));
         }
         let Some(adv) = &self.adv else { return Ok(None) };
         let addr = self.addr.as_ref().ok_or("no addr")?;
@@ -71,7 +71,7 @@ impl<'a> Line<'a> {
             Some("public") => AddressKind::Public,
             Some(_) => return Err("kind is neither public nor random".into()),
         };
-        Ok(Some(Said::Advertisement {
+        Ok(Some(LineContent::Advertisement {
             gateway: self.gw.as_ref().map(|gw| &*gw.0),
             address: Address { kind, octets },
             rssi: self.rssi.and_then(dbm),

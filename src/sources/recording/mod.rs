@@ -21,7 +21,7 @@ use super::{
 use crate::lines::Lines;
 use crate::pipeline::units::WallTime;
 use header::MOST_GATEWAYS;
-use line::{Line, Said};
+use line::{Line, LineContent};
 
 /// An advertisement of the greatest length takes 3,300 hexadecimal digits.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -124,7 +124,7 @@ fn record(
     last: Duration,
     gateways: &mut Vec<Arc<str>>,
 ) -> Result<Option<Record>, String> {
-    let Some(said) = line.said()? else { return Ok(None) };
+    let Some(content) = line.content()? else { return Ok(None) };
     let at = line.at()?;
     if at < last {
         let (t, last) = (at.as_secs_f64(), last.as_secs_f64());
@@ -137,9 +137,9 @@ fn record(
     if at > MAX_LENGTH {
         return Err(format!("t is more than {} days", MAX_LENGTH.as_secs() / 86_400));
     }
-    let what = match said {
-        Said::GroundTruth(word, client) => RecordKind::GroundTruth { word, client },
-        Said::Advertisement { gateway, address, rssi, payload } => {
+    let what = match content {
+        LineContent::GroundTruth(word, client) => RecordKind::GroundTruth { word, client },
+        LineContent::Advertisement { gateway, address, rssi, payload } => {
             let gateway = gateway.map(|name| named(name, gateways)).transpose()?;
             RecordKind::Received(Advertisement { gateway, address, rssi, payload })
         }
@@ -212,9 +212,11 @@ mod tests {
             r#"{"t":3,"truth":"yawn","client":"c-7f3a"}"#,
             r#"{"note":"the door was open"}"#,
         ]);
-        let [Ok(bare), Err(odd), Ok(deaf)] = records.as_slice() else { panic!("{records:?}") };
+        let [Ok(bare), Err(odd), Ok(without_rssi)] = records.as_slice() else {
+            panic!("{records:?}")
+        };
         assert_eq!(odd.to_string(), "line 3: adv is not hexadecimal");
-        for record in [bare, deaf] {
+        for record in [bare, without_rssi] {
             let RecordKind::Received(heard) = &record.what else { panic!("{record:?}") };
             assert_eq!((heard.rssi, &heard.gateway), (None, &None));
         }

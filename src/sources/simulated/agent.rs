@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::advertiser::{Advertiser, random_address};
 use super::floor_plan::Point;
 use super::path::Path;
-use super::radio::{Carried, Link, Phone};
+use super::radio::{Carried, Phone, RadioPath};
 use super::random::Random;
 use super::trajectory::Walk;
 use crate::pipeline::advert::Echo;
@@ -25,7 +25,7 @@ const JITTER_S: f64 = 0.010;
 const RANGING_S: f64 = 1.0;
 
 /// The app advertises for this long after it last received a beacon of the shop.
-const FAREWELL_S: f64 = 20.0;
+const ADVERTISES_AFTER_S: f64 = 20.0;
 
 /// The beacons' power at 1 m, in dBm.
 const BEACON_AT_1_M_DBM: f64 = -59.0;
@@ -41,7 +41,7 @@ pub struct Agent {
     client: Option<Arc<str>>,
     device: Device,
     /// One for each gateway.
-    receivers: Vec<Link>,
+    receivers: Vec<RadioPath>,
 }
 
 /// What advertises.
@@ -71,7 +71,7 @@ pub struct Device {
 #[derive(Debug)]
 pub struct Ranging {
     /// Each beacon with its zone.
-    pub beacons: Vec<(u8, Link)>,
+    pub beacons: Vec<(u8, RadioPath)>,
     /// How long the phone takes to wake the app once it receives a beacon.
     pub wake_s: f64,
     /// When it looks again.
@@ -95,7 +95,12 @@ pub enum Next {
 
 impl Agent {
     /// A person on `walk`, received by `receivers`.
-    pub fn new(walk: Walk, client: Option<Arc<str>>, device: Device, receivers: Vec<Link>) -> Self {
+    pub fn new(
+        walk: Walk,
+        client: Option<Arc<str>>,
+        device: Device,
+        receivers: Vec<RadioPath>,
+    ) -> Self {
         let truth = if client.is_some() { walk.truth.into() } else { VecDeque::new() };
         Self { path: walk.path, truth, client, device, receivers }
     }
@@ -197,7 +202,7 @@ impl Ranging {
         #[expect(clippy::cast_possible_truncation, reason = "a cast from f64 saturates")]
         let level = Dbm::measured(level.round() as i16);
         self.echo = level.map_or(Echo { zone, level: 0 }, |level| Echo::hearing(zone, level));
-        let until = phone.at_s + FAREWELL_S;
+        let until = phone.at_s + ADVERTISES_AFTER_S;
         let from = match self.speaks {
             Some((from, spoke_until)) if phone.at_s <= spoke_until => from,
             _ => phone.at_s + self.wake_s,

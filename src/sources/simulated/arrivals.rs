@@ -7,7 +7,7 @@ use super::advertiser::{Advertiser, Foreign, random_address};
 use super::agent::{Agent, Device, Ranging};
 use super::customer::Customer;
 use super::floor_plan::{DEPTH, HALF_WIDTH, Point};
-use super::radio::{Carried, Link};
+use super::radio::{Carried, RadioPath};
 use super::random::Random;
 use super::scene::{Customers, Role, Scene};
 use super::trajectory::{Trajectory, Walk};
@@ -219,7 +219,7 @@ impl Arrivals {
     }
 }
 
-fn receivers(scene: &Scene, seed: u64, who: &[u64]) -> Vec<Link> {
+fn receivers(scene: &Scene, seed: u64, who: &[u64]) -> Vec<RadioPath> {
     let gateways = scene.gateways.iter().zip(0..);
     gateways
         .map(|((_, place), gateway)| link(seed, stream::RECEIVER, gateway, *place, who))
@@ -239,8 +239,8 @@ fn ranging(scene: &Scene, seed: u64, who: &[u64], random: &mut Random) -> Rangin
     }
 }
 
-fn link(seed: u64, kind: u64, which: u64, place: Point, who: &[u64]) -> Link {
-    Link::new(place, Random::new(seed, &[&[kind, which], who].concat()))
+fn link(seed: u64, kind: u64, which: u64, place: Point, who: &[u64]) -> RadioPath {
+    RadioPath::new(place, Random::new(seed, &[&[kind, which], who].concat()))
 }
 
 fn any_trajectory(random: &mut Random) -> Trajectory {

@@ -151,8 +151,8 @@ impl Shop {
         let Some(Some(agent)) = self.agents.get_mut(place) else { return };
         let at = Duration::from_micros(now);
         if let Next::GroundTruth(_) = agent.next() {
-            let told = agent.tell();
-            self.waiting.extend(told.map(|(word, client)| Record {
+            let truths = agent.tell();
+            self.waiting.extend(truths.map(|(word, client)| Record {
                 at,
                 what: RecordKind::GroundTruth { word, client: client.to_string() },
             }));

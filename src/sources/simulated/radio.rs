@@ -1,6 +1,6 @@
 //! The RSSI of a phone at a gateway: the radio model.
 //!
-//! In this order: what distance and obstacles leave of the direct path, what the body of whoever
+//! In this order: what distance and obstacles leave of the direct path, what the body of the person who
 //! carries the phone leaves of that, what the room scatters beside it, slow shadowing, fast
 //! fading on each of the three advertising channels, the receiver's own limits. Every constant
 //! is compared with published measurements by `cargo run --example
@@ -100,7 +100,7 @@ pub struct Phone {
 
 /// The radio path between one phone and one fixed place, with its memory.
 #[derive(Debug, Clone)]
-pub struct Link {
+pub struct RadioPath {
     fixed: Point,
     random: Random,
     shadowing: f64,
@@ -111,7 +111,7 @@ pub struct Link {
     open: bool,
 }
 
-impl Link {
+impl RadioPath {
     /// A path to the receiver, or from the beacon, at `fixed`.
     pub fn new(fixed: Point, mut random: Random) -> Self {
         let shadowing = random.normal();
@@ -190,7 +190,7 @@ mod tests {
 
     fn mean(x: f64, facing: Point) -> f64 {
         let levels = (0..400).map(|seed| {
-            let mut link = Link::new(Point::at(0.0, 5.0), Random::new(seed, &[]));
+            let mut link = RadioPath::new(Point::at(0.0, 5.0), Random::new(seed, &[]));
             link.level_dbm(&phone(0.0, x, facing))
         });
         levels.sum::<f64>() / 400.0
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_too_quiet_is_not_heard() {
-        let mut link = Link::new(Point::at(0.0, 5.0), Random::new(1, &[]));
+        let mut link = RadioPath::new(Point::at(0.0, 5.0), Random::new(1, &[]));
         let quiet = Phone { at_1_m_dbm: -100.0, ..phone(0.0, 9.0, TOWARDS) };
         let heard = (0..100).filter(|_| link.hear(&quiet, 0.0).is_some()).count();
         assert_eq!(heard, 0);
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_crowd_costs_packets() {
-        let mut link = Link::new(Point::at(0.0, 5.0), Random::new(1, &[]));
+        let mut link = RadioPath::new(Point::at(0.0, 5.0), Random::new(1, &[]));
         let mut heard = |load| {
             (0..1000).filter(|_| link.hear(&phone(0.0, 2.0, TOWARDS), load).is_some()).count()
         };

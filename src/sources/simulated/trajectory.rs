@@ -194,7 +194,7 @@ impl Walk {
     }
 }
 
-/// Before some shelf.
+/// Where a customer looks at goods.
 fn somewhere_inside(random: &mut Random) -> Point {
     let side = HALF_WIDTH - 0.5;
     Point::at(random.between(-side, side), random.between(2.0, DEPTH - 1.0))

@@ -119,7 +119,7 @@ fn whoever_comes_back_within_the_cool_down_is_here_again() {
 }
 
 #[test]
-fn a_farewell_is_forgotten_after_ten_minutes() {
+fn a_departure_is_forgotten_after_ten_minutes() {
     let mut board = board();
     board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
     board.apply(NOW, InboundMessage::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
@@ -143,7 +143,7 @@ fn whoever_left_while_the_broker_was_away_is_gone_after_its_return() {
 }
 
 #[test]
-fn a_withdrawal_takes_the_customer_off_the_board_and_off_the_farewells() {
+fn a_withdrawal_takes_the_customer_off_the_board_and_off_the_departures() {
     let mut board = board();
     board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
     board.apply(NOW, InboundMessage::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));

@@ -1,6 +1,6 @@
 // The live link to the gateway: the whole board at each change, a heartbeat in between.
 
-const SILENCE = 18_000; // two missed heartbeats: the connection is dead, whatever the browser says
+const SILENCE = 18_000; // two missed heartbeats: the connection is dead, even if the browser reports it open
 const RETRY = [500, 1_000, 2_000, 4_000];
 
 /** The server's time: a tablet's own clock may be wrong. */

@@ -16,7 +16,7 @@ use grelot::sources::{self, Advertisement, Record, RecordKind};
 use crate::common;
 
 /// What the oracle's columns say of a frame: number, sender, RSSI, TX power, PDU type, company.
-/// Names of devices, between the sender and the RSSI, are in whatever encoding they were.
+/// Names of devices, between the sender and the RSSI, are in any encoding.
 fn oracle(path: &Path) -> Vec<[String; 6]> {
     let text: String = fs::read(path).unwrap().into_iter().map(char::from).collect();
     let row = |line: &str| {

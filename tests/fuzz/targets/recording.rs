@@ -1,4 +1,4 @@
-//! Recordings, one JSON object a line: whatever is wrong, each line is a record or one error.
+//! Recordings, one JSON object a line: whether valid or not, each line is a record or one error.
 #![no_main]
 
 use std::io::Cursor;

@@ -53,7 +53,7 @@ pub struct Counts {
     pub passed_on: u64,
     /// Those that came more than 20 ms late, because the machine was slow.
     pub late: u64,
-    /// Classic inquiries asked for: LE is deaf meanwhile.
+    /// Classic inquiries that were requested; LE does not scan meanwhile.
     pub inquiries: u64,
     /// Scans started.
     pub scans: u64,
@@ -293,7 +293,7 @@ impl Machine {
                 }
                 self.done(opcode);
             }
-            // Inquiry: a length in units of 1.28 s; LE is deaf meanwhile.
+            // Inquiry: a length in units of 1.28 s; LE does not scan meanwhile.
             (0x0401, [_, _, _, length, ..]) => {
                 let length = Duration::from_millis(1280) * u32::from(*length);
                 self.inquiry_ends = Some(Instant::now() + length);

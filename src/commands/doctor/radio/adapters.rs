@@ -23,8 +23,9 @@ pub fn findings(folder: &Path, config: Option<&Config>) -> Vec<Finding> {
         .collect();
     present.sort();
     if present.is_empty() {
-        let mend = "plug one in; on a Raspberry Pi see that config.txt has no dtoverlay=disable-bt";
-        return vec![Finding::fail("adapter", "this machine has no Bluetooth adapter", mend)];
+        let remedy =
+            "plug one in; on a Raspberry Pi see that config.txt has no dtoverlay=disable-bt";
+        return vec![Finding::fail("adapter", "this machine has no Bluetooth adapter", remedy)];
     }
     let mut findings: Vec<Finding> =
         present.iter().map(|adapter| switch(folder, adapter)).collect();
@@ -35,8 +36,8 @@ pub fn findings(folder: &Path, config: Option<&Config>) -> Vec<Finding> {
             && !present.contains(wanted)
         {
             let says = format!("{wanted} is configured and not there");
-            let mend = format!("there is {}: see source.adapter", present.join(", "));
-            findings.push(Finding::fail("adapter", says, mend));
+            let remedy = format!("there is {}: see source.adapter", present.join(", "));
+            findings.push(Finding::fail("adapter", says, remedy));
         }
     }
     findings

@@ -29,9 +29,9 @@ pub fn findings(config: Option<&Config>) -> Vec<Finding> {
     let objects = match bus.with_proxy("org.bluez", "/", PATIENCE).get_managed_objects() {
         Ok(objects) => objects,
         Err(error) if error.name() == Some("org.freedesktop.DBus.Error.AccessDenied") => {
-            let mend = "run as the service's user; it must be in the group bluetooth, or install \
+            let remedy = "run as the service's user; it must be in the group bluetooth, or install \
                         systemd/grelot-dbus.conf (docs/install.md)";
-            return vec![Finding::fail("BlueZ", "refuses this user", mend)];
+            return vec![Finding::fail("BlueZ", "refuses this user", remedy)];
         }
         Err(error) => {
             let says = format!("{version} and does not reply: {error}");
@@ -96,8 +96,8 @@ fn missing(config: &Config, adapters: &[Seen]) -> Vec<Finding> {
 fn reach() -> Result<Connection, Box<Finding>> {
     let about = "BlueZ";
     let Ok(bus) = Connection::new_system() else {
-        let mend = "sudo apt install dbus bluez, and start both";
-        return Err(Box::new(Finding::fail(about, "the system's D-Bus cannot be reached", mend)));
+        let remedy = "sudo apt install dbus bluez, and start both";
+        return Err(Box::new(Finding::fail(about, "the system's D-Bus cannot be reached", remedy)));
     };
     let daemon = bus.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", PATIENCE);
     let owner: Result<(bool,), _> =
@@ -105,8 +105,8 @@ fn reach() -> Result<Connection, Box<Finding>> {
     match owner {
         Ok((true,)) => Ok(bus),
         Ok((false,)) => {
-            let mend = "sudo apt install bluez; sudo systemctl enable --now bluetooth";
-            Err(Box::new(Finding::fail(about, "bluetoothd does not run", mend)))
+            let remedy = "sudo apt install bluez; sudo systemctl enable --now bluetooth";
+            Err(Box::new(Finding::fail(about, "bluetoothd does not run", remedy)))
         }
         Err(error) => {
             let says = format!("D-Bus does not answer: {error}");
@@ -127,8 +127,8 @@ fn mode(settings: &str) -> Option<Finding> {
     match value(settings, "ControllerMode")? {
         "bredr" => {
             let says = format!("{SETTINGS} has ControllerMode = bredr: no Bluetooth LE at all");
-            let mend = "set ControllerMode = le there; sudo systemctl restart bluetooth";
-            Some(Finding::fail(about, says, mend))
+            let remedy = "set ControllerMode = le there; sudo systemctl restart bluetooth";
+            Some(Finding::fail(about, says, remedy))
         }
         mode => Some(Finding::ok(about, format!("ControllerMode = {mode}"))),
     }
@@ -141,10 +141,10 @@ fn monitors(offered: bool) -> Finding {
     }
     let says = "not offered: a controller that filters duplicates, such as a Raspberry Pi's, may \
                 pass on little (see with: grelot doctor --listen 20)";
-    let mend = format!(
+    let remedy = format!(
         "set Experimental = true under [General] in {SETTINGS}; sudo systemctl restart bluetooth"
     );
-    Finding::warn(UNFILTERED, says, mend)
+    Finding::warn(UNFILTERED, says, remedy)
 }
 
 /// The value of a key that is not commented out.
@@ -167,8 +167,9 @@ mod tests {
                 address: address.to_owned(),
                 powered,
             });
-        let mends: Vec<bool> = adapters.iter().map(|one| one.finding().mend.is_some()).collect();
-        assert_eq!(mends, [false, true]);
+        let remedies: Vec<bool> =
+            adapters.iter().map(|one| one.finding().remedy.is_some()).collect();
+        assert_eq!(remedies, [false, true]);
         let config = |address: &str| {
             let text = format!(
                 "[store]\nid = 42\n[[source]]\nkind = \"bluez\"\nadapter = \"{address}\"\n"
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn a_machine_without_le_gets_a_remedy() {
         assert_eq!(mode("[General]\n#ControllerMode = dual\n"), None);
-        assert!(mode("ControllerMode = le").is_some_and(|f| f.mend.is_none()));
-        assert!(mode("ControllerMode=bredr").is_some_and(|f| f.mend.is_some()));
+        assert!(mode("ControllerMode = le").is_some_and(|f| f.remedy.is_none()));
+        assert!(mode("ControllerMode=bredr").is_some_and(|f| f.remedy.is_some()));
     }
 }

@@ -65,8 +65,8 @@ fn judge(
     let total: u64 = received.values().sum();
     if total == 0 {
         let says = reason.unwrap_or_else(|| "nothing was received".to_owned());
-        let mend = remedy(&says);
-        return vec![Finding::fail(about, says, mend)];
+        let remedy = remedy(&says);
+        return vec![Finding::fail(about, says, remedy)];
     }
     let (devices, secs) = (received.len(), length.as_secs());
     let says = format!("{total} advertisements of {devices} devices in {secs} s");
@@ -81,9 +81,9 @@ fn filtered(devices: usize, length: Duration, hides: bool) -> Option<Finding> {
     if hides {
         let says = "on: the controller reports each device once a scan; grelot restarts the \
                     scan every second";
-        let mend = "set Experimental = true under [General] in /etc/bluetooth/main.conf; sudo \
+        let remedy = "set Experimental = true under [General] in /etc/bluetooth/main.conf; sudo \
                     systemctl restart bluetooth; or use another adapter";
-        return Some(Finding::warn(about, says, mend));
+        return Some(Finding::warn(about, says, remedy));
     }
     (devices >= ENOUGH_DEVICES && length >= SCAN).then(|| Finding::ok(about, "off"))
 }
@@ -95,10 +95,10 @@ mod tests {
     #[test]
     fn a_controller_that_filters_duplicates_is_reported() {
         let length = Duration::from_secs(20);
-        let mend = |devices, hides| filtered(devices, length, hides).map(|f| f.mend.is_some());
-        assert_eq!(mend(5, true), Some(true));
-        assert_eq!(mend(5, false), Some(false));
-        assert_eq!(mend(2, false), None);
+        let remedy = |devices, hides| filtered(devices, length, hides).map(|f| f.remedy.is_some());
+        assert_eq!(remedy(5, true), Some(true));
+        assert_eq!(remedy(5, false), Some(false));
+        assert_eq!(remedy(2, false), None);
     }
 
     #[test]

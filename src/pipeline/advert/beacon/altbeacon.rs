@@ -1,7 +1,8 @@
 //! `AltBeacon` (altbeacon.org, specification 1.0): manufacturer data of any company that begins
 //! with the beacon code `be ac`.
 
-use super::{BeaconIdentity, Described, Format, IdentityFormat, Part, Section, Value};
+use super::format::{Described, Format, Section, Value};
+use super::identity::{BeaconIdentity, IdentityFormat, Part};
 use crate::pipeline::advert::structure::joined;
 
 /// The beacon id.

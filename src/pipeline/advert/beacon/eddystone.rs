@@ -4,13 +4,12 @@
 //!
 //! Octets beyond a frame's format are ignored, as its reserved ones are.
 
-use super::{
-    BeaconHealth, BeaconIdentity, Described, Format, IdentityFormat, Part, Section, Value,
-};
+use super::format::{BeaconHealth, Described, Format, Section, Value};
+use super::identity::{BeaconIdentity, IdentityFormat, Part};
 use crate::pipeline::advert::structure::joined;
 
 /// The service UUID.
-const UUID: u16 = 0xfeaa;
+pub(super) const UUID: u16 = 0xfeaa;
 
 /// Namespace and instance of Eddystone-UID.
 pub(super) const IDENTITY: IdentityFormat = IdentityFormat {

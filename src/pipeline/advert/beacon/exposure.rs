@@ -1,10 +1,10 @@
 //! Exposure Notification (Apple and Google, 2020): service data of UUID `fd6f`. Recognised so
 //! that `decode` can name it; it identifies no customer.
 
-use super::{Described, Format, Section, Value};
+use super::format::{Described, Format, Section, Value};
 
 /// The service UUID.
-const UUID: u16 = 0xfd6f;
+pub(super) const UUID: u16 = 0xfd6f;
 
 /// Its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! iBeacon (Apple, "Proximity Beacon Specification"): Apple's message 0x02, 21 octets long.
 
-use super::{BeaconIdentity, Described, Format, IdentityFormat, Part, Section, Value};
+use super::format::{Described, Format, Section, Value};
+use super::identity::{BeaconIdentity, IdentityFormat, Part};
 use crate::pipeline::advert::apple::{COMPANY, Message, Messages};
 use crate::pipeline::advert::structure::joined;
 

@@ -3,13 +3,12 @@
 //!
 //! Each field has a value for "not available".
 
-use super::{
-    BeaconHealth, BeaconIdentity, Class, Described, Format, IdentityFormat, Part, Section, Value,
-};
+use super::format::{BeaconHealth, Class, Described, Format, Section, Value};
+use super::identity::{BeaconIdentity, IdentityFormat, Part};
 use crate::pipeline::advert::structure::joined;
 
 /// Ruuvi Innovations.
-const COMPANY: u16 = 0x0499;
+pub(super) const COMPANY: u16 = 0x0499;
 
 /// Data format 5.
 const RAW_V2: u8 = 5;
@@ -127,9 +126,9 @@ impl Format<'_> for Ruuvi {
         let [x, y, z] = self
             .acceleration
             .map(|axis| or_absent(axis, |milli_g| Value::Measured(f64::from(milli_g), "mg")));
-        let address = self.identity().map(|identity| identity.parts().join(":"));
+        let address = IDENTITY.write(&self.address).join(":");
         let fields = vec![
-            ("address", Value::Text(address.unwrap_or_default())),
+            ("address", Value::Text(address)),
             ("temperature_c", or_absent(self.temperature_c(), |raw| Value::Measured(raw, "°C"))),
             (
                 "humidity_percent",

@@ -7,12 +7,12 @@
 //! tracking protection mode (Google, "Find Hub Network Accessory Specification"). What follows is
 //! the network's.
 
-use super::{Class, Described, Format, Section, Value};
+use super::format::{Class, Described, Format, Section, Value};
 
 /// The service of detectable trackers.
-const DULT: u16 = 0xfcb2;
-/// Eddystone's service, which Google's Find Hub shares.
-const EDDYSTONE: u16 = 0xfeaa;
+pub(super) const DULT: u16 = 0xfcb2;
+/// Find Hub, whose service Eddystone shares.
+pub(super) const FIND_HUB: u16 = 0xfeaa;
 
 /// A location tracker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Format<'_> for Tracker {
             Section::Service(DULT, &[network, state, ..]) => {
                 Some(Self::Dult { network, separated: state & 1 == 0 })
             }
-            Section::Service(EDDYSTONE, &[frame @ (0x40 | 0x41), _, ..]) => {
+            Section::Service(FIND_HUB, &[frame @ (0x40 | 0x41), _, ..]) => {
                 Some(Self::FindHub { separated: frame == 0x41 })
             }
             _ => None,
@@ -86,7 +86,7 @@ mod tests {
         ] {
             let payload = hex::decode(payload).unwrap();
             assert_eq!(describe(&payload).beacon, Some(Beacon::Tracker(tracker)));
-            assert_eq!(identifiers(&payload).count(), 0, "it identifies nobody");
+            assert_eq!(identifiers(&payload).count(), 0, "it identifies no customer");
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Every topic of the interface, in one table: topics are built from it and parsed with it, the
 //! access rules of the embedded broker name its rows, and a test holds `docs/asyncapi.json` to it.
 
-use super::{ROOT, is_level};
+use crate::text;
+
+/// All topics begin with it; `v1` is the version of names and payloads.
+pub const ROOT: &str = "grelot/v1";
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +124,15 @@ fn parameters<'a>(pattern: &str, topic: &'a str) -> Option<Vec<&'a str>> {
     }
 }
 
+/// Whether a name can be one level of a topic: not empty, no separator, no wildcard, no control
+/// character, not too long for the 65,535 octets a topic may have.
+pub fn is_level(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 128
+        && !name.contains(['/', '+', '#'])
+        && text::is_displayable(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +157,13 @@ mod tests {
         }
         assert_eq!(Topic::parse("grelot/v1/42/withdrawn/+"), None, "a wildcard");
         assert_eq!(Topic::Claim.of(&["42"]), "grelot/v1/42/visits/+/claim");
+    }
+
+    #[test]
+    fn a_name_with_a_wildcard_is_no_level() {
+        assert!(is_level("c-7f3a"));
+        for bad in ["", "a/b", "a+", "#", "a\0", &"x".repeat(129)] {
+            assert!(!is_level(bad), "{bad:?}");
+        }
     }
 }

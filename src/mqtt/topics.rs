@@ -1,15 +1,10 @@
 //! Where each message is published. The names are promises: tablets, tools and head office rely on
 //! them.
 
-mod table;
-
-pub use table::{Definition, TABLE, Topic};
-
 use crate::pipeline::VisitId;
 use crate::store::{Kind, MessageKind, OutboundMessage, Published};
 
-/// All topics begin with it; `v1` is the version of names and payloads.
-pub const ROOT: &str = "grelot/v1";
+pub use crate::topics::{Definition, ROOT, TABLE, Topic, is_level};
 
 /// The topics of one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,15 +192,6 @@ impl Filter {
     }
 }
 
-/// Whether a name can be one level of a topic: not empty, no separator, no wildcard, no control
-/// character, not too long for the 65,535 octets a topic may have.
-pub fn is_level(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 128
-        && !name.contains(['/', '+', '#'])
-        && crate::text::is_displayable(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,13 +214,5 @@ mod tests {
             door.subscriptions().into_iter().flatten().map(|filter| filter.path).collect();
         assert!(!filters.iter().any(|f| f.ends_with("/#") || f.ends_with("/arrivals")));
         assert!(filters.contains(&"grelot/v1/config/group/north".to_owned()));
-    }
-
-    #[test]
-    fn a_name_with_a_wildcard_is_no_level() {
-        assert!(is_level("c-7f3a"));
-        for bad in ["", "a/b", "a+", "#", "a\0", &"x".repeat(129)] {
-            assert!(!is_level(bad), "{bad:?}");
-        }
     }
 }

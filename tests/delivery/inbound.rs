@@ -7,7 +7,7 @@ use grelot::mqtt::inbound::Inbound;
 use grelot::pipeline::event::StaffAction;
 use tokio::time::timeout;
 
-use crate::mosquitto::{Mosquitto, PATIENCE, Wishes};
+use crate::mosquitto::{BrokerOptions, Mosquitto, PATIENCE};
 use crate::shop::{OPENING, Shop, peer, visit};
 
 async fn heard(shop: &mut Shop) -> Inbound {
@@ -17,7 +17,7 @@ async fn heard(shop: &mut Shop) -> Inbound {
 #[tokio::test]
 async fn staff_and_head_office_are_heard() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let visit = visit("c-1", OPENING).id;
     let fleet = "[presence]\narrive_rssi_dbm = -65\n";
     broker.publish(&["-r", "-t", "grelot/v1/config/fleet", "-m", fleet]).await;
@@ -41,7 +41,8 @@ async fn staff_and_head_office_are_heard() {
 #[tokio::test]
 async fn a_withdrawal_is_heard_once_and_remembered_for_good() {
     let dir = tempfile::tempdir().unwrap();
-    let mut broker = Mosquitto::start(dir.path(), &Wishes { durable: true, ..Wishes::default() });
+    let mut broker =
+        Mosquitto::start(dir.path(), &BrokerOptions { durable: true, ..BrokerOptions::default() });
     let state = dir.path().join("state");
     let mut shop = Shop::open(&state, peer(broker.port));
     shop.connected().await;
@@ -63,7 +64,7 @@ async fn a_withdrawal_is_heard_once_and_remembered_for_good() {
 #[tokio::test]
 async fn an_old_claim_kept_by_the_broker_is_not_taken_for_a_new_one() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let topic = format!("grelot/v1/42/visits/{}/claim", visit("c-1", OPENING).id);
     let claim = r#"{"v":1,"by":"Léa","action":"claim"}"#;
     broker.publish(&["-r", "-t", &topic, "-m", claim]).await;
@@ -81,7 +82,7 @@ async fn an_old_claim_kept_by_the_broker_is_not_taken_for_a_new_one() {
 #[tokio::test]
 async fn garbage_is_counted_and_harms_nobody() {
     let dir = tempfile::tempdir().unwrap();
-    let broker = Mosquitto::start(dir.path(), &Wishes::default());
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut shop = Shop::open(&dir.path().join("state"), peer(broker.port));
     shop.connected().await;
     let visit = visit("c-1", OPENING).id;
