@@ -35,9 +35,9 @@ const fn uptime() -> Option<Duration> {
 
 /// Whether a time server has set the clock during this boot.
 ///
-/// chrony, ntpd and timesyncd clear the kernel's `STA_UNSYNC`. The kernel sets it again where no
-/// server has answered for hours; the clock is then still right to seconds, and timesyncd's file
-/// stays.
+/// chrony with `rtcsync`, ntpd and timesyncd clear the kernel's `STA_UNSYNC`; chrony without it only
+/// bounds the clock's error. The kernel takes back both where no server has answered for hours; the
+/// clock is then still right to seconds, and timesyncd's file stays.
 pub fn is_synchronised() -> bool {
     kernel_is_synchronised() || Path::new(TIMESYNCD).exists()
 }
@@ -56,5 +56,32 @@ fn kernel_is_synchronised() -> bool {
     // SAFETY: `timex` is a valid structure of this platform. Without `modes` the kernel changes
     // nothing, and fills it in.
     let state = unsafe { libc::adjtimex(&raw mut timex) };
-    (0..libc::TIME_ERROR).contains(&state) && timex.status & libc::STA_UNSYNC == 0
+    was_set(state, timex.status, timex.maxerror)
+}
+
+/// The bound of the clock's error that the kernel gives while no time server has set the clock, in
+/// microseconds (`NTP_PHASE_LIMIT`).
+#[cfg(target_os = "linux")]
+const UNKNOWN_ERROR_US: libc::c_long = 16_000_000;
+
+/// Whether an answer of `adjtimex` says so.
+#[cfg(target_os = "linux")]
+const fn was_set(state: libc::c_int, status: libc::c_int, error_us: libc::c_long) -> bool {
+    let synchronised = state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0;
+    state >= 0 && (synchronised || error_us < UNKNOWN_ERROR_US)
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chrony_without_rtcsync_sets_the_clock_too() {
+        let unsynchronised = libc::STA_UNSYNC;
+        assert!(!was_set(libc::TIME_ERROR, unsynchronised, UNKNOWN_ERROR_US), "just booted");
+        assert!(was_set(libc::TIME_OK, libc::STA_PLL, 500), "timesyncd, or chrony with rtcsync");
+        assert!(was_set(libc::TIME_ERROR, unsynchronised, 30_000), "chrony without it");
+        assert!(!was_set(-1, 0, 0), "not permitted");
+    }
 }

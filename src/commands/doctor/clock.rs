@@ -6,9 +6,8 @@ use crate::config::Config;
 use crate::pipeline::units::Clock;
 
 const ABOUT: &str = "clock";
-const REMEDY: &str = "sudo timedatectl set-ntp true (with chrony: `rtcsync` in chrony.conf); a \
-                      machine with a real-time clock and no time server needs gateway.clock = \
-                      \"trusted\"";
+const REMEDY: &str = "sudo timedatectl set-ntp true, or install chrony; a machine with a \
+                      real-time clock and no time server needs gateway.clock = \"trusted\"";
 
 /// Whether the clock counts, by the kernel's own word.
 pub(super) fn finding(config: Option<&Config>) -> Finding {
