@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::live::{Live, RadioArgs};
+use super::live::{Live, RadioArgs, trouble};
 use super::run::runtime;
 use super::scan::Who;
 use super::{Exit, Global, complain};
@@ -19,6 +19,7 @@ use crate::config::{self, Config};
 use crate::pipeline::Now;
 use crate::sources::live::SourceEvent;
 use crate::sources::recording::{Header, Output, Writer};
+use crate::sources::status::Status;
 use crate::sources::{Record, RecordKind};
 use mask::Mask;
 
@@ -78,13 +79,13 @@ async fn record(config: Option<&Config>, args: &Args) -> anyhow::Result<Exit> {
                         recorder.write(now, RecordKind::Received(heard))?;
                     }
                 }
-                Some(SourceEvent::Radio(radio)) if radio.reason != problem => {
-                    problem.clone_from(&radio.reason);
-                    if let Some(reason) = &problem {
-                        complain(&format!("grelot: {reason}"));
+                Some(_) => {
+                    let now = interruption(&live.status.borrow());
+                    if now != problem {
+                        now.iter().for_each(|interruption| complain(interruption));
+                        problem = now;
                     }
                 }
-                Some(_) => {}
                 None => break,
             },
             () = &mut over => break,
@@ -92,6 +93,12 @@ async fn record(config: Option<&Config>, args: &Args) -> anyhow::Result<Exit> {
     }
     live.end().await;
     recorder.finish(args)
+}
+
+/// Why nothing is recorded at the moment, and what to do about it.
+fn interruption(status: &Status) -> Option<String> {
+    let trouble = trouble(status).filter(|_| status.reason != Status::starting().reason)?;
+    Some(format!("grelot: nothing is recorded at the moment: {trouble}"))
 }
 
 /// What a recording begins with.
@@ -164,4 +171,22 @@ impl Recorder {
 fn keep_from_others(file: &Path, replace: bool) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).create_new(!replace).mode(0o600).open(file).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_without_bluetooth_names_the_remedy() {
+        let mut status = Status::starting();
+        assert_eq!(interruption(&status), None, "it has not begun yet");
+        status.reason = Some("bluetoothd is not running".to_owned());
+        let says = interruption(&status).unwrap();
+        assert!(
+            says.starts_with("grelot: nothing is recorded at the moment: bluetoothd"),
+            "{says}"
+        );
+        assert!(says.contains("hint: sudo apt install bluez"), "{says}");
+    }
 }
