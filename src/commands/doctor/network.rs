@@ -9,6 +9,7 @@ use crate::commands::run::runtime;
 use crate::config::{BrokerLocation, BrokerUrl, Config};
 use crate::mqtt::client::Peer;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link};
+use crate::mqtt::logins::Logins;
 
 /// Name resolution, TCP, TLS and MQTT together.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -18,10 +19,11 @@ pub(super) fn broker(config: &Config, daemon: Daemon) -> Finding {
     let about = "broker";
     if let BrokerLocation::Embedded(listen) = &config.broker.location {
         let port = port(about, "broker.listen", *listen, daemon);
-        return match daemon {
+        let found = match daemon {
             Daemon::Runs if port.verdict == Verdict::Ok => of_daemon(about, port, config),
             _ => port,
         };
+        return separate_logins(found, *listen, &Logins::new(&config.state));
     }
     let peer = match Peer::configured(config) {
         Ok(peer) => peer,
@@ -48,6 +50,18 @@ pub(super) fn broker(config: &Config, daemon: Daemon) -> Finding {
         ),
         _ => Finding::ok(about, says),
     }
+}
+
+/// Warns where clients of other machines can only use the login that may do everything.
+fn separate_logins(found: Finding, listen: SocketAddr, logins: &Logins) -> Finding {
+    let has_logins = !logins.list().is_ok_and(|logins| logins.is_empty());
+    if found.verdict != Verdict::Ok || listen.ip().is_loopback() || has_logins {
+        return found;
+    }
+    let says = format!("{}; its one login may read and publish everything", found.says);
+    let remedy = "make a login for each client: grelot broker add tablet till-1 (also gateway, \
+                  head-office, reader)";
+    Finding::warn(found.about, says, remedy)
 }
 
 /// Whether the daemon is connected to the broker in its own process.
@@ -141,5 +155,25 @@ fn port(about: &'static str, key: &str, listen: SocketAddr, daemon: Daemon) -> F
             let remedy = format!("take another port in {key}; `sudo ss -ltnp` tells who has this");
             Finding::fail(about, format!("{listen}: {error}"), remedy)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::broker::Role;
+
+    #[test]
+    fn one_login_for_all_clients_is_worth_a_warning() {
+        let state = tempfile::tempdir().unwrap();
+        let logins = Logins::new(state.path());
+        let verdict = |listen: &str| {
+            let found = Finding::ok("broker", "served");
+            separate_logins(found, listen.parse().unwrap(), &logins).verdict
+        };
+        assert_eq!(verdict("0.0.0.0:1883"), Verdict::Warn);
+        assert_eq!(verdict("127.0.0.1:1883"), Verdict::Ok, "only programs of this machine");
+        logins.add(Role::Tablet, "till-1").unwrap();
+        assert_eq!(verdict("0.0.0.0:1883"), Verdict::Ok);
     }
 }
