@@ -52,6 +52,9 @@ enum Action {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// The configuration is wrong, the name or login is refused, or the state folder takes no change.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
     let logins = Logins::new(&config.state);

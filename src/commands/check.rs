@@ -20,6 +20,9 @@ pub struct Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// Standard output cannot be written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let path = args.file.as_ref().unwrap_or(&global.config);
     let name = path.display().to_string();

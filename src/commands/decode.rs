@@ -31,6 +31,9 @@ pub struct Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// Standard input cannot be read, or standard output cannot be written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let mut decoder = Decoder { out: io::stdout().lock(), json: global.json, ended: Exit::Done };
     let outcome = if args.advertisements.is_empty() {

@@ -67,6 +67,9 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// The system has no folder, port or thread for it.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     logs::start(tracing::Level::WARN);
     let state = State::new()?;

@@ -39,6 +39,9 @@ const STARTING: [Duration; 5] = [
 const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// Runs the command.
+///
+/// # Errors
+/// The configuration is wrong, or neither the daemon nor the store's file gives the labels.
 pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
     let text = read(&config.state)?;

@@ -53,6 +53,9 @@ pub struct Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// The recording cannot be written, or what is to be recorded cannot be read.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load(&global.config).ok();
     match config.as_ref().filter(|_| !args.radio.names_a_radio()) {

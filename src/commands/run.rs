@@ -21,6 +21,9 @@ use crate::telemetry::logs;
 pub struct Args {}
 
 /// Runs the command.
+///
+/// # Errors
+/// The configuration is wrong, or a source, the store, the broker or the page cannot be started.
 pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     logs::start(tracing::Level::INFO);
     let config = config::load(&global.config)?;

@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// Runs the command.
+///
+/// # Errors
+/// The configuration is wrong, no daemon answers, or the broker takes no `--retire`.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     if let Some(name) = &args.retire {
         let cleared = retire::retire(&config::load(&global.config)?, name)?;

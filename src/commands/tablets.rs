@@ -52,6 +52,9 @@ struct Page {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// The configuration is wrong, the state folder cannot be used, or no paired tablet has that id.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let page = if args.demo { Page::of_demo()? } else { Page::configured(global)? };
     let pairings = Pairings::new(&page.state);

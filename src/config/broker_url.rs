@@ -26,6 +26,9 @@ impl fmt::Display for BrokerUrl {
 }
 
 /// Reads an address; the reason is for people.
+///
+/// # Errors
+/// What is wrong with the address, for people.
 pub fn parse(text: &str) -> Result<BrokerUrl, String> {
     if text.contains('@') {
         return Err("must not contain a user or password: they have keys of their own".to_owned());

@@ -118,6 +118,9 @@ const LONGEST_TEXT: usize = 200;
 
 impl Form {
     /// Takes a value of this form; `unit` is what its numbers count, for messages.
+    ///
+    /// # Errors
+    /// The value has another type or is out of range; the error says what is expected.
     pub fn read(self, value: &DeValue<'_>, unit: &str) -> Result<Value, Misfit> {
         match self {
             Self::Integer { .. } | Self::Number { .. } => self.read_number(value, unit),

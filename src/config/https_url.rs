@@ -23,6 +23,9 @@ impl std::fmt::Display for HttpsUrl {
 }
 
 /// Reads an address; the reason is for people.
+///
+/// # Errors
+/// What is wrong with the address, for people.
 pub fn parse(text: &str) -> Result<HttpsUrl, String> {
     let rest = text.strip_prefix("https://").ok_or("must begin with `https://`")?;
     let (authority, path) = match rest.find('/') {

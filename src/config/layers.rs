@@ -68,6 +68,9 @@ impl Layers {
 
     /// The settings that the file and all layers together give; or, where anything is wrong in
     /// any of them, everything that is, and nothing counts.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any of the documents.
     pub fn in_force(&self, config: &Config) -> Result<InForce, Problems> {
         let mut values = Values::new();
         let mut problems = Problems::default();

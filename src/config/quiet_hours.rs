@@ -3,6 +3,9 @@
 use crate::pipeline::policy::QuietHours;
 
 /// Reads a span; `none` (or nothing) is no quiet hours at all.
+///
+/// # Errors
+/// What is wrong with the span, for people.
 pub fn parse(text: &str) -> Result<Option<QuietHours>, String> {
     if matches!(text, "none" | "") {
         return Ok(None);

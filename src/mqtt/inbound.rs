@@ -140,6 +140,9 @@ enum VerdictWire {
 }
 
 /// Reads a message for `to`. An entry for fuzzing.
+///
+/// # Errors
+/// The topic is not one that this gateway subscribes to, or the payload does not fit it.
 pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Refused> {
     let topic = std::str::from_utf8(topic).map_err(|_| Refused::Topic)?;
     let (topic, parameters) = Topic::parse(topic).ok_or(Refused::Topic)?;

@@ -34,6 +34,9 @@ pub enum TlsError {
 
 /// A client's TLS settings: authorities from `tls.ca`, else the system's; its own certificate
 /// where there is one.
+///
+/// # Errors
+/// A file cannot be read or used, or the system trusts no authority.
 pub fn client(tls: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
     let roots = match &tls.ca {
         Some(path) => authorities_in(path)?,

@@ -78,6 +78,9 @@ struct Report {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// The service's user cannot be used, or standard output cannot be written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     if let Some(exit) = service::report(global, args)? {
         return Ok(exit);

@@ -50,6 +50,9 @@ pub struct Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// A configuration is wrong, or a recording or its registry cannot be read.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
     if let Some(other) = &args.diff {

@@ -54,6 +54,9 @@ pub enum Known {
 
 impl Recording {
     /// Reads `path` for a store as `config` describes it.
+    ///
+    /// # Errors
+    /// The recording or the registry cannot be read, or no customer of it is received.
     pub fn read(
         path: &Path,
         config: &Config,

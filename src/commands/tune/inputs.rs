@@ -26,6 +26,9 @@ pub fn customers(args: &Args, config: &Config) -> anyhow::Result<PathBuf> {
 }
 
 /// All files, each once, and the hash of all that can change a result.
+///
+/// # Errors
+/// A recording, label file or registry cannot be read, or they do not belong together.
 pub fn read(
     args: &Args,
     config: &Config,

@@ -114,6 +114,10 @@ struct Outcome<'a> {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// The configuration is wrong, recordings cannot be read or show no visit, or a result cannot be
+/// written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
     let customers = inputs::customers(args, &config)?;

@@ -69,6 +69,9 @@ impl Search {
 }
 
 /// Turns all searches at once until none wants more; `attempt` tries points.
+///
+/// # Errors
+/// `attempt` failed.
 pub fn climb(
     space: &Space,
     searches: &mut [Search],

@@ -37,6 +37,9 @@ pub struct Bench<'a> {
 impl Bench<'_> {
     /// Tries all of `points` that are not on the board yet, on all cores, and tells `done` of
     /// each, in no particular order.
+    ///
+    /// # Errors
+    /// A recording cannot be played, or `done` failed.
     pub fn try_all(
         &self,
         points: &BTreeSet<Point>,
@@ -99,6 +102,9 @@ pub fn counts(config: &Config, settings: Detection, on: &Recording) -> anyhow::R
 }
 
 /// What `settings` do on `replay source`, which is all or what matters of `on`.
+///
+/// # Errors
+/// The recording cannot be played.
 pub fn play(
     config: &Config,
     settings: Detection,

@@ -76,6 +76,10 @@ pub struct Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// The configuration is wrong, the walk cannot be recorded or read, nothing of it is received, or the
+/// levels cannot be written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
     let mut keyboard = Keyboard::default();

@@ -66,6 +66,9 @@ pub fn marks(path: &Path) -> anyhow::Result<Vec<Span>> {
 }
 
 /// What `gateway` received of the walk in the recording at `path`.
+///
+/// # Errors
+/// The recording cannot be read, or has no such gateway.
 pub fn read(
     path: &Path,
     spans: &[Span],

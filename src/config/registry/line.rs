@@ -40,7 +40,10 @@ pub struct Header {
     pub supersedes: Option<WallTime>,
 }
 
-/// Reads a line; the reason why not repeats nothing of what stands in it.
+/// Reads a line.
+///
+/// # Errors
+/// The reason, which repeats nothing of the line.
 pub fn read(text: &[u8]) -> Result<Line, String> {
     let text = str::from_utf8(text)
         .map_err(|error| format!("not UTF-8 at octet {}", error.valid_up_to() + 1))?;

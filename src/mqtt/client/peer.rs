@@ -24,6 +24,9 @@ pub struct Peer {
 impl Peer {
     /// The brokers that the configuration names, with its TLS files. Where the broker is
     /// embedded, [`Peer::embedded`] completes it.
+    ///
+    /// # Errors
+    /// The files of `[tls]` cannot be used.
     pub fn configured(config: &Config) -> Result<Self, TlsError> {
         let Broker { location, username, password } = &config.broker;
         let brokers = match location {

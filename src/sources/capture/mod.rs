@@ -84,6 +84,9 @@ impl Format {
     }
 
     /// The frames of a capture in this format.
+    ///
+    /// # Errors
+    /// The head of the file cannot be read, or its link type holds no advertisements.
     pub fn frames(
         self,
         input: impl BufRead + Send + 'static,

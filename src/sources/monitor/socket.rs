@@ -25,6 +25,9 @@ struct HciAddress {
 }
 
 /// Opens the channel on the current runtime.
+///
+/// # Errors
+/// This process may not open the channel, or the kernel has none.
 #[expect(unsafe_code, reason = "tokio cannot see that a socket keeps its descriptor")]
 pub fn open() -> io::Result<AsyncFd<Socket>> {
     let socket = connect()?;
@@ -34,6 +37,9 @@ pub fn open() -> io::Result<AsyncFd<Socket>> {
 }
 
 /// Opens the channel. The filter is there before anything can come.
+///
+/// # Errors
+/// This process may not open the channel, or the kernel has none.
 pub fn connect() -> io::Result<Socket> {
     let family = Domain::from(i32::from(AF_BLUETOOTH));
     let socket = Socket::new(family, Type::RAW, Some(Protocol::from(BTPROTO_HCI)))?;

@@ -59,6 +59,9 @@ pub struct Found {
 }
 
 /// The phone at `address`, through the `usable` adapter that receives it best.
+///
+/// # Errors
+/// `BlueZ` does not reply, or no usable adapter knows the phone.
 pub async fn find(
     manager: &Manager,
     address: Address,
@@ -88,6 +91,9 @@ pub async fn find(
 impl Found {
     /// Challenges the phone. Where no other adapter scans meanwhile, each attempt to connect lasts
     /// for `pause` at most, and there are several.
+    ///
+    /// # Errors
+    /// The phone accepts no connection, answers nothing in time, or does not have the app.
     pub async fn challenge(
         &self,
         nonce: &[u8; 16],
