@@ -36,6 +36,8 @@ pub mod clock;
 
 pub mod tasks;
 
+pub mod http;
+
 pub mod files;
 
 pub mod private;
@@ -46,11 +48,15 @@ pub mod sources;
 
 pub mod state_file;
 
+pub mod certificates;
+
 pub mod store;
 
 pub mod payload;
 
 pub mod outbox;
+
+pub mod webhooks;
 
 pub mod mqtt;
 

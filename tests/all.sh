@@ -19,7 +19,9 @@ mosquitto         mosquitto
 mosquitto-clients mosquitto_sub
 openssl           openssl
 chromium          chromium
+curl              curl
 chromium-driver   chromedriver
+npm               npm
 qemu-system-x86   qemu-system-x86_64
 cpio              cpio
 kmod              depmod

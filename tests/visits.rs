@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use grelot::config::registry::Reading;
 use grelot::pipeline::event::{
-    Address, AddressKind, Announcement, Away, GatewayIndex, Hearing, KnownPhone, Restored,
-    RestoredVisit, Sighting, SilentBecause, StaffAction, Start, Visit,
+    Address, AddressKind, Announcement, Away, CheckIn, CheckedIn, GatewayIndex, Hearing,
+    KnownPhone, Restored, RestoredVisit, Sighting, SilentBecause, StaffAction, Start, Visit,
 };
 use grelot::pipeline::identity::Registry;
 use grelot::pipeline::presence::Loudness;
@@ -605,4 +605,66 @@ fn a_faint_copy_of_a_loyalty_card_does_not_keep_the_originals_alert_away() {
     assert!(t < without + 5.0, "{t} s, without the copy {without} s");
     assert_eq!(copies(&shop), ["c-lea"], "said once");
     assert!(shop.departures().is_empty());
+}
+
+const STAY: Duration = Duration::from_mins(30);
+
+fn by_hand(client: &str) -> Input<'_> {
+    Input::CheckIn(CheckIn { who: CheckedIn::Client(client), stay: STAY })
+}
+
+#[test]
+fn a_customer_who_is_checked_in_by_hand_rings_and_stays_for_half_an_hour() {
+    let mut shop = Shop::open();
+    shop.feed(by_hand("c-lea"));
+    let arrivals = shop.arrivals();
+    assert_eq!(arrivals.len(), 1);
+    assert!(matches!(arrivals[0].2, Announcement::Alert { .. }));
+    shop.feed(by_hand("c-lea"));
+    assert_eq!(shop.arrivals().len(), 1, "once");
+    shop.wait(STAY.as_secs_f64() - 1.0);
+    assert_eq!(shop.departures(), [0.0; 0]);
+    shop.wait(300.0);
+    assert_eq!(shop.departures().len(), 1);
+}
+
+#[test]
+fn a_customer_who_is_checked_in_and_then_received_leaves_as_others_do() {
+    let mut shop = Shop::open();
+    shop.feed(by_hand("c-lea"));
+    shop.heard(LEA, 1.0, 60.0, -55.0, -55.0);
+    shop.heard(LEA, 1.0, 30.0, -60.0, -95.0);
+    shop.wait(300.0);
+    assert_eq!((shop.arrivals().len(), shop.departures().len()), (1, 1));
+}
+
+#[test]
+fn a_check_in_passes_consent_quiet_hours_and_caps_as_an_arrival_does() {
+    let mut shop = Shop::open();
+    shop.feed(by_hand("c-nobody"));
+    shop.feed(Input::CheckIn(CheckIn { who: CheckedIn::Token(&[7; 11]), stay: STAY }));
+    assert_eq!(shop.arrivals().len(), 0, "not enrolled");
+    shop.feed(Input::Withdrawn("c-max"));
+    shop.feed(by_hand("c-max"));
+    assert_eq!(shop.arrivals().len(), 0, "withdrawn");
+
+    let mut capped = settings();
+    capped.policy.between_alerts = Duration::from_hours(4);
+    let mut shop = Shop::with(capped, Restored::default(), Start::Followed);
+    shop.feed(by_hand("c-lea"));
+    shop.wait(2.0 * STAY.as_secs_f64());
+    shop.feed(by_hand("c-lea"));
+    let arrivals = shop.arrivals();
+    assert_eq!(arrivals.len(), 2);
+    assert_eq!(arrivals[1].2, Announcement::Silent(SilentBecause::Cap));
+}
+
+#[test]
+fn a_customer_who_has_just_left_and_checks_in_continues_the_visit() {
+    let mut shop = Shop::open();
+    shop.heard(LEA, 1.0, 60.0, -55.0, -55.0);
+    shop.wait(200.0);
+    assert_eq!(shop.departures().len(), 1);
+    shop.feed(by_hand("c-lea"));
+    assert_eq!((shop.arrivals().len(), shop.returns()), (1, 1));
 }

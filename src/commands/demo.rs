@@ -114,6 +114,9 @@ fn configure(args: &Args, state: &Path) -> anyhow::Result<Config> {
         listen: args.listen.unwrap_or_else(usual),
         address: None,
         opening_hours: None,
+        crm_url: None,
+        check_in: Duration::from_mins(30),
+        entrance: true,
     });
     Ok(config)
 }

@@ -19,6 +19,7 @@ mod scan;
 pub mod score;
 mod status;
 mod tablets;
+mod tls;
 mod token;
 mod tune;
 mod walk_test;
@@ -84,6 +85,8 @@ enum Command {
     Status(status::Args),
     /// Pairs, lists and revokes tablets
     Tablets(tablets::Args),
+    /// Makes a certificate for the page, and shows tablets how to trust it
+    Tls(tls::Args),
     /// Adds, lists and removes logins of the embedded broker
     Broker(broker::Args),
 }
@@ -135,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Token(args) => token::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
         Command::Tablets(args) => tablets::run(&cli.global, args),
+        Command::Tls(args) => tls::run(&cli.global, args),
         Command::Broker(args) => broker::run(&cli.global, args),
     };
     match ended {

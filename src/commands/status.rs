@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use super::live::remedy;
 use super::{Exit, Global};
 use crate::config;
-use crate::daemon::status::{self, Snapshot, Source, Tablets};
+use crate::daemon::status::{self, DeadMessage, Snapshot, Source, Tablets, Webhook};
 use crate::mqtt::payload::GatewayState;
 use crate::sources::kinds;
 use crate::tablets::LookingOn;
@@ -31,6 +31,9 @@ pub struct Args {
 
 /// The daemon itself gives up sooner.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Messages that webhooks never took, in the view; `--json` has more.
+const MOST_DEAD: usize = 5;
 
 /// A snapshot of a shop full of customers is far shorter.
 const LONGEST: u64 = 16 * 1024 * 1024;
@@ -178,6 +181,12 @@ fn view(now: &Snapshot) -> String {
             delivery.queued, delivery.delivered, delivery.expired
         ),
     );
+    for hook in &now.webhooks {
+        row("webhook", webhook_line(hook));
+    }
+    for DeadMessage { event, visit, at, why } in now.dead_messages.iter().take(MOST_DEAD) {
+        row("", format!("never taken: {event} of {visit}, given up {at}: {why}"));
+    }
     if let Some(problem) = &delivery.store {
         row("disk", format!("NOT WRITABLE: {problem}"));
     }
@@ -197,6 +206,21 @@ fn tablets(tablets: &Tablets, row: &mut impl FnMut(&str, String)) {
     if let Some(alarm) = &tablets.alarm {
         row("", format!("WRONG: {alarm}"));
     }
+}
+
+fn webhook_line(hook: &Webhook) -> String {
+    let Webhook { place, waiting, delivered, failed, dead, trouble } = hook;
+    let mut line = format!("{place}: {waiting} waiting, {delivered} delivered");
+    if *failed > 0 {
+        let _ = write!(line, ", {failed} attempts failed");
+    }
+    if *dead > 0 {
+        let _ = write!(line, ", {dead} GIVEN UP");
+    }
+    if let Some(trouble) = trouble {
+        let _ = write!(line, " ({trouble})");
+    }
+    line
 }
 
 fn source_line(source: &Source) -> String {

@@ -7,11 +7,11 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::invitation::{invitation, with_code};
-use super::{Exit, Global, demo, print, status};
+use super::{Exit, Global, demo, print, qr, status};
 use crate::clock::Clocks;
 use crate::config;
 use crate::tablets::pairing::{CODE_LIVES, Pairings, RevokeError};
-use crate::tablets::{Pairing, page_urls};
+use crate::tablets::{Pairing, first_name, page_urls};
 
 /// Arguments of `grelot tablets`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +19,7 @@ use crate::tablets::{Pairing, page_urls};
     sudo -u grelot grelot tablets pair\n  \
     sudo -u grelot grelot tablets list\n  \
     sudo -u grelot grelot tablets revoke 3f9a12cc\n  \
+    sudo -u grelot grelot tablets add Kiosk\n  \
     grelot tablets pair --demo\n\n\
     A page on a loopback address, such as the demo's, needs no pairing.")]
 pub struct Args {
@@ -33,6 +34,13 @@ pub struct Args {
 enum Action {
     /// Makes a pairing code: scan or type it with one tablet within ten minutes
     Pair,
+    /// Pairs another app, such as a kiosk or a till, and prints its MQTT address and token, once
+    Add {
+        /// Its name: it claims customers under it
+        name: String,
+    },
+    /// Prints the link and QR code with which the customers' app checks in at the entrance
+    Entrance,
     /// Lists the paired tablets, the oldest first
     List,
     /// Revokes a tablet's access, within seconds
@@ -60,6 +68,8 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let pairings = Pairings::new(&page.state);
     let done = match &args.action {
         Action::Pair => pair(global, &pairings, &page),
+        Action::Add { name } => add(global, &pairings, &page, name),
+        Action::Entrance => entrance(global, &page),
         Action::List => list(global, &pairings),
         Action::Revoke { id } => match revoke(global, &pairings, id) {
             Err(RevokeError::Storage(error)) => Err(error.into()),
@@ -110,6 +120,39 @@ fn pair(global: &Global, pairings: &Pairings, page: &Page) -> anyhow::Result<Exi
         )?,
         None => print("No page is served: set tablets.listen, such as \"0.0.0.0:8443\".")?,
         Some(Pairing::Required) => {}
+    }
+    Ok(Exit::Done)
+}
+
+fn add(global: &Global, pairings: &Pairings, page: &Page, name: &str) -> anyhow::Result<Exit> {
+    let name = first_name(name)
+        .context("a name has 1 to 40 characters, none of them invisible: it is shown to staff")?;
+    let token = pairings.add(Clocks::machine().now().clock.reading(), &name)?;
+    let urls: Vec<String> =
+        page.urls.iter().map(|url| format!("ws{}mqtt", url.trim_start_matches("http"))).collect();
+    if global.json {
+        let says = json!({ "url": urls.first(), "addresses": urls, "username": name,
+                           "password": token.as_str() });
+        print(&says.to_string())?;
+        return Ok(Exit::Done);
+    }
+    urls.iter().try_for_each(|url| print(&format!("url       {url}")))?;
+    print(&format!("username  {name}\npassword  {}", token.as_str()))?;
+    print("The password is shown this once. Topics and rights: docs/mqtt.md.")?;
+    Ok(Exit::Done)
+}
+
+/// The app appends the customer's token.
+fn entrance(global: &Global, page: &Page) -> anyhow::Result<Exit> {
+    let url = page.urls.first().context("no page is served\n  hint: set tablets.listen")?;
+    let link = format!("{url}here/");
+    if global.json {
+        print(&json!({ "url": link }).to_string())?;
+    } else {
+        print(&qr::code(&link).unwrap_or_default())?;
+        print(&format!(
+            "{link}\nFor the entrance; the app appends the customer's token. It counts with tablets.entrance = true."
+        ))?;
     }
     Ok(Exit::Done)
 }

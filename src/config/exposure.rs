@@ -19,6 +19,7 @@ impl Site<'_> {
         self.broker_in_clear(&config.broker);
         self.weak_password(&config.broker);
         self.page_in_clear(config);
+        self.webhooks_in_clear(config);
     }
 
     /// Warns if no customer will ever be announced.
@@ -74,8 +75,21 @@ impl Site<'_> {
                 "tablets.listen",
                 "is open to the network without TLS: names, pairing codes and tablets' cookies are \
                  sent in clear",
-                "set tls.certificate and tls.key",
+                "`grelot tls init` makes a certificate; or set tls.certificate and tls.key",
             );
+        }
+    }
+
+    fn webhooks_in_clear(&mut self, config: &Config) {
+        for (index, webhook) in config.webhooks.iter().enumerate() {
+            let url = &webhook.url;
+            if !url.tls && !is_local(&url.host) {
+                self.warn(
+                    &format!("webhook[{index}].url"),
+                    "has no TLS: customers' visits are sent in clear",
+                    "https:// instead of http://",
+                );
+            }
         }
     }
 
@@ -88,10 +102,13 @@ impl Site<'_> {
 
 /// Whether what is sent there can be read on the way.
 fn in_clear(url: &BrokerUrl) -> bool {
-    let host = url.host.as_str();
-    let local = host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    !url.tls && !local
+    !url.tls && !is_local(&url.host)
+}
+
+/// Whether a host is this machine.
+fn is_local(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Why a password is easy to guess.

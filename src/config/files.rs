@@ -52,7 +52,7 @@ impl Site<'_> {
     }
 
     /// Whether the file at `path` is named and can be read.
-    fn readable(&mut self, path: &str) -> bool {
+    pub(super) fn readable(&mut self, path: &str) -> bool {
         let Some(file) = self.file(path) else { return false };
         let Err(error) = files::open_regular(&file) else { return true };
         let problem = unreadable(&file, &error);
@@ -85,7 +85,7 @@ impl Site<'_> {
         true
     }
 
-    fn private_at(&mut self, path: &str) {
+    pub(super) fn private_at(&mut self, path: &str) {
         if let Some(file) = self.file(path) {
             self.private(path, &file);
         }

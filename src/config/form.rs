@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use toml::de::DeValue;
 
-use super::{broker_url, https_url, quiet_hours, web_url};
+use super::{broker_url, crm_url, https_url, quiet_hours, web_url};
 use crate::pipeline::advert::beacon::{BeaconIdentity, IDENTITIES};
 use crate::text;
 
@@ -48,6 +48,8 @@ pub enum Form {
     HttpsUrl,
     /// An address of a web server.
     WebUrl,
+    /// An address with `{client}` in it.
+    CrmUrl,
     /// Public keys of minisign.
     PublicKeys,
     /// An IANA time zone.
@@ -181,6 +183,9 @@ impl Form {
             Self::TimeZone => time_zone(text),
             Self::HttpsUrl => https_url::parse(text).map(|_| ()).map_err(Misfit::new),
             Self::WebUrl => web_url::parse(text).map(|_| ()).map_err(Misfit::new),
+            Self::CrmUrl => crm_url::parse(text)
+                .map(|_| ())
+                .map_err(|what| Misfit::new(what).hint("such as \"https://crm.example/{client}\"")),
             Self::QuietHours => quiet_hours::parse(text).map(|_| ()).map_err(|what| {
                 Misfit::new(what).hint("such as \"21:00-09:00\", in the store's local time")
             }),
@@ -249,6 +254,7 @@ impl fmt::Display for Form {
             Self::BrokerUrls => f.write_str("a list of `mqtt://` or `mqtts://` addresses"),
             Self::HttpsUrl => f.write_str("an `https://` address"),
             Self::WebUrl => f.write_str("an `https://` or `http://` address"),
+            Self::CrmUrl => f.write_str("an `https://` or `http://` address with `{client}`"),
             Self::PublicKeys => f.write_str("a list of minisign's public keys"),
             Self::TimeZone => f.write_str("an IANA time zone"),
             Self::QuietHours => f.write_str("a daily span, `HH:MM-HH:MM`, or `none`"),

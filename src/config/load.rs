@@ -189,6 +189,7 @@ fn settle(
         registry: site.file("registry.path"),
         bundles: site.bundles(),
         tablets: site.tablets(),
+        webhooks: site.webhooks(files != Files::Elsewhere),
         state: state.unwrap_or_else(|| default_state(folder)),
         presence: detection.presence,
         policy: crate::pipeline::policy::Settings { time_zone, ..detection.policy },

@@ -9,6 +9,7 @@
 //! ```
 
 mod broker_url;
+mod crm_url;
 pub mod detection;
 mod document;
 mod exposure;
@@ -24,14 +25,17 @@ mod problem;
 mod quiet_hours;
 mod site;
 mod web_url;
+mod webhook;
 
 pub use broker_url::BrokerUrl;
+pub use crm_url::CrmUrl;
 pub use document::LONGEST as LONGEST_DOCUMENT;
 pub use files::world_readable;
 pub use https_url::HttpsUrl;
 pub use load::{Examined, examine, load, load_for_replay, parse};
 pub use problem::{Problem, Problems, Severity};
 pub use web_url::WebUrl;
+pub use webhook::{WEBHOOK_EVENTS, Webhook, WebhookSecret};
 
 pub mod registry;
 
@@ -78,6 +82,8 @@ pub struct Config {
     pub bundles: Bundles,
     /// `[tablets]`; without it the gateway serves no page.
     pub tablets: Option<Tablets>,
+    /// `[[webhook]]`
+    pub webhooks: Vec<Webhook>,
     /// `[state] path`: where what survives a restart lives. By default `$STATE_DIRECTORY`, else
     /// `/var/lib/grelot` for a configuration under `/etc`, else `state` beside the configuration.
     pub state: PathBuf,
@@ -231,6 +237,12 @@ pub struct Tablets {
     pub address: Option<WebUrl>,
     /// When at least one tablet must look on.
     pub opening_hours: Option<policy::QuietHours>,
+    /// Where a customer is in the shop's customer database.
+    pub crm_url: Option<CrmUrl>,
+    /// How long a customer who was checked in stays if nothing is received of them.
+    pub check_in: std::time::Duration,
+    /// Whether customers may check in with a link at the entrance.
+    pub entrance: bool,
 }
 
 #[cfg(test)]

@@ -22,8 +22,11 @@ use crate::pipeline::event::{Away, Restored};
 use crate::pipeline::units::Now;
 use crate::pipeline::{Effect, Settings, VisitId};
 use crate::store::worker::{self, Request, StoreWorker};
-use crate::store::{self, Heartbeat, Kind, Published, Store, StoreError};
+use crate::store::{
+    self, DeadMessage, Heartbeat, Kind, Published, Store, StoreError, WebhookMessage,
+};
 use crate::tasks::{self, Task};
+use crate::webhooks::{self, Receivers, Sender, Webhook};
 
 /// Inbound messages that wait for the event loop; beyond, the connection is not read.
 const INBOUND: usize = 64;
@@ -44,6 +47,8 @@ pub struct Delivery {
     status: watch::Sender<Status>,
     connection: watch::Receiver<ConnectionState>,
     trouble: watch::Receiver<Option<String>>,
+    webhooks: Vec<Webhook>,
+    webhook_report: watch::Receiver<webhooks::Report>,
     /// Of the embedded broker's disk.
     broker_trouble: Option<watch::Receiver<Option<String>>>,
     counts: Arc<Counts>,
@@ -52,6 +57,7 @@ pub struct Delivery {
     gateway: String,
     clocks: Clocks,
     client: Task<()>,
+    webhook_sender: Option<Task<()>>,
     thread: std::thread::JoinHandle<()>,
 }
 
@@ -79,12 +85,15 @@ impl Delivery {
         peer: Peer,
         settings: &Settings,
         status: Status,
+        receivers: Receivers,
         clocks: Clocks,
     ) -> Result<(Self, mpsc::Receiver<Inbound>), StartError> {
         let now = clocks.now();
         let rows = store.queued()?;
         let stale = stale(&mut store, &peer, settings)?;
-        let next_id = rows.last().map_or(1, |row| row.id + 1);
+        let (for_webhooks, dead) = (store.webhook_messages()?, store.dead_webhook_messages()?);
+        let last_id = rows.last().map(|row| row.id).max(for_webhooks.last().map(|last| last.id));
+        let next_id = last_id.map_or(1, |last| last + 1);
         // An alert of unknown age may be yesterday's.
         let (rows, too_old): (Vec<_>, Vec<_>) = rows
             .into_iter()
@@ -121,7 +130,10 @@ impl Delivery {
         let client =
             Client::new(peer, channels, clocks.clone(), outbox, retained, withdrawn, stale);
 
-        let owner = StoreWorker::new(store, requests, committing, troubled);
+        let (sender, to_webhooks, webhook_report) =
+            webhook_sender(&receivers, for_webhooks, dead, &store_requests, &clocks);
+        let webhook_sender = sender.map(|sender| tasks::spawn("webhooks", sender.run()));
+        let owner = StoreWorker::new(store, requests, committing, troubled).beside(to_webhooks);
         let thread = tasks::thread("store", move || owner.run())?;
         let client = tasks::spawn("delivery", client.run());
         let delivery = Self {
@@ -130,6 +142,8 @@ impl Delivery {
             status,
             connection,
             trouble,
+            webhooks: receivers.webhooks,
+            webhook_report,
             broker_trouble: None,
             counts,
             next_id: AtomicU64::new(next_id),
@@ -137,6 +151,7 @@ impl Delivery {
             gateway,
             clocks,
             client,
+            webhook_sender,
             thread,
         };
         Ok((delivery, inbound))
@@ -145,7 +160,11 @@ impl Delivery {
     /// Makes the effects of one input durable, then publishes them.
     pub async fn perform(&self, settings: &Settings, now: Now, effects: &[Effect]) {
         let next_id = || self.next_id.fetch_add(1, Ordering::Relaxed);
-        let changes = outbox::changes(settings, now, effects, next_id);
+        let mut changes = outbox::changes(settings, now, effects, next_id);
+        for effect in effects {
+            let messages = webhooks::messages(&self.webhooks, settings, now, effect, next_id);
+            changes.extend(messages.into_iter().map(store::Change::WebhookQueued));
+        }
         if !changes.is_empty() {
             self.commit(changes).await;
         }
@@ -219,6 +238,11 @@ impl Delivery {
         self
     }
 
+    /// How the receivers of webhooks fare.
+    pub fn webhooks(&self) -> webhooks::Report {
+        self.webhook_report.borrow().clone()
+    }
+
     /// Counts, for the health report and `grelot status`.
     pub fn health(&self) -> DeliveryHealth {
         let own = self.trouble.borrow().clone();
@@ -232,6 +256,9 @@ impl Delivery {
     pub async fn stop(self) {
         let _ = self.store_requests.send(Request::Close).await;
         self.client.ended(STOP_WITHIN).await;
+        if let Some(sender) = self.webhook_sender {
+            sender.ended(STOP_WITHIN).await;
+        }
         drop(self.store_requests);
         let thread = self.thread;
         let joined = tokio::task::spawn_blocking(move || thread.join());
@@ -239,6 +266,25 @@ impl Delivery {
             tracing::warn!("the store did not end in time");
         }
     }
+}
+
+/// The sender to webhooks, if there are any to send to, or messages for some that are gone.
+fn webhook_sender(
+    receivers: &Receivers,
+    waiting: Vec<WebhookMessage>,
+    dead: Vec<DeadMessage>,
+    store_requests: &mpsc::Sender<Request>,
+    clocks: &Clocks,
+) -> (Option<Sender>, Option<mpsc::Sender<Vec<store::Change>>>, watch::Receiver<webhooks::Report>) {
+    let (report, seen) = watch::channel(webhooks::Report::default());
+    if receivers.webhooks.is_empty() && waiting.is_empty() {
+        return (None, None, seen);
+    }
+    let (committing, committed) = mpsc::channel(worker::QUEUE);
+    let store_requests = store_requests.clone();
+    let channels = webhooks::Channels { committed, store_requests, report };
+    let sender = Sender::new(receivers.clone(), waiting, dead, channels, clocks.clone());
+    (Some(sender), Some(committing), seen)
 }
 
 /// What an earlier life of this gateway published and the configuration no longer names: it was

@@ -23,11 +23,12 @@ use crate::clock::Clocks;
 use crate::config::Config;
 use crate::mqtt::inbound::Inbound;
 use crate::mqtt::{ConnectionState, payload};
-use crate::pipeline::event::{Announcement, Hearing};
+use crate::pipeline::event::{Announcement, CheckIn, CheckedIn, Hearing};
 use crate::pipeline::units::{Clock, Now, Tick};
 use crate::pipeline::{Effect, HERE, Input, Pipeline};
 use crate::sources::Advertisement;
 use crate::sources::live::SourceEvent;
+use crate::tablets::desk;
 use crate::telemetry::brief;
 use crate::telemetry::health::{BrokerState, Health};
 use crate::telemetry::redact;
@@ -58,6 +59,8 @@ pub struct Inputs {
     pub inbound: mpsc::Receiver<Inbound>,
     /// New registries, whole and checked.
     pub registries: mpsc::Receiver<registry::RegistryUpdate>,
+    /// Customers who say that they are here, and staff who do.
+    pub check_ins: mpsc::Receiver<desk::Request>,
     /// `grelot status` asks.
     pub questions: mpsc::Receiver<Question>,
 }
@@ -114,6 +117,7 @@ impl EventLoop {
                 }
                 Some(inbound) = inputs.inbound.recv() => self.on_inbound(inbound).await,
                 Some(news) = inputs.registries.recv() => self.on_registry(news).await,
+                Some(request) = inputs.check_ins.recv() => self.on_check_in(request).await,
                 Some(question) = inputs.questions.recv() => {
                     // The asking client may be gone.
                     let _ = question.send(self.snapshot());
@@ -321,6 +325,28 @@ impl EventLoop {
             Inbound::Visit { visit, state } => self.on_visit(now, visit, state).await,
             Inbound::WithdrawalCleared { .. } => {}
         }
+    }
+
+    async fn on_check_in(&mut self, request: desk::Request) {
+        let now = self.now();
+        let desk::Request { who, answer } = request;
+        let who = match &who {
+            desk::Who::Client(client) => CheckedIn::Client(client),
+            desk::Who::Token(token) => CheckedIn::Token(token),
+        };
+        let outcome = match self.pipeline.is_here(who, now.clock) {
+            None => desk::Outcome::Unknown,
+            Some(true) => desk::Outcome::AlreadyHere,
+            Some(false) => {
+                let stay =
+                    self.config.tablets.as_ref().map_or(Duration::ZERO, |page| page.check_in);
+                self.feed(now, Input::CheckIn(CheckIn { who, stay })).await;
+                desk::Outcome::Welcome
+            }
+        };
+        tracing::info!(?outcome, "a check-in");
+        // The requester may have gone.
+        let _ = answer.send(outcome);
     }
 
     async fn hear(&mut self, now: Now, source: usize, heard: &Advertisement) {

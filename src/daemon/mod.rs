@@ -8,6 +8,7 @@ pub mod labels;
 mod peers;
 pub mod playback;
 pub mod registry;
+mod renewal;
 pub mod replay_sources;
 mod report;
 mod since;

@@ -1,13 +1,17 @@
 //! Reports of the event loop: for the broker and for `grelot status`.
 
 use super::event_loop::EventLoop;
-use super::status::{Broker, Configuration, Snapshot, Source, Tablets, Visit};
+use super::status::{
+    Broker, Configuration, DeadMessage, Snapshot, Source, Tablets, Visit, Webhook,
+};
 use crate::config::BrokerLocation;
 use crate::mqtt::ConnectionState;
 use crate::mqtt::payload::{self, GatewayState, Status};
 use crate::pipeline::event::Hearing;
+use crate::store;
 use crate::tablets::Pairing;
 use crate::telemetry::brief;
+use crate::webhooks::WebhookHealth;
 
 impl EventLoop {
     /// For `gateways/<gateway>/status`.
@@ -29,6 +33,7 @@ impl EventLoop {
         let now = self.clocks.now();
         let health = &self.health;
         let connection = self.delivery.connection().borrow().clone();
+        let webhooks = self.delivery.webhooks();
         let started = health.started.unwrap_or(now);
         let gateways = &self.pipeline.settings().gateways;
         let gateway_name = |index: usize| gateways.get(index).map_or("", |g| g.name.as_str());
@@ -74,6 +79,8 @@ impl EventLoop {
             },
             delivery: self.delivery.health(),
             tablets: tablets(self),
+            webhooks: webhooks.webhooks.into_iter().map(webhook).collect(),
+            dead_messages: webhooks.dead.into_iter().map(dead_message).collect(),
         }
     }
 }
@@ -91,12 +98,22 @@ fn warnings(daemon: &EventLoop) -> Vec<String> {
     let retained = report_retained(daemon.health.delivery.retained);
     let tablets = tablets_alarm(daemon);
     let warnings = retained.into_iter().chain(tablets).map(str::to_owned);
-    brief::lines(warnings.chain(delivery.store))
+    brief::lines(warnings.chain(webhook_alarms(daemon)).chain(delivery.store))
 }
 
 /// That no tablet looks on, if one should.
 fn tablets_alarm(daemon: &EventLoop) -> Option<&'static str> {
     daemon.tablet_watch.as_ref()?.alarm()
+}
+
+/// Receivers of webhooks that take nothing, or never took some messages.
+fn webhook_alarms(daemon: &EventLoop) -> Vec<String> {
+    let alarm = |hook: WebhookHealth| {
+        let WebhookHealth { place, waiting, dead, trouble, .. } = hook;
+        let trouble = trouble.filter(|_| waiting > 0 || dead > 0)?;
+        Some(format!("the webhook at {place} takes no messages ({waiting} wait): {trouble}"))
+    };
+    daemon.delivery.webhooks().webhooks.into_iter().filter_map(alarm).collect()
 }
 
 /// For people.
@@ -112,6 +129,16 @@ fn state(daemon: &EventLoop) -> GatewayState {
         Hearing::Listening => GatewayState::Online,
         Hearing::Blind => GatewayState::Blind,
     }
+}
+
+fn webhook(health: WebhookHealth) -> Webhook {
+    let WebhookHealth { place, waiting, delivered, failed, dead, trouble } = health;
+    Webhook { place, waiting, delivered, failed, dead, trouble }
+}
+
+fn dead_message(dead: store::DeadMessage) -> DeadMessage {
+    let store::DeadMessage { event, visit, at, why, .. } = dead;
+    DeadMessage { event, visit, at: at.to_string(), why }
 }
 
 fn tablets(daemon: &EventLoop) -> Tablets {

@@ -14,11 +14,13 @@ use super::event_loop::{Ended, EventLoop, Inputs};
 use super::head_office::HeadOffice;
 use super::playback::{Gateways, with_gateways};
 use super::registry::{self, RegistryWatcher};
+use super::renewal;
 use super::since::Since;
 use super::source_set::{self, SourceSet};
 use super::tablet_watch::TabletWatch;
 use super::tap::{self, Tap};
 use super::{labels, socket, status, systemd};
+use crate::certificates::Certificates;
 use crate::clock::Clocks;
 use crate::clock::kernel::Boot;
 use crate::config::{Broker, BrokerLocation, Config, Tablets};
@@ -26,14 +28,20 @@ use crate::mqtt::broker::{Accounts, EmbeddedBroker};
 use crate::mqtt::client::Peer;
 use crate::mqtt::login::Login;
 use crate::mqtt::payload::{self, GatewayState, Status};
+use crate::mqtt::tls;
+use crate::mqtt::topics::Topics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::{Now, WallTime};
 use crate::private;
 use crate::store::{Heartbeat, Store, StoreError};
-use crate::tablets::{BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles};
+use crate::tablets::desk::{self, Desk};
+use crate::tablets::{
+    BridgeAccess, BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles,
+};
 use crate::tasks::{self, Task};
 use crate::telemetry::health::Health;
+use crate::webhooks::{Receivers, Webhook};
 
 /// Time for a task to end after it was cancelled.
 const END: Duration = Duration::from_secs(5);
@@ -87,16 +95,25 @@ impl Daemon {
         let head_office = HeadOffice::new(&config);
         let health = Health::new(now, std::mem::take(&mut source_set.health));
         let status = first_status(&health, &head_office, now);
+        let receivers = receivers(&config)?;
         let (delivery, inbound) =
-            Delivery::start(store, &restored, peer, &settings, status, clocks.clone())?;
+            Delivery::start(store, &restored, peer, &settings, status, receivers, clocks.clone())?;
         let delivery = delivery.beside_broker(broker.as_ref().map(EmbeddedBroker::trouble));
 
         tasks.extend(serve_labels(&config, &delivery, &stop)?);
+        let certificates = Certificates::new(&config.state);
+        if config.tls.certificate == Some(certificates.certificate()) {
+            let kept = renewal::keep(certificates, clocks.clone(), stop.clone());
+            tasks.push(tasks::spawn("certificates", kept));
+        }
 
+        let (checking_in, check_ins) = mpsc::channel(desk::MOST_WAITING);
         let tablets = match &config.tablets {
             None => None,
             Some(tablets) => {
-                let tablets = tablets_config(&config, tablets, beside);
+                let desk = Desk { requests: Some(checking_in), entrance: tablets.entrance };
+                let bridge = bridge_access(&beside, broker.as_ref(), config.store.id);
+                let tablets = tablets_config(&config, tablets, (beside, bridge), desk);
                 Some(Server::start(tablets, clocks.clone(), stop.clone()).await?)
             }
         };
@@ -142,7 +159,8 @@ impl Daemon {
             latest: now.tick,
             contact_rates: ContactRates::default(),
         };
-        let inputs = Inputs { replays: source_set.replays, radio, inbound, registries, questions };
+        let replays = source_set.replays;
+        let inputs = Inputs { replays, radio, inbound, registries, check_ins, questions };
         Ok(Self { event_loop, inputs, stop, broker, tablets, tasks })
     }
 
@@ -243,19 +261,57 @@ const fn local(address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn tablets_config(config: &Config, tablets: &Tablets, broker: BrokerAccess) -> TabletsConfig {
+fn tablets_config(
+    config: &Config,
+    tablets: &Tablets,
+    brokers: (BrokerAccess, BridgeAccess),
+    desk: Desk,
+) -> TabletsConfig {
+    let (broker, bridge) = brokers;
+    let certificates = Certificates::new(&config.state);
+    let is_own = config.tls.certificate == Some(certificates.certificate());
     let tls = config.tls.certificate.clone().zip(config.tls.key.clone());
     TabletsConfig {
         listen: tablets.listen,
         address: tablets.address.clone(),
         tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
         store: StoreLabel { id: config.store.id, name: config.store.name.clone() },
+        crm_url: tablets.crm_url.clone(),
+        desk,
+        authority: is_own.then(|| certificates.authority()),
         broker,
+        bridge,
         state: config.state.clone(),
         rejoin: config.presence.rejoin,
         gateways: config.store.gateways.keys().chain([&config.gateway]).cloned().collect(),
         pairing: Pairing::for_address(tablets.listen),
     }
+}
+
+/// How staff devices reach the broker: as themselves in the embedded one, with the gateway's login
+/// elsewhere.
+fn bridge_access(
+    beside: &BrokerAccess,
+    embedded: Option<&EmbeddedBroker>,
+    store: u16,
+) -> BridgeAccess {
+    let own =
+        embedded.map(|broker| (broker.bridge().username.clone(), broker.bridge().password.clone()));
+    BridgeAccess {
+        brokers: beside.brokers.clone(),
+        tls: beside.identity.tls.clone(),
+        named_devices: own.is_some(),
+        login: own.or_else(|| beside.identity.login.clone()),
+        topics: Topics::of(store),
+    }
+}
+
+/// The webhooks, and the TLS settings of those that need some.
+fn receivers(config: &Config) -> anyhow::Result<Receivers> {
+    let webhooks = Webhook::configured(&config.webhooks);
+    let secure = webhooks.iter().any(|webhook| webhook.url.tls);
+    let tls = if secure { Some(tls::of_the_web(&config.tls)?) } else { None };
+    Ok(Receivers { webhooks, tls })
 }
 
 fn tablet_watch(config: &Config, running: &Running) -> TabletWatch {

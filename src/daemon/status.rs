@@ -74,6 +74,42 @@ pub struct Snapshot {
     /// The page and who looks on.
     #[serde(default)]
     pub tablets: Tablets,
+    /// The receivers of webhooks.
+    #[serde(default)]
+    pub webhooks: Vec<Webhook>,
+    /// Messages that webhooks never took, the latest first.
+    #[serde(default)]
+    pub dead_messages: Vec<DeadMessage>,
+}
+
+/// How the receiver of a webhook fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Where it is, without path.
+    pub place: String,
+    /// Messages that wait.
+    pub waiting: u64,
+    /// Messages that it took since the start.
+    pub delivered: u64,
+    /// Attempts that failed since the start.
+    pub failed: u64,
+    /// Messages that were given up since the start.
+    pub dead: u64,
+    /// Why the last attempt failed.
+    pub trouble: Option<String>,
+}
+
+/// A message that a webhook never took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadMessage {
+    /// `arrival`, `claim`, `departure` or `escalation`.
+    pub event: String,
+    /// The visit it was about.
+    pub visit: String,
+    /// When it was given up: RFC 3339, UTC.
+    pub at: String,
+    /// Why.
+    pub why: String,
 }
 
 /// The page of this gateway and who looks on.
@@ -277,6 +313,8 @@ mod tests {
             },
             delivery: DeliveryHealth::default(),
             tablets: Tablets::default(),
+            webhooks: Vec::new(),
+            dead_messages: Vec::new(),
         }
     }
 

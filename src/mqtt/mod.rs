@@ -12,6 +12,7 @@ pub mod inbound;
 pub(crate) mod link;
 pub mod login;
 pub mod logins;
+pub mod packet;
 pub mod retained;
 mod session;
 pub mod tls;

@@ -55,6 +55,26 @@ pub fn client(tls: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
     }))
 }
 
+/// TLS settings for servers of others, such as webhooks: the system's authorities and those in
+/// `tls.ca`; this gateway does not say who it is.
+///
+/// # Errors
+/// If `tls.ca` cannot be read, or no authority is trusted at all.
+pub fn of_the_web(tls: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
+    let roots = match (system_authorities(), &tls.ca) {
+        (Ok(mut roots), Some(path)) => {
+            roots.extend(authorities_in(path)?.roots);
+            roots
+        }
+        (Err(_), Some(path)) => authorities_in(path)?,
+        (roots, None) => roots?,
+    };
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    Ok(Arc::new(builder.with_no_client_auth()))
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

@@ -89,6 +89,9 @@ impl Outbox {
             | Change::Published(_)
             | Change::Cleared(_)
             | Change::ClockSet(_)
+            | Change::WebhookQueued(_)
+            | Change::WebhookDone(_)
+            | Change::WebhookDead { .. }
             | Change::Heartbeat { .. } => {}
         }
         None

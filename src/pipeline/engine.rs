@@ -1,5 +1,6 @@
 //! The engine: each input passes through identity, presence and policy, in this order.
 
+mod check_in;
 mod clock;
 mod contacts;
 mod lifecycle;
@@ -123,6 +124,7 @@ impl Pipeline {
                 self.settings = *settings;
             }
             Input::Withdrawn(client) => self.withdraw(client, &mut effects),
+            Input::CheckIn(said) => self.check_in(now, said, &mut effects),
             Input::Staff { visit, by, action } => self.staff(now, visit, by, &action, &mut effects),
         }
         self.flush_contacts(now, &mut effects);

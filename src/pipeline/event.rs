@@ -13,6 +13,7 @@ use super::visit_id::VisitId;
 
 pub use super::address::{Address, AddressKind};
 pub use super::card::Card;
+pub use super::check_in::{CheckIn, CheckedIn};
 pub use super::gateway::{GatewayIndex, Hearing, PeerState};
 pub use super::restored::{KnownPhone, Restored, RestoredVisit};
 pub use super::sighting::{Answer, Sighting};
@@ -51,6 +52,8 @@ pub enum Input<'a> {
         /// What they did.
         action: StaffAction,
     },
+    /// A customer says that they are here, or staff do.
+    CheckIn(CheckIn<'a>),
     /// `next_deadline()` has come, without another input.
     Deadline,
 }

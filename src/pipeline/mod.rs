@@ -8,6 +8,7 @@ pub mod address;
 pub mod advert;
 pub mod beacons;
 pub mod card;
+pub mod check_in;
 mod engine;
 pub mod event;
 pub mod explain;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Heartbeat;
 use super::message::Queued;
 use super::published::Published;
+use super::webhooks::WebhookMessage;
 use crate::pipeline::event::{KnownPhone, Visit};
 use crate::pipeline::units::{ClockStep, WallTime};
 use crate::pipeline::{Settings, VisitId};
@@ -49,6 +50,19 @@ pub enum Change {
     Queued(Queued),
     /// A message was acknowledged, or has expired.
     Done(u64),
+    /// A message waits for a webhook.
+    WebhookQueued(WebhookMessage),
+    /// A webhook has taken a message.
+    WebhookDone(u64),
+    /// A message for a webhook was given up.
+    WebhookDead {
+        /// Which message.
+        id: u64,
+        /// When.
+        at: WallTime,
+        /// Why.
+        why: String,
+    },
     /// A visit vanishes, with all that is queued about it.
     Erased(VisitId),
     /// A customer vanishes: visits, caps, everything queued that carries their data.

@@ -14,6 +14,7 @@ mod published;
 mod reserve;
 mod rows;
 mod schema;
+mod webhooks;
 pub mod worker;
 
 use std::fs;
@@ -28,6 +29,7 @@ pub use heartbeat::Heartbeat;
 pub use labels::Label;
 pub use message::{MessageKind, OutboundMessage, Queued, Subject};
 pub use published::{Kind, Published};
+pub use webhooks::{DeadMessage, MOST_WAITING, WebhookMessage};
 
 use crate::pipeline::Settings;
 use crate::pipeline::event::{Away, Restored};
@@ -255,6 +257,24 @@ impl Store {
         let mut rows = rows::queued(&self.db).map_err(|source| self.failed(source))?;
         rows.retain(|row| !row.message.client.as_ref().is_some_and(|c| self.reserve.holds(c)));
         Ok(rows)
+    }
+
+    /// The messages that wait for webhooks, oldest first.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn webhook_messages(&self) -> Result<Vec<WebhookMessage>, StoreError> {
+        let mut waiting = webhooks::waiting(&self.db).map_err(|source| self.failed(source))?;
+        waiting.retain(|message| !self.reserve.holds(&message.client));
+        Ok(waiting)
+    }
+
+    /// The messages for webhooks that were given up, the latest first.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn dead_webhook_messages(&self) -> Result<Vec<DeadMessage>, StoreError> {
+        webhooks::given_up(&self.db).map_err(|source| self.failed(source))
     }
 
     /// What the broker keeps of this gateway, as far as earlier lives of it published it.

@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::change::Change;
 use super::columns::{readable, visit_id};
 use super::message::{MessageKind, OutboundMessage, Queued};
-use super::{Heartbeat, labels, phones, published};
+use super::{Heartbeat, labels, phones, published, webhooks};
 use crate::clock::kernel::Boot;
 use crate::pipeline::Settings;
 use crate::pipeline::event::{Card, Claim, GatewayIndex, Restored, RestoredVisit, Visit};
 use crate::pipeline::units::{ClockStep, WallTime};
+
+/// How long it is known which messages webhooks never took.
+const DEAD_MESSAGES_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// A card as it lies on the disk.
 #[derive(Serialize, Deserialize)]
@@ -60,17 +63,21 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
         Change::Labelled { visit, was_here, at } => labels::put(db, *visit, *was_here, *at),
         Change::Queued(queued) => put_message(db, queued),
         Change::Done(id) => execute(db, "DELETE FROM outbox WHERE id = ?1", params![to_sql(*id)]),
+        Change::WebhookQueued(message) => webhooks::put(db, message),
+        Change::WebhookDone(id) => webhooks::done(db, *id),
+        Change::WebhookDead { id, at, why } => webhooks::dead(db, *id, *at, why),
         Change::Erased(visit) => {
             let visit = visit.to_string();
             execute(db, "DELETE FROM visits WHERE id = ?1", params![visit])?;
             execute(db, "DELETE FROM labels WHERE visit = ?1", params![visit])?;
+            execute(db, "DELETE FROM webhooks WHERE visit = ?1", params![visit])?;
             execute(db, "DELETE FROM outbox WHERE visit = ?1", params![visit])
         }
-        Change::Forgotten(client) => {
-            ["visits", "caps", "outbox", "labels", "phones"].iter().try_for_each(|table| {
+        Change::Forgotten(client) => ["visits", "caps", "outbox", "labels", "phones", "webhooks"]
+            .iter()
+            .try_for_each(|table| {
                 execute(db, &format!("DELETE FROM {table} WHERE client = ?1"), params![client])
-            })
-        }
+            }),
         Change::Recognised { .. } => Ok(()), // the audit's
         Change::Published(what) => published::put(db, what),
         Change::Cleared(what) => published::remove(db, what),
@@ -86,6 +93,7 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
             let alerted_before = millis(*alerted_before);
             execute(db, "DELETE FROM caps WHERE last_alert < ?1", params![alerted_before])?;
             phones::age(db, *learned_before)?;
+            webhooks::age(db, heartbeat.at.minus(DEAD_MESSAGES_KEPT))?;
             labels::age(db, heartbeat.at)
         }
     }
@@ -107,6 +115,8 @@ fn set_clock(db: &Transaction<'_>, ClockStep { since, by_millis }: ClockStep) ->
         ("visits", "departed_at"),
         ("caps", "last_alert"),
         ("outbox", "valid_from"),
+        ("webhooks", "valid_from"),
+        ("webhooks", "dead_at"),
         ("phones", "learned_at"),
         ("labels", "arrived_at"),
         ("labels", "said_at"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Error, Result, ffi};
 
 /// The steps from nothing to the newest schema; step `n` leads to version `n + 1`.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -13,11 +13,21 @@ const STEPS: [&str; 7] = [
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
+    include_str!("schema_8.sql"),
 ];
 
 /// All tables.
-const TABLES: [&str; 8] =
-    ["visits", "caps", "outbox", "labels", "phones", "withdrawals", "published", "alive"];
+const TABLES: [&str; 9] = [
+    "visits",
+    "caps",
+    "outbox",
+    "labels",
+    "phones",
+    "withdrawals",
+    "published",
+    "alive",
+    "webhooks",
+];
 
 /// The version this program writes.
 #[expect(clippy::cast_possible_truncation, reason = "there are few steps")]

@@ -37,6 +37,8 @@ pub struct StoreWorker {
     requests: mpsc::Receiver<Request>,
     /// To the outbox; `None` once closed.
     committed: Option<mpsc::Sender<Vec<Change>>>,
+    /// To the webhooks, if there are any.
+    webhooks: Option<mpsc::Sender<Vec<Change>>>,
     /// What is wrong with the disk, if anything.
     trouble: watch::Sender<Option<String>>,
     backlog: Vec<Change>,
@@ -56,10 +58,18 @@ impl StoreWorker {
             store,
             requests,
             committed: Some(committed),
+            webhooks: None,
             trouble,
             backlog: Vec::new(),
             label_waiters: Vec::new(),
         }
+    }
+
+    /// Passes durable changes that concern webhooks to `webhooks`, too.
+    #[must_use]
+    pub fn beside(mut self, webhooks: Option<mpsc::Sender<Vec<Change>>>) -> Self {
+        self.webhooks = webhooks;
+        self
     }
 
     /// Runs until all senders are dropped. Blocks.
@@ -78,7 +88,7 @@ impl StoreWorker {
             self.pass_on(pass_on);
             self.answer_label_waiters();
             if close {
-                self.committed = None;
+                (self.committed, self.webhooks) = (None, None);
             }
         }
     }
@@ -155,6 +165,14 @@ impl StoreWorker {
     }
 
     fn pass_on(&self, changes: Vec<Change>) {
+        let concerns = |change: &&Change| {
+            matches!(change, Change::WebhookQueued(_) | Change::Erased(_) | Change::Forgotten(_))
+        };
+        let of_webhooks: Vec<Change> = changes.iter().filter(concerns).cloned().collect();
+        if let (Some(webhooks), false) = (&self.webhooks, of_webhooks.is_empty()) {
+            // Its task never waits for the store.
+            let _ = webhooks.blocking_send(of_webhooks);
+        }
         if let (Some(committed), false) = (&self.committed, changes.is_empty()) {
             // Gone only when the outbox is: at the end.
             let _ = committed.blocking_send(changes);

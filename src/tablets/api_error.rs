@@ -33,6 +33,8 @@ pub enum ApiError {
     NotFound,
     /// The visit is over.
     VisitOver,
+    /// No customer of that handle or link may be recognised now.
+    UnknownCustomer,
     /// All event streams, or all of this tablet, are taken.
     Full,
     /// The broker cannot be reached.
@@ -54,7 +56,7 @@ impl ApiError {
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownCustomer => StatusCode::NOT_FOUND,
             Self::VisitOver => StatusCode::GONE,
             Self::Full | Self::BrokerAway | Self::NoGateway => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
@@ -74,6 +76,7 @@ impl ApiError {
             Self::TooSlow => "too_slow",
             Self::NotFound => "not_found",
             Self::VisitOver => "visit_over",
+            Self::UnknownCustomer => "unknown_customer",
             Self::Full => "full",
             Self::BrokerAway => "broker_away",
             Self::NoGateway => "no_gateway",

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::board::{Board, InboundMessage};
 use super::settings::StoreLabel;
 use super::view;
+use crate::config::CrmUrl;
 use crate::pipeline::units::WallTime;
 
 /// One board for all streams. Each change wakes them; each then reads the whole board, so a slow
@@ -15,6 +16,7 @@ use crate::pipeline::units::WallTime;
 #[derive(Debug)]
 pub struct BoardState {
     store: StoreLabel,
+    crm_url: Option<CrmUrl>,
     board: Mutex<Board>,
     /// The board's JSON and its version, written once for all streams.
     written: Mutex<(u64, Bytes)>,
@@ -22,9 +24,10 @@ pub struct BoardState {
 }
 
 impl BoardState {
-    pub fn new(store: StoreLabel, board: Board) -> Self {
+    pub fn new(store: StoreLabel, crm_url: Option<CrmUrl>, board: Board) -> Self {
         Self {
             store,
+            crm_url,
             board: Mutex::new(board),
             written: Mutex::new((0, Bytes::new())),
             version: watch::Sender::new(1),
@@ -54,7 +57,10 @@ impl BoardState {
         let mut written = lock(&self.written);
         let version = *self.version.borrow();
         if written.0 != version {
-            *written = (version, Bytes::from(view::json(&self.store, &lock(&self.board))));
+            *written = (
+                version,
+                Bytes::from(view::json(&self.store, self.crm_url.as_ref(), &lock(&self.board))),
+            );
         }
         written.clone()
     }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,12 @@ const MOST_UNPROVEN_OF_ADDRESS: usize = 32;
 
 /// Proven connections of one tablet: twice what its browser opens, for those that are closing.
 const MOST_OF_TABLET: usize = 12;
+
+/// The connection of a staff device that speaks MQTT, to be run by the owner of all connections.
+pub type DeviceConnection = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Such connections that wait for their owner.
+pub const MOST_WAITING_DEVICES: usize = 32;
 
 /// All open connections.
 #[derive(Debug, Default)]

@@ -1,8 +1,6 @@
 //! The page's listening socket: every connection bounded in time, all of them in number.
 
-use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +15,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::{Connection, Connections};
-use super::settings::TlsFiles;
-use crate::files;
+use super::certificate::{self, Certificate};
+use super::connections::{Connection, Connections, DeviceConnection};
+use super::listen_error::ListenError;
 
 /// For a TLS handshake, or a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,37 +35,6 @@ const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(20);
 /// For open requests, when the server stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why the page cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// The address is in use, not this machine's, or not permitted.
-    #[error("cannot listen on {address} for the tablets' page")]
-    Bind {
-        /// `tablets.listen`
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// A PEM file cannot be read.
-    #[error("cannot read {path}")]
-    Pem {
-        /// `tls.certificate` or `tls.key`
-        path: String,
-        /// Why.
-        source: rustls_pki_types::pem::Error,
-    },
-    /// Certificate and key are no pair, or of a kind that is not supported.
-    #[error("cannot use {certificate} with {key}")]
-    Tls {
-        /// `tls.certificate`
-        certificate: String,
-        /// `tls.key`
-        key: String,
-        /// Why.
-        source: rustls::Error,
-    },
-}
-
 /// Binds the address.
 ///
 /// # Errors
@@ -75,49 +43,45 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })
 }
 
-/// Reads certificate and key.
-///
-/// # Errors
-/// If one cannot be read, or they do not belong together.
-pub fn tls(pair: &TlsFiles) -> Result<TlsAcceptor, ListenError> {
-    let pem = |path: &Path, source| ListenError::Pem { path: path.display().to_string(), source };
-    let chain = files::pem_certificates(&pair.certificate)
-        .map_err(|source| pem(&pair.certificate, source))?;
-    let key = files::pem_key(&pair.key).map_err(|source| pem(&pair.key, source))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-    let mut config = config.map_err(|source| ListenError::Tls {
-        certificate: pair.certificate.display().to_string(),
-        key: pair.key.display().to_string(),
-        source,
-    })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+/// TLS of the socket.
+#[derive(Clone)]
+pub struct Tls {
+    /// The certificate in force.
+    pub certificate: Arc<Certificate>,
+    /// Accepts connections with it.
+    pub acceptor: TlsAcceptor,
+    /// What is answered to a request in clear.
+    pub in_clear: Router,
 }
+
+/// The first octet of a TLS connection: a handshake record. No HTTP request begins with it.
+const HANDSHAKE: u8 = 0x16;
 
 /// Serves `pages` until `stop` is cancelled. One task owns the socket and all connections, so none
 /// outlives it.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     pages: Router,
+    mut devices: mpsc::Receiver<DeviceConnection>,
     stop: CancellationToken,
 ) {
+    let mut look = tokio::time::interval(certificate::LOOK_EVERY);
     let limits = Arc::new(Connections::default());
-    let mut connections = FuturesUnordered::new();
+    let mut connections: FuturesUnordered<DeviceConnection> = FuturesUnordered::new();
     loop {
         tokio::select! {
             // Evicted connections end before the next one is accepted.
             biased;
             () = stop.cancelled() => break,
             Some(()) = connections.next() => {}
+            Some(device) = devices.recv() => connections.push(device),
+            _ = look.tick() => tls.iter().for_each(|tls| tls.certificate.look()),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => match limits.open(peer.ip()) {
                     Some(place) => {
                         let served = connection(stream, tls.clone(), place, pages.clone(), stop.clone());
-                        connections.push(served);
+                        connections.push(Box::pin(served));
                     }
                     None => tracing::debug!("refused a connection: tablets hold all places"),
                 },
@@ -137,7 +101,7 @@ pub async fn serve(
 
 async fn connection(
     stream: TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     place: Arc<Connection>,
     pages: Router,
     stop: CancellationToken,
@@ -151,7 +115,7 @@ async fn connection(
 
 async fn served(
     stream: TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     place: Arc<Connection>,
     pages: Router,
     stop: CancellationToken,
@@ -166,12 +130,22 @@ async fn served(
     }
     match tls {
         None => requests(stream, place, pages, stop).await,
-        Some(tls) => match timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+        Some(tls) if is_in_clear(&stream).await => {
+            requests(stream, place, tls.in_clear, stop).await;
+        }
+        Some(tls) => match timeout(HEAD_TIMEOUT, tls.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => requests(stream, place, pages, stop).await,
             Ok(Err(error)) => tracing::debug!(%error, "a tablet's TLS handshake failed"),
             Err(_) => tracing::debug!("a tablet's TLS handshake took too long"),
         },
     }
+}
+
+/// Whether a client speaks HTTP on the port of HTTPS: `http://` was typed, or stands in a QR code.
+async fn is_in_clear(stream: &TcpStream) -> bool {
+    let mut first = [HANDSHAKE];
+    let seen = timeout(HEAD_TIMEOUT, stream.peek(&mut first)).await;
+    matches!(seen, Ok(Ok(1))) && first != [HANDSHAKE]
 }
 
 /// The pages, on one connection: handlers find it among a request's extensions.
@@ -193,14 +167,15 @@ impl Service<Request<Incoming>> for OnConnection {
 
 async fn requests<S>(stream: S, place: Arc<Connection>, pages: Router, stop: CancellationToken)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let pages = OnConnection { place, pages: TowerToHyperService::new(pages) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), pages);
+        .serve_connection(TokioIo::new(stream), pages)
+        .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

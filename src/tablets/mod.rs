@@ -11,10 +11,16 @@
 
 mod admission;
 mod api_error;
+mod app_state;
 mod board;
 mod board_state;
+mod bridge;
+mod certificate;
+mod check_in;
 mod connections;
 pub mod decode;
+pub mod desk;
+mod listen_error;
 mod listener;
 mod live;
 mod page;
@@ -22,6 +28,7 @@ pub mod pairing;
 mod settings;
 mod staff;
 mod subscriber;
+mod trust;
 mod view;
 mod viewers;
 mod web;
@@ -30,17 +37,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::admission::Admission;
+use self::app_state::AppState;
 use self::board::Board;
 use self::board_state::BoardState;
-pub use self::listener::ListenError;
+use self::certificate::Certificate;
+pub use self::listen_error::ListenError;
 use self::pairing::Pairings;
-pub use self::settings::{BrokerAccess, Pairing, StoreLabel, TabletsConfig, TlsFiles};
+pub use self::settings::{
+    BridgeAccess, BrokerAccess, Pairing, StoreLabel, TabletsConfig, TlsFiles,
+};
+pub use self::staff::first_name;
 use self::subscriber::BrokerSubscriber;
+use self::trust::Authority;
 pub use self::viewers::{LookingOn, Viewers};
-use self::web::AppState;
 use crate::addresses;
 use crate::clock::Clocks;
 use crate::config::WebUrl;
@@ -85,15 +98,15 @@ impl Server {
         clocks: Clocks,
         stop: CancellationToken,
     ) -> Result<Running, ListenError> {
-        let tls = config.tls.as_ref().map(listener::tls).transpose()?;
+        let certificate = config.tls.clone().map(Certificate::open).transpose()?;
         let listener = listener::bind(config.listen).await?;
         let address = listener
             .local_addr()
             .map_err(|source| ListenError::Bind { address: config.listen, source })?;
-        let secure = tls.is_some();
+        let secure = certificate.is_some();
         let topics = Topics::of(config.store.id);
         let board = Board::new(config.rejoin, config.gateways, clocks.now().clock.reading());
-        let board_state = Arc::new(BoardState::new(config.store, board));
+        let board_state = Arc::new(BoardState::new(config.store, config.crm_url, board));
         let viewers = Arc::new(Viewers::default());
         let (subscriber, commands) = BrokerSubscriber::new(
             config.broker,
@@ -103,18 +116,31 @@ impl Server {
             viewers.count(),
             stop.clone(),
         );
+        let pairings = Arc::new(Pairings::new(&config.state));
         let admission = match config.pairing {
             Pairing::NotNeeded => Admission::Everyone,
-            Pairing::Required => {
-                Admission::Paired { pairings: Arc::new(Pairings::new(&config.state)), secure }
-            }
+            Pairing::Required => Admission::Paired { pairings: Arc::clone(&pairings), secure },
         };
+        let authority = Authority::at(config.authority);
+        let in_clear = web::protected(trust::in_clear(authority.clone()), admission.clone());
+        let tls = certificate.map(|certificate| {
+            let acceptor = certificate.acceptor()?;
+            Ok::<_, ListenError>(listener::Tls { certificate, acceptor, in_clear })
+        });
+        let tls = tls.transpose()?;
+        let (devices, connected) = mpsc::channel(connections::MOST_WAITING_DEVICES);
         let pages = web::pages(AppState {
             board_state,
             viewers: Arc::clone(&viewers),
             commands,
             admission,
             pairing_turn: Arc::default(),
+            desk: config.desk,
+            check_in_turn: Arc::default(),
+            bridge: config.bridge,
+            devices,
+            pairings,
+            authority,
             clocks,
             stop: stop.clone(),
         });
@@ -122,7 +148,10 @@ impl Server {
             address,
             viewers,
             urls: page_urls(address, secure, config.address.as_ref()),
-            web: tasks::spawn("tablets-web", listener::serve(listener, tls, pages, stop)),
+            web: tasks::spawn(
+                "tablets-web",
+                listener::serve(listener, tls, pages, connected, stop),
+            ),
             subscriber: tasks::spawn("tablets-subscriber", subscriber.run()),
         })
     }

@@ -152,10 +152,22 @@ impl Pairings {
             return Err(self.wrong_attempt(now, file, code)?);
         }
         self.write(CODE_FILE, &serde_json::to_vec(&file).map_err(io::Error::from)?)?;
+        Ok(self.keep(now, label)?)
+    }
+
+    /// Pairs a device without a code: IT gives it the token. Runs on the gateway, by IT.
+    ///
+    /// # Errors
+    /// If the state folder does not exist or cannot be written.
+    pub fn add(&self, now: WallTime, label: &str) -> io::Result<Token> {
+        let _lock = self.lock()?;
+        self.keep(now, label)
+    }
+
+    fn keep(&self, now: WallTime, label: &str) -> io::Result<Token> {
         let token = Token::random()?;
         let tablet = TabletFile { v: 1, label: label.to_owned(), paired_at: now.to_string() };
-        let content = serde_json::to_vec(&tablet).map_err(io::Error::from)?;
-        self.write(&token.tablet(), &content)?;
+        self.write(&token.tablet(), &serde_json::to_vec(&tablet)?)?;
         Ok(token)
     }
 

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{BrokerUrl, WebUrl};
+use super::desk::Desk;
+use crate::config::{BrokerUrl, CrmUrl, Secret, WebUrl};
 use crate::mqtt::Identity;
 use crate::mqtt::client::Peer;
+use crate::mqtt::topics::Topics;
 
 /// Settings of the server.
 #[derive(Clone)]
@@ -18,10 +21,18 @@ pub struct TabletsConfig {
     pub address: Option<WebUrl>,
     /// Certificate and key; without them the page is served over plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// The certificate of the gateway's own authority, for tablets to trust.
+    pub authority: Option<PathBuf>,
     /// The store.
     pub store: StoreLabel,
+    /// Where a customer is in the shop's customer database.
+    pub crm_url: Option<CrmUrl>,
+    /// The way of check-ins to the pipeline.
+    pub desk: Desk,
     /// The broker of the page's messages.
     pub broker: BrokerAccess,
+    /// The broker of other staff devices; without brokers none can connect.
+    pub bridge: BridgeAccess,
     /// The state folder, which holds the paired tablets.
     pub state: PathBuf,
     /// `presence.rejoin_secs`: arrivals of one customer within it are one stay.
@@ -66,6 +77,21 @@ impl BrokerAccess {
         identity.client_id.push_str("-tablets");
         Self { brokers: peer.brokers.clone(), identity }
     }
+}
+
+/// The brokers, and how the bridge logs in there.
+#[derive(Clone)]
+pub struct BridgeAccess {
+    /// Tried in turn.
+    pub brokers: Vec<BrokerUrl>,
+    /// Where a broker's address is `mqtts`.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Username and password, if the broker wants any.
+    pub login: Option<(String, Secret)>,
+    /// The embedded broker knows each device by a name of its own, which begins with the username.
+    pub named_devices: bool,
+    /// The topics of the store.
+    pub topics: Topics,
 }
 
 /// Whether a tablet must be paired.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::board::{Board, BrokerLink, Card, Claim, DepartedVisit, GatewayStatus, Stay, Visit};
 use super::settings::StoreLabel;
+use crate::config::CrmUrl;
 use crate::text;
 
 /// Version of this format, for pages that outlive a restart of the server.
@@ -18,7 +19,7 @@ const VERSION: u8 = 1;
 const LONGEST_TEXT: usize = 280;
 
 /// The board as JSON.
-pub fn json(store: &StoreLabel, board: &Board) -> String {
+pub fn json(store: &StoreLabel, crm: Option<&CrmUrl>, board: &Board) -> String {
     let stays = board.stays();
     let departed = board.departed();
     let (link, since) = board.broker();
@@ -36,8 +37,8 @@ pub fn json(store: &StoreLabel, board: &Board) -> String {
                 },
             })
             .collect(),
-        visits: stays.iter().filter_map(here).collect(),
-        left: departed.into_iter().map(left).collect(),
+        visits: stays.iter().filter_map(|stay| here(stay, crm)).collect(),
+        left: departed.into_iter().map(|departed| left(departed, crm)).collect(),
     };
     // Strings and numbers only: this cannot fail.
     serde_json::to_string(&shown).unwrap_or_default()
@@ -79,6 +80,8 @@ struct CustomerJson<'a> {
     tier: Cow<'a, str>,
     card: Option<CardJson<'a>>,
     discreet: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crm_url: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -113,10 +116,10 @@ struct ClaimJson<'a> {
     since: String,
 }
 
-fn here<'a>(stay: &Stay<'a>) -> Option<VisitJson<'a>> {
+fn here<'a>(stay: &Stay<'a>, crm: Option<&CrmUrl>) -> Option<VisitJson<'a>> {
     let visit = stay.first()?;
     Some(VisitJson {
-        person: person(visit),
+        person: person(visit, crm),
         merged: stay.merged().map(|id| id.to_string()).collect(),
         gateway: cut(&visit.gateway),
         arrived_at: visit.arrived_at.to_string(),
@@ -126,17 +129,19 @@ fn here<'a>(stay: &Stay<'a>) -> Option<VisitJson<'a>> {
     })
 }
 
-fn left(departed: &DepartedVisit) -> DepartedJson<'_> {
-    DepartedJson { person: person(&departed.visit), departed_at: departed.departed_at.to_string() }
+fn left<'a>(departed: &'a DepartedVisit, crm: Option<&CrmUrl>) -> DepartedJson<'a> {
+    let person = person(&departed.visit, crm);
+    DepartedJson { person, departed_at: departed.departed_at.to_string() }
 }
 
-fn person(visit: &Visit) -> CustomerJson<'_> {
+fn person<'a>(visit: &'a Visit, crm: Option<&CrmUrl>) -> CustomerJson<'a> {
     CustomerJson {
         visit: visit.id.to_string(),
         client: cut(&visit.client),
         tier: cut(&visit.tier),
         card: visit.card.as_ref().map(card),
         discreet: visit.discreet,
+        crm_url: crm.map(|crm| crm.of(&visit.client)),
     }
 }
 

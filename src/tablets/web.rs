@@ -1,64 +1,40 @@
 //! HTTP routes: the page, the event stream, commands of staff, pairing.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
-use axum::http::request::Parts;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::admission::{self, Admission};
 use super::api_error::ApiError;
+use super::app_state::{Admitted, AppState, JsonBody};
 use super::board::BrokerLink;
 use super::board_state::BoardState;
 use super::live::{self, Subscription};
-use super::pairing::{PairingError, Token};
-use super::subscriber::CommandSender;
-use super::viewers::{LookingOn, Viewers};
-use super::{page, staff};
-use crate::clock::Clocks;
+use super::pairing::PairingError;
+use super::viewers::LookingOn;
+use super::{bridge, check_in, page, staff, trust};
 use crate::pipeline::VisitId;
 use crate::text;
 
 /// No request of the page is longer.
 const LONGEST_BODY: usize = 1024;
 
-/// A kilobyte that takes longer is not on its way.
-const BODY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What the handlers share.
-#[derive(Clone)]
-pub struct AppState {
-    /// The board.
-    pub board_state: Arc<BoardState>,
-    /// Who looks on.
-    pub viewers: Arc<Viewers>,
-    /// To the gateways.
-    pub commands: CommandSender,
-    /// Which requests are admitted.
-    pub admission: Admission,
-    /// Held by the one attempt at pairing that is being checked.
-    pub pairing_turn: Arc<tokio::sync::Mutex<()>>,
-    /// The machine's clocks.
-    pub clocks: Clocks,
-    /// Cancelled when the server stops.
-    pub stop: CancellationToken,
-}
-
 /// All routes.
 pub fn pages(app: AppState) -> Router {
     let admission = app.admission.clone();
-    Router::new()
+    let authority = app.authority.clone();
+    let pages = Router::new()
         .merge(page::routes())
+        .merge(check_in::routes())
+        .merge(bridge::routes())
+        .merge(trust::routes(authority))
         .route("/events", get(events))
         .route("/visits/{visit}/claim", post(claim))
         .route("/visits/{visit}/feedback", post(feedback))
@@ -68,34 +44,13 @@ pub fn pages(app: AppState) -> Router {
         .route("/healthz", get(health))
         .fallback(async || ApiError::NotFound)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        .layer(middleware::from_fn_with_state(admission, admission::check))
-        .with_state(app)
+        .with_state(app);
+    protected(pages, admission)
 }
 
-/// An admitted request's token; extracted before the rest of the request.
-struct Admitted(Option<Token>);
-
-impl FromRequestParts<AppState> for Admitted {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        app.admission.admits(&parts.headers).map(Self)
-    }
-}
-
-/// A JSON body that arrives within [`BODY_TIMEOUT`].
-struct JsonBody<T>(T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match timeout(BODY_TIMEOUT, Json::from_request(request, state)).await {
-            Ok(Ok(Json(body))) => Ok(Self(body)),
-            Ok(Err(_)) => Err(ApiError::BadRequest),
-            Err(_) => Err(ApiError::TooSlow),
-        }
-    }
+/// Requests of other sites are rejected, and every response is protected.
+pub fn protected(pages: Router, admission: Admission) -> Router {
+    pages.layer(middleware::from_fn_with_state(admission, admission::check))
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,7 @@ use grelot::pipeline::identity::Registry;
 use grelot::pipeline::units::{Clock, Tick, WallTime};
 use grelot::pipeline::{Now, Pipeline};
 use grelot::store::{self, Heartbeat, Store};
+use grelot::webhooks::Receivers;
 
 use crate::mosquitto::{BrokerOptions, Mosquitto, free_port};
 use crate::shop::{OPENING, Shop, alert, online, peer, settings, visit};
@@ -44,9 +45,16 @@ async fn last_evenings_unsent_alert_is_not_announced_in_the_morning() {
     let restored = store.resume(&settings(), &heartbeat(now.clock, "morning", 20)).unwrap();
     assert_eq!(restored.away, Away::Unknown);
     let clocks = Clocks::new(move || now);
-    let (delivery, _inbound) =
-        Delivery::start(store, &restored, peer(broker.port), &settings(), online(), clocks)
-            .unwrap();
+    let (delivery, _inbound) = Delivery::start(
+        store,
+        &restored,
+        peer(broker.port),
+        &settings(),
+        online(),
+        Receivers::default(),
+        clocks,
+    )
+    .unwrap();
     let registry = Registry::default();
     let (_, effects) = Pipeline::new(settings(), registry, restored, Start::Unfollowed, now);
     delivery.perform(&settings(), now, &effects).await;

@@ -36,3 +36,4 @@ mod retained;
 mod scene;
 mod secure;
 mod shop;
+mod webhooks;

@@ -20,6 +20,7 @@ use grelot::pipeline::event::{Announcement, Card, GatewayIndex, Restored, Visit}
 use grelot::pipeline::units::{Clock, Tick, WallTime};
 use grelot::pipeline::{Effect, Gateway, Now, Settings, VisitId};
 use grelot::store::Store;
+use grelot::webhooks::Receivers;
 use tokio::sync::{mpsc, watch};
 
 /// 2026-01-05T09:00:00Z
@@ -110,11 +111,23 @@ impl Shop {
     }
 
     pub fn with(store: Store, peer: Peer, clock: TestClock, settings: Settings) -> Self {
+        Self::calling(store, peer, clock, settings, Receivers::default())
+    }
+
+    /// A gateway that sends to webhooks, too.
+    pub fn calling(
+        store: Store,
+        peer: Peer,
+        clock: TestClock,
+        settings: Settings,
+        receivers: Receivers,
+    ) -> Self {
         let restored = store.restored(&settings, clock.now().clock.reading()).unwrap();
         let reading = clock.clone();
         let clocks = Clocks::new(move || reading.now());
         let (delivery, inbound) =
-            Delivery::start(store, &restored, peer, &settings, online(), clocks).unwrap();
+            Delivery::start(store, &restored, peer, &settings, online(), receivers, clocks)
+                .unwrap();
         Self { delivery, inbound, restored, clock, settings }
     }
 

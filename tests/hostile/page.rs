@@ -9,9 +9,12 @@ use std::time::Duration;
 use grelot::clock::Clocks;
 use grelot::config::BrokerUrl;
 use grelot::mqtt::Identity;
+use grelot::mqtt::topics::Topics;
 use grelot::pipeline::units::WallTime;
 use grelot::tablets::pairing::Pairings;
-use grelot::tablets::{BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig};
+use grelot::tablets::{
+    BridgeAccess, BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig,
+};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +51,16 @@ impl Page {
             address: None,
             tls: None,
             store: StoreLabel { id: 42, name: "Paris Rivoli".into() },
+            crm_url: None,
+            desk: grelot::tablets::desk::Desk::default(),
+            authority: None,
+            bridge: BridgeAccess {
+                brokers: vec![url.clone()],
+                tls: None,
+                login: None,
+                named_devices: false,
+                topics: Topics::of(42),
+            },
             broker: BrokerAccess { brokers: vec![url], identity },
             state: self.state.path().to_owned(),
             rejoin: Duration::from_mins(5),

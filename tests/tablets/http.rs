@@ -55,6 +55,32 @@ pub fn request(
     read(stream)
 }
 
+/// Opens a WebSocket, sends one binary message, and returns the first one of the answer.
+pub fn websocket(port: u16, path: &str, headers: &[(&str, &str)], message: &[u8]) -> Vec<u8> {
+    let mut head = format!("GET {path} HTTP/1.1\r\nConnection: Upgrade\r\n");
+    for (name, value) in headers {
+        write!(head, "{name}: {value}\r\n").unwrap();
+    }
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut octet = [0];
+        stream.read_exact(&mut octet).unwrap();
+        answer.push(octet[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+    // Masked with zeros: a client masks, with whatever it likes.
+    let length = u8::try_from(message.len()).unwrap();
+    stream.write_all(&[&[0x82, 0x80 | length, 0, 0, 0, 0], message].concat()).unwrap();
+    let mut frame = [0; 2];
+    stream.read_exact(&mut frame).unwrap();
+    let mut payload = vec![0; usize::from(frame[1] & 0x7f)];
+    stream.read_exact(&mut payload).unwrap();
+    payload
+}
+
 fn read(stream: TcpStream) -> Result<Answer> {
     let mut reader = BufReader::new(stream);
     let mut head = Vec::new();

@@ -13,6 +13,8 @@
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+mod daemon;
+mod devices;
 mod door;
 mod headline;
 mod http;

@@ -14,9 +14,10 @@ use grelot::mqtt::Identity;
 use grelot::mqtt::payload::{
     Arrival, Card, Claim, Departure, GatewayState, Status, Visit, VisitState, encode,
 };
+use grelot::mqtt::topics::Topics;
 use grelot::pipeline::units::WallTime;
 use grelot::tablets::{
-    BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles,
+    BridgeAccess, BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles,
 };
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, Packet, PubAckReason, PublishOptions, QoS,
@@ -59,6 +60,16 @@ impl Shop {
             address: None,
             tls: None,
             store: StoreLabel { id: 42, name: "Paris Rivoli".into() },
+            crm_url: None,
+            desk: grelot::tablets::desk::Desk::default(),
+            authority: None,
+            bridge: BridgeAccess {
+                brokers: vec![url.clone()],
+                tls: None,
+                login: None,
+                named_devices: false,
+                topics: Topics::of(42),
+            },
             broker: BrokerAccess { brokers: vec![url], identity },
             state: state.path().to_owned(),
             rejoin: Duration::from_mins(5),

@@ -7,6 +7,7 @@ mod key;
 mod radio;
 mod site;
 mod tablets;
+mod webhooks;
 
 pub use detection::{POLICY, PRESENCE};
 pub use key::{Absent, Key, Section};
@@ -14,6 +15,7 @@ pub use key::{Absent, Key, Section};
 use radio::{BEACON, WAKE_UP};
 use site::{BROKER, GATEWAY, REGISTRY, SOURCE, STATE, STORE, TLS};
 use tablets::TABLETS;
+use webhooks::WEBHOOK;
 
 /// Finds a key by its full path, such as `store.gateways.door` or `source.kind`.
 pub fn find(path: &str) -> Option<&'static Key> {
@@ -41,6 +43,6 @@ pub fn is_named_table(path: &str) -> bool {
 
 /// Every section in the order of the reference.
 pub const SECTIONS: &[&Section] = &[
-    &STORE, &GATEWAY, &BROKER, &TLS, &SOURCE, &WAKE_UP, &BEACON, &REGISTRY, &TABLETS, &STATE,
-    &PRESENCE, &POLICY,
+    &STORE, &GATEWAY, &BROKER, &TLS, &SOURCE, &WAKE_UP, &BEACON, &REGISTRY, &TABLETS, &WEBHOOK,
+    &STATE, &PRESENCE, &POLICY,
 ];

@@ -30,5 +30,28 @@ pub(super) const TABLETS: Section = Section {
              reports it where none has for five minutes",
         )
         .example("\"09:00-20:00\""),
+        Key::new(
+            "crm_url",
+            Form::CrmUrl,
+            Absent::Means("no link"),
+            "where a customer is in the shop's customer database: a link on the card",
+        )
+        .example("\"https://crm.example/{client}\""),
+        Key::new(
+            "check_in_mins",
+            Form::Integer { least: 1, most: 480 },
+            Absent::Is("30"),
+            "how long a customer who was checked in by hand or at the entrance is shown if nothing is \
+             received of them; what is received takes over",
+        )
+        .unit("minutes"),
+        Key::new(
+            "entrance",
+            Form::Flag,
+            Absent::Is("false"),
+            "whether the customers' app may check in with a link: `/here/<token>`, from a QR code at \
+             the entrance (`grelot tablets entrance`)",
+        )
+        .example("true"),
     ],
 };

@@ -6,6 +6,7 @@ mod registry;
 mod sources;
 mod store;
 mod tablets;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

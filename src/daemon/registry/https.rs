@@ -9,21 +9,16 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
     ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HOST, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE,
     USER_AGENT,
 };
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use rustls_pki_types::ServerName;
 use thiserror::Error;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use super::check::{LONGEST_BUNDLE, Rules};
 use crate::config::HttpsUrl;
-use crate::tasks::{self, Task};
+use crate::http;
 
 /// To connect, and between two parts of an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -202,21 +197,8 @@ impl Remote {
 
     async fn connect(&self) -> Result<Connection, FetchError> {
         let HttpsUrl { host, port, .. } = &self.url;
-        let name = ServerName::try_from(host.clone())
-            .map_err(|error| self.broken(io::Error::other(error)))?;
-        let opened = async {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await
-        };
-        let stream = self.in_time(opened).await?.map_err(|error| self.broken(error))?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| self.broken(io::Error::other(error)))?;
-        let task = tasks::spawn("registry-https", async move {
-            // The request reports the error.
-            let _ = connection.await;
-        });
-        Ok(Connection { sender, _task: task })
+        let opened = Connection::open(host, *port, Some(Arc::clone(&self.tls)));
+        self.in_time(opened).await?.map_err(|error| self.broken(error))
     }
 
     async fn say(
@@ -224,11 +206,8 @@ impl Remote {
         connection: &mut Connection,
         request: Request<Empty<Bytes>>,
     ) -> Result<Response<Incoming>, FetchError> {
-        let answer = self.in_time(async {
-            connection.sender.ready().await?;
-            connection.sender.send_request(request).await
-        });
-        answer.await?.map_err(|error| self.broken(io::Error::other(error)))
+        let answer = self.in_time(connection.send(request)).await?;
+        answer.map_err(|error| self.broken(error))
     }
 
     fn request(&self, path: &str) -> Request<Empty<Bytes>> {
@@ -258,11 +237,7 @@ impl Remote {
     }
 }
 
-struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
-    /// Drives the connection; ends with it.
-    _task: Task<()>,
-}
+type Connection = http::Connection<Empty<Bytes>>;
 
 fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))

@@ -15,6 +15,8 @@ pub struct Accounts {
     pub(super) state: PathBuf,
     /// This process's own connections; made at each start, kept nowhere.
     pub(super) internal: Login,
+    /// This process's connections on behalf of staff devices, whose ids follow the username.
+    pub(super) bridge: Login,
     /// IT's: from the configuration, or made at the first start.
     pub(super) shared: Login,
     pub(super) shared_was_chosen: bool,
@@ -48,6 +50,7 @@ impl Accounts {
             topics: Topics::of(store),
             state: state.to_owned(),
             internal: Login::random("grelot/internal")?,
+            bridge: Login::random("grelot/tablet/")?,
             shared,
             shared_was_chosen,
             logins,

@@ -103,9 +103,12 @@ impl Authoriser {
         address: SocketAddr,
     ) -> Result<Option<Role>, Refusal> {
         let now = Instant::now();
-        let Accounts { internal, shared, shared_was_chosen, logins, .. } = &self.accounts;
+        let Accounts { internal, bridge, shared, shared_was_chosen, logins, .. } = &self.accounts;
         if internal.admits(username, password) {
             return Ok(None);
+        }
+        if self.is_bridged(username) && bridge.admits(&bridge.username, password) {
+            return Ok(Some(Role::Tablet));
         }
         if let Some(login) = logins.admitted(username, password) {
             return Ok(Some(login.role));
@@ -122,6 +125,11 @@ impl Authoriser {
         Err(if was_forgiven { Refusal::Password } else { Refusal::TooManyGuesses })
     }
 
+    /// Whether a user is a staff device behind the bridge. No login of a role has a `/` in its name.
+    fn is_bridged(&self, username: &str) -> bool {
+        username.starts_with(&self.accounts.bridge.username)
+    }
+
     /// A second connection under a client id ends the first: a gateway's id is for its login.
     fn may_be_called(&self, client_id: &str, username: &str, role: Role) -> bool {
         let prefix = format!("grelot-{}-", self.accounts.topics.store());
@@ -134,6 +142,9 @@ impl Authoriser {
         let user = user?;
         if user == OWN {
             return Some(Rights::all());
+        }
+        if self.is_bridged(user) {
+            return Some(Rights::of(Role::Tablet, user, &self.accounts.topics));
         }
         let login = self.accounts.logins.find(user)?;
         Some(Rights::of(login.role, user, &self.accounts.topics))

@@ -93,6 +93,7 @@ pub enum BrokerError {
 pub struct EmbeddedBroker {
     address: SocketAddr,
     internal: Login,
+    bridge: Login,
     shared: Login,
     saver: Saver,
     stop: CancellationToken,
@@ -121,6 +122,7 @@ impl EmbeddedBroker {
             .with_retained_limits(retained::MAX_TOPICS, retained::LONGEST_DOCUMENT);
         router.initialize().await.map_err(|error| BrokerError::Broker(error.to_string()))?;
         let (internal, shared) = (accounts.internal.clone(), accounts.shared.clone());
+        let bridge = accounts.bridge.clone();
         let admission = Arc::new(Admission::default());
         let clients = Clients {
             config: Arc::new(config(handler)),
@@ -138,7 +140,7 @@ impl EmbeddedBroker {
         };
         let stop = CancellationToken::new();
         let task = tasks::spawn("broker", serve(listener, clients, stop.clone()));
-        Ok(Self { address, internal, shared, saver, stop, task })
+        Ok(Self { address, internal, bridge, shared, saver, stop, task })
     }
 
     /// Where it listens.
@@ -149,6 +151,12 @@ impl EmbeddedBroker {
     /// This process's own login.
     pub const fn internal(&self) -> &Login {
         &self.internal
+    }
+
+    /// What staff devices log in with through this process, as tablets; the device's id is added to
+    /// the username.
+    pub const fn bridge(&self) -> &Login {
+        &self.bridge
     }
 
     /// The login that IT may use for everything.

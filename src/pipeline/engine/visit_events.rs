@@ -55,7 +55,7 @@ impl Pipeline {
     }
 
     /// A new visit; `None` if another gateway's visit of that customer is open.
-    fn begin(
+    pub(super) fn begin(
         &self,
         who: CustomerIndex,
         best: GatewayIndex,
@@ -108,7 +108,12 @@ impl Pipeline {
         effects.push(Effect::Arrived { visit, announcement });
     }
 
-    fn reopen(&mut self, who: CustomerIndex, confidence: f32, effects: &mut Vec<Effect>) {
+    pub(super) fn reopen(
+        &mut self,
+        who: CustomerIndex,
+        confidence: f32,
+        effects: &mut Vec<Effect>,
+    ) {
         match self.visits.get(who) {
             Some((visit, Phase::Closed)) if self.owns(visit) => {}
             _ => return,

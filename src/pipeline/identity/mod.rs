@@ -151,6 +151,12 @@ impl Identity {
         self.registry.customers.agreement(index.0, clock.reading())
     }
 
+    /// The customer whose app says `token` now.
+    pub fn who_proves(&self, token: &Token, clock: Clock) -> Option<CustomerIndex> {
+        let found = self.who_says(token, Echo::from_byte(0), clock)?;
+        self.admitted(found, clock).map(|found| found.customer)
+    }
+
     /// Where `client` stands in the current registry.
     pub fn index_of(&self, client: &str) -> Option<CustomerIndex> {
         let customers = &self.registry.customers;

@@ -149,6 +149,15 @@ impl Presence {
         self.insert(who, track);
     }
 
+    /// The customer is here although nothing is received, for `stay` unless something is.
+    pub fn check_in(&mut self, who: CustomerIndex, now: Tick, stay: Duration) {
+        self.adopt(who, now);
+        let Some(mut track) = self.tracks.remove(&who) else { return };
+        self.timers.disarm(who, track.armed.take());
+        track.stay_silent_until(now.plus(stay));
+        self.insert(who, track);
+    }
+
     /// Another gateway of the store says that the customer is here no more. Says what the visit
     /// taught of the phone.
     pub fn release(&mut self, who: CustomerIndex, now: Tick) -> Option<Loudness> {

@@ -149,6 +149,12 @@ impl Track {
         }
     }
 
+    /// Silence counts only from `until` on, unless the customer is received before.
+    pub fn stay_silent_until(&mut self, until: Tick) {
+        self.silent_since = until;
+        self.heard_then = false;
+    }
+
     /// Takes in one contact.
     pub fn hear(&mut self, now: Tick, reading: &Reading<'_>, set: &Settings) {
         let is_candidate = matches!(self.stage, Stage::Passing { .. });

@@ -1,0 +1,23 @@
+//! A customer who says so, or whom staff see, instead of a phone that is received.
+
+use std::time::Duration;
+
+use super::advert::token::Token;
+
+/// A check-in: it opens a visit as an arrival does, through the same consent, policy and caps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckIn<'a> {
+    /// Who.
+    pub who: CheckedIn<'a>,
+    /// How long the visit lasts if nothing is received of the customer. What is received takes over.
+    pub stay: Duration,
+}
+
+/// Who checks in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckedIn<'a> {
+    /// A customer's handle, as staff entered it.
+    Client(&'a str),
+    /// The token that the customer's app would advertise now, which proves who it is.
+    Token(&'a Token),
+}

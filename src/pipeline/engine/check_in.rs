@@ -1,0 +1,58 @@
+//! From a check-in to a visit.
+
+use std::time::Duration;
+
+use super::Pipeline;
+use crate::pipeline::check_in::{CheckIn, CheckedIn};
+use crate::pipeline::event::Effect;
+use crate::pipeline::gateway::HERE;
+use crate::pipeline::identity::customer::CustomerIndex;
+use crate::pipeline::peers::PendingArrival;
+use crate::pipeline::policy::consent;
+use crate::pipeline::presence::{Grounds, Loudness};
+use crate::pipeline::units::{Clock, Now};
+use crate::pipeline::visits::Phase;
+
+/// Nothing was measured: somebody said so.
+const CERTAIN: f32 = 1.0;
+
+impl Pipeline {
+    pub(super) fn check_in(&mut self, now: Now, said: CheckIn<'_>, effects: &mut Vec<Effect>) {
+        let Some(who) = self.checked_in(said.who, now.clock) else { return };
+        match self.visits.get(who) {
+            Some((_, Phase::Open)) => {}
+            Some((visit, Phase::Closed)) if self.owns(visit) => {
+                self.presence.check_in(who, now.tick, said.stay);
+                self.reopen(who, CERTAIN, effects);
+            }
+            _ => {
+                self.pending.drop(who);
+                let Some(visit) = self.begin(who, HERE, CERTAIN, now) else { return };
+                self.presence.check_in(who, now.tick, said.stay);
+                let grounds = Grounds { level: None, echo: None, phone: Loudness::UNKNOWN };
+                let (unfollowed, heard_for) = (false, Duration::ZERO);
+                let arrival = PendingArrival { visit, unfollowed, heard_for, grounds };
+                self.open(who, arrival, now, effects);
+            }
+        }
+    }
+
+    /// Whether a visit of whom `said` names is open; `None` where no such customer may be recognised.
+    pub fn is_here(&self, said: CheckedIn<'_>, clock: Clock) -> Option<bool> {
+        let who = self.checked_in(said, clock)?;
+        Some(self.visits.get(who).is_some_and(|(_, phase)| phase == Phase::Open))
+    }
+
+    /// The customer, if consent allows to recognise them now.
+    fn checked_in(&self, said: CheckedIn<'_>, clock: Clock) -> Option<CustomerIndex> {
+        if self.identity.registry().has_expired(clock) {
+            return None;
+        }
+        let who = match said {
+            CheckedIn::Client(client) => self.identity.index_of(client)?,
+            CheckedIn::Token(token) => self.identity.who_proves(token, clock)?,
+        };
+        let agreed = self.identity.agreement(who, clock)?;
+        consent::recognisable(&agreed, clock, &self.settings.policy.time_zone).then_some(who)
+    }
+}
