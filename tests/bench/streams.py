@@ -55,11 +55,17 @@ def visit(number):
     }).encode()
 
 
-async def look_on(page, tab, seen):
+async def opened(page, tab):
+    """One after the other: of one address 32 connections may wait for their first answer."""
     reader, writer = await asyncio.open_connection(page.hostname, page.port, limit=1 << 20)
     writer.write(f"GET /events?tab={tab} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200"), head
+    return reader, writer
+
+
+async def look_on(stream, seen):
+    reader, _ = stream
     while line := await reader.readline():
         if line.startswith(b"data: {\"v\":1"):
             seen(line)
@@ -80,7 +86,8 @@ async def measure(demo, program, streams):
                 if left == 1:
                     del waiting[number]
 
-    tabs = [asyncio.create_task(look_on(page, tab, seen)) for tab in range(streams)]
+    streams_open = [await opened(page, tab) for tab in range(streams)]
+    tabs = [asyncio.create_task(look_on(stream, seen)) for stream in streams_open]
     await asyncio.sleep(5)
     failed = [tab for tab in tabs if tab.done()]
     assert not failed, failed[0].exception()
