@@ -64,6 +64,10 @@ pub mod tablets;
 
 pub mod config;
 
+pub mod fleet;
+
+pub mod office;
+
 pub mod daemon;
 
 pub mod telemetry;

@@ -133,6 +133,39 @@ pub struct Status {
     /// What does not work as it should, one line each, at most 21; absent where all does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The group of stores whose settings it follows; absent where it follows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What became of head office's settings, widest first; absent where none came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<DocumentStatus>,
+}
+
+/// What became of a document of head office.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentStatus {
+    /// `fleet`, `group`, `store` or `gateway`.
+    pub reach: String,
+    /// The number of the last one; absent where it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u64>,
+    /// Whether it counts.
+    pub state: DocumentState,
+    /// From when, where it waits: RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// Whether a document of head office counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentState {
+    /// It does.
+    InForce,
+    /// Its time has not come: the one before it does.
+    Waits,
+    /// Its ring is without this store: the one before it does.
+    OtherStores,
 }
 
 /// Whether a gateway can do its job.
@@ -295,6 +328,192 @@ pub struct Heard {
     /// RFC 3339, UTC: the gateway is about to announce the customer's arrival at this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arriving_at: Option<String>,
+}
+
+/// `gateways/<gateway>/consent`: which withdrawals a gateway knows. Head office takes it for the
+/// acknowledgement of those; with `ask` it is the question for the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    /// [`VERSION`]
+    pub v: u8,
+    /// Whether the gateway knows all that were published before now. While it does not, it
+    /// announces no one.
+    pub known: bool,
+    /// Which list of head office `serial` counts in; absent where no withdrawal had a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// It knows every withdrawal of the list up to this one.
+    pub serial: u64,
+    /// How many customers have withdrawn, numbered or not.
+    pub withdrawn: u64,
+    /// What the answer has to name; absent where nothing is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
+}
+
+/// `gateways/<gateway>/withdrawals`: a part of the answer to a gateway's question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawals {
+    /// [`VERSION`]
+    pub v: u8,
+    /// The question's `ask`.
+    pub answers: String,
+    /// Which list of head office `serial` counts in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// With the whole answer, every withdrawal of the list up to this one is known.
+    pub serial: u64,
+    /// Handles of customers who withdrew, at most 500.
+    pub withdrawn: Vec<String>,
+    /// Whether this is the answer's last part: there are no further withdrawals.
+    pub last: bool,
+}
+
+/// `withdrawn/<client>`, as far as a program reads it: any other content is a withdrawal, too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// [`VERSION`]
+    pub v: u8,
+    /// RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<String>,
+    /// Which list of head office `serial` counts in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// Its place in the store's list, from 1, without gaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u64>,
+}
+
+/// `sync/<client>`: a part of a gateway's answer to a client that asks for the current state: what
+/// the gateway would have the broker retain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SyncAnswer {
+    /// [`VERSION`]
+    pub v: u8,
+    /// The gateway that answers.
+    pub gateway: String,
+    /// Payloads by topic, below the store's prefix: `visits/…`, `gateways/…/status`, `beacons/…`.
+    pub retained: BTreeMap<String, serde_json::Value>,
+    /// Whether this is the answer's last part.
+    pub last: bool,
+}
+
+/// `gateways/<gateway>/reports`: what a gateway reports to head office, once, however long the line
+/// was away. It names no customer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportBatch {
+    /// [`VERSION`]
+    pub v: u8,
+    /// In which queue the reports' numbers count; a gateway that lost its disk begins another.
+    pub queue: String,
+    /// Reports that the queue had no room for, since it began.
+    pub dropped: u64,
+    /// In the order of their numbers.
+    pub reports: Vec<Report>,
+}
+
+/// `gateways/<gateway>/reported`: head office has the reports up to a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// [`VERSION`]
+    pub v: u8,
+    /// The reports' queue.
+    pub queue: String,
+    /// All of it up to this number.
+    pub n: u64,
+}
+
+/// One report. A number that is known already is a repetition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Its number, which grows.
+    #[serde(default)]
+    pub n: u64,
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// What is reported.
+    #[serde(flatten)]
+    pub what: ReportKind,
+}
+
+/// What is reported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ReportKind {
+    /// A visit that ended.
+    Visit(VisitReport),
+    /// What staff said of a visit.
+    Label(VisitLabel),
+    /// What an hour brought.
+    Hour(HourReport),
+}
+
+impl ReportKind {
+    /// As `kind` says it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Visit(_) => "visit",
+            Self::Label(_) => "label",
+            Self::Hour(_) => "hour",
+        }
+    }
+
+    /// The reference to the visit it is about; empty where it is about none.
+    pub fn visit(&self) -> &str {
+        match self {
+            Self::Visit(VisitReport { visit, .. }) | Self::Label(VisitLabel { visit, .. }) => visit,
+            Self::Hour(_) => "",
+        }
+    }
+}
+
+/// A visit that ended, without whose it was.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VisitReport {
+    /// A reference of the gateway's own making, which leads to no customer.
+    pub visit: String,
+    /// From arrival to departure, in seconds.
+    pub stayed_s: u64,
+    /// 0.5 to 1.
+    pub confidence: f64,
+    /// Whether staff were alerted.
+    pub announced: bool,
+    /// Whether staff dismissed it.
+    pub dismissed: bool,
+    /// From arrival until a member of staff took care, in seconds; absent where no one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_after_s: Option<u64>,
+    /// `left`, `silent` or `too_long`.
+    pub reason: String,
+}
+
+/// What staff said of a visit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VisitLabel {
+    /// The reference that the visit's own report has.
+    pub visit: String,
+    /// Whether the customer was here.
+    pub was_here: bool,
+}
+
+/// What an hour brought: counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HourReport {
+    /// Seconds that are counted; fewer than 3,600 after a start.
+    pub seconds: u64,
+    /// Of those, the ones in which nothing could be received.
+    pub blind_s: u64,
+    /// Advertisements received.
+    pub advertisements: u64,
+    /// Of those, the ones of enrolled customers.
+    pub contacts: u64,
+    /// Visits that began.
+    pub arrivals: u64,
+    /// Of those, the ones that staff were alerted about.
+    pub alerts: u64,
+    /// Visits that ended.
+    pub departures: u64,
 }
 
 impl From<&PeerContact> for Heard {

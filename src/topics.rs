@@ -39,6 +39,18 @@ pub enum Topic {
     StoreSettings,
     /// Settings for a gateway.
     GatewaySettings,
+    /// A client asks for the current state.
+    Sync,
+    /// A gateway's answer to it.
+    SyncAnswer,
+    /// Which withdrawals a gateway knows, and its question for the rest.
+    Consent,
+    /// The answer to it.
+    Withdrawals,
+    /// A gateway's reports to head office.
+    Reports,
+    /// Head office has a gateway's reports.
+    Reported,
 }
 
 /// What is fixed for a topic.
@@ -67,7 +79,7 @@ const fn row(
 }
 
 /// The table. A row's place is its [`Topic`]'s.
-pub const TABLE: [Definition; 15] = [
+pub const TABLE: [Definition; 21] = [
     row(Topic::Arrivals, "arrivals", "{store}/arrivals", 1, false),
     row(Topic::Departures, "departures", "{store}/departures", 1, false),
     row(Topic::Visit, "visit", "{store}/visits/{visit}", 1, true),
@@ -83,6 +95,12 @@ pub const TABLE: [Definition; 15] = [
     row(Topic::GroupSettings, "groupSettings", "config/group/{group}", 1, true),
     row(Topic::StoreSettings, "storeSettings", "{store}/config", 1, true),
     row(Topic::GatewaySettings, "gatewaySettings", "{store}/gateways/{gateway}/config", 1, true),
+    row(Topic::Sync, "sync", "{store}/sync", 1, false),
+    row(Topic::SyncAnswer, "syncAnswer", "{store}/sync/{client}", 1, false),
+    row(Topic::Consent, "consent", "{store}/gateways/{gateway}/consent", 1, false),
+    row(Topic::Withdrawals, "withdrawals", "{store}/gateways/{gateway}/withdrawals", 1, false),
+    row(Topic::Reports, "reports", "{store}/gateways/{gateway}/reports", 1, false),
+    row(Topic::Reported, "reported", "{store}/gateways/{gateway}/reported", 1, false),
 ];
 
 impl Topic {

@@ -41,6 +41,8 @@ const FOLDERS: &[&str] = &[
     "telemetry",
     "mqtt",
     "tablets",
+    "fleet",
+    "office",
     "daemon",
     "commands",
 ];

@@ -6,10 +6,12 @@ mod customers;
 mod decode;
 mod demo;
 mod doctor;
+mod fleet;
 mod invitation;
 mod labels;
 mod live;
 mod progress_bar;
+mod publish;
 mod qr;
 mod record;
 mod registry;
@@ -89,6 +91,8 @@ enum Command {
     Tls(tls::Args),
     /// Adds, lists and removes logins of the embedded broker
     Broker(broker::Args),
+    /// All gateways of all stores, at head office
+    Fleet(fleet::Args),
 }
 
 /// How a command ended, as its exit code.
@@ -119,7 +123,7 @@ impl From<Exit> for ExitCode {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     crate::telemetry::logs::start(match cli.command {
-        Command::Run(_) => tracing::Level::INFO,
+        Command::Run(_) | Command::Fleet(_) => tracing::Level::INFO,
         _ => tracing::Level::WARN,
     });
     let ended = match &cli.command {
@@ -140,6 +144,7 @@ pub fn run() -> ExitCode {
         Command::Tablets(args) => tablets::run(&cli.global, args),
         Command::Tls(args) => tls::run(&cli.global, args),
         Command::Broker(args) => broker::run(&cli.global, args),
+        Command::Fleet(args) => fleet::run(&cli.global, args),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -14,7 +14,7 @@ use super::live::remedy;
 use super::{Exit, Global};
 use crate::config;
 use crate::daemon::status::{self, DeadMessage, Snapshot, Source, Tablets, Webhook};
-use crate::mqtt::payload::GatewayState;
+use crate::mqtt::payload::{DocumentState, DocumentStatus, GatewayState};
 use crate::sources::kinds;
 use crate::tablets::LookingOn;
 
@@ -120,6 +120,9 @@ fn view(now: &Snapshot) -> String {
         "configuration",
         format!("{}, settings {}", now.configuration.file, now.configuration.hash),
     );
+    for document in &now.configuration.documents {
+        row("", document_line(document));
+    }
     for refused in &now.configuration.refused {
         row("  refused", refused.replace('\n', " "));
     }
@@ -161,17 +164,14 @@ fn view(now: &Snapshot) -> String {
     }
     tablets(&now.tablets, &mut row);
     row("broker", broker_line(now));
-    if now.broker.retained == Some(false) {
-        row(
-            "",
-            "does NOT deliver retained messages to wildcard subscriptions: withdrawals over"
-                .to_owned(),
-        );
-        row(
-            "",
-            "MQTT are not reliable; only a new registry takes a customer out for certain"
-                .to_owned(),
-        );
+    let abilities = &now.broker.abilities;
+    for (what, cost) in abilities.missing() {
+        row("", format!("{what}:"));
+        row("", format!("  {cost}"));
+    }
+    if abilities.holds_back() {
+        row("withdrawals", "NOT KNOWN: alerts are held back".to_owned());
+        row("", format!("mend: {}", status::HELD_BACK_HINT));
     }
     let delivery = &now.delivery;
     row(
@@ -186,6 +186,12 @@ fn view(now: &Snapshot) -> String {
     }
     for DeadMessage { event, visit, at, why } in now.dead_messages.iter().take(MOST_DEAD) {
         row("", format!("never taken: {event} of {visit}, given up {at}: {why}"));
+    }
+    if let Some(line) = &now.head_office {
+        row("head office", office_line(line));
+        if let Some(trouble) = &line.trouble {
+            row("", format!("reports are not kept: {trouble}"));
+        }
     }
     if let Some(problem) = &delivery.store {
         row("disk", format!("NOT WRITABLE: {problem}"));
@@ -234,6 +240,27 @@ fn source_line(source: &Source) -> String {
         let _ = write!(line, " ({note})");
     }
     line
+}
+
+fn document_line(document: &DocumentStatus) -> String {
+    let number = document.serial.map(|serial| format!(" {serial}")).unwrap_or_default();
+    let from = document.from.as_deref().unwrap_or("its time");
+    let state = match document.state {
+        DocumentState::InForce => "in force".to_owned(),
+        DocumentState::Waits => format!("waits for {from}"),
+        DocumentState::OtherStores => "is for other stores; the one before counts".to_owned(),
+    };
+    format!("{}{number}: {state}", document.reach)
+}
+
+fn office_line(line: &status::HeadOfficeLine) -> String {
+    let state = match (line.connected, line.answered) {
+        (true, true) => "connected",
+        (true, false) => "connected, but does not say who has withdrawn (grelot fleet serve)",
+        (false, _) => "NOT CONNECTED",
+    };
+    let why = line.problem.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{}: {state}{why}; {} reports wait", line.place, line.reports_waiting)
 }
 
 fn broker_line(now: &Snapshot) -> String {

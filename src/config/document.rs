@@ -22,7 +22,7 @@ const MOST_SYNTAX_PROBLEMS: usize = 50;
 pub enum Scope {
     /// The configuration file: all.
     Site,
-    /// What head office pushes: `[presence]` and `[policy]`.
+    /// What head office pushes: `[presence]` and `[policy]`; `super::pushed` reads `[document]`.
     Detection,
 }
 
@@ -130,6 +130,9 @@ impl<'a> Reader<'a> {
     fn root(&mut self, root: &DeTable<'_>) {
         for (name, value) in root {
             let span = name.span();
+            if self.scope == Scope::Detection && name.get_ref() == "document" {
+                continue;
+            }
             match keys::section_named(name.get_ref()) {
                 Some(section) if self.scope.allows(section.name) => {
                     self.section(section, &span, value);

@@ -17,6 +17,14 @@ impl Site<'_> {
     /// Warns of everything in `config` that others could read or guess.
     pub(super) fn exposure(&mut self, config: &Config) {
         self.broker_in_clear(&config.broker);
+        let line = config.head_office.as_ref();
+        if line.is_some_and(|line| line.urls.iter().any(in_clear)) {
+            self.warn(
+                "head_office.urls",
+                "has no TLS: anyone on the way can read and change what head office says",
+                "mqtts:// instead of mqtt://",
+            );
+        }
         self.weak_password(&config.broker);
         self.page_in_clear(config);
         self.webhooks_in_clear(config);

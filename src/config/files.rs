@@ -19,14 +19,14 @@ impl Site<'_> {
             self.private("broker.password", configuration);
         }
         self.unchangeable("store.id", configuration);
-        for path in ["tls.ca", "tls.certificate"] {
+        for path in ["tls.ca", "tls.certificate", "head_office.ca", "head_office.certificate"] {
             if self.readable(path)
                 && let Some(file) = self.file(path)
             {
                 self.unchangeable(path, &file);
             }
         }
-        for path in ["tls.key", "registry.path"] {
+        for path in ["tls.key", "head_office.key", "registry.path"] {
             if !self.may_come_later(path) && self.readable(path) {
                 self.private_at(path);
             }
@@ -39,7 +39,7 @@ impl Site<'_> {
             self.source_readable(&table);
         }
         self.state_folder();
-        self.password()
+        self.password("broker.password_file")
     }
 
     /// What exists in the place of the state folder must be a folder.
@@ -110,8 +110,8 @@ impl Site<'_> {
         }
     }
 
-    fn password(&mut self) -> Option<Secret> {
-        let path = "broker.password_file";
+    /// The password in the file that the key at `path` names.
+    pub(super) fn password(&mut self, path: &str) -> Option<Secret> {
         if !self.readable(path) {
             return None;
         }

@@ -6,44 +6,17 @@
 use super::detection::Detection;
 use super::document::{self, Scope, Values};
 use super::problem::Problems;
+use super::pushed::{self, Layer, Rules};
+pub use super::reach::Reach;
 use super::{Config, Problem};
 use crate::pipeline;
-use crate::topics::Topic;
+use crate::pipeline::units::WallTime;
 
-/// How far a pushed document reaches, widest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
-    /// `grelot/v1/config/fleet`
-    Fleet,
-    /// `grelot/v1/config/group/<group>`
-    Group,
-    /// `grelot/v1/<store>/config`
-    Store,
-    /// `grelot/v1/<store>/gateways/<gateway>/config`
-    Gateway,
-}
-
-impl Reach {
-    /// Widest first.
-    pub const ALL: [Self; 4] = [Self::Fleet, Self::Group, Self::Store, Self::Gateway];
-
-    /// The topic it comes by; a store of no group has no group topic.
-    pub fn topic(self, config: &Config) -> Option<String> {
-        let store = config.store.id.to_string();
-        Some(match self {
-            Self::Fleet => Topic::FleetSettings.of(&[]),
-            Self::Group => Topic::GroupSettings.of(&[config.store.group.as_deref()?]),
-            Self::Store => Topic::StoreSettings.of(&[&store]),
-            Self::Gateway => Topic::GatewaySettings.of(&[&store, &config.gateway]),
-        })
-    }
-}
-
-/// The pushed documents, as they came.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The pushed documents.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layers {
-    /// By [`Reach`]; an empty (cleared) document is absent.
-    texts: [Option<Vec<u8>>; 4],
+    /// By [`Reach`].
+    layers: [Layer; 4],
 }
 
 /// Settings that count from now on.
@@ -56,13 +29,62 @@ pub struct InForce {
 }
 
 impl Layers {
-    /// Takes a retained message; an empty one clears its layer. What is too long to be honest is
-    /// cut, and refused by [`Layers::in_force`].
-    pub fn set(&mut self, reach: Reach, payload: &[u8]) {
-        let payload = payload.get(..=document::LONGEST).unwrap_or(payload);
-        let text = (!payload.is_empty()).then(|| payload.to_vec());
-        if let Some(slot) = self.texts.get_mut(reach as usize) {
-            *slot = text;
+    /// Takes a pushed document; an empty one clears its layer. Whether its settings are sound is for
+    /// [`Layers::in_force`] and [`Layers::at_last`] to say.
+    ///
+    /// # Errors
+    /// Where it is too long, unsigned, forged, or older than what was there.
+    pub fn set(
+        &mut self,
+        reach: Reach,
+        topic: &str,
+        payload: &[u8],
+        rules: &Rules<'_>,
+    ) -> Result<(), Problems> {
+        let refused = |what: String| {
+            let mut problems = Problems::default();
+            problems.push(Problem::of_file(topic, what));
+            problems
+        };
+        if payload.len() > document::LONGEST {
+            return Err(refused(format!("is larger than {} KiB", document::LONGEST / 1024)));
+        }
+        let text = std::str::from_utf8(payload).map_err(|_| refused("is not UTF-8".to_owned()))?;
+        let Some(layer) = self.layers.get_mut(reach as usize) else { return Ok(()) };
+        *layer = if text.is_empty() && rules.keys.is_empty() && layer.serial.is_none() {
+            Layer::default()
+        } else {
+            let refuse = |unfit: pushed::Unfit| refused(unfit.to_string());
+            layer.with(reach, topic, text, rules).map_err(refuse)?
+        };
+        Ok(())
+    }
+
+    /// What waited and counts from now on takes its place; true if any did.
+    pub fn pass_time(&mut self, now: Option<WallTime>) -> bool {
+        self.layers.iter_mut().fold(false, |any, layer| layer.pass_time(now) || any)
+    }
+
+    /// The layers once nothing waits any more.
+    #[must_use]
+    pub fn at_last(&self) -> Self {
+        let mut last = self.clone();
+        for layer in &mut last.layers {
+            layer.current = layer.next.take().or_else(|| layer.current.take());
+        }
+        last
+    }
+
+    /// Each layer that a document came for.
+    pub fn each(&self) -> impl Iterator<Item = (Reach, &Layer)> {
+        let came = |(_, layer): &(Reach, &Layer)| **layer != Layer::default();
+        Reach::ALL.into_iter().zip(&self.layers).filter(came)
+    }
+
+    /// Puts a layer back that was kept over a restart.
+    pub fn restore(&mut self, reach: Reach, layer: Layer) {
+        if let Some(place) = self.layers.get_mut(reach as usize) {
+            *place = layer;
         }
     }
 
@@ -74,16 +96,13 @@ impl Layers {
     pub fn in_force(&self, config: &Config) -> Result<InForce, Problems> {
         let mut values = Values::new();
         let mut problems = Problems::default();
-        for (reach, text) in Reach::ALL.into_iter().zip(&self.texts) {
-            let (Some(text), Some(topic)) = (text, reach.topic(config)) else { continue };
-            match std::str::from_utf8(text) {
-                Ok(text) => {
-                    let document = document::read(text, &topic, Scope::Detection);
-                    values.extend(document.values);
-                    problems.extend(document.problems);
-                }
-                Err(_) => problems.push(Problem::of_file(topic, "is not UTF-8")),
-            }
+        for (reach, layer) in Reach::ALL.into_iter().zip(&self.layers) {
+            let (Some(pushed), Some(topic)) = (&layer.current, reach.topic(config)) else {
+                continue;
+            };
+            let document = document::read(&pushed.text, &topic, Scope::Detection);
+            values.extend(document.values);
+            problems.extend(document.problems);
         }
         let detection = Detection::from(config).with(&values, &mut problems);
         if problems.errors() > 0 {
@@ -106,10 +125,15 @@ mod tests {
         crate::config::parse(text, "grelot.toml", Path::new("/shop")).unwrap()
     }
 
+    fn set(layers: &mut Layers, reach: Reach, payload: &[u8]) -> Result<(), Problems> {
+        let topic = reach.topic(&config()).unwrap();
+        layers.set(reach, &topic, payload, &Rules { store: 42, keys: &[], now: None })
+    }
+
     fn layers(texts: &[(Reach, &str)]) -> Layers {
         let mut layers = Layers::default();
         for (reach, text) in texts {
-            layers.set(*reach, text.as_bytes());
+            set(&mut layers, *reach, text.as_bytes()).unwrap();
         }
         layers
     }
@@ -167,8 +191,27 @@ mod tests {
     fn an_empty_message_takes_a_document_back() {
         let mut layers = layers(&[(Reach::Store, "nonsense")]);
         assert!(layers.in_force(&config()).is_err());
-        layers.set(Reach::Store, b"");
+        set(&mut layers, Reach::Store, b"").unwrap();
         assert!(layers.in_force(&config()).is_ok());
+    }
+
+    #[test]
+    fn what_waits_is_checked_with_all_that_will_be_in_force() {
+        let layers = layers(&[
+            (
+                Reach::Fleet,
+                "[document]\nserial = 1\nfrom = \"2099-01-01T00:00:00Z\"\n[presence]\narrive_rssi_dbm = -80\n",
+            ),
+            (Reach::Store, "[presence]\nleave_rssi_dbm = -78\narrive_rssi_dbm = -70\n"),
+        ]);
+        assert!(layers.in_force(&config()).is_ok());
+        assert!(layers.at_last().in_force(&config()).is_ok(), "the narrower one wins");
+        let layers = self::layers(&[(
+            Reach::Fleet,
+            "[document]\nserial = 1\nfrom = \"2099-01-01T00:00:00Z\"\n[presence]\ndwel_secs = 1\n",
+        )]);
+        assert!(layers.in_force(&config()).is_ok());
+        assert!(layers.at_last().in_force(&config()).is_err());
     }
 
     #[test]
@@ -176,8 +219,8 @@ mod tests {
         let huge = vec![b'#'; 1_000_000];
         for payload in [&b"\xff\xfe"[..], b"[presence", b"\0", &huge] {
             let mut layers = Layers::default();
-            layers.set(Reach::Fleet, payload);
-            assert!(layers.in_force(&config()).is_err());
+            let refused = set(&mut layers, Reach::Fleet, payload).is_err();
+            assert!(refused || layers.in_force(&config()).is_err());
         }
     }
 }

@@ -165,11 +165,16 @@ fn settle(
     let gateway = site.gateway(store.as_ref());
     site.offsets_are_of_gateways(store.as_ref(), &gateway);
     let mut broker = site.broker();
+    let tls = site.tls();
+    let mut head_office = site.head_office(&tls);
     if let Files::Checked(configuration) = files {
         let from_file = site.files(configuration);
         broker.password = broker.password.or(from_file);
+        let password = site.password("head_office.password_file");
+        if let Some(head_office) = &mut head_office {
+            head_office.password = password;
+        }
     }
-    let tls = site.tls();
     let sources = site.sources();
     let wake_up = store.as_ref().and_then(|store| site.wake_up(store.id));
     let beacons = site.beacons();
@@ -188,6 +193,8 @@ fn settle(
         beacons,
         registry: site.file("registry.path"),
         bundles: site.bundles(),
+        head_office,
+        settings_keys: site.settings_keys(),
         tablets: site.tablets(),
         webhooks: site.webhooks(files != Files::Elsewhere),
         state: state.unwrap_or_else(|| default_state(folder)),

@@ -22,7 +22,9 @@ mod load;
 mod nearest;
 mod overrides;
 mod problem;
+pub mod pushed;
 mod quiet_hours;
+mod reach;
 mod site;
 mod web_url;
 mod webhook;
@@ -80,6 +82,10 @@ pub struct Config {
     pub registry: Option<PathBuf>,
     /// The rest of `[registry]`: signed bundles, and for how long it is known who was recognised.
     pub bundles: Bundles,
+    /// `[head_office]`; without it there is no second line.
+    pub head_office: Option<HeadOffice>,
+    /// `[head_office] public_keys`: with any, only settings that one of them signed count.
+    pub settings_keys: Vec<String>,
     /// `[tablets]`; without it the gateway serves no page.
     pub tablets: Option<Tablets>,
     /// `[[webhook]]`
@@ -159,6 +165,21 @@ pub struct Broker {
     pub username: Option<String>,
     /// `password` or the content of `password_file`.
     pub password: Option<Secret>,
+}
+
+/// `[head_office]`: the line to head office's cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadOffice {
+    /// The cluster's addresses, tried in turn.
+    pub urls: Vec<BrokerUrl>,
+    /// `username`
+    pub username: Option<String>,
+    /// The content of `password_file`.
+    pub password: Option<Secret>,
+    /// Its own files, else those of `[tls]`.
+    pub tls: Tls,
+    /// Between two attempts to connect, at most.
+    pub longest_wait: std::time::Duration,
 }
 
 /// Where the broker is.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clocks;
 use crate::mqtt::ConnectionState;
-use crate::mqtt::client::{Channels, Client, Peer, Publication};
+use crate::mqtt::client::{Channels, Client, Office, Peer, Publication, Withdrawals};
 use crate::mqtt::counts::Counts;
 use crate::mqtt::inbound::Inbound;
 use crate::mqtt::payload::{self, Beacon, Contacts, DeliveryHealth, Health, Status};
@@ -19,7 +19,7 @@ use crate::mqtt::retained::Retained;
 use crate::mqtt::topics::Topics;
 use crate::outbox::{self, MessageBuilder, Outbox};
 use crate::pipeline::event::{Away, Restored};
-use crate::pipeline::units::Now;
+use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::{Effect, Settings, VisitId};
 use crate::store::worker::{self, Request, StoreWorker};
 use crate::store::{
@@ -44,6 +44,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(4);
 pub struct Delivery {
     store_requests: mpsc::Sender<Request>,
     publications: mpsc::Sender<Publication>,
+    /// To the event loop.
+    inbound: mpsc::Sender<Inbound>,
     status: watch::Sender<Status>,
     connection: watch::Receiver<ConnectionState>,
     trouble: watch::Receiver<Option<String>>,
@@ -80,6 +82,24 @@ impl Delivery {
     /// # Errors
     /// Where the store cannot be read or no thread can be started.
     pub fn start(
+        store: Store,
+        restored: &Restored,
+        peer: Peer,
+        settings: &Settings,
+        status: Status,
+        receivers: Receivers,
+        clocks: Clocks,
+    ) -> Result<(Self, mpsc::Receiver<Inbound>), StartError> {
+        Self::start_beside(None, store, restored, peer, settings, status, receivers, clocks)
+    }
+
+    /// The same beside a line to head office.
+    ///
+    /// # Errors
+    /// As [`Delivery::start`].
+    #[expect(clippy::too_many_arguments, reason = "each is another part of the daemon")]
+    pub fn start_beside(
+        office: Option<Office>,
         mut store: Store,
         restored: &Restored,
         peer: Peer,
@@ -119,16 +139,17 @@ impl Delivery {
             store_requests: store_requests.clone(),
             publications: published,
             status: status_seen,
-            inbound: hearing,
+            inbound: hearing.clone(),
+            office,
             connection: connecting,
             trouble: trouble.clone(),
             counts: Arc::clone(&counts),
         };
         let (topics, gateway) = (peer.here.topics.clone(), peer.here.gateway.clone());
         let outbox = Outbox::of(rows, now);
-        let withdrawn = restored.withdrawn.iter().cloned().collect();
+        let withdrawals = Withdrawals::restored(&restored.withdrawn, store.withdrawn_up_to()?);
         let client =
-            Client::new(peer, channels, clocks.clone(), outbox, retained, withdrawn, stale);
+            Client::new(peer, channels, clocks.clone(), outbox, retained, withdrawals, stale);
 
         let (sender, to_webhooks, webhook_report) =
             webhook_sender(&receivers, for_webhooks, dead, &store_requests, &clocks);
@@ -139,6 +160,7 @@ impl Delivery {
         let delivery = Self {
             store_requests,
             publications,
+            inbound: hearing,
             status,
             connection,
             trouble,
@@ -187,6 +209,16 @@ impl Delivery {
         self.store_requests.clone()
     }
 
+    /// The way to the event loop, for messages that come by another line.
+    pub fn inbound(&self) -> mpsc::Sender<Inbound> {
+        self.inbound.clone()
+    }
+
+    /// The status of this gateway, as it is published.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
     async fn commit(&self, changes: Vec<store::Change>) {
         // The store_requests ends after this struct only.
         let _ = self.store_requests.send(Request::Commit(changes)).await;
@@ -213,6 +245,12 @@ impl Delivery {
 
     fn publish_once(&self, topic: String, payload: Vec<u8>) {
         let _ = self.publications.try_send(Publication::Once { topic, payload });
+    }
+
+    /// Says that a registry of head office is in force, which is without the customers who had
+    /// withdrawn when it was made.
+    pub fn registry_made(&self, at: WallTime) {
+        let _ = self.publications.try_send(Publication::RegistryMade(at));
     }
 
     /// Publishes the state of one of the shop's beacons: now, and on every new connection.

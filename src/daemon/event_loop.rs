@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::contact_rates::ContactRates;
 use super::delivery::Delivery;
 use super::head_office::HeadOffice;
+use super::office_ends::OfficeEnds;
 use super::playback::{Gateways, with_gateways};
 use super::registry;
 use super::replay_sources::{Pace, ReplaySources};
@@ -24,8 +25,8 @@ use crate::config::Config;
 use crate::mqtt::inbound::Inbound;
 use crate::mqtt::{ConnectionState, payload};
 use crate::pipeline::event::{Announcement, CheckIn, CheckedIn, Hearing};
-use crate::pipeline::units::{Clock, Now, Tick};
-use crate::pipeline::{Effect, HERE, Input, Pipeline};
+use crate::pipeline::units::{Clock, Now, Tick, WallTime};
+use crate::pipeline::{Effect, HERE, Input, Pipeline, Settings};
 use crate::sources::Advertisement;
 use crate::sources::live::SourceEvent;
 use crate::tablets::desk;
@@ -36,6 +37,8 @@ use crate::telemetry::redact;
 /// Advertisements of a replay source that fall into this span of real time are taken in one go: a
 /// wake-up costs more than an advertisement.
 const BATCH: Duration = Duration::from_millis(50);
+/// For the reports to head office to be on the disk.
+const OFFICE_STOPS_WITHIN: Duration = Duration::from_secs(2);
 /// Between two health reports, and two signs of life in the store.
 const HEALTH: Duration = Duration::from_mins(1);
 
@@ -80,6 +83,8 @@ pub struct EventLoop {
     pub(super) peers_heard: BTreeMap<Arc<str>, Tick>,
     pub(super) delivery: Delivery,
     pub(super) head_office: HeadOffice,
+    /// The line to head office, where there is one.
+    pub(super) office: Option<OfficeEnds>,
     /// To the task that looks for new registries.
     pub(super) registry_hints: mpsc::Sender<registry::Hint>,
     pub(super) health: Health,
@@ -135,6 +140,10 @@ impl EventLoop {
             self.pass_time().await;
         };
         systemd::stopping();
+        let now = self.now();
+        if let Some(office) = self.office.take() {
+            office.stop(now, &self.health, OFFICE_STOPS_WITHIN).await;
+        }
         (ended, self.delivery)
     }
 
@@ -270,6 +279,9 @@ impl EventLoop {
         match news {
             registry::RegistryUpdate::InForce(registry, health) => {
                 tracing::info!(customers = health.customers, "a new registry is in force");
+                if let Some(at) = health.made_at.as_deref().and_then(WallTime::parse) {
+                    self.delivery.registry_made(at);
+                }
                 self.health.registry = health;
                 let now = self.now();
                 self.feed(now, Input::Registry(registry)).await;
@@ -296,18 +308,16 @@ impl EventLoop {
             Inbound::Staff { visit, by, action } => {
                 self.feed(now, Input::Staff { visit, by: &by, action }).await;
             }
-            Inbound::Withdrawn { client } => {
+            Inbound::Withdrawn { client, .. } => {
                 tracing::info!(client = %redact::Client(&client), "consent was withdrawn");
                 self.feed(now, Input::Withdrawn(&client)).await;
                 // If it is full, the pipeline takes them out again with the next registry.
                 let _ = self.registry_hints.try_send(registry::Hint::Withdrawn(client));
             }
             Inbound::Configuration { reach, document } => {
-                let settings = self.head_office.push(&self.config, reach, &document);
-                if let Some(settings) = settings {
-                    let settings = with_gateways(*settings, &self.unlisted_gateways);
-                    self.feed(now, Input::Settings(Box::new(settings))).await;
-                }
+                let time = now.clock.known();
+                let settings = self.head_office.push(&self.config, reach, &document, time);
+                self.on_settings(now, settings).await;
                 self.publish_status();
             }
             Inbound::RegistryAnnounced => {
@@ -317,13 +327,29 @@ impl EventLoop {
             Inbound::Feedback { visit, was_here } => {
                 tracing::info!(%visit, was_here, "staff say whether the customer was here");
                 self.delivery.label(visit, was_here, now).await;
+                if let Some(office) = &self.office {
+                    office.label(visit, was_here, now.clock.reading());
+                }
             }
             Inbound::Contacts { gateway, contacts } => {
                 self.on_contacts(now, &gateway, contacts).await;
             }
             Inbound::Peer { gateway, state } => self.on_peer(now, &gateway, state).await,
             Inbound::Visit { visit, state } => self.on_visit(now, visit, state).await,
-            Inbound::WithdrawalCleared { .. } => {}
+            // The client's own.
+            Inbound::WithdrawalCleared { .. }
+            | Inbound::Sync
+            | Inbound::SyncAnswer(_)
+            | Inbound::Consent { .. }
+            | Inbound::Withdrawals(_)
+            | Inbound::Reported(_) => {}
+        }
+    }
+
+    async fn on_settings(&mut self, now: Now, settings: Option<Box<Settings>>) {
+        if let Some(settings) = settings {
+            let settings = with_gateways(*settings, &self.unlisted_gateways);
+            self.feed(now, Input::Settings(Box::new(settings))).await;
         }
     }
 
@@ -371,6 +397,9 @@ impl EventLoop {
     async fn perform(&mut self, now: Now, effects: &[Effect]) {
         for effect in effects {
             self.log_effect(now, effect);
+            if let Some(office) = &self.office {
+                office.report(effect);
+            }
         }
         self.delivery.perform(self.pipeline.settings(), now, effects).await;
     }
@@ -427,6 +456,10 @@ impl EventLoop {
         self.state_since.settle(now);
         self.look_after_tablets(now);
         self.delivery.publish_health(&self.health.payload(now));
+        let hearing = self.hearing();
+        if let Some(office) = &mut self.office {
+            office.each_minute(now, &self.health, hearing);
+        }
         self.delivery.heartbeat(self.pipeline.settings(), now).await;
         self.publish_status();
     }

@@ -5,6 +5,7 @@ pub mod delivery;
 pub mod event_loop;
 pub mod head_office;
 pub mod labels;
+mod office_ends;
 mod peers;
 pub mod playback;
 pub mod registry;

@@ -1,12 +1,14 @@
 //! Reports of the event loop: for the broker and for `grelot status`.
 
 use super::event_loop::EventLoop;
+use super::office_ends::OfficeEnds;
 use super::status::{
-    Broker, Configuration, DeadMessage, Snapshot, Source, Tablets, Visit, Webhook,
+    Broker, BrokerAbilities, Configuration, DeadMessage, HeadOfficeLine, Snapshot, Source, Tablets,
+    Visit, Webhook,
 };
 use crate::config::BrokerLocation;
-use crate::mqtt::ConnectionState;
 use crate::mqtt::payload::{self, GatewayState, Status};
+use crate::mqtt::{Ability, ConnectionState, ConsentState};
 use crate::pipeline::event::Hearing;
 use crate::store;
 use crate::tablets::Pairing;
@@ -25,6 +27,8 @@ impl EventLoop {
             connected_at: None,
             refused: refused(self),
             warnings: warnings(self),
+            group: self.config.store.group.clone(),
+            documents: self.head_office.documents(),
         }
     }
 
@@ -60,6 +64,7 @@ impl EventLoop {
                 file: self.config_file.clone(),
                 hash: self.head_office.hash().to_owned(),
                 refused: self.head_office.refused().to_vec(),
+                documents: self.head_office.documents(),
             },
             sources: health.sources.iter().map(|source| Source::of(source, now.tick)).collect(),
             contacts: self.pipeline.contacts(),
@@ -71,6 +76,7 @@ impl EventLoop {
                 place: place(self, &connection),
                 connected: matches!(connection, ConnectionState::Connected { .. }),
                 retained: connection.retained(),
+                abilities: abilities(&connection),
                 problem: match connection {
                     ConnectionState::Refused { why, .. }
                     | ConnectionState::Unreachable { why, .. } => Some(why),
@@ -81,6 +87,7 @@ impl EventLoop {
             tablets: tablets(self),
             webhooks: webhooks.webhooks.into_iter().map(webhook).collect(),
             dead_messages: webhooks.dead.into_iter().map(dead_message).collect(),
+            head_office: self.office.as_ref().map(head_office),
         }
     }
 }
@@ -95,9 +102,9 @@ fn refused(daemon: &EventLoop) -> Vec<String> {
 /// What does not work as it should although the gateway is online.
 fn warnings(daemon: &EventLoop) -> Vec<String> {
     let delivery = daemon.delivery.health();
-    let retained = report_retained(daemon.health.delivery.retained);
+    let connection = daemon.delivery.connection().borrow().clone();
     let tablets = tablets_alarm(daemon);
-    let warnings = retained.into_iter().chain(tablets).map(str::to_owned);
+    let warnings = withdrawals(&connection).into_iter().chain(tablets).map(str::to_owned);
     brief::lines(warnings.chain(webhook_alarms(daemon)).chain(delivery.store))
 }
 
@@ -117,11 +124,32 @@ fn webhook_alarms(daemon: &EventLoop) -> Vec<String> {
 }
 
 /// For people.
-fn report_retained(works: Option<bool>) -> Option<&'static str> {
-    (works == Some(false)).then_some(
-        "the broker does not deliver retained messages to wildcard subscriptions: withdrawals \
-         of consent over MQTT are not reliable",
-    )
+fn withdrawals(connection: &ConnectionState) -> Option<&'static str> {
+    let ConnectionState::Connected { abilities, consent, .. } = connection else { return None };
+    match (abilities.wildcard, consent) {
+        (Ability::Fails, ConsentState::Asking) => Some(
+            "alerts are held back: the broker does not deliver retained withdrawals of consent,              and neither head office nor another gateway answers which there are",
+        ),
+        (Ability::Fails, _) => Some(
+            "the broker does not deliver retained messages to wildcard subscriptions:              withdrawals of consent are asked for after each connection",
+        ),
+        _ => None,
+    }
+}
+
+/// What the broker does of what is needed of it.
+fn abilities(connection: &ConnectionState) -> BrokerAbilities {
+    let ConnectionState::Connected { abilities, consent, .. } = connection else {
+        return BrokerAbilities::default();
+    };
+    BrokerAbilities {
+        retain: abilities.retain.works(),
+        wildcard: abilities.wildcard.works(),
+        read_back: abilities.read_back.works(),
+        expiry: abilities.expiry.works(),
+        session: abilities.session.works(),
+        withdrawals: Some(consent.word().to_owned()),
+    }
 }
 
 fn state(daemon: &EventLoop) -> GatewayState {
@@ -150,6 +178,18 @@ fn tablets(daemon: &EventLoop) -> Tablets {
         pairing,
         looking_on: watch.looking_on(),
         alarm: tablets_alarm(daemon).map(str::to_owned),
+    }
+}
+
+fn head_office(office: &OfficeEnds) -> HeadOfficeLine {
+    let (link, waiting) = office.link();
+    HeadOfficeLine {
+        place: link.broker,
+        connected: link.connected,
+        problem: link.problem,
+        answered: link.answered,
+        reports_waiting: waiting.reports,
+        trouble: waiting.trouble,
     }
 }
 

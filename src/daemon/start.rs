@@ -12,6 +12,7 @@ use super::contact_rates::ContactRates;
 use super::delivery::Delivery;
 use super::event_loop::{Ended, EventLoop, Inputs};
 use super::head_office::HeadOffice;
+use super::office_ends::OfficeParts;
 use super::playback::{Gateways, with_gateways};
 use super::registry::{self, RegistryWatcher};
 use super::renewal;
@@ -81,7 +82,8 @@ impl Daemon {
             None => Clocks::of_gateway(config.wall_clock, earliest(&store)?),
         };
         let now = clocks.now();
-        let settings = with_gateways(config.settings(), &source_set.gateways);
+        let head_office = HeadOffice::new(&config);
+        let settings = with_gateways(head_office.settings(&config), &source_set.gateways);
         let restored = store.resume(&settings, &Heartbeat::new(now.clock, clocks.boot()))?;
         let followed = source_set::is_followed(&config, restored.away);
 
@@ -92,12 +94,34 @@ impl Daemon {
             peer = peer.embedded(local(broker.address()), &login.username, &login.password);
         }
         let beside = BrokerAccess::beside(&peer);
-        let head_office = HeadOffice::new(&config);
         let health = Health::new(now, std::mem::take(&mut source_set.health));
-        let status = first_status(&health, &head_office, now);
+        let status = first_status(&health, &head_office, config.store.group.clone(), now);
         let receivers = receivers(&config)?;
-        let (delivery, inbound) =
-            Delivery::start(store, &restored, peer, &settings, status, receivers, clocks.clone())?;
+        let (office, end) = match config.head_office.clone() {
+            Some(line) => {
+                let (parts, end) = OfficeParts::new(line, &config.state)?;
+                (Some(parts), Some(end))
+            }
+            None => (None, None),
+        };
+        let (delivery, inbound) = Delivery::start_beside(
+            end,
+            store,
+            &restored,
+            peer,
+            &settings,
+            status,
+            receivers,
+            clocks.clone(),
+        )?;
+        let office = match office {
+            Some(parts) => {
+                let (ends, task) = parts.start(&config, &delivery, now, stop.clone())?;
+                tasks.push(task);
+                Some(ends)
+            }
+            None => None,
+        };
         let delivery = delivery.beside_broker(broker.as_ref().map(EmbeddedBroker::trouble));
 
         tasks.extend(serve_labels(&config, &delivery, &stop)?);
@@ -150,6 +174,7 @@ impl Daemon {
             peers_heard: BTreeMap::new(),
             delivery,
             head_office,
+            office,
             registry_hints,
             tablet_watch,
             health: Health { registry: registry_health, ..health },
@@ -320,7 +345,12 @@ fn tablet_watch(config: &Config, running: &Running) -> TabletWatch {
     TabletWatch::new(running.viewers(), running.urls().to_vec(), opening_hours, zone)
 }
 
-fn first_status(health: &Health, head_office: &HeadOffice, now: Now) -> Status {
+fn first_status(
+    health: &Health,
+    head_office: &HeadOffice,
+    group: Option<String>,
+    now: Now,
+) -> Status {
     let blind = health.sources.iter().all(|source| source.hearing == Hearing::Blind);
     Status {
         v: payload::VERSION,
@@ -331,5 +361,7 @@ fn first_status(health: &Health, head_office: &HeadOffice, now: Now) -> Status {
         connected_at: None,
         refused: Vec::new(),
         warnings: Vec::new(),
+        group,
+        documents: head_office.documents(),
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::socket;
-use crate::mqtt::payload::{DeliveryHealth, GatewayState, RegistryHealth};
+use crate::mqtt::payload::{DeliveryHealth, DocumentStatus, GatewayState, RegistryHealth};
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
 use crate::sources::adapter::Hci;
@@ -80,6 +80,9 @@ pub struct Snapshot {
     /// Messages that webhooks never took, the latest first.
     #[serde(default)]
     pub dead_messages: Vec<DeadMessage>,
+    /// The line to head office; `None` where the configuration has none.
+    #[serde(default)]
+    pub head_office: Option<HeadOfficeLine>,
 }
 
 /// How the receiver of a webhook fares.
@@ -125,6 +128,23 @@ pub struct Tablets {
     pub alarm: Option<String>,
 }
 
+/// The line to head office.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadOfficeLine {
+    /// The address that is connected, or was tried last.
+    pub place: String,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Why not.
+    pub problem: Option<String>,
+    /// Whether head office has said on this connection who has withdrawn.
+    pub answered: bool,
+    /// Reports on the disk that head office does not have yet.
+    pub reports_waiting: u64,
+    /// Why the disk takes no reports, if it does not.
+    pub trouble: Option<String>,
+}
+
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
@@ -134,6 +154,9 @@ pub struct Configuration {
     pub hash: String,
     /// Why what head office pushed last was refused, one line a problem.
     pub refused: Vec<String>,
+    /// What became of head office's settings, widest first.
+    #[serde(default)]
+    pub documents: Vec<DocumentStatus>,
 }
 
 /// One place adverts come from.
@@ -244,7 +267,73 @@ pub struct Broker {
     /// Where it does not, withdrawals over MQTT are not reliable.
     #[serde(default)]
     pub retained: Option<bool>,
+    /// What it does of what is needed of it.
+    #[serde(default)]
+    pub abilities: BrokerAbilities,
 }
+
+/// What the broker does of what is needed of it; `None` while that is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerAbilities {
+    /// It retains messages.
+    pub retain: Option<bool>,
+    /// It delivers them to wildcard subscriptions.
+    pub wildcard: Option<bool>,
+    /// It delivers them to a subscription of their exact topic.
+    pub read_back: Option<bool>,
+    /// It passes on what is left of a message's life.
+    pub expiry: Option<bool>,
+    /// It keeps a session for some seconds.
+    pub session: Option<bool>,
+    /// How all withdrawals of consent are known: `retained`, `session`, `answered`, `registry`; or
+    /// `asking`: alerts are held back. `None` without a connection.
+    pub withdrawals: Option<String>,
+}
+
+impl BrokerAbilities {
+    /// What the broker does not do, and what that costs.
+    pub fn missing(&self) -> Vec<(&'static str, &'static str)> {
+        let all = [
+            (
+                self.retain,
+                "retains no messages",
+                "tablets and gateways that connect ask the gateways for the current state",
+            ),
+            (
+                self.wildcard,
+                "does not deliver retained messages to wildcard subscriptions",
+                "after each connection alerts wait until head office or another gateway says \
+                 who has withdrawn",
+            ),
+            (
+                self.read_back,
+                "does not deliver a retained message to a subscription of its topic",
+                "a gateway that was away asks head office for its settings",
+            ),
+            (
+                self.expiry,
+                "does not pass on a message's expiry",
+                "tablets see by `arrived_at` alone that an alert is old",
+            ),
+            (
+                self.session,
+                "keeps no session",
+                "a connection that breaks for a moment is published as offline",
+            ),
+        ];
+        let missing = all.into_iter().filter(|(works, ..)| *works == Some(false));
+        missing.map(|(_, what, cost)| (what, cost)).collect()
+    }
+
+    /// Whether alerts are held back because no one says who has withdrawn.
+    pub fn holds_back(&self) -> bool {
+        self.wildcard == Some(false) && self.withdrawals.as_deref() == Some("asking")
+    }
+}
+
+/// What to do about alerts that are held back.
+pub const HELD_BACK_HINT: &str = "run `grelot fleet serve` at head office, or another gateway of the store; or use a broker that \
+     delivers retained messages to wildcard subscriptions (mosquitto does)";
 
 /// Where the daemon of a state folder answers.
 pub fn socket(state: &Path) -> PathBuf {
@@ -298,6 +387,7 @@ mod tests {
                 file: "grelot.toml".to_owned(),
                 hash: "0011223344556677".to_owned(),
                 refused: Vec::new(),
+                documents: Vec::new(),
             },
             sources: Vec::new(),
             contacts: 0,
@@ -310,11 +400,13 @@ mod tests {
                 connected: true,
                 problem: None,
                 retained: Some(true),
+                abilities: BrokerAbilities::default(),
             },
             delivery: DeliveryHealth::default(),
             tablets: Tablets::default(),
             webhooks: Vec::new(),
             dead_messages: Vec::new(),
+            head_office: None,
         }
     }
 

@@ -40,6 +40,44 @@ impl Backoff {
     }
 }
 
+/// Waits of one among ten thousand clients of a cluster, whose connections are lost together: anything
+/// between nothing and a limit that doubles, so that they return spread over that time.
+#[derive(Debug)]
+pub struct Spread {
+    longest: Duration,
+    failures: u32,
+}
+
+impl Spread {
+    /// The first limit: a node that was killed is replaced by another at once.
+    const FIRST: Duration = Duration::from_secs(1);
+
+    /// With `longest` as the last limit.
+    pub const fn new(longest: Duration) -> Self {
+        Self { longest, failures: 0 }
+    }
+
+    /// A connection was established.
+    pub const fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Before the next attempt; after a `round` of all addresses the limit doubles.
+    pub fn next(&mut self, round: bool) -> Duration {
+        let limit = Self::FIRST.saturating_mul(1 << self.failures.min(16)).min(self.longest);
+        self.failures = self.failures.saturating_add(u32::from(round));
+        limit.mul_f64(random())
+    }
+}
+
+/// Between 0 and 1.
+fn random() -> f64 {
+    let mut octets = [0xff, 0xff];
+    // Without randomness the wait is the longest.
+    let _ = getrandom::fill(&mut octets);
+    f64::from(u16::from_le_bytes(octets)) / f64::from(u16::MAX)
+}
+
 /// Between three and five quarters of `wait`.
 fn jittered(wait: Duration) -> Duration {
     let mut byte = [128];
@@ -51,6 +89,22 @@ fn jittered(wait: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ten_thousand_that_were_cut_off_together_return_one_after_another() {
+        let mut waits: Vec<Duration> = Vec::new();
+        for _ in 0..10_000 {
+            let mut spread = Spread::new(Duration::from_mins(1));
+            for _ in 0..7 {
+                spread.next(true);
+            }
+            waits.push(spread.next(true));
+            spread.succeeded();
+            assert!(spread.next(true) <= Spread::FIRST);
+        }
+        let within = |secs: u64| waits.iter().filter(|wait| wait.as_secs() < secs).count();
+        assert!(within(1) < 300 && within(30) < 5_500 && within(61) == 10_000, "{}", within(1));
+    }
 
     #[test]
     fn waits_grow_to_a_limit_and_start_over_after_a_success() {

@@ -11,8 +11,10 @@ pub enum ConnectionState {
     Connected {
         /// As in the configuration.
         broker: String,
-        /// Whether it delivers retained messages to wildcard subscriptions.
-        retained: RetainedDelivery,
+        /// What it does of what is needed of a broker.
+        abilities: Abilities,
+        /// Whether all withdrawals of consent are known.
+        consent: ConsentState,
     },
     /// It cannot be reached; tried again within seconds.
     Unreachable {
@@ -37,8 +39,7 @@ impl ConnectionState {
     /// known.
     pub const fn retained(&self) -> Option<bool> {
         match self {
-            Self::Connected { retained: RetainedDelivery::Works, .. } => Some(true),
-            Self::Connected { retained: RetainedDelivery::Fails, .. } => Some(false),
+            Self::Connected { abilities, .. } => abilities.wildcard.works(),
             _ => None,
         }
     }
@@ -56,14 +57,77 @@ impl From<&ConnectionState> for BrokerState {
     }
 }
 
-/// Whether retained messages come with a wildcard subscription.
+/// Whether a broker does what is needed of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RetainedDelivery {
+pub enum Ability {
     /// The broker has not shown it yet.
     #[default]
     Unknown,
-    /// They come.
+    /// It does.
     Works,
-    /// They do not: withdrawals over MQTT are not reliable at this broker.
+    /// It does not.
     Fails,
+}
+
+impl Ability {
+    /// For reports; `None` while unknown.
+    pub const fn works(self) -> Option<bool> {
+        match self {
+            Self::Unknown => None,
+            Self::Works => Some(true),
+            Self::Fails => Some(false),
+        }
+    }
+}
+
+/// What is needed of a broker; `docs/mqtt.md` says what it costs where one is missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// It retains messages.
+    pub retain: Ability,
+    /// It delivers them to wildcard subscriptions.
+    pub wildcard: Ability,
+    /// It delivers them to a subscription of their exact topic.
+    pub read_back: Ability,
+    /// It passes on what is left of a message's life.
+    pub expiry: Ability,
+    /// It keeps a session for some seconds.
+    pub session: Ability,
+}
+
+/// Whether all withdrawals are known, and how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ConsentState {
+    /// Not yet: nothing about a customer is published.
+    #[default]
+    Asking,
+    /// The broker's retained messages have come.
+    Retained,
+    /// The broker kept the session, and with it what was published meanwhile.
+    Session,
+    /// Head office or another gateway has answered.
+    Answered,
+    /// A registry is in force that was made after this connection.
+    Registry,
+    /// Head office says it over its own line; while that line is away, the shop goes on.
+    Office,
+}
+
+impl ConsentState {
+    /// Whether all are known.
+    pub const fn is_known(self) -> bool {
+        !matches!(self, Self::Asking)
+    }
+
+    /// In reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Asking => "asking",
+            Self::Retained => "retained",
+            Self::Session => "session",
+            Self::Answered => "answered",
+            Self::Registry => "registry",
+            Self::Office => "head_office",
+        }
+    }
 }

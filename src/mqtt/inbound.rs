@@ -22,6 +22,9 @@ const LONGEST_STATE: usize = 16 * 1024;
 /// As long as a member of staff's name, or a tier's, may be, in characters.
 const LONGEST_NAME: usize = 64;
 
+/// Handles in one [`payload::Withdrawals`].
+pub const MOST_WITHDRAWALS: usize = 500;
+
 /// Customers in one [`payload::Contacts`]: more than a gateway receives at once.
 const MOST_CONTACTS: usize = 512;
 
@@ -48,12 +51,29 @@ pub enum Inbound {
     Withdrawn {
         /// The customer's handle.
         client: String,
+        /// Its place in head office's list, where it has one.
+        number: Option<Number>,
     },
     /// The retained withdrawal was cleared: tidying, never a new consent.
     WithdrawalCleared {
         /// The customer's handle.
         client: String,
     },
+    /// What another gateway of the store knows of withdrawals; with a question, it asks for more.
+    Consent {
+        /// Which gateway.
+        gateway: String,
+        /// What it says.
+        consent: payload::Consent,
+    },
+    /// A part of the answer to this gateway's question.
+    Withdrawals(payload::Withdrawals),
+    /// A client asks for the current state.
+    Sync,
+    /// Another gateway's state, in answer to this one's question.
+    SyncAnswer(payload::SyncAnswer),
+    /// Head office has this gateway's reports up to a number.
+    Reported(payload::Reported),
     /// Head office has a new registry for this store.
     RegistryAnnounced,
     /// Head office's settings.
@@ -84,6 +104,15 @@ pub enum Inbound {
         /// Its state.
         state: Option<Box<payload::Visit>>,
     },
+}
+
+/// The place of a withdrawal in a list of head office.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Number {
+    /// Which list.
+    pub list: String,
+    /// From 1, without gaps.
+    pub serial: u64,
 }
 
 /// Why a message was refused. It shows nothing of the message, which may hold anything.
@@ -171,6 +200,15 @@ pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Re
         (Topic::Contacts, [gateway]) => contacts(gateway, payload),
         (Topic::Status, [gateway]) => peer(gateway, payload),
         (Topic::Registry, []) => Ok(Inbound::RegistryAnnounced),
+        (Topic::Sync, []) => Ok(Inbound::Sync),
+        (Topic::SyncAnswer, [client]) if *client == to.gateway => sync_answer(payload),
+        (Topic::Consent, [gateway]) => consent(gateway, payload),
+        (Topic::Withdrawals, [gateway]) if *gateway == to.gateway => withdrawals(payload),
+        (Topic::Reported, [gateway]) if *gateway == to.gateway => {
+            let reported: payload::Reported = read(payload)?;
+            known_version(reported.v)?;
+            Ok(Inbound::Reported(reported))
+        }
         _ => Err(Refused::Topic),
     }
 }
@@ -226,12 +264,46 @@ fn feedback(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
 }
 
 /// A message of any content is the withdrawal: an error must not keep consent in force.
-const fn withdrawn(client: String, payload: &[u8]) -> Inbound {
+fn withdrawn(client: String, payload: &[u8]) -> Inbound {
     if payload.is_empty() {
-        Inbound::WithdrawalCleared { client }
-    } else {
-        Inbound::Withdrawn { client }
+        return Inbound::WithdrawalCleared { client };
     }
+    let payload::Withdrawal { list, serial, .. } = read(payload).unwrap_or_default();
+    let number = list.zip(serial).map(|(list, serial)| Number { list, serial });
+    let number = number.filter(|number| number.serial > 0 && topics::is_level(&number.list));
+    Inbound::Withdrawn { client, number }
+}
+
+fn consent(gateway: &str, payload: &[u8]) -> Result<Inbound, Refused> {
+    bounded(payload)?;
+    let consent: payload::Consent = read(payload)?;
+    known_version(consent.v)?;
+    if ![&consent.list, &consent.ask].into_iter().flatten().all(|name| topics::is_level(name)) {
+        return Err(Refused::OutOfBounds("`list` or `ask` cannot be one"));
+    }
+    Ok(Inbound::Consent { gateway: gateway.to_owned(), consent })
+}
+
+fn withdrawals(payload: &[u8]) -> Result<Inbound, Refused> {
+    let withdrawals: payload::Withdrawals = read(payload)?;
+    known_version(withdrawals.v)?;
+    if withdrawals.withdrawn.len() > MOST_WITHDRAWALS {
+        return Err(Refused::OutOfBounds("more withdrawals than fit into a part"));
+    }
+    let names = withdrawals.withdrawn.iter().chain(&withdrawals.list);
+    if !names.into_iter().all(|name| topics::is_level(name)) {
+        return Err(Refused::OutOfBounds("a client's handle or `list` cannot be one"));
+    }
+    Ok(Inbound::Withdrawals(withdrawals))
+}
+
+fn sync_answer(payload: &[u8]) -> Result<Inbound, Refused> {
+    let answer: payload::SyncAnswer = read(payload)?;
+    known_version(answer.v)?;
+    if !topics::is_level(&answer.gateway) {
+        return Err(Refused::OutOfBounds("`gateway` cannot be one"));
+    }
+    Ok(Inbound::SyncAnswer(answer))
 }
 
 fn contacts(gateway: &str, payload: &[u8]) -> Result<Inbound, Refused> {
@@ -320,8 +392,11 @@ mod tests {
     #[test]
     fn a_withdrawal_counts_whatever_it_says_but_not_when_it_is_cleared() {
         let client = "c-1".to_owned();
-        let withdrawn = Inbound::Withdrawn { client: client.clone() };
-        assert_eq!(read("grelot/v1/42/withdrawn/c-1", "garbage"), Ok(withdrawn));
+        let withdrawn = |number| Inbound::Withdrawn { client: client.clone(), number };
+        assert_eq!(read("grelot/v1/42/withdrawn/c-1", "garbage"), Ok(withdrawn(None)));
+        let numbered = r#"{"v":1,"withdrawn_at":"2026-01-05T09:00:00Z","list":"ab","serial":3}"#;
+        let number = Some(Number { list: "ab".to_owned(), serial: 3 });
+        assert_eq!(read("grelot/v1/42/withdrawn/c-1", numbered), Ok(withdrawn(number)));
         let cleared = Inbound::WithdrawalCleared { client };
         assert_eq!(read("grelot/v1/42/withdrawn/c-1", ""), Ok(cleared));
     }

@@ -34,6 +34,9 @@ const KEEP_ALIVE_SECS: u16 = 15;
 /// rumqttc's own limit; above [`WINDOW`], so that it is never what holds a message back.
 const IN_FLIGHT_LIMIT: u16 = 100;
 
+/// An answer after this is of no use.
+const QUESTION_LIFE: Duration = Duration::from_secs(10);
+
 /// For TCP, TLS and CONNECT together.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -84,6 +87,8 @@ pub enum InFlight {
     Queued(u64),
     /// The retained message of this topic.
     Retained(String),
+    /// A message that is published again in another way, if it is lost.
+    Repeatable,
 }
 
 /// What the broker answers to a QoS 1 message.
@@ -118,6 +123,10 @@ pub enum ConnectionEvent<T = InFlight> {
         payload: Vec<u8>,
         /// Published before this connection subscribed.
         retained: bool,
+        /// What is left of its life, where it has an end.
+        expiry: Option<Duration>,
+        /// Where an answer goes, where it is a question.
+        response_topic: Option<String>,
     },
     /// The connection is gone, for good.
     Disconnected(Disconnect),
@@ -154,6 +163,8 @@ pub struct Link<T = InFlight> {
     largest: usize,
     up: bool,
     retains: bool,
+    resumed: bool,
+    keeps_session: bool,
 }
 
 type Acknowledged = Result<PublishResult, PublishNoticeError>;
@@ -174,6 +185,8 @@ impl<T: Send + 'static> Link<T> {
             largest: usize::MAX,
             up: false,
             retains: !dial.without_retain,
+            resumed: false,
+            keeps_session: false,
         }
     }
 
@@ -190,6 +203,16 @@ impl<T: Send + 'static> Link<T> {
     /// Whether the broker offers retained messages at all.
     pub const fn retains(&self) -> bool {
         self.retains
+    }
+
+    /// Whether this connection continues the session of the one before.
+    pub const fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Whether the broker keeps the session for as long as it was asked to.
+    pub const fn keeps_session(&self) -> bool {
+        self.keeps_session
     }
 
     /// Messages in flight.
@@ -220,6 +243,18 @@ impl<T: Send + 'static> Link<T> {
         self.up
             && self.fits(message)
             && self.client.try_publish(message.topic, message.payload, options).is_ok()
+    }
+
+    /// Publishes a question at QoS 0, to be answered on `response_topic`.
+    pub fn ask(&self, topic: &str, payload: &[u8], response_topic: &str) -> bool {
+        let properties = PublishProperties {
+            response_topic: Some(response_topic.to_owned()),
+            message_expiry_interval: Some(whole_seconds(QUESTION_LIFE)),
+            content_type: Some("application/json".to_owned()),
+            ..PublishProperties::default()
+        };
+        let options = PublishOptions::new(QoS::AtMostOnce).properties(properties);
+        self.up && self.client.try_publish(topic, payload, options).is_ok()
     }
 
     fn publish_options(&self, qos: QoS, message: &Message<'_>) -> PublishOptions {
@@ -271,11 +306,17 @@ impl<T: Send + 'static> Link<T> {
         match event {
             Event::Incoming(Packet::ConnAck(connack)) => Some(self.on_connack(&connack)),
             Event::Incoming(Packet::SubAck(answer)) => Some(subscribed(&answer)),
-            Event::Incoming(Packet::Publish(message)) => Some(ConnectionEvent::Received {
-                topic: message.topic.to_vec(),
-                payload: message.payload.to_vec(),
-                retained: message.retain,
-            }),
+            Event::Incoming(Packet::Publish(message)) => {
+                let properties = message.properties.unwrap_or_default();
+                let seconds = properties.message_expiry_interval.map(u64::from);
+                Some(ConnectionEvent::Received {
+                    topic: message.topic.to_vec(),
+                    payload: message.payload.to_vec(),
+                    retained: message.retain,
+                    expiry: seconds.map(Duration::from_secs),
+                    response_topic: properties.response_topic,
+                })
+            }
             Event::Outgoing(Outgoing::Disconnect) => Some(ConnectionEvent::Disconnected(
                 Disconnect::Unreachable("disconnected".to_owned()),
             )),
@@ -285,6 +326,9 @@ impl<T: Send + 'static> Link<T> {
 
     fn on_connack(&mut self, connack: &ConnAck) -> ConnectionEvent<T> {
         self.up = true;
+        self.resumed = connack.session_present;
+        let granted = connack.properties.as_ref().and_then(|all| all.session_expiry_interval);
+        self.keeps_session = granted.is_none_or(|granted| granted >= WILL_DELAY_SECS);
         if let Some(properties) = &connack.properties {
             if let Some(most) = properties.receive_max {
                 self.window = usize::from(most).clamp(1, WINDOW);

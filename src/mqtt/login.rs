@@ -68,7 +68,7 @@ impl Login {
 }
 
 /// 128 random bits, in hex.
-pub(super) fn random_token() -> io::Result<String> {
+pub(crate) fn random_token() -> io::Result<String> {
     let mut token = [0; 16];
     getrandom::fill(&mut token).map_err(io::Error::other)?;
     Ok(hex::encode(token))

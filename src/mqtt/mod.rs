@@ -18,7 +18,7 @@ mod session;
 pub mod tls;
 pub mod topics;
 
-pub use connection_state::{ConnectionState, RetainedDelivery};
+pub use connection_state::{Abilities, Ability, ConnectionState, ConsentState};
 pub use link::Identity;
 
 pub use crate::payload;

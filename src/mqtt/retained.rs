@@ -21,6 +21,8 @@ pub struct Kept {
     pub until: Option<Tick>,
     /// Published at `QoS` 1 instead of 0.
     pub at_least_once: bool,
+    /// The customer whose data the payload carries; `None` where it carries none.
+    pub client: Option<Arc<str>>,
 }
 
 impl Retained {
@@ -31,14 +33,17 @@ impl Retained {
             self.0.remove(&topic);
         } else if message.is_retained() {
             let until = Some(now.tick.plus(message.remaining(now)));
-            let kept = Kept { payload: message.payload.clone(), until, at_least_once: true };
+            let client = message.client.clone();
+            let kept =
+                Kept { payload: message.payload.clone(), until, at_least_once: true, client };
             self.0.insert(topic, kept);
         }
     }
 
     /// Sets a message that does not expire.
     pub fn set(&mut self, topic: String, payload: Vec<u8>, at_least_once: bool) {
-        self.0.insert(topic, Kept { payload: payload.into(), until: None, at_least_once });
+        let kept = Kept { payload: payload.into(), until: None, at_least_once, client: None };
+        self.0.insert(topic, kept);
     }
 
     /// Another gateway publishes it.

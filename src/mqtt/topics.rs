@@ -100,6 +100,16 @@ impl Topics {
         }
     }
 
+    /// Where a client asks for the current state.
+    pub fn sync(&self) -> String {
+        self.topic(Topic::Sync, &[])
+    }
+
+    /// Where a gateway is answered which withdrawals there are.
+    pub fn withdrawals(&self, gateway: &str) -> String {
+        self.topic(Topic::Withdrawals, &[gateway])
+    }
+
     /// Consent withdrawn.
     pub fn withdrawn(&self, client: &str) -> String {
         self.topic(Topic::Withdrawn, &[client])
@@ -133,13 +143,13 @@ impl Addressee {
             all(Topic::Claim),
             all(Topic::Feedback),
             Filter { no_local: true, ..all(Topic::Contacts) },
-            Filter::new(Topic::FleetSettings.of(&[])),
-            all(Topic::StoreSettings),
             all(Topic::Registry),
-            own(Topic::GatewaySettings),
+            all(Topic::Sync),
+            own(Topic::SyncAnswer),
+            all(Topic::Consent),
+            own(Topic::Withdrawals),
         ];
-        let group = self.group.as_ref().map(|group| Topic::GroupSettings.of(&[group.as_str()]));
-        filters.extend(group.map(Filter::new));
+        filters.extend(self.settings());
         [vec![Filter { qos: Qos::AtMostOnce, ..all(Topic::Withdrawn) }], filters]
     }
 
@@ -151,6 +161,48 @@ impl Addressee {
     /// Where it says how it is.
     pub fn status(&self) -> String {
         self.topics.status(&self.gateway)
+    }
+
+    /// Where it says which withdrawals it knows.
+    pub fn consent(&self) -> String {
+        self.topics.topic(Topic::Consent, &[&self.gateway])
+    }
+
+    /// Where it reports to head office.
+    pub fn reports(&self) -> String {
+        self.topics.topic(Topic::Reports, &[&self.gateway])
+    }
+
+    /// What it subscribes to at head office's cluster, packet by packet.
+    pub fn office_subscriptions(&self) -> [Vec<Filter>; 2] {
+        let all = |topic| Filter::new(self.topics.topic(topic, &[]));
+        let own = |topic| Filter::new(self.topics.topic(topic, &[self.gateway.as_str()]));
+        let mut filters = vec![
+            Filter { retained: Retained::Skip, ..all(Topic::Withdrawn) },
+            own(Topic::Withdrawals),
+            own(Topic::Reported),
+            all(Topic::Sync),
+            all(Topic::Registry),
+        ];
+        filters.extend(self.settings());
+        [vec![Filter { qos: Qos::AtMostOnce, ..all(Topic::Withdrawn) }], filters]
+    }
+
+    /// Head office's settings for it.
+    fn settings(&self) -> Vec<Filter> {
+        let group = self.group.as_ref().map(|group| Topic::GroupSettings.of(&[group.as_str()]));
+        let all = [
+            Some(Topic::FleetSettings.of(&[])),
+            group,
+            Some(self.topics.topic(Topic::StoreSettings, &[])),
+            Some(self.topics.topic(Topic::GatewaySettings, &[&self.gateway])),
+        ];
+        all.into_iter().flatten().map(Filter::new).collect()
+    }
+
+    /// Where the answers to its `sync` come.
+    pub fn sync_answers(&self) -> String {
+        self.topics.topic(Topic::SyncAnswer, &[&self.gateway])
     }
 }
 

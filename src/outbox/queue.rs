@@ -86,6 +86,7 @@ impl Outbox {
             | Change::Labelled { .. }
             | Change::Recognised { .. }
             | Change::Withdrawn { .. }
+            | Change::WithdrawnUpTo { .. }
             | Change::Published(_)
             | Change::Cleared(_)
             | Change::ClockSet(_)
@@ -116,14 +117,20 @@ impl Outbox {
 
     /// The next message to publish and its remaining lifetime; it counts as sent.
     ///
-    /// A departure waits for the arrival of the same visit, so that staff see them in order.
-    pub fn next(&mut self, now: Now) -> Option<(u64, &OutboundMessage, Duration)> {
+    /// A departure waits for the arrival of the same visit, so that staff see them in order; what
+    /// `may_publish` denies waits as well.
+    pub fn next(
+        &mut self,
+        now: Now,
+        may_publish: impl Fn(&OutboundMessage) -> bool,
+    ) -> Option<(u64, &OutboundMessage, Duration)> {
         let mut no_subscribers = BTreeSet::<VisitId>::new();
         let (id, entry) = self.entries.iter_mut().find(|(_, entry)| {
             let spoken = !entry.message.is_retained();
             let held = spoken && !no_subscribers.insert(entry.message.visit);
             let rests = entry.tried && rests(&self.resting, entry.message.subject());
-            entry.state == State::Waiting && now.tick < entry.until && !held && !rests
+            let waits = entry.state == State::Waiting && now.tick < entry.until;
+            waits && !held && !rests && may_publish(&entry.message)
         })?;
         entry.state = State::Sent { ticks: 0 };
         entry.tried = true;
@@ -252,7 +259,7 @@ mod tests {
     }
 
     fn next(outbox: &mut Outbox, now: Now) -> Option<u64> {
-        outbox.next(now).map(|(id, ..)| id)
+        outbox.next(now, |_| true).map(|(id, ..)| id)
     }
 
     fn ticks(outbox: &mut Outbox, n: usize) -> bool {
@@ -323,7 +330,10 @@ mod tests {
     #[test]
     fn what_is_too_old_is_dropped_and_never_sent() {
         let mut outbox = Outbox::of(vec![row(1, "arrivals", 1)], at(10));
-        assert_eq!(outbox.next(at(119)).map(|(.., worth)| worth), Some(Duration::from_secs(1)));
+        assert_eq!(
+            outbox.next(at(119), |_| true).map(|(.., worth)| worth),
+            Some(Duration::from_secs(1))
+        );
         outbox.disconnected();
         assert_eq!(next(&mut outbox, at(120)), None);
         assert_eq!(outbox.tick(at(120)).expired, [1]);

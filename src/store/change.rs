@@ -85,6 +85,13 @@ pub enum Change {
         /// When this gateway heard of it.
         at: WallTime,
     },
+    /// Every withdrawal of head office's list up to this one is known.
+    WithdrawnUpTo {
+        /// Which list.
+        list: Arc<str>,
+        /// Its last known number.
+        serial: u64,
+    },
     /// The wall clock was set: times that were read from it before are corrected.
     ClockSet(ClockStep),
     /// grelot is alive, and what is too old to matter goes.

@@ -20,6 +20,7 @@ pub mod worker;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -247,6 +248,14 @@ impl Store {
     /// Where the file cannot be read.
     pub fn last_heartbeat(&self) -> Result<Option<Heartbeat>, StoreError> {
         rows::last_heartbeat(&self.db).map_err(|source| self.failed(source))
+    }
+
+    /// The list of head office whose withdrawals are known, and up to which number.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn withdrawn_up_to(&self) -> Result<Option<(Arc<str>, u64)>, StoreError> {
+        rows::withdrawn_up_to(&self.db).map_err(|source| self.failed(source))
     }
 
     /// The outbox, oldest first.

@@ -85,6 +85,10 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
             let sql = "INSERT OR IGNORE INTO withdrawals VALUES (?1, ?2)";
             execute(db, sql, params![client, millis(*at)])
         }
+        Change::WithdrawnUpTo { list, serial } => {
+            let sql = "INSERT OR REPLACE INTO withdrawn_up_to VALUES (1, ?1, ?2)";
+            execute(db, sql, params![list, to_sql(*serial)])
+        }
         Change::ClockSet(step) => set_clock(db, *step),
         Change::Heartbeat { heartbeat, closed_before, alerted_before, learned_before } => {
             put_heartbeat(db, heartbeat)?;
@@ -237,6 +241,14 @@ pub(super) fn last_heartbeat(db: &Connection) -> Result<Option<Heartbeat>> {
             clock_set: row.get("clock_set")?,
             boot: boot.map(|(id, ms)| Boot { id, uptime: Duration::from_millis(ms) }),
         })
+    })
+    .optional()
+}
+
+/// The list of head office whose withdrawals are known, and up to which number.
+pub(super) fn withdrawn_up_to(db: &Connection) -> Result<Option<(Arc<str>, u64)>> {
+    db.query_row("SELECT list, serial FROM withdrawn_up_to", [], |row| {
+        Ok((row.get("list")?, u64::try_from(row.get::<_, i64>("serial")?).unwrap_or(0)))
     })
     .optional()
 }

@@ -8,6 +8,16 @@ use crate::mqtt::topics::{Topic, Topics};
 use crate::pipeline::VisitId;
 use crate::pipeline::units::WallTime;
 
+/// Decodes a gateway's answer to a client that asked for the current state: the messages that it
+/// stands for. Empty if it is malformed.
+pub fn answer(topics: &Topics, payload: &[u8]) -> Vec<InboundMessage> {
+    let Some(answer) = read::<payload::SyncAnswer>(payload) else { return Vec::new() };
+    let each = answer.retained.iter().filter_map(|(below, state)| {
+        message(topics, &topics.under(below), &payload::encode(state))
+    });
+    if answer.v == payload::VERSION { each.collect() } else { Vec::new() }
+}
+
 /// Decodes a message; `None` if the board does not need it, or it is malformed.
 pub fn message(topics: &Topics, topic: &str, payload: &[u8]) -> Option<InboundMessage> {
     let (topic, parameters) = Topic::parse(topic)?;

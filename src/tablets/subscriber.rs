@@ -216,7 +216,12 @@ impl BrokerSubscriber {
         self.replay = Some(Box::pin(sleep(RETAINED_WITHIN)));
         self.arrivals_subscribed = false;
         let topics = [Topic::Visit, Topic::Departures, Topic::Status, Topic::Withdrawn];
-        link.subscribe(topics.map(|topic| Filter::new(self.topics.topic(topic, &[]))));
+        let answers = self.answers();
+        let filters = topics.map(|topic| self.topics.topic(topic, &[]));
+        link.subscribe(filters.into_iter().chain([answers.clone()]).map(Filter::new));
+        // Not every broker delivers retained messages.
+        let question = payload::encode(&serde_json::json!({"v": payload::VERSION}));
+        link.ask(&self.topics.sync(), &question, &answers);
         self.subscribe_arrivals(link);
         tracing::info!("the tablets' page is connected to the broker");
     }
@@ -238,8 +243,19 @@ impl BrokerSubscriber {
         }
     }
 
+    /// Where gateways answer this client.
+    fn answers(&self) -> String {
+        self.topics.topic(Topic::SyncAnswer, &[&self.broker.identity.client_id])
+    }
+
     fn received(&self, topic: &[u8], payload: &[u8]) {
         let topic = std::str::from_utf8(topic).ok();
+        if topic == Some(&*self.answers()) {
+            for message in decode::answer(&self.topics, payload) {
+                self.apply(message);
+            }
+            return;
+        }
         if let Some(message) = topic.and_then(|topic| decode::message(&self.topics, topic, payload))
         {
             self.apply(message);

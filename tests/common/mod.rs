@@ -1,6 +1,7 @@
 //! Helpers of the integration tests: free ports, waiting, processes, brokers, daemons.
 #![allow(dead_code, reason = "each integration test links its own copy and uses a part")]
 
+pub mod certificates;
 pub mod daemon;
 pub mod mosquitto;
 pub mod process;

@@ -1,5 +1,6 @@
 //! A cable to the broker that a test can pull.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::copy_bidirectional;
@@ -10,6 +11,7 @@ use tokio::task::JoinHandle;
 pub struct Cable {
     pub port: u16,
     accept: JoinHandle<()>,
+    is_cut: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
@@ -19,8 +21,13 @@ impl Cable {
         let own = listener.local_addr().unwrap().port();
         let open = Arc::new(Mutex::new(Vec::new()));
         let forwarded = Arc::clone(&open);
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let cut = Arc::clone(&is_cut);
         let accept = tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
+                if cut.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
                 let forward = tokio::spawn(async move {
                     let _ = copy_bidirectional(&mut near, &mut far).await;
@@ -28,7 +35,14 @@ impl Cable {
                 forwarded.lock().unwrap().push(forward);
             }
         });
-        Self { port: own, accept, open }
+        Self { port: own, accept, is_cut, open }
+    }
+
+    /// Cuts every connection; until it is mended, no new one stands.
+    #[allow(dead_code, reason = "tests/cluster does")]
+    pub fn cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::SeqCst);
+        self.pull();
     }
 
     /// Cuts every connection; new ones are forwarded again.

@@ -47,7 +47,10 @@ async fn a_withdrawal_is_heard_once_and_remembered_for_good() {
     let mut shop = Shop::open(&state, peer(broker.port));
     shop.connected().await;
     broker.publish(&["-r", "-t", "grelot/v1/42/withdrawn/c-7f3a", "-m", r#"{"v":1}"#]).await;
-    assert_eq!(heard(&mut shop).await, Inbound::Withdrawn { client: "c-7f3a".to_owned() });
+    assert_eq!(
+        heard(&mut shop).await,
+        Inbound::Withdrawn { client: "c-7f3a".to_owned(), number: None }
+    );
 
     broker.kill();
     broker.restart();

@@ -10,29 +10,11 @@ use grelot::mqtt::client::Peer;
 use grelot::mqtt::inbound::Inbound;
 use grelot::mqtt::tls::{self, TlsError};
 use grelot::mqtt::topics::Topics;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::client::{Client, NOT_AUTHORIZED, SUCCESS};
+use crate::common::certificates::certificates;
 use crate::mosquitto::{BrokerOptions, Mosquitto};
 use crate::shop::{OPENING, Shop, alert, peer, visit, with_login};
-
-/// Writes an authority, a broker's and a gateway's certificate with their keys.
-fn certificates(dir: &Path) {
-    std::fs::create_dir_all(dir).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "the test's authority");
-    std::fs::write(dir.join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
-    let authority = Issuer::new(params, key);
-    for (name, host) in [("broker", "127.0.0.1"), ("gateway", "door.shop.example")] {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &authority).unwrap();
-        std::fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
-}
 
 fn files(dir: &Path, ca: &Path) -> Tls {
     let file = |name: &str| -> Option<PathBuf> { Some(dir.join(name)) };
@@ -126,6 +108,9 @@ fn the_documented_access_rules_are_those_of_the_embedded_broker() {
                 "gateways/+/config",
                 "registry",
                 "withdrawn/+",
+                "gateways/+/withdrawals",
+                "gateways/+/reported",
+                "sync",
                 "gateways/+/status",
                 "beacons/+",
             ]

@@ -191,6 +191,8 @@ pub fn online() -> Status {
         connected_at: None,
         refused: Vec::new(),
         warnings: Vec::new(),
+        group: None,
+        documents: Vec::new(),
     }
 }
 

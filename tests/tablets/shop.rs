@@ -221,6 +221,8 @@ impl Gateway {
             since: Some(now().to_string()),
             refused: Vec::new(),
             warnings: Vec::new(),
+            group: None,
+            documents: Vec::new(),
         };
         self.say(&format!("gateways/{}/status", self.name), true, encode(&status));
     }

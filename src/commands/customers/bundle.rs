@@ -6,7 +6,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use minisign::{SecretKey, SecretKeyBox};
+use minisign::SecretKey;
 use serde_json::json;
 
 use super::super::{Exit, Global, complain, print};
@@ -89,7 +89,7 @@ fn time(text: &str) -> Result<WallTime, String> {
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let stores = stores(args)?;
     let plan = Plan::new(args)?;
-    let key = secret_key(args)?;
+    let key = secret::signing_key(&args.key, args.password_file.as_deref())?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or(processors).clamp(1, stores.len());
     let shares = stores.chunks(stores.len().div_ceil(jobs));
@@ -155,24 +155,6 @@ fn stores(args: &Args) -> anyhow::Result<Vec<u16>> {
         bail!("no store is named");
     }
     Ok(stores.into_iter().collect())
-}
-
-fn secret_key(args: &Args) -> anyhow::Result<SecretKey> {
-    let text =
-        fs::read_to_string(&args.key).with_context(|| format!("reading {}", args.key.display()))?;
-    let text = zeroize::Zeroizing::new(text);
-    let read = || SecretKeyBox::from_string(&text).map_err(|_| not_a_key(&args.key));
-    if let Ok(open) = read()?.into_unencrypted_secret_key() {
-        return Ok(open);
-    }
-    let password = args.password_file.as_deref().map(secret::password).transpose()?;
-    read()?
-        .into_secret_key(password.map(|password| password.to_string()))
-        .map_err(|error| anyhow!("unlocking {}: {error}", args.key.display()))
-}
-
-fn not_a_key(path: &Path) -> anyhow::Error {
-    anyhow!("{} is no secret key of minisign", path.display())
 }
 
 /// The result for some stores.

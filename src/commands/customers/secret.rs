@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use minisign::{SecretKey, SecretKeyBox};
 use zeroize::Zeroizing;
 
 /// The first line of a password file.
@@ -19,6 +20,25 @@ pub fn password(file: &Path) -> anyhow::Result<Zeroizing<String>> {
     let line =
         line.with_context(|| format!("{} has no password on its first line", file.display()))?;
     Ok(Zeroizing::new(line.to_owned()))
+}
+
+/// The secret key in a file of minisign. A locked one is unlocked with the first line of
+/// `password_file`, else with what a person types.
+///
+/// # Errors
+/// Where it cannot be read or unlocked.
+pub fn signing_key(path: &Path, password_file: Option<&Path>) -> anyhow::Result<SecretKey> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let text = Zeroizing::new(text);
+    let no_key = |_| anyhow!("{} is no secret key of minisign", path.display());
+    let read = || SecretKeyBox::from_string(&text).map_err(no_key);
+    if let Ok(open) = read()?.into_unencrypted_secret_key() {
+        return Ok(open);
+    }
+    let password = password_file.map(password).transpose()?;
+    read()?
+        .into_secret_key(password.map(|password| password.to_string()))
+        .map_err(|error| anyhow!("unlocking {}: {error}", path.display()))
 }
 
 /// A new file for the owner's eyes only; never over an old one.

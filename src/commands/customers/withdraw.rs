@@ -11,14 +11,16 @@ use super::super::{Exit, Global, complain, print};
 use super::customer_list;
 use super::secret::Replacement;
 use crate::clock::Clocks;
+use crate::commands::publish::{Needs, Retained, publish};
 use crate::commands::run::runtime;
-use crate::config;
+use crate::config::{self, BrokerUrl};
+use crate::fleet::{FleetStore, keeper};
 use crate::mqtt::client::Peer;
-use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link, Message, PublishOutcome};
-use crate::mqtt::topics::{Topics, is_level};
+use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link};
+use crate::mqtt::topics::{Filter, Topics, is_level};
 
-/// A broker that has not answered by then is out of reach.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For a retained message to arrive at another client.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Arguments of `grelot customers withdraw`.
 #[derive(Debug, clap::Args)]
@@ -26,10 +28,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 Examples:
   grelot customers withdraw c-7f3a
   grelot customers withdraw c-7f3a --store 42 --store 43 --book book.jsonl
+  grelot customers withdraw c-7f3a --store 42 --book book.jsonl --fleet fleet.db
   grelot customers withdraw c-7f3a --book book.jsonl --no-broker
 
 The configuration names the broker, and the store where no --store does. The message is retained:
-gateways that are away act on it as soon as they are back, and it holds against older registries.")]
+gateways that are away act on it as soon as they are back, and it holds against older registries.
+Not every broker delivers retained messages to gateways that were away. With --fleet the withdrawal
+gets a number in head office's file, and `grelot fleet serve` repeats it until each gateway has
+acknowledged it.")]
 pub struct Args {
     /// The customer's handle
     client: String,
@@ -39,6 +45,9 @@ pub struct Args {
     /// Marks the customer in the customer list as well, so that no further bundle has them
     #[arg(long, value_name = "FILE")]
     book: Option<PathBuf>,
+    /// Enters the withdrawal in head office's file, from which it is repeated until acknowledged
+    #[arg(long, value_name = "FILE")]
+    fleet: Option<PathBuf>,
     /// Tells no gateway
     #[arg(long, requires = "book")]
     no_broker: bool,
@@ -111,71 +120,60 @@ fn tell(global: &Global, args: &Args, at: &str) -> anyhow::Result<Vec<u16>> {
     let config = config::load(&global.config)?;
     let peer = Peer::of_tool(&config, "withdraw")?;
     let stores = if args.store.is_empty() { vec![config.store.id] } else { args.store.clone() };
-    runtime()?.block_on(async {
-        let said = say(&peer, &args.client, &stores, at);
-        tokio::time::timeout(PATIENCE, said).await.context("the broker does not answer")?
-    })?;
+    let needs = if args.fleet.is_some() { Needs::Nothing } else { Needs::Retain };
+    let broker = publish(&peer, &messages(args, &stores, at)?, needs)?;
+    if let (Needs::Retain, Some(store)) = (needs, stores.first())
+        && !runtime()?.block_on(is_delivered_later(broker, &peer, *store, &args.client))
+    {
+        complain(
+            "grelot: this broker does not deliver a withdrawal to gateways that are away now\n  \
+             hint: --fleet FILE, and `grelot fleet serve`, which repeats it until each gateway \
+             has acknowledged it",
+        );
+    }
     Ok(stores)
 }
 
-async fn say(peer: &Peer, client: &str, stores: &[u16], at: &str) -> anyhow::Result<()> {
-    let mut last = None;
-    for broker in &peer.brokers {
-        match say_to(
-            &mut Link::connect(broker, &peer.identity, ConnectOptions::default()),
-            client,
-            stores,
-            at,
-        )
-        .await
-        {
-            Ok(()) => return Ok(()),
-            Err(error) => {
-                last = Some(error.context(format!("broker {}:{}", broker.host, broker.port)));
-            }
-        }
-    }
-    Err(last.unwrap_or_else(|| anyhow::anyhow!("no broker is configured")))
+/// Each store's message; numbered where head office has a file.
+fn messages(args: &Args, stores: &[u16], at: &str) -> anyhow::Result<Vec<Retained>> {
+    let Some(path) = &args.fleet else {
+        let payload = json!({"v": 1, "withdrawn_at": at}).to_string().into_bytes();
+        let topic = |store: &u16| Topics::of(*store).withdrawn(&args.client);
+        let message = |store| Retained { topic: topic(store), payload: payload.clone() };
+        return Ok(stores.iter().map(message).collect());
+    };
+    let mut file = FleetStore::open(path)?;
+    let message = |store: &u16| {
+        let entered = file.withdraw(*store, &args.client, at)?;
+        let (topic, payload) = keeper::withdrawal(*store, file.list(), &entered);
+        Ok(Retained { topic, payload })
+    };
+    stores.iter().map(message).collect()
 }
 
-async fn say_to(
-    link: &mut Link<u16>,
-    client: &str,
-    stores: &[u16],
-    at: &str,
-) -> anyhow::Result<()> {
-    let payload = json!({"v": 1, "withdrawn_at": at}).to_string();
-    let mut left = stores.iter().copied().peekable();
-    loop {
-        while link.can_publish()
-            && let Some(store) = left.next()
-        {
-            if !link.retains() {
-                bail!(
-                    "it keeps no messages for gateways that are away\n  \
-                     hint: give the broker retained messages (mosquitto: retain_available true), \
-                     or take the customer out of the registry"
-                );
-            }
-            let topic = Topics::of(store).withdrawn(client);
-            let payload = payload.as_bytes();
-            let message = Message { topic: &topic, payload, retain: true, expiry: None };
-            if !link.publish(store, &message) {
-                bail!("the connection takes nothing");
+/// Whether the broker delivers a withdrawal to a gateway that subscribes later.
+async fn is_delivered_later(broker: &BrokerUrl, peer: &Peer, store: u16, client: &str) -> bool {
+    let mut identity = peer.identity.clone();
+    identity.client_id.push_str("-later");
+    let mut link = Link::<()>::connect(broker, &identity, ConnectOptions::default());
+    let withdrawn = Topics::of(store).withdrawn(client);
+    let received = async {
+        loop {
+            match link.next_event().await {
+                ConnectionEvent::Connected => {
+                    link.subscribe([Filter::new(Topics::of(store).withdrawn("+"))]);
+                }
+                ConnectionEvent::Received { topic, retained: true, .. }
+                    if topic == withdrawn.as_bytes() =>
+                {
+                    return true;
+                }
+                ConnectionEvent::Subscribed { refused: 1.. } | ConnectionEvent::Disconnected(_) => {
+                    return false;
+                }
+                _ => {}
             }
         }
-        if link.is_connected() && link.in_flight() == 0 && left.peek().is_none() {
-            link.disconnect();
-            // Everything is acknowledged; DISCONNECT may fail.
-            while !matches!(link.next_event().await, ConnectionEvent::Disconnected(_)) {}
-            return Ok(());
-        }
-        match link.next_event().await {
-            ConnectionEvent::Acknowledged(store, PublishOutcome::Refused(why)) => {
-                bail!("store {store}: refused: {why}")
-            }
-            ConnectionEvent::Disconnected(down) => bail!("{}", down.reason()),
-            _ => {}
-        }
-    }
+    };
+    tokio::time::timeout(DELIVERED_WITHIN, received).await.unwrap_or(false)
 }

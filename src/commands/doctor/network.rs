@@ -7,6 +7,7 @@ use super::daemon::Daemon;
 use super::{Finding, Verdict};
 use crate::commands::run::runtime;
 use crate::config::{BrokerLocation, BrokerUrl, Config};
+use crate::daemon::status::{HELD_BACK_HINT, Snapshot};
 use crate::mqtt::client::Peer;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link};
 use crate::mqtt::logins::Logins;
@@ -40,16 +41,38 @@ pub(super) fn broker(config: &Config, daemon: Daemon) -> Finding {
     match well {
         0 => Finding::fail(about, says, remedy(&answers)),
         _ if well < answers.len() => Finding::warn(about, says, remedy(&answers)),
-        _ if !delivers_retained(config, &answers) => Finding::warn(
+        _ => of_abilities(
             about,
-            format!(
-                "{says}; it does not deliver retained messages to wildcard subscriptions: \
-                 withdrawals of consent over MQTT are not reliable"
-            ),
-            "see docs/mqtt.md; take withdrawn customers out of the registry, and renew it often",
+            says,
+            &answers,
+            crate::commands::status::snapshot(&config.state).ok(),
         ),
-        _ => Finding::ok(about, says),
     }
+}
+
+/// What the broker does not do of what is needed: as far as it says so itself, and a running
+/// daemon has found out.
+fn of_abilities(
+    about: &'static str,
+    says: String,
+    answers: &[(&BrokerUrl, Result<(), Disconnect>)],
+    daemon: Option<Snapshot>,
+) -> Finding {
+    let mut found = daemon.map(|daemon| daemon.broker.abilities).unwrap_or_default();
+    if answers.iter().any(|(_, answer)| answer.is_err()) {
+        (found.retain, found.wildcard) = (Some(false), Some(false));
+    }
+    let missing = found.missing();
+    if found.holds_back() {
+        let held = format!("{says}; withdrawals of consent are not known: alerts are held back");
+        return Finding::fail(about, held, HELD_BACK_HINT);
+    }
+    if missing.is_empty() {
+        return Finding::ok(about, says);
+    }
+    let lines = missing.iter().map(|(what, cost)| format!("it {what}: {cost}"));
+    let says = format!("{says}; {}", lines.collect::<Vec<_>>().join("; "));
+    Finding::warn(about, says, "see \"For those who run the broker\" in docs/mqtt.md")
 }
 
 /// Warns where clients of other machines can only use the login that may do everything.
@@ -81,14 +104,6 @@ fn of_daemon(about: &'static str, port: Finding, config: &Config) -> Finding {
 /// Whether alerts reach staff over it.
 const fn is_usable(answer: &Result<(), Disconnect>) -> bool {
     matches!(answer, Ok(()) | Err(Disconnect::WithoutRetain))
-}
-
-/// Whether a withdrawal reaches a gateway that was away: as far as the brokers say it themselves,
-/// and a running daemon has found out.
-fn delivers_retained(config: &Config, answers: &[(&BrokerUrl, Result<(), Disconnect>)]) -> bool {
-    let daemon = crate::commands::status::snapshot(&config.state);
-    let offered = answers.iter().all(|(_, answer)| answer.is_ok());
-    offered && !daemon.is_ok_and(|daemon| daemon.broker.retained == Some(false))
 }
 
 fn tell(url: &BrokerUrl, answer: &Result<(), Disconnect>) -> String {

@@ -97,7 +97,7 @@ async fn retained(
                     replay.as_mut().reset(tokio::time::Instant::now() + REPLAY);
                 }
                 ConnectionEvent::Subscribed { .. } => bail!("it does not let this login read {}", topics[0]),
-                ConnectionEvent::Received { topic, payload, retained: true } if !payload.is_empty() => {
+                ConnectionEvent::Received { topic, payload, retained: true, .. } if !payload.is_empty() => {
                     retained.push((String::from_utf8(topic)?, payload));
                 }
                 ConnectionEvent::Disconnected(down) => bail!("{}", down.reason()),

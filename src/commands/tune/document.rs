@@ -10,6 +10,7 @@ use super::{Outcome, report};
 use crate::commands::customers::secret::Replacement;
 use crate::config::Config;
 use crate::config::layers::{Layers, Reach};
+use crate::config::pushed::Rules;
 
 /// The first line of what `tune` writes, by which it knows its own.
 const MARK: &str = "# Detection settings found by `grelot tune`";
@@ -38,8 +39,9 @@ pub fn write(outcome: &Outcome<'_>, config: &Config) -> anyhow::Result<String> {
         let _ = writeln!(text, "{key} = {value}");
     }
     let mut layers = Layers::default();
-    layers.set(Reach::Gateway, text.as_bytes());
-    if let Err(problems) = layers.in_force(config) {
+    let rules = Rules { store: config.store.id, keys: &[], now: None };
+    let set = layers.set(Reach::Gateway, "the settings found", text.as_bytes(), &rules);
+    if let Err(problems) = set.and_then(|()| layers.in_force(config)) {
         bail!("the settings found are refused by the configuration:\n{problems}");
     }
     Ok(text)

@@ -13,7 +13,7 @@ pub use detection::{POLICY, PRESENCE};
 pub use key::{Absent, Key, Section};
 
 use radio::{BEACON, WAKE_UP};
-use site::{BROKER, GATEWAY, REGISTRY, SOURCE, STATE, STORE, TLS};
+use site::{BROKER, GATEWAY, HEAD_OFFICE, REGISTRY, SOURCE, STATE, STORE, TLS};
 use tablets::TABLETS;
 use webhooks::WEBHOOK;
 
@@ -43,6 +43,18 @@ pub fn is_named_table(path: &str) -> bool {
 
 /// Every section in the order of the reference.
 pub const SECTIONS: &[&Section] = &[
-    &STORE, &GATEWAY, &BROKER, &TLS, &SOURCE, &WAKE_UP, &BEACON, &REGISTRY, &TABLETS, &WEBHOOK,
-    &STATE, &PRESENCE, &POLICY,
+    &STORE,
+    &GATEWAY,
+    &BROKER,
+    &TLS,
+    &SOURCE,
+    &WAKE_UP,
+    &BEACON,
+    &REGISTRY,
+    &TABLETS,
+    &WEBHOOK,
+    &HEAD_OFFICE,
+    &STATE,
+    &PRESENCE,
+    &POLICY,
 ];

@@ -254,6 +254,70 @@ pub(super) const REGISTRY: Section = Section {
     ],
 };
 
+pub(super) const HEAD_OFFICE: Section = Section {
+    name: "head_office",
+    repeats: false,
+    says: "A second line, to head office's broker cluster: settings, hints of new registries and withdrawals come down; status, health and reports that name no customer go up. The shop works while it is away.",
+    keys: &[
+        Key::new(
+            "urls",
+            Form::BrokerUrls,
+            Absent::Means("there is no such line"),
+            "the cluster's addresses, tried in turn",
+        )
+        .example("[\"mqtts://a.example:8883\", \"mqtts://b.example:8883\"]"),
+        Key::new(
+            "username",
+            Form::Text,
+            Absent::Means("none"),
+            "who this gateway is to the cluster",
+        )
+        .example("\"store-42-door\""),
+        Key::new(
+            "password_file",
+            Form::File,
+            Absent::Means("none"),
+            "a file whose first line is the password, readable by the service alone",
+        )
+        .example("\"head-office.password\""),
+        Key::new(
+            "ca",
+            Form::File,
+            Absent::Means("`tls.ca`; else the system's authorities"),
+            "the authorities that sign the cluster's certificates",
+        )
+        .example("\"head-office-ca.pem\""),
+        Key::new(
+            "certificate",
+            Form::File,
+            Absent::Means("`tls.certificate`"),
+            "this gateway's certificate for the cluster",
+        )
+        .example("\"head-office.pem\""),
+        Key::new(
+            "key",
+            Form::File,
+            Absent::Means("`tls.key`"),
+            "the private key of that certificate, readable by the service alone",
+        )
+        .example("\"head-office.key\""),
+        Key::new(
+            "public_keys",
+            Form::PublicKeys,
+            Absent::Means("settings need no signature"),
+            "head office's public keys, for settings on either line: only documents that one of them signed count (`grelot fleet push --key`)",
+        )
+        .example("[\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"]"),
+        Key::new(
+            "longest_wait_secs",
+            Form::Integer { least: 1, most: 3_600 },
+            Absent::Is("60"),
+            "between two attempts to connect, at most: all stores' attempts are spread over this time",
+        )
+        .unit("seconds"),
+    ],
+};
+
 pub(super) const STATE: Section = Section {
     name: "state",
     repeats: false,

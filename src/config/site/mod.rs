@@ -2,6 +2,7 @@
 
 mod beacons;
 mod broker;
+mod head_office;
 mod registry;
 mod sources;
 mod store;

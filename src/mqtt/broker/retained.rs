@@ -77,7 +77,10 @@ impl Class {
             [_, "arrivals" | "departures"]
             | [_, "visits", _, _]
             | [_, "contacts", _]
-            | [_, "gateways", _, "health"] => Self::Fleeting,
+            | [_, "sync", ..]
+            | [_, "gateways", _, "health" | "consent" | "withdrawals" | "reports" | "reported"] => {
+                Self::Fleeting
+            }
             [_, "gateways", _, _] => Self::Gateway,
             _ => Self::Other,
         }

@@ -72,11 +72,19 @@ impl Rights {
         let fleet = format!("{ROOT}/config/#");
         let (mut reads, mut writes): (Vec<String>, Vec<String>) = match role {
             Role::Gateway => {
-                (everything(), all(&[Topic::Arrivals, Topic::Departures, Topic::Visit]))
+                let answers = [Topic::Sync, Topic::SyncAnswer, Topic::Withdrawals];
+                let of_visits = [Topic::Arrivals, Topic::Departures, Topic::Visit];
+                (everything(), all(&[&of_visits[..], &answers].concat()))
             }
             Role::Tablet => (
-                all(&[Topic::Arrivals, Topic::Departures, Topic::Visit, Topic::Status]),
-                all(&[Topic::Claim, Topic::Feedback]),
+                all(&[
+                    Topic::Arrivals,
+                    Topic::Departures,
+                    Topic::Visit,
+                    Topic::Status,
+                    Topic::SyncAnswer,
+                ]),
+                all(&[Topic::Claim, Topic::Feedback, Topic::Sync]),
             ),
             // The last two to retire a gateway or beacon that is gone.
             Role::HeadOffice => (
@@ -86,6 +94,9 @@ impl Rights {
                     Topic::GatewaySettings,
                     Topic::Registry,
                     Topic::Withdrawn,
+                    Topic::Withdrawals,
+                    Topic::Reported,
+                    Topic::Sync,
                     Topic::Status,
                     Topic::Beacon,
                 ]),
@@ -96,6 +107,8 @@ impl Rights {
             Role::Gateway => {
                 reads.push(fleet);
                 writes.extend([topics.contacts(name), topics.status(name), topics.health(name)]);
+                writes
+                    .extend([Topic::Consent, Topic::Reports].map(|row| topics.topic(row, &[name])));
                 writes.push(topics.beacon("+"));
             }
             Role::HeadOffice => {
@@ -116,6 +129,7 @@ impl Rights {
             Topic::GatewaySettings,
             Topic::Registry,
             Topic::Withdrawn,
+            Topic::Withdrawals,
             Topic::Claim,
             Topic::Feedback,
         ]);
@@ -128,6 +142,7 @@ impl Rights {
             Topic::Status,
             Topic::Health,
             Topic::Beacon,
+            Topic::Consent,
         ]);
         Self { reads, writes }
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::inbound::Received;
 use super::{Client, Phase};
 use crate::mqtt::backoff::{self, Backoff};
-use crate::mqtt::connection_state::{ConnectionState, RetainedDelivery};
+use crate::mqtt::connection_state::{Abilities, ConnectionState, ConsentState};
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link, Message};
 use crate::mqtt::payload::{self, GatewayState, Status};
 use crate::telemetry::brief;
@@ -53,8 +54,8 @@ impl Client {
             ConnectionEvent::Acknowledged(message, answer) => {
                 self.on_acknowledged(&message, answer)
             }
-            ConnectionEvent::Received { topic, payload, retained } => {
-                self.on_received(&topic, &payload, retained)
+            ConnectionEvent::Received { topic, payload, retained, expiry, response_topic } => {
+                self.on_received(Received { topic, payload, retained, expiry, response_topic });
             }
             ConnectionEvent::Disconnected(disconnect) => self.on_disconnected(disconnect),
         }
@@ -65,8 +66,9 @@ impl Client {
         self.last_errors.clear();
         let broker = self.broker();
         tracing::info!(broker, "connected to the broker");
-        let retained = RetainedDelivery::Unknown;
-        self.channels.connection.send_replace(ConnectionState::Connected { broker, retained });
+        let (abilities, consent) = (Abilities::default(), ConsentState::Asking);
+        let connected = ConnectionState::Connected { broker, abilities, consent };
+        self.channels.connection.send_replace(connected);
         if let Some(link) = &self.link {
             let packets = self.peer.here.subscriptions();
             self.awaited_subacks = packets.len();
@@ -74,6 +76,7 @@ impl Client {
                 link.subscribe(filters);
             }
         }
+        self.begin_consent(self.consent_before);
         self.begin_probe();
         self.set_status_message();
         let now = self.clocks.now();
@@ -90,6 +93,8 @@ impl Client {
         }
         self.link = None;
         self.probe = None;
+        self.end_consent();
+        self.end_sync();
         self.to_republish.clear();
         self.outbox.disconnected();
         if disconnect == Disconnect::WithoutRetain && !self.without_retain {
@@ -153,7 +158,7 @@ impl Client {
         let Some(link) = self.link.as_ref().filter(|link| link.is_connected()) else {
             return ControlFlow::Break(());
         };
-        let idle = link.in_flight() == 0 && self.to_republish.is_empty();
+        let idle = link.in_flight() == 0 && !self.can_republish();
         match self.phase {
             Phase::Flushing if idle && !self.outbox.is_busy() => {
                 let since = Some(self.clocks.now().clock.reading().to_string());

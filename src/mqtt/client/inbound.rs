@@ -1,25 +1,48 @@
 //! Messages from the broker, and which of them the event loop receives.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::{Client, Phase};
 use crate::mqtt::inbound::{self, Inbound};
 use crate::pipeline::event::PeerState;
-use crate::store::Change;
 
 /// Gateways of one store. A gateway that says how it is takes the place of the one that has been
 /// silent for longest: made-up names do not keep a real one out.
 const MOST_OTHERS: usize = 64;
 
-/// Withdrawals that are remembered; a store has fewer customers.
-const MAX_WITHDRAWN: usize = 200_000;
+/// A message and what came with it.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) topic: Vec<u8>,
+    pub(super) payload: Vec<u8>,
+    pub(super) retained: bool,
+    pub(super) expiry: Option<Duration>,
+    pub(super) response_topic: Option<String>,
+}
 
 impl Client {
-    pub(super) fn on_received(&mut self, topic: &[u8], payload: &[u8], retained: bool) {
-        match inbound::parse(&self.peer.here, topic, payload) {
-            Ok(inbound) => self.pending = self.relevant(inbound, retained),
+    pub(super) fn on_received(&mut self, message: Received) {
+        let Received { topic, payload, retained, expiry, response_topic } = message;
+        match inbound::parse(&self.peer.here, &topic, &payload) {
+            Ok(Inbound::Sync) => self.on_sync(response_topic),
+            Ok(Inbound::SyncAnswer(answer)) => {
+                let all = self.on_sync_answer(answer);
+                self.pending.extend(all);
+            }
+            Ok(Inbound::Consent { gateway, consent }) if !retained => {
+                self.on_consent(gateway, consent, expiry);
+            }
+            Ok(Inbound::Withdrawals(part)) if !retained => {
+                let all = self.on_withdrawals(part);
+                self.pending.extend(all);
+            }
+            Ok(inbound) => {
+                let relevant = self.relevant(inbound, retained);
+                self.pending.extend(relevant);
+            }
             Err(refused) => {
                 self.channels.counts.refused.one();
                 tracing::warn!(%refused, "a message from the broker is refused");
@@ -28,7 +51,7 @@ impl Client {
     }
 
     /// Passes on what the event loop needs: neither retained actions nor this gateway's own messages.
-    fn relevant(&mut self, inbound: Inbound, retained: bool) -> Option<Inbound> {
+    pub(super) fn relevant(&mut self, inbound: Inbound, retained: bool) -> Option<Inbound> {
         match &inbound {
             Inbound::Staff { .. } | Inbound::Feedback { .. } => (!retained).then_some(inbound),
             Inbound::Contacts { gateway, .. } => {
@@ -64,23 +87,16 @@ impl Client {
                 self.others.push_back(gateway.clone());
                 Some(inbound)
             }
-            Inbound::Withdrawn { client } => {
-                let client: Arc<str> = client.as_str().into();
-                let at = self.clocks.now().clock.reading();
-                if self.withdrawn.len() >= MAX_WITHDRAWN {
-                    tracing::error!(
-                        MAX_WITHDRAWN,
-                        "too many withdrawals: one holds until the next start"
-                    );
-                    return Some(inbound);
-                }
-                let is_new = self.withdrawn.insert(Arc::clone(&client));
-                if is_new {
-                    self.unrecorded.push(Change::Withdrawn { client, at });
-                }
-                is_new.then_some(inbound)
+            Inbound::Withdrawn { .. } => {
+                let Inbound::Withdrawn { client, number } = inbound else { return None };
+                self.withdrawn(client, number)
             }
-            Inbound::WithdrawalCleared { .. } => None,
+            Inbound::WithdrawalCleared { .. }
+            | Inbound::Sync
+            | Inbound::SyncAnswer(_)
+            | Inbound::Consent { .. }
+            | Inbound::Withdrawals(_)
+            | Inbound::Reported(_) => None,
             Inbound::Configuration { .. } | Inbound::RegistryAnnounced => Some(inbound),
         }
     }
@@ -99,9 +115,9 @@ impl Client {
 }
 
 /// Waits for the event loop to accept what was received; dropped once the loop has ended.
-pub(super) async fn hand_over(heard: &mut Option<Inbound>, to: &mpsc::Sender<Inbound>) {
+pub(super) async fn hand_over(received: &mut VecDeque<Inbound>, to: &mpsc::Sender<Inbound>) {
     let place = to.reserve().await;
-    if let (Some(inbound), Ok(place)) = (heard.take(), place) {
+    if let (Some(inbound), Ok(place)) = (received.pop_front(), place) {
         place.send(inbound);
     }
 }

@@ -2,14 +2,20 @@
 //! next event.
 
 mod connection;
+pub mod consent;
 mod inbound;
+mod office;
 mod outbound;
 mod peer;
 mod probe;
+mod sync;
+mod withdrawals;
 
+pub use office::{KnownWithdrawals, Office, OfficeAnswer, WithdrawalNews};
 pub use peer::Peer;
+pub use withdrawals::Withdrawals;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +25,7 @@ use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep};
 
 use crate::clock::Clocks;
 use crate::mqtt::backoff::Backoff;
-use crate::mqtt::connection_state::ConnectionState;
+use crate::mqtt::connection_state::{ConnectionState, ConsentState};
 use crate::mqtt::counts::Counts;
 use crate::mqtt::inbound::Inbound;
 use crate::mqtt::link::{Disconnect, Link};
@@ -27,7 +33,7 @@ use crate::mqtt::payload::Status;
 use crate::mqtt::retained::Retained;
 use crate::mqtt::topics::Topics;
 use crate::outbox::{Outbox, TICK_EVERY};
-use crate::pipeline::units::Tick;
+use crate::pipeline::units::{Tick, WallTime};
 use crate::store::worker::Request;
 use crate::store::{Change, Published};
 
@@ -48,6 +54,9 @@ pub enum Publication {
         /// JSON.
         payload: Vec<u8>,
     },
+    /// Nothing to publish: a registry is in force that head office made then, without the customers
+    /// who had withdrawn.
+    RegistryMade(WallTime),
 }
 
 /// The client's channels.
@@ -68,6 +77,8 @@ pub struct Channels {
     pub trouble: watch::Receiver<Option<String>>,
     /// For the health report.
     pub counts: Arc<Counts>,
+    /// The line to head office, where there is one.
+    pub office: Option<Office>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +100,13 @@ pub struct Client {
     outbox: Outbox,
     retained: Retained,
     /// Customers known to have withdrawn: their retained withdrawals come on each connection.
-    withdrawn: BTreeSet<Arc<str>>,
+    withdrawals: Withdrawals,
+    /// Whether these are all.
+    consent: consent::Consent,
+    /// What the connection before knew, for a session that continues it.
+    consent_before: ConsentState,
+    /// Answers to clients that asked for the current state.
+    sync_answers: sync::SyncAnswers,
     /// What an earlier life published and nothing configured stands for, by its topic: cleared at
     /// the broker.
     stale: BTreeMap<String, Published>,
@@ -108,7 +125,7 @@ pub struct Client {
     /// retains, another gateway's word on this one's visits above all, is received first.
     awaited_subacks: usize,
     /// Runs until the broker must have delivered this gateway's own retained status.
-    probe: Option<Pin<Box<Sleep>>>,
+    probe: Option<probe::Probe>,
     backoff: Backoff,
     /// The last error of each broker since a connection was established.
     last_errors: BTreeMap<String, Disconnect>,
@@ -119,7 +136,7 @@ pub struct Client {
     /// Changes that the store has not recorded yet.
     unrecorded: Vec<Change>,
     /// Received, and not yet accepted by the event loop; the connection is not read meanwhile.
-    pending: Option<Inbound>,
+    pending: VecDeque<Inbound>,
     phase: Phase,
     /// When to end without DISCONNECT; runs once the daemon stops.
     leave: Pin<Box<Sleep>>,
@@ -133,7 +150,7 @@ impl Client {
         clocks: Clocks,
         outbox: Outbox,
         retained: Retained,
-        withdrawn: BTreeSet<Arc<str>>,
+        withdrawals: Withdrawals,
         stale: Vec<Published>,
     ) -> Self {
         let stale = stale.into_iter().map(|one| (Topics::published(&one), one)).collect();
@@ -146,7 +163,10 @@ impl Client {
             clocks,
             outbox,
             retained,
-            withdrawn,
+            withdrawals,
+            consent: consent::Consent::default(),
+            consent_before: ConsentState::Asking,
+            sync_answers: sync::SyncAnswers::default(),
             stale,
             others: VecDeque::new(),
             link: None,
@@ -162,7 +182,7 @@ impl Client {
             tick,
             to_republish: VecDeque::new(),
             unrecorded: Vec::new(),
-            pending: None,
+            pending: VecDeque::new(),
             phase: Phase::Working,
             leave: Box::pin(sleep(Duration::ZERO)),
         }
@@ -178,7 +198,7 @@ impl Client {
                 break;
             }
             let working = self.phase == Phase::Working;
-            let (needs_tick, has_pending) = (self.needs_tick(), self.pending.is_some());
+            let (needs_tick, has_pending) = (self.needs_tick(), !self.pending.is_empty());
             tokio::select! {
                 news = connection::next_event(&mut self.link), if !has_pending => self.on_event(news),
                 changes = self.channels.committed.recv(), if working => self.on_committed(changes),
@@ -187,6 +207,8 @@ impl Client {
                 () = inbound::hand_over(&mut self.pending, &self.channels.inbound), if has_pending => {}
                 () = &mut self.retry, if self.link.is_none() => self.connect(),
                 () = probe::due(&mut self.probe) => self.on_probe_timeout(),
+                () = consent::due(&mut self.consent), if !has_pending => self.on_consent_due(),
+                news = office::next(&mut self.channels.office), if working && !has_pending => self.on_office(news),
                 _ = self.tick.tick(), if needs_tick => self.on_tick(),
                 () = &mut self.leave, if !working => break,
             }

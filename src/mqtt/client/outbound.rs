@@ -3,8 +3,8 @@
 use super::{Client, Publication};
 use crate::mqtt::link::{Disconnect, InFlight, Link, Message, PublishOutcome};
 use crate::mqtt::payload::{self, Status};
-use crate::store::Change;
 use crate::store::worker::Request;
+use crate::store::{Change, OutboundMessage};
 
 impl Client {
     pub(super) fn on_committed(&mut self, changes: Option<Vec<Change>>) {
@@ -29,6 +29,7 @@ impl Client {
                 let _ = self.link.as_ref().is_some_and(|link| link.publish_qos0(&message));
             }
             Publication::Retained { topic, payload } => self.set_retained(topic, payload, false),
+            Publication::RegistryMade(at) => self.on_registry(at),
         }
     }
 
@@ -52,10 +53,11 @@ impl Client {
         }
     }
 
-    pub(super) fn on_acknowledged(&mut self, message: &InFlight, answer: PublishOutcome) {
-        let id = match message {
+    pub(super) fn on_acknowledged(&mut self, ticket: &InFlight, answer: PublishOutcome) {
+        let id = match ticket {
             InFlight::Queued(id) => *id,
             InFlight::Retained(topic) => return self.on_retained_acknowledged(topic, answer),
+            InFlight::Repeatable => return,
         };
         let kept = self.outbox.is_retained(id).unwrap_or(true);
         match answer {
@@ -122,15 +124,26 @@ impl Client {
     /// Publishes what waits while the window is open: queued messages first, then retained ones.
     pub(super) fn submit(&mut self) {
         while self.awaited_subacks == 0 && self.link.as_ref().is_some_and(Link::can_publish) {
-            if !self.submit_queued() && !self.submit_retained() {
+            let published = self.submit_queued()
+                || self.submit_retained()
+                || self.submit_withdrawals()
+                || self.submit_sync_answer();
+            if !published {
                 break;
             }
         }
     }
 
     fn submit_queued(&mut self) -> bool {
+        let (known, withdrawals) = (self.is_consent_known(), &self.withdrawals);
+        let may_publish = |message: &OutboundMessage| match &message.client {
+            Some(client) if !message.clears() => known && !withdrawals.contains(client),
+            _ => true,
+        };
+        let Some((id, queued, worth)) = self.outbox.next(self.clocks.now(), may_publish) else {
+            return false;
+        };
         let Some(link) = &mut self.link else { return false };
-        let Some((id, queued, worth)) = self.outbox.next(self.clocks.now()) else { return false };
         let topic = self.peer.here.topics.of_message(queued);
         let octets = queued.payload.len();
         let message = Message {
@@ -150,8 +163,21 @@ impl Client {
         true
     }
 
+    /// The place of the next retained message that may be published.
+    fn next_to_republish(&self) -> Option<usize> {
+        self.to_republish.iter().position(|topic| {
+            let client = self.retained.get(topic).and_then(|kept| kept.client.as_ref());
+            self.may_show(client)
+        })
+    }
+
+    pub(super) fn can_republish(&self) -> bool {
+        self.next_to_republish().is_some()
+    }
+
     fn submit_retained(&mut self) -> bool {
-        let Some(topic) = self.to_republish.pop_front() else { return false };
+        let Some(place) = self.next_to_republish() else { return false };
+        let Some(topic) = self.to_republish.remove(place) else { return false };
         let Some(link) = &mut self.link else { return false };
         let now = self.clocks.now();
         let kept = self.retained.get(&topic);

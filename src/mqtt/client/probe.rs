@@ -1,9 +1,8 @@
-//! Whether the broker delivers retained messages to wildcard subscriptions.
+//! What is needed of a broker, and what the one that is connected does of it.
 //!
-//! A withdrawal of consent is a retained message of `withdrawn/+`: a gateway that was away learns
-//! of it when it subscribes. Some brokers do not deliver it (a `RabbitMQ` cluster, a broker that
-//! offers no retained messages). So the gateway publishes its own retained status, subscribes to
-//! `gateways/+/status`, and expects to receive it.
+//! The gateway publishes its own retained status and expects to receive it with its subscription to
+//! `gateways/+/status`; where it does not, it asks for it by its exact topic. Its own `consent`
+//! message, which expires, shows whether the broker passes on what is left of a message's life.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,17 +10,43 @@ use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
 use super::Client;
-use crate::mqtt::connection_state::{ConnectionState, RetainedDelivery};
+use crate::mqtt::connection_state::{Abilities, Ability, ConnectionState};
+use crate::mqtt::topics::Filter;
 
 /// A broker answers within milliseconds; a machine under load within seconds.
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
 
+/// What is being tried.
+#[derive(Debug)]
+pub(super) struct Probe {
+    what: Tried,
+    until: Pin<Box<Sleep>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Wildcard,
+    ReadBack,
+}
+
+impl Probe {
+    fn of(what: Tried) -> Option<Self> {
+        Some(Self { what, until: Box::pin(sleep(PROBE_WITHIN)) })
+    }
+}
+
 impl Client {
     /// A connection stands: the probe begins.
     pub(super) fn begin_probe(&mut self) {
-        self.probe = Some(Box::pin(sleep(PROBE_WITHIN)));
-        if self.link.as_ref().is_some_and(|link| !link.retains()) {
-            self.on_probe_timeout();
+        let Some(link) = &self.link else { return };
+        let session = if link.keeps_session() { Ability::Works } else { Ability::Fails };
+        let retains = link.retains();
+        self.found(|abilities| *abilities = Abilities { session, ..Abilities::default() });
+        self.probe = Probe::of(Tried::Wildcard);
+        if !retains {
+            self.probe = None;
+            self.wildcard_fails();
+            self.read_back_fails();
         }
     }
 
@@ -33,29 +58,69 @@ impl Client {
         }
     }
 
-    /// This gateway's own status came with a wildcard subscription.
+    /// This gateway's own retained status came.
     pub(super) fn probe_succeeded(&mut self) {
-        self.probe = None;
-        self.set_retained_delivery(RetainedDelivery::Works);
+        match self.probe.take().map(|probe| probe.what) {
+            Some(Tried::Wildcard) => {
+                self.found(|abilities| {
+                    abilities.retain = Ability::Works;
+                    abilities.wildcard = Ability::Works;
+                    abilities.read_back = Ability::Works;
+                });
+                self.withdrawals_are_retained();
+            }
+            Some(Tried::ReadBack) => self.found(|abilities| {
+                abilities.retain = Ability::Works;
+                abilities.read_back = Ability::Works;
+            }),
+            None => {}
+        }
     }
 
     pub(super) fn on_probe_timeout(&mut self) {
-        self.probe = None;
+        match self.probe.take().map(|probe| probe.what) {
+            Some(Tried::Wildcard) => {
+                self.wildcard_fails();
+                if let Some(link) = &self.link {
+                    link.subscribe([Filter::new(self.peer.here.status())]);
+                    self.probe = Probe::of(Tried::ReadBack);
+                }
+            }
+            Some(Tried::ReadBack) => self.read_back_fails(),
+            None => {}
+        }
+    }
+
+    /// This gateway's own message, which expires, came back.
+    pub(super) fn probe_expiry(&mut self, left: Option<Duration>) {
+        let expiry = if left.is_some() { Ability::Works } else { Ability::Fails };
+        self.found(|abilities| abilities.expiry = expiry);
+    }
+
+    fn wildcard_fails(&mut self) {
         let broker = self.broker();
         tracing::error!(
             broker,
-            "the broker does not deliver retained messages to wildcard subscriptions: withdrawals \
-             of consent that are published while this gateway is away do not reach it over MQTT; \
-             only a new registry takes these customers out"
+            "the broker does not deliver retained messages to wildcard subscriptions: after each \
+             connection this gateway asks head office and the store's other gateways for \
+             withdrawals of consent, and announces no one until it is answered"
         );
-        self.set_retained_delivery(RetainedDelivery::Fails);
+        self.found(|abilities| abilities.wildcard = Ability::Fails);
     }
 
-    fn set_retained_delivery(&self, found: RetainedDelivery) {
+    fn read_back_fails(&self) {
+        self.found(|abilities| {
+            abilities.retain = Ability::Fails;
+            abilities.read_back = Ability::Fails;
+        });
+    }
+
+    fn found(&self, change: impl FnOnce(&mut Abilities)) {
         self.channels.connection.send_if_modified(|state| match state {
-            ConnectionState::Connected { retained, .. } if *retained != found => {
-                *retained = found;
-                true
+            ConnectionState::Connected { abilities, .. } => {
+                let before = *abilities;
+                change(abilities);
+                *abilities != before
             }
             _ => false,
         });
@@ -63,9 +128,9 @@ impl Client {
 }
 
 /// Waits for the probe's end; for ever where none runs.
-pub(super) async fn due(probe: &mut Option<Pin<Box<Sleep>>>) {
+pub(super) async fn due(probe: &mut Option<Probe>) {
     match probe {
-        Some(sleep) => sleep.await,
+        Some(probe) => probe.until.as_mut().await,
         None => std::future::pending().await,
     }
 }

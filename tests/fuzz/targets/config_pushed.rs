@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use grelot::config::layers::{Layers, Reach};
+use grelot::config::pushed::Rules;
 use grelot::config::{self, Config};
 use libfuzzer_sys::fuzz_target;
 
@@ -15,7 +16,10 @@ static SITE: LazyLock<Config> = LazyLock::new(|| {
 
 fuzz_target!(|payload: &[u8]| {
     let mut layers = Layers::default();
-    layers.set(Reach::Store, payload);
+    let rules = Rules { store: 42, keys: &[], now: None };
+    if layers.set(Reach::Store, "grelot/v1/42/config", payload, &rules).is_err() {
+        return;
+    }
     match layers.in_force(&SITE) {
         Ok(in_force) => assert_eq!(in_force.hash.len(), 16),
         Err(problems) => {

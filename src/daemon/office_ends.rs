@@ -1,0 +1,224 @@
+//! The event loop's end of the line to head office, and how the line is started.
+
+use std::io;
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::delivery::Delivery;
+use crate::config::{Config, HeadOffice};
+use crate::mqtt::Identity;
+use crate::mqtt::client::{self, KnownWithdrawals, OfficeAnswer, WithdrawalNews};
+use crate::mqtt::payload::{self, HourReport};
+use crate::mqtt::tls::{self, TlsError};
+use crate::mqtt::topics::{Addressee, Topics};
+use crate::office::line::Channels;
+use crate::office::reports::Waiting;
+use crate::office::{Line, OfficeLink, Reports};
+use crate::pipeline::event::Hearing;
+use crate::pipeline::units::{Now, WallTime};
+use crate::pipeline::{Effect, VisitId};
+use crate::tasks::{self, Task};
+use crate::telemetry::health::Health;
+
+/// Withdrawals on their way to the shop's own client.
+const WITHDRAWALS: usize = 64;
+
+/// Between two reports of counts.
+const HOUR: Duration = Duration::from_hours(1);
+
+/// The line, before it is started.
+pub struct OfficeParts {
+    line: HeadOffice,
+    reports: Reports,
+    waiting: watch::Receiver<Waiting>,
+    withdrawals: mpsc::Sender<WithdrawalNews>,
+    answer: watch::Sender<OfficeAnswer>,
+    known: watch::Receiver<KnownWithdrawals>,
+    thread: JoinHandle<()>,
+}
+
+/// Why the line cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its certificates.
+    #[error("head_office: {0}")]
+    Tls(#[from] TlsError),
+    /// No thread for its reports.
+    #[error("cannot start the thread of reports: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl OfficeParts {
+    /// Opens the queue of reports in the state folder; returns the shop's own client's end as well.
+    ///
+    /// # Errors
+    /// Where there is no thread for it.
+    pub fn new(line: HeadOffice, state: &Path) -> io::Result<(Self, client::Office)> {
+        let (reports, waiting, thread) = Reports::open(state)?;
+        let (withdrawals, received) = mpsc::channel(WITHDRAWALS);
+        let (answer, answered) = watch::channel(OfficeAnswer::Waiting);
+        let (knowing, known) = watch::channel(KnownWithdrawals::default());
+        let end = client::Office { withdrawals: received, answer: answered, known: knowing };
+        Ok((Self { line, reports, waiting, withdrawals, answer, known, thread }, end))
+    }
+
+    /// Starts the line.
+    ///
+    /// # Errors
+    /// Where its certificates cannot be used.
+    pub fn start(
+        self,
+        config: &Config,
+        delivery: &Delivery,
+        now: Now,
+        stop: CancellationToken,
+    ) -> Result<(OfficeEnds, Task<()>), StartError> {
+        let HeadOffice { urls, username, password, tls, longest_wait } = self.line;
+        let secure = urls.iter().any(|url| url.tls);
+        let identity = Identity {
+            client_id: format!("grelot-{}-{}-office", config.store.id, config.gateway),
+            login: username.zip(password),
+            tls: if secure { Some(tls::client(&tls)?) } else { None },
+        };
+        let here = Addressee {
+            topics: Topics::of(config.store.id),
+            gateway: config.gateway.clone(),
+            group: config.store.group.clone(),
+        };
+        let (health, healths) = mpsc::channel(1);
+        let (show, link) = watch::channel(OfficeLink::default());
+        let waiting = self.waiting.clone();
+        let channels = Channels {
+            status: delivery.status(),
+            health: healths,
+            waiting: self.waiting,
+            reports: self.reports.clone(),
+            inbound: delivery.inbound(),
+            withdrawals: self.withdrawals,
+            known: self.known,
+            answer: self.answer,
+            link: show,
+        };
+        let line = Line::new(urls, identity, here, longest_wait, channels);
+        let task = tasks::spawn("head_office", line.run(stop));
+        let hour = Hour::begin(now, &Health::default());
+        let ends =
+            OfficeEnds { reports: self.reports, health, link, waiting, hour, thread: self.thread };
+        Ok((ends, task))
+    }
+}
+
+/// The event loop's end.
+pub struct OfficeEnds {
+    reports: Reports,
+    health: mpsc::Sender<Vec<u8>>,
+    link: watch::Receiver<OfficeLink>,
+    waiting: watch::Receiver<Waiting>,
+    hour: Hour,
+    thread: JoinHandle<()>,
+}
+
+impl OfficeEnds {
+    /// A visit that ended is reported.
+    pub fn report(&self, effect: &Effect) {
+        if let Effect::Departed { visit, at, reason } = effect {
+            self.reports.visit(visit, *at, *reason);
+        }
+    }
+
+    /// What staff said of a visit is reported.
+    pub fn label(&self, visit: VisitId, was_here: bool, at: WallTime) {
+        self.reports.label(visit, was_here, at);
+    }
+
+    /// A minute has passed: its counts go out if the line stands, and an hour's in any case.
+    pub fn each_minute(&mut self, now: Now, health: &Health, hearing: Hearing) {
+        // Without a connection counts of a minute are dropped.
+        let _ = self.health.try_send(payload::encode(&health.payload(now)));
+        self.hour.minute(hearing);
+        if now.tick.since(self.hour.began.tick) >= HOUR {
+            self.end_hour(now, health);
+        }
+    }
+
+    /// Reports what the hour has brought until now.
+    fn end_hour(&mut self, now: Now, health: &Health) {
+        let report = self.hour.report(now, health);
+        if report.seconds > 0 {
+            self.reports.hour(report, now.clock.reading());
+        }
+        self.hour = Hour::begin(now, health);
+    }
+
+    /// The state of the line, for `grelot status`.
+    pub fn link(&self) -> (OfficeLink, Waiting) {
+        (self.link.borrow().clone(), self.waiting.borrow().clone())
+    }
+
+    /// The daemon stops: what the hour has brought is on the disk when this returns.
+    pub async fn stop(mut self, now: Now, health: &Health, within: Duration) {
+        self.end_hour(now, health);
+        let Self { reports, thread, .. } = self;
+        drop(reports);
+        let joined = tokio::task::spawn_blocking(move || thread.join());
+        if !matches!(tokio::time::timeout(within, joined).await, Ok(Ok(Ok(())))) {
+            tracing::warn!("the reports to head office did not end in time");
+        }
+    }
+}
+
+/// Counts since the hour began.
+struct Hour {
+    began: Now,
+    before: Counts,
+    blind_s: u64,
+}
+
+/// Counts since the start.
+struct Counts {
+    advertisements: u64,
+    contacts: u64,
+    arrivals: u64,
+    alerts: u64,
+    departures: u64,
+}
+
+impl Counts {
+    fn of(health: &Health) -> Self {
+        Self {
+            advertisements: health.sources.iter().map(|source| source.heard).sum(),
+            contacts: health.contacts,
+            arrivals: health.arrivals,
+            alerts: health.alerts,
+            departures: health.departures,
+        }
+    }
+}
+
+impl Hour {
+    fn begin(now: Now, health: &Health) -> Self {
+        Self { began: now, before: Counts::of(health), blind_s: 0 }
+    }
+
+    fn minute(&mut self, hearing: Hearing) {
+        self.blind_s += if hearing == Hearing::Blind { 60 } else { 0 };
+    }
+
+    fn report(&self, now: Now, health: &Health) -> HourReport {
+        let (before, after) = (&self.before, Counts::of(health));
+        let seconds = now.tick.since(self.began.tick).as_secs();
+        HourReport {
+            seconds,
+            blind_s: self.blind_s.min(seconds),
+            advertisements: after.advertisements.saturating_sub(before.advertisements),
+            contacts: after.contacts.saturating_sub(before.contacts),
+            arrivals: after.arrivals.saturating_sub(before.arrivals),
+            alerts: after.alerts.saturating_sub(before.alerts),
+            departures: after.departures.saturating_sub(before.departures),
+        }
+    }
+}

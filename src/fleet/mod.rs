@@ -1,0 +1,15 @@
+//! Head office: what is known of all gateways, and what they are told until each has acknowledged it.
+//!
+//! One `SQLite` file holds the list of withdrawals with their numbers and what gateways said of
+//! themselves; [`keeper`] answers gateways that ask and repeats what they missed. Invariant: a number
+//! of a store's list is given once, and no number is left out.
+
+pub mod documents;
+pub mod keeper;
+pub mod overview;
+pub mod store;
+
+pub use documents::Document;
+pub use keeper::Keeper;
+pub use overview::{Condition, GatewayOverview};
+pub use store::{FleetError, FleetStore};

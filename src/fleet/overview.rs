@@ -1,0 +1,264 @@
+//! Every gateway at a glance: how it is, what is wrong with it, and whether a person knows.
+
+use std::fmt;
+
+use rusqlite::params;
+use serde::Serialize;
+
+use super::store::{FleetError, FleetStore, unsigned};
+use crate::payload::{DocumentStatus, GatewayState, Health, Status};
+use crate::pipeline::units::WallTime;
+
+/// A gateway says what it counts every minute: three missed are silence.
+const SILENT_AFTER_MS: i64 = 3 * 60 * 1000;
+
+/// A gateway.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GatewayOverview {
+    /// The store's number.
+    pub store: u16,
+    /// Its name.
+    pub gateway: String,
+    /// The group of stores whose settings it follows.
+    pub group: Option<String>,
+    /// How it is.
+    pub condition: Condition,
+    /// grelot's version; `None` before its status came.
+    pub version: Option<String>,
+    /// A hash of the settings in force.
+    pub config: Option<String>,
+    /// What became of head office's settings.
+    pub documents: Vec<DocumentStatus>,
+    /// RFC 3339, UTC: when it said anything last.
+    pub seen_at: String,
+    /// Since when it is as it is.
+    pub since: Option<String>,
+    /// Withdrawals of its store that it has not acknowledged.
+    pub withdrawals_behind: u64,
+    /// Alerts since its start.
+    pub alerts: Option<u64>,
+    /// Customers who can be recognised.
+    pub customers: Option<u64>,
+    /// What is wrong, one line each.
+    pub troubles: Vec<String>,
+    /// A person knows of exactly these troubles, and what they noted.
+    pub acknowledged: Option<String>,
+}
+
+/// How a gateway is, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// It said so, or its last will did.
+    Offline,
+    /// It says nothing any more.
+    Silent,
+    /// It receives nothing.
+    Blind,
+    /// It works, and something is wrong.
+    Warns,
+    /// All is well.
+    Well,
+}
+
+impl Condition {
+    /// All of them, as the command line lists them.
+    pub const ALL: [Self; 5] = [Self::Offline, Self::Silent, Self::Blind, Self::Warns, Self::Well];
+
+    /// On the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Silent => "silent",
+            Self::Blind => "blind",
+            Self::Warns => "warns",
+            Self::Well => "well",
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl std::str::FromStr for Condition {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|condition| condition.word() == word);
+        found.ok_or_else(|| format!("the conditions are {}", Self::ALL.map(Self::word).join(", ")))
+    }
+}
+
+impl GatewayOverview {
+    /// Whether someone should look.
+    pub fn needs_attention(&self) -> bool {
+        self.condition != Condition::Well && self.acknowledged.is_none()
+    }
+
+    fn trouble(&self) -> String {
+        // How long it has been silent is no other trouble.
+        format!("{}: {}", self.condition, self.troubles.join("; "))
+    }
+}
+
+/// As it lies in the file.
+struct GatewayRow {
+    store: u16,
+    name: String,
+    seen_at: i64,
+    status: Option<String>,
+    health: Option<String>,
+    behind: u64,
+    acknowledged: Option<(String, String)>,
+}
+
+impl FleetStore {
+    /// Every gateway that ever said anything, by store and name.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn overview(&mut self, now: WallTime) -> Result<Vec<GatewayOverview>, FleetError> {
+        let sql = "SELECT g.store, g.name, g.seen_at, g.status, g.health,
+                       max(coalesce(w.last, 0) - g.serial, 0), a.trouble, a.note
+                   FROM gateways g
+                   LEFT JOIN (SELECT store, max(serial) AS last FROM withdrawals GROUP BY store) w
+                       ON w.store = g.store
+                   LEFT JOIN acknowledged a ON a.store = g.store AND a.name = g.name
+                   ORDER BY g.store, g.name";
+        let rows = self.connection().prepare_cached(sql).and_then(|mut query| {
+            let row = |row: &rusqlite::Row<'_>| {
+                let trouble: Option<String> = row.get(6)?;
+                Ok(GatewayRow {
+                    store: row.get(0)?,
+                    name: row.get(1)?,
+                    seen_at: row.get(2)?,
+                    status: row.get(3)?,
+                    health: row.get(4)?,
+                    behind: unsigned(row, 5)?,
+                    acknowledged: trouble.zip(row.get(7)?),
+                })
+            };
+            query.query_map([], row)?.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        Ok(self.done(rows)?.into_iter().map(|row| overview(row, now)).collect())
+    }
+
+    /// A person knows of a gateway's troubles as they are now; false where it has none.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn acknowledge(
+        &mut self,
+        store: u16,
+        gateway: &str,
+        note: &str,
+        now: WallTime,
+    ) -> Result<bool, FleetError> {
+        let all = self.overview(now)?;
+        let found = all.iter().find(|one| one.store == store && one.gateway == gateway);
+        let Some(found) = found.filter(|one| one.condition != Condition::Well) else {
+            return Ok(false);
+        };
+        let row = params![store, gateway, found.trouble(), now.to_string(), note];
+        let sql = "INSERT OR REPLACE INTO acknowledged VALUES (?1, ?2, ?3, ?4, ?5)";
+        let written = self.connection().execute(sql, row);
+        self.done(written.map(|_| true))
+    }
+}
+
+fn overview(row: GatewayRow, now: WallTime) -> GatewayOverview {
+    let status: Option<Status> = row.status.and_then(|text| serde_json::from_str(&text).ok());
+    let health: Option<Health> = row.health.and_then(|text| serde_json::from_str(&text).ok());
+    let mut troubles = Vec::new();
+    if let Some(status) = &status {
+        troubles.extend(status.refused.iter().map(|line| format!("refused: {line}")));
+        troubles.extend(status.warnings.clone());
+    }
+    if let Some(trouble) = health.as_ref().and_then(|health| health.registry.trouble.clone())
+        && !troubles.iter().any(|known| known.ends_with(&trouble))
+    {
+        troubles.push(trouble);
+    }
+    if row.behind > 0 {
+        troubles.push(format!("{} withdrawals of consent are not acknowledged", row.behind));
+    }
+    let silent = now.unix_millis().saturating_sub(row.seen_at) > SILENT_AFTER_MS;
+    let condition = match status.as_ref().map(|status| status.state) {
+        Some(GatewayState::Offline) => Condition::Offline,
+        _ if silent => Condition::Silent,
+        Some(GatewayState::Blind) => Condition::Blind,
+        _ if !troubles.is_empty() => Condition::Warns,
+        _ => Condition::Well,
+    };
+    let mut overview = GatewayOverview {
+        store: row.store,
+        gateway: row.name,
+        group: status.as_ref().and_then(|status| status.group.clone()),
+        condition,
+        version: status.as_ref().map(|status| status.version.clone()),
+        config: status.as_ref().map(|status| status.config.clone()),
+        since: status.as_ref().and_then(|status| status.since.clone()),
+        documents: status.map(|status| status.documents).unwrap_or_default(),
+        seen_at: WallTime::from_unix_millis(row.seen_at).to_string(),
+        withdrawals_behind: row.behind,
+        alerts: health.as_ref().map(|health| health.alerts),
+        customers: health.as_ref().map(|health| health.registry.customers),
+        troubles,
+        acknowledged: None,
+    };
+    let trouble = overview.trouble();
+    overview.acknowledged =
+        row.acknowledged.filter(|(known, _)| *known == trouble).map(|(_, note)| note);
+    overview
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::Said;
+    use super::*;
+
+    const NOW: WallTime = WallTime::from_unix_secs(1_767_603_600);
+
+    fn status(state: &str, warnings: &str) -> String {
+        format!(
+            r#"{{"v":1,"state":"{state}","version":"0.1.0","config":"cafe","since":null,"warnings":{warnings}}}"#
+        )
+    }
+
+    #[test]
+    fn a_trouble_that_is_known_counts_again_once_it_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = FleetStore::open(&folder.path().join("fleet.db")).unwrap();
+        let say = |store: &mut FleetStore, text: &str| {
+            store.heard(42, "door", Said::Status(text), NOW).unwrap();
+            let all = store.overview(NOW).unwrap();
+            (all[0].condition, all[0].needs_attention())
+        };
+        assert_eq!(say(&mut store, &status("online", "[]")), (Condition::Well, false));
+        assert!(!store.acknowledge(42, "door", "", NOW).unwrap(), "there is nothing to know of");
+        let blind = status("blind", "[]");
+        assert_eq!(say(&mut store, &blind), (Condition::Blind, true));
+        assert!(store.acknowledge(42, "door", "the adapter is on its way", NOW).unwrap());
+        assert_eq!(say(&mut store, &blind), (Condition::Blind, false));
+        assert_eq!(
+            say(&mut store, &status("blind", r#"["the disk is full"]"#)),
+            (Condition::Blind, true)
+        );
+        assert_eq!(say(&mut store, &status("online", r#"["x"]"#)), (Condition::Warns, true));
+        let later = NOW.plus(std::time::Duration::from_secs(200));
+        assert_eq!(store.overview(later).unwrap()[0].condition, Condition::Silent);
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_know_a_withdrawal_needs_attention() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = FleetStore::open(&folder.path().join("fleet.db")).unwrap();
+        store.heard(42, "door", Said::Status(&status("online", "[]")), NOW).unwrap();
+        store.withdraw(42, "c-1", "2026-01-05T09:00:00Z").unwrap();
+        let found = store.overview(NOW).unwrap().remove(0);
+        assert!(found.needs_attention() && found.withdrawals_behind == 1, "{found:?}");
+    }
+}
