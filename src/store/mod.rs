@@ -181,6 +181,9 @@ impl Store {
             let path = path.to_owned();
             return Err(StoreError::Newer { path, found, known: schema::NEWEST });
         }
+        if (1..schema::NEWEST).contains(&found) {
+            keep_former(&db, path, found);
+        }
         schema::migrate(&mut db, found).map_err(failed)?;
         schema::check(&db).map_err(failed)?;
         let reserve = Reserve::open(path.parent().unwrap_or(path));
@@ -394,6 +397,27 @@ fn explain(path: &Path, source: rusqlite::Error) -> StoreError {
 
 fn is_corrupt(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// Keeps the file as the former version left it, for the way back to that version; one such copy.
+fn keep_former(db: &Connection, path: &Path, found: u32) {
+    let (former, new) = (path.with_extension("db.former"), path.with_extension("db.former.new"));
+    let keep = || -> Result<(), Box<dyn std::error::Error>> {
+        private::create(&new)?;
+        db.execute("VACUUM INTO ?1", [new.to_string_lossy()])?;
+        fs::rename(&new, &former)?;
+        Ok(())
+    };
+    match keep() {
+        Ok(()) => tracing::info!(
+            version = found, path = %former.display(), "the store's former version is kept"
+        ),
+        Err(error) => {
+            // A full disk must not keep the new version from its work.
+            let _ = fs::remove_file(&new);
+            tracing::warn!(%error, "the store's former version is not kept");
+        }
+    }
 }
 
 fn inode(path: &Path) -> u64 {

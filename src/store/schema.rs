@@ -67,7 +67,9 @@ pub(super) fn migrate(db: &mut Connection, found: u32) -> Result<()> {
         migration.execute_batch(step)?;
     }
     migration.pragma_update(None, "user_version", NEWEST)?;
-    migration.commit()
+    migration.commit()?;
+    // The version is read from the file itself where no SQLite is at hand: packaging/debian/preinst.
+    db.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))
 }
 
 /// Reads every page, so that damage is found at the start.
@@ -89,6 +91,25 @@ pub(super) fn check(db: &Connection) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_former_version_of_the_store_is_kept_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("grelot.db");
+        let older = Connection::open(&path).unwrap();
+        STEPS[..6].iter().for_each(|step| older.execute_batch(step).unwrap());
+        older.pragma_update(None, "user_version", 6).unwrap();
+        drop(older);
+
+        let newer = crate::store::Store::open(dir.path()).unwrap();
+
+        let former = Connection::open(dir.path().join("grelot.db.former")).unwrap();
+        assert_eq!(version(&former).unwrap(), 6);
+        // An older package reads the number from the file, while the daemon runs.
+        let header = std::fs::read(&path).unwrap();
+        assert_eq!(header[60..64], NEWEST.to_be_bytes());
+        drop(newer);
+    }
 
     #[test]
     fn what_an_older_outbox_holds_keeps_its_kind() {
