@@ -10,6 +10,8 @@ mod fleet;
 mod invitation;
 mod labels;
 mod live;
+#[cfg(target_os = "linux")]
+mod open_monitor;
 mod progress_bar;
 mod publish;
 mod qr;
@@ -93,6 +95,10 @@ enum Command {
     Broker(broker::Args),
     /// All gateways of all stores, at head office
     Fleet(fleet::Args),
+    /// Opens the HCI monitor for the daemon; systemd starts it
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    OpenMonitor,
 }
 
 /// How a command ended, as its exit code.
@@ -145,6 +151,8 @@ pub fn run() -> ExitCode {
         Command::Tls(args) => tls::run(&cli.global, args),
         Command::Broker(args) => broker::run(&cli.global, args),
         Command::Fleet(args) => fleet::run(&cli.global, args),
+        #[cfg(target_os = "linux")]
+        Command::OpenMonitor => open_monitor::run(),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -1,9 +1,12 @@
 //! The second capture path: the kernel's HCI monitor channel, which carries a copy of every packet
 //! that any controller exchanges with the host.
 //!
-//! Advertisements come as they were on the air, independent of BlueZ, and cost BlueZ nothing. The socket lets advertising reports through and nothing else: link keys, pairing and
-//! data of other programs' connections never reach this process. Needs `CAP_NET_RAW`.
+//! Advertisements come as they were on the air, independent of BlueZ, and cost BlueZ nothing. The
+//! socket lets advertising reports through and nothing else: link keys, pairing and data of other
+//! programs' connections never reach this process. Only a process with `CAP_NET_RAW` can open it; the
+//! daemon has none and asks a helper that has ([`handover`]).
 
+pub mod handover;
 mod socket;
 
 use std::io::{self, Read as _};
@@ -29,14 +32,6 @@ const LONGEST_PACKET: usize = 512;
 /// read. The kernel's buffer holds some 270 of them, a tenth of a second of the densest air.
 const BATCH: Duration = Duration::from_millis(10);
 
-/// Whether [`Monitor::open`] would work, without a runtime.
-///
-/// # Errors
-/// Those of [`Monitor::open`].
-pub fn try_open() -> io::Result<()> {
-    socket::connect().map(drop)
-}
-
 /// An open monitor channel.
 #[derive(Debug)]
 pub struct Monitor {
@@ -47,12 +42,18 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Opens the channel.
+    /// Opens the channel, by the helper where this process may not.
     ///
     /// # Errors
-    /// The process has no `CAP_NET_RAW`, or the kernel has no Bluetooth.
-    pub fn open(clocks: Clocks) -> io::Result<Self> {
-        Ok(Self { socket: socket::open()?, clocks, chains: Chains::default(), dropped: 0 })
+    /// The kernel has no Bluetooth; or the process has no `CAP_NET_RAW` (`PermissionDenied`), and the
+    /// helper is not installed or does not answer.
+    pub async fn open(clocks: Clocks) -> io::Result<Self> {
+        let socket = match socket::connect() {
+            Err(error) if is_refused(&error) => handover::ask().await?,
+            opened => opened?,
+        };
+        let socket = socket::register(socket)?;
+        Ok(Self { socket, clocks, chains: Chains::default(), dropped: 0 })
     }
 
     /// Passes every report to `receive`, with the number of its adapter, until the channel fails;
@@ -78,6 +79,13 @@ impl Monitor {
             tokio::time::sleep(BATCH).await;
         }
     }
+}
+
+/// Whether it is this process that may not open the channel: it has no capability, or systemd allows
+/// it no such socket.
+fn is_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
 /// Reads until there is nothing more.

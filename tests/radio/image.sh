@@ -67,7 +67,7 @@ for shell in sh kill mount date; do
   [ -e "$root/bin/$shell" ] || ln -s busybox "$root/bin/$shell"
 done
 
-wanted="virtio_pci 9pnet_virtio 9p bluetooth hci_vhci ecdh_generic ecb cmac ctr ccm algif_hash algif_skcipher rfkill uhid"
+wanted="virtio_pci virtio_blk virtio_net ext4 crc32c_generic 9pnet_virtio 9p bluetooth hci_vhci ecdh_generic ecb cmac ctr ccm algif_hash algif_skcipher rfkill uhid"
 add_module() {
   local file dependency
   file=$(find "$files/lib/modules/$version" -name "$1.ko*" -o -name "${1//_/-}.ko*" | head -1)

@@ -68,6 +68,11 @@ fn the_first_failed_connection_does_not_lose_a_customer() {
 }
 
 #[test]
+fn the_installed_service_receives_a_whole_crowd_without_a_capability() {
+    all_pass(TRIXIE, &["standard", "standard_faults"]);
+}
+
+#[test]
 fn a_card_arrives_through_the_portable_source() {
     all_pass(TRIXIE, &["portable"]);
 }

@@ -38,7 +38,7 @@ pub(super) fn findings(
     if kinds.contains(&&crate::sources::bluez::KIND) {
         findings.extend(adapters::findings(Path::new(adapters::ADAPTERS), config));
         findings.extend(bluez::findings(config));
-        findings.push(reception::monitor());
+        findings.push(runtime()?.block_on(reception::monitor()));
     }
     for kind in kinds {
         let remedy = "in a shop, on Linux: kind = \"bluez\"";

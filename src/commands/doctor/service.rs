@@ -29,10 +29,9 @@ pub(super) fn report(global: &Global, args: &Args) -> anyhow::Result<Option<Exit
         complain(&format!("grelot: there is no user {user} yet: these are root's rights"));
         return Ok(None);
     }
-    let net_raw = unit("AmbientCapabilities").is_some_and(|all| all.contains("cap_net_raw"));
     let program = std::env::current_exe()?;
     let mut command = Command::new("setpriv");
-    command.args(arguments(&user, net_raw, &program, global, args));
+    command.args(arguments(&user, &program, global, args));
     match command.status() {
         // setpriv's own failures: this program's executable is not that user's to run, or old.
         Ok(status) if status.code().is_some_and(|code| code >= 126) => {
@@ -67,21 +66,10 @@ fn has_user(passwd: &str, user: &str) -> bool {
 }
 
 /// What setpriv is called with.
-fn arguments(
-    user: &str,
-    net_raw: bool,
-    program: &Path,
-    global: &Global,
-    args: &Args,
-) -> Vec<OsString> {
+fn arguments(user: &str, program: &Path, global: &Global, args: &Args) -> Vec<OsString> {
     let mut all: Vec<OsString> =
         vec![format!("--reuid={user}").into(), format!("--regid={user}").into()];
-    all.push("--init-groups".into());
-    if net_raw {
-        all.extend(["--inh-caps=+net_raw".into(), "--ambient-caps=+net_raw".into()]);
-    } else {
-        all.push("--inh-caps=-all".into());
-    }
+    all.extend(["--init-groups".into(), "--inh-caps=-all".into()]);
     all.extend([program.into(), "--config".into(), global.config.clone().into()]);
     if global.json {
         all.push("--json".into());
@@ -100,14 +88,14 @@ mod tests {
     #[test]
     fn root_looks_with_the_rights_of_the_service() {
         let global = Global { config: "/etc/grelot/grelot.toml".into(), json: true };
-        let args = Args { listen: Some(std::time::Duration::from_secs(20)) };
-        let all = arguments("grelot", true, Path::new("/usr/bin/grelot"), &global, &args);
+        let listen = Some(std::time::Duration::from_secs(20));
+        let args = Args { listen };
+        let all = arguments("grelot", Path::new("/usr/bin/grelot"), &global, &args);
         let text: Vec<_> = all.iter().map(|one| one.to_string_lossy()).collect();
         assert_eq!(
             text.join(" "),
-            "--reuid=grelot --regid=grelot --init-groups --inh-caps=+net_raw \
-             --ambient-caps=+net_raw /usr/bin/grelot --config /etc/grelot/grelot.toml --json \
-             doctor --listen 20"
+            "--reuid=grelot --regid=grelot --init-groups --inh-caps=-all /usr/bin/grelot --config \
+             /etc/grelot/grelot.toml --json doctor --listen 20"
         );
         let passwd = "root:x:0:0:root:/root:/bin/sh\ngrelot:x:998:998::/:/bin/false\n";
         assert!(has_user(passwd, "grelot") && !has_user(passwd, "gre"));

@@ -29,7 +29,6 @@ mod session;
 mod supervisor;
 mod values;
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,13 +41,18 @@ use super::monitor::Monitor;
 use super::report::Report;
 use super::status::Status;
 use crate::clock::Clocks;
+use crate::pipeline::event::Hearing;
 use adapter::{Choice, Hci, Selection};
 use challenge::{Challenger, Observer};
 use mux::AdvertisementMux;
 use session::{Session, SessionEnd};
 
-/// Between attempts to open the monitor: the kernel's Bluetooth module may be loaded at any time.
+/// Between the first attempts to open the monitor, doubling up to [`LONGEST_REOPEN`]: the kernel's
+/// Bluetooth module may be loaded at any time.
 const REOPEN: Duration = Duration::from_secs(30);
+const LONGEST_REOPEN: Duration = Duration::from_hours(1);
+/// From a fault to the monitor's next opening: a fault comes seldom alone.
+const SETTLE: Duration = Duration::from_secs(1);
 /// Between attempts to reach the bus.
 const RECONNECT: Duration = Duration::from_secs(2);
 
@@ -79,7 +83,7 @@ impl Radio {
         Self { settings, selection, clocks, status: watch::Sender::new(Status::starting()) }
     }
 
-    /// The HCI monitor, where this process may open it.
+    /// The HCI monitor, where this process gets it; opened again after each fault.
     async fn monitor(&self, mux: &AdvertisementMux) {
         let receive = |index, report: Report<'_>| {
             let hci = Hci(index);
@@ -90,20 +94,36 @@ impl Radio {
         if self.settings.capture_path == Some(CapturePath::Dbus) {
             return std::future::pending().await;
         }
+        let mut status = self.status.subscribe();
+        let mut pause = REOPEN;
         loop {
-            let error = match Monitor::open(self.clocks.clone()) {
+            let opened = Monitor::open(self.clocks.clone()).await;
+            match opened {
                 Ok(mut monitor) => {
                     tracing::info!("receiving through the HCI monitor");
-                    monitor.listen(receive, |lost| mux.queue.count_lost(lost)).await
+                    pause = REOPEN;
+                    let lose = |lost| mux.queue.count_lost(lost);
+                    tokio::select! {
+                        error = monitor.listen(receive, lose) => {
+                            tracing::warn!(%error, "the HCI monitor failed");
+                        }
+                        () = changed(&mut status, is_fault) => {
+                            tracing::debug!("a fault: opening the HCI monitor again");
+                        }
+                    }
+                    tokio::time::sleep(SETTLE).await;
                 }
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                    tracing::info!("no CAP_NET_RAW: receiving through BlueZ alone");
-                    return std::future::pending().await;
+                Err(error) => {
+                    if pause == REOPEN {
+                        tracing::info!(%error, "no HCI monitor: receiving through BlueZ alone");
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = changed(&mut status, is_new_adapter) => {}
+                    }
+                    pause = (pause * 2).min(LONGEST_REOPEN);
                 }
-                Err(error) => error,
-            };
-            tracing::debug!(%error, "no HCI monitor");
-            tokio::time::sleep(REOPEN).await;
+            }
         }
     }
 
@@ -156,6 +176,29 @@ impl Receive for Radio {
             () = challenge => {}
         }
     }
+}
+
+/// Waits until `concerns` is true of a status and the one after it.
+async fn changed(status: &mut watch::Receiver<Status>, concerns: fn(&Status, &Status) -> bool) {
+    let mut before = status.borrow_and_update().clone();
+    while status.changed().await.is_ok() {
+        let now = status.borrow_and_update().clone();
+        if concerns(&before, &now) {
+            return;
+        }
+        before = now;
+    }
+    std::future::pending().await
+}
+
+/// An adapter is gone, or nothing is received any more.
+fn is_fault(before: &Status, now: &Status) -> bool {
+    before.adapters.keys().any(|hci| !now.adapters.contains_key(hci))
+        || (before.hearing, now.hearing) == (Hearing::Listening, Hearing::Blind)
+}
+
+fn is_new_adapter(before: &Status, now: &Status) -> bool {
+    now.adapters.keys().any(|hci| !before.adapters.contains_key(hci))
 }
 
 /// Sends batches and changes of the status to the daemon, until it takes no more.

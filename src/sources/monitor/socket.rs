@@ -24,19 +24,18 @@ struct HciAddress {
     channel: u16,
 }
 
-/// Opens the channel on the current runtime.
+/// Puts an open channel on the current runtime.
 ///
 /// # Errors
-/// This process may not open the channel, or the kernel has none.
+/// The runtime cannot watch one more descriptor.
 #[expect(unsafe_code, reason = "tokio cannot see that a socket keeps its descriptor")]
-pub fn open() -> io::Result<AsyncFd<Socket>> {
-    let socket = connect()?;
+pub fn register(socket: Socket) -> io::Result<AsyncFd<Socket>> {
     // SAFETY: the socket owns its descriptor, always gives the same one, and keeps it open until
     // it is dropped, which the `AsyncFd` that owns it does last.
     Ok(unsafe { AsyncFd::register(socket) }?)
 }
 
-/// Opens the channel. The filter is there before anything can come.
+/// Opens the channel. The filter is there before anything can come, and for good.
 ///
 /// # Errors
 /// This process may not open the channel, or the kernel has none.
@@ -45,6 +44,7 @@ pub fn connect() -> io::Result<Socket> {
     let socket = Socket::new(family, Type::RAW, Some(Protocol::from(BTPROTO_HCI)))?;
     socket.set_nonblocking(true)?;
     attach(&socket, &advertising_reports_only())?;
+    lock_filter(&socket)?;
     socket.bind(&monitor())?;
     Ok(socket)
 }
@@ -65,23 +65,33 @@ fn monitor() -> SockAddr {
 }
 
 /// Lets nothing through `socket` but what `filter` does.
+fn attach(socket: &Socket, filter: &[sock_filter; 9]) -> io::Result<()> {
+    let program = sock_fprog { len: 9, filter: filter.as_ptr().cast_mut() };
+    set_option(socket, libc::SO_ATTACH_FILTER, &program)
+}
+
+/// From here on no process, whatever its rights, changes the filter of `socket` or takes it away.
+fn lock_filter(socket: &Socket) -> io::Result<()> {
+    set_option(socket, libc::SO_LOCK_FILTER, &1_i32)
+}
+
+/// `value` is what the kernel expects of the option: a `sock_fprog` whose filter is alive, or an
+/// `int`.
 #[expect(
     unsafe_code,
     reason = "socket2 attaches filters only with features that nothing else needs"
 )]
-fn attach(socket: &Socket, filter: &[sock_filter; 9]) -> io::Result<()> {
-    let program = sock_fprog { len: 9, filter: filter.as_ptr().cast_mut() };
-    #[expect(clippy::cast_possible_truncation, reason = "sixteen octets")]
-    let size = size_of::<sock_fprog>() as libc::socklen_t;
-    // SAFETY: the descriptor is open as long as `socket` is borrowed; the option's value is a
-    // `sock_fprog` of the size given, whose pointer and length are the array's, which the kernel
-    // copies and does not write to.
-    let attached = unsafe {
-        let value = std::ptr::from_ref(&program).cast();
-        let option = libc::SO_ATTACH_FILTER;
+fn set_option<T>(socket: &Socket, option: libc::c_int, value: &T) -> io::Result<()> {
+    #[expect(clippy::cast_possible_truncation, reason = "sixteen octets at most")]
+    let size = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed; the kernel reads at most the
+    // size given, which is the value's; a `sock_fprog`'s pointer and length are a live array's,
+    // which the kernel copies and does not write to.
+    let set = unsafe {
+        let value = std::ptr::from_ref(value).cast();
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, size)
     };
-    if attached == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Packets that came while the socket's buffer was full, since it was opened; wraps.
@@ -160,6 +170,19 @@ mod tests {
         let received = std::iter::from_fn(|| (&receiver).read(&mut [0; 256]).ok()).count();
         assert_eq!(received + usize::try_from(lost).unwrap(), 100);
         assert!(lost > 0);
+    }
+
+    #[test]
+    fn a_locked_filter_cannot_be_changed_or_taken_away() {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        attach(&socket, &advertising_reports_only()).unwrap();
+        lock_filter(&socket).unwrap();
+        let changed = attach(&socket, &advertising_reports_only());
+        assert_eq!(changed.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        for (option, value) in [(libc::SO_DETACH_FILTER, 0), (libc::SO_LOCK_FILTER, 0)] {
+            let done = set_option(&socket, option, &value);
+            assert_eq!(done.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::machine::{PATIENCE, memory, processor_time, signal};
+use super::machine::{PATIENCE, memory, processor_time, signal, systemctl};
 use super::scenario::Listener as Described;
 use super::shop;
 use super::{ARGUMENTS, ORDER};
@@ -30,7 +30,16 @@ const CAP_NET_RAW: u32 = 13;
 /// `grelot` without and with that capability on the file, which counts nowhere below systemd's /tmp:
 /// it is mounted with `nosuid`.
 const GRELOT: &str = "./grelot";
-const GRELOT_NET_RAW: &str = "/usr/bin/grelot";
+const GRELOT_NET_RAW: &str = "/usr/bin/grelot-net-raw";
+/// Where the units expect it.
+const INSTALLED: &str = "/usr/bin/grelot";
+
+/// The unit as it is shipped, with nothing changed but where the bed's shop is.
+const SERVICE_UNIT: &str = "grelot.service";
+const SHOP_DROP_IN: &str = "/etc/systemd/system/grelot.service.d/shop.conf";
+const SHOP: &str = "[Unit]\nConditionPathExists=\n[Service]\nExecStart=\n\
+                    ExecStart=/usr/bin/grelot run --config /tmp/shop/grelot.toml\n\
+                    PrivateTmp=no\nReadWritePaths=/tmp/shop\n";
 
 /// How often a daemon is asked.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -45,6 +54,8 @@ pub struct Listener {
     reader: JoinHandle<()>,
     first_memory: Option<u64>,
     recording: Option<PathBuf>,
+    /// It is systemd's child, not this process's.
+    unit: bool,
 }
 
 /// What a listener cost and said.
@@ -62,7 +73,15 @@ pub struct Report {
 impl Listener {
     /// Starts it; it prints one JSON object a line, and its complaints go to `log`.
     pub fn start(described: &Described, log: &str) -> Self {
-        let mut command = if let Some(arguments) = described.run.strip_prefix("grelot ") {
+        let unit = described.run == SERVICE_UNIT;
+        let mut command = if unit {
+            fs::create_dir_all(Path::new(SHOP_DROP_IN).parent().unwrap()).expect("a folder");
+            fs::write(SHOP_DROP_IN, SHOP).expect("a drop-in");
+            systemctl(&["daemon-reload"]);
+            let mut command = Command::new("systemctl");
+            command.args(["start", "--wait", SERVICE_UNIT]);
+            command
+        } else if let Some(arguments) = described.run.strip_prefix("grelot ") {
             let mut command = Command::new(if described.net_raw { GRELOT_NET_RAW } else { GRELOT });
             command.args(arguments.split_whitespace());
             command
@@ -73,14 +92,16 @@ impl Listener {
         };
         let errors = fs::File::create(log).expect("a log");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
-        command.uid(SERVICE).gid(GROUP_BLUETOOTH);
+        if !unit {
+            command.uid(SERVICE).gid(GROUP_BLUETOOTH);
+        }
         command.env("GRELOT_LOG", "grelot::sources=debug,info");
         let mut child = command.spawn().expect("the listener starts");
         let lines = Lines::default();
         let ended = Arc::new(AtomicBool::new(false));
         let output = child.stdout.take().expect("its output is piped");
         let (written, over) = (Arc::clone(&lines), Arc::clone(&ended));
-        let reader = if described.run.starts_with("grelot run") {
+        let reader = if unit || described.run.starts_with("grelot run") {
             std::thread::spawn(move || ask(&written, &over))
         } else {
             std::thread::spawn(move || read(output, &written))
@@ -88,7 +109,7 @@ impl Listener {
         let records = described.run.starts_with("grelot record");
         let recording = described.run.split_whitespace().last().filter(|_| records);
         let recording = recording.map(PathBuf::from);
-        Self { child, lines, ended, reader, first_memory: None, recording }
+        Self { child, lines, ended, reader, first_memory: None, recording, unit }
     }
 
     /// Whether it has said anything, if it is one that speaks: on a slow machine one starts long
@@ -137,6 +158,9 @@ impl Listener {
     pub fn end(mut self) -> Report {
         let processor = processor_time(self.child.id());
         let last_memory = memory(self.child.id());
+        if self.unit {
+            systemctl(&["stop", SERVICE_UNIT]);
+        }
         signal(&self.child, "TERM");
         // A recording is complete when its program has ended.
         let began = Instant::now();
@@ -161,8 +185,9 @@ impl Listener {
     }
 }
 
-/// Gives a copy of `grelot` the capability, as systemd gives it to the service.
+/// Installs `grelot` where the units expect it, and a copy with the capability.
 pub fn grant_net_raw() {
+    fs::copy(GRELOT, INSTALLED).expect("grelot can be copied");
     fs::copy(GRELOT, GRELOT_NET_RAW).expect("grelot can be copied");
     // `struct vfs_cap_data` of Linux, revision 2, effective: permitted and inheritable, the lower
     // 32 capabilities first.

@@ -49,15 +49,22 @@ impl Machine {
         let wanted = |file| files.contains(&file);
         install(wanted(Installed::DropIn), "grelot-bluetooth.conf", DROP_IN);
         install(wanted(Installed::PolkitRule), "grelot-bluetooth.rules", POLKIT_RULE);
+        install(wanted(Installed::Monitor), "grelot-monitor.socket", MONITOR_SOCKET);
+        install(wanted(Installed::Monitor), "grelot-monitor@.service", MONITOR_HELPER);
+        install(true, "grelot.service", UNIT);
         systemctl(&["daemon-reload"]);
         // polkitd reads its rules when it starts.
         systemctl(&["stop", "polkit.service"]);
+        if wanted(Installed::Monitor) {
+            systemctl(&["start", "grelot-monitor.socket"]);
+        }
         self.start_bluetoothd();
     }
 
-    /// Ends bluetoothd.
+    /// Ends bluetoothd, and the monitor's helper.
     pub fn stop(&mut self) {
         self.stop_bluetoothd();
+        systemctl(&["stop", "grelot-monitor.socket"]);
         systemctl(&["reset-failed"]);
     }
 
@@ -115,9 +122,12 @@ fn reversed(mut octets: [String; 6]) -> [String; 6] {
 }
 
 const DROP_IN: &str = "/etc/systemd/system/bluetooth.service.d/grelot.conf";
+const MONITOR_SOCKET: &str = "/etc/systemd/system/grelot-monitor.socket";
+const MONITOR_HELPER: &str = "/etc/systemd/system/grelot-monitor@.service";
+const UNIT: &str = "/etc/systemd/system/grelot.service";
 const POLKIT_RULE: &str = "/etc/polkit-1/rules.d/60-grelot.rules";
 
-/// Installs a file as `docs/install.md` does, or removes it.
+/// Installs a file of the package, or removes it.
 fn install(wanted: bool, file: &str, place: &str) {
     if wanted {
         let folder = Path::new(place).parent().expect("an absolute path");
@@ -128,7 +138,8 @@ fn install(wanted: bool, file: &str, place: &str) {
     }
 }
 
-fn systemctl(arguments: &[&str]) {
+/// Asks systemd, and complains where it refuses.
+pub fn systemctl(arguments: &[&str]) {
     let done = Command::new("systemctl").args(arguments).output().expect("systemctl starts");
     if !done.status.success() {
         eprintln!("systemctl {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));

@@ -25,7 +25,7 @@ pub struct Scenario {
     /// Counts the signals that bluetoothd sends for advertisements.
     #[serde(default)]
     pub count_signals: bool,
-    /// Files of `docs/install.md` that are installed; all of them by default.
+    /// Files of the package that are installed.
     #[serde(default = "everything")]
     pub install: Vec<Installed>,
     /// The adapters, from `hci0` on.
@@ -41,7 +41,7 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
 }
 
-/// A file of `docs/install.md`.
+/// Files of the package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Installed {
@@ -49,8 +49,11 @@ pub enum Installed {
     DropIn,
     /// polkit lets the service start and restart bluetoothd.
     PolkitRule,
+    /// The helper that opens the HCI monitor for the service's user.
+    Monitor,
 }
 
+/// All but the helper: whether a listener receives by the HCI monitor is its own `net_raw`.
 fn everything() -> Vec<Installed> {
     vec![Installed::DropIn, Installed::PolkitRule]
 }
@@ -154,7 +157,8 @@ pub enum Pdu {
 pub struct Listener {
     /// As the table calls it.
     pub name: String,
-    /// `grelot`, `btleplug` or `passive`, and arguments.
+    /// `grelot`, `btleplug` or `passive`, and arguments; or `grelot.service`, the unit as it is
+    /// shipped.
     pub run: String,
     /// With `CAP_NET_RAW`, which may listen to the HCI monitor, beyond what every user of group
     /// bluetooth may.

@@ -10,23 +10,24 @@ use crate::config::Config;
 use crate::pipeline::event::Address;
 use crate::sources::live::SourceEvent;
 #[cfg(target_os = "linux")]
-use crate::sources::monitor;
+use crate::sources::monitor::Monitor;
 
 /// A kernel's scan lasts ten seconds; a shorter sample shows nothing of a filter.
 const SCAN: Duration = Duration::from_secs(10);
 /// Fewer devices show nothing of a controller.
 const ENOUGH_DEVICES: usize = 3;
 
-/// Whether this user may open the HCI monitor.
+/// Whether this user's process gets the HCI monitor.
 #[cfg(target_os = "linux")]
-pub fn monitor() -> Finding {
+pub async fn monitor() -> Finding {
     let about = "HCI monitor";
-    match monitor::try_open() {
-        Ok(()) => Finding::ok(about, "can be opened"),
+    match Monitor::open(Clocks::machine()).await {
+        Ok(_) => Finding::ok(about, "can be opened"),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            let says = "without CAP_NET_RAW grelot receives through BlueZ alone: enough for a shop; \
-                        dearer in a crowd, and what a device advertises beyond 229 octets is lost";
-            Finding::warn(about, says, "the service gets it by systemd/grelot-second-ear.conf")
+            let says = "without it grelot receives through BlueZ alone: too little in a crowd, and \
+                        what a device advertises beyond 229 octets is lost";
+            let mend = "sudo systemctl enable --now grelot-monitor.socket";
+            Finding::warn(about, format!("{error}; {says}"), mend)
         }
         Err(error) => Finding::warn(about, error.to_string(), "modprobe bluetooth"),
     }
