@@ -7,6 +7,7 @@ mod decode;
 mod demo;
 mod doctor;
 mod fleet;
+mod init;
 mod invitation;
 mod labels;
 mod live;
@@ -63,6 +64,8 @@ enum Command {
     Demo(demo::Args),
     /// Runs the daemon
     Run(run::Args),
+    /// Sets this gateway up: writes the configuration, starts the service
+    Init(init::Args),
     /// Checks configuration and registry: reports every problem at once
     Check(check::Args),
     /// Examines this machine and says what to repair
@@ -135,6 +138,7 @@ pub fn run() -> ExitCode {
     let ended = match &cli.command {
         Command::Demo(args) => demo::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
+        Command::Init(args) => init::run(&cli.global, args),
         Command::Check(args) => check::run(&cli.global, args),
         Command::Doctor(args) => doctor::run(&cli.global, args),
         Command::Decode(args) => decode::run(&cli.global, args),

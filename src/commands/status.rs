@@ -69,6 +69,11 @@ pub(super) fn snapshot(state: &Path) -> anyhow::Result<Snapshot> {
     understood(&ask(&status::socket(state))?)
 }
 
+/// The same as the daemon says it, in JSON.
+pub(super) fn json(state: &Path) -> anyhow::Result<String> {
+    ask(&status::socket(state))
+}
+
 fn understood(text: &str) -> anyhow::Result<Snapshot> {
     serde_json::from_str(text)
         .context("the daemon's answer is not understood: is it another version?")

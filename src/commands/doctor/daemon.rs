@@ -25,6 +25,20 @@ pub(super) fn look(config: &Config) -> Daemon {
 }
 
 impl Daemon {
+    /// Whether the daemon that runs is the program that is installed.
+    pub(super) fn version(self, config: &Config) -> Option<Finding> {
+        let about = "version";
+        let running =
+            (self == Self::Runs).then(|| crate::commands::status::snapshot(&config.state));
+        let running = running?.ok()?.version;
+        let installed = env!("CARGO_PKG_VERSION");
+        if running == installed {
+            return Some(Finding::ok(about, installed));
+        }
+        let says = format!("{running} runs, {installed} is installed");
+        Some(Finding::warn(about, says, "sudo systemctl restart grelot"))
+    }
+
     pub(super) fn finding(self) -> Finding {
         let about = "daemon";
         match self {

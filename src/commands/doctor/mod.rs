@@ -4,13 +4,17 @@ mod certificates;
 mod clock;
 mod daemon;
 mod disk;
+mod fix;
+mod machine;
 mod network;
 mod radio;
 mod registry;
+mod report;
 mod service;
 mod x509;
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -22,13 +26,22 @@ use crate::config::{self, Config, Severity, Source};
 /// Arguments of `grelot doctor`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo grelot doctor\n  sudo grelot doctor --listen 20\n  \
-                        grelot doctor --json | jq '.findings[] | select(.verdict != \"ok\")'\n\n\
+                        grelot doctor --json | jq '.findings[] | select(.verdict != \"ok\")'\n  \
+                        sudo grelot doctor --fix\n  sudo grelot doctor --report support.tar.gz\n\n\
                         With sudo it uses the rights of the service's user, not root's.\n\
                         Exit code: 1 if something keeps grelot from working.")]
 pub struct Args {
     /// Scans for this time, and says whether the controller hides repeated advertisements
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     listen: Option<Duration>,
+    /// Repairs what can be repaired safely: starts services, unblocks the radio, sets the clock by time
+    /// servers
+    #[arg(long, conflicts_with = "report")]
+    fix: bool,
+    /// Writes an archive for support: findings, status, configuration and journal, without names,
+    /// addresses, passwords and keys
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// What was found about one thing.
@@ -82,6 +95,12 @@ struct Report {
 /// # Errors
 /// The service's user cannot be used, or standard output cannot be written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    if let Some(file) = &args.report {
+        return report::write(global, file);
+    }
+    if args.fix {
+        fix::run(global)?;
+    }
     if let Some(exit) = service::report(global, args)? {
         return Ok(exit);
     }
@@ -112,6 +131,8 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
 fn of_the_site(config: &Config) -> Vec<Finding> {
     let daemon = daemon::look(config);
     let mut findings = vec![daemon.finding(), disk::state(config), disk::space(config)];
+    findings.extend(daemon.version(config));
+    findings.extend(machine::Kernel::default().findings(config));
     if !config.sources.iter().any(|source| matches!(source, Source::Simulated { .. })) {
         findings.push(registry::finding(config, daemon));
     }

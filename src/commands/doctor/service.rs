@@ -89,7 +89,7 @@ mod tests {
     fn root_looks_with_the_rights_of_the_service() {
         let global = Global { config: "/etc/grelot/grelot.toml".into(), json: true };
         let listen = Some(std::time::Duration::from_secs(20));
-        let args = Args { listen };
+        let args = Args { listen, fix: false, report: None };
         let all = arguments("grelot", Path::new("/usr/bin/grelot"), &global, &args);
         let text: Vec<_> = all.iter().map(|one| one.to_string_lossy()).collect();
         assert_eq!(
