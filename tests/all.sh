@@ -27,6 +27,9 @@ cpio              cpio
 kmod              depmod
 xz-utils          xz
 mmdebstrap        mmdebstrap
+systemd-container systemd-nspawn
+lintian           lintian
+binutils          objdump
 '
 
 as_root() {
@@ -72,6 +75,7 @@ install_parts || echo "== could not install all parts: tests that need them will
 if cargo fmt --version >/dev/null 2>&1; then step cargo fmt --check; fi
 [ "${1:-}" != --long ] || long_form
 if command -v cargo-deny >/dev/null; then dependencies; fi
+command -v cargo-deb >/dev/null || step cargo install --quiet --locked cargo-deb@3.8.0
 
 # Passes nextest's output on, with the ten slowest tests by name before its summary.
 slowest_before_summary() {

@@ -29,7 +29,7 @@ mod token;
 mod tune;
 mod walk_test;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -126,6 +126,11 @@ impl From<Exit> for ExitCode {
             Exit::BadConfiguration => Self::from(78),
         }
     }
+}
+
+/// The command line's description: man pages and shell completions are made from it.
+pub fn description() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line.
