@@ -1,11 +1,14 @@
-//! Arrivals in shops that nothing was fitted on: `cargo run --release --example judge -- [SHOPS]`.
+//! Arrivals in shops that nothing was fitted on: `cargo run --release --example judge -- [SHOPS [EQUIPMENT]]`.
 //!
 //! Every cell is one equipment in one radio world, drawn `SHOPS` times (six by default) by the
 //! second generator (`judge/mod.rs`). Prints a row for each cell and, for each equipment, the
-//! median and the worst cell.
+//! median and the worst cell, of the product and of a candidate for its presence filter that learns each
+//! shop from its own unlabelled traffic: on the first day, and on the fourth; and how often an
+//! announcement of the candidate was right, by its confidence.
 //!
 //! `cargo run --release --example judge -- family [SHOPS]` prints the same of the first family of random
-//! shops (`family/mod.rs`), which constants may be fitted on: another radio, other people.
+//! shops (`family/mod.rs`), which constants are fitted on: another radio, other people. `-- fit` counts
+//! the candidate's constants; `-- rows FILE [SHOPS]` writes what `fit/head.py` fits the network on.
 
 #![expect(clippy::print_stdout, reason = "the tables are what it is for")]
 #![allow(dead_code, reason = "the modules are the other table's, which needs more of them")]
@@ -16,13 +19,21 @@ mod crew;
 mod elsewhere;
 mod family;
 mod peers;
+#[path = "candidate/pipeline.rs"]
+#[expect(clippy::pedantic, clippy::indexing_slicing, reason = "a study: it is no product yet")]
+mod pipeline;
 mod scenes;
 mod search;
 mod survey;
 mod tape;
+#[path = "candidate/trial.rs"]
+mod trial;
 
 use elsewhere::{Equipment, Shop, World};
 use grelot::commands::score::Score;
+use grelot::pipeline::Settings;
+use tape::Tape;
+use trial::{Announced, Trial};
 
 /// Shops of a cell, unless the first argument says otherwise.
 const SHOPS: u64 = 6;
@@ -34,62 +45,140 @@ const FIRST_SEED: u64 = 700_000;
 const FAMILY_SHOPS: u64 = 400;
 const FAMILY_SEED: u64 = 300_000;
 
+/// Days of traffic before the day that is judged.
+const DAYS: u64 = 3;
+
+/// The product, which learns nothing of the shop; and the candidate (`candidate/`) on the first day, and
+/// on the fourth.
+const WAYS: [&str; 5] = [
+    "product",
+    "product, walk test",
+    "candidate, first day",
+    "candidate, fourth day",
+    "candidate, fourth day, walk test",
+];
+
+/// How sure announcements are put together that are about as sure.
+const SURE: [f32; 6] = [0.5, 0.8, 0.9, 0.95, 0.98, 1.01];
+
 /// Found within 10 s and 60 s of 100 visits, and false arrivals for 100 visits.
 type Figures = [f64; 3];
 
+/// What became of one shop, each way; and whom the candidate announced.
+struct Played {
+    scores: [Score; WAYS.len()],
+    announced: Vec<Announced>,
+}
+
+/// Plays the last of a shop's days, the candidate with the days before, too.
+fn play(days: &[Tape], settings: &[Settings; 2]) -> Played {
+    let [no_walk_test, walk_test] = settings;
+    let mut announced = Vec::new();
+    let mut trial = |days: &[Tape], settings: &Settings| {
+        let (mut trial, mut last) = (Trial::default(), Score::default());
+        for day in days {
+            let (score, sure) = trial.play(day, settings);
+            announced.extend(sure);
+            last = score;
+        }
+        last
+    };
+    let today = &days[days.len().saturating_sub(1)..];
+    let product = |settings| sum(today.iter().map(|day| belief::judge(day, settings)));
+    let scores = [
+        product(no_walk_test),
+        product(walk_test),
+        trial(today, no_walk_test),
+        trial(days, no_walk_test),
+        trial(days, walk_test),
+    ];
+    Played { scores, announced }
+}
+
 fn main() {
-    let mut words = std::env::args().skip(1);
-    if words.next().is_some_and(|word| word == "family") {
-        let shops = words.next().and_then(|word| word.parse().ok()).unwrap_or(FAMILY_SHOPS);
-        return family::table::print(FAMILY_SEED..FAMILY_SEED + shops);
-    }
-    let shops = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(SHOPS);
-    let only = std::env::args().nth(2);
-    println!("| equipment | world | no walk test: 10 s / 60 s / false | one walk test |");
-    println!("|---|---|---|---|");
-    for equipment in Equipment::ALL {
-        if only.as_ref().is_some_and(|only| !equipment.name().contains(only.as_str())) {
-            continue;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let word = |nth: usize| words.get(nth).map(String::as_str);
+    let number = |nth, or| word(nth).and_then(|word| word.parse().ok()).unwrap_or(or);
+    match word(0) {
+        Some("fit") => family::fit::print(),
+        Some("rows") => family::rows::write(word(1).unwrap_or("rows"), number(2, 700)),
+        Some("family") => {
+            let shops = FAMILY_SEED..FAMILY_SEED + number(1, FAMILY_SHOPS);
+            family::table::print(shops);
         }
-        let mut rows: Vec<[Figures; 2]> = Vec::new();
-        for world in World::ALL {
-            let seeds: Vec<u64> = (FIRST_SEED..FIRST_SEED + shops).collect();
-            let scores = crew::each(&seeds, |seed| {
-                let shop = Shop::draw(equipment, world, *seed);
-                let tape = shop.day(0);
-                [false, true].map(|walk_test| belief::judge(&tape, &shop.settings(walk_test)))
-            });
-            let figures =
-                [0, 1].map(|nth| figures(&sum(scores.iter().map(|pair| pair[nth].clone()))));
-            println!(
-                "| {} | {} | {} | {} |",
-                equipment.name(),
-                world.name(),
-                cell(figures[0]),
-                cell(figures[1])
-            );
-            rows.push(figures);
-        }
-        let of = |pick: fn(Vec<f64>, bool) -> f64| {
-            [0, 1].map(|nth| {
-                [0, 1, 2].map(|figure| {
-                    pick(rows.iter().map(|row| row[nth][figure]).collect(), figure < 2)
-                })
-            })
-        };
-        for (name, figures) in [("median", of(|values, _| median(values))), ("worst", of(worst))] {
-            println!(
-                "| {} | **{name}** | {} | {} |",
-                equipment.name(),
-                cell(figures[0]),
-                cell(figures[1])
-            );
-        }
+        _ => print_cells(number(0, SHOPS), word(1)),
     }
 }
 
-fn cell([ten, sixty, wrong]: Figures) -> String {
-    format!("{ten:.0} / {sixty:.0} / {wrong:.1}")
+fn print_cells(shops: u64, only: Option<&str>) {
+    print_head("world");
+    let mut announced = Vec::new();
+    for equipment in Equipment::ALL {
+        if only.is_some_and(|only| !equipment.name().contains(only)) {
+            continue;
+        }
+        let mut rows: Vec<[Figures; WAYS.len()]> = Vec::new();
+        for world in World::ALL {
+            let seeds: Vec<u64> = (FIRST_SEED..FIRST_SEED + shops).collect();
+            let played = crew::each(&seeds, |seed| {
+                let shop = Shop::draw(equipment, world, *seed);
+                let days: Vec<_> = (0..=DAYS).rev().map(|day| shop.day(day)).collect();
+                play(&days, &[false, true].map(|walk_test| shop.settings(walk_test)))
+            });
+            let way = |nth: usize| figures(&sum(played.iter().map(|one| one.scores[nth].clone())));
+            let figures = [0, 1, 2, 3, 4].map(way);
+            print_row(equipment.name(), world.name(), figures);
+            rows.push(figures);
+            announced.extend(played.into_iter().flat_map(|one| one.announced));
+        }
+        print_summary(equipment.name(), &rows);
+    }
+    print_reliability(&announced);
+}
+
+fn print_head(cells: &str) {
+    println!("Within 10 s / within 60 s / false, for 100 visits.\n");
+    println!("| equipment | {cells} | {} |", WAYS.join(" | "));
+    println!("|---|---|{}", "---|".repeat(WAYS.len()));
+}
+
+fn print_row(equipment: &str, cell: &str, figures: [Figures; WAYS.len()]) {
+    let cells = figures.map(|[ten, sixty, wrong]| format!("{ten:.0} / {sixty:.0} / {wrong:.1}"));
+    println!("| {equipment} | {cell} | {} |", cells.join(" | "));
+}
+
+/// The median cell and the worst one, figure by figure.
+fn print_summary(equipment: &str, rows: &[[Figures; WAYS.len()]]) {
+    let of = |pick: fn(Vec<f64>, bool) -> f64| {
+        [0, 1, 2, 3, 4].map(|way| {
+            let column = |figure: usize| rows.iter().map(|row| row[way][figure]).collect();
+            [0, 1, 2].map(|figure| pick(column(figure), figure < 2))
+        })
+    };
+    print_row(equipment, "**median**", of(|values, _| median(values)));
+    print_row(equipment, "**worst**", of(worst));
+}
+
+/// Of those whom the candidate announced as surely as that, the share that was inside; and the expected calibration error.
+fn print_reliability(announced: &[Announced]) {
+    println!("\n| confidence | announced | mean confidence | were inside |");
+    println!("|---|---|---|---|");
+    let mut error = 0.0;
+    for bounds in SURE.windows(2) {
+        let within = |one: &&Announced| (bounds[0]..bounds[1]).contains(&one.confidence);
+        let some: Vec<_> = announced.iter().filter(within).collect();
+        if some.is_empty() {
+            continue;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "thousands")]
+        let (all, count) = (announced.len() as f64, some.len() as f64);
+        let sure = some.iter().map(|one| f64::from(one.confidence)).sum::<f64>() / count;
+        #[expect(clippy::cast_precision_loss, reason = "thousands")]
+        let inside = some.iter().filter(|one| one.inside).count() as f64 / count;
+        error += count / all * (sure - inside).abs();
+        println!("| {:.2} to {:.2} | {count} | {sure:.3} | {inside:.3} |", bounds[0], bounds[1]);
+    }
+    println!("\nExpected calibration error: {error:.3}");
 }
 
 fn figures(score: &Score) -> Figures {

@@ -10,7 +10,7 @@ use grelot::pipeline::advert::Echo;
 use grelot::pipeline::event::Sighting;
 use grelot::pipeline::identity::Identity;
 use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
-use grelot::sources::{Record, RecordKind, ReplayError, ReplaySource};
+use grelot::sources::{GroundTruth, Record, RecordKind, ReplayError, ReplaySource};
 
 /// One contact, in eight octets: there are millions of them.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +73,18 @@ pub struct Tape {
     pub clients: Vec<String>,
     /// When it ended.
     pub ended_at: Duration,
+}
+
+impl Tape {
+    /// Whether a customer was inside then.
+    pub fn is_inside(&self, client: &str, at: Duration) -> bool {
+        let facts = self.facts.iter().filter(|fact| fact.client == client && fact.at <= at);
+        facts.fold(false, |inside, fact| match fact.word {
+            GroundTruth::Enter | GroundTruth::StepIn => true,
+            GroundTruth::Leave | GroundTruth::StepOut => false,
+            _ => inside,
+        })
+    }
 }
 
 /// A replay source that leaves its contacts on a tape while somebody else plays it.

@@ -2,8 +2,10 @@
 //! radio, its people and its equipment, in three dimensions. Contacts come directly, not as
 //! advertisements: thousands of shops are heard in minutes.
 
+pub mod fit;
 pub mod people;
 pub mod radio;
+pub mod rows;
 pub mod shop;
 pub mod table;
 

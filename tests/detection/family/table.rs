@@ -6,7 +6,9 @@ use grelot::commands::score::Score;
 
 use super::shop::Equipment;
 use super::{shop, tape, walk_test};
-use crate::{belief, cell, crew, figures, median, worst};
+use crate::{
+    DAYS, Played, WAYS, crew, figures, play, print_head, print_reliability, print_summary,
+};
 
 /// Customers of each day.
 const CUSTOMERS: u8 = 60;
@@ -14,54 +16,39 @@ const CUSTOMERS: u8 = 60;
 /// Visits that a cell needs to count.
 const FEWEST_VISITS: u32 = 8;
 
-/// One shop's scores, without a walk test and with one.
+/// One shop, and what became of it.
 struct Row {
     equipment: Equipment,
     cell: (&'static str, &'static str),
-    scores: [Score; 2],
+    played: Played,
 }
 
-fn play(seed: u64) -> Row {
+fn row(seed: u64) -> Row {
     let shop = shop(seed);
-    let tape = tape(&shop, seed, 0, CUSTOMERS);
+    let days: Vec<_> = (0..=DAYS).rev().map(|day| tape(&shop, seed, day, CUSTOMERS)).collect();
     let walk_test = walk_test(&shop, seed);
-    let scores =
-        [None, Some(&walk_test[..])].map(|levels| belief::judge(&tape, &shop.settings(levels)));
-    Row { equipment: shop.equipment, cell: (shop.spot.name(), shop.world.name), scores }
+    let settings = [None, Some(&walk_test[..])].map(|levels| shop.settings(levels));
+    let played = play(&days, &settings);
+    Row { equipment: shop.equipment, cell: (shop.spot.name(), shop.world.name), played }
 }
 
 /// Prints the table of the shops of these seeds.
 pub fn print(seeds: std::ops::Range<u64>) {
     let seeds: Vec<u64> = seeds.collect();
-    let rows = crew::each(&seeds, |seed| play(*seed));
-    println!("| equipment | cells | no walk test: 10 s / 60 s / false | one walk test |");
-    println!("|---|---|---|---|");
+    let rows = crew::each(&seeds, |seed| row(*seed));
+    print_head("cell");
     for equipment in Equipment::ALL {
-        let mut cells: BTreeMap<(&str, &str), [Score; 2]> = BTreeMap::new();
+        let mut cells: BTreeMap<(&str, &str), [Score; WAYS.len()]> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.equipment == equipment) {
             let sums = cells.entry(row.cell).or_default();
-            for (sum, score) in sums.iter_mut().zip(&row.scores) {
+            for (sum, score) in sums.iter_mut().zip(&row.played.scores) {
                 sum.absorb(score.clone());
             }
         }
-        let counted: Vec<_> =
-            cells.values().filter(|scores| scores[0].visits >= FEWEST_VISITS).collect();
-        let of = |pick: fn(Vec<f64>, bool) -> f64, nth: usize| {
-            let column = |figure: usize| counted.iter().map(|s| figures(&s[nth])[figure]).collect();
-            cell([0, 1, 2].map(|figure| pick(column(figure), figure < 2)))
-        };
-        let name = equipment.name();
-        for (word, pick) in [("median", middle as fn(_, _) -> _), ("worst", worst)] {
-            println!(
-                "| {name} | {word} of {} | {} | {} |",
-                counted.len(),
-                of(pick, 0),
-                of(pick, 1)
-            );
-        }
+        let counted = cells.values().filter(|scores| scores[0].visits >= FEWEST_VISITS);
+        let counted: Vec<_> = counted.map(|scores| scores.each_ref().map(figures)).collect();
+        print_summary(equipment.name(), &counted);
     }
-}
-
-fn middle(values: Vec<f64>, _least: bool) -> f64 {
-    median(values)
+    let announced = rows.into_iter().flat_map(|row| row.played.announced);
+    print_reliability(&announced.collect::<Vec<_>>());
 }

@@ -1,0 +1,219 @@
+//! From the filter's state and a few running levels to a confidence that means what it says: a small
+//! network with one hidden layer, fitted on random shops (`tests/detection/fit/head.py`).
+//!
+//! The filter weighs each reading by itself, but errors of one visit go together: walls, body and phone
+//! stay the same. How sure it may be is counted, not reckoned.
+
+use wide::f32x8;
+
+use super::belief::Whereabouts;
+use super::head_fitted::{BIAS, HIDDEN, HIDDEN_BIAS, MEAN, OUT, SCALE};
+use super::premises::{Premises, Reading, Usual};
+use super::survey::kind;
+use crate::pipeline::gateway::Place;
+use crate::pipeline::units::Tick;
+
+/// How many numbers the network looks at.
+pub const INPUTS: usize = 21;
+/// Hidden units, in vectors of eight.
+pub const UNITS: usize = 3;
+/// Levels follow the readings within so long, in seconds.
+const FAST_S: f32 = 1.5;
+const SLOW_S: f32 = 8.0;
+const LONG_S: f32 = 25.0;
+/// A new echo counts so much for the mean of the last few.
+const ECHO: f32 = 0.3;
+/// How fast the mean of the gaps between readings follows; no gap counts as shorter than this.
+const GAP: f32 = 0.1;
+const SHORTEST_GAP_S: f32 = 0.05;
+/// Time goes no further, in seconds.
+const LONGEST_S: f32 = 3600.0;
+/// No input is further from its mean than so many standard deviations.
+const FURTHEST: f32 = 4.0;
+
+/// A few running levels of one customer, in few octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trend {
+    first: Tick,
+    /// The level of the last moments, of the last seconds, the highest of the former and the lowest of the
+    /// latter: from what is usual inside, in 1/128 dB.
+    fast: i16,
+    slow: i16,
+    peak: i16,
+    least: i16,
+    /// The filter's probability of being inside, over some seconds and over half a minute.
+    sure: u16,
+    long_sure: u16,
+    /// Between two readings, in milliseconds.
+    gap_ms: u16,
+    /// The share of echoes that name a beacon inside, in 1/254; 255 where there was none.
+    echo: u8,
+    /// No level was measured yet.
+    silent: bool,
+}
+
+/// There was no echo.
+const NO_ECHO: u8 = 255;
+
+impl Trend {
+    /// Of somebody who is received for the first time.
+    pub const fn new(now: Tick) -> Self {
+        Self {
+            first: now,
+            fast: 0,
+            slow: 0,
+            peak: 0,
+            least: 0,
+            sure: 0,
+            long_sure: 0,
+            gap_ms: 1000,
+            echo: NO_ECHO,
+            silent: true,
+        }
+    }
+
+    /// Of somebody known to be inside.
+    pub const fn inside(now: Tick) -> Self {
+        Self { sure: u16::MAX, long_sure: u16::MAX, ..Self::new(now) }
+    }
+
+    /// Takes in one reading, `gap_s` after the last, after which the filter believes the customer to be
+    /// inside with probability `inside`.
+    pub fn hear(&mut self, gap_s: f32, reading: &Reading<'_>, inside: f32) {
+        let level = reading.rssi_dbm.map(|dbm| units(dbm - reading.usual.inside_dbm));
+        match level {
+            Some(level) if self.silent => {
+                (self.fast, self.slow, self.peak, self.least) = (level, level, level, level);
+                self.silent = false;
+            }
+            Some(level) => {
+                self.fast = towards(self.fast, level, part(gap_s, FAST_S));
+                self.slow = towards(self.slow, level, part(gap_s, SLOW_S));
+                self.peak = self.peak.max(self.fast);
+                self.least = self.least.min(self.slow);
+            }
+            None => {}
+        }
+        self.sure = follow(self.sure, inside, part(gap_s, SLOW_S));
+        self.long_sure = follow(self.long_sure, inside, part(gap_s, LONG_S));
+        let gap_ms = f32::from(self.gap_ms);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most ten seconds"
+        )]
+        {
+            self.gap_ms = (gap_ms + (gap_s.min(10.0) * 1000.0 - gap_ms) * GAP) as u16;
+        }
+        if let Some((place, _)) = reading.echo_level() {
+            let before = if self.echo == NO_ECHO { 0.0 } else { f32::from(self.echo) };
+            let now = indicator(place == kind(Place::Inside)) * 254.0;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "at most 254"
+            )]
+            {
+                self.echo = (before + (now - before) * ECHO).round() as u8;
+            }
+        }
+    }
+
+    /// Whether the phone has said nothing of beacons.
+    pub const fn has_no_echo(&self) -> bool {
+        self.echo == NO_ECHO
+    }
+
+    /// The level of the last moments, in dB from what is usual inside.
+    pub fn level_db(&self) -> f32 {
+        decibels(self.fast)
+    }
+
+    /// What the network looks at, for a customer whom the gateway of `usual` has just received.
+    pub fn inputs(
+        &self,
+        now: Tick,
+        usual: &Usual,
+        premises: &Premises,
+        whereabouts: &Whereabouts,
+    ) -> [f32; INPUTS] {
+        let heard_s = now.since(self.first).as_secs_f32().min(LONGEST_S);
+        let [to_passing, to_standing, to_threshold] = usual.apart_db;
+        let [odds, counted, gateways] = premises.about;
+        [
+            logit(whereabouts.inside()),
+            logit(share(self.sure)),
+            decibels(self.peak),
+            decibels(self.slow),
+            decibels(self.fast),
+            (1.0 + heard_s).ln(),
+            decibels(self.least),
+            whereabouts.offset_db,
+            odds,
+            to_passing,
+            to_standing,
+            to_threshold,
+            usual.inside_dbm,
+            if self.echo == NO_ECHO { 0.0 } else { f32::from(self.echo) / 254.0 },
+            indicator(self.echo != NO_ECHO),
+            counted,
+            gateways,
+            indicator(usual.place == Place::Door),
+            indicator(usual.place == Place::Outside),
+            logit(share(self.long_sure)),
+            (f32::from(self.gap_ms) / 1000.0).max(SHORTEST_GAP_S).ln(),
+        ]
+    }
+}
+
+/// The probability of being inside.
+pub fn confidence(inputs: &[f32; INPUTS]) -> f32 {
+    let mut hidden = HIDDEN_BIAS.map(f32x8::new);
+    for (((input, mean), scale), weights) in inputs.iter().zip(&MEAN).zip(&SCALE).zip(&HIDDEN) {
+        let input = ((input - mean) * scale).clamp(-FURTHEST, FURTHEST);
+        for (hidden, weights) in hidden.iter_mut().zip(weights) {
+            *hidden += f32x8::new(*weights) * input;
+        }
+    }
+    let out = hidden.iter().zip(&OUT).fold(f32x8::ZERO, |sum, (hidden, out)| {
+        sum + hidden.fast_max(f32x8::ZERO) * f32x8::new(*out)
+    });
+    1.0 / (1.0 + (-(out.reduce_add() + BIAS)).exp())
+}
+
+fn decibels(units: i16) -> f32 {
+    f32::from(units) / 128.0
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "it saturates")]
+fn units(decibels: f32) -> i16 {
+    (decibels * 128.0) as i16
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "between the two")]
+fn towards(from: i16, to: i16, part: f32) -> i16 {
+    (f32::from(from) + (f32::from(to) - f32::from(from)) * part).round() as i16
+}
+
+fn share(of: u16) -> f32 {
+    f32::from(of) / f32::from(u16::MAX)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+fn follow(from: u16, to: f32, part: f32) -> u16 {
+    ((share(from) + (to - share(from)) * part) * f32::from(u16::MAX)).round() as u16
+}
+
+fn indicator(yes: bool) -> f32 {
+    if yes { 1.0 } else { 0.0 }
+}
+
+/// How much of the way a mean that follows within `follows_s` goes in `gap_s`.
+fn part(gap_s: f32, follows_s: f32) -> f32 {
+    1.0 - (-gap_s.min(5.0) / follows_s).exp()
+}
+
+fn logit(part: f32) -> f32 {
+    let part = part.clamp(1e-4, 1.0 - 1e-4);
+    (part / (1.0 - part)).ln()
+}

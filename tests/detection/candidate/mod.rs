@@ -1,0 +1,348 @@
+//! A candidate for the product's presence filter, judged beside it and not yet in its place: see
+//! `docs/detection.md`, "A candidate that learns the shop".
+//!
+//! The parts: `places.rs` and `fitted.rs` (what is known of every shop, counted on random ones),
+//! `survey.rs` (what this shop's own traffic says of its radio), `premises.rs` (what that makes of each
+//! gateway and beacon, with `gaussian.rs`), `belief.rs` and `grid.rs` (a hidden Markov filter over eight
+//! places and seven loudnesses of the phone), `head.rs` (a small network that turns the filter's state into a
+//! confidence that means what it says), `track.rs` (one customer's way). `interval.rs`, `timers.rs` and
+//! `loudness.rs` are the product's, but for a bound on what is taken off.
+
+mod belief;
+mod fitted;
+mod gaussian;
+mod grid;
+pub mod head;
+mod head_fitted;
+mod interval;
+pub mod loudness;
+pub mod places;
+mod premises;
+pub mod settings;
+pub mod survey;
+mod timers;
+mod track;
+
+pub use loudness::Loudness;
+use premises::{Premises, Reading};
+pub use settings::Settings;
+pub use survey::Survey;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::advert::Echo;
+use super::settings::Settings as StoreSettings;
+use super::units::{Dbm, Tick};
+use crate::pipeline::gateway::{GatewayIndex, Hearing};
+use crate::pipeline::identity::customer::CustomerIndex;
+use crate::pipeline::start::Start;
+use crate::pipeline::visit::DepartureReason;
+use loudness::Phones;
+use timers::Timers;
+use track::Track;
+
+/// What the machine says about one customer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict {
+    /// Whom it is about.
+    pub who: CustomerIndex,
+    /// What it is.
+    pub what: What,
+}
+
+/// The verdicts there are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum What {
+    /// A new visit begins.
+    Arrived {
+        /// The gateway that hears the customer best.
+        gateway: GatewayIndex,
+        /// How sure, 0.5 to 1.
+        confidence: f32,
+        /// The customer may have been here before the gateway began to listen.
+        unfollowed: bool,
+        /// From the first contact on.
+        heard_for: Duration,
+        /// What it rests on.
+        grounds: Grounds,
+    },
+    /// The closed visit goes on.
+    Returned {
+        /// How sure, 0.5 to 1.
+        confidence: f32,
+    },
+    /// The open visit ends.
+    Departed {
+        /// Why.
+        reason: DepartureReason,
+        /// How long nothing was heard.
+        silent_for: Duration,
+        /// What is thought of the customer's phone from now on, if the visit taught something.
+        learned: Option<Loudness>,
+    },
+    /// The closed visit can no longer be continued.
+    Closed,
+    /// The customer was heard, never came in, and is silent now.
+    Passed {
+        /// The highest confidence ever reached.
+        best: f32,
+        /// From the first contact to the last.
+        heard_for: Duration,
+        /// What that rested on.
+        grounds: Grounds,
+    },
+}
+
+/// What was heard when somebody was surest to be inside.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Grounds {
+    /// How loud a gateway heard the customer, in dBm, offset added.
+    pub level: Option<(GatewayIndex, f32)>,
+    /// What the customer's phone said it heard of the shop's beacons.
+    pub echo: Option<Echo>,
+    /// What earlier visits said of the phone.
+    pub phone: Loudness,
+}
+
+/// The machine: one track for every customer who is or was just heard.
+#[derive(Debug)]
+pub struct Presence {
+    settings: StoreSettings,
+    premises: Premises,
+    survey: Survey,
+    /// The survey has changed since it was last taken.
+    surveyed: bool,
+    /// A bit for each gateway that receives: its silence means something.
+    listening: u64,
+    /// Boxed: a map's nodes are half empty, and a track is far larger than its key.
+    tracks: BTreeMap<CustomerIndex, Box<Track>>,
+    phones: Phones,
+    timers: Timers,
+    /// A bit for each gateway whose radio hears nothing.
+    blind: u64,
+    warm_until: Tick,
+}
+
+impl Presence {
+    /// Nobody is here yet.
+    pub fn new(settings: StoreSettings, mut survey: Survey, start: Start, now: Tick) -> Self {
+        let warm_until = match start {
+            Start::Followed => now,
+            Start::Unfollowed => now.plus(settings.presence.warm_up),
+        };
+        survey.keep(&settings.gateways);
+        Self {
+            premises: Premises::new(&settings, &survey),
+            settings,
+            survey,
+            surveyed: false,
+            listening: 0,
+            tracks: BTreeMap::new(),
+            phones: Phones::default(),
+            timers: Timers::default(),
+            blind: 0,
+            warm_until,
+        }
+    }
+
+    /// Takes up what earlier visits said of a customer's phone, to be forgotten at `until`.
+    pub fn recall(&mut self, who: CustomerIndex, phone: Loudness, until: Tick) {
+        self.phones.remember(who, phone, until);
+    }
+
+    /// Takes up a visit that was open before a restart.
+    pub fn restore_open(&mut self, who: CustomerIndex, now: Tick) {
+        self.insert(who, Box::new(Track::here(now, self.phones.of(who, now))));
+    }
+
+    /// Takes up a visit that was closed before a restart and may continue until `until`.
+    pub fn restore_closed(&mut self, who: CustomerIndex, now: Tick, until: Tick) {
+        self.insert(who, Box::new(Track::gone(now, self.phones.of(who, now), until)));
+    }
+
+    /// Another gateway of the store says that the customer is here.
+    pub fn adopt(&mut self, who: CustomerIndex, now: Tick) {
+        let anew = || Box::new(Track::here(now, self.phones.of(who, now)));
+        let mut track = self.tracks.remove(&who).unwrap_or_else(anew);
+        self.timers.disarm(who, track.armed.take());
+        track.adopt(now);
+        self.insert(who, track);
+    }
+
+    /// Another gateway of the store says that the customer is here no more. Says what the visit
+    /// taught of the phone.
+    pub fn release(&mut self, who: CustomerIndex, now: Tick) -> Option<Loudness> {
+        let mut track = self.tracks.remove(&who)?;
+        self.timers.disarm(who, track.armed.take());
+        let learned = track.release(now, &self.settings.presence);
+        self.insert(who, track);
+        self.learn(who, learned, now)
+    }
+
+    /// Remembers what a visit taught, for as long as visits are remembered.
+    fn learn(
+        &mut self,
+        who: CustomerIndex,
+        learned: Option<Loudness>,
+        now: Tick,
+    ) -> Option<Loudness> {
+        let learned = learned.filter(|_| !self.settings.presence.known_for.is_zero())?;
+        self.phones.age(now);
+        self.phones.remember(who, learned, now.plus(self.settings.presence.known_for));
+        Some(learned)
+    }
+
+    fn insert(&mut self, who: CustomerIndex, mut track: Box<Track>) {
+        track.armed = Some(self.timers.arm(who, None, track.deadline(&self.settings.presence)));
+        self.tracks.insert(who, track);
+    }
+
+    /// A customer was heard.
+    pub fn hear(
+        &mut self,
+        who: CustomerIndex,
+        now: Tick,
+        gateway: GatewayIndex,
+        rssi: Option<Dbm>,
+        echo: Option<Echo>,
+    ) -> Option<Verdict> {
+        self.listening |= 1 << (gateway.0 % 64);
+        let reading = &self.premises.reading(gateway, rssi, echo);
+        let around = (&self.premises, self.listening & !self.blind);
+        let unfollowed = now < self.warm_until;
+        let anew = || Box::new(Track::passing(now, self.phones.of(who, now), unfollowed));
+        let track = self.tracks.entry(who).or_insert_with(anew);
+        track.hear(now, reading, around, &self.settings.presence);
+        let verdict = track.after_contact(who, now, &self.settings.presence);
+        track.armed =
+            Some(self.timers.arm(who, track.armed, track.deadline(&self.settings.presence)));
+        verdict
+    }
+
+    /// The next verdict that time alone has brought; call until there is none.
+    pub fn expire(&mut self, now: Tick) -> Option<Verdict> {
+        while let Some(who) = self.timers.pop_due(now) {
+            let Some(track) = self.tracks.get_mut(&who) else { continue };
+            let deaf = track.is_here() && self.blind != 0 && is_deaf(self.blind, track);
+            let mut verdict = track.after_time(who, now, &self.settings.presence, deaf);
+            if verdict.is_some() {
+                let heard = track.take_heard();
+                if self.survey.add(&heard, &self.settings.gateways) {
+                    self.premises = Premises::new(&self.settings, &self.survey);
+                    self.surveyed = true;
+                }
+            }
+            if verdict.is_some_and(|v| matches!(v.what, What::Passed { .. } | What::Closed)) {
+                self.tracks.remove(&who);
+            } else {
+                track.armed =
+                    Some(self.timers.arm(who, None, track.deadline(&self.settings.presence)));
+            }
+            if let Some(Verdict { what: What::Departed { learned, .. }, .. }) = &mut verdict {
+                *learned = self.learn(who, *learned, now);
+            }
+            if verdict.is_some() {
+                return verdict;
+            }
+        }
+        None
+    }
+
+    /// When [`Presence::expire`] should be called at the latest.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.timers.next()
+    }
+
+    /// A gateway fell silent or hears again.
+    pub fn hearing(&mut self, gateway: GatewayIndex, hearing: Hearing, now: Tick) {
+        let bit = 1 << (gateway.0 % 64);
+        match hearing {
+            Hearing::Blind => self.blind |= bit,
+            Hearing::Listening if self.blind & bit != 0 => {
+                self.blind &= !bit;
+                for track in self.tracks.values_mut().filter(|track| track.heard_by(gateway)) {
+                    track.restart_silence(now);
+                }
+            }
+            Hearing::Listening => {}
+        }
+    }
+
+    /// New settings, at once; timers move with them.
+    pub fn set(&mut self, settings: StoreSettings) {
+        self.survey.keep(&settings.gateways);
+        self.premises = Premises::new(&settings, &self.survey);
+        self.settings = settings;
+        self.timers.clear();
+        for (who, track) in &mut self.tracks {
+            let deadline = track.deadline(&self.settings.presence);
+            track.armed = Some(self.timers.arm(*who, None, deadline));
+        }
+    }
+
+    /// The registry changed: every customer's place goes through `moved`; who has none is
+    /// forgotten.
+    pub fn reindex(&mut self, moved: impl Fn(CustomerIndex) -> Option<CustomerIndex>) {
+        self.phones.reindex(&moved);
+        let tracks = std::mem::take(&mut self.tracks);
+        self.timers.clear();
+        for (who, track) in tracks {
+            if let Some(who) = moved(who) {
+                self.insert(who, track);
+            }
+        }
+    }
+
+    /// Forgets a customer.
+    pub fn forget(&mut self, who: CustomerIndex) {
+        self.phones.forget(who);
+        if let Some(track) = self.tracks.remove(&who) {
+            self.timers.disarm(who, track.armed);
+        }
+    }
+
+    /// The customers who are followed at the moment, here or not.
+    pub fn customers(&self) -> impl Iterator<Item = CustomerIndex> + '_ {
+        self.tracks.keys().copied()
+    }
+
+    /// The customers whose phones are known from earlier visits.
+    pub fn known(&self) -> impl Iterator<Item = CustomerIndex> + '_ {
+        self.phones.customers()
+    }
+
+    /// What the shop's traffic says of its radio.
+    pub fn survey(&self) -> &Survey {
+        &self.survey
+    }
+
+    /// The survey, if it has changed since the last call.
+    pub fn take_survey(&mut self) -> Option<Survey> {
+        std::mem::take(&mut self.surveyed).then(|| self.survey.clone())
+    }
+
+    /// What the network of [`head`] looks at, of a customer whom `gateway` has just received: for
+    /// fitting it.
+    pub fn inputs(
+        &self,
+        who: CustomerIndex,
+        gateway: GatewayIndex,
+        now: Tick,
+    ) -> Option<[f32; head::INPUTS]> {
+        let track = self.tracks.get(&who)?;
+        Some(track.inputs(now, self.premises.usual(gateway), &self.premises))
+    }
+
+    /// How many customers are followed at the moment, here or not.
+    pub fn followed(&self) -> usize {
+        self.tracks.len()
+    }
+}
+
+/// Whether silence means nothing for this customer: one of the gateways that heard them is
+/// blind, or none has heard them yet since a restart.
+fn is_deaf(blind: u64, track: &Track) -> bool {
+    let mut heard = (0..64).map(GatewayIndex).filter(|g| track.heard_by(*g)).peekable();
+    heard.peek().is_none() || heard.any(|g| blind & (1 << (g.0 % 64)) != 0)
+}

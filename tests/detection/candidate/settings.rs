@@ -1,0 +1,2 @@
+//! As the product has them.
+pub use grelot::pipeline::presence::settings::Settings;

@@ -1,0 +1,249 @@
+//! What the shop's own traffic says of its radio: for each gateway and beacon how loud those are who
+//! stay, and those who pass. Counts and means only, no customers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::pipeline::gateway::{Gateway, GatewayIndex, Place};
+use crate::pipeline::units::Tick;
+
+/// Whoever is received for so long stays ...
+const STAYS: Duration = Duration::from_secs(100);
+/// ... and for no longer than this passes.
+const PASSES: Duration = Duration::from_secs(40);
+/// A reading speaks for the time since the last one, but not for more than this, in seconds.
+const SPEAKS_FOR_S: f32 = 5.0;
+/// The mean follows the last so many customers: weeks in a small shop.
+const MOST: f32 = 300.0;
+/// The mean of the last few, which tells that a gateway was moved ...
+const RECENT: f32 = 15.0;
+/// ... if it is so far from the mean of all, in dB, which are at least so many.
+const MOVED_DB: f32 = 9.0;
+const MOVED_AFTER: f32 = 40.0;
+
+/// Gateways whose levels are kept for each customer.
+pub const GATEWAYS: usize = 4;
+/// Kinds of places where beacons stand.
+pub const KINDS: usize = 3;
+
+/// A mean and how many it is of.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Mean {
+    /// Customers, at most [`MOST`].
+    pub count: f32,
+    /// In dBm; of shares 0 to 1.
+    pub mean: f32,
+}
+
+impl Mean {
+    /// A mean share as log-odds.
+    pub fn log_odds(self) -> Self {
+        let part = self.mean.clamp(0.02, 0.98);
+        Self { mean: (part / (1.0 - part)).ln(), ..self }
+    }
+
+    fn add(&mut self, value: f32, most: f32) {
+        self.count = (self.count + 1.0).min(most);
+        self.mean += (value - self.mean) / self.count;
+    }
+}
+
+/// What traffic says of one gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct GatewayTraffic {
+    /// The mean level of those who stay.
+    pub stays: Mean,
+    /// Their highest level.
+    pub stay_peaks: Mean,
+    /// The highest level of those who pass.
+    pub passes: Mean,
+    /// The mean level of the last few who stayed.
+    pub recent: Mean,
+}
+
+/// What traffic says of the beacons at one kind of place.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct BeaconTraffic {
+    /// How loud phones of those who stay report it, when they do.
+    pub stays: Mean,
+    /// Among echoes of those who stay, the share that names it.
+    pub stay_share: Mean,
+    /// The same of those who pass.
+    pub passes: Mean,
+    /// The same of those who pass.
+    pub pass_share: Mean,
+}
+
+/// What the shop's traffic says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Survey {
+    /// By the gateways' names.
+    pub gateways: BTreeMap<String, GatewayTraffic>,
+    /// By [`kind`].
+    pub beacons: [BeaconTraffic; KINDS],
+    /// Customers who stayed.
+    pub stays: f32,
+    /// Customers who passed.
+    pub passes: f32,
+}
+
+/// The number of a kind of place.
+pub const fn kind(place: Place) -> usize {
+    match place {
+        Place::Door => 0,
+        Place::Inside => 1,
+        Place::Outside => 2,
+    }
+}
+
+/// The levels of one customer by one gateway, in few octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Level {
+    /// In 1/128 dB.
+    mean: i16,
+    /// Tenths of a second that the mean is of.
+    tenths: u16,
+    /// In dBm; 0 is none.
+    peak: i8,
+}
+
+impl Level {
+    fn add(&mut self, dbm: f32, seconds: f32) {
+        let tenths = (seconds * 10.0).max(1.0);
+        let all = f32::from(self.tenths) + tenths;
+        let mean = f32::from(self.mean) + (dbm * 128.0 - f32::from(self.mean)) * tenths / all;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "they saturate"
+        )]
+        {
+            self.mean = mean as i16;
+            self.tenths = all as u16;
+            let peak = f32::from(self.peak);
+            if self.peak == 0 {
+                self.peak = dbm as i8;
+            } else if dbm > peak {
+                self.peak = f32::midpoint(peak, dbm).ceil() as i8;
+            }
+        }
+    }
+
+    fn mean_dbm(self) -> f32 {
+        f32::from(self.mean) / 128.0
+    }
+}
+
+/// What one customer, who is received at the moment, will add to the survey.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heard {
+    /// In milliseconds, which wrap; nothing was received yet where there are no levels.
+    first_ms: u32,
+    last_ms: u32,
+    begun: bool,
+    gateways: [Level; GATEWAYS],
+    beacons: [Level; KINDS],
+}
+
+impl Heard {
+    /// Nothing yet.
+    pub const fn nothing() -> Self {
+        const NONE: Level = Level { mean: 0, tenths: 0, peak: 0 };
+        Self {
+            first_ms: 0,
+            last_ms: 0,
+            begun: false,
+            gateways: [NONE; GATEWAYS],
+            beacons: [NONE; KINDS],
+        }
+    }
+
+    /// One reading: by which gateway, how loud, and how loud the phone receives the beacons of which
+    /// [`kind`] of place.
+    pub fn add(
+        &mut self,
+        now: Tick,
+        gateway: GatewayIndex,
+        dbm: Option<f32>,
+        echo: Option<(usize, f32)>,
+    ) {
+        let now_ms = millis(now);
+        if !self.begun {
+            (self.first_ms, self.last_ms, self.begun) = (now_ms, now_ms, true);
+        }
+        let gap_ms = now_ms.wrapping_sub(std::mem::replace(&mut self.last_ms, now_ms));
+        let seconds = Duration::from_millis(gap_ms.into()).as_secs_f32().min(SPEAKS_FOR_S);
+        let level = self.gateways.get_mut(usize::from(gateway.0));
+        if let (Some(level), Some(dbm)) = (level, dbm) {
+            level.add(dbm.clamp(-127.0, -1.0), seconds);
+        }
+        if let Some((kind, dbm)) = echo
+            && let Some(level) = self.beacons.get_mut(kind)
+        {
+            level.add(dbm, seconds);
+        }
+    }
+}
+
+/// The lower half of the milliseconds since the start: of two moments within weeks, the difference is
+/// right.
+fn millis(now: Tick) -> u32 {
+    let [.., a, b, c, d] = (now.as_micros() / 1000).to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+impl Survey {
+    /// Adds one customer of the store with these gateways. Says whether anything was learned.
+    pub fn add(&mut self, heard: &Heard, gateways: &[Gateway]) -> bool {
+        if !heard.begun {
+            return false;
+        }
+        let lasted = Duration::from_millis(heard.last_ms.wrapping_sub(heard.first_ms).into());
+        let stays = lasted >= STAYS;
+        if !stays && lasted > PASSES {
+            return false;
+        }
+        let count = if stays { &mut self.stays } else { &mut self.passes };
+        *count += 1.0;
+        if self.stays + self.passes > 2.0 * MOST {
+            (self.stays, self.passes) = (self.stays * 0.9, self.passes * 0.9);
+        }
+        for (gateway, level) in gateways.iter().zip(&heard.gateways) {
+            if level.tenths == 0 {
+                continue;
+            }
+            let traffic = self.gateways.entry(gateway.name.clone()).or_default();
+            if !stays {
+                traffic.passes.add(level.peak.into(), MOST);
+                continue;
+            }
+            traffic.stays.add(level.mean_dbm(), MOST);
+            traffic.stay_peaks.add(level.peak.into(), MOST);
+            traffic.recent.add(level.mean_dbm(), RECENT);
+            let off_db = traffic.recent.mean - traffic.stays.mean;
+            if traffic.stays.count >= MOVED_AFTER && off_db.abs() > MOVED_DB {
+                *traffic = GatewayTraffic::default();
+            }
+        }
+        let echoed: f32 = heard.beacons.iter().map(|level| f32::from(level.tenths)).sum();
+        if echoed > 0.0 {
+            for (traffic, level) in self.beacons.iter_mut().zip(&heard.beacons) {
+                let (mean, share) = if stays {
+                    (&mut traffic.stays, &mut traffic.stay_share)
+                } else {
+                    (&mut traffic.passes, &mut traffic.pass_share)
+                };
+                share.add(f32::from(level.tenths) / echoed, MOST);
+                if level.tenths > 0 {
+                    mean.add(level.mean_dbm(), MOST);
+                }
+            }
+        }
+        true
+    }
+
+    /// Forgets gateways that the store no longer has.
+    pub fn keep(&mut self, gateways: &[Gateway]) {
+        self.gateways.retain(|name, _| gateways.iter().any(|gateway| gateway.name == *name));
+    }
+}

@@ -1,0 +1,406 @@
+//! One customer's way through the machine: passing, here, gone.
+
+use std::time::Duration;
+
+use super::belief::{Belief, Whereabouts};
+use super::head::{self, Trend};
+use super::interval::Interval;
+use super::loudness::{Loudness, Voice};
+use super::premises::{Premises, Usual};
+use super::survey::Heard;
+use super::{Grounds, Reading, Settings, Verdict, What};
+use crate::pipeline::advert::Echo;
+use crate::pipeline::gateway::GatewayIndex;
+use crate::pipeline::identity::customer::CustomerIndex;
+use crate::pipeline::units::Tick;
+use crate::pipeline::visit::DepartureReason;
+
+/// Who is heard but never believed to be inside is forgotten after this much silence.
+const FORGET_PASSER: Duration = Duration::from_mins(2);
+/// A candidate's loudest gateway fades by this much a second, so that the visit is credited to
+/// the gateway that hears the customer now.
+const LOUDEST_FADES_DB_PER_S: f32 = 3.0;
+
+/// Some controllers report no RSSI (127, "not available"). A customer of whom no gateway and no echo
+/// has ever measured a level counts as inside after this long: a passer-by is out of reception sooner.
+const UNMEASURED_STAY: Duration = Duration::from_mins(1);
+
+/// Whoever stays at the inside level for so long is inside, wherever they came from ...
+pub const STEADY_S: f32 = 10.0;
+/// ... though it falls this far below it for a moment.
+const STEADY_DB: f32 = 4.0;
+/// A reading speaks for no longer time than this, in seconds.
+const SPEAKS_FOR_S: f32 = 5.0;
+/// As sure as that makes: counted on random shops.
+const SURE_OF_STEADY: f32 = 0.65;
+
+/// A visit is in doubt only while the customer is no more probably inside than this...
+const DOUBTFUL: f32 = 0.2;
+/// ... and was as probably as this ...
+const AT_THE_DOOR: f32 = 0.9;
+/// ... at the door so shortly before: nobody else has left. Whoever turns their back on
+/// the gateway at the far end of the shop sounds like somebody down the street.
+const WALKS_OFF: Duration = Duration::from_secs(20);
+
+/// What is known of one customer who is heard, or was a short while ago.
+#[derive(Debug, Clone)]
+pub struct Track {
+    belief: Belief,
+    trend: Trend,
+    confidence: f32,
+    /// As loud as inside for so long, in seconds.
+    steady_s: f32,
+    /// What earlier visits said of the customer's phone.
+    phone: Loudness,
+    interval: Interval,
+    /// What the survey will learn of this customer.
+    heard: Heard,
+    /// The silence that counts began here: the last contact, or later where the radio was blind.
+    silent_since: Tick,
+    /// It was the last contact.
+    heard_then: bool,
+    loudest: Option<(GatewayIndex, f32, Tick)>,
+    heard_by: u64,
+    /// One of them stands at the door: nobody leaves without being loud there.
+    door_hears: bool,
+    /// A level of this customer was measured: by a gateway, or as an echo by the phone.
+    measured: bool,
+    /// Where this customer's timer stands.
+    pub armed: Option<Tick>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stage {
+    /// Heard; not believed to be inside, or not for long enough.
+    Passing { first: Tick, best: f32, surest: Surest, sure_since: Option<Tick>, unfollowed: bool },
+    /// A visit is open; `voice` is what it says of the customer's phone.
+    Here { opened: Tick, at_the_door: Option<Tick>, doubtful_since: Option<Tick>, voice: Voice },
+    /// A visit was closed; coming back before `until` continues it.
+    Gone { until: Tick, sure_since: Option<Tick> },
+}
+
+/// What was heard when somebody was surest to be inside.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Surest {
+    level: Option<(GatewayIndex, f32)>,
+    echo: Option<Echo>,
+}
+
+impl Track {
+    /// Somebody heard for the first time; `unfollowed` where they may have been here already.
+    pub fn passing(now: Tick, phone: Loudness, unfollowed: bool) -> Self {
+        Self::new(
+            now,
+            phone,
+            Belief::new(),
+            Stage::Passing {
+                first: now,
+                best: 0.0,
+                surest: Surest::default(),
+                sure_since: None,
+                unfollowed,
+            },
+        )
+    }
+
+    /// Somebody whose visit was open before a restart.
+    pub fn here(now: Tick, phone: Loudness) -> Self {
+        Self::new(now, phone, Belief::inside(), Stage::here(now))
+    }
+
+    /// Somebody whose visit was closed before a restart and may yet continue.
+    pub fn gone(now: Tick, phone: Loudness, until: Tick) -> Self {
+        Self::new(now, phone, Belief::new(), Stage::Gone { until, sure_since: None })
+    }
+
+    fn new(now: Tick, phone: Loudness, belief: Belief, stage: Stage) -> Self {
+        Self {
+            trend: if belief.is_fresh() { Trend::new(now) } else { Trend::inside(now) },
+            belief,
+            confidence: 0.0,
+            steady_s: 0.0,
+            phone,
+            interval: Interval::new(),
+            heard: Heard::nothing(),
+            silent_since: now,
+            heard_then: false,
+            loudest: None,
+            heard_by: 0,
+            door_hears: false,
+            measured: false,
+            armed: None,
+            stage,
+        }
+    }
+
+    /// Whether a visit is open.
+    pub fn is_here(&self) -> bool {
+        matches!(self.stage, Stage::Here { .. })
+    }
+
+    /// Whether `gateway` has heard the customer.
+    pub fn heard_by(&self, gateway: GatewayIndex) -> bool {
+        self.heard_by & bit(gateway) != 0
+    }
+
+    /// A visit is open, whatever was heard so far.
+    pub fn adopt(&mut self, now: Tick) {
+        self.stage = Stage::here(now);
+        self.restart_silence(now);
+    }
+
+    /// The visit was closed, whatever was heard so far. Says what it taught of the phone.
+    pub fn release(&mut self, now: Tick, set: &Settings) -> Option<Loudness> {
+        let learned = match self.stage {
+            Stage::Here { voice, .. } => voice.teach(self.phone),
+            Stage::Passing { .. } | Stage::Gone { .. } => None,
+        };
+        self.stage = Stage::Gone { until: now.plus(set.rejoin), sure_since: None };
+        self.belief = Belief::new();
+        self.trend = Trend::new(now);
+        self.confidence = 0.0;
+        self.steady_s = 0.0;
+        self.phone = learned.unwrap_or(self.phone);
+        learned
+    }
+
+    /// What the network looks at.
+    pub fn inputs(&self, now: Tick, usual: &Usual, premises: &Premises) -> [f32; head::INPUTS] {
+        self.trend.inputs(now, usual, premises, &self.belief.whereabouts())
+    }
+
+    /// Takes what the survey learns of this customer.
+    pub fn take_heard(&mut self) -> Heard {
+        std::mem::replace(&mut self.heard, Heard::nothing())
+    }
+
+    /// Nothing could be heard until now: silence begins to count here.
+    pub fn restart_silence(&mut self, now: Tick) {
+        self.silent_since = self.silent_since.max(now);
+        self.heard_then = false;
+        if let Stage::Here { doubtful_since, .. } = &mut self.stage {
+            *doubtful_since = None;
+        }
+    }
+
+    /// Takes in one contact.
+    pub fn hear(
+        &mut self,
+        now: Tick,
+        reading: &Reading<'_>,
+        (premises, listening): (&Premises, u64),
+        set: &Settings,
+    ) {
+        self.heard.add(now, reading.gateway, reading.rssi_dbm, reading.echo_level());
+        let is_candidate = matches!(self.stage, Stage::Passing { .. });
+        if !is_candidate && reading.is_outside_alone() {
+            // A customer whom the outside gateway alone receives is silent inside.
+            return;
+        }
+        let gateway = reading.gateway;
+        let before = self.heard_then.then_some(self.silent_since);
+        self.heard_then = true;
+        if let Some(before) = before {
+            self.interval.learn(before, now);
+        }
+        self.silent_since = now;
+        self.heard_by |= bit(gateway);
+        self.door_hears |= reading.usual.at_the_door;
+        self.measured |= reading.rssi_dbm.is_some() || reading.echo.is_some();
+        if !reading.is_evidence() {
+            if self.stays_unmeasured(now) {
+                self.confidence = 1.0;
+            }
+            return self.note(now, &self.belief.whereabouts(), reading, set);
+        }
+        let known = self.phone.discount(reading);
+        let whereabouts = self.belief.hear(now, &known, premises, listening);
+        let gap_s = before.map_or(0.0, |before| now.since(before).as_secs_f32());
+        self.trend.hear(gap_s, &known, whereabouts.inside());
+        let inputs = self.trend.inputs(now, reading.usual, premises, &whereabouts);
+        self.confidence =
+            if premises.both_sides { whereabouts.inside() } else { head::confidence(&inputs) };
+        let above_db = self.trend.level_db() - reading.usual.steady_db;
+        if self.trend.has_no_echo()
+            && (above_db >= 0.0 || self.steady_s > 0.0 && above_db >= -STEADY_DB)
+        {
+            self.steady_s += gap_s.clamp(0.01, SPEAKS_FOR_S);
+        } else {
+            self.steady_s = 0.0;
+        }
+        if self.steady_s >= STEADY_S {
+            self.confidence = self.confidence.max(SURE_OF_STEADY);
+        }
+        if let (Stage::Here { voice, .. }, Some(before), Some(rssi)) =
+            (&mut self.stage, before, reading.rssi_dbm)
+        {
+            let above_usual_db = rssi - whereabouts.usual_inside(reading.usual);
+            voice.hear(above_usual_db, now.since(before), self.confidence);
+        }
+        let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
+        let louder = self.loudest.is_none_or(|(_, loudest, at)| {
+            rssi >= loudest - now.since(at).as_secs_f32() * LOUDEST_FADES_DB_PER_S
+        });
+        if louder {
+            self.loudest = Some((gateway, rssi, now));
+        }
+        self.note(now, &whereabouts, reading, set);
+    }
+
+    /// Nothing was ever measured of a customer who stays in reception.
+    fn stays_unmeasured(&self, now: Tick) -> bool {
+        let stays = match self.stage {
+            Stage::Passing { first, .. } => now.since(first) >= UNMEASURED_STAY,
+            Stage::Here { .. } | Stage::Gone { .. } => true,
+        };
+        stays && !self.measured
+    }
+
+    fn note(
+        &mut self,
+        now: Tick,
+        whereabouts: &Whereabouts,
+        reading: &Reading<'_>,
+        set: &Settings,
+    ) {
+        let confidence = self.confidence;
+        let sure = confidence >= set.arrive_confidence || self.steady_s >= STEADY_S;
+        let at_door = !self.door_hears || whereabouts.on_the_threshold() >= AT_THE_DOOR;
+        let wavering = confidence < f32::midpoint(set.arrive_confidence, 0.5);
+        match &mut self.stage {
+            Stage::Passing { best, surest, sure_since, .. } => {
+                if confidence >= *best {
+                    *best = confidence;
+                    *surest = Surest::of(reading);
+                }
+                set_since(sure_since, sure, wavering, now);
+            }
+            Stage::Gone { sure_since, .. } => set_since(sure_since, sure, wavering, now),
+            Stage::Here { at_the_door, doubtful_since, .. } => {
+                if at_door {
+                    *at_the_door = Some(now);
+                }
+                let leaving = at_the_door.is_some_and(|at| now.since(at) <= WALKS_OFF);
+                set_since(doubtful_since, confidence < DOUBTFUL && leaving, confidence >= 0.5, now);
+            }
+        }
+    }
+
+    /// What there is to say after a contact: a visit opens on hearing somebody, never on silence.
+    pub fn after_contact(
+        &mut self,
+        who: CustomerIndex,
+        now: Tick,
+        set: &Settings,
+    ) -> Option<Verdict> {
+        let gateway = self.loudest.map_or(GatewayIndex(0), |(gateway, _, _)| gateway);
+        let inside = |since: Option<Tick>| since.is_some_and(|since| now.since(since) >= set.dwell);
+        let confidence = || self.confidence;
+        let what = match self.stage {
+            Stage::Passing { sure_since, unfollowed, first, surest, .. } if inside(sure_since) => {
+                let (confidence, heard_for) = (confidence(), now.since(first));
+                let grounds = surest.on(self.phone);
+                What::Arrived { gateway, confidence, unfollowed, heard_for, grounds }
+            }
+            Stage::Gone { sure_since, .. } if inside(sure_since) => {
+                What::Returned { confidence: confidence() }
+            }
+            _ => return None,
+        };
+        self.stage = Stage::here(now);
+        Some(Verdict { who, what })
+    }
+
+    /// What there is to say because time has passed; `deaf` while a gateway that heard the
+    /// customer is blind, for then silence means nothing.
+    pub fn after_time(
+        &mut self,
+        who: CustomerIndex,
+        now: Tick,
+        set: &Settings,
+        deaf: bool,
+    ) -> Option<Verdict> {
+        if now < self.deadline(set) {
+            return None;
+        }
+        let what = match self.stage {
+            Stage::Passing { first, best, surest, .. } => What::Passed {
+                best,
+                heard_for: self.silent_since.since(first),
+                grounds: surest.on(self.phone),
+            },
+            Stage::Gone { .. } => What::Closed,
+            Stage::Here { opened, doubtful_since, .. } => {
+                let reason = if now >= opened.plus(set.longest_visit) {
+                    DepartureReason::TooLong
+                } else if deaf {
+                    self.restart_silence(now);
+                    return None;
+                } else if doubtful_since.is_some_and(|since| now >= since.plus(set.leave_after)) {
+                    DepartureReason::Left
+                } else {
+                    DepartureReason::Silent
+                };
+                let silent_for = now.since(self.silent_since);
+                What::Departed { reason, silent_for, learned: self.release(now, set) }
+            }
+        };
+        Some(Verdict { who, what })
+    }
+
+    /// When [`Track::after_time`] has something to say, unless the customer is heard before.
+    pub fn deadline(&self, set: &Settings) -> Tick {
+        match self.stage {
+            Stage::Passing { .. } => self.silent_since.plus(FORGET_PASSER),
+            Stage::Gone { until, .. } => until,
+            Stage::Here { opened, doubtful_since, .. } => {
+                let silent = self.silent_since.plus(self.interval.patience(set.leave_after));
+                let left = doubtful_since.map_or(silent, |since| since.plus(set.leave_after));
+                silent.min(left).min(opened.plus(set.longest_visit))
+            }
+        }
+    }
+}
+
+impl Surest {
+    fn of(reading: &Reading<'_>) -> Self {
+        let level = reading.rssi_dbm.map(|rssi_dbm| (reading.gateway, rssi_dbm));
+        Self { level, echo: reading.echo }
+    }
+
+    fn on(self, phone: Loudness) -> Grounds {
+        Grounds { level: self.level, echo: self.echo, phone }
+    }
+}
+
+impl Stage {
+    fn here(now: Tick) -> Self {
+        let voice = Voice::default();
+        Self::Here { opened: now, at_the_door: None, doubtful_since: None, voice }
+    }
+}
+
+/// Remembers since when something holds: set on `yes`, forgotten on `no`, else left alone.
+fn set_since(since: &mut Option<Tick>, yes: bool, no: bool, now: Tick) {
+    if yes {
+        since.get_or_insert(now);
+    } else if no {
+        *since = None;
+    }
+}
+
+fn bit(gateway: GatewayIndex) -> u64 {
+    1 << (gateway.0 % 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_track_and_its_place_in_the_map_stay_below_300_octets() {
+        // A map's node, a timer's, and what the allocator adds take some 30.
+        assert!(size_of::<Track>() <= 304, "{}", size_of::<Track>());
+    }
+}

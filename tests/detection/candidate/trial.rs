@@ -1,0 +1,72 @@
+//! The candidate over tapes, day after day.
+
+use grelot::commands::score::{Event, EventKind, Score};
+use grelot::pipeline::Settings;
+
+use crate::belief::score;
+use crate::pipeline::gateway::GatewayIndex;
+use crate::pipeline::identity::CustomerIndex;
+use crate::pipeline::presence::{Presence, Survey, Verdict, What};
+use crate::pipeline::start::Start;
+use crate::pipeline::units::Tick;
+use crate::tape::Tape;
+
+/// Somebody was announced.
+pub struct Announced {
+    /// As sure as this.
+    pub confidence: f32,
+    /// And was inside.
+    pub inside: bool,
+}
+
+/// A shop's gateway, day after day.
+#[derive(Default)]
+pub struct Trial {
+    /// What traffic says of the shop's radio.
+    pub survey: Survey,
+}
+
+impl Trial {
+    /// Plays the next day.
+    pub fn play(&mut self, tape: &Tape, settings: &Settings) -> (Score, Vec<Announced>) {
+        let survey = std::mem::take(&mut self.survey);
+        let mut presence = Presence::new(settings.clone(), survey, Start::Followed, Tick::ZERO);
+        let (mut events, mut announced) = (Vec::new(), Vec::new());
+        let mut say = |at: Tick, verdict: Verdict| {
+            let client = tape.clients.get(verdict.who.0 as usize).cloned().unwrap_or_default();
+            let kind = match verdict.what {
+                What::Arrived { confidence, .. } => {
+                    let inside = tape.is_inside(&client, at.since(Tick::ZERO));
+                    announced.push(Announced { confidence, inside });
+                    EventKind::Arrival
+                }
+                What::Departed { .. } => EventKind::Departure,
+                _ => return,
+            };
+            events.push(Event { at: at.since(Tick::ZERO), kind, client });
+        };
+        for contact in &tape.contacts {
+            let now = contact.at();
+            pass(&mut presence, now, &mut say);
+            let (gateway, who) = (GatewayIndex(contact.gateway), contact.customer.into());
+            let heard =
+                presence.hear(CustomerIndex(who), now, gateway, contact.rssi(), contact.echo());
+            if let Some(verdict) = heard {
+                say(now, verdict);
+            }
+        }
+        let end = Tick::ZERO.plus(tape.ended_at + settings.presence.longest_visit);
+        pass(&mut presence, end, &mut say);
+        self.survey = presence.survey().clone();
+        (score(tape, events), announced)
+    }
+}
+
+/// All verdicts that time alone brings until then.
+pub fn pass(presence: &mut Presence, until: Tick, say: &mut dyn FnMut(Tick, Verdict)) {
+    while let Some(due) = presence.next_deadline().filter(|due| *due < until) {
+        while let Some(verdict) = presence.expire(due) {
+            say(due, verdict);
+        }
+    }
+}
