@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use grelot::sources::simulated::Random;
 use tokio::time::{Instant, timeout_at};
 
 use crate::mosquitto::{BrokerOptions, Mosquitto, Received, Subscriber};
@@ -65,7 +66,7 @@ async fn each_customer_of_a_recording_is_announced_exactly_once() {
 
 #[tokio::test]
 async fn fifty_kills_lose_no_alert_and_double_no_visit() {
-    let seed = Chance::seed();
+    let seed = seed();
     let (one, two) = tokio::join!(campaign(seed, 1..=13), campaign(seed + 1, 14..=25));
     let [kills, at_stake, customers, messages, repeated] =
         std::array::from_fn(|what| one[what] + two[what]);
@@ -84,7 +85,7 @@ async fn campaign(seed: u64, stores: std::ops::RangeInclusive<u16>) -> [usize; 5
     let mut broker =
         Mosquitto::start(dir.path(), &BrokerOptions { durable: true, ..BrokerOptions::default() });
     let mut staff = broker.subscribe(&["-c", "-i", "staff", "-t", "grelot/v1/+/arrivals"]).await;
-    let mut chance = Chance(seed);
+    let mut random = Random::new(seed, &[]);
     let mut tally = [0; 5];
     for store in stores {
         let every = Duration::from_millis(500);
@@ -94,18 +95,18 @@ async fn campaign(seed: u64, stores: std::ops::RangeInclusive<u16>) -> [usize; 5
         std::fs::create_dir(&folder).unwrap();
         let mut grelot = Grelot::start(scene.write(&folder, &urls(&broker)));
         let mut heard = Heard::default();
-        let grelot_first = chance.between(0, 2) == 0;
+        let grelot_first = random.chance(0.5);
         for grelots_turn in [grelot_first, !grelot_first] {
-            heard.listen_for(&mut staff, chance.millis(100, 650)).await;
+            heard.listen_for(&mut staff, millis(&mut random, 100, 650)).await;
             tally[0] += 1;
             tally[1] += usize::from(heard.visits.len() < all);
             if grelots_turn {
                 grelot.kill();
-                heard.listen_for(&mut staff, chance.millis(0, 100)).await;
+                heard.listen_for(&mut staff, millis(&mut random, 0, 100)).await;
                 grelot.restart();
             } else {
                 broker.kill();
-                heard.listen_for(&mut staff, chance.millis(0, 300)).await;
+                heard.listen_for(&mut staff, millis(&mut random, 0, 300)).await;
                 broker.restart();
             }
         }
@@ -122,27 +123,14 @@ async fn campaign(seed: u64, stores: std::ops::RangeInclusive<u16>) -> [usize; 5
     tally
 }
 
-/// Random numbers with a seed (`GRELOT_SEED`), which is printed so that a failure can be repeated.
-struct Chance(u64);
+/// `GRELOT_SEED`, which is printed so that a failure can be repeated.
+fn seed() -> u64 {
+    let seed = std::env::var("GRELOT_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or(42);
+    println!("GRELOT_SEED={seed}");
+    seed
+}
 
-impl Chance {
-    fn seed() -> u64 {
-        let seed = std::env::var("GRELOT_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or(42);
-        println!("GRELOT_SEED={seed}");
-        seed
-    }
-
-    fn millis(&mut self, low: u64, high: u64) -> Duration {
-        Duration::from_millis(self.between(low, high))
-    }
-
-    /// `SplitMix64`, reduced to `low..high`.
-    fn between(&mut self, low: u64, high: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        low + (z ^ (z >> 31)) % (high - low)
-    }
+fn millis(random: &mut Random, low: u32, high: u32) -> Duration {
+    Duration::from_millis(u64::from(low + random.below(high - low)))
 }

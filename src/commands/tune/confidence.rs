@@ -1,7 +1,7 @@
 //! How sure a count is: 95 % intervals, each with its source.
 
 use super::counts::Counts;
-use super::rng::Rng;
+use crate::sources::simulated::Random;
 
 /// Two standard deviations, more exactly.
 const Z: f64 = 1.959_964;
@@ -61,10 +61,10 @@ fn at_most(count: u32, mean: f64) -> f64 {
 /// recording resemble each other, so recordings are drawn, not visits.
 pub fn better(ours: &[f64], theirs: &[f64], seed: u64) -> f64 {
     let gains: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| theirs - ours).collect();
-    let mut chance = Rng(seed);
+    let mut random = Random::new(seed, &[]);
     let mut wins = 0.0;
     for _ in 0..RESAMPLES {
-        let gain: f64 = drawn(&gains, &mut chance).sum();
+        let gain: f64 = drawn(&gains, &mut random).sum();
         wins += if gain.abs() < 1e-9 { 0.5 } else { f64::from(u8::from(gain > 0.0)) };
     }
     #[expect(clippy::cast_precision_loss, reason = "a small whole number")]
@@ -75,10 +75,10 @@ pub fn better(ours: &[f64], theirs: &[f64], seed: u64) -> f64 {
 /// 95 % of the sets of recordings, drawn with replacement, have a share of found visits between
 /// these.
 pub fn share_by_recording(tallies: &[Counts], seed: u64) -> Option<(f64, f64)> {
-    let mut chance = Rng(seed);
+    let mut random = Random::new(seed, &[]);
     let mut shares = Vec::new();
     for _ in 0..RESAMPLES {
-        let (found, visits) = drawn(tallies, &mut chance)
+        let (found, visits) = drawn(tallies, &mut random)
             .fold((0, 0), |(found, visits), t| (found + t.found, visits + t.visits));
         if visits > 0 {
             shares.push(f64::from(found) / f64::from(visits));
@@ -90,8 +90,8 @@ pub fn share_by_recording(tallies: &[Counts], seed: u64) -> Option<(f64, f64)> {
     Some((shares.get(cut).copied()?, shares.get(last - cut).copied()?))
 }
 
-fn drawn<'a, T>(all: &'a [T], chance: &mut Rng) -> impl Iterator<Item = &'a T> {
-    (0..all.len()).filter_map(move |_| all.get(chance.below(all.len())))
+fn drawn<'a, T>(all: &'a [T], random: &mut Random) -> impl Iterator<Item = &'a T> {
+    (0..all.len()).filter_map(move |_| all.get(random.index(all.len())))
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ mod pareto;
 mod picture;
 mod progress;
 mod report;
-mod rng;
 mod search;
 mod space;
 mod state;

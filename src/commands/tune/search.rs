@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 
 use super::counts::{Counts, Weights};
-use super::rng::Rng;
 use super::space::{Point, Space};
 use super::trial::Board;
+use crate::sources::simulated::Random;
 
 /// The first neighbours are this many steps of the grid away.
 const FIRST_STEP: u16 = 4;
@@ -99,10 +99,10 @@ pub fn climb(
 /// Which fold each of `recordings` is judged in: `folds` of them, as equal as can be, dealt by
 /// chance.
 pub fn deal(recordings: usize, folds: usize, seed: u64) -> Vec<usize> {
-    let mut chance = Rng(seed);
+    let mut random = Random::new(seed, &[]);
     let mut order: Vec<usize> = (0..recordings).collect();
     for end in (1..recordings).rev() {
-        order.swap(end, chance.below(end + 1));
+        order.swap(end, random.index(end + 1));
     }
     let mut fold = vec![0; recordings];
     for (place, recording) in order.into_iter().enumerate() {

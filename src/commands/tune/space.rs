@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::parameter::{self, Parameter, tidy};
-use super::rng::Rng;
 use crate::config::detection::Detection;
 use crate::pipeline::Place;
+use crate::sources::simulated::Random;
 
 /// A parameter and its values, ascending.
 #[derive(Debug, Clone)]
@@ -106,8 +106,8 @@ impl Space {
     /// Points spread evenly over the whole space: a Halton sequence (Numer. Math. 2, 1960), moved
     /// round by chance (Cranley and Patterson, SIAM J. Numer. Anal. 13, 1976).
     pub fn halton_points(&self, count: usize, seed: u64) -> BTreeSet<Point> {
-        let mut chance = Rng(seed);
-        let moved: Vec<f64> = self.dimensions.iter().map(|_| chance.unit()).collect();
+        let mut random = Random::new(seed, &[]);
+        let moved: Vec<f64> = self.dimensions.iter().map(|_| random.unit()).collect();
         let point = |index: usize| {
             let place = |((dimension, base), moved): ((&Dimension, u64), &f64)| {
                 dimension.at((radical_inverse(index as u64 + 1, base) + moved).fract())

@@ -4,6 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use rand_xoshiro::SplitMix64;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
+
 use super::gatt::Phone;
 use super::scenario::{Air, Pdu};
 
@@ -95,10 +98,7 @@ fn advertisement(
     Advertisement { at, address, rssi, pdu, payload, stamped, phone, refuses }
 }
 
-/// `SplitMix64`: the same numbers in every run.
+/// The same number for a seed in every run.
 fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
+    SplitMix64::seed_from_u64(seed).next_u64()
 }
