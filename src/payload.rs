@@ -172,9 +172,9 @@ pub enum DocumentState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GatewayState {
-    /// It hears.
+    /// It receives.
     Online,
-    /// It runs, but its radio hears nothing.
+    /// It runs, but its radio receives nothing.
     Blind,
     /// It does not run, or cannot be reached.
     Offline,
@@ -225,7 +225,7 @@ pub struct Health {
 pub struct RadioHealth {
     /// Such as `hci0`.
     pub adapter: String,
-    /// Whether it hears.
+    /// Whether it receives.
     pub listening: bool,
     /// By which ear: `dbus` or `monitor`.
     pub ear: String,
@@ -301,7 +301,7 @@ pub struct Beacon {
     pub temperature_c: Option<f64>,
 }
 
-/// `contacts/<gateway>`: what a gateway hears of matched customers.
+/// `contacts/<gateway>`: what a gateway receives of matched customers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contacts {
     /// [`VERSION`]
@@ -309,12 +309,12 @@ pub struct Contacts {
     /// RFC 3339, UTC.
     pub at: String,
     /// One entry a customer.
-    pub heard: Vec<Heard>,
+    pub heard: Vec<Contact>,
 }
 
 /// What a gateway heard of one customer since it last said so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Heard {
+pub struct Contact {
     /// The customer's opaque handle.
     pub client: String,
     /// How loud, in dBm; absent if unknown.
@@ -322,7 +322,7 @@ pub struct Heard {
     pub rssi: Option<i8>,
     /// How often.
     pub count: u16,
-    /// The phone's echo: which of the shop's beacons it hears best, and how well.
+    /// The phone's echo: which of the shop's beacons it receives best, and how well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echo: Option<u8>,
     /// RFC 3339, UTC: the gateway is about to announce the customer's arrival at this time.
@@ -516,7 +516,7 @@ pub struct HourReport {
     pub departures: u64,
 }
 
-impl From<&PeerContact> for Heard {
+impl From<&PeerContact> for Contact {
     fn from(contact: &PeerContact) -> Self {
         Self {
             client: contact.client.to_string(),
@@ -528,8 +528,8 @@ impl From<&PeerContact> for Heard {
     }
 }
 
-impl From<Heard> for PeerContact {
-    fn from(heard: Heard) -> Self {
+impl From<Contact> for PeerContact {
+    fn from(heard: Contact) -> Self {
         Self {
             client: heard.client.into(),
             rssi: heard.rssi.map(i16::from).and_then(Dbm::measured),

@@ -288,7 +288,7 @@ impl Store {
                 Message::Contacts(peer, heard) if peer != to => {
                     for heard in heard {
                         // Over the wire and back.
-                        let heard = payload::Heard::from(&heard).into();
+                        let heard = payload::Contact::from(&heard).into();
                         self.feed(to, Input::PeerContact(index(to, peer), heard));
                     }
                 }

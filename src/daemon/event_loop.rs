@@ -268,7 +268,7 @@ impl EventLoop {
         }
     }
 
-    /// This gateway hears as long as any of its sources does.
+    /// This gateway receives as long as any of its sources does.
     pub(super) fn hearing(&self) -> Hearing {
         let all_blind = !self.health.sources.is_empty()
             && self.health.sources.iter().all(|source| source.hearing == Hearing::Blind);

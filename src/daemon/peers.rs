@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::event_loop::EventLoop;
 use super::playback::{Gateways, with_gateways};
 use crate::config::Source;
-use crate::mqtt::payload::{self, Contacts, Heard};
+use crate::mqtt::payload::{self, Contact, Contacts};
 use crate::pipeline::event::{GatewayIndex, Hearing, PeerState};
 use crate::pipeline::peers::PeerContact;
 use crate::pipeline::units::{Now, WallTime};
@@ -125,7 +125,7 @@ impl EventLoop {
     }
 
     pub(super) fn publish_contacts(&self, now: Now, contacts: &[PeerContact]) {
-        let heard = contacts.iter().map(Heard::from).collect();
+        let heard = contacts.iter().map(Contact::from).collect();
         let at = now.clock.reading().to_string();
         self.delivery.publish_contacts(&Contacts { v: payload::VERSION, at, heard });
     }

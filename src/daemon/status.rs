@@ -164,7 +164,7 @@ pub struct Configuration {
 pub struct Source {
     /// As people call it.
     pub name: String,
-    /// Whether it hears.
+    /// Whether it receives.
     pub listening: bool,
     /// What is wrong, or worth knowing.
     pub note: Option<String>,
@@ -189,7 +189,7 @@ pub struct Adapter {
     pub name: String,
     /// Its own address.
     pub address: String,
-    /// Whether it hears.
+    /// Whether it receives.
     pub listening: bool,
     /// By which ear: `dbus` or `monitor`.
     pub ear: String,

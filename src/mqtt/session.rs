@@ -6,6 +6,7 @@
 
 use std::future::ready;
 
+use futures::future::BoxFuture;
 use rumqttc::{
     PersistedAckMode, PersistedSession, SessionStore, SessionStoreError, SessionStoreKey,
 };
@@ -19,11 +20,10 @@ pub struct EmptySession {
     pub in_flight_limit: u16,
 }
 
-type Answer<'a, T> =
-    std::pin::Pin<Box<dyn Future<Output = Result<T, SessionStoreError>> + Send + 'a>>;
+type Stored<'a, T> = BoxFuture<'a, Result<T, SessionStoreError>>;
 
 impl SessionStore for EmptySession {
-    fn load<'a>(&'a self, key: &'a SessionStoreKey) -> Answer<'a, Option<PersistedSession>> {
+    fn load<'a>(&'a self, key: &'a SessionStoreKey) -> Stored<'a, Option<PersistedSession>> {
         let session = PersistedSession {
             format_version: 1,
             client_id: key.client_id().to_owned(),
@@ -39,11 +39,11 @@ impl SessionStore for EmptySession {
         Box::pin(ready(Ok(Some(session))))
     }
 
-    fn save<'a>(&'a self, _: &'a SessionStoreKey, _: &'a PersistedSession) -> Answer<'a, ()> {
+    fn save<'a>(&'a self, _: &'a SessionStoreKey, _: &'a PersistedSession) -> Stored<'a, ()> {
         Box::pin(ready(Ok(())))
     }
 
-    fn clear<'a>(&'a self, _: &'a SessionStoreKey) -> Answer<'a, ()> {
+    fn clear<'a>(&'a self, _: &'a SessionStoreKey) -> Stored<'a, ()> {
         Box::pin(ready(Ok(())))
     }
 }

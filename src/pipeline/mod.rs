@@ -12,6 +12,7 @@ pub mod check_in;
 mod engine;
 pub mod event;
 pub mod explain;
+pub mod forgetful;
 pub mod gateway;
 pub mod identity;
 pub mod peers;

@@ -176,9 +176,12 @@ fn address(properties: &PeripheralProperties, id: &PeripheralId) -> Address {
         };
         return Address { kind, octets };
     }
-    let [first, b, c, d, e, f, ..] = <[u8; 32]>::from(Sha256::digest(id.to_string()));
+    let hash = Sha256::digest(id.to_string());
+    let mut octets: [u8; 6] = hash.first_chunk().copied().unwrap_or_default();
     // The two top bits of a static random address (Core, Vol 6 Part B 1.3.2.1).
-    Address { kind: AddressKind::Random, octets: [first | 0xc0, b, c, d, e, f] }
+    let [first, ..] = &mut octets;
+    *first |= 0xc0;
+    Address { kind: AddressKind::Random, octets }
 }
 
 fn payload(properties: &PeripheralProperties) -> Vec<u8> {

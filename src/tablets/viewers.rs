@@ -100,10 +100,10 @@ impl Viewers {
         let mut list: Vec<LookingOn> = Vec::new();
         for ((id, _), entry) in &*self.lock() {
             let since = entry.since.to_string();
-            match list.last_mut().filter(|last| id.is_some() && last.id == *id) {
-                Some(last) => {
-                    last.since = last.since.clone().min(since);
-                    last.tabs += 1;
+            match list.last_mut().filter(|one| id.is_some() && one.id == *id) {
+                Some(one) => {
+                    one.since = one.since.clone().min(since);
+                    one.tabs += 1;
                 }
                 None => list.push(LookingOn {
                     id: id.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grelot::mqtt::payload::{Beacon, Contacts, Health, Heard, RadioHealth, RegistryHealth};
+use grelot::mqtt::payload::{Beacon, Contact, Contacts, Health, RadioHealth, RegistryHealth};
 use grelot::mqtt::topics::{Addressee, ROOT, TABLE, Topics};
 use grelot::mqtt::{ASYNCAPI, inbound};
 use grelot::pipeline::Effect;
@@ -162,7 +162,7 @@ async fn say_everything(shop: &Shop) {
     shop.perform(&[departed]).await;
     shop.delivered(5).await;
     let at = OPENING.to_string();
-    let heard = Heard {
+    let heard = Contact {
         client: "c-1".to_owned(),
         rssi: Some(-61),
         count: 3,

@@ -1,4 +1,4 @@
-//! Head office's book: a registry whose customers have their long-term keys.
+//! Head office's customer list: a registry whose customers have their long-term keys.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! Whom the embedded broker lets in, and what each may publish and subscribe to.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use mqtt5::broker::auth::{AuthProvider, AuthResult};
 use mqtt5::packet::connect::ConnectPacket;
 use mqtt5::protocol::v5::reason_codes::ReasonCode;
@@ -168,14 +168,12 @@ impl Authoriser {
     }
 }
 
-type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 impl AuthProvider for Authoriser {
     fn authenticate<'a>(
         &'a self,
         connect: &'a ConnectPacket,
         client: SocketAddr,
-    ) -> Answer<'a, mqtt5::Result<AuthResult>> {
+    ) -> BoxFuture<'a, mqtt5::Result<AuthResult>> {
         Box::pin(async move { Ok(self.log_in(connect, client).await) })
     }
 
@@ -184,7 +182,7 @@ impl AuthProvider for Authoriser {
         _client_id: &str,
         user: Option<&'a str>,
         topic: &'a str,
-    ) -> Answer<'a, bool> {
+    ) -> BoxFuture<'a, bool> {
         Box::pin(std::future::ready(self.may_publish(user, topic)))
     }
 
@@ -193,7 +191,7 @@ impl AuthProvider for Authoriser {
         _client_id: &str,
         user: Option<&'a str>,
         filter: &'a str,
-    ) -> Answer<'a, bool> {
+    ) -> BoxFuture<'a, bool> {
         Box::pin(std::future::ready(self.may_subscribe(user, filter)))
     }
 }

@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use mqtt5::QoS;
 use mqtt5::broker::events::{
     BrokerEventHandler, ClientPublishEvent, PublishAction, RetainedSetEvent,
@@ -398,14 +398,12 @@ impl Writer {
     }
 }
 
-type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 impl BrokerEventHandler for RetainedMessages {
-    fn on_client_publish<'a>(&'a self, event: ClientPublishEvent) -> Answer<'a, PublishAction> {
+    fn on_client_publish<'a>(&'a self, event: ClientPublishEvent) -> BoxFuture<'a, PublishAction> {
         Box::pin(std::future::ready(self.judge(event)))
     }
 
-    fn on_retained_set<'a>(&'a self, event: RetainedSetEvent) -> Answer<'a, ()> {
+    fn on_retained_set<'a>(&'a self, event: RetainedSetEvent) -> BoxFuture<'a, ()> {
         Box::pin(async move { self.follow(&event.topic, event.cleared).await })
     }
 }

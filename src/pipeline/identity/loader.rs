@@ -33,16 +33,16 @@ pub struct Loader {
     made_at: Option<WallTime>,
     withdrawn: BTreeSet<String>,
     enrolling: CustomerTableBuilder,
-    tokens: Gathered<DayKeys>,
-    eids: Gathered<Cards>,
-    beacons: Gathered<Vec<BeaconIdentity>>,
-    irks: Gathered<Vec<Key>>,
+    tokens: Collected<DayKeys>,
+    eids: Collected<Cards>,
+    beacons: Collected<Vec<BeaconIdentity>>,
+    irks: Collected<Vec<Key>>,
     report: Report,
 }
 
 /// Credentials of one scheme, whose they are and on which line they stand.
 #[derive(Debug, Default)]
-struct Gathered<T> {
+struct Collected<T> {
     credentials: T,
     owners: Owners,
     lines: Vec<u32>,
@@ -145,10 +145,10 @@ impl Loader {
             made_at: None,
             withdrawn: BTreeSet::new(),
             enrolling: CustomerTableBuilder::default(),
-            tokens: Gathered::default(),
-            eids: Gathered::default(),
-            beacons: Gathered::default(),
-            irks: Gathered::default(),
+            tokens: Collected::default(),
+            eids: Collected::default(),
+            beacons: Collected::default(),
+            irks: Collected::default(),
             report: Report::default(),
         }
     }
@@ -366,7 +366,7 @@ impl Loader {
     }
 }
 
-impl<T> Gathered<T> {
+impl<T> Collected<T> {
     fn owned<U>(self, tables: impl FnOnce(T) -> U) -> Owned<U> {
         Owned { credentials: tables(self.credentials), owners: self.owners }
     }

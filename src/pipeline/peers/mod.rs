@@ -58,14 +58,14 @@ impl Peers {
         now: Tick,
     ) -> Option<Reception> {
         let before = self.by_index.get(&gateway).copied();
-        let received = before.is_some_and(|peer| peer.state == PeerState::Online);
-        let receives = state == PeerState::Online;
+        let was_online = before.is_some_and(|peer| peer.state == PeerState::Online);
+        let is_online = state == PeerState::Online;
         let down_since = match before {
-            Some(peer) if !receives => peer.down_since.or(received.then_some(now)),
+            Some(peer) if !is_online => peer.down_since.or(was_online.then_some(now)),
             _ => None,
         };
         self.by_index.insert(gateway, Peer { state, down_since });
-        match (received, receives) {
+        match (was_online, is_online) {
             (true, false) => Some(Reception::Lost),
             (false, true) => Some(Reception::Back),
             _ => None,
@@ -155,13 +155,13 @@ mod tests {
     use super::*;
 
     fn gateways(names: &[&str]) -> Vec<Gateway> {
-        let named = |name: &&str| Gateway {
+        let gateway = |name: &&str| Gateway {
             name: (*name).to_owned(),
             place: None,
             offset_db: 0.0,
             levels: None,
         };
-        names.iter().map(named).collect()
+        names.iter().map(gateway).collect()
     }
 
     /// Which of `names` own a visit of `away`, which is offline.

@@ -155,7 +155,7 @@ impl Receive for Radio {
     /// first, and counted.
     async fn receive(self, events: mpsc::Sender<SourceEvent>, stop: CancellationToken) {
         let mux = Arc::new(AdvertisementMux::new(self.settings.capture_path));
-        let (observer, observed) = challenge::channel();
+        let (observer, candidates) = challenge::channel();
         let observer = self.settings.challenge_pause.map(|_| observer);
         let hand_over = hand_over(&mux, self.status.subscribe(), observer, &events);
         let challenger = Challenger {
@@ -165,7 +165,7 @@ impl Receive for Radio {
             status: self.status.subscribe(),
             clocks: &self.clocks,
         };
-        let challenge = challenger.run(observed, &events);
+        let challenge = challenger.run(candidates, &events);
         let sessions = self.sessions(&mux, &events);
         let monitor = self.monitor(&mux);
         tokio::select! {

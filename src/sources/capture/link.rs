@@ -176,19 +176,22 @@ fn per_packet_information(octets: &[u8]) -> Unwrapped<'_> {
     const BTLE: u16 = 30_006;
     /// LE link layer as such, and the number that Ubertooth used before it had one.
     const LINK_LAYER: [u32; 2] = [251, 147];
-    let Some((&[_, _, l, m, a, b, c, d], _)) = octets.split_first_chunk() else {
+    let (Some(length), Some(data_link)) = (
+        octets.get(2..).and_then(<[u8]>::first_chunk),
+        octets.get(4..).and_then(<[u8]>::first_chunk),
+    ) else {
         return Err(Unsupported);
     };
-    let length = usize::from(u16::from_le_bytes([l, m]));
+    let length = usize::from(u16::from_le_bytes(*length));
     let (Some(mut fields), Some(packet)) = (octets.get(8..length), octets.get(length..)) else {
         return Err(Unsupported);
     };
-    if !LINK_LAYER.contains(&u32::from_le_bytes([a, b, c, d])) {
+    if !LINK_LAYER.contains(&u32::from_le_bytes(*data_link)) {
         return Err(Unsupported);
     }
     let mut reception = Reception::default();
-    while let Some((&[a, b, l, m], rest)) = fields.split_first_chunk() {
-        let (kind, length) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([l, m]));
+    while let Some(([k0, k1, length @ ..], rest)) = fields.split_first_chunk::<4>() {
+        let (kind, length) = (u16::from_le_bytes([*k0, *k1]), u16::from_le_bytes(*length));
         let Some((field, after)) = rest.split_at_checked(usize::from(length)) else { break };
         if let (BTLE, &[_, low, high, _, _, _, _, _, _, _, mean, ..]) = (kind, field) {
             let offset = u16::from_le_bytes([low, high]).checked_sub(2402);

@@ -115,7 +115,10 @@ mod tests {
     #[test]
     fn a_stream_never_changes() {
         let mut random = Random::new(7, &[1, 2]);
-        assert_eq!([(); 2].map(|()| random.bits()), [15_960_435_305_609_280_325, 6_675_225_448_793_078_226]);
+        assert_eq!(
+            [(); 2].map(|()| random.bits()),
+            [15_960_435_305_609_280_325, 6_675_225_448_793_078_226]
+        );
     }
 
     #[test]

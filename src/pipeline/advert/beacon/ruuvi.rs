@@ -93,6 +93,7 @@ impl Format<'_> for Ruuvi {
     const CLASS: Class = Class::Sensor;
 
     #[inline]
+    #[expect(clippy::many_single_char_names, reason = "octets of fields, in their order")]
     fn read(section: Section<'_>) -> Option<Self> {
         let Section::Manufacturer(COMPANY, data) = section else { return None };
         let &[RAW_V2, a, b, c, d, e, f, g, h, i, j, k, l, m, n, movements, o, p, ref address @ ..] =

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::pipeline::event::Address;
+use crate::pipeline::forgetful::make_room;
 use crate::pipeline::units::{Dbm, Tick};
 
 /// A phone with a weaker signal is not in the shop yet, and hard to connect to.
@@ -60,8 +61,8 @@ struct Phone {
 impl Candidates {
     /// A phone advertised the bit.
     pub fn observe(&mut self, now: Tick, address: Address, rssi: Option<Dbm>) {
-        if self.phones.len() >= MAX_PHONES && !self.phones.contains_key(&address) {
-            self.make_room();
+        if !self.phones.contains_key(&address) {
+            make_room(&mut self.phones, MAX_PHONES, |one| one.received, |one| one.challenged);
         }
         let phone = self.phones.entry(address).or_insert(Phone {
             rssi,
@@ -111,15 +112,6 @@ impl Candidates {
         for phone in self.phones.values_mut().filter(|one| one.challenged || one.failures > 0) {
             (phone.challenged, phone.failures, phone.not_before) = (false, 0, now);
         }
-    }
-
-    /// Forgets the quarter that was received longest ago, in one go: a crowd of new addresses
-    /// must not cost a search each.
-    fn make_room(&mut self) {
-        let mut received: Vec<Tick> = self.phones.values().map(|phone| phone.received).collect();
-        let (_, cutoff, _) = received.select_nth_unstable(MAX_PHONES / 4);
-        let cutoff = *cutoff;
-        self.phones.retain(|_, phone| phone.challenged || phone.received > cutoff);
     }
 }
 
