@@ -7,7 +7,7 @@ use qrcode::render::unicode::Dense1x2;
 
 /// A QR code of `text`, two modules a character; `None` where it is too long for one.
 ///
-/// In a terminal it is black on white whatever the colours are: not every camera reads a code in
+/// In a terminal it is black on white in any colours: not every camera reads a code in
 /// light on dark.
 pub fn code(text: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, qrcode::EcLevel::L).ok()?;

@@ -40,7 +40,10 @@ const fn usual_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
-/// Reads an address; the reason is for people.
+/// Reads an address.
+///
+/// # Errors
+/// What is wrong with the address, for people.
 pub fn parse(text: &str) -> Result<WebUrl, String> {
     let (tls, rest) = match text.split_once("://") {
         Some(("https", rest)) => (true, rest),

@@ -468,7 +468,7 @@ impl EventLoop {
         let Some(watch) = &mut self.tablet_watch else { return };
         if watch.look(now) {
             match watch.alarm() {
-                Some(alarm) => tracing::warn!(alarm, "nobody would hear the bell"),
+                Some(alarm) => tracing::warn!(alarm, "no one would hear the bell"),
                 None => tracing::info!("a tablet looks on again"),
             }
         }
