@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::answers::Args;
 use super::document::Document;
-use super::{Args, set_up};
+use super::set_up::set_up;
 use crate::commands::{Exit, Global, print};
 
 /// Raspberry Pi OS 12 and later, and before.

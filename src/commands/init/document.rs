@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use toml_edit::{Array, DocumentMut, Item, Table, Value};
 
-use super::Answers;
+use super::answers::Answers;
 use super::folder::Folder;
 use crate::config;
 

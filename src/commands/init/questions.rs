@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, Write as _};
 
-use super::Answers;
+use super::answers::Answers;
 use super::document::Document;
 
 /// Asks for everything that no flag has answered.
