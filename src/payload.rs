@@ -18,7 +18,15 @@ pub const VERSION: u8 = 1;
 /// leave the visit's own gateway no revision to answer with.
 pub const MAX_REVISION: u32 = 100_000;
 
-/// `arrivals`: the notification.
+/// Characters of a tablet's id.
+const LONGEST_TABLET_ID: usize = 32;
+
+/// Whether a tablet may call itself so: a few letters and digits.
+pub fn is_tablet_id(id: &str) -> bool {
+    (1..=LONGEST_TABLET_ID).contains(&id.len()) && id.bytes().all(|c| c.is_ascii_alphanumeric())
+}
+
+/// `arrivals`: the notification; `escalations` repeats it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Arrival {
     /// [`VERSION`]
@@ -29,6 +37,9 @@ pub struct Arrival {
     pub client: String,
     /// The customer's tier.
     pub tier: String,
+    /// What people call the tier, where head office says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier_name: Option<String>,
     /// Only where the customer consented to be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<Card>,
@@ -84,6 +95,9 @@ pub struct Visit {
     /// Whether staff were alerted.
     #[serde(default)]
     pub announced: bool,
+    /// Whether no one claimed it in time; absent where not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub escalated: bool,
     /// Grows with every change: of two states of a visit the higher one is the later.
     #[serde(default)]
     pub revision: u32,
@@ -104,6 +118,9 @@ pub enum VisitState {
 pub struct Claim {
     /// As the member of staff calls themself.
     pub by: String,
+    /// The id of their tablet, where it has one: two people may have one name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tablet: Option<String>,
     /// RFC 3339, UTC.
     pub since: String,
 }
@@ -115,6 +132,9 @@ pub struct Status {
     pub v: u8,
     /// Whether the gateway can do its job.
     pub state: GatewayState,
+    /// What people call the gateway, where IT says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// grelot's version.
     pub version: String,
     /// A hash of the configuration in force.
@@ -574,13 +594,14 @@ impl From<&event::Card> for Card {
 }
 
 impl Arrival {
-    /// Of a visit that the gateway of this name opened.
-    pub fn of(visit: &event::Visit, gateway: &str) -> Self {
+    /// Of a visit that the gateway of this name opened; head office calls its tier `tier_name`.
+    pub fn of(visit: &event::Visit, gateway: &str, tier_name: Option<&str>) -> Self {
         Self {
             v: VERSION,
             visit: visit.id.to_string(),
             client: visit.client.to_string(),
             tier: visit.tier.to_string(),
+            tier_name: tier_name.map(str::to_owned),
             card: visit.card.as_deref().map(Card::from),
             gateway: gateway.to_owned(),
             arrived_at: visit.arrived_at.to_string(),
@@ -591,18 +612,21 @@ impl Arrival {
 }
 
 impl Visit {
-    /// The state of a visit that the gateway of this name opened.
-    pub fn of(visit: &event::Visit, gateway: &str) -> Self {
-        let claim = visit
-            .claim
-            .as_ref()
-            .map(|claim| Claim { by: claim.by.to_string(), since: claim.since.to_string() });
+    /// The state of a visit that the gateway of this name opened; head office calls its tier
+    /// `tier_name`.
+    pub fn of(visit: &event::Visit, gateway: &str, tier_name: Option<&str>) -> Self {
+        let claim = visit.claim.as_ref().map(|claim| Claim {
+            by: claim.by.to_string(),
+            tablet: claim.tablet.as_deref().map(str::to_owned),
+            since: claim.since.to_string(),
+        });
         let state = if claim.is_some() { VisitState::Claimed } else { VisitState::Present };
         Self {
-            arrival: Arrival::of(visit, gateway),
+            arrival: Arrival::of(visit, gateway, tier_name),
             state,
             claim,
             announced: visit.announced,
+            escalated: visit.escalated,
             revision: visit.revision,
         }
     }
@@ -613,7 +637,8 @@ impl Visit {
         let Arrival { visit, client, tier, arrived_at, confidence, discreet, .. } = &self.arrival;
         let claim = self.claim.as_ref().map(|claim| {
             let since = WallTime::parse(&claim.since)?;
-            Some(event::Claim { by: claim.by.as_str().into(), since })
+            let tablet = claim.tablet.as_deref().map(Into::into);
+            Some(event::Claim { by: claim.by.as_str().into(), tablet, since })
         });
         Some(event::Visit {
             id: visit.parse().ok()?,
@@ -631,6 +656,7 @@ impl Visit {
             },
             dismissed: false,
             announced: self.announced,
+            escalated: self.escalated,
             revision: self.revision,
         })
     }

@@ -13,6 +13,8 @@ pub enum Topic {
     Arrivals,
     /// Customers who left.
     Departures,
+    /// Alerts that no one answered.
+    Escalations,
     /// The state of a visit.
     Visit,
     /// Staff claim, release or dismiss a visit.
@@ -79,9 +81,10 @@ const fn row(
 }
 
 /// The table. A row's place is its [`Topic`]'s.
-pub const TABLE: [Definition; 21] = [
+pub const TABLE: [Definition; 22] = [
     row(Topic::Arrivals, "arrivals", "{store}/arrivals", 1, false),
     row(Topic::Departures, "departures", "{store}/departures", 1, false),
+    row(Topic::Escalations, "escalations", "{store}/escalations", 1, false),
     row(Topic::Visit, "visit", "{store}/visits/{visit}", 1, true),
     row(Topic::Claim, "claim", "{store}/visits/{visit}/claim", 1, false),
     row(Topic::Feedback, "feedback", "{store}/visits/{visit}/feedback", 1, false),

@@ -30,6 +30,7 @@ mmdebstrap        mmdebstrap
 systemd-container systemd-nspawn
 lintian           lintian
 binutils          objdump
+npm               npm
 '
 
 as_root() {
@@ -46,6 +47,15 @@ install_parts() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+}
+
+# What the tests of the page need of npm, in the build's folder.
+install_packages() {
+    local folder="${CARGO_TARGET_DIR:-target}/npm"
+    [ -e "$folder/node_modules/axe-core/axe.min.js" ] || {
+        mkdir -p "$folder"
+        npm install --silent --no-fund --no-audit --prefix "$folder" axe-core@4.14.1 </dev/null
+    }
 }
 
 step() {
@@ -71,9 +81,10 @@ dependencies() {
     fi
 }
 
-install_parts || echo "== could not install all parts: tests that need them will fail" >&2
+{ install_parts && install_packages; } ||
+    echo "== could not install all parts: tests that need them will fail" >&2
 if cargo fmt --version >/dev/null 2>&1; then step cargo fmt --check; fi
-[ "${1:-}" != --long ] || long_form
+[ "${1:-}" != --long ] || { export GRELOT_LONG=1; long_form; }
 if command -v cargo-deny >/dev/null; then dependencies; fi
 command -v cargo-deb >/dev/null || step cargo install --quiet --locked cargo-deb@3.8.0
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 use grelot::config::registry::Reading;
 use grelot::mqtt::payload;
 use grelot::pipeline::event::{
-    Address, AddressKind, Announcement, GatewayIndex, PeerState, Restored, RestoredVisit, Sighting,
-    StaffAction, Start, Visit,
+    Address, AddressKind, Announcement, GatewayIndex, Member, PeerState, Restored, RestoredVisit,
+    Sighting, StaffAction, Start, Visit,
 };
 use grelot::pipeline::peers::PeerContact;
 use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
@@ -179,7 +179,9 @@ impl Store {
         let mut own: Vec<Message> = pipeline
             .open_visits()
             .filter(|visit| visit.gateway == HERE && !visit.dismissed)
-            .map(|visit| Message::Visit(visit.id, Some(payload::Visit::of(visit, NAMES[node]))))
+            .map(|visit| {
+                Message::Visit(visit.id, Some(payload::Visit::of(visit, NAMES[node], None)))
+            })
             .collect();
         own.append(&mut self.nodes[node].outbox);
         own.into_iter().for_each(|message| self.publish(node, message));
@@ -235,7 +237,7 @@ impl Store {
         let settings = settings(node);
         let state = |visit: &Visit| {
             let name = &settings.gateways[usize::from(visit.gateway.0)].name;
-            (!visit.dismissed).then(|| payload::Visit::of(visit, name))
+            (!visit.dismissed).then(|| payload::Visit::of(visit, name, None))
         };
         for effect in effects {
             let keep = |visit: &Visit, departed_at| {
@@ -350,6 +352,10 @@ impl Store {
     }
 }
 
+fn lea() -> Member {
+    Member { by: "Léa".into(), tablet: None }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -407,7 +413,7 @@ fn the_next_in_name_order_decides_for_a_gateway_that_died() {
     store.kill(opener);
     store.run(5, Some(-60));
     for node in 0..NAMES.len() {
-        store.feed(node, Input::Staff { visit, by: "Léa", action: StaffAction::Claim });
+        store.feed(node, Input::Staff { visit, by: &lea(), action: StaffAction::Claim });
     }
     store.run(2, Some(-60));
     let claim = store.retained[&visit].claim.clone().unwrap();
@@ -458,8 +464,11 @@ fn a_forged_claim_at_the_highest_revision_does_not_stay() {
     let mut store = Store::open(17, 50);
     store.run(40, Some(-60));
     let visit = store.agreed().unwrap();
-    let claim =
-        payload::Claim { by: "stranger".to_owned(), since: "2026-01-05T09:00:30Z".to_owned() };
+    let claim = payload::Claim {
+        by: "stranger".to_owned(),
+        tablet: None,
+        since: "2026-01-05T09:00:30Z".to_owned(),
+    };
     let state = payload::VisitState::Claimed;
     let forged = payload::Visit {
         claim: Some(claim),
@@ -473,7 +482,7 @@ fn a_forged_claim_at_the_highest_revision_does_not_stay() {
     let own = &store.retained[&visit];
     assert_eq!((own.claim.as_ref(), own.revision), (None, payload::MAX_REVISION));
     for node in 0..NAMES.len() {
-        store.feed(node, Input::Staff { visit, by: "Léa", action: StaffAction::Claim });
+        store.feed(node, Input::Staff { visit, by: &lea(), action: StaffAction::Claim });
     }
     store.run(2, Some(-60));
     assert_eq!(store.retained[&visit].claim.clone().unwrap().by, "Léa");

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use grelot::config::registry::Reading;
+use grelot::pipeline::VisitId;
 use grelot::pipeline::event::{
     Address, AddressKind, Announcement, Away, CheckIn, CheckedIn, GatewayIndex, Hearing,
-    KnownPhone, Restored, RestoredVisit, Sighting, SilentBecause, StaffAction, Start, Visit,
+    KnownPhone, Member, Restored, RestoredVisit, Sighting, SilentBecause, StaffAction, Start,
+    Visit,
 };
 use grelot::pipeline::identity::Registry;
 use grelot::pipeline::presence::Loudness;
@@ -374,7 +376,8 @@ fn the_first_claim_stands_until_it_is_released() {
         visit.and_then(|visit| visit.claim).map(|claim| claim.by.to_string())
     };
     let act = |shop: &mut Shop, by: &str, action: StaffAction| {
-        shop.feed(Input::Staff { visit: id, by, action });
+        let by = Member { by: by.into(), tablet: None };
+        shop.feed(Input::Staff { visit: id, by: &by, action });
     };
     act(&mut shop, "Léa", StaffAction::Claim);
     act(&mut shop, "Tom", StaffAction::Claim);
@@ -386,6 +389,174 @@ fn the_first_claim_stands_until_it_is_released() {
     assert_eq!(holder(&shop).as_deref(), Some("Tom"));
     let answers = shop.said.iter().filter(|(_, e)| matches!(e, Effect::Changed(_))).count();
     assert_eq!(answers, 5, "every action is answered with the visit as it is");
+}
+
+/// A shop with one open visit, and what staff do with it.
+struct Desk {
+    shop: Shop,
+    visit: VisitId,
+}
+
+impl Desk {
+    fn open() -> Self {
+        let mut shop = Shop::open();
+        shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+        let visit = shop.arrivals()[0].1.id;
+        Self { shop, visit }
+    }
+
+    fn act(&mut self, by: &Member, action: StaffAction) {
+        self.shop.feed(Input::Staff { visit: self.visit, by, action });
+    }
+
+    /// The gateway is killed, and begins again with what its store holds.
+    fn restart(&mut self, visit: Visit) {
+        let visits = vec![RestoredVisit { visit, departed_at: None }];
+        let away = Away::Known(Duration::from_secs(5));
+        let restored = Restored { visits, away, ..Restored::default() };
+        self.shop = Shop::with(settings(), restored, Start::Followed);
+    }
+
+    fn visit(&self) -> Visit {
+        self.shop.pipeline.open_visits().next().cloned().unwrap()
+    }
+
+    fn holder(&self) -> Option<(String, String)> {
+        let claim = self.visit().claim?;
+        Some((claim.by.to_string(), claim.tablet.unwrap_or_default().to_string()))
+    }
+}
+
+fn at_tablet(by: &str, tablet: &str) -> Member {
+    Member { by: by.into(), tablet: Some(tablet.into()) }
+}
+
+#[test]
+fn two_people_of_one_name_are_two() {
+    let mut desk = Desk::open();
+    let (one, two) = (at_tablet("Léa", "a1"), at_tablet("Léa", "b2"));
+    desk.act(&one, StaffAction::Claim);
+    desk.act(&two, StaffAction::Claim);
+    desk.act(&two, StaffAction::Release);
+    assert_eq!(desk.holder(), Some(("Léa".into(), "a1".into())));
+    desk.act(&Member { by: "Léa".into(), tablet: None }, StaffAction::Release);
+    assert_eq!(desk.holder(), None, "a client that has no tablet's id is known by name");
+}
+
+#[test]
+fn a_customer_is_taken_over_and_handed_back() {
+    let mut desk = Desk::open();
+    let (lea, tom) = (at_tablet("Léa", "a1"), at_tablet("Tom", "b2"));
+    desk.act(&lea, StaffAction::Claim);
+    desk.act(&tom, StaffAction::TakeOver);
+    assert_eq!(desk.holder(), Some(("Tom".into(), "b2".into())));
+    desk.act(&lea, StaffAction::HandOver(lea.clone()));
+    assert_eq!(desk.holder().unwrap().0, "Tom", "only the holder hands over");
+    desk.act(&tom, StaffAction::HandOver(lea));
+    assert_eq!(desk.holder().unwrap().0, "Léa");
+}
+
+#[test]
+fn a_hidden_visit_comes_back_as_it_was() {
+    let mut desk = Desk::open();
+    let lea = at_tablet("Léa", "a1");
+    desk.act(&lea, StaffAction::Claim);
+    desk.act(&lea, StaffAction::Dismiss);
+    assert!(desk.visit().dismissed);
+    desk.act(&at_tablet("Tom", "b2"), StaffAction::Recall);
+    assert!(!desk.visit().dismissed);
+    assert_eq!(desk.holder().unwrap().0, "Léa");
+}
+
+/// Five tablets tap at random on what each of them shows, which is late, and the gateway restarts at
+/// random. An owner changes only by an action that may change it, and in the end all tablets show the
+/// gateway's: of two states the one with the higher revision, in any order.
+#[test]
+fn a_thousand_random_interleavings_of_taps_end_in_one_owner_on_all_tablets() {
+    const NAMES: [&str; 5] = ["Léa", "Tom", "Léa", "Ada", "Max"];
+    let people: Vec<_> = (0..5).map(|n| at_tablet(NAMES[n], &format!("t{n}"))).collect();
+    let mut desk = Desk::open();
+    let opened = desk.visit();
+    for seed in 1..=1_000 {
+        let mut random = Random(seed);
+        desk.restart(opened.clone());
+        let mut published = vec![opened.clone()];
+        let mut shown = vec![opened.clone(); people.len()];
+        for _ in 0..30 {
+            let who = random.below(people.len());
+            learn(&mut shown[who], &published[random.below(published.len())]);
+            let action = match (random.below(7), &shown[who].claim) {
+                (0, _) => StaffAction::Dismiss,
+                (1, _) => StaffAction::Recall,
+                (2, _) => StaffAction::TakeOver,
+                (3, _) => StaffAction::HandOver(people[random.below(people.len())].clone()),
+                (_, Some(_)) => StaffAction::Release,
+                (_, None) => StaffAction::Claim,
+            };
+            let before = desk.visit();
+            desk.act(&people[who], action.clone());
+            let after = desk.visit();
+            let own = before.claim.as_ref().is_none_or(|claim| claim.is_of(&people[who]));
+            let may = own || action == StaffAction::TakeOver;
+            assert!(may || before.claim == after.claim, "seed {seed}: {action:?} by another");
+            assert!(before == after || before.revision < after.revision, "seed {seed}");
+            published.push(after.clone());
+            if random.below(20) == 0 {
+                desk.restart(after);
+            }
+        }
+        let owner = desk.visit();
+        for shown in &mut shown {
+            for _ in 0..published.len() {
+                learn(shown, &published[random.below(published.len())]);
+            }
+            published.iter().for_each(|state| learn(shown, state));
+            assert_eq!((&shown.claim, shown.dismissed), (&owner.claim, owner.dismissed));
+        }
+    }
+}
+
+/// As every tablet does with a state that it receives.
+fn learn(shown: &mut Visit, received: &Visit) {
+    if received.revision >= shown.revision {
+        *shown = received.clone();
+    }
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % end as u64).unwrap()
+    }
+}
+
+#[test]
+fn an_alert_that_nobody_answers_is_escalated_once() {
+    let escalations = |claimed: bool| {
+        let mut shop = Shop::open();
+        let policy = policy::Settings {
+            escalate_after: Some(Duration::from_secs(120)),
+            ..settings().policy
+        };
+        shop.feed(Input::Settings(Box::new(Settings { policy, ..settings() })));
+        shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
+        let (arrived, visit, _) = shop.arrivals()[0].clone();
+        if claimed {
+            let (by, action) = (at_tablet("Léa", "a1"), StaffAction::Claim);
+            shop.feed(Input::Staff { visit: visit.id, by: &by, action });
+        }
+        shop.heard(LEA, 0.5, 300.0, -60.0, -60.0);
+        let at = shop.said.iter().filter(|(_, effect)| matches!(effect, Effect::Escalated(_)));
+        at.map(|(at, _)| (*at - arrived).round()).collect::<Vec<_>>()
+    };
+    assert_eq!(escalations(false), [120.0]);
+    assert!(escalations(true).is_empty());
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::invitation::invitation;
 use super::run::{runtime, until_stopped};
 use super::{Exit, Global, print};
 use crate::clock::Clocks;
-use crate::config::{self, BrokerLocation, BrokerUrl, Config, Source, Tablets};
+use crate::config::{self, BrokerLocation, BrokerUrl, Config, Source};
 use crate::daemon::start::Daemon;
 use crate::mqtt::Identity;
 use crate::mqtt::topics::Topics;
@@ -110,14 +110,9 @@ fn configure(args: &Args, state: &Path) -> anyhow::Result<Config> {
     config.sources = vec![Source::Simulated { seed: args.seed, speed: args.speed }];
     config.broker.location = BrokerLocation::Embedded(ANY);
     let usual = || if TcpListener::bind(USUAL_PAGE).is_ok() { USUAL_PAGE } else { ANY };
-    config.tablets = Some(Tablets {
-        listen: args.listen.unwrap_or_else(usual),
-        address: None,
-        opening_hours: None,
-        crm_url: None,
-        check_in: Duration::from_mins(30),
-        entrance: true,
-    });
+    let page = config.tablets.as_mut().context("the demo's configuration has no page")?;
+    page.listen = args.listen.unwrap_or_else(usual);
+    page.entrance = true;
     Ok(config)
 }
 

@@ -56,6 +56,8 @@ pub enum Form {
     TimeZone,
     /// A daily span, or `none`.
     QuietHours,
+    /// A time of the day.
+    TimeOfDay,
     /// A UUID.
     Uuid,
     /// What one of the shop's beacons advertises.
@@ -189,6 +191,9 @@ impl Form {
             Self::QuietHours => quiet_hours::parse(text).map(|_| ()).map_err(|what| {
                 Misfit::new(what).hint("such as \"21:00-09:00\", in the store's local time")
             }),
+            Self::TimeOfDay => quiet_hours::minute(text).map(drop).ok_or_else(|| {
+                Misfit::new("must be `HH:MM`").hint("such as \"20:00\", in the store's local time")
+            }),
             Self::Uuid => uuid::Uuid::try_parse(text).map(drop).map_err(|_| {
                 Misfit::new("is no UUID").hint("32 hexadecimal digits, with hyphens or without")
             }),
@@ -258,6 +263,7 @@ impl fmt::Display for Form {
             Self::PublicKeys => f.write_str("a list of minisign's public keys"),
             Self::TimeZone => f.write_str("an IANA time zone"),
             Self::QuietHours => f.write_str("a daily span, `HH:MM-HH:MM`, or `none`"),
+            Self::TimeOfDay => f.write_str("a time, `HH:MM`"),
             Self::Uuid => f.write_str("a UUID"),
             Self::BeaconIdentity => f.write_str("a beacon's kind and its numbers"),
         }

@@ -182,6 +182,7 @@ fn settle(
     let state = site.file("state.path");
     let config = Config {
         gateway,
+        label: site.text("gateway.label"),
         wall_clock: site.wall_clock(),
         gateway_offset_db: detection.gateway_offset_db,
         gateway_inside_dbm: detection.gateway_inside_dbm,
@@ -195,11 +196,15 @@ fn settle(
         bundles: site.bundles(),
         head_office,
         settings_keys: site.settings_keys(),
-        tablets: site.tablets(),
+        tablets: site.tablets(files != Files::Elsewhere),
         webhooks: site.webhooks(files != Files::Elsewhere),
         state: state.unwrap_or_else(|| default_state(folder)),
         presence: detection.presence,
-        policy: crate::pipeline::policy::Settings { time_zone, ..detection.policy },
+        policy: crate::pipeline::policy::Settings {
+            time_zone,
+            escalate_after: site.escalate_after(),
+            ..detection.policy
+        },
         store: store?,
     };
     if files != Files::Elsewhere {

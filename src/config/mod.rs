@@ -28,6 +28,7 @@ mod reach;
 mod site;
 mod web_url;
 mod webhook;
+mod words;
 
 pub use broker_url::BrokerUrl;
 pub use crm_url::CrmUrl;
@@ -38,12 +39,14 @@ pub use load::{Examined, examine, load, load_for_replay, parse};
 pub use problem::{Problem, Problems, Severity};
 pub use web_url::WebUrl;
 pub use webhook::{WEBHOOK_EVENTS, Webhook, WebhookSecret};
+pub use words::Words;
 
 pub mod registry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::clock::WallClock;
 use crate::pipeline::advert::ibeacon::IBeacon;
@@ -60,6 +63,8 @@ pub struct Config {
     pub store: Store,
     /// `[gateway] name`
     pub gateway: String,
+    /// `[gateway] label`: what people call it.
+    pub label: Option<String>,
     /// `[gateway] clock`: when this machine's wall clock counts.
     pub wall_clock: WallClock,
     /// `[presence.gateway_offset_db]`, by gateway.
@@ -123,6 +128,7 @@ impl Config {
             presence: presence::Settings { known_for: self.bundles.audit, ..detection.presence },
             policy: policy::Settings {
                 time_zone: self.policy.time_zone.clone(),
+                escalate_after: self.policy.escalate_after,
                 ..detection.policy
             },
         }
@@ -209,9 +215,9 @@ pub struct Bundles {
     /// Where bundles are fetched from.
     pub url: Option<HttpsUrl>,
     /// Between two looks there.
-    pub check_every: std::time::Duration,
+    pub check_every: Duration,
     /// For how long it is kept who was recognised when.
-    pub audit: std::time::Duration,
+    pub audit: Duration,
 }
 
 /// `[tls]`: PEM files. `ca` checks the broker (default: the system's); certificate and key are
@@ -261,9 +267,19 @@ pub struct Tablets {
     /// Where a customer is in the shop's customer database.
     pub crm_url: Option<CrmUrl>,
     /// How long a customer who was checked in stays if nothing is received of them.
-    pub check_in: std::time::Duration,
+    pub check_in: Duration,
     /// Whether customers may check in with a link at the entrance.
     pub entrance: bool,
+    /// `repeat_secs`: between two rings for one who waits; zero rings once.
+    pub repeat: Duration,
+    /// `late_secs`: who waits longer has waited too long.
+    pub late: Duration,
+    /// `idle_mins`: a tablet that no one touches for this time forgets who used it; zero never does.
+    pub idle: Duration,
+    /// `shift_end`: minute of the store's day.
+    pub shift_end: Option<u16>,
+    /// The page's words, with those of the file `words`.
+    pub words: Words,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::detection::{Detection, HOUR, decimal, single};
 use super::document::Values;
+use super::form::Value;
 use super::keys;
 use super::problem::{Problem, Problems};
 use crate::pipeline::presence;
@@ -18,7 +19,11 @@ impl Detection {
     #[must_use]
     pub(super) fn with(mut self, values: &Values, problems: &mut Problems) -> Self {
         for (path, found) in values {
-            if let Some((table, gateway)) = self.by_gateway(path) {
+            if let (Some(tier), Value::Text(name)) =
+                (path.strip_prefix("policy.tier_names."), &found.value)
+            {
+                self.policy.tier_names.insert(tier.to_owned(), name.clone());
+            } else if let Some((table, gateway)) = self.by_gateway(path) {
                 if let Some(decibels) = single(&found.value) {
                     table.insert(gateway.to_owned(), decibels);
                 }
@@ -99,6 +104,9 @@ impl Detection {
             for (gateway, decibels) in table {
                 let _ = writeln!(text, "presence.{key}.{gateway} = {}", decimal(*decibels));
             }
+        }
+        for (tier, name) in &self.policy.tier_names {
+            let _ = writeln!(text, "policy.tier_names.{tier} = {}", Value::Text(name.clone()));
         }
         text
     }

@@ -28,7 +28,7 @@ pub fn format(hours: Option<QuietHours>) -> String {
 }
 
 /// `09:30` as minutes since midnight; `24:00` is midnight.
-fn minute(text: &str) -> Option<u16> {
+pub(super) fn minute(text: &str) -> Option<u16> {
     let (hour, minute) = text.trim().split_once(':')?;
     let two_digits = |digits: &str| {
         (digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()))

@@ -199,7 +199,7 @@ impl Delivery {
     }
 
     /// Keeps what staff said of a visit, for tuning.
-    pub async fn label(&self, visit: VisitId, was_here: bool, now: Now) {
+    pub async fn label(&self, visit: VisitId, was_here: Option<bool>, now: Now) {
         self.commit(vec![store::Change::Labelled { visit, was_here, at: now.clock.reading() }])
             .await;
     }

@@ -325,9 +325,9 @@ impl EventLoop {
                 let _ = self.registry_hints.try_send(registry::Hint::Announced);
             }
             Inbound::Feedback { visit, was_here } => {
-                tracing::info!(%visit, was_here, "staff say whether the customer was here");
+                tracing::info!(%visit, ?was_here, "staff say whether the customer was here");
                 self.delivery.label(visit, was_here, now).await;
-                if let Some(office) = &self.office {
+                if let (Some(office), Some(was_here)) = (&self.office, was_here) {
                     office.label(visit, was_here, now.clock.reading());
                 }
             }
@@ -436,6 +436,10 @@ impl EventLoop {
                     "two devices advertise the identity of one loyalty card: only the louder one \
                      counts; give the customer another card"
                 );
+            }
+            Effect::Escalated(visit) => {
+                let client = redact::Client(&visit.client);
+                tracing::info!(visit = %visit.id, %client, "no one came: the alert is escalated");
             }
             Effect::ClockSet(_) => tracing::info!("the clock was set"),
             Effect::Explained(why) => {

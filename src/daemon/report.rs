@@ -21,6 +21,7 @@ impl EventLoop {
         Status {
             v: payload::VERSION,
             state: state(self),
+            label: self.config.label.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: self.head_office.hash().to_owned(),
             since: Some(self.state_since.reading().to_string()),

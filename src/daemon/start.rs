@@ -38,7 +38,8 @@ use crate::private;
 use crate::store::{Heartbeat, Store, StoreError};
 use crate::tablets::desk::{self, Desk};
 use crate::tablets::{
-    BridgeAccess, BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles,
+    BridgeAccess, BrokerAccess, PageSettings, Pairing, Running, Server, StoreLabel, TabletsConfig,
+    TlsFiles,
 };
 use crate::tasks::{self, Task};
 use crate::telemetry::health::Health;
@@ -95,7 +96,7 @@ impl Daemon {
         }
         let beside = BrokerAccess::beside(&peer);
         let health = Health::new(now, std::mem::take(&mut source_set.health));
-        let status = first_status(&health, &head_office, config.store.group.clone(), now);
+        let status = first_status(&config, &health, &head_office, now);
         let receivers = receivers(&config)?;
         let (office, end) = match config.head_office.clone() {
             Some(line) => {
@@ -309,6 +310,14 @@ fn tablets_config(
         state: config.state.clone(),
         rejoin: config.presence.rejoin,
         gateways: config.store.gateways.keys().chain([&config.gateway]).cloned().collect(),
+        page: PageSettings {
+            repeat: tablets.repeat,
+            late: tablets.late,
+            idle: tablets.idle,
+            shift_end: tablets.shift_end,
+            time_zone: config.policy.time_zone.clone(),
+        },
+        words: tablets.words.clone(),
         pairing: Pairing::for_address(tablets.listen),
     }
 }
@@ -345,15 +354,11 @@ fn tablet_watch(config: &Config, running: &Running) -> TabletWatch {
     TabletWatch::new(running.viewers(), running.urls().to_vec(), opening_hours, zone)
 }
 
-fn first_status(
-    health: &Health,
-    head_office: &HeadOffice,
-    group: Option<String>,
-    now: Now,
-) -> Status {
+fn first_status(config: &Config, health: &Health, head_office: &HeadOffice, now: Now) -> Status {
     let blind = health.sources.iter().all(|source| source.hearing == Hearing::Blind);
     Status {
         v: payload::VERSION,
+        label: config.label.clone(),
         state: if blind { GatewayState::Blind } else { GatewayState::Online },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: head_office.hash().to_owned(),
@@ -361,7 +366,7 @@ fn first_status(
         connected_at: None,
         refused: Vec::new(),
         warnings: Vec::new(),
-        group,
+        group: config.store.group.clone(),
         documents: head_office.documents(),
     }
 }

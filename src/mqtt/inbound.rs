@@ -7,7 +7,7 @@ use super::payload::{self, GatewayState};
 use super::topics::{self, Addressee, Topic};
 use crate::config::layers::Reach;
 use crate::pipeline::VisitId;
-use crate::pipeline::event::{PeerState, StaffAction};
+use crate::pipeline::event::{Member, PeerState, StaffAction};
 
 /// The longest MQTT packet a gateway accepts; the broker holds back what is longer. Well above
 /// what is read, so that a message that is too long is reported.
@@ -35,8 +35,8 @@ pub enum Inbound {
     Staff {
         /// Which visit.
         visit: VisitId,
-        /// The name they entered.
-        by: String,
+        /// Who.
+        by: Member,
         /// What they did.
         action: StaffAction,
     },
@@ -44,8 +44,8 @@ pub enum Inbound {
     Feedback {
         /// Which visit.
         visit: VisitId,
-        /// Whether the customer was.
-        was_here: bool,
+        /// Whether the customer was; `None` takes back what was said.
+        was_here: Option<bool>,
     },
     /// A customer withdrew consent.
     Withdrawn {
@@ -143,8 +143,17 @@ pub enum Refused {
 #[derive(Deserialize)]
 struct StaffWire {
     v: u8,
-    by: String,
+    #[serde(flatten)]
+    by: MemberWire,
     action: ActionWire,
+    /// Whom the customer is handed over to.
+    to: Option<MemberWire>,
+}
+
+#[derive(Deserialize)]
+struct MemberWire {
+    by: String,
+    tablet: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -153,6 +162,9 @@ enum ActionWire {
     Claim,
     Release,
     Dismiss,
+    Recall,
+    TakeOver,
+    HandOver,
 }
 
 #[derive(Deserialize)]
@@ -166,6 +178,7 @@ struct FeedbackWire {
 enum VerdictWire {
     WasHere,
     WasNotHere,
+    None,
 }
 
 /// Reads a message for `to`. An entry for fuzzing.
@@ -234,33 +247,52 @@ fn state(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
     if !topics::is_level(client) || !topics::is_level(gateway) || !is_name(tier) {
         return Err(Refused::OutOfBounds("client, gateway or tier cannot be one"));
     }
-    if state.claim.as_ref().is_some_and(|claim| !is_name(&claim.by)) {
-        return Err(Refused::OutOfBounds("`by` must be 1 to 64 printable characters"));
+    if let Some(claim) = &state.claim {
+        member(&MemberWire { by: claim.by.clone(), tablet: claim.tablet.clone() })?;
     }
     Ok(Inbound::Visit { visit, state: Some(Box::new(state)) })
 }
 
 fn staff(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
     bounded(payload)?;
-    let StaffWire { v, by, action } = read(payload)?;
+    let StaffWire { v, by, action, to } = read(payload)?;
     known_version(v)?;
-    let by = by.trim();
-    if !is_name(by) {
-        return Err(Refused::OutOfBounds("`by` must be 1 to 64 printable characters"));
-    }
+    let by = member(&by)?;
     let action = match action {
         ActionWire::Claim => StaffAction::Claim,
         ActionWire::Release => StaffAction::Release,
         ActionWire::Dismiss => StaffAction::Dismiss,
+        ActionWire::Recall => StaffAction::Recall,
+        ActionWire::TakeOver => StaffAction::TakeOver,
+        ActionWire::HandOver => {
+            let to = to.ok_or(Refused::OutOfBounds("`to` says whom to hand over to"))?;
+            StaffAction::HandOver(member(&to)?)
+        }
     };
-    Ok(Inbound::Staff { visit, by: by.to_owned(), action })
+    Ok(Inbound::Staff { visit, by, action })
+}
+
+fn member(said: &MemberWire) -> Result<Member, Refused> {
+    let by = said.by.trim();
+    if !is_name(by) {
+        return Err(Refused::OutOfBounds("`by` must be 1 to 64 printable characters"));
+    }
+    if !said.tablet.as_deref().is_none_or(payload::is_tablet_id) {
+        return Err(Refused::OutOfBounds("`tablet` must be 1 to 32 letters and digits"));
+    }
+    Ok(Member { by: by.into(), tablet: said.tablet.as_deref().map(Into::into) })
 }
 
 fn feedback(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
     bounded(payload)?;
     let FeedbackWire { v, verdict } = read(payload)?;
     known_version(v)?;
-    Ok(Inbound::Feedback { visit, was_here: matches!(verdict, VerdictWire::WasHere) })
+    let was_here = match verdict {
+        VerdictWire::WasHere => Some(true),
+        VerdictWire::WasNotHere => Some(false),
+        VerdictWire::None => None,
+    };
+    Ok(Inbound::Feedback { visit, was_here })
 }
 
 /// A message of any content is the withdrawal: an error must not keep consent in force.
@@ -470,7 +502,7 @@ mod tests {
             let payload = serde_json::json!({"v": 1, "by": by, "action": action}).to_string();
             let topic = Topics::of(42).claim(VisitId(uuid::Uuid::nil()));
             if let Ok(Inbound::Staff { by: heard, .. }) = read(&topic, &payload) {
-                prop_assert_eq!(heard, by.trim());
+                prop_assert_eq!(&*heard.by, by.trim());
                 prop_assert!(action != "adore" && by.trim().chars().count() <= LONGEST_NAME);
             }
         }

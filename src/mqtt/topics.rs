@@ -42,6 +42,11 @@ impl Topics {
         self.topic(Topic::Arrivals, &[])
     }
 
+    /// Alerts that no one answered.
+    pub fn escalations(&self) -> String {
+        self.topic(Topic::Escalations, &[])
+    }
+
     /// Customers who left.
     pub fn departures(&self) -> String {
         self.topic(Topic::Departures, &[])
@@ -86,6 +91,7 @@ impl Topics {
     pub fn of_message(&self, message: &OutboundMessage) -> String {
         match message.kind {
             MessageKind::Arrival => self.arrivals(),
+            MessageKind::Escalation => self.escalations(),
             MessageKind::Departure => self.departures(),
             MessageKind::VisitState => self.visit(message.visit),
         }

@@ -34,6 +34,7 @@ impl MessageBuilder<'_> {
                 let departed = message(MessageKind::Departure, visit, departure, *at, lifetime);
                 vec![departed, self.cleared(visit.id)]
             }
+            Effect::Escalated(visit) => vec![self.escalation(visit), self.state(visit)],
             Effect::Erased { visit } => vec![self.cleared(*visit)],
             Effect::Forget { .. }
             | Effect::Alerted { .. }
@@ -53,14 +54,29 @@ impl MessageBuilder<'_> {
         if visit.dismissed {
             return self.cleared(visit.id);
         }
-        let state = payload::encode(&payload::Visit::of(visit, self.gateway(visit)));
+        let state =
+            payload::encode(&payload::Visit::of(visit, self.gateway(visit), self.tier_name(visit)));
         let lifetime = self.settings.presence.longest_visit;
         message(MessageKind::VisitState, visit, state, visit.arrived_at, lifetime)
     }
 
     fn alert(self, visit: &Visit, ttl: Duration) -> OutboundMessage {
-        let arrival = payload::encode(&payload::Arrival::of(visit, self.gateway(visit)));
-        message(MessageKind::Arrival, visit, arrival, visit.arrived_at, ttl)
+        message(MessageKind::Arrival, visit, self.arrival(visit), visit.arrived_at, ttl)
+    }
+
+    /// The alert again, for those who step in.
+    fn escalation(self, visit: &Visit) -> OutboundMessage {
+        let (now, ttl) = (self.now.clock.reading(), self.settings.policy.alert_ttl);
+        message(MessageKind::Escalation, visit, self.arrival(visit), now, ttl)
+    }
+
+    fn arrival(self, visit: &Visit) -> Vec<u8> {
+        let (gateway, tier_name) = (self.gateway(visit), self.tier_name(visit));
+        payload::encode(&payload::Arrival::of(visit, gateway, tier_name))
+    }
+
+    fn tier_name(&self, visit: &Visit) -> Option<&str> {
+        self.settings.policy.tier_names.get(&*visit.tier).map(String::as_str)
     }
 
     /// Worth as much time as the broker can retain the state that it clears.

@@ -54,7 +54,9 @@ fn remember(settings: &Settings, effect: &Effect, changes: &mut Vec<Change>) {
                 changes.push(Change::Alerted { client, at: visit.arrived_at });
             }
         }
-        Effect::Changed(visit) | Effect::Returned(visit) => changes.push(as_it_is(visit, None)),
+        Effect::Changed(visit) | Effect::Escalated(visit) | Effect::Returned(visit) => {
+            changes.push(as_it_is(visit, None));
+        }
         Effect::Departed { visit, at, .. } => changes.push(as_it_is(visit, Some(*at))),
         Effect::Erased { visit } => changes.push(Change::Erased(*visit)),
         Effect::Forget { client } => changes.push(Change::Forgotten(client.clone())),

@@ -126,7 +126,7 @@ impl Outbox {
     ) -> Option<(u64, &OutboundMessage, Duration)> {
         let mut no_subscribers = BTreeSet::<VisitId>::new();
         let (id, entry) = self.entries.iter_mut().find(|(_, entry)| {
-            let spoken = !entry.message.is_retained();
+            let spoken = entry.message.waits_for_subscriber();
             let held = spoken && !no_subscribers.insert(entry.message.visit);
             let rests = entry.tried && rests(&self.resting, entry.message.subject());
             let waits = entry.state == State::Waiting && now.tick < entry.until;
@@ -158,9 +158,9 @@ impl Outbox {
         }
     }
 
-    /// Whether a message is retained; `None` where it is no longer queued.
-    pub fn is_retained(&self, id: u64) -> Option<bool> {
-        self.entries.get(&id).map(|entry| entry.message.is_retained())
+    /// Whether a queued message is published again until somebody has received it.
+    pub fn waits_for_subscriber(&self, id: u64) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.message.waits_for_subscriber())
     }
 
     /// The connection is lost: what was not acknowledged counts as unsent.
@@ -247,6 +247,7 @@ mod tests {
             kind: match kind {
                 "arrivals" => MessageKind::Arrival,
                 "departures" => MessageKind::Departure,
+                "escalations" => MessageKind::Escalation,
                 _ => MessageKind::VisitState,
             },
             payload: b"{}".as_slice().into(),
@@ -305,6 +306,15 @@ mod tests {
         assert_eq!(next(&mut outbox, at(0)), Some(3), "a new message is tried at once");
         outbox.delivered(3);
         assert_eq!(next(&mut outbox, at(0)), Some(1), "there is a subscriber again");
+    }
+
+    #[test]
+    fn an_escalation_that_nobody_subscribes_to_holds_nothing_back() {
+        let rows = vec![row(1, "escalations", 1), row(2, "departures", 1)];
+        let mut outbox = Outbox::of(rows, at(0));
+        assert!(!outbox.waits_for_subscriber(1) && outbox.waits_for_subscriber(2));
+        assert_eq!(next(&mut outbox, at(0)), Some(1));
+        assert_eq!(next(&mut outbox, at(0)), Some(2));
     }
 
     #[test]

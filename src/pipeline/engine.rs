@@ -3,6 +3,7 @@
 mod check_in;
 mod clock;
 mod contacts;
+mod escalation;
 mod lifecycle;
 mod merge;
 mod visit_events;
@@ -25,7 +26,7 @@ use crate::pipeline::identity::registry::Registry;
 use crate::pipeline::restored::Restored;
 use crate::pipeline::settings::Settings;
 use crate::pipeline::start::Start;
-use crate::pipeline::visit::{StaffAction, Visit};
+use crate::pipeline::visit::{Member, StaffAction, Visit};
 use crate::pipeline::visit_id::VisitId;
 
 /// Everything that grelot decides, as a state machine: the same inputs give the same effects.
@@ -102,6 +103,8 @@ impl Pipeline {
         let mut effects = Vec::new();
         self.follow_clock(now, &mut effects);
         self.pass_time(now, &mut effects);
+        // An escalation has its own deadline, so advertisements need not look for one.
+        let may_escalate = !matches!(input, Input::Advertisement(_));
         match input {
             Input::Advertisement(sighting) => self.hear(now, &sighting, &mut effects),
             Input::Answer(answer) => self.take_answer(now, &answer, &mut effects),
@@ -126,6 +129,9 @@ impl Pipeline {
             Input::Withdrawn(client) => self.withdraw(client, &mut effects),
             Input::CheckIn(said) => self.check_in(now, said, &mut effects),
             Input::Staff { visit, by, action } => self.staff(now, visit, by, &action, &mut effects),
+        }
+        if may_escalate {
+            self.escalate(now, &mut effects);
         }
         self.flush_contacts(now, &mut effects);
         effects
@@ -155,7 +161,8 @@ impl Pipeline {
         let peers =
             [self.pending.next_deadline(), self.aggregator.due(), self.peers.next_deadline()];
         let beacons = self.beacons.next_deadline();
-        [presence, identity, beacons].into_iter().chain(peers).flatten().min()
+        let escalation = self.next_escalation();
+        [presence, identity, beacons, escalation].into_iter().chain(peers).flatten().min()
     }
 
     /// The visits that are open.
@@ -233,7 +240,7 @@ impl Pipeline {
         &mut self,
         now: Now,
         visit: VisitId,
-        by: &str,
+        by: &Member,
         action: &StaffAction,
         effects: &mut Vec<Effect>,
     ) {

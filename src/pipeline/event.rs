@@ -18,7 +18,9 @@ pub use super::gateway::{GatewayIndex, Hearing, PeerState};
 pub use super::restored::{KnownPhone, Restored, RestoredVisit};
 pub use super::sighting::{Answer, Sighting};
 pub use super::start::{Away, Start};
-pub use super::visit::{Announcement, Claim, DepartureReason, SilentBecause, StaffAction, Visit};
+pub use super::visit::{
+    Announcement, Claim, DepartureReason, Member, SilentBecause, StaffAction, Visit,
+};
 
 /// All inputs of the pipeline.
 #[derive(Debug)]
@@ -47,8 +49,8 @@ pub enum Input<'a> {
     Staff {
         /// Which visit.
         visit: VisitId,
-        /// Who acted, as they call themselves.
-        by: &'a str,
+        /// Who acted.
+        by: &'a Member,
         /// What they did.
         action: StaffAction,
     },
@@ -70,6 +72,8 @@ pub enum Effect {
     },
     /// A visit changed (claimed, released, dismissed).
     Changed(Visit),
+    /// Staff were alerted of a visit, and no one claimed it within `policy.escalate_after`.
+    Escalated(Visit),
     /// The customer of a closed visit came back within `presence.rejoin`: the visit is open
     /// again, no alert is sent.
     Returned(Visit),

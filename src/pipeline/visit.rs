@@ -17,6 +17,21 @@ pub enum StaffAction {
     Release,
     /// Hides the visit from the tablets.
     Dismiss,
+    /// Shows a hidden visit again.
+    Recall,
+    /// Takes care of a customer of whom a colleague takes care.
+    TakeOver,
+    /// Gives an own customer to a colleague.
+    HandOver(Member),
+}
+
+/// A member of staff: two people of one name are two where their tablets differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// As the member of staff calls themself.
+    pub by: Arc<str>,
+    /// The id of their tablet, where it has one.
+    pub tablet: Option<Arc<str>>,
 }
 
 /// A visit as staff see it: one stay of one customer in one store.
@@ -44,6 +59,8 @@ pub struct Visit {
     pub dismissed: bool,
     /// Staff were alerted of it.
     pub announced: bool,
+    /// No one claimed it in time.
+    pub escalated: bool,
     /// Grows with every change: of two states of a visit the higher one is the later.
     pub revision: u32,
 }
@@ -53,8 +70,24 @@ pub struct Visit {
 pub struct Claim {
     /// As the member of staff calls themself.
     pub by: Arc<str>,
+    /// The id of their tablet, where it has one.
+    pub tablet: Option<Arc<str>>,
     /// Since when.
     pub since: WallTime,
+}
+
+impl Claim {
+    /// Of `member`, from `since` on.
+    pub fn of(member: &Member, since: WallTime) -> Self {
+        Self { by: Arc::clone(&member.by), tablet: member.tablet.clone(), since }
+    }
+
+    /// Whether it is of `member`; a client without a tablet's id is told apart by name only.
+    pub fn is_of(&self, member: &Member) -> bool {
+        let differ = |(ours, theirs): (&Arc<str>, &Arc<str>)| ours != theirs;
+        self.by == member.by
+            && !self.tablet.as_ref().zip(member.tablet.as_ref()).is_some_and(differ)
+    }
 }
 
 /// Why a visit ended.

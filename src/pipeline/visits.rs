@@ -1,11 +1,11 @@
 //! The visits that are open, or closed so recently that the customer may continue them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Duration;
 
 use super::units::{ClockStep, WallTime};
 use crate::pipeline::identity::customer::CustomerIndex;
-use crate::pipeline::visit::{Claim, StaffAction, Visit};
+use crate::pipeline::visit::{Claim, Member, StaffAction, Visit};
 use crate::pipeline::visit_id::VisitId;
 
 /// At most one visit per customer.
@@ -81,6 +81,12 @@ impl Visits {
 }
 
 impl Visit {
+    /// When it is escalated unless somebody claims it; `None` if it is not to be.
+    pub(super) fn escalates_at(&self, after: Duration) -> Option<WallTime> {
+        let waits = self.announced && !self.escalated && !self.dismissed && self.claim.is_none();
+        waits.then(|| self.arrived_at.plus(after))
+    }
+
     /// The wall clock was set.
     pub(super) fn set_clock(&mut self, step: ClockStep) {
         self.arrived_at = step.applied(self.arrived_at);
@@ -89,17 +95,17 @@ impl Visit {
         }
     }
 
-    /// Applies what staff did. The first claim stands until it is released.
-    pub(super) fn staff(&mut self, by: &str, action: &StaffAction, now: WallTime) {
+    /// Applies what staff did. The first claim stands until it is released, or taken over.
+    pub(super) fn staff(&mut self, who: &Member, action: &StaffAction, now: WallTime) {
+        let own = self.claim.as_ref().is_some_and(|claim| claim.is_of(who));
         match action {
-            StaffAction::Claim if self.claim.is_none() => {
-                self.claim = Some(Claim { by: Arc::from(by), since: now });
-            }
-            StaffAction::Release if self.claim.as_ref().is_some_and(|c| *c.by == *by) => {
-                self.claim = None;
-            }
+            StaffAction::Claim if self.claim.is_none() => self.claim = Some(Claim::of(who, now)),
+            StaffAction::TakeOver if !own => self.claim = Some(Claim::of(who, now)),
+            StaffAction::HandOver(to) if own => self.claim = Some(Claim::of(to, now)),
+            StaffAction::Release if own => self.claim = None,
             StaffAction::Dismiss if !self.dismissed => self.dismissed = true,
-            StaffAction::Claim | StaffAction::Release | StaffAction::Dismiss => return,
+            StaffAction::Recall if self.dismissed => self.dismissed = false,
+            _ => return,
         }
         self.revision = self.revision.saturating_add(1);
     }

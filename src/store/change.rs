@@ -38,7 +38,7 @@ pub enum Change {
         /// Which visit.
         visit: VisitId,
         /// What they said.
-        was_here: bool,
+        was_here: Option<bool>,
         /// When.
         at: WallTime,
     },

@@ -35,13 +35,18 @@ pub struct Label {
     pub said_at: WallTime,
 }
 
-/// Stores the feedback on `visit`, if the visit is known; the last feedback counts.
+/// Stores the feedback on `visit`, if the visit is known; the last feedback counts, and `None` takes
+/// it back.
 pub(super) fn put(
     db: &Transaction<'_>,
     visit: VisitId,
-    was_here: bool,
+    was_here: Option<bool>,
     at: WallTime,
 ) -> Result<()> {
+    if was_here.is_none() {
+        let sql = "DELETE FROM labels WHERE visit = ?1";
+        return db.prepare_cached(sql)?.execute([visit.to_string()]).map(drop);
+    }
     let sql = "INSERT OR REPLACE INTO labels
                SELECT id, client, gateway, arrived_at, confidence, ?2, ?3 FROM visits WHERE id = ?1";
     let row = params![visit.to_string(), was_here, at.unix_millis()];

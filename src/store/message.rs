@@ -28,6 +28,8 @@ pub struct OutboundMessage {
 pub enum MessageKind {
     /// A customer arrived; staff are alerted.
     Arrival,
+    /// No one answered the alert in time.
+    Escalation,
     /// A customer left.
     Departure,
     /// The state of a visit, which the broker retains.
@@ -56,12 +58,13 @@ impl std::fmt::Debug for OutboundMessage {
 
 impl MessageKind {
     /// All of them.
-    const ALL: [Self; 3] = [Self::Arrival, Self::Departure, Self::VisitState];
+    const ALL: [Self; 4] = [Self::Arrival, Self::Escalation, Self::Departure, Self::VisitState];
 
     /// In the store's file.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Arrival => "arrival",
+            Self::Escalation => "escalation",
             Self::Departure => "departure",
             Self::VisitState => "visit_state",
         }
@@ -87,6 +90,11 @@ impl OutboundMessage {
     /// Whether the broker keeps it for clients that subscribe later.
     pub fn is_retained(&self) -> bool {
         self.kind == MessageKind::VisitState
+    }
+
+    /// Whether it is published again until somebody has received it.
+    pub fn waits_for_subscriber(&self) -> bool {
+        matches!(self.kind, MessageKind::Arrival | MessageKind::Departure)
     }
 
     /// Whether it clears a retained message.

@@ -140,7 +140,7 @@ fn put_visit(
     db.prepare_cached(
         "INSERT OR REPLACE INTO visits VALUES (:id, :client, :tier, :card, :discreet, :gateway,
          :arrived_at, :confidence, :claimed_by, :claimed_since, :dismissed, :departed_at,
-         :announced, :revision)",
+         :announced, :revision, :claimed_tablet, :escalated)",
     )?
     .execute(named_params! {
         ":id": visit.id.to_string(),
@@ -157,6 +157,8 @@ fn put_visit(
         ":departed_at": departed_at.map(millis),
         ":announced": visit.announced,
         ":revision": visit.revision,
+        ":claimed_tablet": visit.claim.as_ref().and_then(|claim| claim.tablet.as_ref()),
+        ":escalated": visit.escalated,
     })
     .map(drop)
 }
@@ -205,7 +207,10 @@ pub(super) fn restored(db: &Connection, settings: &Settings, now: WallTime) -> R
 
 fn visit(row: &rusqlite::Row<'_>, settings: &Settings) -> Result<RestoredVisit> {
     let claim = match (row.get("claimed_by")?, row.get::<_, Option<i64>>("claimed_since")?) {
-        (Some(by), Some(since)) => Some(Claim { by, since: WallTime::from_unix_millis(since) }),
+        (Some(by), Some(since)) => {
+            let (since, tablet) = (WallTime::from_unix_millis(since), row.get("claimed_tablet")?);
+            Some(Claim { by, tablet, since })
+        }
         _ => None,
     };
     let visit = Visit {
@@ -220,6 +225,7 @@ fn visit(row: &rusqlite::Row<'_>, settings: &Settings) -> Result<RestoredVisit> 
         claim,
         dismissed: row.get("dismissed")?,
         announced: row.get("announced")?,
+        escalated: row.get("escalated")?,
         revision: row.get("revision")?,
     };
     let departed_at = row.get::<_, Option<i64>>("departed_at")?.map(WallTime::from_unix_millis);

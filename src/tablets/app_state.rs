@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -51,6 +52,8 @@ pub struct AppState {
     pub pairings: Arc<Pairings>,
     /// The gateway's own certificate authority.
     pub authority: Authority,
+    /// The page's words in every language.
+    pub words: Bytes,
     /// The machine's clocks.
     pub clocks: Clocks,
     /// Cancelled when the server stops.

@@ -10,9 +10,13 @@ use std::time::Duration;
 use crate::pipeline::VisitId;
 use crate::pipeline::units::WallTime;
 
-/// How long a visit that has ended is kept: to show who has just left, and to recognise late
-/// messages about it.
-const DEPARTED_SHOWN_FOR: Duration = Duration::from_mins(10);
+/// How long a visit that is over is kept: to show who has left, to bring back whom staff hid by
+/// mistake, and to recognise late messages about it.
+const SHOWN_AFTER_END: Duration = Duration::from_mins(30);
+
+/// For the reason of an empty state, which is in another message: none is a visit that two gateways
+/// opened, or a customer who may not be shown any more.
+const REASON_WITHIN: Duration = Duration::from_secs(10);
 
 /// Visits and gateways shown at once: no shop has as many, an intruder may publish more. The
 /// store's own gateways and their visits then take the places of the others.
@@ -27,6 +31,8 @@ pub struct Visit {
     pub client: String,
     /// The customer's tier.
     pub tier: String,
+    /// What head office calls the tier.
+    pub tier_name: Option<String>,
     /// Name and note, where consent allows.
     pub card: Option<Card>,
     /// Shown without a bell.
@@ -41,6 +47,8 @@ pub struct Visit {
     pub claim: Option<Claim>,
     /// When staff were alerted; `None` for a visit without an alert.
     pub announced_at: Option<WallTime>,
+    /// No one came in time: the visit was escalated.
+    pub escalated: bool,
     /// Of two states, the one with the higher revision is newer.
     pub revision: u32,
 }
@@ -61,6 +69,8 @@ pub struct Card {
 pub struct Claim {
     /// The name that was entered on the tablet.
     pub by: String,
+    /// Which tablet: two people may have one name.
+    pub tablet: Option<String>,
     /// When it was made.
     pub since: WallTime,
 }
@@ -74,6 +84,17 @@ pub enum GatewayStatus {
     Blind,
     /// It is not connected.
     Offline,
+}
+
+/// A gateway as it last reported itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Whether it receives.
+    pub status: GatewayStatus,
+    /// Since when; a last will does not say it.
+    pub since: Option<WallTime>,
+    /// What people call it.
+    pub label: Option<String>,
 }
 
 /// The connection to the broker.
@@ -96,8 +117,10 @@ pub enum InboundMessage {
     Arrival(Visit),
     /// A visit has ended.
     Departure(VisitId, WallTime),
-    /// A gateway's state, and since when.
-    Gateway(String, GatewayStatus, Option<WallTime>),
+    /// A member of staff asks to hide a visit.
+    Dismissal(VisitId, String),
+    /// A gateway's state.
+    Gateway(String, Gateway),
     /// A gateway was retired: its retained state was cleared.
     GatewayRetired(String),
     /// A customer withdrew consent.
@@ -115,8 +138,10 @@ pub struct Board {
     /// The gateways that the configuration names.
     own: BTreeSet<String>,
     visits: BTreeMap<VisitId, PresentVisit>,
-    ended: BTreeMap<VisitId, DepartedVisit>,
-    gateways: BTreeMap<String, (GatewayStatus, Option<WallTime>)>,
+    ended: BTreeMap<VisitId, EndedVisit>,
+    /// Who asked to hide a visit, and when.
+    dismissals: BTreeMap<VisitId, (String, WallTime)>,
+    gateways: BTreeMap<String, Gateway>,
     link: (BrokerLink, WallTime),
 }
 
@@ -127,13 +152,26 @@ struct PresentVisit {
     confirmed: bool,
 }
 
-/// A visit that has ended.
+/// A visit that is no longer shown as present.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DepartedVisit {
+pub struct EndedVisit {
     /// Its last state.
     pub visit: Visit,
     /// When it ended.
-    pub departed_at: WallTime,
+    pub at: WallTime,
+    /// How.
+    pub end: End,
+}
+
+/// How a visit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The customer left.
+    Departed,
+    /// This member of staff hid it.
+    Hidden(String),
+    /// Its state was cleared, and nothing said why.
+    Cleared,
 }
 
 /// Visits of one customer that are shown as one.
@@ -152,6 +190,7 @@ impl Board {
             own,
             visits: BTreeMap::new(),
             ended: BTreeMap::new(),
+            dismissals: BTreeMap::new(),
             gateways: BTreeMap::new(),
             link: (BrokerLink::Away, now),
         }
@@ -161,10 +200,11 @@ impl Board {
     pub fn apply(&mut self, now: WallTime, message: InboundMessage) {
         match message {
             InboundMessage::Present(visit) => self.present(visit),
-            InboundMessage::Cleared(id) => drop(self.visits.remove(&id)),
+            InboundMessage::Cleared(id) => self.cleared(now, id),
             InboundMessage::Arrival(visit) => self.arrival(now, visit),
             InboundMessage::Departure(id, at) => self.departure(id, at),
-            InboundMessage::Gateway(name, status, since) => self.gateway(name, status, since),
+            InboundMessage::Dismissal(id, by) => self.dismissal(now, id, by),
+            InboundMessage::Gateway(name, gateway) => self.gateway(now, name, gateway),
             InboundMessage::GatewayRetired(name) => drop(self.gateways.remove(&name)),
             InboundMessage::Withdrawn(client) => self.withdrawn(&client),
             InboundMessage::BrokerLink(link) => self.link(now, link),
@@ -176,8 +216,17 @@ impl Board {
     /// Removes visits that ended a while ago; returns whether there were any.
     pub fn tidy(&mut self, now: WallTime) -> bool {
         let before = self.ended.len();
-        self.ended.retain(|_, departed| now < departed.departed_at.plus(DEPARTED_SHOWN_FOR));
+        self.ended.retain(|_, ended| {
+            let kept = if ended.end == End::Cleared { REASON_WITHIN } else { SHOWN_AFTER_END };
+            now < ended.at.plus(kept)
+        });
+        self.dismissals.retain(|_, (_, at)| now < at.plus(REASON_WITHIN));
         self.ended.len() != before
+    }
+
+    /// Whether a visit is over and still listed: it can be brought back, or labelled.
+    pub fn lists(&self, id: VisitId) -> bool {
+        self.ended.get(&id).is_some_and(|ended| ended.end != End::Cleared)
     }
 
     /// Whether a visit is shown as present.
@@ -190,17 +239,16 @@ impl Board {
         self.link
     }
 
-    /// The gateways by name, with their last state and since when.
-    pub fn gateways(&self) -> impl Iterator<Item = (&str, GatewayStatus, Option<WallTime>)> {
-        self.gateways.iter().map(|(name, (status, since))| (name.as_str(), *status, *since))
+    /// The gateways by name, as they last reported themselves.
+    pub fn gateways(&self) -> impl Iterator<Item = (&str, &Gateway)> {
+        self.gateways.iter().map(|(name, gateway)| (name.as_str(), gateway))
     }
 
-    /// Visits that ended in the last minutes, the latest first.
-    pub fn departed(&self) -> Vec<&DepartedVisit> {
-        let mut departed: Vec<_> = self.ended.values().collect();
-        departed
-            .sort_by_key(|departed| (std::cmp::Reverse(departed.departed_at), departed.visit.id));
-        departed
+    /// Visits that ended in the last half hour, the latest first.
+    pub fn ended(&self) -> Vec<&EndedVisit> {
+        let mut ended: Vec<_> = self.ended.values().collect();
+        ended.sort_by_key(|ended| (std::cmp::Reverse(ended.at), ended.visit.id));
+        ended
     }
 
     /// The stays, in order of arrival.
@@ -266,19 +314,45 @@ impl Board {
     }
 
     fn departure(&mut self, id: VisitId, at: WallTime) {
+        if let Some(ended) = self.ended.get_mut(&id) {
+            (ended.at, ended.end) = (at, End::Departed);
+        }
+        self.end(id, at, End::Departed);
+    }
+
+    fn cleared(&mut self, now: WallTime, id: VisitId) {
+        let end = match self.dismissals.remove(&id) {
+            Some((by, _)) => End::Hidden(by),
+            None => End::Cleared,
+        };
+        self.end(id, now, end);
+    }
+
+    fn dismissal(&mut self, now: WallTime, id: VisitId, by: String) {
+        match self.ended.get_mut(&id) {
+            Some(ended) if ended.end == End::Cleared => ended.end = End::Hidden(by),
+            Some(_) => {}
+            None if self.visits.contains_key(&id) && self.dismissals.len() < MOST_VISITS => {
+                self.dismissals.insert(id, (by, now));
+            }
+            None => {}
+        }
+    }
+
+    fn end(&mut self, id: VisitId, at: WallTime, end: End) {
         let Some(PresentVisit { visit, .. }) = self.visits.remove(&id) else { return };
         if self.ended.len() >= MOST_VISITS {
-            let foreign = |ended: &DepartedVisit| !self.own.contains(&ended.visit.gateway);
+            let foreign = |ended: &EndedVisit| !self.own.contains(&ended.visit.gateway);
             let Some(id) = self.ended.iter().find(|(_, ended)| foreign(ended)).map(|(id, _)| *id)
             else {
                 return;
             };
             self.ended.remove(&id);
         }
-        self.ended.insert(id, DepartedVisit { visit, departed_at: at });
+        self.ended.insert(id, EndedVisit { visit, at, end });
     }
 
-    fn gateway(&mut self, name: String, status: GatewayStatus, since: Option<WallTime>) {
+    fn gateway(&mut self, now: WallTime, name: String, mut gateway: Gateway) {
         if self.gateways.len() >= MOST_GATEWAYS && !self.gateways.contains_key(&name) {
             let foreign = self.gateways.keys().find(|name| !self.own.contains(*name)).cloned();
             match foreign {
@@ -286,12 +360,18 @@ impl Board {
                 _ => return,
             }
         }
-        self.gateways.insert(name, (status, since));
+        // A last will does not say since when: it is since this server has known it.
+        let former = self.gateways.get(&name);
+        let known = former.filter(|former| former.status == gateway.status);
+        gateway.since =
+            gateway.since.or_else(|| known.and_then(|former| former.since)).or(Some(now));
+        gateway.label = gateway.label.or_else(|| former.and_then(|former| former.label.clone()));
+        self.gateways.insert(name, gateway);
     }
 
     fn withdrawn(&mut self, client: &str) {
         self.visits.retain(|_, here| here.visit.client != client);
-        self.ended.retain(|_, departed| departed.visit.client != client);
+        self.ended.retain(|_, ended| ended.visit.client != client);
     }
 
     fn link(&mut self, now: WallTime, link: BrokerLink) {
@@ -333,6 +413,11 @@ impl<'a> Stay<'a> {
     pub fn claim(&self) -> Option<&'a Claim> {
         let claims = self.visits.iter().filter_map(|visit| visit.claim.as_ref());
         claims.min_by(|a, b| (a.since, &a.by).cmp(&(b.since, &b.by)))
+    }
+
+    /// Whether one of the visits was escalated.
+    pub fn escalated(&self) -> bool {
+        self.visits.iter().any(|visit| visit.escalated)
     }
 
     /// When staff were first alerted.

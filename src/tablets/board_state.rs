@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use tokio::sync::watch;
 
 use super::board::{Board, InboundMessage};
+use super::page_settings::PageSettings;
 use super::settings::StoreLabel;
 use super::view;
 use crate::config::CrmUrl;
@@ -17,6 +18,7 @@ use crate::pipeline::units::WallTime;
 pub struct BoardState {
     store: StoreLabel,
     crm_url: Option<CrmUrl>,
+    settings: PageSettings,
     board: Mutex<Board>,
     /// The board's JSON and its version, written once for all streams.
     written: Mutex<(u64, Bytes)>,
@@ -24,10 +26,16 @@ pub struct BoardState {
 }
 
 impl BoardState {
-    pub fn new(store: StoreLabel, crm_url: Option<CrmUrl>, board: Board) -> Self {
+    pub fn new(
+        store: StoreLabel,
+        settings: PageSettings,
+        crm_url: Option<CrmUrl>,
+        board: Board,
+    ) -> Self {
         Self {
             store,
             crm_url,
+            settings,
             board: Mutex::new(board),
             written: Mutex::new((0, Bytes::new())),
             version: watch::Sender::new(1),
@@ -53,14 +61,13 @@ impl BoardState {
     }
 
     /// The board's JSON, and its version.
-    pub fn json(&self) -> (u64, Bytes) {
+    pub fn json(&self, now: WallTime) -> (u64, Bytes) {
         let mut written = lock(&self.written);
         let version = *self.version.borrow();
         if written.0 != version {
-            *written = (
-                version,
-                Bytes::from(view::json(&self.store, self.crm_url.as_ref(), &lock(&self.board))),
-            );
+            let (settings, crm) = (&self.settings, self.crm_url.as_ref());
+            let json = view::json(&self.store, settings, crm, &lock(&self.board), now);
+            *written = (version, Bytes::from(json));
         }
         written.clone()
     }

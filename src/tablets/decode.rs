@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::board::{Card, Claim, GatewayStatus, InboundMessage, Visit};
+use super::board::{Card, Claim, Gateway, GatewayStatus, InboundMessage, Visit};
+use super::staff::{self, Action};
 use crate::mqtt::payload::{self, GatewayState};
 use crate::mqtt::topics::{Topic, Topics};
 use crate::pipeline::VisitId;
@@ -29,6 +30,7 @@ pub fn message(topics: &Topics, topic: &str, payload: &[u8]) -> Option<InboundMe
         (Topic::Arrivals, []) => Some(InboundMessage::Arrival(arrival(read(payload)?)?)),
         (Topic::Departures, []) => departure(&read(payload)?),
         (Topic::Visit, [id]) => visit(id.parse().ok()?, payload),
+        (Topic::Claim, [id]) => dismissal(id.parse().ok()?, payload),
         (Topic::Status, [name]) => gateway(name, payload),
         (Topic::Withdrawn, [client]) if !payload.is_empty() => {
             Some(InboundMessage::Withdrawn((*client).to_owned()))
@@ -47,6 +49,7 @@ fn visit(id: VisitId, payload: &[u8]) -> Option<InboundMessage> {
     }
     let mut visit = arrival(state.arrival)?;
     visit.claim = state.claim.and_then(claim);
+    visit.escalated = state.escalated;
     visit.revision = state.revision;
     // The alert may have been published while this subscriber was disconnected.
     visit.announced_at = state.announced.then_some(visit.arrived_at);
@@ -61,6 +64,7 @@ fn arrival(said: payload::Arrival) -> Option<Visit> {
         id: said.visit.parse().ok()?,
         client: said.client,
         tier: said.tier,
+        tier_name: said.tier_name,
         card: said.card.map(|card| Card {
             name: card.name,
             language: card.language,
@@ -72,12 +76,25 @@ fn arrival(said: payload::Arrival) -> Option<Visit> {
         confidence: said.confidence,
         claim: None,
         announced_at: None,
+        escalated: false,
         revision: 0,
     })
 }
 
 fn claim(said: payload::Claim) -> Option<Claim> {
-    Some(Claim { since: WallTime::parse(&said.since)?, by: said.by })
+    Some(Claim { since: WallTime::parse(&said.since)?, by: said.by, tablet: said.tablet })
+}
+
+/// The one action that the visit's new state does not tell: it is empty.
+fn dismissal(id: VisitId, payload: &[u8]) -> Option<InboundMessage> {
+    #[derive(Deserialize)]
+    struct Asked {
+        by: String,
+        action: Action,
+    }
+    let asked: Asked = read(payload)?;
+    let by = staff::first_name(&asked.by)?;
+    (asked.action == Action::Dismiss).then_some(InboundMessage::Dismissal(id, by))
 }
 
 fn departure(said: &payload::Departure) -> Option<InboundMessage> {
@@ -93,13 +110,17 @@ fn gateway(name: &str, payload: &[u8]) -> Option<InboundMessage> {
         return Some(InboundMessage::GatewayRetired(name.to_owned()));
     }
     let status: payload::Status = read(payload)?;
+    if status.v != payload::VERSION {
+        return None;
+    }
     let state = match status.state {
         GatewayState::Online => GatewayStatus::Online,
         GatewayState::Blind => GatewayStatus::Blind,
         GatewayState::Offline => GatewayStatus::Offline,
     };
     let since = status.since.as_deref().and_then(WallTime::parse);
-    (status.v == payload::VERSION).then(|| InboundMessage::Gateway(name.to_owned(), state, since))
+    let gateway = Gateway { status: state, since, label: status.label };
+    Some(InboundMessage::Gateway(name.to_owned(), gateway))
 }
 
 fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Option<T> {
@@ -180,9 +201,7 @@ mod tests {
     fn a_last_will_says_that_a_gateway_is_offline_but_not_since_when() {
         let will = r#"{"v":1,"state":"offline","version":"0.1.0","config":"","since":null}"#;
         let message = heard("gateways/door/status", will);
-        assert_eq!(
-            message,
-            Some(InboundMessage::Gateway("door".into(), GatewayStatus::Offline, None))
-        );
+        let gateway = Gateway { status: GatewayStatus::Offline, since: None, label: None };
+        assert_eq!(message, Some(InboundMessage::Gateway("door".into(), gateway)));
     }
 }

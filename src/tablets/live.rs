@@ -66,7 +66,7 @@ impl EventStream {
                 changed.ok()?;
                 tokio::time::sleep(COALESCE).await;
                 self.changes.mark_unchanged();
-                let (version, board) = board_state.json();
+                let (version, board) = board_state.json(clocks.now().clock.reading());
                 Some(event(version, &beat(), &board))
             }
             _ = self.heartbeat.tick() => {

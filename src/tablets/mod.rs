@@ -24,6 +24,7 @@ mod listen_error;
 mod listener;
 mod live;
 mod page;
+mod page_settings;
 pub mod pairing;
 mod settings;
 mod staff;
@@ -46,6 +47,7 @@ use self::board::Board;
 use self::board_state::BoardState;
 use self::certificate::Certificate;
 pub use self::listen_error::ListenError;
+pub use self::page_settings::PageSettings;
 use self::pairing::Pairings;
 pub use self::settings::{
     BridgeAccess, BrokerAccess, Pairing, StoreLabel, TabletsConfig, TlsFiles,
@@ -106,7 +108,8 @@ impl Server {
         let secure = certificate.is_some();
         let topics = Topics::of(config.store.id);
         let board = Board::new(config.rejoin, config.gateways, clocks.now().clock.reading());
-        let board_state = Arc::new(BoardState::new(config.store, config.crm_url, board));
+        let board_state =
+            Arc::new(BoardState::new(config.store, config.page, config.crm_url, board));
         let viewers = Arc::new(Viewers::default());
         let (subscriber, commands) = BrokerSubscriber::new(
             config.broker,
@@ -141,6 +144,7 @@ impl Server {
             devices,
             pairings,
             authority,
+            words: config.words.json().into(),
             clocks,
             stop: stop.clone(),
         });

@@ -4,7 +4,7 @@
 //! them for good and loads all of them again after an update. They travel compressed.
 
 use std::io::Write as _;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -22,20 +22,28 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
+const JSON: &str = "application/json";
 const MANIFEST: &str = "application/manifest+json";
 
 /// Where the files are, without their version.
 const FOLDER: &str = "/page/";
 
 /// Path, type and content of each.
-const FILES: [(&str, &str, &[u8]); 9] = [
+const FILES: [(&str, &str, &[u8]); 15] = [
     ("/", HTML, include_bytes!("page/index.html")),
     ("/page/style.css", CSS, include_bytes!("page/style.css")),
+    // From the root, as a service worker serves only what is below it.
+    ("/sw.js", SCRIPT, include_bytes!("page/sw.js")),
     ("/page/main.js", SCRIPT, include_bytes!("page/main.js")),
-    ("/page/i18n.js", SCRIPT, include_bytes!("page/i18n.js")),
-    ("/page/link.js", SCRIPT, include_bytes!("page/link.js")),
-    ("/page/cards.js", SCRIPT, include_bytes!("page/cards.js")),
+    ("/page/attention.js", SCRIPT, include_bytes!("page/attention.js")),
     ("/page/bell.js", SCRIPT, include_bytes!("page/bell.js")),
+    ("/page/cards.js", SCRIPT, include_bytes!("page/cards.js")),
+    ("/page/desk.js", SCRIPT, include_bytes!("page/desk.js")),
+    ("/page/link.js", SCRIPT, include_bytes!("page/link.js")),
+    ("/page/notices.js", SCRIPT, include_bytes!("page/notices.js")),
+    ("/page/people.js", SCRIPT, include_bytes!("page/people.js")),
+    ("/page/truth.js", SCRIPT, include_bytes!("page/truth.js")),
+    ("/page/words.js", SCRIPT, include_bytes!("page/words.js")),
     ("/page/bell.svg", SVG, include_bytes!("page/bell.svg")),
     ("/page/manifest.webmanifest", MANIFEST, include_bytes!("page/manifest.webmanifest")),
 ];
@@ -58,39 +66,43 @@ struct Asset {
     gzip: Bytes,
 }
 
-/// Made at the first request.
-static ASSETS: LazyLock<Assets> = LazyLock::new(Assets::new);
+/// The page's words in every language, which the configuration says.
+const WORDS: &str = "/page/words.json";
 
-/// Routes of [`FILES`]. They hold no data of customers, so they need no pairing.
-pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+/// Routes of [`FILES`] and of the page's `words`, which are JSON. They hold no data of customers, so
+/// they need no pairing.
+pub fn routes<S: Clone + Send + Sync + 'static>(words: Bytes) -> Router<S> {
+    let assets = Arc::new(Assets::new(words));
     let outside = FILES.into_iter().map(|(path, ..)| path).filter(|path| !path.starts_with(FOLDER));
     let routes = outside.fold(Router::new(), |routes, path| {
-        let file = async move |headers: HeaderMap| ASSETS.answer(path, REVALIDATED, &headers);
+        let assets = Arc::clone(&assets);
+        let file = async move |headers: HeaderMap| assets.answer(path, REVALIDATED, &headers);
         routes.route(path, get(file))
     });
+    let in_folder = async move |Path(path): Path<String>, headers: HeaderMap| {
+        let (version, name) = path.split_once('/').unwrap_or(("", &path));
+        let cache = if version == assets.version { FOREVER } else { REVALIDATED };
+        assets.answer(&format!("{FOLDER}{name}"), cache, &headers)
+    };
     routes.route("/page/{*path}", get(in_folder))
 }
 
-async fn in_folder(Path(path): Path<String>, headers: HeaderMap) -> Response {
-    let (version, name) = path.split_once('/').unwrap_or(("", &path));
-    let cache = if version == ASSETS.version { FOREVER } else { REVALIDATED };
-    ASSETS.answer(&format!("{FOLDER}{name}"), cache, &headers)
-}
-
 impl Assets {
-    fn new() -> Self {
-        let hash = FILES.iter().fold(Sha256::new(), |hash, (path, _, content)| {
+    fn new(words: Bytes) -> Self {
+        let files = FILES.map(|(path, kind, content)| (path, kind, Bytes::from_static(content)));
+        let files = files.into_iter().chain([(WORDS, JSON, words)]);
+        let hash = files.clone().fold(Sha256::new(), |hash, (path, _, content)| {
             hash.chain_update(path).chain_update(content)
         });
         let version: String = hex::encode(hash.finalize()).chars().take(12).collect();
-        let file = |(path, kind, content): (&'static str, &'static str, &'static [u8])| {
+        let file = |(path, kind, content): (&'static str, &'static str, Bytes)| {
             let plain = match kind {
-                HTML => Bytes::from(versioned(content, &version)),
-                _ => Bytes::from_static(content),
+                HTML => Bytes::from(versioned(&content, &version)),
+                _ => content,
             };
             Asset { path, kind, gzip: compressed(&plain), plain }
         };
-        Self { files: FILES.into_iter().map(file).collect(), version }
+        Self { files: files.map(file).collect(), version }
     }
 
     fn answer(&self, path: &str, cache: &'static str, asked: &HeaderMap) -> Response {
@@ -140,23 +152,28 @@ mod tests {
     /// What a tablet loads at the first visit, in octets on the wire without heads.
     const LONGEST_PAGE: usize = 45_000;
 
+    fn assets() -> Assets {
+        Assets::new(crate::config::Words::default().json().into())
+    }
+
     #[test]
     fn the_whole_page_is_short() {
-        let octets: usize = ASSETS.files.iter().map(|asset| asset.gzip.len()).sum();
+        let octets: usize = assets().files.iter().map(|asset| asset.gzip.len()).sum();
         assert!(octets < LONGEST_PAGE, "{octets}");
     }
 
     #[test]
     fn the_page_names_its_files_by_version_and_they_are_there() {
-        let page = ASSETS.files.iter().find(|asset| asset.path == "/").unwrap();
+        let assets = assets();
+        let page = assets.files.iter().find(|asset| asset.path == "/").unwrap();
         let page = String::from_utf8(page.plain.to_vec()).unwrap();
-        let prefix = format!("{FOLDER}{}/", ASSETS.version);
+        let prefix = format!("{FOLDER}{}/", assets.version);
         let named: Vec<&str> = page.split('"').filter(|text| text.starts_with(FOLDER)).collect();
         assert!(named.len() >= 4, "{named:?}");
         for path in named {
             let name = path.strip_prefix(&prefix).expect(path);
             let path = format!("{FOLDER}{name}");
-            assert!(ASSETS.files.iter().any(|asset| asset.path == path), "{path}");
+            assert!(assets.files.iter().any(|asset| asset.path == path), "{path}");
         }
     }
 }

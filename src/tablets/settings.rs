@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::desk::Desk;
-use crate::config::{BrokerUrl, CrmUrl, Secret, WebUrl};
+use super::page_settings::PageSettings;
+use crate::config::{BrokerUrl, CrmUrl, Secret, WebUrl, Words};
 use crate::mqtt::Identity;
 use crate::mqtt::client::Peer;
 use crate::mqtt::topics::Topics;
@@ -37,6 +38,10 @@ pub struct TabletsConfig {
     pub state: PathBuf,
     /// `presence.rejoin_secs`: arrivals of one customer within it are one stay.
     pub rejoin: Duration,
+    /// What the page is told of `[tablets]`.
+    pub page: PageSettings,
+    /// The page's words in every language.
+    pub words: Words,
     /// The gateways that the configuration names: their visits are shown first.
     pub gateways: BTreeSet<String>,
     /// Whether a tablet must be paired before it sees anything.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::payload::is_tablet_id;
 use crate::text;
 
 /// Characters.
@@ -17,6 +18,12 @@ pub enum Action {
     Release,
     /// Hides it on all tablets.
     Dismiss,
+    /// Shows a hidden one again.
+    Recall,
+    /// Takes it from a colleague.
+    TakeOver,
+    /// Gives it to a colleague: after taking it over by mistake.
+    HandOver,
 }
 
 /// Whether the customer was really there: a label for tuning.
@@ -25,6 +32,27 @@ pub enum Action {
 pub enum Feedback {
     WasHere,
     WasNotHere,
+    /// Takes back what was said.
+    None,
+}
+
+/// A member of staff: a name, and the tablet it was entered on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The name.
+    pub by: String,
+    /// The id that the tablet made up for itself: two people may have one name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tablet: Option<String>,
+}
+
+impl Member {
+    /// The same with the name tidied up; `None` if name or tablet cannot be one.
+    pub fn checked(self) -> Option<Self> {
+        let by = first_name(&self.by)?;
+        let fits = self.tablet.as_deref().is_none_or(is_tablet_id);
+        fits.then_some(Self { by, tablet: self.tablet })
+    }
 }
 
 /// A name as typed, with single spaces; `None` if it is empty, too long or not displayable.

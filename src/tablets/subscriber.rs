@@ -17,7 +17,7 @@ use super::board::{BrokerLink, InboundMessage};
 use super::board_state::BoardState;
 use super::decode;
 use super::settings::BrokerAccess;
-use super::staff::{Action, Feedback};
+use super::staff::{Action, Feedback, Member};
 use crate::clock::Clocks;
 use crate::config::BrokerUrl;
 use crate::mqtt::backoff::Backoff;
@@ -70,8 +70,11 @@ struct Command {
 #[derive(Serialize)]
 struct ClaimWire<'a> {
     v: u8,
-    by: &'a str,
+    #[serde(flatten)]
+    by: &'a Member,
     action: Action,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a Member>,
 }
 
 #[derive(Serialize)]
@@ -81,13 +84,19 @@ struct FeedbackWire {
 }
 
 impl CommandSender {
-    /// Publishes a claim, release or dismissal. The visit's gateway decides, and publishes the
-    /// visit's new state.
+    /// Publishes what staff do with a visit, and `to` whom they hand it over. The visit's gateway
+    /// decides, and publishes the visit's new state.
     ///
     /// # Errors
     /// If the broker does not acknowledge it in time, or has no subscriber for it.
-    pub async fn claim(&self, visit: VisitId, by: &str, action: Action) -> Result<(), NotSent> {
-        let payload = payload::encode(&ClaimWire { v: payload::VERSION, by, action });
+    pub async fn claim(
+        &self,
+        visit: VisitId,
+        by: &Member,
+        action: Action,
+        to: Option<&Member>,
+    ) -> Result<(), NotSent> {
+        let payload = payload::encode(&ClaimWire { v: payload::VERSION, by, action, to });
         self.publish(self.topics.claim(visit), payload).await
     }
 
@@ -215,7 +224,8 @@ impl BrokerSubscriber {
         self.apply(InboundMessage::BrokerLink(BrokerLink::Live));
         self.replay = Some(Box::pin(sleep(RETAINED_WITHIN)));
         self.arrivals_subscribed = false;
-        let topics = [Topic::Visit, Topic::Departures, Topic::Status, Topic::Withdrawn];
+        let topics =
+            [Topic::Visit, Topic::Claim, Topic::Departures, Topic::Status, Topic::Withdrawn];
         let answers = self.answers();
         let filters = topics.map(|topic| self.topics.topic(topic, &[]));
         link.subscribe(filters.into_iter().chain([answers.clone()]).map(Filter::new));

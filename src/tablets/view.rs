@@ -7,9 +7,11 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::board::{Board, BrokerLink, Card, Claim, DepartedVisit, GatewayStatus, Stay, Visit};
+use super::board::{Board, BrokerLink, Card, Claim, End, EndedVisit, GatewayStatus, Stay, Visit};
+use super::page_settings::PageSettings;
 use super::settings::StoreLabel;
 use crate::config::CrmUrl;
+use crate::pipeline::units::WallTime;
 use crate::text;
 
 /// Version of this format, for pages that outlive a restart of the server.
@@ -19,26 +21,40 @@ const VERSION: u8 = 1;
 const LONGEST_TEXT: usize = 280;
 
 /// The board as JSON.
-pub fn json(store: &StoreLabel, crm: Option<&CrmUrl>, board: &Board) -> String {
+pub fn json(
+    store: &StoreLabel,
+    settings: &PageSettings,
+    crm: Option<&CrmUrl>,
+    board: &Board,
+    now: WallTime,
+) -> String {
     let stays = board.stays();
-    let departed = board.departed();
+    let ended = board.ended();
     let (link, since) = board.broker();
     let shown = BoardJson {
         v: VERSION,
         store: StoreJson { id: store.id, name: &store.name },
+        settings: SettingsJson {
+            repeat_secs: settings.repeat.as_secs(),
+            late_secs: settings.late.as_secs(),
+            idle_mins: settings.idle.as_secs() / 60,
+            shift_ended_at: settings.shift_ended_at(now).map(|time| time.to_string()),
+        },
         broker: StateJson { state: link_word(link), since: Some(since.to_string()) },
         gateways: board
             .gateways()
-            .map(|(name, status, since)| GatewayJson {
+            .map(|(name, gateway)| GatewayJson {
                 name: cut(name),
+                label: gateway.label.as_deref().map(cut),
                 status: StateJson {
-                    state: status_word(status),
-                    since: since.map(|time| time.to_string()),
+                    state: status_word(gateway.status),
+                    since: gateway.since.map(|time| time.to_string()),
                 },
             })
             .collect(),
         visits: stays.iter().filter_map(|stay| here(stay, crm)).collect(),
-        left: departed.into_iter().map(|departed| left(departed, crm)).collect(),
+        hidden: ended.iter().filter_map(|ended| hidden(ended, crm)).collect(),
+        left: ended.iter().filter_map(|ended| left(ended, crm)).collect(),
     };
     // Strings and numbers only: this cannot fail.
     serde_json::to_string(&shown).unwrap_or_default()
@@ -48,10 +64,20 @@ pub fn json(store: &StoreLabel, crm: Option<&CrmUrl>, board: &Board) -> String {
 struct BoardJson<'a> {
     v: u8,
     store: StoreJson<'a>,
+    settings: SettingsJson,
     broker: StateJson,
     gateways: Vec<GatewayJson<'a>>,
     visits: Vec<VisitJson<'a>>,
+    hidden: Vec<HiddenJson<'a>>,
     left: Vec<DepartedJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct SettingsJson {
+    repeat_secs: u64,
+    late_secs: u64,
+    idle_mins: u64,
+    shift_ended_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +95,7 @@ struct StateJson {
 #[derive(Serialize)]
 struct GatewayJson<'a> {
     name: Cow<'a, str>,
+    label: Option<Cow<'a, str>>,
     #[serde(flatten)]
     status: StateJson,
 }
@@ -78,6 +105,7 @@ struct CustomerJson<'a> {
     visit: String,
     client: Cow<'a, str>,
     tier: Cow<'a, str>,
+    tier_name: Option<Cow<'a, str>>,
     card: Option<CardJson<'a>>,
     discreet: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +121,7 @@ struct VisitJson<'a> {
     arrived_at: String,
     confidence: f64,
     announced_at: Option<String>,
+    escalated: bool,
     claim: Option<ClaimJson<'a>>,
 }
 
@@ -101,6 +130,14 @@ struct DepartedJson<'a> {
     #[serde(flatten)]
     person: CustomerJson<'a>,
     departed_at: String,
+}
+
+#[derive(Serialize)]
+struct HiddenJson<'a> {
+    #[serde(flatten)]
+    person: CustomerJson<'a>,
+    hidden_at: String,
+    by: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -113,6 +150,7 @@ struct CardJson<'a> {
 #[derive(Serialize)]
 struct ClaimJson<'a> {
     by: Cow<'a, str>,
+    tablet: Option<Cow<'a, str>>,
     since: String,
 }
 
@@ -125,13 +163,21 @@ fn here<'a>(stay: &Stay<'a>, crm: Option<&CrmUrl>) -> Option<VisitJson<'a>> {
         arrived_at: visit.arrived_at.to_string(),
         confidence: visit.confidence,
         announced_at: stay.announced_at().map(|time| time.to_string()),
+        escalated: stay.escalated(),
         claim: stay.claim().map(claim),
     })
 }
 
-fn left<'a>(departed: &'a DepartedVisit, crm: Option<&CrmUrl>) -> DepartedJson<'a> {
-    let person = person(&departed.visit, crm);
-    DepartedJson { person, departed_at: departed.departed_at.to_string() }
+fn left<'a>(ended: &'a EndedVisit, crm: Option<&CrmUrl>) -> Option<DepartedJson<'a>> {
+    let departed =
+        || DepartedJson { person: person(&ended.visit, crm), departed_at: ended.at.to_string() };
+    (ended.end == End::Departed).then(departed)
+}
+
+fn hidden<'a>(ended: &'a EndedVisit, crm: Option<&CrmUrl>) -> Option<HiddenJson<'a>> {
+    let End::Hidden(by) = &ended.end else { return None };
+    let person = person(&ended.visit, crm);
+    Some(HiddenJson { person, hidden_at: ended.at.to_string(), by: cut(by) })
 }
 
 fn person<'a>(visit: &'a Visit, crm: Option<&CrmUrl>) -> CustomerJson<'a> {
@@ -139,6 +185,7 @@ fn person<'a>(visit: &'a Visit, crm: Option<&CrmUrl>) -> CustomerJson<'a> {
         visit: visit.id.to_string(),
         client: cut(&visit.client),
         tier: cut(&visit.tier),
+        tier_name: visit.tier_name.as_deref().map(cut),
         card: visit.card.as_ref().map(card),
         discreet: visit.discreet,
         crm_url: crm.map(|crm| crm.of(&visit.client)),
@@ -154,7 +201,11 @@ fn card(card: &Card) -> CardJson<'_> {
 }
 
 fn claim(claim: &Claim) -> ClaimJson<'_> {
-    ClaimJson { by: cut(&claim.by), since: claim.since.to_string() }
+    ClaimJson {
+        by: cut(&claim.by),
+        tablet: claim.tablet.as_deref().map(cut),
+        since: claim.since.to_string(),
+    }
 }
 
 /// Text of others as the page shows it: displayable, and at most [`LONGEST_TEXT`] characters.

@@ -18,8 +18,9 @@ use super::board::BrokerLink;
 use super::board_state::BoardState;
 use super::live::{self, Subscription};
 use super::pairing::PairingError;
+use super::staff::{Action, Feedback, Member};
 use super::viewers::LookingOn;
-use super::{bridge, check_in, page, staff, trust};
+use super::{bridge, check_in, page, trust};
 use crate::pipeline::VisitId;
 use crate::text;
 
@@ -31,7 +32,7 @@ pub fn pages(app: AppState) -> Router {
     let admission = app.admission.clone();
     let authority = app.authority.clone();
     let pages = Router::new()
-        .merge(page::routes())
+        .merge(page::routes(app.words.clone()))
         .merge(check_in::routes())
         .merge(bridge::routes())
         .merge(trust::routes(authority))
@@ -84,8 +85,10 @@ async fn events(
 
 #[derive(Deserialize)]
 struct ClaimBody {
-    by: String,
-    action: staff::Action,
+    #[serde(flatten)]
+    by: Member,
+    action: Action,
+    to: Option<Member>,
 }
 
 async fn claim(
@@ -94,15 +97,17 @@ async fn claim(
     Path(visit): Path<String>,
     JsonBody(claim): JsonBody<ClaimBody>,
 ) -> Result<StatusCode, ApiError> {
-    let by = staff::first_name(&claim.by).ok_or(ApiError::BadRequest)?;
-    let visit = on_the_board(&app.board_state, &visit)?;
-    app.commands.claim(visit, &by, claim.action).await?;
+    let by = claim.by.checked().ok_or(ApiError::BadRequest)?;
+    let to = claim.to.map(|to| to.checked().ok_or(ApiError::BadRequest)).transpose()?;
+    let over_too = claim.action == Action::Recall;
+    let visit = on_the_board(&app.board_state, &visit, over_too)?;
+    app.commands.claim(visit, &by, claim.action, to.as_ref()).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
 #[derive(Deserialize)]
 struct FeedbackBody {
-    verdict: staff::Feedback,
+    verdict: Feedback,
 }
 
 async fn feedback(
@@ -111,14 +116,21 @@ async fn feedback(
     Path(visit): Path<String>,
     JsonBody(feedback): JsonBody<FeedbackBody>,
 ) -> Result<StatusCode, ApiError> {
-    let visit = on_the_board(&app.board_state, &visit)?;
+    let visit = on_the_board(&app.board_state, &visit, true)?;
     app.commands.feedback(visit, feedback.verdict).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-fn on_the_board(board_state: &BoardState, visit: &str) -> Result<VisitId, ApiError> {
+/// `over_too`: also a visit that is over, as long as the page lists it.
+fn on_the_board(
+    board_state: &BoardState,
+    visit: &str,
+    over_too: bool,
+) -> Result<VisitId, ApiError> {
     let visit: VisitId = visit.parse().map_err(|_| ApiError::NotFound)?;
-    if board_state.board().knows(visit) { Ok(visit) } else { Err(ApiError::VisitOver) }
+    let board = board_state.board();
+    let known = board.knows(visit) || (over_too && board.lists(visit));
+    if known { Ok(visit) } else { Err(ApiError::VisitOver) }
 }
 
 #[derive(Deserialize)]

@@ -64,6 +64,7 @@ fn event(effect: &Effect, now: Now) -> Option<Event<'_>> {
             }
             ("claim", visit, claim.since, json!({ "by": &*claim.by }))
         }
+        Effect::Escalated(visit) => ("escalation", visit, now.clock.reading(), Value::Null),
         Effect::Departed { visit, at, reason } => {
             let more = json!({ "departed_at": at.to_string(), "reason": reason.word() });
             ("departure", visit, *at, more)

@@ -151,7 +151,7 @@ async fn say_everything(shop: &Shop) {
     let mut arrived = visit("c-1", OPENING);
     arrived.card = Some(card());
     let mut claimed = arrived.clone();
-    claimed.claim = Some(Claim { by: "Léa".into(), since: OPENING });
+    claimed.claim = Some(Claim { by: "Léa".into(), tablet: Some("k3f9".into()), since: OPENING });
     let reason = DepartureReason::TooLong;
     let departed = Effect::Departed { visit: claimed.clone(), at: OPENING, reason };
     shop.connected().await;
@@ -159,8 +159,11 @@ async fn say_everything(shop: &Shop) {
     shop.delivered(2).await;
     shop.perform(&[Effect::Changed(claimed)]).await;
     shop.delivered(3).await;
-    shop.perform(&[departed]).await;
+    arrived.escalated = true;
+    shop.perform(&[Effect::Escalated(arrived)]).await;
     shop.delivered(5).await;
+    shop.perform(&[departed]).await;
+    shop.delivered(7).await;
     let at = OPENING.to_string();
     let heard = Contact {
         client: "c-1".to_owned(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grelot::config::layers::Reach;
 use grelot::mqtt::inbound::Inbound;
-use grelot::pipeline::event::StaffAction;
+use grelot::pipeline::event::{Member, StaffAction};
 use tokio::time::timeout;
 
 use crate::mosquitto::{BrokerOptions, Mosquitto, PATIENCE};
@@ -29,12 +29,12 @@ async fn staff_and_head_office_are_heard() {
     let topic = format!("grelot/v1/42/visits/{visit}");
     let claim = r#"{"v":1,"by":"Léa","action":"claim"}"#;
     broker.publish(&["-t", &format!("{topic}/claim"), "-m", claim]).await;
-    let action = StaffAction::Claim;
-    assert_eq!(heard(&mut shop).await, Inbound::Staff { visit, by: "Léa".to_owned(), action });
+    let (by, action) = (Member { by: "Léa".into(), tablet: None }, StaffAction::Claim);
+    assert_eq!(heard(&mut shop).await, Inbound::Staff { visit, by, action });
 
     let verdict = r#"{"v":1,"verdict":"was_not_here"}"#;
     broker.publish(&["-t", &format!("{topic}/feedback"), "-m", verdict]).await;
-    assert_eq!(heard(&mut shop).await, Inbound::Feedback { visit, was_here: false });
+    assert_eq!(heard(&mut shop).await, Inbound::Feedback { visit, was_here: Some(false) });
     shop.delivery.stop().await;
 }
 
@@ -78,7 +78,7 @@ async fn an_old_claim_kept_by_the_broker_is_not_taken_for_a_new_one() {
 
     let first = heard(&mut shop).await;
 
-    assert!(matches!(&first, Inbound::Staff { by, .. } if by == "Tom"), "{first:?}");
+    assert!(matches!(&first, Inbound::Staff { by, .. } if &*by.by == "Tom"), "{first:?}");
     shop.delivery.stop().await;
 }
 

@@ -93,7 +93,7 @@ async fn a_label_is_kept_for_a_season() {
     let shop = Shop::open(dir.path(), peer(free_port()));
     let seen = visit("c-1", OPENING);
     shop.perform(&[alert(&seen)]).await;
-    shop.delivery.label(seen.id, true, shop.clock.now()).await;
+    shop.delivery.label(seen.id, Some(true), shop.clock.now()).await;
     let day = Duration::from_hours(24);
     shop.clock.advance(89 * day);
     shop.delivery.heartbeat(&shop.settings, shop.clock.now()).await;

@@ -78,7 +78,10 @@ async fn a_claim_changes_the_state_and_a_departure_clears_it() {
     let arrived = visit("c-1", OPENING);
     let topic = arrived.id.to_string();
     let mut claimed = arrived.clone();
-    claimed.claim = Some(Claim { by: "Léa".into(), since: OPENING.plus(Duration::from_secs(9)) });
+    claimed.claim =
+        Some(Claim {
+            by: "Léa".into(), tablet: None, since: OPENING.plus(Duration::from_secs(9))
+        });
     let at = OPENING.plus(Duration::from_mins(1));
     let departed = Effect::Departed { visit: claimed.clone(), at, reason: DepartureReason::Left };
 

@@ -184,6 +184,7 @@ pub async fn reached<T: Clone>(mut seen: watch::Receiver<T>, wanted: impl FnMut(
 pub fn online() -> Status {
     Status {
         v: 1,
+        label: None,
         state: GatewayState::Online,
         version: "0.1.0".to_owned(),
         config: "cafe".to_owned(),
@@ -209,6 +210,7 @@ pub fn visit(client: &str, at: WallTime) -> Visit {
         claim: None,
         dismissed: false,
         announced: false,
+        escalated: false,
         revision: 0,
     }
 }

@@ -256,7 +256,8 @@ async fn a_claim_and_a_departure_are_sent_once_and_a_quiet_visit_never() {
     let mut here = visit("c-1", OPENING);
     here.announced = true;
     shop.perform(&[alert(&here)]).await;
-    here.claim = Some(Claim { by: "Léa".into(), since: clock.now().clock.reading() });
+    here.claim =
+        Some(Claim { by: "Léa".into(), tablet: None, since: clock.now().clock.reading() });
     shop.perform(&[Effect::Changed(here.clone())]).await;
     clock.advance(Duration::from_secs(5));
     // A second claimer is answered with the state as it is.

@@ -7,13 +7,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use grelot::clock::Clocks;
-use grelot::config::BrokerUrl;
+use grelot::config::{BrokerUrl, Words};
 use grelot::mqtt::Identity;
 use grelot::mqtt::topics::Topics;
 use grelot::pipeline::units::WallTime;
 use grelot::tablets::pairing::Pairings;
 use grelot::tablets::{
-    BridgeAccess, BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig,
+    BridgeAccess, BrokerAccess, PageSettings, Pairing, Running, Server, StoreLabel, TabletsConfig,
 };
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,8 @@ impl Page {
             state: self.state.path().to_owned(),
             rejoin: Duration::from_mins(5),
             gateways: std::collections::BTreeSet::new(),
+            page: PageSettings::default(),
+            words: Words::default(),
             pairing: Pairing::Required,
         };
         let stop = CancellationToken::new();

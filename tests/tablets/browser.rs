@@ -197,6 +197,30 @@ impl Tablet {
         std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
     }
 
+    /// Presses keys one after the other, by their WebDriver codes or as letters.
+    pub fn keys(&self, keys: &[&str]) {
+        let events = keys
+            .iter()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key })));
+        let keyboard =
+            json!({ "type": "key", "id": "keyboard", "actions": events.collect::<Vec<_>>() });
+        self.command("POST", "/actions", &json!({ "actions": [keyboard] }));
+    }
+
+    /// What axe-core finds wrong by WCAG 2.2 AA and best practice: a rule and an element each.
+    pub fn violations(&self) -> Vec<String> {
+        let axe = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("../npm/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(&axe)
+            .unwrap_or_else(|_| panic!("{}: tests/all.sh installs it", axe.display()));
+        let script = format!(
+            "{axe}; return axe.run(document, {{ resultTypes: ['violations'], runOnly: \
+             ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }}).then((found) => \
+             found.violations.flatMap(({{ id, nodes }}) => nodes.map((node) => id + ': ' + node.html)))"
+        );
+        serde_json::from_value(self.run(&script)).unwrap()
+    }
+
     pub fn devtools(&self, method: &str, parameters: &Value) -> Value {
         self.command("POST", "/goog/cdp/execute", &json!({ "cmd": method, "params": parameters }))
     }

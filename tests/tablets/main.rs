@@ -10,15 +10,20 @@
     reason = "tests say where they cannot go on, and wait for real programs by the real clock"
 )]
 
+mod attention;
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 mod daemon;
 mod devices;
 mod door;
+mod gestures;
+mod glance;
 mod headline;
 mod http;
 mod shop;
+mod waking;
+mod words;
 
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use grelot::clock::Clocks;
-use grelot::config::BrokerUrl;
+use grelot::config::{BrokerUrl, Words};
 use grelot::mqtt::Identity;
 use grelot::mqtt::payload::{
     Arrival, Card, Claim, Departure, GatewayState, Status, Visit, VisitState, encode,
@@ -17,7 +17,8 @@ use grelot::mqtt::payload::{
 use grelot::mqtt::topics::Topics;
 use grelot::pipeline::units::WallTime;
 use grelot::tablets::{
-    BridgeAccess, BrokerAccess, Pairing, Running, Server, StoreLabel, TabletsConfig, TlsFiles,
+    BridgeAccess, BrokerAccess, PageSettings, Pairing, Running, Server, StoreLabel, TabletsConfig,
+    TlsFiles,
 };
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, Packet, PubAckReason, PublishOptions, QoS,
@@ -74,6 +75,8 @@ impl Shop {
             state: state.path().to_owned(),
             rejoin: Duration::from_mins(5),
             gateways: BTreeSet::from(["door".to_owned()]),
+            page: PageSettings { repeat: Duration::ZERO, ..PageSettings::default() },
+            words: Words::default(),
             pairing: Pairing::NotNeeded,
         };
         change(&mut config);
@@ -151,6 +154,8 @@ pub struct Gateway {
     client: Arc<Mutex<AsyncClient>>,
     retained: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     verdicts: Arc<Mutex<Vec<String>>>,
+    /// What was retained of visits that staff hid.
+    hidden: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     /// Claims heard and not decided on yet, while `slow`.
     held: Arc<Mutex<Option<Held>>>,
 }
@@ -162,7 +167,8 @@ impl Gateway {
         let verdicts = Arc::new(Mutex::new(Vec::new()));
         let (client, mut events) = connect(name, port);
         let client = Arc::new(Mutex::new(client));
-        let gateway = Self { name, client: client.clone(), retained, verdicts, held };
+        let hidden = Arc::default();
+        let gateway = Self { name, client: client.clone(), retained, verdicts, hidden, held };
         let decider = gateway.clone();
         runtime.spawn(async move {
             loop {
@@ -214,6 +220,7 @@ impl Gateway {
     pub fn status(&self, state: GatewayState) {
         let status = Status {
             v: 1,
+            label: None,
             connected_at: None,
             state,
             version: "0.1.0".into(),
@@ -233,6 +240,21 @@ impl Gateway {
         self.is_here(visit);
     }
 
+    /// Changes the retained state of a visit.
+    pub fn change(&self, visit: &Arrival, change: impl FnOnce(&mut Visit)) {
+        let below = format!("visits/{}", visit.visit);
+        let payload = self.retained.lock().unwrap()[&format!("grelot/v1/42/{below}")].clone();
+        let mut state = serde_json::from_slice(&payload).unwrap();
+        change(&mut state);
+        self.say(&below, true, encode(&state));
+    }
+
+    /// The customer takes consent back.
+    pub fn withdraws(&self, visit: &Arrival) {
+        self.say(&format!("withdrawn/{}", visit.client), true, b"{}".to_vec());
+        self.say(&format!("visits/{}", visit.visit), true, Vec::new());
+    }
+
     /// Opens a visit without an alert.
     pub fn is_here(&self, visit: &Arrival) {
         let state = Visit {
@@ -240,6 +262,7 @@ impl Gateway {
             state: VisitState::Present,
             claim: None,
             announced: false,
+            escalated: false,
             revision: 0,
         };
         self.say(&format!("visits/{}", visit.visit), true, encode(&state));
@@ -288,21 +311,35 @@ impl Gateway {
 
     fn decide(&self, visit: &str, asked: &Value) {
         let below = format!("visits/{visit}");
-        let payload = self.retained.lock().unwrap()[&format!("grelot/v1/42/{below}")].clone();
-        let mut state: Visit = serde_json::from_slice(&payload).unwrap();
-        match asked["action"].as_str().unwrap() {
-            "claim" if state.claim.is_none() => {
-                let by = asked["by"].as_str().unwrap().to_owned();
-                state.claim = Some(Claim { by, since: now().to_string() });
-                state.state = VisitState::Claimed;
-            }
-            "release" => {
-                state.claim = None;
-                state.state = VisitState::Present;
-            }
-            "dismiss" => return self.say(&below, true, Vec::new()),
-            _ => return,
+        let topic = format!("grelot/v1/42/{below}");
+        if asked["action"] == "recall" {
+            let hidden = self.hidden.lock().unwrap().remove(visit);
+            return hidden.into_iter().for_each(|state| self.say(&below, true, state));
         }
+        let payload = self.retained.lock().unwrap()[&topic].clone();
+        let Ok(mut state) = serde_json::from_slice::<Visit>(&payload) else { return };
+        let claim = |by: &Value| {
+            let tablet = by["tablet"].as_str().map(str::to_owned);
+            let by = by["by"].as_str().unwrap().to_owned();
+            Some(Claim { by, tablet, since: now().to_string() })
+        };
+        let own = state.claim.as_ref().is_some_and(|claim| {
+            claim.by == asked["by"].as_str().unwrap()
+                && claim.tablet.as_deref() == asked["tablet"].as_str()
+        });
+        state.claim = match asked["action"].as_str().unwrap() {
+            "claim" if state.claim.is_none() => claim(asked),
+            "take_over" => claim(asked),
+            "hand_over" if own => claim(&asked["to"]),
+            "release" if own => None,
+            "dismiss" => {
+                self.hidden.lock().unwrap().insert(visit.to_owned(), payload);
+                return self.say(&below, true, Vec::new());
+            }
+            // The state is published even if it did not change: the loser learns who was first.
+            _ => state.claim,
+        };
+        state.state = if state.claim.is_some() { VisitState::Claimed } else { VisitState::Present };
         self.say(&below, true, encode(&state));
     }
 }
@@ -326,6 +363,7 @@ pub fn visit(number: u8, name: &str, tier: &str, seconds_ago: i64) -> Arrival {
         visit: format!("00000000-0000-8000-8000-0000000000{number:02x}"),
         client: format!("c-{number:04x}"),
         tier: tier.into(),
+        tier_name: None,
         card: (!name.is_empty()).then_some(card),
         gateway: "door".into(),
         arrived_at: arrived.to_string(),

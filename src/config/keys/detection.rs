@@ -127,6 +127,13 @@ pub const POLICY: Section = Section {
         )
         .example("[\"gold\", \"platinum\"]"),
         Key::new(
+            "tier_names.*",
+            Form::Text,
+            Absent::Means("the page's words for platinum, gold, silver and bronze; else the tier"),
+            "what staff call a tier",
+        )
+        .example("{ vip = \"Maison\" }"),
+        Key::new(
             "alert_ttl_secs",
             Form::Number { least: 1.0, most: 86_400.0 },
             Absent::Domain(detection::ALERT_TTL),

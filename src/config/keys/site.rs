@@ -47,6 +47,13 @@ pub(super) const GATEWAY: Section = Section {
         )
         .example("\"door\""),
         Key::new(
+            "label",
+            Form::Text,
+            Absent::Means("its name"),
+            "what staff call the place where it stands",
+        )
+        .example("\"Main entrance\""),
+        Key::new(
             "clock",
             Form::Word(&["synchronised", "trusted"]),
             Absent::Is("\"synchronised\""),

@@ -53,5 +53,48 @@ pub(super) const TABLETS: Section = Section {
              the entrance (`grelot tablets entrance`)",
         )
         .example("true"),
+        Key::new(
+            "repeat_secs",
+            Form::Integer { least: 0, most: 3_600 },
+            Absent::Is("20"),
+            "between two gentle rings for a customer whom no one has taken yet; 0 rings once",
+        )
+        .unit("seconds"),
+        Key::new(
+            "escalate_secs",
+            Form::Integer { least: 0, most: 86_400 },
+            Absent::Is("120"),
+            "an alert that no one answers for so long rings urgently on every tablet and is \
+             published on `escalations`; 0 never is",
+        )
+        .unit("seconds"),
+        Key::new(
+            "late_secs",
+            Form::Integer { least: 60, most: 1_800 },
+            Absent::Is("300"),
+            "a customer who waits longer is shown as one who waits too long",
+        )
+        .unit("seconds"),
+        Key::new(
+            "shift_end",
+            Form::TimeOfDay,
+            Absent::Means("names stay until the tablet is handed over"),
+            "when tablets forget who uses them, in the store's local time",
+        )
+        .example("\"20:00\""),
+        Key::new(
+            "idle_mins",
+            Form::Integer { least: 0, most: 1_440 },
+            Absent::Is("240"),
+            "a tablet that no one touches for so long forgets who uses it; 0 never does",
+        )
+        .unit("minutes"),
+        Key::new(
+            "words",
+            Form::File,
+            Absent::Means("English and French"),
+            "a file with the page's words in a further language, as `words/de.toml`",
+        )
+        .example("\"words/de.toml\""),
     ],
 };

@@ -73,13 +73,15 @@ impl Rights {
         let (mut reads, mut writes): (Vec<String>, Vec<String>) = match role {
             Role::Gateway => {
                 let answers = [Topic::Sync, Topic::SyncAnswer, Topic::Withdrawals];
-                let of_visits = [Topic::Arrivals, Topic::Departures, Topic::Visit];
+                let of_visits =
+                    [Topic::Arrivals, Topic::Departures, Topic::Escalations, Topic::Visit];
                 (everything(), all(&[&of_visits[..], &answers].concat()))
             }
             Role::Tablet => (
                 all(&[
                     Topic::Arrivals,
                     Topic::Departures,
+                    Topic::Escalations,
                     Topic::Visit,
                     Topic::Status,
                     Topic::SyncAnswer,
@@ -137,6 +139,7 @@ impl Rights {
         let writes = all(&[
             Topic::Arrivals,
             Topic::Departures,
+            Topic::Escalations,
             Topic::Visit,
             Topic::Contacts,
             Topic::Status,

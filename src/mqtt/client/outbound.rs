@@ -59,10 +59,10 @@ impl Client {
             InFlight::Retained(topic) => return self.on_retained_acknowledged(topic, answer),
             InFlight::Repeatable => return,
         };
-        let kept = self.outbox.is_retained(id).unwrap_or(true);
+        let waits = self.outbox.waits_for_subscriber(id);
         match answer {
             PublishOutcome::Accepted => self.done(id),
-            PublishOutcome::NoSubscribers if kept => self.done(id),
+            PublishOutcome::NoSubscribers if !waits => self.done(id),
             PublishOutcome::NoSubscribers => self.outbox.no_subscribers(id),
             PublishOutcome::Refused(why) => {
                 tracing::warn!(why, "the broker does not accept a message; it is retried");

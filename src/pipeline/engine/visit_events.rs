@@ -82,6 +82,7 @@ impl Pipeline {
             claim: None,
             dismissed: false,
             announced: false,
+            escalated: false,
             revision: 0,
         };
         visit.show(&customer);

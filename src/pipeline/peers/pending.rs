@@ -143,6 +143,7 @@ mod tests {
             claim: None,
             dismissed: false,
             announced: false,
+            escalated: false,
             revision: 0,
         };
         let grounds = Grounds { level: None, echo: None, phone: Loudness::UNKNOWN };

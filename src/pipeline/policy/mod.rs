@@ -5,6 +5,7 @@ pub mod consent;
 
 pub use alert::Caps;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// `[policy]`: when and for whom to alert. Keys and ranges are defined in `config::keys`.
@@ -18,6 +19,10 @@ pub struct Settings {
     pub quiet_hours: Option<QuietHours>,
     /// Whose arrival alerts; empty means every tier's.
     pub tiers: Vec<String>,
+    /// What people call a tier, where it is not its own name.
+    pub tier_names: BTreeMap<String, String>,
+    /// An alert that no one answers for so long is escalated; `None` never is.
+    pub escalate_after: Option<Duration>,
     /// An alert older than this is dropped, never delivered late.
     pub alert_ttl: Duration,
     /// The store's time zone, for quiet hours and `quiet: "today:…"`.
@@ -40,6 +45,8 @@ impl Default for Settings {
             between_alerts: Duration::from_hours(4),
             quiet_hours: None,
             tiers: Vec::new(),
+            tier_names: BTreeMap::new(),
+            escalate_after: Some(Duration::from_mins(2)),
             alert_ttl: Duration::from_mins(2),
             time_zone: jiff::tz::TimeZone::UTC,
         }

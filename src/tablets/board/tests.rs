@@ -7,6 +7,7 @@ fn visit(id: u128, client: &str, gateway: &str, second: u64) -> Visit {
         id: VisitId(uuid::Uuid::from_u128(id)),
         client: client.into(),
         tier: "gold".into(),
+        tier_name: None,
         card: None,
         discreet: false,
         gateway: gateway.into(),
@@ -14,14 +15,19 @@ fn visit(id: u128, client: &str, gateway: &str, second: u64) -> Visit {
         confidence: 0.9,
         claim: None,
         announced_at: None,
+        escalated: false,
         revision: 0,
     }
 }
 
 fn claimed(mut visit: Visit, by: &str, second: u64) -> Visit {
     let since = NOW.plus(Duration::from_secs(second));
-    visit.claim = Some(Claim { by: by.into(), since });
+    visit.claim = Some(Claim { by: by.into(), tablet: None, since });
     visit
+}
+
+fn gateway(name: &str, status: GatewayStatus) -> InboundMessage {
+    InboundMessage::Gateway(name.into(), Gateway { status, since: None, label: None })
 }
 
 fn board() -> Board {
@@ -105,7 +111,7 @@ fn a_notification_that_is_delivered_late_does_not_bring_back_who_has_left() {
     board.apply(NOW, InboundMessage::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
     board.apply(NOW, InboundMessage::Arrival(visit(1, "c-1", "door", 0)));
     assert!(board.stays().is_empty());
-    assert_eq!(board.departed().len(), 1);
+    assert_eq!(board.ended().len(), 1);
 }
 
 #[test]
@@ -115,17 +121,17 @@ fn whoever_comes_back_within_the_cool_down_is_here_again() {
     board.apply(NOW, InboundMessage::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
     board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
     assert_eq!(ids(&board), [1]);
-    assert!(board.departed().is_empty());
+    assert!(board.ended().is_empty());
 }
 
 #[test]
-fn a_departure_is_forgotten_after_ten_minutes() {
+fn a_departure_is_forgotten_after_half_an_hour() {
     let mut board = board();
     board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
     board.apply(NOW, InboundMessage::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
-    assert!(!board.tidy(NOW.plus(Duration::from_secs(599))));
-    assert!(board.tidy(NOW.plus(Duration::from_mins(10))));
-    assert!(board.departed().is_empty());
+    assert!(!board.tidy(NOW.plus(Duration::from_secs(1799))));
+    assert!(board.tidy(NOW.plus(Duration::from_mins(30))));
+    assert!(board.ended().is_empty());
 }
 
 #[test]
@@ -150,7 +156,7 @@ fn a_withdrawal_takes_the_customer_off_the_board_and_off_the_departures() {
     board.apply(NOW, InboundMessage::Present(visit(2, "c-1", "door", 400)));
     board.apply(NOW, InboundMessage::Withdrawn("c-1".into()));
     assert!(board.stays().is_empty());
-    assert!(board.departed().is_empty());
+    assert!(board.ended().is_empty());
 }
 
 #[test]
@@ -158,7 +164,7 @@ fn a_flood_of_visits_is_bounded() {
     let mut board = board();
     for id in 0..2 * MOST_VISITS as u128 {
         board.apply(NOW, InboundMessage::Present(visit(id, &format!("c-{id}"), "door", 0)));
-        board.apply(NOW, InboundMessage::Gateway(format!("g-{id}"), GatewayStatus::Online, None));
+        board.apply(NOW, gateway(&format!("g-{id}"), GatewayStatus::Online));
     }
     assert_eq!(board.stays().len(), MOST_VISITS);
     assert_eq!(board.gateways().count(), MOST_GATEWAYS);
@@ -169,18 +175,61 @@ fn seven_hundred_junk_visits_do_not_hide_the_gateways_own() {
     let mut board = board();
     for id in 0..700 {
         board.apply(NOW, InboundMessage::Present(visit(id, &format!("junk-{id}"), "nowhere", 0)));
-        board
-            .apply(NOW, InboundMessage::Gateway(format!("junk-{id}"), GatewayStatus::Online, None));
+        board.apply(NOW, gateway(&format!("junk-{id}"), GatewayStatus::Online));
     }
     for id in 1_000..1_000 + MOST_VISITS as u128 {
         board.apply(NOW, InboundMessage::Present(visit(id, &format!("c-{id}"), "door", 1)));
     }
-    board.apply(NOW, InboundMessage::Gateway("door".into(), GatewayStatus::Blind, None));
+    board.apply(NOW, gateway("door", GatewayStatus::Blind));
     board.apply(NOW, InboundMessage::Present(visit(5_000, "junk", "nowhere", 2)));
 
     assert_eq!(ids(&board), (1_000..1_000 + MOST_VISITS as u128).collect::<Vec<_>>());
-    assert!(
-        board.gateways().any(|(name, status, _)| (name, status) == ("door", GatewayStatus::Blind))
-    );
+    let mut gateways = board.gateways();
+    assert!(gateways.any(|(name, door)| (name, door.status) == ("door", GatewayStatus::Blind)));
+    drop(gateways);
     assert_eq!(board.gateways().count(), MOST_GATEWAYS);
+}
+
+#[test]
+fn a_visit_that_staff_hid_is_listed_in_any_order_and_one_that_was_erased_is_not() {
+    let id = VisitId(uuid::Uuid::from_u128(1));
+    let dismissal = InboundMessage::Dismissal(id, "Léa".into());
+    for messages in
+        [[dismissal.clone(), InboundMessage::Cleared(id)], [InboundMessage::Cleared(id), dismissal]]
+    {
+        let mut board = board();
+        board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
+        messages.into_iter().for_each(|message| board.apply(NOW, message));
+        assert!(board.stays().is_empty() && board.lists(id));
+        assert_eq!(board.ended()[0].end, End::Hidden("Léa".into()));
+        board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
+        assert_eq!(ids(&board), [1], "brought back");
+    }
+    let mut board = board();
+    board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Cleared(id));
+    assert!(!board.lists(id));
+    board.tidy(NOW.plus(REASON_WITHIN));
+    assert!(board.ended().is_empty());
+}
+
+#[test]
+fn a_hidden_visit_of_a_customer_who_withdraws_is_gone() {
+    let id = VisitId(uuid::Uuid::from_u128(1));
+    let mut board = board();
+    board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
+    board.apply(NOW, InboundMessage::Dismissal(id, "Léa".into()));
+    board.apply(NOW, InboundMessage::Cleared(id));
+    board.apply(NOW, InboundMessage::Withdrawn("c-1".into()));
+    assert!(board.ended().is_empty());
+}
+
+#[test]
+fn a_last_will_is_dated_from_when_it_was_received_once() {
+    let mut board = board();
+    board.apply(NOW, gateway("door", GatewayStatus::Online));
+    board.apply(NOW.plus(Duration::from_secs(60)), gateway("door", GatewayStatus::Offline));
+    board.apply(NOW.plus(Duration::from_secs(90)), gateway("door", GatewayStatus::Offline));
+    let since = board.gateways().next().and_then(|(_, door)| door.since);
+    assert_eq!(since, Some(NOW.plus(Duration::from_secs(60))));
 }

@@ -1,4 +1,4 @@
-// The bell: two strikes of a small brass bell, made on the spot.
+// The bell: strikes of a small brass bell, made on the spot.
 
 // Partials of a small bell over its strike note: ratio, loudness, seconds to fade away.
 const PARTIALS = [
@@ -14,42 +14,51 @@ const PARTIALS = [
 const STRIKE_NOTE = 1318.5; // E6: clear over a shop's music, not shrill
 const LOUDNESS = 0.5;
 
+// What is rung: seconds after the start and strength of each strike, and the vibration beside it.
+const PEALS = {
+  arrival: { strikes: [[0.02, 1], [0.24, 0.7]], vibration: [120, 80, 120] },
+  reminder: { strikes: [[0.02, 0.45]], vibration: [80] },
+  urgent: { strikes: [[0.02, 1], [0.24, 0.8], [0.7, 1], [0.92, 0.8]], vibration: [200, 100, 200, 100, 200] },
+};
+
 let audio = null;
 let wanted = localStorage.getItem("sound") !== "off";
-let tell = () => {};
+let notify = () => {};
 
 /** Calls `listener` whenever the bell's state may have changed. */
 export function onBellChange(listener) {
-  tell = listener;
+  notify = listener;
 }
 
-/** "off", "on", or "locked": browsers are silent until the page has been touched. */
+/** "off", "on", or "locked": most browsers are silent until the page has been touched. */
 export function bellState() {
   if (!wanted) return "off";
   return audio?.state === "running" ? "on" : "locked";
 }
 
-/** To be called in answer to a touch. */
+/** Starts the sound, where the browser allows it: anywhere in answer to a touch. */
 export async function unlockBell() {
-  audio ??= new AudioContext();
-  audio.onstatechange = () => tell();
-  if (audio.state !== "running") await audio.resume().catch(() => {});
-  tell();
+  if (!audio) {
+    audio = new AudioContext();
+    audio.onstatechange = () => notify();
+  }
+  if (audio.state !== "running") await Promise.race([audio.resume(), new Promise((over) => setTimeout(over, 500))]).catch(() => {});
+  notify();
 }
 
 export async function switchBell() {
   wanted = !wanted;
   localStorage.setItem("sound", wanted ? "on" : "off");
   await unlockBell();
-  if (wanted) ring();
+  if (wanted) ring("arrival");
 }
 
-/** Rings, where it may; says whether it did. */
-export function ring() {
-  navigator.vibrate?.([120, 80, 120]);
+/** Rings, where it may; off is off, vibration too. Says whether it did. */
+export function ring(peal) {
+  const { strikes, vibration } = PEALS[peal];
+  if (wanted) navigator.vibrate?.(vibration);
   if (bellState() !== "on") return false;
-  strike(audio.currentTime + 0.02, 1);
-  strike(audio.currentTime + 0.24, 0.7);
+  for (const [after, strength] of strikes) strike(audio.currentTime + after, strength);
   return true;
 }
 

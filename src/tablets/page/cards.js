@@ -1,93 +1,187 @@
 // Draws the board: one card a stay, kept from one drawing to the next.
 
-import { ago, clock, languageName, say } from "./i18n.js";
+import { waits } from "./attention.js";
+import { badge, isMine, isNamesake } from "./people.js";
+import { ago, clock, knows, languageName, say } from "./words.js";
 
-const NEW_FOR = 180_000; // after three minutes an arrival is no news any more
+const FRESH = 60_000; // an arrival is news for a minute
+const STALE = 1_800_000; // after half an hour no one is likely to wait still
 const SETTLING = 400; // about the time a finger is already on its way
+const SHAPES = { platinum: "◆", gold: "★", silver: "●", bronze: "▲" };
+const OTHER_SHAPES = ["■", "✚", "⬟", "◗"];
 
 const $ = (id) => document.getElementById(id);
 const cards = new Map();
+const lines = new Map();
 
-/** What to call a customer: the card's name where consent allows, the handle otherwise. */
-export const called = (person) => person.card?.name ?? say("customer", { client: person.client });
-
-/** Whether staff should still be drawn to a visit. */
-export const isNews = (visit, now) =>
-  !visit.claim && !visit.discreet && now - Date.parse(visit.announced_at ?? visit.arrived_at) < NEW_FOR;
-
-/** Draws `board` as of `now`; `desk` says who is at the tablet, what is pending, what to do. */
-export function draw(board, now, desk) {
-  const byArrival = [...board.visits].sort((a, b) => b.arrived_at.localeCompare(a.arrived_at));
-  const isMine = (visit) => visit.claim?.by === desk.me;
-  const shown = new Map([
-    ["welcome", byArrival.filter((visit) => !visit.claim && !visit.discreet)],
-    ["care", byArrival.filter((visit) => visit.claim).sort((a, b) => isMine(b) - isMine(a))],
-    ["discreet", byArrival.filter((visit) => !visit.claim && visit.discreet)],
-  ]);
-  for (const [place, visits] of shown) {
-    lay($(place), visits.map((visit) => drawCard(visit, now, desk)));
-    $(place).closest("section").hidden = place !== "welcome" && visits.length === 0;
-    $(place).closest("section").querySelector(".count").textContent = visits.length || "";
-  }
-  $("calm").hidden = shown.get("welcome").length > 0;
-  drawFarewells(board.left, now);
-  const here = new Set(board.visits.map((visit) => visit.visit));
-  for (const id of cards.keys()) if (!here.has(id)) cards.delete(id);
+/** What head office, or the language, calls a tier. */
+function tierName({ tier, tier_name: name }) {
+  if (name) return name;
+  const key = `tier_${tier}`;
+  return knows(key) ? say(key) : tier.slice(0, 1).toLocaleUpperCase() + tier.slice(1);
 }
 
-function drawCard(visit, now, desk) {
+/** What to call a customer: the card's name where consent allows, the tier otherwise. */
+export const called = (person) => person.card?.name ?? say("customer", { tier: tierName(person) });
+
+/** How long a visit has waited: "fresh", "waiting", "late" or "stale". */
+function age(visit, now, lateAfter) {
+  const waited = now - Date.parse(visit.announced_at ?? visit.arrived_at);
+  if (waited >= STALE) return "stale";
+  if (visit.escalated || waited >= lateAfter) return "late";
+  return waited < FRESH ? "fresh" : "waiting";
+}
+
+/** Draws `board` as of `now`; `desk` says what is pending and what to do. */
+export function draw(board, now, desk) {
+  const byArrival = [...board.visits].sort((a, b) => b.arrived_at.localeCompare(a.arrived_at));
+  const claimed = byArrival.filter((visit) => visit.claim);
+  const shown = new Map([
+    ["welcome", byArrival.filter(waits)],
+    ["care", claimed.sort((a, b) => isMine(b.claim) - isMine(a.claim))],
+    ["discreet", byArrival.filter((visit) => !visit.claim && visit.discreet)],
+  ]);
+  const labels = new Map(board.gateways.map(({ name, label }) => [name, label ?? name]));
+  const context = { now, desk, labels, late: board.settings.late_secs * 1_000 };
+  keepFocus(() => {
+    for (const [place, visits] of shown) {
+      lay($(place), visits.map((visit) => drawCard(visit, context)));
+      const section = $(place).closest("section");
+      section.hidden = place !== "welcome" && visits.length === 0;
+      write(section.querySelector(".count"), visits.length || "");
+    }
+    drawLines("hidden", board.hidden, (visit) => say("hidden_by", { by: visit.by }), context);
+    drawLines("left", board.left, (visit) => ago(Date.parse(visit.departed_at), now), context);
+    keepOnly(cards, board.visits);
+    keepOnly(lines, [...board.hidden, ...board.left]);
+  });
+  $("calm").hidden = shown.get("welcome").length > 0;
+  const alone = ["care", "discreet", "hidden", "left"].every((place) => $(place).closest("section").hidden);
+  $("board").toggleAttribute("data-alone", alone);
+}
+
+function keepOnly(kept, visits) {
+  const ids = new Set(visits.map((visit) => visit.visit));
+  for (const id of kept.keys()) if (!ids.has(id)) kept.delete(id);
+}
+
+function drawCard(visit, { now, desk, labels, late }) {
   const card = cards.get(visit.visit) ?? makeCard(visit.visit, desk);
-  const mine = visit.claim?.by === desk.me && visit.claim;
-  const pending = desk.pending.has(visit.visit);
   const part = (name) => card.querySelector(`.${name}`);
-  write(part("tier"), visit.tier);
-  write(part("when"), say("at", { when: ago(Date.parse(visit.arrived_at), now), gateway: visit.gateway }));
-  write(part("name"), called(visit));
-  write(part("about"), about(visit));
+  const mine = isMine(visit.claim);
+  const others = Boolean(visit.claim) && !mine;
+  const pending = desk.pending.has(visit.visit);
+  const name = called(visit);
+  const state = visit.claim ? "cared" : visit.discreet ? "discreet" : age(visit, now, late);
+  const shape = SHAPES[visit.tier] ?? OTHER_SHAPES[[...visit.tier].length % OTHER_SHAPES.length];
+  write(part("shape"), shape);
+  write(part("word"), tierName(visit));
+  part("tier").dataset.tier = visit.tier;
+  const gateway = labels.get(visit.gateway) ?? visit.gateway;
+  write(part("when"), `${ago(Date.parse(visit.arrived_at), now)} · ${gateway}`);
+  write(part("age"), { late: say(visit.escalated ? "escalated" : "late"), stale: say("stale") }[state] ?? "");
+  write(part("name"), name);
   write(part("note"), visit.card?.note ?? "");
-  write(part("claim"), claimed(visit, mine));
-  write(part("main"), say(visit.claim ? "give_back" : "take"));
-  part("main").hidden = Boolean(visit.claim) && !mine;
-  part("main").disabled = pending || desk.cutOff;
-  part("absent").disabled = part("dismiss").disabled = pending || desk.cutOff;
-  part("more").ariaLabel = say("more");
-  write(part("absent"), say("was_not_here"));
-  write(part("dismiss"), say("dismiss"));
-  card.toggleAttribute("data-new", isNews(visit, now));
-  card.toggleAttribute("data-mine", Boolean(mine));
+  for (const text of [part("name"), part("note")]) text.lang = visit.card?.language ?? "";
+  part("name").toggleAttribute("data-long", [...name].length > 26);
+  const language = visit.card?.language && languageName(visit.card.language);
+  write(part("speaks"), language ? say("speaks", { language }) : "");
+  write(part("handle"), visit.client);
+  part("file").hidden = !visit.crm_url;
+  if (visit.crm_url) part("crm").href = visit.crm_url;
+  button(part("crm"), say("crm"), name);
+  drawClaim(card, visit.claim, mine);
+  button(part("main"), say(visit.claim ? "give_back" : "take"), name);
+  part("main").hidden = others;
+  button(part("take-over"), say("take_over"), name);
+  part("take-over").hidden = !others;
+  button(part("present"), say("was_here"), name);
+  button(part("absent"), say("was_not_here"), name);
+  button(part("dismiss"), say("dismiss"), name);
+  part("more").setAttribute("aria-label", `${say("more")}: ${name}`);
+  for (const name of ["main", "take-over", "present", "absent", "dismiss"]) part(name).disabled = pending || desk.cutOff;
+  card.dataset.age = state;
+  card.toggleAttribute("data-new", state === "fresh");
+  card.toggleAttribute("data-mine", mine);
   card.toggleAttribute("data-pending", pending);
   card.dataset.action = visit.claim ? "release" : "claim";
   return card;
 }
 
-function about(visit) {
-  const language = visit.card?.language && languageName(visit.card.language);
-  return [visit.card && visit.client, language && say("speaks", { language })].filter(Boolean).join(" · ");
-}
-
-function claimed({ claim }, mine) {
-  if (!claim) return "";
-  const time = clock(Date.parse(claim.since));
-  return mine ? say("mine", { time }) : say("theirs", { by: claim.by, time });
+function drawClaim(card, claim, mine) {
+  const [line, mark] = [card.querySelector(".by"), card.querySelector(".badge")];
+  card.querySelector(".claim").hidden = !claim;
+  if (!claim) return;
+  const { initials, hue } = badge(claim.by, claim.tablet);
+  write(mark, initials);
+  mark.dataset.hue = hue;
+  const word = mine ? "mine" : isNamesake(claim) ? "namesake" : "theirs";
+  write(line, say(word, { by: claim.by, time: clock(Date.parse(claim.since)) }));
 }
 
 function makeCard(id, desk) {
   const card = $("card").content.firstElementChild.cloneNode(true);
-  const [menu, more] = [card.querySelector(".menu"), card.querySelector(".more")];
-  const toggle = (open) => {
-    menu.hidden = !open;
-    more.ariaExpanded = String(open);
-  };
+  const on = (name, action) =>
+    (card.querySelector(`.${name}`).onclick = () => {
+      openMenu(null);
+      action();
+    });
   card.dataset.visit = id;
-  more.onclick = () => toggle(menu.hidden);
-  card.querySelector(".main").onclick = () => desk.act(id, card.dataset.action);
-  card.querySelector(".dismiss").onclick = () => desk.act(id, "dismiss");
-  card.querySelector(".absent").onclick = () => {
-    toggle(false);
-    desk.wasNotHere(id);
-  };
+  card.querySelector(".more").onclick = () => openMenu(card.querySelector(".menu").hidden ? card : null);
+  on("main", () => desk.act(id, card.dataset.action));
+  on("take-over", () => desk.act(id, "take_over"));
+  on("dismiss", () => desk.act(id, "dismiss"));
+  on("present", () => desk.label(id, "was_here"));
+  on("absent", () => desk.label(id, "was_not_here"));
   cards.set(id, card);
   return card;
+}
+
+/** Opens the menu of `card`, and closes every other. */
+function openMenu(card) {
+  for (const menu of document.querySelectorAll(".card .menu")) {
+    menu.hidden = menu.closest(".card") !== card;
+    menu.closest(".card").querySelector(".more").setAttribute("aria-expanded", !menu.hidden);
+  }
+}
+
+addEventListener("pointerdown", ({ target }) => {
+  if (!(target instanceof Element) || !target.closest(".menu, .more")) openMenu(null);
+});
+addEventListener("keydown", ({ key }) => {
+  const open = document.querySelector(".card .menu:not([hidden])");
+  if (key !== "Escape" || !open) return;
+  open.closest(".card").querySelector(".more").focus();
+  openMenu(null);
+});
+
+/** The lists of visits that are over: hidden ones can be brought back. */
+function drawLines(place, visits, when, { desk }) {
+  const section = $(place).closest("section");
+  section.hidden = visits.length === 0;
+  const count = section.querySelector(".count");
+  if (count) write(count, visits.length);
+  const wanted = visits.map((visit) => {
+    const line = lines.get(visit.visit) ?? makeLine(visit.visit, desk);
+    const name = called(visit);
+    write(line.querySelector(".name"), name);
+    line.querySelector(".name").lang = visit.card?.language ?? "";
+    write(line.querySelector(".when"), when(visit));
+    const recall = line.querySelector(".recall");
+    recall.hidden = place !== "hidden";
+    recall.disabled = desk.cutOff || desk.pending.has(visit.visit);
+    button(recall, say("recall"), name);
+    return line;
+  });
+  lay($(place), wanted);
+}
+
+function makeLine(id, desk) {
+  const line = $("line").content.firstElementChild.cloneNode(true);
+  line.dataset.visit = id;
+  line.querySelector(".recall").onclick = () => desk.act(id, "recall");
+  lines.set(id, line);
+  return line;
 }
 
 /** Puts `wanted` into `list` in this order, moving as little as possible. */
@@ -102,21 +196,30 @@ function lay(list, wanted) {
   setTimeout(() => list.removeAttribute("data-settling"), SETTLING);
 }
 
-function drawFarewells(left, now) {
-  $("left").closest("section").hidden = left.length === 0;
-  $("left").replaceChildren(
-    ...left.slice(0, 8).map((visit) => {
-      const [line, name, when] = ["li", "span", "span"].map((kind) => document.createElement(kind));
-      [name.className, when.className] = ["name", "when"];
-      name.textContent = called(visit);
-      when.textContent = ago(Date.parse(visit.departed_at), now);
-      line.append(name, when);
-      return line;
-    }),
-  );
+// Which visit has the focus. A button that is disabled or moved loses it without an event.
+let held = null;
+const visitOf = (target) => (target instanceof Element ? target.closest("[data-visit]")?.dataset.visit : null) ?? null;
+for (const event of ["focusin", "pointerdown"]) addEventListener(event, ({ target }) => (held = visitOf(target)));
+
+/** Draws, and leaves the focus with the card that had it, wherever that is now. */
+function keepFocus(drawing) {
+  drawing();
+  if (!held || document.activeElement !== document.body) return;
+  const place = document.querySelector(`[data-visit="${CSS.escape(held)}"]`);
+  const usable = (button) => !button.disabled && !button.closest("[hidden], details:not([open])");
+  const next = [...(place?.querySelectorAll("button") ?? [])].find(usable);
+  if (next) return next.focus();
+  if (place && !place.closest("details")) return;
+  (usable($("undo")) ? $("undo") : $("welcome-title")).focus();
+}
+
+/** What a button says; a screen reader also hears for whom. */
+function button(element, text, name) {
+  write(element.querySelector(".do"), text);
+  write(element.querySelector(".unseen"), `: ${name}`);
 }
 
 /** Leaves what is unchanged alone, so that a screen reader is not made to say it again. */
 function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.textContent !== String(text)) element.textContent = text;
 }

@@ -1,188 +1,138 @@
-// The page: who uses this tablet, what they do, and whether what they see can be trusted.
+// The page: puts together the link, the bell, who uses the tablet, and what is drawn.
 
+import { attention, waits } from "./attention.js";
 import { bellState, onBellChange, ring, switchBell, unlockBell } from "./bell.js";
 import { called, draw } from "./cards.js";
+import { makeDesk, problem } from "./desk.js";
 import { connect, now, send } from "./link.js";
-import { clock, knows, say, spoken, switchLanguage, translate } from "./i18n.js";
+import { clearNotice, canNotify, notice, wantNotices } from "./notices.js";
+import { badge, isOver, me, signIn, signOut, tablet, usedNames } from "./people.js";
+import { truth } from "./truth.js";
+import { loadWords, nextLanguage, say, switchLanguage, translate } from "./words.js";
 
-const RING_FOR = 60_000; // older arrivals do not ring: the customer is already inside
-const ANSWER = 6_000; // for a gateway's answer to a tap
-const MOST_NAMES = 6;
+const EMPTY = { visits: [], left: [], hidden: [], gateways: [], settings: { repeat_secs: 0, late_secs: 300 } };
+
+// How the link's word looks in each state.
+const LINK = { lost: "lost", broker: "lost", deaf: "warn", partial: "warn", off: "warn", locked: "warn", sleep: "live", calm: "live" };
 
 const $ = (id) => document.getElementById(id);
-const firstSeen = new Map(); // when this page first saw a gateway in its present state
-const names = JSON.parse(localStorage.getItem("names") ?? "[]");
-const seen = new Set();
 let board = null;
-let link = { up: null, since: now() };
+let link = { up: null, sure: false, since: null };
+let awake = false;
 let afterName = null;
+let bar = ""; // what the bar says
+let spoken = []; // the visits whose arrival the screen reader was told
 
-const desk = { me: names[0] ?? "", pending: new Map(), cutOff: true, act, wasNotHere };
+await loadWords();
+
+const desk = makeDesk({ changed: show, askName });
 
 const live = connect({
   onBoard(next) {
-    if (!board && !desk.me && !$("name").open) askName();
-    board = next;
-    noteGateways(board.gateways);
-    welcome(board.visits);
-    settle(board.visits);
+    const first = !board;
+    board = { ...EMPTY, ...next };
+    desk.settle(board);
     show();
+    if (first && !me() && !$("name").open) askName();
   },
-  onLink(up, since) {
-    link = { up, since };
+  onLink(next) {
+    link = next;
     show();
   },
   onUnpaired() {
     board = null;
+    desk.settle(EMPTY);
     show();
     $("name").close();
     if (!$("pair").open) $("pair").showModal();
   },
 });
 
-/** Rings for arrivals that are new to this tablet. */
-function welcome(visits) {
-  const ids = (visit) => [visit.visit, ...visit.merged];
-  const news = visits.filter(
-    (visit) =>
-      visit.announced_at &&
-      !visit.claim &&
-      now() - Date.parse(visit.announced_at) < RING_FOR &&
-      !ids(visit).some((id) => seen.has(id)),
-  );
-  visits.filter((visit) => visit.announced_at).flatMap(ids).forEach((id) => seen.add(id));
-  if (news.length === 0) return;
-  ring();
-  $("heard").textContent = news.map((visit) => say("arrived", { name: called(visit) })).join(" ");
-}
-
-/** Ends pending taps that the gateway has decided: the visit's new state says how. */
-function settle(visits) {
-  for (const [id, { action }] of desk.pending) {
-    const visit = visits.find((visit) => visit.visit === id);
-    const decided = { claim: visit?.claim, release: !visit?.claim, dismiss: !visit }[action];
-    if (visit && !decided) continue;
-    forget(id);
-    if (action === "claim" && visit?.claim && visit.claim.by !== desk.me) {
-      toast(say("faster", { by: visit.claim.by }));
-    }
+/** Rings, speaks and notifies for what is new on a board that can be trusted. */
+function attend() {
+  const waiting = board.visits.filter(waits).length;
+  const { peal, news, late } = attention(board, now());
+  if (waiting === 0) clearNotice();
+  const said = news.length ? ["arrived", news] : late.length ? ["not_met", late] : null;
+  if (said) {
+    spoken = said[1].map((visit) => visit.visit);
+    $("heard").textContent = said[1].map((visit) => say(said[0], { name: called(visit) })).join(" ");
+  } else if (peal) {
+    $("heard").textContent = say("still_waiting", { n: waiting });
   }
-}
-
-async function act(visit, action) {
-  if (!desk.me) return askName(() => act(visit, action));
-  if (desk.pending.has(visit)) return;
-  const overdue = setTimeout(() => {
-    forget(visit);
-    toast(say("no_answer"));
-    show();
-  }, ANSWER);
-  desk.pending.set(visit, { action, overdue });
-  show();
-  const outcome = await send(`/visits/${visit}/claim`, { by: desk.me, action });
-  if (outcome !== "ok" && desk.pending.has(visit)) {
-    forget(visit);
-    toast(problem(outcome));
-    show();
+  const ids = new Set(board.visits.map((visit) => visit.visit));
+  if (!spoken.every((id) => ids.has(id))) {
+    spoken = [];
+    $("heard").textContent = "";
   }
+  if (!peal) return;
+  ring(peal);
+  notice(say("notify_title"), say("notify_body", { n: waiting }));
 }
 
-/** Reports a false arrival to the gateway, and hides the card on all tablets. */
-async function wasNotHere(visit) {
-  if (!desk.me) return askName(() => wasNotHere(visit));
-  const outcome = await send(`/visits/${visit}/feedback`, { verdict: "was_not_here" });
-  toast(outcome === "ok" ? say("thanks") : problem(outcome));
-  if (outcome === "ok") act(visit, "dismiss");
-}
-
-function forget(visit) {
-  clearTimeout(desk.pending.get(visit)?.overdue);
-  desk.pending.delete(visit);
-}
-
-const problem = (word) => say(word === "broker_away" ? "broker_away_now" : knows(word) ? word : "failed");
-
-/** Remembers since when each gateway is in its state: a last will does not say it. */
-function noteGateways(gateways) {
-  const states = new Map(gateways.map(({ name, state }) => [JSON.stringify([name, state]), now()]));
-  for (const key of firstSeen.keys()) if (!states.has(key)) firstSeen.delete(key);
-  for (const [key, time] of states) if (!firstSeen.has(key)) firstSeen.set(key, time);
-}
-
-/** What is wrong, the worst first; nothing if the board can be trusted. */
-function trouble() {
-  if (link.up === false) return { state: "lost", text: say("lost_more", { time: clock(link.since) }) };
-  if (!board) return null;
-  const since = (time) => clock(Date.parse(time));
-  const { broker, gateways } = board;
-  if (broker.state !== "live") return { state: "lost", text: say("broker_away", { time: since(broker.since) }) };
-  const mute = gateways.filter((gateway) => gateway.state !== "online");
-  if (mute.length === 0) return null;
-  const tell = ({ name, state, since: time }) =>
-    say(state, { gateway: name, time: time ? since(time) : clock(firstSeen.get(JSON.stringify([name, state]))) });
-  return { state: "warn", text: mute.map(tell).join(" ") };
-}
-
-/** What an empty board says: calm only if nothing is wrong. */
-function headline(wrong) {
-  if (!board || board.gateways.length === 0) return ["waiting", "waiting_more"];
-  if (wrong) return ["unknown", "unknown_more"];
-  if (bellState() !== "on") return ["calm_silent", bellState() === "off" ? "bell_is_off" : "bell_is_locked"];
-  // Without TLS browsers offer no wake lock.
-  return ["calm", "wakeLock" in navigator ? "calm_more" : "may_sleep"];
-}
-
-function showHeadline(wrong) {
-  const [title, more] = headline(wrong);
-  $("calm").dataset.state = title;
-  for (const [id, word] of [["headline", title], ["headline-more", more]]) {
-    if ($(id).textContent !== say(word)) $(id).textContent = say(word);
-  }
-}
-
+/** Draws everything as it is now. */
 function show() {
-  const wrong = trouble();
-  desk.cutOff = wrong?.state === "lost" || !link.up;
-  $("banner").hidden = !wrong;
-  $("banner").dataset.state = wrong?.state ?? "";
-  if ($("banner").textContent !== (wrong?.text ?? "")) $("banner").textContent = wrong?.text ?? "";
+  const told = truth({ link, board, bell: bellState(), awake, now: now() });
+  desk.cutOff = ["lost", "broker"].includes(told.state) || !link.sure;
   $("board").toggleAttribute("data-stale", desk.cutOff);
-  showLink(wrong);
+  $("board").toggleAttribute("data-veiled", Boolean(board) && !link.sure);
+  $("veil").hidden = !board || link.sure;
+  write($("veil"), say(told.state === "checking" ? "checking" : "unknown"));
   showTools();
-  const empty = { visits: [], left: [] };
-  draw(board ?? empty, now(), desk);
-  showHeadline(wrong);
-  $("store").textContent = board?.store.name ?? "Grelot";
-  const waiting = (board?.visits ?? []).filter((visit) => !visit.claim && !visit.discreet).length;
+  draw(board ?? EMPTY, now(), desk);
+  showTruth(told);
+  write($("store"), board?.store.name ?? "Grelot");
+  const waiting = (board?.visits ?? []).filter(waits).length;
   // Numbers only: titles end up in a browser's history.
   document.title = (waiting ? `(${waiting}) ` : "") + (board?.store.name ?? "Grelot");
+  if (board && link.up && isOver(board.settings, now())) handOver();
+  // A hidden page rings for what it receives; one that has just woken up waits for a new board.
+  if (board && link.up && (link.sure || document.hidden)) attend();
 }
 
-function showLink(wrong) {
-  const state = link.up === null ? "wait" : (wrong?.state ?? "live");
-  const words = {
-    wait: () => say("connecting"),
-    live: () => say("live"),
-    lost: () => say("lost", { time: clock(link.up ? Date.parse(board.broker.since) : link.since) }),
-    warn: () => say("unsure"),
-  };
-  $("link").dataset.state = state;
-  if ($("link").textContent !== words[state]()) $("link").textContent = words[state]();
+function showTruth(told) {
+  document.body.dataset.truth = told.state;
+  const lines = told.troubles;
+  $("banner").hidden = lines.length === 0;
+  $("banner").dataset.state = told.severe ? "lost" : "warn";
+  write($("headline"), say(told.headline[0]));
+  write($("headline-more"), say(told.headline[1]));
+  $("link").dataset.state = LINK[told.state] ?? "wait";
+  write($("link"), told.chip);
+  if (bar === lines.join()) return;
+  bar = lines.join();
+  $("banner").replaceChildren(...lines.map(paragraph));
+}
+
+function paragraph(text) {
+  const line = document.createElement("span");
+  line.textContent = text;
+  return line;
 }
 
 function showTools() {
   $("sound").dataset.state = bellState();
-  $("sound").textContent = say(`bell_${bellState()}`);
-  $("language").textContent = say("language");
-  $("language").lang = spoken() === "fr" ? "en" : "fr";
-  $("me").textContent = desk.me || say("nobody");
+  write($("sound-word"), say(`bell_${bellState()}`));
+  const { tag, name } = nextLanguage();
+  write($("language"), name);
+  $("language").lang = tag;
+  const { initials, hue } = badge(me() || "?", tablet);
+  $("me-badge").hidden = !me();
+  write($("me-badge"), initials);
+  $("me-badge").dataset.hue = hue;
+  write($("me-name"), me() || say("your_name"));
+  $("me").toggleAttribute("data-named", Boolean(me()));
+  $("more-tools").setAttribute("aria-label", say("tablet"));
+  $("notify").hidden = canNotify() === "never";
+  write($("notify"), say(canNotify() === "on" ? "notify_on" : canNotify() === "denied" ? "notify_denied" : "notify"));
+  $("notify").disabled = canNotify() !== "ask";
 }
 
 function askName(then = null) {
   afterName = then;
   $("first-name").value = "";
   $("names").replaceChildren(
-    ...names.map((name) => {
+    ...usedNames().map((name) => {
       const [item, choice] = [document.createElement("li"), document.createElement("button")];
       choice.type = "button";
       choice.textContent = name;
@@ -191,26 +141,26 @@ function askName(then = null) {
       return item;
     }),
   );
-  $("name").showModal();
+  if (!$("name").open) $("name").showModal();
 }
 
 function iAm(name) {
-  desk.me = name;
-  names.splice(0, names.length, ...[name, ...names.filter((other) => other !== name)].slice(0, MOST_NAMES));
-  localStorage.setItem("names", JSON.stringify(names));
+  const then = afterName;
+  signIn(name, now());
   $("name").close();
   show();
-  const then = afterName;
-  afterName = null;
   then?.();
 }
 
-let toasting = 0;
-function toast(text) {
-  $("toast").textContent = text;
-  $("toast").hidden = false;
-  clearTimeout(toasting);
-  toasting = setTimeout(() => ($("toast").hidden = true), 5_000);
+function handOver() {
+  signOut();
+  $("tools").close();
+  show();
+  if (!$("pair").open) askName();
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 $("name").querySelector("form").onsubmit = (event) => {
@@ -221,12 +171,41 @@ $("name").querySelector("form").onsubmit = (event) => {
 $("name").querySelector(".quiet").onclick = () => $("name").close();
 $("name").onclose = () => (afterName = null);
 $("me").onclick = () => askName();
-$("sound").onclick = () => (bellWas === "locked" ? unlockBell().then(ring) : switchBell());
+$("sound").onclick = () => (bellWas === "locked" ? unlockBell().then(() => ring("arrival")) : switchBell());
 $("language").onclick = () => {
   switchLanguage();
   translate(document);
   show();
 };
+$("more-tools").onclick = () => {
+  write($("test-outcome"), "");
+  write($("check-in-outcome"), "");
+  $("handle").value = "";
+  write($("looking-on"), link.lookingOn ? say("looking_on", { n: link.lookingOn }) : "");
+  $("tools").showModal();
+};
+$("tools").onclick = ({ target }) => target === $("tools") && $("tools").close();
+$("tools-close").onclick = () => $("tools").close();
+$("test-bell").onclick = async () => {
+  await unlockBell();
+  const silent = bellState() === "off" ? "test_silent" : "bell_is_locked";
+  write($("test-outcome"), ring("arrival") ? "" : say(silent));
+};
+$("notify").onclick = () => wantNotices().then(show);
+$("check-in").onsubmit = async (event) => {
+  event.preventDefault();
+  if (!me()) return askName();
+  const outcome = await send("/check-in", { client: $("handle").value.trim(), by: me() });
+  if (outcome === "ok") $("handle").value = "";
+  write($("check-in-outcome"), outcome === "ok" ? say("checked_in") : problem(outcome));
+};
+$("hand-over").onclick = handOver;
+$("undo").onclick = desk.undo;
+addEventListener("keydown", (event) => {
+  if (event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.target.matches("input")) return;
+  event.preventDefault();
+  desk.undo();
+});
 $("pair").oncancel = (event) => event.preventDefault();
 $("pair").querySelector("form").onsubmit = async (event) => {
   event.preventDefault();
@@ -253,14 +232,26 @@ for (const touch of ["pointerdown", "keydown"]) {
   });
 }
 
-// The screen stays on where the browser allows.
-const stayAwake = () => {
-  if (document.visibilityState === "visible") navigator.wakeLock?.request("screen").catch(() => {});
-};
-document.addEventListener("visibilitychange", stayAwake);
-stayAwake();
+/** Keeps the screen on, where the browser allows; plain HTTP has no wake lock. */
+async function stayAwake() {
+  if (document.visibilityState !== "visible") return;
+  try {
+    const lock = await navigator.wakeLock.request("screen");
+    lock.onrelease = () => keep(false);
+    keep(true);
+  } catch {
+    keep(false);
+  }
+}
+function keep(state) {
+  awake = state;
+  show();
+}
 
+document.addEventListener("visibilitychange", stayAwake);
 onBellChange(show);
 translate(document);
 show();
-setInterval(show, 5_000);
+stayAwake();
+unlockBell(); // some browsers allow it at once: installed pages, kiosks
+setInterval(show, 1_000);
