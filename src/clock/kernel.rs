@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 /// systemd-timesyncd touches this file at each synchronisation; it lasts as long as the boot.
 const TIMESYNCD: &str = "/run/systemd/timesync/synchronized";
 
@@ -18,8 +20,11 @@ pub struct Boot {
 impl Boot {
     /// The boot of this machine; `None` where the kernel does not name it.
     pub fn current() -> Option<Self> {
-        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        Some(Self { id: id.trim().to_owned(), uptime: uptime()? })
+        let file = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        // The unit hides that file (`ProcSubset=pid`), and passes what is in it without hyphens.
+        let id = file.or_else(|_| std::env::var("GRELOT_BOOT_ID")).ok()?;
+        let id = Uuid::try_parse(id.trim()).ok()?.hyphenated().to_string();
+        Some(Self { id, uptime: uptime()? })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The guides of `docs/`, followed to the letter with the Debian package on a fresh Debian 12 where systemd
-//! is at work: installed, set up, updated.
+//! is at work: installed, set up, updated with an open visit and an alert that waits, downgraded in
+//! vain, purged.
 //!
 //! The package is built from the test's own, unoptimised program. What the test cannot show:
 //! Bluetooth, which a root without a kernel of its own has not (`tests/radio` has it), and limits of
@@ -18,10 +19,12 @@ use std::process::Command;
 use debian::FreshDebian;
 
 /// The guides in the order a gateway lives through them.
-const GUIDES: [&str; 5] = ["install", "operate", "secure", "backup", "update"];
+const GUIDES: [&str; 6] = ["install", "operate", "secure", "backup", "update", "decommission"];
 
 /// Before this line: a customer is in the shop, and an alert waits.
 const UPDATES: &str = "# guide: update";
+/// Before this one: the sandbox, and the way back.
+const REMOVES: &str = "# guide: decommission";
 
 /// The trial customer's beacon as a controller reports it (Core, Vol 4 Part E, 7.7.65.2): an
 /// Eddystone-UID frame, 0 dBm at the beacon, received at -55 dBm.
@@ -85,14 +88,34 @@ fn the_guides_work_to_the_letter_on_a_fresh_debian() {
     debian.chroot(wanted);
     fs::write(debian.at("root/advertisement"), advertisement()).unwrap();
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/install");
-    for script in ["visit.sh"] {
+    for script in ["visit.sh", "updated.sh", "sandbox.sh", "sandbox-inside.sh", "downgrade.sh"] {
         fs::copy(tests.join(script), debian.at("root").join(script)).unwrap();
     }
 
     let guides: String = GUIDES.iter().map(|guide| commands(guide)).collect();
-    assert!(guides.contains(UPDATES), "{guides}");
-    let script = guides.replace(UPDATES, &format!(". /root/visit.sh\ncd /root/next\n{UPDATES}"));
+    assert!(guides.contains(UPDATES) && guides.contains(REMOVES), "{guides}");
+    let script =
+        guides.replace(UPDATES, &format!(". /root/visit.sh\ncd /root/next\n{UPDATES}")).replace(
+            REMOVES,
+            &format!(". /root/updated.sh\n. /root/sandbox.sh\n. /root/downgrade.sh\n{REMOVES}"),
+        );
     let (output, exit) = debian.run(&script);
     assert_eq!(exit, "0", "{output}");
     assert!(output.contains(", 1 customer, "), "the check finds no customer:\n{output}");
+
+    let left = Command::new("find")
+        .arg(debian.at(""))
+        .args(["-xdev", "-iname", "*grelot*"])
+        .args(["-not", "-path", "*/root/*", "-not", "-path", "*/var/cache/apt/*"])
+        .args(["-not", "-path", "*/var/log/*"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "", "left after the last block");
+    let users = fs::read_to_string(debian.at("etc/passwd")).unwrap();
+    assert!(!users.contains("grelot"), "{users}");
+
+    let lintian = Command::new("lintian").arg("--fail-on=error,warning").arg(&now).output();
+    let lintian = lintian.expect("lintian (the Debian package) is installed");
+    let said = String::from_utf8_lossy(&lintian.stdout);
+    assert!(lintian.status.success(), "{said}");
 }
