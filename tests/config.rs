@@ -423,6 +423,9 @@ fn doctor_reports_a_state_folder_that_was_removed_under_the_daemon() {
         Path::new(&site.path("state/status.sock")).exists()
     });
     assert_eq!(state()["verdict"], "ok");
+    // Stopped, it cannot write the folder again before doctor looks.
+    let pid = daemon.0.id().to_string();
+    assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
     fs::remove_dir_all(site.path("state")).unwrap();
     let removed = state();
     assert_eq!(removed["verdict"], "fail", "{removed}");
