@@ -5,8 +5,8 @@
 //! `survey.rs` (what this shop's own traffic says of its radio), `premises.rs` (what that makes of each
 //! gateway and beacon, with `gaussian.rs`), `belief.rs` and `grid.rs` (a hidden Markov filter over eight
 //! places and seven loudnesses of the phone), `head.rs` (a small network that turns the filter's state into a
-//! confidence that means what it says), `track.rs` (one customer's way). `interval.rs`, `timers.rs` and
-//! `loudness.rs` are the product's, but for a bound on what is taken off.
+//! confidence that means what it says), `track.rs` (one customer's way). `interval.rs` and `timers.rs` are the
+//! product's own files; `loudness.rs` is the product's but for a bound on what is taken off.
 
 mod belief;
 mod fitted;
@@ -14,12 +14,14 @@ mod gaussian;
 mod grid;
 pub mod head;
 mod head_fitted;
+#[path = "../../../src/pipeline/presence/interval.rs"]
 mod interval;
 pub mod loudness;
 pub mod places;
 mod premises;
 pub mod settings;
 pub mod survey;
+#[path = "../../../src/pipeline/presence/timers.rs"]
 mod timers;
 mod track;
 
