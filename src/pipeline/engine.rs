@@ -155,14 +155,15 @@ impl Pipeline {
 
     /// The latest time of the next call of [`Pipeline::handle`], with [`Input::Deadline`] if there
     /// is no other input.
+    ///
+    /// Asked after each advertisement, so it iterates over nothing that is usually empty.
     pub fn next_deadline(&self) -> Option<Tick> {
-        let presence = self.presence.next_deadline();
-        let identity = self.identity.next_deadline();
-        let peers =
-            [self.pending.next_deadline(), self.aggregator.due(), self.peers.next_deadline()];
-        let beacons = self.beacons.next_deadline();
-        let escalation = self.next_escalation();
-        [presence, identity, beacons, escalation].into_iter().chain(peers).flatten().min()
+        let first = Tick::earlier(self.presence.next_deadline(), self.identity.next_deadline());
+        let first = Tick::earlier(first, self.pending.next_deadline());
+        let first = Tick::earlier(first, self.aggregator.due());
+        let first = Tick::earlier(first, self.peers.next_deadline());
+        let first = Tick::earlier(first, self.beacons.next_deadline());
+        Tick::earlier(first, self.next_escalation())
     }
 
     /// The visits that are open.

@@ -33,6 +33,15 @@ impl Tick {
         Self(self.0.saturating_add(u64::try_from(later.as_micros()).unwrap_or(u64::MAX)))
     }
 
+    /// The earlier of two that may be absent.
+    #[must_use]
+    pub fn earlier(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            _ => one.or(other),
+        }
+    }
+
     /// Time passed since `earlier`; zero if `earlier` is in fact later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
@@ -135,7 +144,7 @@ impl ClockStep {
     const NEGLIGIBLE_MS: u64 = 1_000;
 
     /// The step of a clock that would have read `expected` and reads `actual`; `None` where that
-    /// is the same but for a second.
+    /// differs by up to a second.
     pub const fn between(since: WallTime, expected: WallTime, actual: WallTime) -> Option<Self> {
         let by_millis = actual.0.saturating_sub(expected.0);
         if by_millis.unsigned_abs() < Self::NEGLIGIBLE_MS {

@@ -58,9 +58,15 @@ pub fn identifiers(payload: &[u8]) -> impl Iterator<Item = Identifier> + '_ {
 #[inline]
 pub(super) fn identifier_in(structure: Structure<'_>) -> Option<Identifier> {
     match Section::of(structure) {
-        Some(section) => Beacon::read(section).and_then(identifier_of).or_else(|| hint(section)),
+        Some(section) => identifier_in_section(section),
         None => token_in(structure).map(|(token, echo)| Identifier::Token { token, echo }),
     }
+}
+
+/// The identifier in manufacturer or service data: [`identifier_in`] without tokens.
+#[inline]
+pub(super) fn identifier_in_section(section: Section<'_>) -> Option<Identifier> {
+    Beacon::read(section).and_then(identifier_of).or_else(|| hint(section))
 }
 
 /// The token in a structure, and its echo: [`Identifier::Token`] without all the other cases.

@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
+use super::advert::beacon::Section;
 use super::advert::structure::Structures;
 use super::advert::token::Token;
 use super::advert::{self, Echo, Identifier};
@@ -88,12 +89,13 @@ impl Identity {
         }
         let mut newest = None;
         for structure in Structures::new(sighting.payload) {
-            if let Some(token) = advert::token_in(structure) {
-                newest = Some(token);
+            let Some(section) = Section::of(structure) else {
+                newest = advert::token_in(structure).or(newest);
                 continue;
-            }
-            let Some(said) = advert::identifier_in(structure) else { continue };
-            if let Some(found) = self.recognise(&said, now.clock) {
+            };
+            if let Some(said) = advert::identifier_in_section(section)
+                && let Some(found) = self.recognise(&said, now.clock)
+            {
                 return self.admitted(found, now.clock);
             }
         }

@@ -30,6 +30,8 @@ pub struct Peers {
     /// Since when the broker can be reached; without it every gateway decides alone.
     connected_since: Option<Tick>,
     by_index: BTreeMap<GatewayIndex, Peer>,
+    /// When the next peer that is down is given up.
+    gives_up_at: Option<Tick>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +67,7 @@ impl Peers {
             _ => None,
         };
         self.by_index.insert(gateway, Peer { state, down_since });
+        self.plan();
         match (was_online, is_online) {
             (true, false) => Some(Reception::Lost),
             (false, true) => Some(Reception::Back),
@@ -128,16 +131,23 @@ impl Peers {
 
     /// A peer that has been down for [`GIVEN_UP_AFTER`]; each is returned once.
     pub fn give_up(&mut self, now: Tick) -> Option<GatewayIndex> {
+        self.gives_up_at.filter(|due| now >= *due)?;
         let is_due = |peer: &Peer| peer.down_since.is_some_and(|at| now >= at.plus(GIVEN_UP_AFTER));
         let (gateway, peer) = self.by_index.iter_mut().find(|(_, peer)| is_due(peer))?;
         peer.down_since = None;
-        Some(*gateway)
+        let gateway = *gateway;
+        self.plan();
+        Some(gateway)
     }
 
     /// The next time [`Peers::give_up`] has something to return.
     pub fn next_deadline(&self) -> Option<Tick> {
-        let since = self.by_index.values().filter_map(|peer| peer.down_since).min()?;
-        Some(since.plus(GIVEN_UP_AFTER))
+        self.gives_up_at
+    }
+
+    fn plan(&mut self) {
+        let since = self.by_index.values().filter_map(|peer| peer.down_since).min();
+        self.gives_up_at = since.map(|since| since.plus(GIVEN_UP_AFTER));
     }
 }
 

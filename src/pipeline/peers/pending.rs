@@ -92,12 +92,18 @@ impl PendingArrivals {
 
     /// The next that has waited long enough.
     pub fn pop_due(&mut self, now: Tick) -> Option<(CustomerIndex, PendingArrival)> {
+        if self.own.is_empty() {
+            return None;
+        }
         let who = *self.own.iter().find(|(_, own)| own.until <= now)?.0;
         self.drop(who).map(|arrival| (who, arrival))
     }
 
     /// The next time [`PendingArrivals::pop_due`] has something to return.
     pub fn next_deadline(&self) -> Option<Tick> {
+        if self.own.is_empty() {
+            return None;
+        }
         self.own.values().map(|own| own.until).min()
     }
 

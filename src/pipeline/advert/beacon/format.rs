@@ -63,13 +63,17 @@ impl<'a> Section<'a> {
     /// `None` for structures that hold no beacons.
     #[inline]
     pub fn of(structure: Structure<'a>) -> Option<Self> {
-        let section = match structure.kind {
-            kind::MANUFACTURER => Self::Manufacturer,
-            kind::SERVICE_DATA_16 => Self::Service,
-            _ => return None,
+        let numbered = || {
+            let (&number, data) = structure.data.split_first_chunk()?;
+            Some((u16::from_le_bytes(number), data))
         };
-        let (&number, data) = structure.data.split_first_chunk()?;
-        Some(section(u16::from_le_bytes(number), data))
+        match structure.kind {
+            kind::MANUFACTURER => {
+                numbered().map(|(company, data)| Self::Manufacturer(company, data))
+            }
+            kind::SERVICE_DATA_16 => numbered().map(|(uuid, data)| Self::Service(uuid, data)),
+            _ => None,
+        }
     }
 }
 
