@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::{Exit, Global, print};
 use crate::config::{self, BrokerLocation, Config};
-use crate::mqtt::broker::{Rights, Role};
+use crate::mqtt::Role;
+use crate::mqtt::broker::Rights;
 use crate::mqtt::logins::Logins;
 use crate::mqtt::topics::Topics;
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::broker::Role;
+use super::role::Role;
 use super::topics;
 use crate::config::Secret;
 use crate::state_file;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_logins_are_moved_aside_and_admit_nobody() {
+    fn damaged_logins_are_moved_aside_and_admit_no_one() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), "{\"v\":1,").unwrap();
         let logins = Logins::new(dir.path());

@@ -14,12 +14,14 @@ pub mod login;
 pub mod logins;
 pub mod packet;
 pub mod retained;
+mod role;
 mod session;
 pub mod tls;
 pub mod topics;
 
 pub use connection_state::{Abilities, Ability, ConnectionState, ConsentState};
 pub use link::Identity;
+pub use role::Role;
 
 pub use crate::payload;
 

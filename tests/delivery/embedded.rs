@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use grelot::mqtt::ConnectionState;
-use grelot::mqtt::broker::{Accounts, BrokerError, EmbeddedBroker, Role};
+use grelot::mqtt::Role;
+use grelot::mqtt::broker::{Accounts, BrokerError, EmbeddedBroker};
 use grelot::mqtt::login::Login;
 use grelot::mqtt::logins::Logins;
 use tokio::time::timeout;
@@ -48,7 +49,7 @@ async fn an_arrival_goes_through_the_embedded_broker() {
 }
 
 #[tokio::test]
-async fn the_embedded_broker_admits_nobody_without_the_login() {
+async fn the_embedded_broker_admits_no_client_without_the_login() {
     let dir = tempfile::tempdir().unwrap();
     let (broker, login) = start(dir.path(), ANY_PORT).await;
     let strangers = [
@@ -68,7 +69,7 @@ fn as_it<'a>(login: &'a Login, rest: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn the_embedded_broker_remembers_states_over_a_restart_and_visits_are_said_again() {
+async fn the_embedded_broker_keeps_states_over_a_restart_and_visits_are_published_again() {
     let dir = tempfile::tempdir().unwrap();
     let (broker, login) = start(dir.path(), ANY_PORT).await;
     let address = broker.address();

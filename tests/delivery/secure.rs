@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use grelot::config::Tls;
 use grelot::mqtt::ConnectionState;
-use grelot::mqtt::broker::{Rights, Role};
+use grelot::mqtt::Role;
+use grelot::mqtt::broker::Rights;
 use grelot::mqtt::client::Peer;
 use grelot::mqtt::inbound::Inbound;
 use grelot::mqtt::tls::{self, TlsError};
@@ -121,7 +122,7 @@ fn the_documented_access_rules_are_those_of_the_embedded_broker() {
 }
 
 #[tokio::test]
-async fn a_stores_logins_neither_read_nor_write_anothers_topics() {
+async fn a_stores_logins_cannot_use_another_stores_topics() {
     let access = format!("{}\n\n{}", documented(), documented().replace("42", "43"));
     let dir = tempfile::tempdir().unwrap();
     let users = ["42-tablet", "42-board", "42-bridge", "head-office", "43-door", "43-tablet"];

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use grelot::mqtt::broker::Role;
+use grelot::mqtt::Role;
 use grelot::mqtt::logins::Logins;
 
 use crate::client::{
@@ -200,7 +200,7 @@ fn a_tablet_does_not_take_over_the_gateways_connection() {
 }
 
 #[test]
-fn retained_messages_fill_neither_memory_nor_disk() {
+fn retained_messages_are_bounded_in_memory_and_on_disk() {
     let dir = tempfile::tempdir().unwrap();
     let shop = Shop::open(dir.path());
     let mut own = Client::log_in(shop.port, "it", OWN).unwrap().ok().unwrap();
@@ -227,7 +227,7 @@ fn retained_messages_fill_neither_memory_nor_disk() {
 }
 
 #[test]
-fn contacts_and_visits_that_no_gateway_of_the_store_can_have_sent_announce_and_silence_nobody() {
+fn contacts_and_visits_that_no_gateway_of_the_store_can_have_sent_have_no_effect() {
     let dir = tempfile::tempdir().unwrap();
     let scene = Scene { customers: 2, every: Duration::from_hours(1), ..SCENE };
     let shop = Shop::with(dir.path(), &scene);

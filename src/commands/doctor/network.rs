@@ -176,7 +176,7 @@ fn port(about: &'static str, key: &str, listen: SocketAddr, daemon: Daemon) -> F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::broker::Role;
+    use crate::mqtt::Role;
 
     #[test]
     fn one_login_for_all_clients_is_worth_a_warning() {

@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep};
 use super::accounts::Accounts;
 use super::admission::{Admission, LOGIN_WITHIN};
 use super::retained::RetainedMessages;
-use super::rights::{Rights, Role};
+use super::rights::Rights;
+use crate::mqtt::role::Role;
 
 /// The user id of this gateway's own connections. No login of a role has a `/` in its name.
 const OWN: &str = "grelot/own";

@@ -13,7 +13,7 @@ mod retained;
 mod rights;
 
 pub use accounts::Accounts;
-pub use rights::{Rights, Role};
+pub use rights::Rights;
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,56 +1,8 @@
 //! Which topics each role may read and write. The same rules stand, for an external broker, in
 //! `docs/mqtt.md`.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
+use crate::mqtt::role::Role;
 use crate::mqtt::topics::{ROOT, Topic, Topics};
-
-/// What a login of the embedded broker is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Another gateway of the store; the login's name is the gateway's.
-    Gateway,
-    /// A client that staff see and tap on.
-    Tablet,
-    /// Pushes configuration, withdraws consent, announces registries.
-    HeadOffice,
-    /// Reads everything of the store and writes nothing.
-    Reader,
-}
-
-impl Role {
-    /// All of them, as the command line lists them.
-    pub const ALL: [Self; 4] = [Self::Gateway, Self::Tablet, Self::HeadOffice, Self::Reader];
-
-    /// On the command line and in the file.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Tablet => "tablet",
-            Self::HeadOffice => "head-office",
-            Self::Reader => "reader",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for Role {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|role| role.word() == word);
-        found.ok_or_else(|| format!("the roles are {}", Self::ALL.map(Self::word).join(", ")))
-    }
-}
 
 /// Topic filters that a client may subscribe to and publish under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +119,7 @@ impl Rights {
         self.writes.iter().any(|allowed| covers(allowed, topic))
     }
 
-    /// Whether a subscription to `filter` delivers nothing but what may be read.
+    /// Whether a subscription to `filter` delivers only topics that may be read.
     pub fn may_read(&self, filter: &str) -> bool {
         let filter = match filter.strip_prefix("$share/").map(|shared| shared.split_once('/')) {
             Some(Some((_, filter))) => filter,
@@ -267,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn head_office_configures_and_withdraws_but_announces_nobody() {
+    fn head_office_configures_and_withdraws_and_announces_no_one() {
         let (rights, topic) = of(Role::HeadOffice);
         for below in ["config", "gateways/till/config", "registry", "withdrawn/c-1"] {
             assert!(rights.may_write(&topic(below)), "{below}");

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::mqtt::broker::{Rights, Role};
+use crate::mqtt::Role;
+use crate::mqtt::broker::Rights;
 use crate::mqtt::packet::{self, Malformed, Packet, Publish, Version, kind};
 use crate::mqtt::topics::Topics;
 
@@ -97,7 +98,7 @@ impl Judge {
         wish.refusal(self.version).map_or(Verdict::Close, Verdict::Answer)
     }
 
-    /// Whether nobody else is named as the one who acts.
+    /// Whether `by` is absent or names this device.
     fn speaks_for_itself(&self, payload: &[u8]) -> bool {
         let Some(label) = &self.label else { return true };
         let Ok(By { by }) = serde_json::from_slice(payload) else { return false };
