@@ -109,7 +109,7 @@ async fn a_shop_whose_line_is_cut_for_hours_rings_and_reports_everything_once() 
     let mut staff = Subscriber::start(shop.port, &["-t", "grelot/v1/42/arrivals"]).await;
     let folder = dir.path().join("door");
     let _door = gateway(&folder, shop.port, line.port);
-    until("head office has answered", || status(&folder)["head_office"]["answered"] == true);
+    until("head office has answered", || status(&folder)["head_office"]["answered"] == true).await;
     assert_eq!(staff.next().await.json()["client"], "c-0");
 
     line.cut(true);

@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod daemon;
 pub mod mosquitto;
+pub mod page;
 pub mod process;
 pub mod waiting;
 

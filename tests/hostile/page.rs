@@ -3,20 +3,16 @@
 //! Every connection chooses its loopback address, so that the limits by address are tried, too.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use grelot::clock::Clocks;
-use grelot::config::{BrokerUrl, Words};
-use grelot::mqtt::Identity;
-use grelot::mqtt::topics::Topics;
 use grelot::pipeline::units::WallTime;
+use grelot::tablets::Pairing;
 use grelot::tablets::pairing::Pairings;
-use grelot::tablets::{
-    BridgeAccess, BrokerAccess, PageSettings, Pairing, Running, Server, StoreLabel, TabletsConfig,
-};
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
+
+use crate::common;
 
 /// Longer than any answer takes on a busy machine: a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -25,8 +21,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 struct Page {
     runtime: Runtime,
     state: tempfile::TempDir,
-    server: Option<(Running, CancellationToken)>,
-    address: SocketAddr,
+    server: common::page::Page,
 }
 
 impl Page {
@@ -37,49 +32,19 @@ impl Page {
             .build()
             .unwrap();
         let state = tempfile::tempdir().unwrap();
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut page = Self { runtime, state, server: None, address: any };
+        let mut config = common::page::config(1, state.path());
+        config.pairing = Pairing::Required;
+        let mut page = Self { runtime, state, server: common::page::Page::new(config) };
         page.start();
         page
     }
 
     fn start(&mut self) {
-        let identity = Identity { client_id: "page".into(), login: None, tls: None };
-        let url = BrokerUrl { tls: false, host: "127.0.0.1".into(), port: 1 };
-        let config = TabletsConfig {
-            listen: self.address,
-            address: None,
-            tls: None,
-            store: StoreLabel { id: 42, name: "Paris Rivoli".into() },
-            crm_url: None,
-            desk: grelot::tablets::desk::Desk::default(),
-            authority: None,
-            bridge: BridgeAccess {
-                brokers: vec![url.clone()],
-                tls: None,
-                login: None,
-                named_devices: false,
-                topics: Topics::of(42),
-            },
-            broker: BrokerAccess { brokers: vec![url], identity },
-            state: self.state.path().to_owned(),
-            rejoin: Duration::from_mins(5),
-            gateways: std::collections::BTreeSet::new(),
-            page: PageSettings::default(),
-            words: Words::default(),
-            pairing: Pairing::Required,
-        };
-        let stop = CancellationToken::new();
-        let started = Server::start(config, Clocks::machine(), stop.clone());
-        let running = self.runtime.block_on(started).unwrap();
-        self.address = running.address();
-        self.server = Some((running, stop));
+        self.server.start(&self.runtime);
     }
 
     fn stop(&mut self) {
-        let Some((running, stop)) = self.server.take() else { return };
-        stop.cancel();
-        self.runtime.block_on(running.ended());
+        self.server.stop(&self.runtime);
     }
 
     /// A connection from one of loopback's addresses.
@@ -87,7 +52,7 @@ impl Page {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
         let socket = socket.unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
-        socket.connect(&self.address.into()).unwrap();
+        socket.connect(&self.server.address().into()).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.into()
     }
@@ -258,7 +223,7 @@ fn one_paired_tablet_cannot_take_all_places() {
 }
 
 #[test]
-fn guessed_pairing_codes_neither_restart_their_count_nor_keep_tablets_out() {
+fn guessed_pairing_codes_are_counted_over_restarts_and_keep_no_tablet_out() {
     let mut page = Page::open();
     let code = page.new_code();
     let wrong = if code == "000000" { "000001" } else { "000000" };

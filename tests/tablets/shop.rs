@@ -1,7 +1,7 @@
 //! A shop round the page: a real mosquitto, the page's server, and a gateway that speaks as
 //! interfaces promise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,25 +9,19 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use grelot::clock::Clocks;
-use grelot::config::{BrokerUrl, Words};
-use grelot::mqtt::Identity;
 use grelot::mqtt::payload::{
     Arrival, Card, Claim, Departure, GatewayState, Status, Visit, VisitState, encode,
 };
-use grelot::mqtt::topics::Topics;
 use grelot::pipeline::units::WallTime;
-use grelot::tablets::{
-    BridgeAccess, BrokerAccess, PageSettings, Pairing, Running, Server, StoreLabel, TabletsConfig,
-    TlsFiles,
-};
+use grelot::tablets::{TabletsConfig, TlsFiles};
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, Packet, PubAckReason, PublishOptions, QoS,
 };
 use serde_json::Value;
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 
 use crate::common::mosquitto::{BrokerOptions, Mosquitto};
+use crate::common::page::{self, Page};
 
 pub struct Shop {
     pub runtime: Runtime,
@@ -35,8 +29,7 @@ pub struct Shop {
     _broker_folder: tempfile::TempDir,
     pub state: tempfile::TempDir,
     pub gateway: Gateway,
-    page: Option<(Running, CancellationToken)>,
-    config: TabletsConfig,
+    page: Page,
 }
 
 impl Shop {
@@ -54,31 +47,7 @@ impl Shop {
         let broker_folder = tempfile::tempdir().unwrap();
         let broker = Mosquitto::start(broker_folder.path(), &BrokerOptions::default());
         let state = tempfile::tempdir().unwrap();
-        let identity = Identity { client_id: "page".into(), login: None, tls: None };
-        let url = BrokerUrl { tls: false, host: "127.0.0.1".into(), port: broker.port };
-        let mut config = TabletsConfig {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            address: None,
-            tls: None,
-            store: StoreLabel { id: 42, name: "Paris Rivoli".into() },
-            crm_url: None,
-            desk: grelot::tablets::desk::Desk::default(),
-            authority: None,
-            bridge: BridgeAccess {
-                brokers: vec![url.clone()],
-                tls: None,
-                login: None,
-                named_devices: false,
-                topics: Topics::of(42),
-            },
-            broker: BrokerAccess { brokers: vec![url], identity },
-            state: state.path().to_owned(),
-            rejoin: Duration::from_mins(5),
-            gateways: BTreeSet::from(["door".to_owned()]),
-            page: PageSettings { repeat: Duration::ZERO, ..PageSettings::default() },
-            words: Words::default(),
-            pairing: Pairing::NotNeeded,
-        };
+        let mut config = page::config(broker.port, state.path());
         change(&mut config);
         let gateway = Gateway::open(&runtime, "door", broker.port);
         let mut shop = Self {
@@ -87,35 +56,27 @@ impl Shop {
             _broker_folder: broker_folder,
             state,
             gateway,
-            page: None,
-            config,
+            page: Page::new(config),
         };
         shop.start_page();
         shop
     }
 
     pub fn start_page(&mut self) {
-        let stop = CancellationToken::new();
-        let started = Server::start(self.config.clone(), Clocks::machine(), stop.clone());
-        let running = self.runtime.block_on(started).unwrap();
-        // The same address after a restart, as in a shop.
-        self.config.listen = running.address();
-        self.page = Some((running, stop));
+        self.page.start(&self.runtime);
     }
 
     pub fn stop_page(&mut self) {
-        let Some((running, stop)) = self.page.take() else { return };
-        stop.cancel();
-        self.runtime.block_on(running.ended());
+        self.page.stop(&self.runtime);
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.config.listen
+        self.page.address()
     }
 
     /// Whether the broker knows a subscriber of `arrivals`: it says so to the client that
     /// publishes there.
-    pub fn somebody_hears_arrivals(&self) -> bool {
+    pub fn has_subscriber_of_arrivals(&self) -> bool {
         self.runtime.block_on(async {
             let (client, mut events) = connect("curious", self.broker.port);
             let topic = "grelot/v1/42/arrivals";
@@ -129,11 +90,11 @@ impl Shop {
     }
 
     pub fn config(&self) -> TabletsConfig {
-        self.config.clone()
+        self.page.config.clone()
     }
 
     pub fn url(&self) -> String {
-        self.page.as_ref().unwrap().0.urls()[0].clone()
+        self.page.url()
     }
 }
 
@@ -290,7 +251,7 @@ impl Gateway {
         *self.held.lock().unwrap() = Some(Vec::new());
     }
 
-    /// Decides, once so many claims have come in, in their order.
+    /// Decides on the claims in their order, once this number has come in.
     pub fn decide_after(&self, claims: usize) {
         let deadline = Instant::now() + Duration::from_secs(5);
         while self.held.lock().unwrap().as_ref().unwrap().len() < claims {
@@ -354,7 +315,7 @@ pub fn now() -> WallTime {
     Clocks::machine().now().clock.reading()
 }
 
-/// A visit of a customer who lets their name be shown, begun so many seconds ago.
+/// A visit of a customer who lets their name be shown, begun `seconds_ago` seconds ago.
 pub fn visit(number: u8, name: &str, tier: &str, seconds_ago: i64) -> Arrival {
     let arrived = WallTime::from_unix_millis(now().unix_millis() - seconds_ago * 1000);
     let card = Card { name: name.into(), language: None, note: None };
