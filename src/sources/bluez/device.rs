@@ -20,6 +20,9 @@ const MAX_UUIDS: usize = 14;
 /// The properties of a device that one message sets.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
+    /// Of a phone that is bonded while it is connected: its identity address, on the object that
+    /// is still named after its resolvable private address.
+    address: Option<[u8; 6]>,
     kind: Option<AddressKind>,
     rssi: Option<i16>,
     flags: Option<u8>,
@@ -40,6 +43,7 @@ impl Changes {
         let mut changes = Self::default();
         for (name, mut value) in properties(device) {
             match name {
+                "Address" => changes.address = value.get::<&str>().and_then(octets),
                 "AddressType" => changes.kind = value.get::<&str>().and_then(kind),
                 "RSSI" => changes.rssi = value.get(),
                 "AdvertisingFlags" => {
@@ -70,7 +74,7 @@ impl Changes {
     }
 }
 
-/// A device BlueZ knows: what its advertisements keep repeating.
+/// A device that BlueZ knows, with the parts of its advertisements that BlueZ does not repeat.
 #[derive(Debug)]
 pub struct Device {
     address: Address,
@@ -122,6 +126,7 @@ impl Device {
     pub fn update(&mut self, changes: Changes) -> Option<Advertisement> {
         let advertised = changes.is_advertisement();
         let rssi = changes.rssi.and_then(Dbm::measured);
+        self.address.octets = changes.address.unwrap_or(self.address.octets);
         self.address.kind = changes.kind.unwrap_or(self.address.kind);
         self.flags = changes.flags.or(self.flags);
         self.name = changes.name.or(self.name.take());
@@ -160,6 +165,10 @@ fn kind(word: &str) -> Option<AddressKind> {
         "random" => Some(AddressKind::Random),
         _ => None,
     }
+}
+
+fn octets(text: &str) -> Option<[u8; 6]> {
+    hex::decode(text.replace(':', "")).ok()?.try_into().ok()
 }
 
 fn uuid(text: &str) -> Option<Uuid> {
@@ -243,6 +252,22 @@ mod tests {
             ("UUIDs", Box::new(vec!["0000180f-0000-1000-8000-00805f9b34fb".to_owned()])),
         ]);
         assert_eq!(receive(&mut device(), cached), None);
+    }
+
+    #[test]
+    fn a_phone_that_is_bonded_is_received_under_its_identity_address() {
+        let mut phone = device();
+        let before = receive(&mut phone, listed(&APP[..1])).unwrap().address;
+        assert_eq!(before.kind, AddressKind::Random);
+        let bonded = properties(vec![
+            ("Address", Box::new("AC:DE:48:00:11:22".to_owned())),
+            ("AddressType", Box::new("public".to_owned())),
+        ]);
+        assert_eq!(receive(&mut phone, bonded), None);
+        let after = receive(&mut phone, repeated()).unwrap();
+        let octets = [0xac, 0xde, 0x48, 0x00, 0x11, 0x22];
+        assert_eq!(after.address, Address { kind: AddressKind::Public, octets });
+        assert_eq!(echoes(&after), [(1, 7)], "its token still counts");
     }
 
     const APP: [&str; 3] = [
