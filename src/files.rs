@@ -1,4 +1,4 @@
-//! Files that a configuration names: opened so that nothing but a regular file is read.
+//! Files that a configuration names: only a regular file is opened.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -107,7 +107,7 @@ pub struct Visit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VisitState {
-    /// Nobody yet.
+    /// Not claimed.
     Present,
     /// Somebody.
     Claimed,
@@ -211,7 +211,7 @@ pub struct Health {
     pub uptime_s: u64,
     /// Whether the wall clock is known to be set.
     pub clock_set: bool,
-    /// Advertisements heard.
+    /// Advertisements received.
     pub advertisements: u64,
     /// Of those, the ones of enrolled customers.
     pub contacts: u64,
@@ -227,7 +227,7 @@ pub struct Health {
     pub visits: u64,
     /// Arrivals that were announced.
     pub alerts: u64,
-    /// Times that the identity of a loyalty card was heard from two senders in turns: the card
+    /// Times that the identity of a loyalty card was received from two senders in turns: the card
     /// was copied.
     #[serde(default)]
     pub copied_cards: u64,
@@ -235,7 +235,7 @@ pub struct Health {
     pub registry: RegistryHealth,
     /// The way to the tablets.
     pub delivery: DeliveryHealth,
-    /// Event streams and connections of tablets that look on at this gateway's page.
+    /// Event streams and MQTT connections of tablets at this gateway's page.
     #[serde(default)]
     pub tablets: u64,
 }
@@ -247,7 +247,7 @@ pub struct RadioHealth {
     pub adapter: String,
     /// Whether it receives.
     pub listening: bool,
-    /// By which ear: `dbus` or `monitor`.
+    /// The capture path: `dbus` or `monitor`.
     pub ear: String,
 }
 
@@ -300,9 +300,9 @@ pub struct DeliveryHealth {
 pub struct Beacon {
     /// [`VERSION`]
     pub v: u8,
-    /// RFC 3339, UTC; `null` before it was ever heard.
+    /// RFC 3339, UTC; `null` before it was ever received.
     pub last_heard: Option<String>,
-    /// Not heard for longer than it should be.
+    /// Not received for longer than it should be.
     pub missing: bool,
     /// Far louder or fainter than usual: moved, or something stands before it.
     #[serde(default)]
@@ -332,7 +332,7 @@ pub struct Contacts {
     pub heard: Vec<Contact>,
 }
 
-/// What a gateway heard of one customer since it last said so.
+/// One customer's contacts at a gateway since its last message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contact {
     /// The customer's opaque handle.

@@ -70,7 +70,7 @@ fn turns(c: char) -> bool {
     )
 }
 
-/// Default_Ignorable_Code_Point of the Unicode Character Database but for those above, and two
+/// Default_Ignorable_Code_Point of the Unicode Character Database except those above, and two
 /// characters that are blank by design.
 fn is_invisible(c: char) -> bool {
     matches!(

@@ -86,7 +86,7 @@ arrive_confidence = "0.9"
 "#;
 
 #[test]
-fn five_mistakes_are_told_at_once_with_their_lines() {
+fn five_mistakes_are_reported_at_once_with_their_lines() {
     let checked = Site::with(FIVE_MISTAKES).check();
     assert_eq!(checked.code, Some(78));
     assert_eq!(
@@ -124,7 +124,7 @@ fn every_command_that_needs_a_configuration_refuses_a_bad_one_with_78() {
 }
 
 #[test]
-fn json_tells_the_same_in_fields() {
+fn json_has_the_same_in_fields() {
     let site = Site::with(FIVE_MISTAKES);
     let checked = grelot(site.0.path(), &["check", "grelot.toml", "--json"]);
     assert_eq!(checked.code, Some(78));
@@ -138,7 +138,7 @@ fn json_tells_the_same_in_fields() {
 }
 
 #[test]
-fn a_good_configuration_is_told_in_one_line() {
+fn a_good_configuration_is_reported_in_one_line() {
     let site = Site::with("[store]\nid = 42\n[registry]\npath = \"customers.jsonl\"\n");
     site.write("customers.jsonl", CUSTOMER);
     let checked = site.check();
@@ -164,7 +164,7 @@ fn the_configurations_that_ship_are_good() {
 }
 
 #[test]
-fn a_missing_file_is_told_as_such() {
+fn a_missing_file_is_reported_as_such() {
     let site = Site::with("");
     let checked = grelot(site.0.path(), &["check", "grelott.toml"]);
     assert_eq!(checked.code, Some(78));
@@ -176,7 +176,7 @@ fn a_missing_file_is_told_as_such() {
 }
 
 #[test]
-fn what_is_no_text_is_told_with_its_line() {
+fn a_value_that_is_no_text_is_reported_with_its_line() {
     let checked = Site::with(b"[store]\nid = 42\nname = \"caf\xe9\"\n").check();
     assert_eq!(checked.code, Some(78));
     assert!(checked.out.starts_with("grelot.toml:3: is not UTF-8"), "{}", checked.out);
@@ -239,7 +239,7 @@ fn files_that_are_named_must_be_there() {
 const CUSTOMER: &str = r#"{"client":"c-1","tier":"gold","scheme":"beacon","eddystone_uid":{"namespace":"00112233445566778899","instance":"aabbccddeeff"},"consent":{"given_at":"2025-11-02T10:14:00Z","text":"fr","expires_at":"2099-01-01T00:00:00Z","show_name":false},"quiet":null}"#;
 
 #[test]
-fn bad_lines_of_the_registry_are_told_beside_the_configurations_mistakes() {
+fn bad_lines_of_the_registry_are_reported_beside_the_configurations_mistakes() {
     let site = Site::with("[store]\nid = 42\ncolour = 1\n[registry]\npath = \"customers.jsonl\"\n");
     let twin = CUSTOMER.replace("c-1", "c-2");
     site.write("customers.jsonl", format!("{CUSTOMER}\nnonsense\n{twin}\n"));
@@ -433,7 +433,7 @@ fn doctor_reports_a_state_folder_that_was_removed_under_the_daemon() {
 }
 
 #[test]
-fn doctor_logs_in_at_the_broker_and_says_what_to_mend() {
+fn doctor_logs_in_at_the_broker_and_says_what_to_do() {
     let site = Site::with("");
     let options = BrokerOptions { login: Some(("gateway", "right")), ..BrokerOptions::default() };
     let mosquitto = Mosquitto::start(site.0.path(), &options);
@@ -468,7 +468,7 @@ fn doctor_looks_at_the_machine_even_where_the_configuration_is_bad() {
     let output = grelot(site.0.path(), &["doctor", "--config", "grelot.toml"]);
     assert_eq!(output.code, Some(1));
     assert!(output.out.contains("FAIL  configuration  grelot.toml: 5 errors"), "{}", output.out);
-    assert!(output.out.contains("mend: grelot check grelot.toml"), "{}", output.out);
+    assert!(output.out.contains("hint: grelot check grelot.toml"), "{}", output.out);
     assert!(output.out.contains("clock"), "{}", output.out);
 }
 

@@ -136,7 +136,7 @@ fn a_locked_key_opens_with_its_password_and_no_other() {
 }
 
 #[test]
-fn keys_are_for_their_owner_alone_and_shown_to_nobody() {
+fn key_files_are_readable_by_their_owner_alone_and_keys_are_never_shown() {
     let office = Office::new();
     office.import();
     office.done("keygen --out keys --no-password");
@@ -171,7 +171,7 @@ fn a_second_import_updates_customers_and_keeps_their_keys() {
 }
 
 #[test]
-fn whoever_is_withdrawn_in_the_book_is_in_no_further_bundle() {
+fn a_customer_withdrawn_in_the_book_is_in_no_further_bundle() {
     let office = Office::new();
     office.import();
     office.done("keygen --out keys --no-password");
@@ -189,7 +189,7 @@ fn whoever_is_withdrawn_in_the_book_is_in_no_further_bundle() {
 }
 
 #[test]
-fn the_books_mistakes_are_told_before_they_are_shipped() {
+fn the_books_mistakes_are_reported_before_a_bundle_is_made() {
     let office = Office::new();
     office.import();
     let mut book = fs::read_to_string(office.path("book.jsonl")).unwrap();

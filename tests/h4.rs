@@ -52,7 +52,7 @@ impl Daemon {
             if let Some(status) = self.status().filter(&is) {
                 return status;
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+            assert!(began.elapsed() < Duration::from_secs(30), "{what} did not happen within 30 s");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -140,7 +140,7 @@ fn two_streams_at_full_rate_for_a_minute() {
 }
 
 #[test]
-fn a_writer_that_goes_away_makes_the_gateway_blind_and_its_return_mends_it() {
+fn a_writer_that_goes_away_makes_the_gateway_blind_until_its_return() {
     let daemon = Daemon::start();
     for _ in 0..2 {
         for stream in 0..STREAMS {

@@ -194,7 +194,7 @@ fn a_phone_is_recognised_all_day_long_and_over_midnight() {
 }
 
 #[test]
-fn whoever_restarts_just_after_midnight_still_hears_yesterdays_last_window() {
+fn a_restart_just_after_midnight_still_accepts_yesterdays_last_window() {
     let midnight = at(W + 144, 60_000);
     let mut gateway = gateway(&[token_line(1, 20454..20456)], set(midnight));
     assert!(heard(&mut gateway, set(midnight), &identifiers(1, STORE, 0, W + 143)).is_some());
@@ -202,7 +202,7 @@ fn whoever_restarts_just_after_midnight_still_hears_yesterdays_last_window() {
 }
 
 #[test]
-fn a_stepped_clock_loses_nobody_once_the_tables_are_built() {
+fn a_stepped_clock_loses_no_customer_once_the_tables_are_built() {
     let start = at(W + 72, 0);
     let mut gateway =
         gateway(&[token_line(1, 20454..20456), token_line(2, 20454..20456)], set(start));
@@ -278,7 +278,7 @@ fn consent_ends_to_the_second_however_long_ago_the_registry_was_loaded() {
 }
 
 #[test]
-fn whoever_withdraws_is_nobody_at_once() {
+fn a_withdrawn_customer_is_a_stranger_at_once() {
     let time = set(at(W, 0));
     let lines = [token_line(1, 20454..20456), token_line(2, 20454..20456)];
     let mut gateway = gateway(&lines, time);
@@ -404,7 +404,7 @@ fn a_card_may_be_one_rotation_off_and_no_more() {
 }
 
 #[test]
-fn the_keys_tell_which_way_round_the_offset_is_written() {
+fn the_sign_of_the_offset_follows_from_the_keys() {
     let unix = at(W, 0).unix_secs();
     let time = set(WallTime::from_unix_secs(unix));
     let ts = 1_800_000;
@@ -501,7 +501,7 @@ fn with_many_keys_an_address_is_known_from_its_next_advertisement_on() {
 }
 
 #[test]
-fn two_keys_that_fit_an_address_are_nobody() {
+fn an_address_that_two_keys_fit_matches_no_customer() {
     // Found by search: both hash 40:00:01 to the same three octets.
     use grelot::pipeline::identity::irk::hash;
     use grelot::pipeline::identity::key::Key;
@@ -605,7 +605,7 @@ proptest! {
     }
 
     #[test]
-    fn a_replay_in_another_store_or_after_its_time_is_nobody(
+    fn a_replay_in_another_store_or_after_its_time_matches_no_customer(
         customer in 1..4_u8,
         store in (1..=u16::MAX).prop_filter("another store", |store| *store != STORE),
         later in 1_320_001..90_000_000_i64,
@@ -619,7 +619,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_is_found_in_noise(payload in proptest::collection::vec(any::<u8>(), 0..62)) {
+    fn no_customer_is_found_in_noise(payload in proptest::collection::vec(any::<u8>(), 0..62)) {
         let time = set(at(W, 0));
         let mut gateway = gateway(&lines(), time);
         prop_assert_eq!(heard(&mut gateway, time, &payload), None);

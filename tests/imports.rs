@@ -321,6 +321,25 @@ fn no_folder_imports_one_above_it() {
 }
 
 #[test]
+fn the_files_that_the_architecture_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let named: BTreeSet<&str> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.contains('/') || Path::new(word).extension().is_some_and(|e| e == "rs"))
+        .filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric() || "/_.".contains(c)))
+        .collect();
+    assert!(named.len() > 30, "{named:?}");
+    let above = ["", "src", "src/pipeline", "src/pipeline/advert", "src/mqtt/broker"];
+    let exists = |file: &str| above.iter().any(|folder| root.join(folder).join(file).exists());
+    let is_module = |word: &str| exists(word) || exists(&format!("{word}.rs"));
+    let missing: Vec<_> = named.into_iter().filter(|word| !is_module(word)).collect();
+    assert!(missing.is_empty(), "docs/architecture.md names files that do not exist: {missing:?}");
+}
+
+#[test]
 fn the_test_would_notice() {
     let code = product(
         "pub use machine::Pipeline; // use crate::not::this;\n\

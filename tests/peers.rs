@@ -323,7 +323,7 @@ impl Store {
         }
     }
 
-    fn mend_everything(&mut self) {
+    fn repair_everything(&mut self) {
         for node in 0..self.nodes.len() {
             if self.nodes[node].pipeline.is_none() {
                 self.start(node);
@@ -375,7 +375,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_breaks_there_is_one_visit_in_the_end(
+    fn after_any_faults_there_is_one_visit_in_the_end(
         seed in any::<u64>(),
         faults in prop::collection::vec((0..3_usize, 0..4_u8, 1..20_u64), 1..8),
     ) {
@@ -393,7 +393,7 @@ proptest! {
             }
             store.run(secs, Some(-60));
         }
-        store.mend_everything();
+        store.repair_everything();
         store.run(60, Some(-60));
         let agreed = store.agreed();
         prop_assert!(agreed.is_ok(), "{:?}", agreed);
@@ -419,7 +419,7 @@ fn the_next_in_name_order_decides_for_a_gateway_that_died() {
     let claim = store.retained[&visit].claim.clone().unwrap();
     assert_eq!((claim.by.as_str(), store.retained[&visit].revision), ("Léa", 1), "one decided");
     // The claim outlives the gateway's return.
-    store.mend_everything();
+    store.repair_everything();
     store.run(10, Some(-60));
     assert_eq!(store.agreed(), Ok(visit));
     assert_eq!(store.retained[&visit].claim.clone().unwrap().by, "Léa");
@@ -454,7 +454,7 @@ fn gateways_without_a_broker_decide_alone_and_agree_on_its_return() {
         Some((visit.arrived_at, visit.id))
     });
     let first = first.min().unwrap().1;
-    store.mend_everything();
+    store.repair_everything();
     store.run(10, Some(-60));
     assert_eq!(store.agreed(), Ok(first), "the smallest (arrived_at, gateway)");
 }

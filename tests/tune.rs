@@ -250,7 +250,7 @@ fn staffs_labels_stand_in_for_truth() {
             if event["event"] != "arrival" {
                 continue;
             }
-            // Whoever passes by does so in the fifth and sixth minute.
+            // Passers-by come in the fifth and sixth minute.
             let was_here = !(300.0..450.0).contains(&t);
             let verdict = if was_here { "was_here" } else { "was_not_here" };
             let (minutes, seconds) = ((t / 60.0).floor(), t % 60.0);

@@ -297,7 +297,7 @@ fn blindness_never_makes_a_departure() {
 }
 
 #[test]
-fn after_a_restart_nobody_has_just_arrived() {
+fn after_a_restart_no_customer_has_just_arrived() {
     let mut before = Shop::open();
     before.heard(LEA, 0.5, 30.0, -60.0, -60.0);
     let visit = before.arrivals()[0].1.clone();
@@ -319,7 +319,7 @@ fn after_a_restart_nobody_has_just_arrived() {
 }
 
 #[test]
-fn whoever_is_heard_first_thing_after_an_unfollowed_start_alerts_nobody() {
+fn a_customer_received_first_after_an_unfollowed_start_is_not_announced() {
     let mut shop = Shop::with(settings(), Restored::default(), Start::Unfollowed);
     shop.heard(LEA, 0.5, 30.0, -60.0, -60.0);
     shop.heard(MAX, 0.5, 30.0, -60.0, -60.0);
@@ -537,7 +537,7 @@ impl Random {
 }
 
 #[test]
-fn an_alert_that_nobody_answers_is_escalated_once() {
+fn an_unanswered_alert_is_escalated_once() {
     let escalations = |claimed: bool| {
         let mut shop = Shop::open();
         let policy = policy::Settings {
@@ -812,7 +812,7 @@ fn a_customer_who_is_checked_in_and_then_received_leaves_as_others_do() {
 #[test]
 fn a_check_in_passes_consent_quiet_hours_and_caps_as_an_arrival_does() {
     let mut shop = Shop::open();
-    shop.feed(by_hand("c-nobody"));
+    shop.feed(by_hand("c-unknown"));
     shop.feed(Input::CheckIn(CheckIn { who: CheckedIn::Token(&[7; 11]), stay: STAY }));
     assert_eq!(shop.arrivals().len(), 0, "not enrolled");
     shop.feed(Input::Withdrawn("c-max"));

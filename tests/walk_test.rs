@@ -186,7 +186,7 @@ fn a_walk_is_heard_while_it_is_walked() {
 }
 
 #[test]
-fn a_walk_that_tells_nothing_is_refused_with_the_reason() {
+fn a_walk_without_a_difference_is_refused_with_the_reason() {
     let shop = Shop::new();
     let cases: [(&[&str], &str); 6] = [
         (&["--from", "bare.jsonl"], "does not say where one stood"),

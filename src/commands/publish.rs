@@ -24,7 +24,7 @@ pub struct Retained {
 /// What a broker has to do beside acknowledging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
-    /// It retains the messages: nobody repeats them.
+    /// It retains the messages, since they are sent once.
     Retain,
     /// Nothing: `grelot fleet serve` repeats them.
     Nothing,
@@ -83,7 +83,7 @@ async fn at(link: &mut Link<String>, messages: &[Retained], needs: Needs) -> any
         }
         if link.is_connected() && link.in_flight() == 0 && left.peek().is_none() {
             link.disconnect();
-            // Everything is answered; the farewell is only polite.
+            // Everything is answered; the DISCONNECT is optional.
             while !matches!(link.next_event().await, ConnectionEvent::Disconnected(_)) {}
             return Ok(());
         }

@@ -141,7 +141,7 @@ fn view(now: &Snapshot) -> String {
             row("", format!("{name} ({address}) {receives} by {path}{note}"));
         }
         if let Some(remedy) = remedy_for(source) {
-            row("", format!("mend: {remedy}"));
+            row("", format!("hint: {remedy}"));
         }
         if !source.steps.is_empty() {
             let steps = source.steps.iter().map(|(step, count)| format!("{step} {count}"));
@@ -176,7 +176,7 @@ fn view(now: &Snapshot) -> String {
     }
     if abilities.holds_back() {
         row("withdrawals", "NOT KNOWN: alerts are held back".to_owned());
-        row("", format!("mend: {}", status::HELD_BACK_HINT));
+        row("", format!("hint: {}", status::HELD_BACK_HINT));
     }
     let delivery = &now.delivery;
     row(

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_document_voids_them_all_and_every_problem_is_told() {
+    fn one_bad_document_voids_them_all_and_every_problem_is_reported() {
         let layers = layers(&[
             (Reach::Fleet, "[presence]\narrive_rssi_dbm = -80\n"),
             (Reach::Store, "[store]\nid = 7\n[presence]\nleave_rssi_dbm = -78\ndwel_secs = 2\n"),

@@ -207,7 +207,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// `[registry]`, but for its path.
+/// `[registry]`, except its path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bundles {
     /// minisign's public keys, base64; with any, only signed bundles count.
@@ -262,7 +262,7 @@ pub struct Tablets {
     pub listen: SocketAddr,
     /// How tablets reach it, where that is not one of this machine's addresses.
     pub address: Option<WebUrl>,
-    /// When at least one tablet must look on.
+    /// When at least one tablet must be connected.
     pub opening_hours: Option<policy::QuietHours>,
     /// Where a customer is in the shop's customer database.
     pub crm_url: Option<CrmUrl>,

@@ -225,7 +225,7 @@ pub struct Layer {
     pub current: Option<Pushed>,
     /// Waits for its time.
     pub next: Option<Pushed>,
-    /// The last document's number, whatever became of it.
+    /// The last document's number, accepted or refused.
     pub serial: Option<u64>,
     /// The last document is for other stores than this one.
     pub out_of_ring: bool,
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_wrong_is_told() {
+    fn a_wrong_header_is_reported() {
         for (text, why) in [
             ("document = 1", "document is not a table"),
             ("[document]\nserial = 0", "document.serial must be a whole number"),

@@ -163,7 +163,7 @@ impl Reading {
         self
     }
 
-    /// Takes nothing but bundles.
+    /// Takes bundles only.
     #[must_use]
     pub const fn bundles_only(mut self) -> Self {
         self.bundles_only = true;

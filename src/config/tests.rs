@@ -78,7 +78,7 @@ tiers = ["gold"]
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_line_key_and_hint() {
+fn every_mistake_is_reported_at_once_with_line_key_and_hint() {
     let text = r#"[store]
 id = 0
 nmae = "Paris"
@@ -116,7 +116,7 @@ grelot.toml:12: source.kind = "bluetooth"
 }
 
 #[test]
-fn what_is_missing_is_told_for_each_source() {
+fn missing_keys_are_reported_for_each_source() {
     let reported = problems(
         "[store]\nid = 42\n[[source]]\nkind = \"recording\"\n[[source]]\nkind = 3\n[[source]]\n",
     );
@@ -132,7 +132,7 @@ fn what_is_missing_is_told_for_each_source() {
 }
 
 #[test]
-fn a_city_is_told_its_time_zone() {
+fn a_city_instead_of_a_time_zone_gets_its_time_zone_as_a_hint() {
     let reported = problems("[store]\nid = 42\ntime_zone = \"paris\"\n");
     assert!(reported.contains("hint: did you mean \"Europe/Paris\"?"), "{reported}");
 }

@@ -90,9 +90,9 @@ pub struct EventLoop {
     pub(super) health: Health,
     /// For commands that show what is received.
     pub(super) tap: Tap,
-    /// Who looks on at this gateway's page, where it serves one.
+    /// The tablets that are connected to this gateway's page, if it serves one.
     pub(super) tablet_watch: Option<TabletWatch>,
-    /// Why nothing is heard, if nothing is.
+    /// Why nothing is received, if nothing is.
     pub(super) blind_because: Option<String>,
     /// Since when the gateway's state is what it is.
     pub(super) state_since: Since,
@@ -473,7 +473,7 @@ impl EventLoop {
         if watch.look(now) {
             match watch.alarm() {
                 Some(alarm) => tracing::warn!(alarm, "no one would hear the bell"),
-                None => tracing::info!("a tablet looks on again"),
+                None => tracing::info!("a tablet is connected again"),
             }
         }
         self.health.tablets = watch.count();

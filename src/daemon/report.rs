@@ -109,7 +109,7 @@ fn warnings(daemon: &EventLoop) -> Vec<String> {
     brief::lines(warnings.chain(webhook_alarms(daemon)).chain(delivery.store))
 }
 
-/// That no tablet looks on, if one should.
+/// That no tablet is connected, if one should be.
 fn tablets_alarm(daemon: &EventLoop) -> Option<&'static str> {
     daemon.tablet_watch.as_ref()?.alarm()
 }

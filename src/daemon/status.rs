@@ -71,7 +71,7 @@ pub struct Snapshot {
     pub broker: Broker,
     /// The way to the tablets.
     pub delivery: DeliveryHealth,
-    /// The page and who looks on.
+    /// The page and its connected tablets.
     #[serde(default)]
     pub tablets: Tablets,
     /// The receivers of webhooks.
@@ -115,7 +115,7 @@ pub struct DeadMessage {
     pub why: String,
 }
 
-/// The page of this gateway and who looks on.
+/// The page of this gateway and its connected tablets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tablets {
     /// Where tablets open it; empty where none is served.
@@ -124,7 +124,7 @@ pub struct Tablets {
     pub pairing: bool,
     /// By tablet.
     pub looking_on: Vec<LookingOn>,
-    /// That none looks on during opening hours.
+    /// That none is connected during opening hours.
     pub alarm: Option<String>,
 }
 
@@ -191,12 +191,12 @@ pub struct Adapter {
     pub address: String,
     /// Whether it receives.
     pub listening: bool,
-    /// By which ear: `dbus` or `monitor`.
+    /// The capture path: `dbus` or `monitor`.
     pub ear: String,
     /// Its controller reports each device once a scan, so the scan is restarted every second.
     #[serde(default)]
     pub hides_repetitions: bool,
-    /// Why it does not hear, or not well.
+    /// Why it does not receive, or badly.
     pub note: Option<String>,
 }
 
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_asks_is_sent_the_snapshot_and_the_socket_goes_with_the_daemon() {
+    async fn a_client_is_sent_the_snapshot_and_the_socket_is_removed_with_the_daemon() {
         let folder = tempfile::tempdir().unwrap();
         let path = socket(folder.path());
         let listener = listen(&path).unwrap();

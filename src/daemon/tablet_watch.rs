@@ -1,4 +1,4 @@
-//! Whether a tablet looks on during opening hours.
+//! Whether a tablet is connected during opening hours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct TabletWatch {
     urls: Vec<String>,
     opening_hours: Option<QuietHours>,
     time_zone: jiff::tz::TimeZone,
-    /// Since when none looks on although the shop is open.
+    /// Since when none is connected although the shop is open.
     missing_since: Option<Tick>,
     alarmed: bool,
 }
@@ -38,7 +38,7 @@ impl TabletWatch {
         &self.urls
     }
 
-    /// The tablets that look on.
+    /// The connected tablets.
     pub fn looking_on(&self) -> Vec<LookingOn> {
         self.viewers.list()
     }
@@ -65,7 +65,7 @@ impl TabletWatch {
 
     /// What is wrong, for people.
     pub fn alarm(&self) -> Option<&'static str> {
-        self.alarmed.then_some("no tablet looks on at this gateway although the shop is open")
+        self.alarmed.then_some("no tablet is connected to this gateway although the shop is open")
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_looking_on_is_an_alarm_five_minutes_after_opening_and_until_somebody_does() {
+    fn no_connected_tablet_is_an_alarm_from_five_minutes_after_opening_until_one_connects() {
         let viewers = Arc::new(Viewers::default());
         let hours = QuietHours { from_minute: 9 * 60, until_minute: 20 * 60 };
         let zone = jiff::tz::TimeZone::UTC;

@@ -32,7 +32,7 @@ const MOST_WAITING: usize = 10_000;
 /// An answer is of no use to a later connection.
 const LIFE: Duration = Duration::from_mins(1);
 
-/// Between two publications of one document: one reaches all whom it is for.
+/// Between two publications of one document: one message reaches all its gateways.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// Head office's name, where it asks stores for their state.
@@ -194,7 +194,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// A gateway says how it is, and which settings it has: it is told newer ones.
+    /// A gateway's status with the settings that it has: it is sent newer ones.
     fn status(
         &mut self,
         store: u16,
@@ -234,7 +234,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// The status of a gateway that is heard and was never seen: not every broker retains it.
+    /// The status of a gateway that is known only from other messages: not every broker retains it.
     fn ask_for_status(&self, link: &Link<()>, store: u16, gateway: &str) -> Result<(), FleetError> {
         if !self.store.has_status(store, gateway)? {
             let question = payload::encode(&serde_json::json!({"v": payload::VERSION}));
@@ -268,7 +268,7 @@ impl Keeper {
         });
     }
 
-    /// A gateway says which withdrawals it knows: it is told the rest.
+    /// The withdrawals that a gateway knows: it is sent the rest.
     fn consent(
         &mut self,
         store: u16,

@@ -1,4 +1,4 @@
-//! Head office: what is known of all gateways, and what they are told until each has acknowledged it.
+//! Head office: the state of all gateways, and messages that are repeated until each gateway acknowledges them.
 //!
 //! One `SQLite` file holds the list of withdrawals with their numbers and what gateways said of
 //! themselves; [`keeper`] answers gateways that ask and repeats what they missed. Invariant: a number

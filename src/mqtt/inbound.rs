@@ -78,7 +78,7 @@ pub enum Inbound {
     RegistryAnnounced,
     /// Head office's settings.
     Configuration {
-        /// For whom.
+        /// The customer.
         reach: Reach,
         /// TOML, unchecked; empty where it was cleared.
         document: Vec<u8>,
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawal_counts_whatever_it_says_but_not_when_it_is_cleared() {
+    fn a_withdrawal_counts_with_any_payload_except_an_empty_one() {
         let client = "c-1".to_owned();
         let withdrawn = |number| Inbound::Withdrawn { client: client.clone(), number };
         assert_eq!(read("grelot/v1/42/withdrawn/c-1", "garbage"), Ok(withdrawn(None)));
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_tells_nothing_of_the_message() {
+    fn a_refusal_quotes_nothing_of_the_message() {
         let topic = Topics::of(42).claim(VisitId(uuid::Uuid::nil()));
         let refused = read(&topic, r#"{"v":1,"by":"Mme Dumoulin","action":"adore"}"#).unwrap_err();
         assert!(!refused.to_string().contains("Dumoulin"), "{refused}");

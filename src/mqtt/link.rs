@@ -500,8 +500,8 @@ mod tests {
     }
 
     #[test]
-    fn refusals_that_somebody_must_mend_differ_from_those_that_pass() {
-        for (code, must_mend) in [
+    fn permanent_refusals_differ_from_temporary_ones() {
+        for (code, is_permanent) in [
             (ConnectReturnCode::BadUserNamePassword, true),
             (ConnectReturnCode::NotAuthorized, true),
             (ConnectReturnCode::UnsupportedProtocolVersion, true),
@@ -510,7 +510,7 @@ mod tests {
         ] {
             assert_eq!(
                 matches!(connect_refused(code), Disconnect::Refused(_)),
-                must_mend,
+                is_permanent,
                 "{code:?}"
             );
         }

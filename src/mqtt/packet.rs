@@ -1,6 +1,6 @@
 //! As much of MQTT's packets as a bridge needs to judge a client: versions 3.1.1 and 5.
 //!
-//! What a packet says is only read, but for CONNECT, which is written anew with another identity.
+//! Packets are only read, except CONNECT, which is written again with another identity.
 
 /// The longest packet that is taken from a client.
 pub const LONGEST: usize = 16 * 1024;
@@ -184,7 +184,7 @@ impl<'a> Packet<'a> {
 }
 
 impl Connect<'_> {
-    /// The same wish with another identity, and without a last will.
+    /// The same CONNECT with another identity, and without a last will.
     pub fn under(&self, client_id: &str, login: Option<(&str, &[u8])>) -> Vec<u8> {
         let mut flags = if self.clean { 0x02 } else { 0 };
         if login.is_some() {
@@ -330,17 +330,17 @@ mod tests {
     }
 
     #[test]
-    fn a_connect_is_written_anew_with_another_identity_and_the_same_wishes() {
+    fn a_connect_is_written_again_with_another_identity_and_the_same_options() {
         let octets = connect(0xc2, &[b"kiosk", b"somebody", b"token"]);
         let (packet, total) = first(&octets).unwrap().unwrap();
         assert_eq!((packet.kind, total), (kind::CONNECT, octets.len()));
-        let wish = packet.connect().unwrap();
-        assert_eq!((wish.client_id, wish.password), ("kiosk", Some(b"token".as_slice())));
-        let anew = wish.under("tablet-1", Some(("door", b"secret")));
-        let (packet, _) = first(&anew).unwrap().unwrap();
+        let connect = packet.connect().unwrap();
+        assert_eq!((connect.client_id, connect.password), ("kiosk", Some(b"token".as_slice())));
+        let rewritten = connect.under("tablet-1", Some(("door", b"secret")));
+        let (packet, _) = first(&rewritten).unwrap().unwrap();
         let again = packet.connect().unwrap();
         assert_eq!((again.client_id, again.password), ("tablet-1", Some(b"secret".as_slice())));
-        assert_eq!((again.properties, again.clean), (wish.properties, true));
+        assert_eq!((again.properties, again.clean), (connect.properties, true));
     }
 
     #[test]
@@ -350,10 +350,10 @@ mod tests {
         put(&mut body, b"grelot/v1/42/arrivals");
         put(&mut body, b"{}");
         let octets = whole(0x10, &body);
-        let wish = first(&octets).unwrap().unwrap().0.connect().unwrap();
-        assert!(wish.has_will);
-        let anew = wish.under("tablet", None);
-        assert!(!first(&anew).unwrap().unwrap().0.connect().unwrap().has_will);
+        let connect = first(&octets).unwrap().unwrap().0.connect().unwrap();
+        assert!(connect.has_will);
+        let rewritten = connect.under("tablet", None);
+        assert!(!first(&rewritten).unwrap().unwrap().0.connect().unwrap().has_will);
     }
 
     #[test]
@@ -386,8 +386,8 @@ mod tests {
         ) {
             if let Ok(Some((packet, total))) = first(&octets) {
                 assert!(total <= octets.len());
-                if let Ok(wish) = packet.connect() {
-                    wish.under("x", None);
+                if let Ok(connect) = packet.connect() {
+                    connect.under("x", None);
                 }
                 for version in [Version::V3, Version::V5] {
                     let _ = packet.publish(version);

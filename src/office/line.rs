@@ -357,7 +357,7 @@ impl Line {
         loop {
             tokio::select! {
                 () = &mut over => return,
-                // Counts of a minute that nobody sees are not worth keeping; the hour's are.
+                // Counts of a minute are not worth keeping while head office is away; the hour's are.
                 Some(_) = self.channels.health.recv() => {}
                 () = &mut self.patience, if self.waits() => self.goes_on_alone(),
             }

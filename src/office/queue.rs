@@ -58,7 +58,7 @@ impl ReportQueue {
         Ok(Self { db, path: path.to_owned(), id, secret })
     }
 
-    /// Makes references to visits that nobody else can make.
+    /// Makes references to visits that only this gateway can make.
     pub(super) fn secret(&self) -> &[u8] {
         &self.secret
     }

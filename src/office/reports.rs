@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_label_is_of_its_visit_and_neither_names_it() {
+    async fn a_label_refers_to_its_visit_without_naming_it() {
         let dir = tempfile::tempdir().unwrap();
         let (reports, mut waiting, thread) = Reports::open(dir.path()).unwrap();
         let at = WallTime::from_unix_secs(1_767_603_600);

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn an_escalation_that_nobody_subscribes_to_holds_nothing_back() {
+    fn an_escalation_without_a_subscriber_delays_no_other_message() {
         let rows = vec![row(1, "escalations", 1), row(2, "departures", 1)];
         let mut outbox = Outbox::of(rows, at(0));
         assert!(!outbox.waits_for_subscriber(1) && outbox.waits_for_subscriber(2));
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_jumps_neither_drops_nor_prolongs_an_alert() {
+    fn a_wall_clock_that_jumps_does_not_change_the_life_of_an_alert() {
         let mut outbox = Outbox::of(vec![row(1, "arrivals", 1)], at(0));
         let far = Clock::Set(WallTime::from_unix_secs(4_000_000_000));
         assert_eq!(next(&mut outbox, Now { clock: far, ..at(1) }), Some(1));

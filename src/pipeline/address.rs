@@ -13,7 +13,7 @@ pub enum AddressKind {
 
 /// A Bluetooth device address, most significant octet first (as it is written).
 ///
-/// Its `Debug` shows nothing but the kind: addresses of strangers must not reach a log.
+/// Its `Debug` shows only the kind: addresses of strangers must not reach a log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     /// Public or random.

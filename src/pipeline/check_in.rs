@@ -1,4 +1,4 @@
-//! A customer who says so, or whom staff see, instead of a phone that is received.
+//! A check-in by the customer's app or by staff, when no phone is received.
 
 use std::time::Duration;
 

@@ -18,6 +18,6 @@ pub struct Settings {
     pub beacons: Vec<OwnBeacon>,
     /// When a customer counts as inside.
     pub presence: Presence,
-    /// When and for whom to alert.
+    /// When and for which customers to alert.
     pub policy: Policy,
 }

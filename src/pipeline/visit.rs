@@ -19,7 +19,7 @@ pub enum StaffAction {
     Dismiss,
     /// Shows a hidden visit again.
     Recall,
-    /// Takes care of a customer of whom a colleague takes care.
+    /// Takes over a customer from a colleague.
     TakeOver,
     /// Gives an own customer to a colleague.
     HandOver(Member),
@@ -82,7 +82,7 @@ impl Claim {
         Self { by: Arc::clone(&member.by), tablet: member.tablet.clone(), since }
     }
 
-    /// Whether it is of `member`; a client without a tablet's id is told apart by name only.
+    /// Whether it is of `member`; a client without a tablet's id is known by its name only.
     pub fn is_of(&self, member: &Member) -> bool {
         let differ = |(ours, theirs): (&Arc<str>, &Arc<str>)| ours != theirs;
         self.by == member.by
@@ -95,7 +95,7 @@ impl Claim {
 pub enum DepartureReason {
     /// Heard weaker and weaker, then outside or not at all.
     Left,
-    /// Not heard for as long as this device's silence may last.
+    /// Not received for as long as this device's silence may last.
     Silent,
     /// Open for longer than any visit may be.
     TooLong,

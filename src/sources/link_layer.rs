@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_sum_is_damage_whatever_the_sniffer_says_of_it() {
+    fn a_wrong_checksum_is_damage_although_the_sniffer_accepts_it() {
         let mut octets = hex::decode(PHONE).unwrap();
         let reception = Reception { crc: Some(Crc::Correct), ..Reception::default() };
         assert!(!Packet::read(&octets, reception).unwrap().is_damaged());

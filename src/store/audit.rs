@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_withdrew_is_overwritten_at_once() {
+    fn a_withdrawn_customer_is_overwritten_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap();
         audit.follow(&[recognised("c-1111", 0), recognised("c-2222", 10)]);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audit_that_was_damaged_is_begun_anew() {
+    fn a_damaged_audit_is_replaced_by_an_empty_one() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE), "no database at all, but long enough").unwrap();
         let mut audit = Audit::open(folder.path(), Duration::from_hours(24)).unwrap();

@@ -82,7 +82,7 @@ pub enum Change {
     Withdrawn {
         /// The customer's handle.
         client: Arc<str>,
-        /// When this gateway heard of it.
+        /// When this gateway received it.
         at: WallTime,
     },
     /// Every withdrawal of head office's list up to this one is known.

@@ -32,7 +32,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct AppState {
     /// The board.
     pub board_state: Arc<BoardState>,
-    /// Who looks on.
+    /// The connected tablets.
     pub viewers: Arc<Viewers>,
     /// To the gateways.
     pub commands: CommandSender,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::pipeline::VisitId;
 use crate::pipeline::units::WallTime;
 
-/// How long a visit that is over is kept: to show who has left, to bring back whom staff hid by
+/// How long a visit that is over is kept: to show who has left, to bring back visits that staff hid by
 /// mistake, and to recognise late messages about it.
 const SHOWN_AFTER_END: Duration = Duration::from_mins(30);
 

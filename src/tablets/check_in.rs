@@ -15,7 +15,7 @@ use super::desk::{Outcome, Who};
 use super::staff;
 use crate::pipeline::advert::token::Token;
 
-/// After a link that means nothing: links are tried one after the other, so nobody guesses.
+/// Pause after a link that is not valid. Links are checked one at a time, so that none can be guessed.
 const AFTER_A_WRONG_LINK: Duration = Duration::from_millis(250);
 
 /// Octets: a handle is a name of the shop's own choice.

@@ -29,7 +29,7 @@ pub struct Subscription {
     pub clocks: Clocks,
     /// Its place.
     pub viewer: Viewer,
-    /// Everyone's places, to say how many look on.
+    /// All streams, for their number.
     pub viewers: Arc<Viewers>,
     /// Whether the tablet is still paired.
     pub admitted: Box<dyn Fn() -> bool + Send + Sync>,

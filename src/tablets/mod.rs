@@ -172,7 +172,7 @@ impl Running {
         &self.urls
     }
 
-    /// Who looks on.
+    /// The connected tablets.
     pub fn viewers(&self) -> Arc<Viewers> {
         Arc::clone(&self.viewers)
     }

@@ -38,7 +38,7 @@ pub struct TabletsConfig {
     pub state: PathBuf,
     /// `presence.rejoin_secs`: arrivals of one customer within it are one stay.
     pub rejoin: Duration,
-    /// What the page is told of `[tablets]`.
+    /// The keys of `[tablets]` that the page needs.
     pub page: PageSettings,
     /// The page's words in every language.
     pub words: Words,

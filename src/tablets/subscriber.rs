@@ -84,7 +84,7 @@ struct FeedbackWire {
 }
 
 impl CommandSender {
-    /// Publishes what staff do with a visit, and `to` whom they hand it over. The visit's gateway
+    /// Publishes a staff action on a visit, for a hand-over with the colleague in `to`. The visit's gateway
     /// decides, and publishes the visit's new state.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Who looks on: the open event streams and the MQTT connections of staff's devices.
+//! Connected tablets: the open event streams and the MQTT connections of staff's devices.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ const MOST_VIEWERS: usize = 256;
 /// Of one paired tablet: its browser opens at most six connections.
 const MOST_OF_TABLET: usize = 6;
 
-/// Everyone who looks on.
+/// All connected tablets.
 #[derive(Debug)]
 pub struct Viewers {
     open: Mutex<BTreeMap<ViewerId, Entry>>,
@@ -42,7 +42,7 @@ pub struct Viewer {
     taken_over: CancellationToken,
 }
 
-/// A tablet that looks on, for people.
+/// A connected tablet, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookingOn {
     /// The tablet's id in `grelot tablets list`; `None` where tablets need no pairing.
@@ -62,7 +62,7 @@ impl Default for Viewers {
 }
 
 impl Viewers {
-    /// How many look on, at each change.
+    /// The number of connected tablets, at each change.
     pub fn count(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
     }
@@ -95,7 +95,7 @@ impl Viewers {
         has_place(&self.lock(), &(tablet.map(|tablet| tablet.id.clone()), tab.to_owned()))
     }
 
-    /// The tablets that look on, by id. Without pairing each tab is one.
+    /// The connected tablets, by id. Without pairing each tab is one.
     pub fn list(&self) -> Vec<LookingOn> {
         let mut list: Vec<LookingOn> = Vec::new();
         for ((id, _), entry) in &*self.lock() {

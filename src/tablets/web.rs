@@ -150,7 +150,7 @@ async fn session(
     if has_place { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::Full) }
 }
 
-/// The tablets that look on here.
+/// The tablets that are connected here.
 async fn tablets(State(app): State<AppState>, _: Admitted) -> Json<Vec<LookingOn>> {
     Json(app.viewers.list())
 }

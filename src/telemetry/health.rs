@@ -35,7 +35,7 @@ pub struct Health {
     pub broker: BrokerState,
     /// The way to the tablets.
     pub delivery: DeliveryHealth,
-    /// Tablets that look on here.
+    /// Tablets that are connected here.
     pub tablets: u64,
 }
 

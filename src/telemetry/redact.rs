@@ -47,7 +47,7 @@ mod tests {
     use crate::pipeline::event::AddressKind;
 
     #[test]
-    fn a_customer_is_told_apart_and_not_named() {
+    fn a_customer_is_distinguished_and_not_named() {
         let shown = Client("c-7f3a").to_string();
         assert_eq!(shown, Client("c-7f3a").to_string());
         assert_ne!(shown, Client("c-7f3b").to_string());

@@ -50,7 +50,7 @@ pub fn messages(
     takers.map(message).collect()
 }
 
-/// Only of visits that staff were alerted of: quiet hours, caps and wishes hold here, too.
+/// Only for visits that staff were alerted of: quiet hours, caps and customers' settings apply.
 fn event(effect: &Effect, now: Now) -> Option<Event<'_>> {
     let (kind, visit, at, more) = match effect {
         Effect::Arrived { visit, announcement: Announcement::Alert { .. } } => {

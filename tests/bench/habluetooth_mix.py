@@ -4,7 +4,7 @@ Usage: habluetooth_mix.py ADVERTISEMENTS PLANNED FED [--new-addresses]
 
 ADVERTISEMENTS is what `instructions dump` prints: seconds, address, RSSI and payload a line. They
 are planned PLANNED times over, address strings and all, and fed FED times: between two runs that
-differ in FED alone there is nothing but feeding. What is fed goes through one scanner's parser and
+differ in FED alone there is only feeding. What is fed goes through one scanner's parser and
 merge and the manager's tracking, compiled (Cython) as it is installed; no one is identified.
 """
 

@@ -251,8 +251,8 @@ fn tokens(count: usize) -> Vec<(&'static str, String)> {
 /// Octets of a window's table, for each customer.
 const TABLE: usize = 16;
 
-/// What the machine's memory takes for one dependent read anywhere in so many octets: no look-up
-/// in as large a table can be faster.
+/// The time of one dependent read anywhere in a table of this many octets: no look-up in a table of
+/// this size can be faster.
 fn one_read(octets: usize) -> f64 {
     let mut random = Random(11);
     let mut next: Vec<u32> = (0..u32::try_from(octets / 4).unwrap()).collect();

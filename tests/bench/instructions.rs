@@ -34,7 +34,7 @@ const STORE: u16 = 42;
 const CUSTOMERS: u32 = 10_000;
 /// Those of them who are in the shop in the measure `customers`.
 const PRESENT: u32 = 50;
-/// Of the advertisements in that measure, one in so many is a customer's.
+/// In that measure one of this many advertisements is a customer's.
 const ONE_IN: usize = 10;
 /// 500 advertisements a second.
 const PACE: Duration = Duration::from_millis(2);

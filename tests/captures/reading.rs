@@ -32,7 +32,7 @@ fn a_replay_that_read_nothing_says_so_and_fails() {
 }
 
 #[test]
-fn how_much_was_read_and_skipped_is_told_on_json_beside_the_events() {
+fn how_much_was_read_and_skipped_is_in_json_beside_the_events() {
     let (sound, damaged) = (nordic(2, 0, 1, &packet()), nordic(2, 0, 0, &packet()));
     let output = replay(&pcap(272, &[&sound, &damaged, &sound], true, false), &["--json"]);
     assert_eq!(output.status.code(), Some(0));
@@ -49,7 +49,7 @@ fn how_much_was_read_and_skipped_is_told_on_json_beside_the_events() {
 
 /// A customer with a loyalty card, far down the street, heard up to the recording's last second.
 #[test]
-fn explain_tells_why_a_customer_who_never_came_in_was_not_announced() {
+fn explain_says_why_a_customer_who_never_came_in_was_not_announced() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("shop.toml", &format!("{CONFIG}[registry]\npath = \"customers.jsonl\"\n"));

@@ -1,4 +1,4 @@
-//! A customer who withdrew is not announced, whatever the broker does of what it should.
+//! A customer who withdrew is not announced, although the broker forgets withdrawals.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn a_withdrawn_customer_is_not_announced_on_a_cluster_that_forgets_withdra
     let mut staff = Subscriber::start(ports[2], &["-t", "grelot/v1/42/arrivals"]).await;
     let mut states = Subscriber::start(ports[2], &["-t", "grelot/v1/42/visits/+"]).await;
 
-    // Nobody answers: nobody is announced.
+    // Without an answer no customer is announced.
     let door = Gateway::start(dir.path(), "door", &[ports[1], ports[2]]);
     eventually("it sees the customers", || door.here() == ["c-1", "c-2", "c-3"]);
     eventually("the broker's ways are known", || {

@@ -38,13 +38,13 @@ async fn pushed_settings_are_numbered_signed_and_kept_and_forged_ones_refused_an
 
     // A file with a mistake goes nowhere.
     fs::write(office.folder.join("bad.toml"), "[presence]\ndwel_secs = 4\n").unwrap();
-    let (code, told) = ended(&office, "fleet push bad.toml --key keys/grelot.key");
-    assert!(code == Some(78) && told.contains("did you mean `presence.dwell_secs`?"), "{told}");
+    let (code, output) = ended(&office, "fleet push bad.toml --key keys/grelot.key");
+    assert!(code == Some(78) && output.contains("did you mean `presence.dwell_secs`?"), "{output}");
 
     fs::write(office.folder.join("one.toml"), "[presence]\ndwell_secs = 4\n").unwrap();
     let push = "fleet push one.toml --key keys/grelot.key --note levels --wait 60";
-    let (code, told) = ended(&office, push);
-    assert!(code == Some(0) && told.contains("in force at 1 gateways"), "{told}");
+    let (code, output) = ended(&office, push);
+    assert!(code == Some(0) && output.contains("in force at 1 gateways"), "{output}");
     let pushed = hash(&door);
     assert_ne!(pushed, original);
 
@@ -66,10 +66,10 @@ async fn pushed_settings_are_numbered_signed_and_kept_and_forged_ones_refused_an
     assert_eq!(hash(&door), pushed);
     let trouble = || ended(&office, known);
     eventually("head office sees it", || {
-        let (code, told) = trouble();
+        let (code, output) = trouble();
         code == Some(1)
-            && told.contains("refused: grelot/v1/config/fleet")
-            && told.contains("warns")
+            && output.contains("refused: grelot/v1/config/fleet")
+            && output.contains("warns")
     });
     office.run("fleet acknowledge 42 door --note forged");
     assert_eq!(trouble().0, Some(0), "{}", trouble().1);

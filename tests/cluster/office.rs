@@ -23,7 +23,7 @@ pub fn start(folder: &Path, arguments: &[&str]) -> Running {
     Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
 
-/// What `grelot status` says of the gateway in a folder; null while nobody answers.
+/// What `grelot status` says of the gateway in a folder; null while the daemon does not answer.
 pub fn status(folder: &Path) -> Value {
     let output = grelot(folder, &["--config", "grelot.toml", "--json", "status"]);
     serde_json::from_slice(&output.stdout).unwrap_or_default()
@@ -112,7 +112,7 @@ impl Gateway {
         gateway
     }
 
-    /// What `grelot status` says; null while nobody answers.
+    /// What `grelot status` says; null while the daemon does not answer.
     pub fn status(&self) -> Value {
         status(&self.folder)
     }

@@ -47,7 +47,7 @@ fn the_json_form_keeps_its_promise() {
 }
 
 #[test]
-fn grelots_own_carriers_are_told() {
+fn grelots_own_carriers_are_decoded() {
     // Of the protocol's vector: unix time 1767225600, store 42; the echo is zone 1, level 10.
     let of = |advertisement: &str| objects(&decode(&["--json", advertisement], "")).remove(0);
     let token = |carrier| {
@@ -97,7 +97,7 @@ fn a_bad_line_is_named_and_the_others_are_decoded() {
 }
 
 #[test]
-fn people_are_told_in_words() {
+fn the_output_for_people_is_in_words() {
     let advertisement = "0c09426164201b5b31646e616d0303aafe";
     let output = decode(&[advertisement], "");
     let text = String::from_utf8(output.stdout).unwrap();

@@ -38,7 +38,7 @@ impl Cable {
         Self { port: own, accept, is_cut, open }
     }
 
-    /// Cuts every connection; until it is mended, no new one stands.
+    /// Cuts every connection; until it is restored, new ones fail.
     #[allow(dead_code, reason = "tests/cluster does")]
     pub fn cut(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::SeqCst);

@@ -42,7 +42,7 @@ impl Drop for Tmpfs {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_neither_silences_nor_loses_an_alert() {
+async fn a_full_disk_is_reported_and_loses_no_alert() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let disk = Tmpfs::mount(&state, "size=256k");
@@ -330,7 +330,7 @@ fn an_empty_store_is_begun_and_one_without_its_tables_is_moved_aside() {
 }
 
 #[test]
-fn a_damaged_row_stops_nobody() {
+fn a_damaged_row_stops_no_other_visit() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
     let now = grelot::pipeline::Now {

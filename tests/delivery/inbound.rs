@@ -83,7 +83,7 @@ async fn an_old_claim_kept_by_the_broker_is_not_taken_for_a_new_one() {
 }
 
 #[tokio::test]
-async fn garbage_is_counted_and_harms_nobody() {
+async fn garbage_is_counted_and_has_no_effect() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut shop = Shop::open(&dir.path().join("state"), peer(broker.port));

@@ -28,7 +28,7 @@ impl Heard {
         self.messages += 1;
     }
 
-    /// Takes in what comes until so many customers were announced, or `end`.
+    /// Reads alerts until this number of customers has been announced, or until `end`.
     async fn listen(&mut self, staff: &mut Subscriber, customers: u16, end: Instant) {
         while self.visits.len() < usize::from(customers) {
             let Ok(said) = timeout_at(end, staff.next()).await else { return };
@@ -86,7 +86,7 @@ async fn campaign(seed: u64, stores: std::ops::RangeInclusive<u16>) -> [usize; 5
         Mosquitto::start(dir.path(), &BrokerOptions { durable: true, ..BrokerOptions::default() });
     let mut staff = broker.subscribe(&["-c", "-i", "staff", "-t", "grelot/v1/+/arrivals"]).await;
     let mut random = Random::new(seed, &[]);
-    let mut tally = [0; 5];
+    let mut counts = [0; 5];
     for store in stores {
         let every = Duration::from_millis(500);
         let scene = Scene { store, customers: CUSTOMERS, every, speed: 10 };
@@ -98,8 +98,8 @@ async fn campaign(seed: u64, stores: std::ops::RangeInclusive<u16>) -> [usize; 5
         let grelot_first = random.chance(0.5);
         for grelots_turn in [grelot_first, !grelot_first] {
             heard.listen_for(&mut staff, millis(&mut random, 100, 650)).await;
-            tally[0] += 1;
-            tally[1] += usize::from(heard.visits.len() < all);
+            counts[0] += 1;
+            counts[1] += usize::from(heard.visits.len() < all);
             if grelots_turn {
                 grelot.kill();
                 heard.listen_for(&mut staff, millis(&mut random, 0, 100)).await;
@@ -115,12 +115,12 @@ async fn campaign(seed: u64, stores: std::ops::RangeInclusive<u16>) -> [usize; 5
         assert_eq!(heard.visits.len(), all, "lost in store {store}, seed {seed}: {heard:?}");
         let doubled: Vec<_> = heard.visits.iter().filter(|(_, visits)| visits.len() > 1).collect();
         assert!(doubled.is_empty(), "two visit ids in store {store}, seed {seed}: {doubled:?}");
-        tally[2] += heard.visits.len();
-        tally[3] += heard.messages;
-        tally[4] += heard.repeated();
+        counts[2] += heard.visits.len();
+        counts[3] += heard.messages;
+        counts[4] += heard.repeated();
         grelot.kill();
     }
-    tally
+    counts
 }
 
 /// `GRELOT_SEED`, which is printed so that a failure can be repeated.

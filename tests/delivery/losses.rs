@@ -37,7 +37,7 @@ async fn what_happens_while_the_broker_is_dead_is_said_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_broker_that_forgot_everything_is_told_who_is_here() {
+async fn a_broker_that_forgot_everything_is_sent_the_present_visits() {
     let dir = tempfile::tempdir().unwrap();
     let mut broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut staff = broker.subscribe(&["-t", ARRIVALS]).await;
@@ -101,7 +101,7 @@ async fn a_visit_that_an_earlier_life_left_at_the_broker_is_cleared() {
 }
 
 #[tokio::test]
-async fn a_refused_password_is_told_and_loses_nothing() {
+async fn a_refused_password_is_reported_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let options = BrokerOptions { login: Some(("door", "right")), ..BrokerOptions::default() };

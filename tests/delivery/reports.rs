@@ -85,7 +85,7 @@ fn start_without_radio(dir: &Path, broker: &Mosquitto) -> Grelot {
 }
 
 #[tokio::test]
-async fn a_status_tells_since_when_the_gateway_is_blind() {
+async fn a_status_has_the_time_since_which_the_gateway_is_blind() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let mut it = broker.subscribe(&["-t", STATUS]).await;

@@ -88,7 +88,7 @@ impl TestClock {
     }
 }
 
-/// A gateway with nothing but its delivery.
+/// The delivery part of a gateway alone.
 pub struct Shop {
     pub delivery: Delivery,
     pub inbound: mpsc::Receiver<Inbound>,
@@ -157,7 +157,7 @@ impl Shop {
         self.connection(|state| matches!(state, ConnectionState::Connected { .. })).await;
     }
 
-    /// Waits until so many notices are acknowledged and none is left.
+    /// Waits until `count` messages are acknowledged and none is left.
     pub async fn delivered(&self, notices: u64) {
         self.health(|health| health.delivered >= notices && health.queued == 0).await;
     }

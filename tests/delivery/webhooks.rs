@@ -277,7 +277,7 @@ async fn a_claim_and_a_departure_are_sent_once_and_a_quiet_visit_never() {
 }
 
 #[tokio::test]
-async fn a_customer_who_withdraws_is_sent_to_nobody() {
+async fn a_withdrawn_customer_is_sent_to_no_webhook() {
     let dir = tempfile::tempdir().unwrap();
     let (till, clock) = (Till::new(), TestClock::default());
     let shop = open(dir.path(), till.receivers(Duration::from_hours(1)), &clock);

@@ -14,7 +14,7 @@ use super::spread;
 
 const METRES: f64 = 1.83;
 
-/// Of every position, so many simulations.
+/// Simulations of each position.
 const SEEDS: u64 = 40;
 
 /// Measured places, and how the table calls them. Ubertooth's levels are not calibrated.

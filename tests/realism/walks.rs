@@ -11,7 +11,7 @@ use grelot::sources::simulated::radio::{Carried, Phone, RadioPath};
 use super::csv::{self, number};
 use super::spread;
 
-/// So many simulations of every walk.
+/// Simulations of each walk.
 const SEEDS: u64 = 20;
 
 /// One measurement of one receiver on one walk.

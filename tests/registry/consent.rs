@@ -66,7 +66,7 @@ fn expected(is: impl Fn(Staff) -> bool) -> Vec<String> {
 }
 
 #[test]
-fn a_replay_recognises_those_who_agreed_and_nobody_else() {
+fn a_replay_recognises_only_those_who_agreed() {
     let shop = shop();
     let output = Command::new(env!("CARGO_BIN_EXE_grelot"))
         .args(["replay", "--json", "--config"])
@@ -89,7 +89,7 @@ fn a_replay_recognises_those_who_agreed_and_nobody_else() {
 }
 
 #[test]
-fn tablets_are_told_what_each_customer_agreed_to() {
+fn tablets_receive_what_each_customer_agreed_to() {
     let shop = shop();
     let (_subscriber, messages) = shop.listen();
     let _grelot = shop.run();

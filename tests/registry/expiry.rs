@@ -14,7 +14,7 @@ fn end_of(shop: &Shop, name: &str) -> WallTime {
 }
 
 #[test]
-fn an_expired_bundle_recognises_nobody_and_says_so_everywhere() {
+fn an_expired_bundle_recognises_no_one_and_is_reported_everywhere() {
     let shop = Shop::new();
     shop.bundle(1, 42, "keys", "older.zst");
     std::thread::sleep(Duration::from_millis(5));

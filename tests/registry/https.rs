@@ -29,7 +29,7 @@ struct Server {
 struct ServerState {
     bundle: Vec<u8>,
     signature: Vec<u8>,
-    /// Hang up after so many octets, once.
+    /// Close the connection after this many octets, once.
     hang_up_after: Option<usize>,
     /// The requests' paths and ranges.
     asked: Vec<String>,

@@ -85,7 +85,7 @@ fn with_a_credential_the_kept_registry_is_encrypted() {
 }
 
 #[test]
-fn a_power_cut_while_a_bundle_takes_its_place_loses_nobody() {
+fn a_power_cut_during_a_bundles_replacement_loses_no_customer() {
     let shop = Shop::new();
     shop.bundle(2, 42, "keys", "customers.jsonl.zst");
     shop.configure_signed();

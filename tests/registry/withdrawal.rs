@@ -64,7 +64,7 @@ fn an_alert_that_waits_for_a_tablet_is_withdrawn_with_its_customer() {
     shop.bundle(1, 42, "keys", "customers.jsonl.zst");
     shop.configure_signed();
     let _grelot = shop.run();
-    // Nobody listens to arrivals, so the alert stays queued.
+    // Arrivals have no subscriber, so the alert stays queued.
     let queued = || shop.status()["delivery"]["queued"].as_u64().unwrap();
     eventually("the alert waits", || shop.status()["alerts"] == 1 && queued() > 0);
     assert!(holds(&state(&shop), "Madame Numero 1"), "the search would have found it");

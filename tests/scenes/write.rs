@@ -1,7 +1,7 @@
 //! Writes a simulated scene as a recording, with its registry and a configuration.
 //!
-//! `cargo run --release --example scene -- OUT_DIR [DEVICES [SECONDS [SEED]]]`: so many
-//! strangers' devices stay around (300) while customers come and go, for so long (3600).
+//! `cargo run --release --example scene -- OUT_DIR [DEVICES [SECONDS [SEED]]]`: DEVICES
+//! of strangers stay around (300) while customers come and go, for SECONDS (3600).
 
 use std::fs;
 use std::path::Path;

@@ -37,8 +37,8 @@ fn is_up(port: u16) -> bool {
 
 fn status(config: &Path) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_grelot"));
-    let told = command.arg("--json").arg("--config").arg(config).arg("status").output().unwrap();
-    serde_json::from_slice(&told.stdout).unwrap_or_default()
+    let output = command.arg("--json").arg("--config").arg(config).arg("status").output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_default()
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_customer_is_checked_in_by_hand_and_a_till_learns_of_it_once() {
     let check_in = |client: &str| {
         http::json(port, "POST", "/check-in", &json!({ "client": client, "by": "Léa" })).unwrap()
     };
-    assert_eq!(check_in("c-nobody").problem().as_deref(), Some("unknown_customer"));
+    assert_eq!(check_in("c-unknown").problem().as_deref(), Some("unknown_customer"));
     assert_eq!(check_in(" c-trial ").body, r#"{"outcome":"welcome"}"#);
     assert_eq!(check_in("c-trial").body, r#"{"outcome":"already_here"}"#);
 
@@ -110,10 +110,10 @@ fn tls_init_makes_a_certificate_that_is_trusted_with_its_authority_and_renewed_w
     std::fs::create_dir(folder.path().join("state")).unwrap();
     let grelot = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_grelot"));
-        let told =
+        let output =
             command.arg("--json").arg("--config").arg(&config).args(arguments).output().unwrap();
-        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-        serde_json::from_slice::<Value>(&told.stdout).unwrap()
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
     let made = grelot(&["tls", "init"]);
     assert!(made["names"].as_array().unwrap().contains(&json!("127.0.0.1")), "{made}");
@@ -124,8 +124,8 @@ fn tls_init_makes_a_certificate_that_is_trusted_with_its_authority_and_renewed_w
     // curl trusts this authority alone.
     let curl = |url: &str| {
         let mut command = Command::new("curl");
-        let told = command.args(["-s", "--cacert", authority, url]).output().unwrap();
-        String::from_utf8_lossy(&told.stdout).into_owned()
+        let output = command.args(["-s", "--cacert", authority, url]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let health = format!("https://127.0.0.1:{port}/healthz");
     eventually("the page is trusted", || curl(&health).contains("live"));
@@ -143,8 +143,8 @@ fn tls_init_makes_a_certificate_that_is_trusted_with_its_authority_and_renewed_w
         let script = format!(
             "openssl s_client -connect 127.0.0.1:{port} </dev/null 2>/dev/null | openssl x509 -noout -serial"
         );
-        let told = Command::new("sh").arg("-c").arg(script).output().unwrap();
-        String::from_utf8_lossy(&told.stdout).into_owned()
+        let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let before = serial();
     assert!(before.starts_with("serial="), "{before}");

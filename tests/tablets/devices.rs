@@ -79,11 +79,11 @@ fn an_app_of_another_maker_takes_care_of_a_customer_and_may_do_nothing_else() {
     let chromium = Chromium::start();
     let tablet = example(&chromium, &shop, folder.path(), "Kiosk");
     tablet.shows("Mme Duval");
-    assert!(shop.somebody_hears_arrivals());
+    assert!(shop.has_subscriber_of_arrivals());
     tablet.tap("#visits button");
     tablet.shows("with Kiosk");
 
-    // It reads and writes what a tablet may, whatever the broker would let the bridge do.
+    // It reads and writes what a tablet may, although the bridge's own login may do more.
     let subscribe = |topic: &str| {
         answer(&tablet, &format!("client.subscribe('grelot/v1/42/{topic}', {{qos: 1}}, done)"))
     };

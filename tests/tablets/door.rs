@@ -1,4 +1,4 @@
-//! Whoever knocks at the page's door: other sites, unpaired tablets, crowds and chatterboxes.
+//! Clients that the page refuses or limits: other sites, unpaired tablets, crowds, floods of requests.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::http;
 use crate::shop::{Shop, certificate, now, visit};
 
 #[test]
-fn an_unpaired_tablet_sees_nobody_until_it_types_the_code_and_stays_paired() {
+fn an_unpaired_tablet_shows_no_customer_until_the_code_is_typed_and_stays_paired() {
     let mut shop = Shop::open_with(|config| config.pairing = Pairing::Required);
     shop.gateway.is_here(&visit(1, "Mme Duval", "gold", 200));
     let chromium = Chromium::start();
@@ -65,7 +65,7 @@ fn grelot(shop: &Shop, arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn without_a_cookie_nothing_is_told_and_nothing_taken() {
+fn without_a_cookie_nothing_is_read_or_written() {
     let shop = Shop::open_with(|config| config.pairing = Pairing::Required);
     shop.gateway.is_here(&visit(1, "Mme Duval", "gold", 200));
     let port = shop.address().port();

@@ -76,7 +76,7 @@ fn everything_can_be_undone_for_ten_seconds() {
 }
 
 #[test]
-fn a_colleague_takes_over_and_the_former_owner_is_told_kindly() {
+fn a_colleague_takes_over_and_the_former_owner_reads_a_friendly_notice() {
     let (shop, _chromium, [lea, paul], _) = staff(["Léa", "Paul"]);
     lea.tap("#welcome .card .main");
     paul.shows("Léa takes care");
@@ -177,7 +177,7 @@ fn all_of_it_works_by_keyboard_and_the_focus_stays_with_the_card() {
 }
 
 #[test]
-fn a_screen_reader_hears_whom_each_button_is_for() {
+fn a_screen_reader_names_the_customer_of_each_button() {
     let (shop, _chromium, [lea], duval) = staff(["Léa"]);
     shop.gateway.is_here(&with_card(duval, "fr", "Order 1182"));
     lea.tap(".card .more");

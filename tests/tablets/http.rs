@@ -71,7 +71,7 @@ pub fn websocket(port: u16, path: &str, headers: &[(&str, &str)], message: &[u8]
         answer.push(octet[0]);
     }
     assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
-    // Masked with zeros: a client masks, with whatever it likes.
+    // Masked with zeros: a client must mask, with any key.
     let length = u8::try_from(message.len()).unwrap();
     stream.write_all(&[&[0x82, 0x80 | length, 0, 0, 0, 0], message].concat()).unwrap();
     let mut frame = [0; 2];

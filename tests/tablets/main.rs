@@ -33,7 +33,7 @@ use serde_json::json;
 use shop::{Shop, visit, with_card};
 
 #[test]
-fn whoever_comes_in_rings_on_every_tablet_and_is_taken_care_of_by_one() {
+fn a_customer_rings_on_every_tablet_and_is_claimed_by_one() {
     let shop = Shop::open();
     let chromium = Chromium::start();
     let (lea, paul) = (chromium.tablet("en", 1280, 800), chromium.tablet("fr", 800, 1280));
@@ -74,7 +74,7 @@ fn whoever_comes_in_rings_on_every_tablet_and_is_taken_care_of_by_one() {
 }
 
 #[test]
-fn the_quicker_colleague_wins_and_the_other_is_told_kindly() {
+fn the_quicker_colleague_wins_and_the_other_reads_a_friendly_notice() {
     let shop = Shop::open();
     shop.gateway.is_here(&visit(1, "Mme Duval", "gold", 30));
     let chromium = Chromium::start();
@@ -144,7 +144,7 @@ fn a_connection_that_only_looks_alive_is_noticed_within_twenty_seconds() {
 }
 
 #[test]
-fn a_lost_broker_is_told_and_whoever_left_meanwhile_is_gone_after_its_return() {
+fn a_lost_broker_is_shown_and_customers_who_left_meanwhile_are_gone_after_its_return() {
     let mut shop = Shop::open();
     let (duval, okafor) = (visit(1, "Mme Duval", "gold", 200), visit(2, "M. Okafor", "gold", 300));
     shop.gateway.is_here(&duval);
@@ -173,7 +173,7 @@ fn a_lost_broker_is_told_and_whoever_left_meanwhile_is_gone_after_its_return() {
 }
 
 #[test]
-fn a_blind_gateway_is_told_and_the_rest_goes_on() {
+fn a_blind_gateway_is_shown_and_the_rest_continues() {
     let shop = Shop::open();
     let chromium = Chromium::start();
     let tablet = chromium.tablet("en", 1280, 800);
@@ -212,13 +212,13 @@ fn a_customer_who_was_not_here_is_reported_and_taken_off_all_tablets() {
 fn an_empty_room_is_no_audience_for_an_alert() {
     let shop = Shop::open();
     let chromium = Chromium::start();
-    assert!(!shop.somebody_hears_arrivals(), "no tablet looks on");
+    assert!(!shop.has_subscriber_of_arrivals(), "no tablet is connected");
     let tablet = chromium.tablet("en", 1280, 800);
     tablet.open(&shop.url());
     tablet.shows("All is calm");
     let wait_until = |heard: bool| {
         let deadline = Instant::now() + Duration::from_secs(10);
-        while shop.somebody_hears_arrivals() != heard {
+        while shop.has_subscriber_of_arrivals() != heard {
             assert!(Instant::now() < deadline, "never became {heard}");
         }
     };
@@ -260,7 +260,7 @@ fn a_discreet_customer_is_shown_without_a_sound() {
 }
 
 #[test]
-fn the_browser_keeps_no_customer_and_asks_nobody_else() {
+fn the_browser_keeps_no_customer_and_asks_no_other_server() {
     let shop = Shop::open();
     shop.gateway.is_here(&with_card(visit(1, "Mme Duval", "gold", 9), "fr", "Order 1182"));
     let chromium = Chromium::start();

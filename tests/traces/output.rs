@@ -68,7 +68,7 @@ impl Folders {
 /// One moment of a trace.
 #[derive(Clone)]
 pub enum Moment {
-    /// A receiver measures so many dBm.
+    /// A receiver measures this RSSI in dBm.
     Measured(Arc<str>, i16),
     /// What is true from here on.
     True(GroundTruth),

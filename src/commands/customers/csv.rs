@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_quote_is_told_with_its_line() {
+    fn a_broken_quote_is_reported_with_its_line() {
         assert_eq!(rows("a\n\"b", b',').unwrap_err(), "line 2: a quote is not closed");
         assert_eq!(rows("a\n\"b\"c", b',').unwrap_err(), "line 2: a quote in the middle of a cell");
     }

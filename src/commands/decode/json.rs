@@ -1,5 +1,5 @@
 //! The description of an advertisement as one JSON object; a promise to others, whose keys are
-//! never missing, but for `sensor` and `tracker`, which are there where they apply.
+//! never missing, except `sensor` and `tracker`, which are present only if they apply.
 
 use std::io::{self, Write};
 

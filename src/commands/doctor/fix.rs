@@ -33,7 +33,7 @@ struct Found {
 /// Looks, and repairs what is found.
 ///
 /// # Errors
-/// Nothing can be looked at; a repair that fails is only told.
+/// The findings cannot be read; a repair that fails is only reported.
 pub(super) fn run(global: &Global) -> anyhow::Result<()> {
     let looked = Command::new(std::env::current_exe()?)
         .arg("--config")

@@ -8,7 +8,7 @@ use std::process::Command;
 use super::Finding;
 use crate::config::Config;
 
-/// Linux counts sectors of this many octets, whatever the disk's own are.
+/// Linux counts sectors of this many octets on every disk.
 const SECTOR: f64 = 512.0;
 const MEGABYTE: f64 = 1_000_000.0;
 const DAY_SECS: f64 = 86_400.0;
@@ -107,7 +107,7 @@ impl Kernel {
         Some(if alarm.trim() == "1" { HAS_BEEN_LOW } else { 0 })
     }
 
-    /// One controller for Wi-Fi and Bluetooth has one antenna: what one sends, the other does not hear.
+    /// One controller for Wi-Fi and Bluetooth has one antenna: while one sends, the other does not receive.
     fn coexistence(&self) -> Option<Finding> {
         let networks = fs::read_dir(self.sys.join("class/net")).ok()?.flatten();
         let shares = networks.map(|network| network.path()).find(|network| {
@@ -124,7 +124,7 @@ impl Kernel {
         });
         on_board.then(|| {
             let says = format!(
-                "{name} is in use, and shares its radio with Bluetooth: each is deaf \
+                "{name} is in use, and shares its radio with Bluetooth: each receives nothing \
                                 while the other sends"
             );
             Finding::warn("Wi-Fi", says, "use the network cable, or a USB Bluetooth adapter")
@@ -208,7 +208,7 @@ mod tests {
     const DAY: (&str, &str) = ("proc/uptime", "86400.00 1.00\n");
 
     #[test]
-    fn a_day_of_writes_is_told_and_too_many_are_a_warning() {
+    fn a_day_of_writes_is_reported_and_too_many_are_a_warning() {
         let counts = |sectors: u64| format!("1 2 3 4 5 6 {sectors} 8 9 10 11");
         let wear = |sectors| {
             let stat = counts(sectors);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worn_disk_that_tells_so_is_to_be_replaced() {
+    fn a_worn_disk_is_reported_for_replacement() {
         let verdict = |life: &str, reserve: &str| {
             let (_folder, kernel) = kernel(&[
                 DAY,

@@ -172,7 +172,7 @@ fn tell(out: &mut impl io::Write, finding: &Finding, width: usize) -> io::Result
     };
     writeln!(out, "{verdict:<6}{:<width$}{}", finding.about, finding.says)?;
     match &finding.remedy {
-        Some(remedy) => writeln!(out, "{:<6}{:<width$}mend: {remedy}", "", ""),
+        Some(remedy) => writeln!(out, "{:<6}{:<width$}hint: {remedy}", "", ""),
         None => Ok(()),
     }
 }

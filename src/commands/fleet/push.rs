@@ -117,7 +117,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     report(global, &all)
 }
 
-/// What a document says of itself, but for its number.
+/// A document's header, except its number.
 pub(super) struct Head {
     pub(super) ring: Option<f64>,
     pub(super) from: Option<WallTime>,

@@ -90,7 +90,7 @@ mod tests {
     const BEACON: &str = "0201061aff4c000215426c7565436861726d426561636f6e730efe1355c5";
 
     #[test]
-    fn nothing_of_a_stranger_is_left_but_lengths_and_structure() {
+    fn only_lengths_and_structure_of_a_stranger_are_left() {
         let (before, mut after) = (heard(BEACON), heard(BEACON));
         Mask::new().unwrap().apply(&mut after);
         assert_eq!(after.payload.len(), before.payload.len());

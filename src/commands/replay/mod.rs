@@ -1,4 +1,4 @@
-//! `grelot replay`: recordings through the very same pipeline, in virtual time.
+//! `grelot replay`: recordings through the same pipeline, in virtual time.
 
 mod difference;
 mod events;

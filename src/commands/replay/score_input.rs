@@ -29,7 +29,7 @@ impl ScoreInput {
         self.events.push(Event { at, kind, client: visit.client.to_string() });
     }
 
-    /// The score of a recording that ended at `end`. Whoever was still inside then did not leave:
+    /// The score of a recording that ended at `end`. A customer who was still inside did not leave:
     /// the silence after the end is the recording's.
     pub fn score(mut self, end: Duration) -> Score {
         let left = |client: &str| {

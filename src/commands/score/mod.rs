@@ -45,7 +45,7 @@ pub struct Fact {
     pub at: Duration,
     /// What happens.
     pub word: GroundTruth,
-    /// To whom.
+    /// The customer.
     pub client: String,
 }
 
@@ -56,7 +56,7 @@ pub struct Event {
     pub at: Duration,
     /// Arrival or departure.
     pub kind: EventKind,
-    /// Of whom.
+    /// The customer.
     pub client: String,
 }
 

@@ -46,7 +46,7 @@ fn an_arrival_is_early_by_seconds_or_false() {
 }
 
 #[test]
-fn whoever_only_passed_never_arrived() {
+fn a_passer_by_never_arrives() {
     let score = score(&[(50, GroundTruth::Pass)], &[51], &[90]);
     assert_eq!((score.visits, score.false_arrivals.pass), (0, 1));
     assert_eq!(score.false_departures, 0);
@@ -58,7 +58,7 @@ fn an_arrival_after_leaving_is_a_flap() {
 }
 
 #[test]
-fn whoever_was_inside_needs_no_arrival_and_is_no_newcomer_later() {
+fn a_customer_who_was_inside_needs_no_arrival_and_is_no_newcomer_later() {
     let truth = [(0, GroundTruth::Inside), (500, GroundTruth::Leave)];
     let at_once = score(&truth, &[3], &[530]);
     assert_eq!((at_once.visits, at_once.already_inside), (0, 1));
@@ -77,7 +77,7 @@ fn stepping_out_is_no_new_visit_and_no_false_departure() {
 }
 
 #[test]
-fn a_customer_nobody_told_the_truth_about_is_false_of_another_kind() {
+fn a_customer_without_ground_truth_is_false_of_another_kind() {
     assert_eq!(score(&[], &[10], &[]).false_arrivals.other, 1);
 }
 

@@ -128,11 +128,11 @@ impl Recording {
 
     /// The gateways that received a customer; `None` for the one that a recording does not name.
     pub fn receivers(&self) -> BTreeSet<Option<Arc<str>>> {
-        let ear = |record: &Record| match &record.what {
+        let received = |record: &Record| match &record.what {
             RecordKind::Received(heard) => Some(heard.gateway.clone()),
             RecordKind::GroundTruth { .. } => None,
         };
-        self.records.iter().filter_map(ear).collect()
+        self.records.iter().filter_map(received).collect()
     }
 }
 

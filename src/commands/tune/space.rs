@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_tried_is_a_configuration_that_counts() {
+    fn every_tried_setting_is_a_valid_configuration() {
         for options in [SearchOptions::default(), SearchOptions { levels: true, rejoin: true }] {
             let space = space(options);
             for point in space.halton_points(200, 7) {

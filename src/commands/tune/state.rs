@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn other_inputs_begin_anew_and_a_strangers_file_is_left_alone() {
+    fn other_inputs_start_from_the_beginning_and_a_foreign_file_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         let (mut state, _) = State::open(&path, "k", 1).unwrap();

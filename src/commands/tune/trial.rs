@@ -1,4 +1,4 @@
-//! Settings tried on recordings: the very pipeline of `replay` and `run`, on all cores.
+//! Settings tried on recordings: the same pipeline as in `replay` and `run`, on all cores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};

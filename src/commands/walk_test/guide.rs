@@ -234,7 +234,7 @@ fn line(
     format!("  {:<8}{bar} {stood:>2} of {of} s  {remark}", stand.word())
 }
 
-/// Draws over the present line, where somebody looks on.
+/// Draws over the present line, on a terminal.
 fn draw(line: &str) {
     if std::io::stderr().is_terminal() {
         say(&format!("\r{line}\x1b[K"));

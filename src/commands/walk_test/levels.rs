@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_nothing_is_not_proposed() {
+    fn levels_without_a_difference_are_not_proposed() {
         let alike = propose(&walk([-70.0, -69.0, -68.0], 1.0), 0.0);
         assert!(matches!(alike, Err(NoLevels::Alike { .. })));
         let mut faint = Loudness::default();

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_one_is_taken_and_one_that_was_not_heard_is_told() {
+    fn a_named_device_is_taken_and_one_that_was_not_received_is_reported() {
         let all = steps(7, [-50, -50, -52], 3);
         let chosen = choose(&Whom::Address([0xc0, 0, 0, 0, 0, 7]), &all).unwrap();
         assert_eq!((chosen.by, chosen.name.as_str()), ("address", "device c0:00:00:00:00:07"));

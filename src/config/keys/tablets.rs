@@ -26,7 +26,7 @@ pub(super) const TABLETS: Section = Section {
             "opening_hours",
             Form::QuietHours,
             Absent::Is("\"none\""),
-            "when at least one tablet must look on here, in the store's local time: this gateway \
+            "when at least one tablet must be connected, in the store's local time: this gateway \
              reports it where none has for five minutes",
         )
         .example("\"09:00-20:00\""),

@@ -6,7 +6,7 @@ use super::key::{Absent, Key, Section};
 pub(super) const WEBHOOK: Section = Section {
     name: "webhook",
     repeats: true,
-    says: "Other systems that are told of events, signed after the Standard Webhooks specification: one section each.",
+    says: "Other systems that receive events, signed as the Standard Webhooks specification defines: one section each.",
     keys: &[
         Key::new("url", Form::WebUrl, Absent::Required, "where messages are posted")
             .example("\"https://till.example/hooks\""),

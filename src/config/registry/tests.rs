@@ -80,7 +80,7 @@ fn every_mistake_names_its_key_and_repeats_no_value() {
 }
 
 #[test]
-fn whoever_must_not_be_recognised_here_is_not_loaded_and_counted() {
+fn customers_who_must_not_be_recognised_here_are_counted_and_not_loaded() {
     let consent = GOOD.find("\"consent\"").unwrap()..GOOD.find("\"card\"").unwrap();
     let mut nothing = GOOD.to_owned();
     nothing.replace_range(consent.clone(), "\"consent\":null,");
@@ -121,7 +121,7 @@ fn consent_that_begins_in_the_future_does_not_count() {
 }
 
 #[test]
-fn whoever_withdrew_stays_out_whatever_the_registry_says() {
+fn a_withdrawn_customer_stays_out_although_the_registry_has_them() {
     let reading = Reading::new(42, clock()).without(["c-7f3a".to_owned()].into());
     let (registry, report) = reading.load_from(GOOD.as_bytes(), Path::new("x")).unwrap();
     assert_eq!((registry.len(), report.skipped.withdrawn), (0, 1));

@@ -1,4 +1,4 @@
-//! `[broker]`: inside this program or elsewhere, and as whom.
+//! `[broker]`: embedded or external, and its login.
 
 use std::net::SocketAddr;
 

@@ -113,7 +113,7 @@ type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
 impl RegistryWatcher {
     /// With the registry to begin with: the newest that counts, or none. `withdrawn` are the
-    /// customers whom no registry brings back.
+    /// customers that no registry brings back.
     ///
     /// # Errors
     /// Where the credential or `[tls]` cannot be used.

@@ -78,8 +78,8 @@ impl<'a> Iterator for Structures<'a> {
     }
 }
 
-/// Why an advertisement is not what the Core specification allows. Whatever was whole before
-/// (and, but for [`Malformed::Overrun`], after) the fault is still read.
+/// Why an advertisement is not what the Core specification allows. Everything that was whole before
+/// (and, except for [`Malformed::Overrun`], after) the fault is still read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// A structure claims more octets than there are.

@@ -99,7 +99,7 @@ pub fn service_uuid(token: &Token, echo: Echo) -> [u8; 21] {
     joined(&[&[2, 0x01, 0x1a, 17, 0x07], &on_air])
 }
 
-/// The advertisement of an iOS app in the background that shows nothing but grelot's service.
+/// The advertisement of an iOS app in the background that contains only grelot's service.
 pub fn overflow() -> [u8; 21] {
     OverflowMask::showing(&[SERVICE]).advertisement()
 }

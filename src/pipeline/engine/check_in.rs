@@ -37,7 +37,7 @@ impl Pipeline {
         }
     }
 
-    /// Whether a visit of whom `said` names is open; `None` where no such customer may be recognised.
+    /// Whether a visit of the customer in `said` is open; `None` where no such customer may be recognised.
     pub fn is_here(&self, said: CheckedIn<'_>, clock: Clock) -> Option<bool> {
         let who = self.checked_in(said, clock)?;
         Some(self.visits.get(who).is_some_and(|(_, phase)| phase == Phase::Open))

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_differs_in_one_bit_is_nobodys() {
+    fn a_token_that_differs_in_one_bit_matches_no_customer() {
         for len in [1, 13, 40, 5000] {
             let compact = filled(len);
             for n in (0..len).step_by(len as usize / 100 + 1) {
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_credential_is_told_from_the_distance() {
+    fn the_highest_credential_differs_from_the_distance() {
         for len in [1, 2, 3, 4, 255, 256, 1023, 1024] {
             let mut compact = sized(len);
             let highest = u32::try_from(len - 1).unwrap();
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_begun_anew_is_empty_once_it_is_laid_out() {
+    fn a_table_that_is_begun_again_is_empty_once_it_is_laid_out() {
         let mut compact = filled(100);
         let octets = compact.octets();
         compact.begin(100);

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_begun_anew_is_empty_once_it_is_laid_out() {
+    fn a_table_that_is_begun_again_is_empty_once_it_is_laid_out() {
         let mut index = IndexTable::with_capacity(100);
         for i in 0..100 {
             index.insert(hash(&[i]), u32::from(i));

@@ -3,7 +3,7 @@
 //! An address is tried once and its answer remembered, misses too: a phone keeps its address for
 //! about fifteen minutes. Where there are many keys, addresses wait to be tried several at a time
 //! in slices, off the radio's path. Invariant: what waits and what is remembered is bounded,
-//! lives in memory alone, and is forgotten soon after it was last heard.
+//! lives in memory only, and is deleted soon after it was last received.
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 256;
 const BATCH: usize = 8;
 /// Keys tried in a slice, for a whole batch.
 const SLICE: usize = 200;
-/// Addresses that may wait; a further one is tried when it is next heard.
+/// Addresses that may wait; a further one is tried when it is next received.
 const WAITING: usize = 64;
 
 /// What `ah` of the Bluetooth Core specification (Vol 3, Part H, 2.2.2) makes of three octets.
@@ -154,7 +154,7 @@ impl Irks {
         }
     }
 
-    /// Forgets addresses that were not heard for long.
+    /// Deletes addresses that were not received for long.
     pub fn forget_unheard(&mut self, now: Tick) {
         self.remembered.forget_unheard(now);
     }

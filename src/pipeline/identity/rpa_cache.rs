@@ -15,7 +15,7 @@ const FORGET_AFTER: Duration = Duration::from_mins(20);
 pub enum Resolution {
     /// It belongs to no enrolled customer.
     #[default]
-    Nobody,
+    NoMatch,
     /// The owner's of this key.
     Key(u32),
     /// More than one key fits, so that no customer is assumed.
@@ -27,14 +27,14 @@ impl Resolution {
     pub const fn key(self) -> Option<u32> {
         match self {
             Self::Key(key) => Some(key),
-            Self::Nobody | Self::Ambiguous => None,
+            Self::NoMatch | Self::Ambiguous => None,
         }
     }
 
     /// Another key fits.
     pub fn add(&mut self, key: usize) {
         *self = match (*self, u32::try_from(key)) {
-            (Self::Nobody, Ok(key)) => Self::Key(key),
+            (Self::NoMatch, Ok(key)) => Self::Key(key),
             _ => Self::Ambiguous,
         };
     }

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_here_before_we_listened_alerts_nobody() {
+    fn a_customer_who_was_here_before_the_start_is_not_announced() {
         let now = at("2026-01-05T09:00:00Z");
         assert_eq!(
             caps().announce(&customer("gold"), true, now, &Settings::default()),

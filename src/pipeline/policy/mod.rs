@@ -8,7 +8,7 @@ pub use alert::Caps;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// `[policy]`: when and for whom to alert. Keys and ranges are defined in `config::keys`.
+/// `[policy]`: when and for which customers to alert. Keys and ranges are defined in `config::keys`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Maximum number of alerts for one visit; 0 disables alerts.

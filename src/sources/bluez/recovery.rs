@@ -87,7 +87,7 @@ pub struct Escalation {
     next: usize,
     /// The last step is given time until then.
     not_before: Tick,
-    /// Times that all steps were taken in vain; the least distances double with each.
+    /// Rounds in which all steps failed; the minimum intervals double with each.
     rounds: u32,
     /// Something was received through this adapter once.
     received: bool,
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_step_gives_way_to_the_next_but_not_at_once() {
+    fn after_a_refused_step_the_next_follows_with_a_delay() {
         let mut escalation = escalation();
         let steps = taken(&mut escalation, (0, 20), Trouble::Silent, Outcome::Refused);
         let seconds: Vec<_> = steps.into_iter().map(|(second, _)| second).collect();

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_on_the_air_is_joined_whatever_packet_names_the_advertiser() {
+    fn a_chain_on_the_air_is_joined_with_the_address_in_either_packet() {
         for named_first in [true, false] {
             let packets = [
                 (37, extended(named_first, true, b"")),

@@ -63,7 +63,7 @@ fn receive_one(connection: &impl AsFd) -> io::Result<OwnedFd> {
 /// The helper's whole work: opens the channel and passes it over `connection`.
 ///
 /// # Errors
-/// The channel cannot be opened: no `CAP_NET_RAW`, or no Bluetooth in the kernel; or whoever asked is
+/// The channel cannot be opened: no `CAP_NET_RAW`, or no Bluetooth in the kernel; or the caller is
 /// gone.
 pub fn open_for(connection: impl AsFd) -> io::Result<()> {
     send(connection, socket::connect()?)

@@ -64,13 +64,13 @@ fn monitor() -> SockAddr {
     }
 }
 
-/// Lets nothing through `socket` but what `filter` does.
+/// Lets only packets through `socket` that `filter` passes.
 fn attach(socket: &Socket, filter: &[sock_filter; 9]) -> io::Result<()> {
     let program = sock_fprog { len: 9, filter: filter.as_ptr().cast_mut() };
     set_option(socket, libc::SO_ATTACH_FILTER, &program)
 }
 
-/// From here on no process, whatever its rights, changes the filter of `socket` or takes it away.
+/// After this no process can change or remove the filter of `socket`, not even root.
 fn lock_filter(socket: &Socket) -> io::Result<()> {
     set_option(socket, libc::SO_LOCK_FILTER, &1_i32)
 }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_lets_nothing_but_advertising_reports_through() {
+    fn the_kernel_passes_advertising_reports_only() {
         let (mut kernel, mut receiver) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
         attach(&receiver, &advertising_reports_only()).unwrap();
         let reports = [event(3, 0x3e, 0x02), event(3, 0x3e, 0x0d)];

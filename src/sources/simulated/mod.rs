@@ -1,7 +1,7 @@
 //! A simulated shop: door, street, aisles, people and their phones, with the truth about them.
 //!
-//! Invariant: the same scene, seed and start give the same records, on every machine. Whatever
-//! is drawn for one thing comes from that thing's own stream, so that another gateway or another
+//! Invariant: the same scene, seed and start give the same records, on every machine. Each
+//! random number comes from the stream of the thing that it is drawn for, so that another gateway or another
 //! stranger does not change the others' paths.
 
 mod advertiser;

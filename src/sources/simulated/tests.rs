@@ -89,7 +89,7 @@ fn the_first_customer_of_the_day_crosses_the_door_within_fifteen_seconds() {
 }
 
 #[test]
-fn whoever_comes_in_is_recognised_by_the_registry_and_strangers_are_not() {
+fn customers_are_recognised_by_the_registry_and_strangers_are_not() {
     let shop = Shop::new(daily(), 3, STARTED_AT);
     // Long enough for tokens and addresses to change.
     let records = records(daily(), 3, 1500);
@@ -140,7 +140,7 @@ fn one_more_gateway_changes_nothing_for_the_others() {
 }
 
 #[test]
-fn a_crowd_of_strangers_has_nobody_enrolled_and_hides_behind_new_addresses() {
+fn a_crowd_of_strangers_has_no_customer_and_changes_addresses() {
     let scene = Scene::crowd(500, Duration::from_secs(20));
     let records = records(scene, 1, 100);
     let mut addresses = BTreeSet::new();

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn every_plan_tells_the_truth_about_itself() {
+    fn every_plan_has_the_right_ground_truth() {
         use GroundTruth::{Enter, Inside, Leave, Pass, StepIn, StepOut};
         assert_eq!(words(Trajectory::ComeIn { for_s: 60.0 }), [Enter, Leave]);
         assert_eq!(words(Trajectory::LookFirst { look_s: 20.0, for_s: 60.0 }), [Enter, Leave]);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_inside_by_the_truth_is_behind_the_facade() {
+    fn a_person_who_is_inside_by_the_ground_truth_is_behind_the_facade() {
         let trajectory = Trajectory::LookFirst { look_s: 20.0, for_s: 60.0 };
         let mut walk = trajectory.walk(0.0, 0, &mut Random::new(9, &[]));
         let [(enter, _), (leave, _)] = walk.truth[..] else { panic!("{:?}", walk.truth) };

@@ -115,7 +115,7 @@ fn a_notification_that_is_delivered_late_does_not_bring_back_who_has_left() {
 }
 
 #[test]
-fn whoever_comes_back_within_the_cool_down_is_here_again() {
+fn a_customer_who_returns_within_the_cool_down_is_here_again() {
     let mut board = board();
     board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
     board.apply(NOW, InboundMessage::Departure(VisitId(uuid::Uuid::from_u128(1)), NOW));
@@ -135,7 +135,7 @@ fn a_departure_is_forgotten_after_half_an_hour() {
 }
 
 #[test]
-fn whoever_left_while_the_broker_was_away_is_gone_after_its_return() {
+fn a_customer_who_left_while_the_broker_was_away_is_gone_after_its_return() {
     let mut board = board();
     board.apply(NOW, InboundMessage::BrokerLink(BrokerLink::Live));
     board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));

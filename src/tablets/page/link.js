@@ -25,7 +25,7 @@ const visible = () => document.visibilityState === "visible";
  *
  * `onBoard(board)` at each change, `onUnpaired()` if this tablet is not let in, `onLink(link)` with
  * `up` (`null` before the first board), `since` when nothing was received, `sure` whether the last
- * board is newer than the last sleep, `lookingOn` how many pages look on, and `full` if the server has no place for this tablet.
+ * board is newer than the last sleep, `lookingOn` the number of open pages, and `full` if the server has no place for this tablet.
  */
 export function connect({ onBoard, onLink, onUnpaired }) {
   const link = { up: null, sure: false, full: false, lookingOn: 0, since: now() };

@@ -21,7 +21,7 @@ let link = { up: null, sure: false, since: null };
 let awake = false;
 let afterName = null;
 let bar = ""; // what the bar says
-let spoken = []; // the visits whose arrival the screen reader was told
+let spoken = []; // the visits whose arrival the screen reader has announced
 
 await loadWords();
 
@@ -72,15 +72,15 @@ function attend() {
 
 /** Draws everything as it is now. */
 function show() {
-  const told = truth({ link, board, bell: bellState(), awake, now: now() });
-  desk.cutOff = ["lost", "broker"].includes(told.state) || !link.sure;
+  const shown = truth({ link, board, bell: bellState(), awake, now: now() });
+  desk.cutOff = ["lost", "broker"].includes(shown.state) || !link.sure;
   $("board").toggleAttribute("data-stale", desk.cutOff);
   $("board").toggleAttribute("data-veiled", Boolean(board) && !link.sure);
   $("veil").hidden = !board || link.sure;
-  write($("veil"), say(told.state === "checking" ? "checking" : "unknown"));
+  write($("veil"), say(shown.state === "checking" ? "checking" : "unknown"));
   showTools();
   draw(board ?? EMPTY, now(), desk);
-  showTruth(told);
+  showTruth(shown);
   write($("store"), board?.store.name ?? "Grelot");
   const waiting = (board?.visits ?? []).filter(waits).length;
   // Numbers only: titles end up in a browser's history.
@@ -90,15 +90,15 @@ function show() {
   if (board && link.up && (link.sure || document.hidden)) attend();
 }
 
-function showTruth(told) {
-  document.body.dataset.truth = told.state;
-  const lines = told.troubles;
+function showTruth(shown) {
+  document.body.dataset.truth = shown.state;
+  const lines = shown.troubles;
   $("banner").hidden = lines.length === 0;
-  $("banner").dataset.state = told.severe ? "lost" : "warn";
-  write($("headline"), say(told.headline[0]));
-  write($("headline-more"), say(told.headline[1]));
-  $("link").dataset.state = LINK[told.state] ?? "wait";
-  write($("link"), told.chip);
+  $("banner").dataset.state = shown.severe ? "lost" : "warn";
+  write($("headline"), say(shown.headline[0]));
+  write($("headline-more"), say(shown.headline[1]));
+  $("link").dataset.state = LINK[shown.state] ?? "wait";
+  write($("link"), shown.chip);
   if (bar === lines.join()) return;
   bar = lines.join();
   $("banner").replaceChildren(...lines.map(paragraph));

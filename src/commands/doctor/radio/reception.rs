@@ -26,8 +26,8 @@ pub async fn monitor() -> Finding {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             let says = "without it grelot receives through BlueZ alone: too little in a crowd, and \
                         what a device advertises beyond 229 octets is lost";
-            let mend = "sudo systemctl enable --now grelot-monitor.socket";
-            Finding::warn(about, format!("{error}; {says}"), mend)
+            let remedy = "sudo systemctl enable --now grelot-monitor.socket";
+            Finding::warn(about, format!("{error}; {says}"), remedy)
         }
         Err(error) => Finding::warn(about, error.to_string(), "modprobe bluetooth"),
     }

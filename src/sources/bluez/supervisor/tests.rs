@@ -9,7 +9,7 @@ fn adapter(powered: bool, discovering: bool) -> Adapter {
     Adapter { powered, discovering, address: String::new() }
 }
 
-/// A second of a shop with six devices, heard twice each.
+/// A second of a shop with six devices, received twice each.
 fn shop() -> ActivitySample {
     ActivitySample { received: 12, repeated: 10, devices: 0b11_1111, strongest: Dbm::measured(-70) }
 }
