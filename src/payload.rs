@@ -657,6 +657,7 @@ impl Visit {
             dismissed: false,
             announced: self.announced,
             escalated: self.escalated,
+            checked_in_until: None,
             revision: self.revision,
         })
     }

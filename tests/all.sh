@@ -18,6 +18,7 @@ build-essential   cc
 mosquitto         mosquitto
 mosquitto-clients mosquitto_sub
 openssl           openssl
+libnss3-tools     certutil
 chromium          chromium
 curl              curl
 chromium-driver   chromedriver

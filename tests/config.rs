@@ -488,3 +488,168 @@ url = "https://me:hunter2@head.example/c.zst?token=hunter2"
     assert!(!error.contains("hunter2"), "{error}");
     assert!(error.contains("https://…@head.example/c.zst?…"), "{error}");
 }
+
+/// A person at a terminal: each answer is typed once its question stands there. What was shown.
+fn dialogue(site: &Site, arguments: &str, answers: &[(&str, &str)]) -> (bool, String) {
+    use std::io::{Read as _, Write as _};
+
+    let command = format!(
+        "{} --config {} init {arguments}",
+        env!("CARGO_BIN_EXE_grelot"),
+        site.path("etc/grelot.toml")
+    );
+    let mut terminal = Command::new("script")
+        .args(["-q", "-e", "-c", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script (Debian package bsdutils)");
+    let (mut hand, mut eyes) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
+    let (mut shown, mut read) = (Vec::new(), 0);
+    for (question, answer) in answers {
+        loop {
+            let new = String::from_utf8_lossy(&shown[read..]).into_owned();
+            if new.contains(question) && new.ends_with("]: ") {
+                break;
+            }
+            let mut octet = [0];
+            assert_eq!(eyes.read(&mut octet).unwrap(), 1, "never asked: {question}\n{new}");
+            shown.extend(octet);
+        }
+        read = shown.len();
+        writeln!(hand, "{answer}").unwrap();
+    }
+    eyes.read_to_end(&mut shown).unwrap();
+    (terminal.wait().unwrap().success(), String::from_utf8_lossy(&shown).into_owned())
+}
+
+const QUESTIONS: [&str; 8] = [
+    "The store's number",
+    "The store as staff call it",
+    "Its time zone",
+    "This gateway's name",
+    "Where it stands",
+    "The broker",
+    "Where tablets find the page",
+    "Head office's bundle",
+];
+
+fn answered<'a>(answers: [&'a str; 8]) -> Vec<(&'static str, &'a str)> {
+    QUESTIONS.into_iter().zip(answers).collect()
+}
+
+#[test]
+fn init_asks_at_a_terminal_and_a_second_time_proposes_what_it_was_told() {
+    let site = Site(tempfile::tempdir().unwrap());
+    let mut answers = answered([
+        "42",
+        "Paris Rivoli",
+        "Europe/Paris",
+        "till",
+        "inside",
+        "",
+        "127.0.0.1:8080",
+        "",
+    ]);
+    // What cannot be a store's number is asked for again.
+    answers.insert(0, (QUESTIONS[0], "none"));
+    answers.insert(0, (QUESTIONS[0], "0"));
+    let (done, shown) = dialogue(&site, "--trial --no-start", &answers);
+    assert!(done, "{shown}");
+    let written = fs::read_to_string(site.path("etc/grelot.toml")).unwrap();
+    for line in [
+        "id = 42",
+        "name = \"Paris Rivoli\"",
+        "time_zone = \"Europe/Paris\"",
+        "till = \"inside\"",
+        "name = \"till\"",
+        "embedded = true",
+        "listen = \"127.0.0.1:8080\"",
+        "path = \"customers.jsonl\"",
+    ] {
+        assert!(written.contains(line), "{line}\n{written}");
+    }
+    assert_eq!(
+        fs::metadata(site.path("etc/grelot.toml")).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
+
+    // The registry is there now, so that is not asked for.
+    let (done, shown) = dialogue(&site, "--no-start", &answered([""; 8])[..7]);
+    assert!(done, "{shown}");
+    for proposal in [
+        "[42]",
+        "[Paris Rivoli]",
+        "[Europe/Paris]",
+        "[till]",
+        "[inside]",
+        "[embedded]",
+        "[127.0.0.1:8080]",
+    ] {
+        assert!(shown.contains(proposal), "{proposal}\n{shown}");
+    }
+    assert_eq!(
+        fs::read_to_string(site.path("etc/grelot.toml")).unwrap(),
+        written,
+        "nothing changed"
+    );
+
+    let (done, shown) =
+        dialogue(&site, "--no-start", &answered(["", "", "", "", "roof", "", "", ""])[..7]);
+    assert!(!done && shown.contains("store.gateways"), "{shown}");
+    assert_eq!(
+        fs::read_to_string(site.path("etc/grelot.toml")).unwrap(),
+        written,
+        "nothing is written"
+    );
+}
+
+#[test]
+fn init_takes_a_file_and_what_it_names_and_writes_nothing_if_one_is_missing() {
+    let site = Site(tempfile::tempdir().unwrap());
+    let text = "# Rivoli\n[store]\nid = 42\n[gateway]\nname = \"door\"\n[broker]\nurls = [\"mqtt://127.0.0.1:1883\"]\n\
+                username = \"door\"\npassword_file = \"broker.password\"\n";
+    site.write("rivoli.toml", text);
+    let init = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_grelot"));
+        let config = site.path("etc/grelot.toml");
+        command.args([
+            "--config",
+            &config,
+            "init",
+            "--from",
+            &site.path("rivoli.toml"),
+            "--yes",
+            "--no-start",
+        ]);
+        command.args(more).output().unwrap()
+    };
+    let missing = init(&[]);
+    assert!(
+        !missing.status.success() && text_of(&missing).contains("broker.password"),
+        "{}",
+        text_of(&missing)
+    );
+    assert!(!Path::new(&site.path("etc/grelot.toml")).exists());
+
+    site.write("broker.password", "correct horse battery\n");
+    let shown = init(&["--dry-run", "--store-name", "Rivoli"]);
+    assert!(text_of(&shown).contains("name = \"Rivoli\""), "{}", text_of(&shown));
+    assert!(!Path::new(&site.path("etc/grelot.toml")).exists(), "it only shows");
+    let taken = init(&[]);
+    assert!(taken.status.success(), "{}", text_of(&taken));
+    let written = fs::read_to_string(site.path("etc/grelot.toml")).unwrap();
+    assert!(written.starts_with("# Rivoli\n[store]\nid = 42\n"), "{written}");
+    assert_eq!(
+        fs::read_to_string(site.path("etc/broker.password")).unwrap(),
+        "correct horse battery\n"
+    );
+    let again = init(&[]);
+    assert!(again.status.success() && text_of(&again).contains("unchanged"), "{}", text_of(&again));
+}
+
+fn text_of(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr]
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .concat()
+}

@@ -152,3 +152,105 @@ fn user_and_folders_are_made_as_the_unit_wants_them() {
     assert_eq!(access(&configuration), 0o750);
     assert_eq!(access(&configuration.join("grelot.toml")), 0o640);
 }
+
+/// The lines of a document's code blocks, those that go on at the next line put together.
+fn lines_of_blocks(page: &str) -> Vec<String> {
+    let (mut lines, mut inside, mut open) = (Vec::new(), false, String::new());
+    for line in page.lines() {
+        if line.starts_with("```") {
+            inside = !inside;
+        } else if inside {
+            open += line.trim_start().trim_start_matches("$ ");
+            match open.strip_suffix('\\').map(str::to_owned) {
+                Some(more) => open = more,
+                None => lines.push(std::mem::take(&mut open)),
+            }
+        }
+    }
+    lines
+}
+
+/// The text between backquotes that is no block.
+fn inline_code(page: &str) -> Vec<String> {
+    let mut inside = false;
+    let outside_of_blocks = page.lines().filter(|line| {
+        let fence = line.starts_with("```");
+        inside ^= fence;
+        !fence && !inside
+    });
+    let text = outside_of_blocks.collect::<Vec<_>>().join(" ");
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The arguments of each `grelot` in a line of a shell.
+fn calls(line: &str) -> Vec<Vec<String>> {
+    let (mut words, mut word, mut quote, mut any) = (Vec::new(), String::new(), None, false);
+    for c in line.chars().chain([' ']) {
+        match (c, quote) {
+            ('\'' | '"', None) => (quote, any) = (Some(c), true),
+            (c, Some(open)) if c == open => quote = None,
+            (c, None) if c.is_whitespace() => {
+                if any || !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                any = false;
+            }
+            _ => word.push(c),
+        }
+    }
+    let ends = |word: &String| {
+        matches!(word.as_str(), "|" | "||" | "&&" | ">" | ">>" | "<" | "2>" | ";" | "&" | "#")
+    };
+    let before = ["sudo", "-u", "grelot", "|", "&&", ";", "exec", "nice", "-n", "10"];
+    let starts = |at: usize| {
+        words.get(at).is_some_and(|word| word == "grelot")
+            && words.get(at + 1).is_some_and(|next| next != "grelot" && !ends(next))
+            && words[..at]
+                .iter()
+                .rev()
+                .take_while(|word| !ends(word))
+                .all(|word| before.contains(&word.as_str()))
+    };
+    let call = |at: usize| words[at..].iter().take_while(|word| !ends(word)).cloned().collect();
+    (0..words.len()).filter(|at| starts(*at)).map(call).collect()
+}
+
+#[test]
+fn every_command_of_the_documents_is_one() {
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument,
+        MissingSubcommand,
+    };
+
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(checkout.join("docs")).unwrap().map(|file| file.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let others = ["README.md", "packaging/README.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .map(|name| checkout.join(name));
+    let (mut wrong, mut tried) = (Vec::new(), 0);
+    for path in pages.chain(others) {
+        let page = fs::read_to_string(&path).unwrap();
+        // In a sentence a command may be without its arguments.
+        let whole = lines_of_blocks(&page).into_iter().map(|line| (line, false));
+        let mentioned = inline_code(&page).into_iter().map(|code| (code, true));
+        for (line, in_a_sentence) in whole.chain(mentioned) {
+            for call in calls(&line) {
+                tried += 1;
+                let Err(error) = grelot::commands::description().try_get_matches_from(&call) else {
+                    continue;
+                };
+                let short = [
+                    MissingRequiredArgument,
+                    MissingSubcommand,
+                    DisplayHelpOnMissingArgumentOrSubcommand,
+                ];
+                if error.kind() != DisplayHelp && !(in_a_sentence && short.contains(&error.kind()))
+                {
+                    wrong.push(format!("{}: {}: {error}", path.display(), call.join(" ")));
+                }
+            }
+        }
+    }
+    assert!(tried > 100, "only {tried} commands were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -799,6 +799,33 @@ fn a_customer_who_is_checked_in_by_hand_rings_and_stays_for_half_an_hour() {
     assert_eq!(shop.departures().len(), 1);
 }
 
+/// The gateway stops ten minutes after a check-in, for so long.
+fn checked_in_before_a_restart(away: Duration) -> Shop {
+    let mut before = Shop::open();
+    before.feed(by_hand("c-lea"));
+    let mut visit = before.arrivals()[0].1.clone();
+    let passed = Duration::from_mins(10) + away;
+    visit.arrived_at = visit.arrived_at.minus(passed);
+    visit.checked_in_until = visit.checked_in_until.map(|until| until.minus(passed));
+    let visits = vec![RestoredVisit { visit, departed_at: None }];
+    let restored = Restored { visits, away: Away::Known(away), ..Restored::default() };
+    Shop::with(settings(), restored, Start::Followed)
+}
+
+#[test]
+fn a_restart_neither_shortens_nor_prolongs_the_stay_of_who_is_checked_in() {
+    for away in [Duration::from_secs(2), Duration::from_mins(8)] {
+        let mut after = checked_in_before_a_restart(away);
+        let left = (STAY - Duration::from_mins(10) - away).as_secs_f64();
+        after.wait(left - 1.0);
+        assert_eq!(after.departures(), [0.0; 0], "away for {away:?}");
+        after.wait(300.0);
+        assert_eq!(after.departures().len(), 1, "away for {away:?}");
+    }
+    let too_long = checked_in_before_a_restart(STAY);
+    assert_eq!(too_long.departures(), [0.0], "it ended while the gateway was away");
+}
+
 #[test]
 fn a_customer_who_is_checked_in_and_then_received_leaves_as_others_do() {
     let mut shop = Shop::open();

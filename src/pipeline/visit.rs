@@ -61,6 +61,8 @@ pub struct Visit {
     pub announced: bool,
     /// No one claimed it in time.
     pub escalated: bool,
+    /// Until when the visit lasts if nothing is received: who is here said so, or staff did.
+    pub checked_in_until: Option<WallTime>,
     /// Grows with every change: of two states of a visit the higher one is the later.
     pub revision: u32,
 }

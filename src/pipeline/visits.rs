@@ -54,6 +54,9 @@ impl Visits {
         let (visit, was) = self.by_customer.get_mut(&who)?;
         if *was != phase {
             *was = phase;
+            if phase == Phase::Closed {
+                visit.checked_in_until = None;
+            }
             visit.revision = visit.revision.saturating_add(1);
         }
         Some(visit.clone())
@@ -90,6 +93,7 @@ impl Visit {
     /// The wall clock was set.
     pub(super) fn set_clock(&mut self, step: ClockStep) {
         self.arrived_at = step.applied(self.arrived_at);
+        self.checked_in_until = self.checked_in_until.map(|until| step.applied(until));
         if let Some(claim) = &mut self.claim {
             claim.since = step.applied(claim.since);
         }

@@ -117,6 +117,7 @@ fn set_clock(db: &Transaction<'_>, ClockStep { since, by_millis }: ClockStep) ->
         ("visits", "arrived_at"),
         ("visits", "claimed_since"),
         ("visits", "departed_at"),
+        ("visits", "checked_in_until"),
         ("caps", "last_alert"),
         ("outbox", "valid_from"),
         ("webhooks", "valid_from"),
@@ -140,7 +141,7 @@ fn put_visit(
     db.prepare_cached(
         "INSERT OR REPLACE INTO visits VALUES (:id, :client, :tier, :card, :discreet, :gateway,
          :arrived_at, :confidence, :claimed_by, :claimed_since, :dismissed, :departed_at,
-         :announced, :revision, :claimed_tablet, :escalated)",
+         :announced, :revision, :claimed_tablet, :escalated, :checked_in_until)",
     )?
     .execute(named_params! {
         ":id": visit.id.to_string(),
@@ -159,6 +160,7 @@ fn put_visit(
         ":revision": visit.revision,
         ":claimed_tablet": visit.claim.as_ref().and_then(|claim| claim.tablet.as_ref()),
         ":escalated": visit.escalated,
+        ":checked_in_until": visit.checked_in_until.map(millis),
     })
     .map(drop)
 }
@@ -226,6 +228,9 @@ fn visit(row: &rusqlite::Row<'_>, settings: &Settings) -> Result<RestoredVisit> 
         dismissed: row.get("dismissed")?,
         announced: row.get("announced")?,
         escalated: row.get("escalated")?,
+        checked_in_until: row
+            .get::<_, Option<i64>>("checked_in_until")?
+            .map(WallTime::from_unix_millis),
         revision: row.get("revision")?,
     };
     let departed_at = row.get::<_, Option<i64>>("departed_at")?.map(WallTime::from_unix_millis);

@@ -21,6 +21,7 @@ use super::pairing::{Pairings, Token};
 use super::settings::BridgeAccess;
 use super::subscriber::CommandSender;
 use super::trust::Authority;
+use super::used_links::UsedLinks;
 use super::viewers::Viewers;
 use crate::clock::Clocks;
 
@@ -43,7 +44,7 @@ pub struct AppState {
     /// The way of check-ins to the pipeline.
     pub desk: Desk,
     /// Held by the one check-in by link that is being tried.
-    pub check_in_turn: Arc<tokio::sync::Mutex<()>>,
+    pub used_links: Arc<tokio::sync::Mutex<UsedLinks>>,
     /// The broker of other staff devices.
     pub bridge: BridgeAccess,
     /// To the owner of all connections.

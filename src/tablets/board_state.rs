@@ -72,6 +72,11 @@ impl BoardState {
         written.clone()
     }
 
+    /// What customers and staff call the store.
+    pub fn store_name(&self) -> &str {
+        &self.store.name
+    }
+
     /// Locks the board.
     pub fn board(&self) -> MutexGuard<'_, Board> {
         lock(&self.board)

@@ -1,7 +1,7 @@
 //! Check-ins: by the customer, with a link at the entrance, or by staff, by hand. The pipeline decides.
 
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -60,8 +60,10 @@ async fn entrance(State(app): State<AppState>) -> Result<Response, ApiError> {
         return Err(ApiError::NotFound);
     }
     Ok(page(
-        "Please scan this code with the shop's app, or give the staff your name.",
-        "Scannez ce code avec l'application du magasin, ou donnez votre nom à l'équipe.",
+        &app,
+        StatusCode::OK,
+        "Please scan this code with the shop’s app, or give the staff your name.",
+        "Scannez ce code avec l’application du magasin, ou donnez votre nom à l’équipe.",
     ))
 }
 
@@ -73,26 +75,63 @@ async fn by_link(
         return Err(ApiError::NotFound);
     }
     let mut octets = Token::default();
-    hex::decode_to_slice(&token, &mut octets).map_err(|_| ApiError::NotFound)?;
-    let _turn = app.check_in_turn.lock().await;
-    match app.desk.check_in(Who::Token(octets)).await.ok_or(ApiError::Failed)? {
-        Outcome::Welcome | Outcome::AlreadyHere => Ok(page(
-            "Thank you. The staff know that you are here.",
-            "Merci. L'équipe sait que vous êtes là.",
-        )),
-        Outcome::Unknown => {
-            sleep(AFTER_A_WRONG_LINK).await;
-            Err(ApiError::UnknownCustomer)
+    if hex::decode_to_slice(&token, &mut octets).is_err() {
+        return Ok(counts_no_more(&app));
+    }
+    let mut used = app.used_links.lock().await;
+    let now = app.clocks.now().tick;
+    if used.contains(&octets, now) {
+        return Ok(page(
+            &app,
+            StatusCode::GONE,
+            "This link has already been used. If you are waiting, the staff know that you are here.",
+            "Ce lien a déjà servi. Si vous attendez, l’équipe sait que vous êtes là.",
+        ));
+    }
+    match app.desk.check_in(Who::Token(octets)).await {
+        Some(Outcome::Welcome | Outcome::AlreadyHere) => {
+            used.add(octets, now);
+            Ok(page(
+                &app,
+                StatusCode::OK,
+                "Thank you. The staff know that you are here.",
+                "Merci. L’équipe sait que vous êtes là.",
+            ))
         }
+        Some(Outcome::Unknown) => {
+            sleep(AFTER_A_WRONG_LINK).await;
+            Ok(counts_no_more(&app))
+        }
+        None => Ok(page(
+            &app,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "That did not work. Please give the staff your name.",
+            "Cela n’a pas fonctionné. Donnez votre nom à l’équipe.",
+        )),
     }
 }
 
-/// A page for a customer's phone. It loads nothing.
-fn page(english: &str, french: &str) -> Response {
-    let text = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>Grelot</title><p>{english}</p><p lang=\"fr\">{french}</p></html>"
-    );
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
+/// Expired, forged, withdrawn, of another shop: who opens a link does not learn which.
+fn counts_no_more(app: &AppState) -> Response {
+    page(
+        app,
+        StatusCode::NOT_FOUND,
+        "This link does not count, or no longer. Please scan the code at the entrance again with the \
+         shop’s app, or give the staff your name.",
+        "Ce lien n’est pas ou plus valable. Scannez de nouveau le code à l’entrée avec l’application \
+         du magasin, ou donnez votre nom à l’équipe.",
+    )
+}
+
+/// A page for a customer's phone.
+fn page(app: &AppState, status: StatusCode, english: &str, french: &str) -> Response {
+    let text = include_str!("here.html")
+        .replace("{store}", &escaped(app.board_state.store_name()))
+        .replace("{english}", english)
+        .replace("{french}", french);
+    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
 }

@@ -30,6 +30,7 @@ mod settings;
 mod staff;
 mod subscriber;
 mod trust;
+mod used_links;
 mod view;
 mod viewers;
 mod web;
@@ -139,7 +140,7 @@ impl Server {
             admission,
             pairing_turn: Arc::default(),
             desk: config.desk,
-            check_in_turn: Arc::default(),
+            used_links: Arc::default(),
             bridge: config.bridge,
             devices,
             pairings,

@@ -34,10 +34,11 @@ impl Authority {
     }
 }
 
-/// The page, and the certificate.
+/// The page, its style, and the certificate.
 pub fn routes<S: Clone + Send + Sync + 'static>(authority: Authority) -> Router<S> {
     Router::new()
         .route("/trust", get(page))
+        .route("/plain.css", get(style))
         .route("/ca.crt", get(certificate))
         .with_state(authority)
 }
@@ -53,6 +54,11 @@ async fn certificate(State(authority): State<Authority>) -> Result<Response, Api
         (header::CONTENT_DISPOSITION, "attachment; filename=\"grelot-ca.crt\""),
     ];
     Ok((head, authority.der()?).into_response())
+}
+
+/// Of the pages that are plain text: this one, and those for customers' phones.
+async fn style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("plain.css")).into_response()
 }
 
 async fn page(

@@ -211,6 +211,7 @@ pub fn visit(client: &str, at: WallTime) -> Visit {
         dismissed: false,
         announced: false,
         escalated: false,
+        checked_in_until: None,
         revision: 0,
     }
 }

@@ -203,9 +203,11 @@ fn silent_connections_do_not_disconnect_a_tablet_that_looks_on() {
     let page = Page::open();
     let cookie = page.pair(9);
     let (mut tablet, _) = page.events(9, &cookie, "a");
-    let _silent: Vec<TcpStream> = (0..350).map(|n| page.connect(11 + n as u8 % 200)).collect();
+    let silent: Vec<TcpStream> = (0..1_000).map(|n| page.connect(11 + (n % 200) as u8)).collect();
     assert!(beats(&mut tablet) && beats(&mut tablet));
     assert_eq!(page.session(9, &cookie), "HTTP/1.1 204 No Content");
+    assert!(page.try_code(10, &page.new_code()).contains("set-cookie"), "another one is let in");
+    drop(silent);
 }
 
 #[test]
@@ -242,4 +244,74 @@ fn guessed_pairing_codes_are_counted_over_restarts_and_keep_no_tablet_out() {
         assert!(page.try_code(66, wrong).contains("wrong_code"));
     }
     assert!(page.try_code(9, &next).contains("set-cookie"), "the guesser cannot withdraw it");
+}
+
+#[test]
+fn of_many_tablets_that_race_with_one_code_one_is_let_in() {
+    let page = Page::open();
+    for _ in 0..5 {
+        let code = page.new_code();
+        let answers: Vec<String> = std::thread::scope(|scope| {
+            let racers: Vec<_> = (20..28)
+                .map(|last| {
+                    scope.spawn({
+                        let (page, code) = (&page, &code);
+                        move || page.try_code(last, code)
+                    })
+                })
+                .collect();
+            racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+        });
+        let let_in = |answer: &&String| answer.contains("set-cookie");
+        assert_eq!(answers.iter().filter(let_in).count(), 1, "{answers:?}");
+        let rest = answers.iter().filter(|answer| !let_in(answer));
+        assert!(rest.clone().all(|answer| answer.contains("no_code")), "{answers:?}");
+    }
+    assert_eq!(Pairings::new(page.state.path()).list().unwrap().len(), 5);
+}
+
+#[test]
+fn an_expired_code_lets_no_tablet_in() {
+    let page = Page::open();
+    let long_ago = WallTime::from_unix_millis(now().unix_millis() - 601_000);
+    let code = Pairings::new(page.state.path()).issue(long_ago).unwrap().digits;
+    assert!(page.try_code(9, &code).contains("no_code"));
+    assert!(Pairings::new(page.state.path()).list().unwrap().is_empty());
+}
+
+#[test]
+fn a_foreign_page_neither_pairs_nor_spends_a_code_and_a_rebound_name_learns_nothing() {
+    let page = Page::open();
+    let code = page.new_code();
+    let body = serde_json::json!({ "code": code, "label": "thief" }).to_string();
+    let ask = |head: &str, body: &str| {
+        let mut stream = page.connect(66);
+        stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes()).unwrap();
+        to_the_end(&mut stream)
+    };
+    // A page of another site in a browser of the shop's network.
+    let post = |host: &str, more: &str| {
+        let length = body.len();
+        ask(
+            &format!("POST /pair HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{more}"),
+            &body,
+        )
+    };
+    let json = "Content-Type: application/json\r\n";
+    for foreign in
+        ["Origin: http://evil.example\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n"]
+    {
+        let answer = post("127.0.0.1", &format!("{json}{foreign}"));
+        assert!(answer.contains("foreign_origin"), "{foreign} {answer}");
+    }
+    assert!(post("127.0.0.1", "Content-Type: text/plain\r\n").contains("not_json"));
+
+    // A name of another site that resolves to the gateway: its page is of one origin with itself, and has
+    // no cookie of the shop's. All it can do is guess.
+    let rebound = |path: &str| ask(&format!("GET {path} HTTP/1.1\r\nHost: evil.example\r\n"), "");
+    for path in ["/events?tab=a", "/session", "/tablets"] {
+        assert!(rebound(path).starts_with("HTTP/1.1 401"), "{path}");
+    }
+    let paired = page.try_code(9, &code);
+    assert!(paired.contains("set-cookie"), "the code was not spent: {paired}");
 }

@@ -21,7 +21,9 @@ use debian::FreshDebian;
 /// The guides in the order a gateway lives through them.
 const GUIDES: [&str; 6] = ["install", "operate", "secure", "backup", "update", "decommission"];
 
-/// Before this line: a customer is in the shop, and an alert waits.
+/// Before this line: a configuration from the boot partition.
+const OPERATES: &str = "# guide: operate";
+/// Before this one: a customer is in the shop, and an alert waits.
 const UPDATES: &str = "# guide: update";
 /// Before this one: the sandbox, and the way back.
 const REMOVES: &str = "# guide: decommission";
@@ -88,17 +90,27 @@ fn the_guides_work_to_the_letter_on_a_fresh_debian() {
     debian.chroot(wanted);
     fs::write(debian.at("root/advertisement"), advertisement()).unwrap();
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/install");
-    for script in ["visit.sh", "updated.sh", "sandbox.sh", "sandbox-inside.sh", "downgrade.sh"] {
+    for script in [
+        "first-boot.sh",
+        "visit.sh",
+        "updated.sh",
+        "sandbox.sh",
+        "sandbox-inside.sh",
+        "downgrade.sh",
+    ] {
         fs::copy(tests.join(script), debian.at("root").join(script)).unwrap();
     }
 
     let guides: String = GUIDES.iter().map(|guide| commands(guide)).collect();
-    assert!(guides.contains(UPDATES) && guides.contains(REMOVES), "{guides}");
-    let script =
-        guides.replace(UPDATES, &format!(". /root/visit.sh\ncd /root/next\n{UPDATES}")).replace(
-            REMOVES,
-            &format!(". /root/updated.sh\n. /root/sandbox.sh\n. /root/downgrade.sh\n{REMOVES}"),
-        );
+    let script = [
+        (OPERATES, ". /root/first-boot.sh"),
+        (UPDATES, ". /root/visit.sh\ncd /root/next"),
+        (REMOVES, ". /root/updated.sh\n. /root/sandbox.sh\n. /root/downgrade.sh"),
+    ];
+    let script = script.into_iter().fold(guides, |guides, (before, commands)| {
+        assert!(guides.contains(before), "{guides}");
+        guides.replace(before, &format!("{commands}\n{before}"))
+    });
     let (output, exit) = debian.run(&script);
     assert_eq!(exit, "0", "{output}");
     assert!(output.contains(", 1 customer, "), "the check finds no customer:\n{output}");

@@ -18,10 +18,10 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-import socket
 
 sys.path.insert(0, str(Path(__file__).parent))
 from disk import Disk  # noqa: E402
+from shop import Broker, advertisement, customer, end, subscribe  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 GRELOT = Path(sys.argv[1] if len(sys.argv) > 1 else "target/debug/grelot").resolve()
@@ -52,22 +52,9 @@ echo "GRELOT ENDED $?"
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def customer(n):
-    consent = {"given_at": "2025-11-02T10:14:00Z", "text": "en", "show_name": False,
-               "expires_at": "2099-01-01T00:00:00Z"}
-    return json.dumps({"client": f"c-{n}", "tier": "gold", "scheme": "beacon", "consent": consent, "quiet": None,
-                       "ibeacon": {"uuid": "e2c56db5-dffb-48d2-b060-d0f5a71096e0", "major": 1, "minor": n}})
-
-
 def report(n):
     """An HCI event that says that customer n's card was heard at -50 dBm."""
-    ad = bytes.fromhex(f"0201061aff4c000215e2c56db5dffb48d2b060d0f5a71096e00001{n:04x}c5")
+    ad = bytes.fromhex(advertisement(n))
     body = bytes([0x02, 0x01, 0x03, 0x01, n & 255, n >> 8, 3, 4, 5, 0xC6, len(ad)]) + ad + bytes([256 - 50])
     return bytes([0x04, 0x3E, len(body)]) + body
 
@@ -98,15 +85,8 @@ class Campaign:
             disk.truncate(64 << 20)
         subprocess.run(["mkfs.ext4", "-q", image], check=True)
         self.disk = Disk(image, str(folder / "nbd"), SEED)
-        self.port = free_port()
-        config = folder / "mosquitto.conf"
-        config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n")
-        self.broker = subprocess.Popen(["mosquitto", "-c", config], stderr=subprocess.DEVNULL)
-        time.sleep(0.5)
-        self.heard = open(folder / "arrivals", "w")
-        self.tablet = subprocess.Popen(
-            ["mosquitto_sub", "-V", "5", "-q", "1", "-p", str(self.port), "-t", "grelot/v1/42/arrivals"],
-            stdout=self.heard)
+        self.broker = Broker(folder)
+        self.tablet = subscribe(self.broker.port, "%p", open(folder / "arrivals", "w"), "arrivals")
         customers = NEW_EACH * (CUTS + 1)
         (self.share / "customers.jsonl").write_text("\n".join(map(customer, range(customers))) + "\n")
         (self.share / "grelot.toml").write_text(f"""
@@ -116,7 +96,7 @@ id = 42
 name = "door"
 clock = "trusted"
 [broker]
-urls = ["mqtt://10.0.2.2:{self.port}"]
+urls = ["mqtt://10.0.2.2:{self.broker.port}"]
 [[source]]
 kind = "h4"
 path = "/tmp/radio"
@@ -190,9 +170,7 @@ min_hours_between_alerts = 0
         return self.arrivals(), everybody
 
     def end(self):
-        for process in (self.tablet, self.broker):
-            process.terminate()
-            process.wait()
+        end(self.tablet, self.broker.process)
 
 
 def main():

@@ -18,7 +18,7 @@ pub struct Chromium {
 pub struct Tablet {
     port: u16,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 /// Counts the bell's strikes.
@@ -28,7 +28,16 @@ const COUNT_STRIKES: &str = "window.strikes = 0; \
 
 impl Chromium {
     pub fn start() -> Self {
-        let mut driver = Command::new("chromedriver")
+        Self::run(&mut Command::new("chromedriver"))
+    }
+
+    /// The same for somebody with this home folder: their browser trusts what they trust.
+    pub fn start_at_home(home: &std::path::Path) -> Self {
+        Self::run(Command::new("chromedriver").env("HOME", home).env_remove("XDG_DATA_HOME"))
+    }
+
+    fn run(driver: &mut Command) -> Self {
+        let mut driver = driver
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -79,7 +88,7 @@ impl Chromium {
         let capabilities = json!({ "capabilities": { "alwaysMatch": capabilities } });
         let answer = call(self.port, "POST", "/session", &capabilities);
         let session = answer["sessionId"].as_str().expect("a session").to_owned();
-        let tablet = Tablet { port: self.port, session, _profile: profile };
+        let tablet = Tablet { port: self.port, session, profile };
         tablet.resize(width, height);
         tablet
             .devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": COUNT_STRIKES }));
@@ -225,8 +234,13 @@ impl Tablet {
         self.command("POST", "/goog/cdp/execute", &json!({ "cmd": method, "params": parameters }))
     }
 
+    /// Ends the browser; what it has kept.
+    pub fn ended(mut self) -> tempfile::TempDir {
+        std::mem::replace(&mut self.profile, tempfile::tempdir().unwrap())
+    }
+
     #[track_caller]
-    fn command(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub fn command(&self, method: &str, path: &str, body: &Value) -> Value {
         call(self.port, method, &format!("/session/{}{path}", self.session), body)
     }
 }

@@ -14,6 +14,7 @@ mod attention;
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+mod counter;
 mod daemon;
 mod devices;
 mod door;
@@ -21,6 +22,7 @@ mod gestures;
 mod glance;
 mod headline;
 mod http;
+mod notices;
 mod shop;
 mod waking;
 mod words;

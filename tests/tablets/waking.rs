@@ -54,6 +54,8 @@ fn look(tablet: &Tablet, expression: &str) -> Duration {
 /// The board as it is shown: nothing while it is veiled.
 const SHOWN: &str = "return [...document.querySelectorAll('#board > :not(.veil)')].map((e) => e.innerText).join('')";
 
+const LIVE: &str = "document.querySelector('#banner').hidden";
+
 const NEW: &str = "document.body.innerText.includes('Mr Byrne')";
 
 #[test]
@@ -90,6 +92,66 @@ fn a_tablet_that_was_hidden_or_asleep_is_true_within_two_seconds_of_a_look() {
     tablet.run("sleep(600_000)");
     tablet.until("document.querySelector('#board').dataset.veiled === undefined", WITHIN * 2);
     tablet.shows("Mr Byrne");
+}
+
+/// A page whose clocks and timers a test can hurry.
+const HURRIED: &str = "
+    localStorage.setItem('names', '[\"Léa\"]');
+    window.buzzed = 0;
+    navigator.vibrate = () => { window.buzzed += 1; return true; };
+    let [rate, base, since] = [1, performance.now(), performance.now()];
+    const [performed, skew, later] = [performance.now.bind(performance), Date.now() - base, setTimeout];
+    performance.now = () => base + (performed() - since) * rate;
+    Date.now = () => skew + performance.now();
+    window.setTimeout = (what, after, ...more) => later(what, (after ?? 0) / rate, ...more);
+    window.setInterval = (what, every) => {
+        const again = () => { later(again, every / rate); what(); };
+        later(again, every / rate);
+    };
+    AbortSignal.timeout = (after) => {
+        const stop = new AbortController();
+        setTimeout(() => stop.abort(), after);
+        return stop.signal;
+    };
+    window.hurry = (to) => { [base, since, rate] = [performance.now(), performed(), to]; };";
+
+#[test]
+fn ten_minutes_in_a_black_hole_end_within_two_seconds_and_with_one_ring() {
+    let shop = Shop::open();
+    let duval = visit(1, "Mme Duval", "gold", 90);
+    shop.gateway.is_here(&duval);
+    let proxy = Proxy::before(shop.address());
+    let chromium = Chromium::start();
+    let tablet = chromium.tablet("en", 1280, 800);
+    tablet.before_load(HURRIED);
+    tablet.open(&proxy.url());
+    tablet.shows("Mme Duval");
+
+    // Somebody looks on all the time, and nothing closes the connection.
+    proxy.swallow(true);
+    let began = tablet.run("return performance.now()").as_f64().unwrap();
+    tablet.run("hurry(60)");
+    tablet.shows("No connection to the shop");
+    assert_eq!(tablet.run("return document.querySelector('.card .main').disabled"), json!(true));
+    shop.gateway.leaves(&duval);
+    let over = format!("performance.now() > {} + 600_000", began);
+    tablet.until(&over, Duration::from_secs(60));
+    tablet.run("hurry(1)");
+    shop.gateway.arrives(&visit(2, "Mr Byrne", "gold", 0));
+    proxy.swallow(false);
+    tablet.until(&format!("{NEW} && {LIVE}"), WITHIN);
+    let waits = "return document.querySelector('#welcome').innerText.includes('Duval')";
+    assert_eq!(tablet.run(waits), json!(false), "she has left");
+    tablet.until("buzzed === 1", WITHIN);
+
+    // Once more: what rang before does not ring again.
+    proxy.swallow(true);
+    tablet.run("hurry(60)");
+    tablet.shows("No connection to the shop");
+    tablet.run("hurry(1)");
+    proxy.swallow(false);
+    tablet.until(LIVE, WITHIN);
+    assert_eq!(tablet.run("return buzzed"), json!(1));
 }
 
 #[test]

@@ -19,15 +19,20 @@ const CERTAIN: f32 = 1.0;
 impl Pipeline {
     pub(super) fn check_in(&mut self, now: Now, said: CheckIn<'_>, effects: &mut Vec<Effect>) {
         let Some(who) = self.checked_in(said.who, now.clock) else { return };
+        let until = Some(now.clock.reading().plus(said.stay));
         match self.visits.get(who) {
             Some((_, Phase::Open)) => {}
             Some((visit, Phase::Closed)) if self.owns(visit) => {
                 self.presence.check_in(who, now.tick, said.stay);
+                if let Some(visit) = self.visits.get_mut(who) {
+                    visit.checked_in_until = until;
+                }
                 self.reopen(who, CERTAIN, effects);
             }
             _ => {
                 self.pending.drop(who);
-                let Some(visit) = self.begin(who, HERE, CERTAIN, now) else { return };
+                let Some(mut visit) = self.begin(who, HERE, CERTAIN, now) else { return };
+                visit.checked_in_until = until;
                 self.presence.check_in(who, now.tick, said.stay);
                 let grounds = Grounds { level: None, echo: None, phone: Loudness::UNKNOWN };
                 let (unfollowed, heard_for) = (false, Duration::ZERO);

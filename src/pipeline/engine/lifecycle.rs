@@ -15,8 +15,9 @@ use crate::pipeline::visit::{DepartureReason, Visit};
 use crate::pipeline::visits::Phase;
 
 impl Pipeline {
-    /// A visit continues if the gateway was away for at most `presence.rejoin`. After an unknown
-    /// time it does not: a customer who comes in the morning did not stay overnight.
+    /// A visit continues if the gateway was away for at most `presence.rejoin`, or the customer
+    /// checked in for longer. After an unknown time it does not: a customer who comes in the
+    /// morning did not stay overnight.
     pub(super) fn restore(
         &mut self,
         restored: RestoredVisit,
@@ -30,6 +31,8 @@ impl Pipeline {
         let Some(who) = self.identity.index_of(&visit.client) else {
             return departed_at.is_none().then_some(Effect::Erased { visit: visit.id });
         };
+        let stay = visit.checked_in_until.map(|until| left_until(until, now));
+        let stay = stay.filter(|stay| !stay.is_zero());
         if let Some(departed_at) = departed_at {
             let until = departed_at.plus(self.settings.presence.rejoin);
             let left = left_until(until, now).min(self.settings.presence.rejoin);
@@ -38,6 +41,9 @@ impl Pipeline {
             }
             self.presence.restore_closed(who, now.tick, now.tick.plus(left));
             self.visits.put(who, visit, Phase::Closed);
+        } else if let Some(stay) = stay {
+            self.presence.check_in(who, now.tick, stay);
+            self.visits.put(who, visit, Phase::Open);
         } else if away > self.settings.presence.rejoin {
             let at = now.clock.reading().minus(away);
             return Some(Effect::Departed { visit, at, reason: DepartureReason::Silent });

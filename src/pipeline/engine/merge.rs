@@ -60,8 +60,8 @@ impl Pipeline {
             return self.reassert(who, theirs.revision, effects);
         }
         // A peer decided on it while this gateway was away.
-        let gateway = ours.gateway;
-        self.adopt(who, Visit { gateway, ..theirs }, now);
+        let (gateway, checked_in_until) = (ours.gateway, ours.checked_in_until);
+        self.adopt(who, Visit { gateway, checked_in_until, ..theirs }, now);
         let Some((visit, _)) = self.visits.get(who).filter(|_| is_own) else { return };
         let visit = visit.clone();
         effects.push(match phase {

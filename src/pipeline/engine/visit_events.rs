@@ -83,6 +83,7 @@ impl Pipeline {
             dismissed: false,
             announced: false,
             escalated: false,
+            checked_in_until: None,
             revision: 0,
         };
         visit.show(&customer);

@@ -150,6 +150,7 @@ mod tests {
             dismissed: false,
             announced: false,
             escalated: false,
+            checked_in_until: None,
             revision: 0,
         };
         let grounds = Grounds { level: None, echo: None, phone: Loudness::UNKNOWN };

@@ -42,7 +42,8 @@ export function draw(board, now, desk) {
     ["discreet", byArrival.filter((visit) => !visit.claim && visit.discreet)],
   ]);
   const labels = new Map(board.gateways.map(({ name, label }) => [name, label ?? name]));
-  const context = { now, desk, labels, late: board.settings.late_secs * 1_000 };
+  const here = new Set(board.visits.map((visit) => visit.client));
+  const context = { now, desk, labels, here, late: board.settings.late_secs * 1_000 };
   keepFocus(() => {
     for (const [place, visits] of shown) {
       lay($(place), visits.map((visit) => drawCard(visit, context)));
@@ -155,8 +156,8 @@ addEventListener("keydown", ({ key }) => {
   openMenu(null);
 });
 
-/** The lists of visits that are over: hidden ones can be brought back. */
-function drawLines(place, visits, when, { desk }) {
+/** The lists of visits that are over: all can be brought back. */
+function drawLines(place, visits, when, { desk, here }) {
   const section = $(place).closest("section");
   section.hidden = visits.length === 0;
   const count = section.querySelector(".count");
@@ -168,7 +169,8 @@ function drawLines(place, visits, when, { desk }) {
     line.querySelector(".name").lang = visit.card?.language ?? "";
     write(line.querySelector(".when"), when(visit));
     const recall = line.querySelector(".recall");
-    recall.hidden = place !== "hidden";
+    recall.hidden = place === "left" && here.has(visit.client);
+    line.dataset.place = place;
     recall.disabled = desk.cutOff || desk.pending.has(visit.visit);
     button(recall, say("recall"), name);
     return line;
@@ -179,7 +181,8 @@ function drawLines(place, visits, when, { desk }) {
 function makeLine(id, desk) {
   const line = $("line").content.firstElementChild.cloneNode(true);
   line.dataset.visit = id;
-  line.querySelector(".recall").onclick = () => desk.act(id, "recall");
+  line.querySelector(".recall").onclick = () =>
+    line.dataset.place === "left" ? desk.bringBack(id) : desk.act(id, "recall");
   lines.set(id, line);
   return line;
 }

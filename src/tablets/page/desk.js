@@ -1,7 +1,7 @@
 // What staff do: sent to the gateway that opened the visit, decided by it, and undone within ten seconds.
 
 import { called } from "./cards.js";
-import { send } from "./link.js";
+import { ask, send } from "./link.js";
 import { isMine, me, tablet } from "./people.js";
 import { knows, say } from "./words.js";
 
@@ -16,7 +16,7 @@ export const problem = (word) => say(word === "broker_away" ? "broker_away_now" 
 
 /** `changed()` draws the page again; `askName(then)` asks who is at the tablet. */
 export function makeDesk({ changed, askName }) {
-  const desk = { pending: new Map(), cutOff: true, act, label, settle, undo };
+  const desk = { pending: new Map(), cutOff: true, act, label, checkIn, bringBack, settle, undo };
   let board = { visits: [], hidden: [], left: [] };
   let message = null; // what the toast says: of which visit, and how it is undone
   let timer = 0;
@@ -49,6 +49,25 @@ export function makeDesk({ changed, askName }) {
     const unlabel = () => send(`/visits/${visit}/feedback`, { verdict: "none" });
     if (verdict === "was_not_here") return act(visit, "dismiss", { thanks: true, unlabel });
     toast(say("thanks"), { visit, undo: async () => ((await unlabel()) === "ok" ? toast(say("undone")) : toast(say("failed"))) });
+  }
+
+  /** Shows a customer as present whose phone is not received; the word for what went wrong, or "ok". */
+  async function checkIn(client, text = say("checked_in"), visit = null) {
+    const { error, outcome } = await ask("/check-in", { client, by: me() });
+    if (error) return error;
+    if (outcome === "already_here") return outcome;
+    const opened = () => board.visits.find((other) => other.client === client);
+    toast(text, { visit, undo: () => opened() && act(opened().visit, "dismiss", { undoing: true }) });
+    return "ok";
+  }
+
+  /** Takes back that a customer has left. */
+  async function bringBack(id) {
+    if (!me()) return askName(() => bringBack(id));
+    const visit = find(id, board.left);
+    if (!visit) return;
+    const outcome = await checkIn(visit.client, say("did_recall", { name: called(visit) }), id);
+    if (outcome !== "ok") toast(problem(outcome));
   }
 
   function forget(visit) {

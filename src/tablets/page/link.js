@@ -7,6 +7,8 @@ const SILENCE = 18_000; // two missed heartbeats: the connection is dead, even i
 const OPENING = 4_000; // for the first event of a new connection; twice as long after each failure
 const WAKING = 1_500; // the same, when somebody has just looked at the page
 const RETRY = [250, 500, 1_000, 2_000, 4_000];
+const PROBE = 1_000; // between two requests while the link is lost
+const FULL = 4_000; // the same, where the server has no place for this tablet
 const TICK = 1_000;
 const STOOD_STILL = 4_000; // between two ticks: the machine slept
 
@@ -56,15 +58,22 @@ export function connect({ onBoard, onLink, onUnpaired }) {
     source = null;
   }
 
-  async function lost() {
+  function lost() {
     close();
     report({ up: false });
-    timer = setTimeout(open, RETRY[Math.min(failures++, RETRY.length - 1)]);
-    const refused = await refusal();
-    if (refused === "not_paired") {
-      close();
-      onUnpaired();
-    } else if (!link.up) report({ full: refused === "full" });
+    timer = setTimeout(probe, RETRY[Math.min(failures++, RETRY.length - 1)]);
+  }
+
+  /** Asks again each second until one request is answered: one that hangs may hang for minutes. */
+  async function probe() {
+    timer = setTimeout(probe, PROBE);
+    const answer = await admission();
+    if (source || answer === "none") return;
+    clearTimeout(timer);
+    report({ full: answer === "full" });
+    if (answer === "not_paired") onUnpaired();
+    else if (answer === "full") timer = setTimeout(probe, FULL);
+    else open();
   }
 
   function open(within = Math.min(OPENING * 2 ** failures, SILENCE)) {
@@ -75,8 +84,8 @@ export function connect({ onBoard, onLink, onUnpaired }) {
     source.addEventListener("beat", (event) => {
       const beat = JSON.parse(event.data);
       offset = Date.parse(beat.now) - performance.now();
-      link.lookingOn = beat.looking_on;
       heard();
+      report({ lookingOn: beat.looking_on });
     });
     source.addEventListener("board", (event) => {
       heard();
@@ -104,18 +113,24 @@ export function connect({ onBoard, onLink, onUnpaired }) {
   return { open: () => open() };
 }
 
-/** Why the server refuses an event stream, if it does: the browser does not tell. */
-async function refusal() {
+/**
+ * Whether the server would open an event stream, which the browser does not tell: "ok", the word for why
+ * not, or "none" without an answer.
+ */
+async function admission() {
   try {
     const answer = await fetch(`/session?tab=${tab}`, { signal: AbortSignal.timeout(OPENING) });
-    return answer.ok ? "none" : (await answer.json()).error;
+    return answer.ok ? "ok" : (await answer.json()).error;
   } catch {
     return "none";
   }
 }
 
 /** Sends; "ok", or the word for what went wrong. */
-export async function send(path, body) {
+export const send = async (path, body) => (await ask(path, body)).error ?? "ok";
+
+/** Sends; the answer, with the word for what went wrong as `error`. */
+export async function ask(path, body) {
   try {
     const answer = await fetch(path, {
       method: "POST",
@@ -123,8 +138,9 @@ export async function send(path, body) {
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(8_000),
     });
-    return answer.ok ? "ok" : (await answer.json()).error;
+    const said = await answer.json().catch(() => ({}));
+    return answer.ok ? said : { error: said.error ?? "failed" };
   } catch {
-    return "failed";
+    return { error: "failed" };
   }
 }

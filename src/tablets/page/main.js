@@ -123,6 +123,7 @@ function showTools() {
   write($("me-name"), me() || say("your_name"));
   $("me").toggleAttribute("data-named", Boolean(me()));
   $("more-tools").setAttribute("aria-label", say("tablet"));
+  write($("looking-on"), link.up && link.lookingOn ? say("looking_on", { n: link.lookingOn }) : "");
   $("notify").hidden = canNotify() === "never";
   write($("notify"), say(canNotify() === "on" ? "notify_on" : canNotify() === "denied" ? "notify_denied" : "notify"));
   $("notify").disabled = canNotify() !== "ask";
@@ -181,10 +182,12 @@ $("more-tools").onclick = () => {
   write($("test-outcome"), "");
   write($("check-in-outcome"), "");
   $("handle").value = "";
-  write($("looking-on"), link.lookingOn ? say("looking_on", { n: link.lookingOn }) : "");
   $("tools").showModal();
 };
-$("tools").onclick = ({ target }) => target === $("tools") && $("tools").close();
+$("tools").onclick = ({ target }) => {
+  // A handler that returns false would keep the form's button from submitting.
+  if (target === $("tools")) $("tools").close();
+};
 $("tools-close").onclick = () => $("tools").close();
 $("test-bell").onclick = async () => {
   await unlockBell();
@@ -195,9 +198,9 @@ $("notify").onclick = () => wantNotices().then(show);
 $("check-in").onsubmit = async (event) => {
   event.preventDefault();
   if (!me()) return askName();
-  const outcome = await send("/check-in", { client: $("handle").value.trim(), by: me() });
-  if (outcome === "ok") $("handle").value = "";
-  write($("check-in-outcome"), outcome === "ok" ? say("checked_in") : problem(outcome));
+  const outcome = await desk.checkIn($("handle").value.trim());
+  if (outcome === "ok") return $("tools").close();
+  write($("check-in-outcome"), problem(outcome));
 };
 $("hand-over").onclick = handOver;
 $("undo").onclick = desk.undo;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a day of a shop writes to the disk: 300 visits within twelve hours, sped up.
 
-    sudo tests/bench/wear.py [target/dist/grelot] [speed]
+    sudo tests/power/wear.py [target/dist/grelot] [speed]
 
 Needs mosquitto, mosquitto-clients and e2fsprogs, and root: the state lies on an ext4 file system of its
 own on a loop device, whose block counters count everything: SQLite's file and log, the file system's
@@ -14,7 +14,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-import socket
+
+sys.path.insert(0, str(Path(__file__).parent))
+from shop import Broker, customer, end, head, recorded, subscribe  # noqa: E402
 
 GRELOT = Path(sys.argv[1] if len(sys.argv) > 1 else "target/dist/grelot").resolve()
 SPEED = float(sys.argv[2]) if len(sys.argv) > 2 else 240
@@ -22,35 +24,14 @@ VISITS, HOURS, STAY_S = 300, 12, 600
 SECTOR = 512
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def customer(n):
-    consent = {"given_at": "2025-11-02T10:14:00Z", "text": "en", "show_name": False,
-               "expires_at": "2099-01-01T00:00:00Z"}
-    uuid = "e2c56db5-dffb-48d2-b060-d0f5a71096e0"
-    return json.dumps({"client": f"c-{n}", "tier": "gold", "scheme": "beacon", "consent": consent,
-                       "ibeacon": {"uuid": uuid, "major": 1, "minor": n}, "quiet": None})
-
-
 def recording(path):
     """Each visit: two seconds between advertisements, for ten minutes."""
     lines = []
     for n in range(VISITS):
         begin = 60 + n * (HOURS * 3600 - STAY_S - 120) / VISITS
-        for step in range(STAY_S // 2):
-            adv = f"0201061aff4c000215e2c56db5dffb48d2b060d0f5a71096e00001{n:04x}c5"
-            lines.append((begin + 2 * step, n, adv))
-    lines.sort()
+        lines += [(begin + 2 * step, n) for step in range(STAY_S // 2)]
     with open(path, "w") as out:
-        print(json.dumps({"grelot": "recording", "version": 1, "started_at": "2026-01-05T09:00:00Z",
-                          "store": 42, "gateways": ["door"]}), file=out)
-        for t, n, adv in lines:
-            print(json.dumps({"t": round(t, 2), "gw": "door", "addr": f"c0:00:00:00:{n >> 8:02x}:{n & 255:02x}",
-                              "kind": "random", "rssi": -52, "adv": adv}), file=out)
+        print(head("2026-01-05T09:00:00Z"), *(recorded(t, n, -52) for t, n in sorted(lines)), sep="\n", file=out)
 
 
 def sectors(device):
@@ -82,8 +63,7 @@ def main():
 
 
 def measure(folder, state, device):
-    port = free_port()
-    (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n")
+    broker = Broker(folder)
     recording(folder / "day.jsonl")
     (folder / "customers.jsonl").write_text("\n".join(map(customer, range(VISITS))) + "\n")
     (folder / "grelot.toml").write_text(f"""
@@ -92,7 +72,7 @@ id = 42
 [gateway]
 name = "door"
 [broker]
-urls = ["mqtt://127.0.0.1:{port}"]
+urls = ["mqtt://127.0.0.1:{broker.port}"]
 [[source]]
 kind = "recording"
 path = "day.jsonl"
@@ -102,10 +82,7 @@ path = "customers.jsonl"
 [state]
 path = "{state}"
 """)
-    broker = subprocess.Popen(["mosquitto", "-c", folder / "mosquitto.conf"], stderr=subprocess.DEVNULL)
-    time.sleep(0.5)
-    tablet = subprocess.Popen(["mosquitto_sub", "-V", "5", "-p", str(port), "-t", "grelot/v1/42/#", "-F", "%t"],
-                              stdout=subprocess.DEVNULL)
+    tablet = subscribe(broker.port, "%t", subprocess.DEVNULL, "#")
     log = open(folder / "log", "w+")
     run("sync")
     before = sectors(device)
@@ -119,9 +96,7 @@ path = "{state}"
         database = sum(file.stat().st_size for file in state.iterdir() if file.is_file())
         logged = (folder / "log").stat().st_size
     finally:
-        for process in (grelot, tablet, broker):
-            process.terminate()
-            process.wait()
+        end(grelot, tablet, broker.process)
     arrivals = status["arrivals"]
     written = busy * SECTOR
     print(f"arrivals {arrivals}, delivered {status['delivery']['delivered']}")

@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+"""A shop's life in virtual time, with faults drawn at random.
+
+    sudo tests/power/life.py [target/debug/grelot] [hours] [speed] [seed]
+
+The whole `grelot run` with a recording that goes `speed` times as fast as the clock, mosquitto, and a
+tablet that the broker knows. Every customer comes once, and stays. Faults: grelot or the broker killed with
+-9, grelot restarted as by an update, the network cut or gone silent, the radio silent, the disk full. An
+alert is due if the customer was received for two minutes in one go. Needs mosquitto and its clients; root
+for the disk, which is a small tmpfs. The same seed draws the same customers and faults.
+"""
+import json
+import os
+import random
+import selectors
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from datetime import datetime, timezone
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from shop import Broker, customer, end, head, recorded, subscribe  # noqa: E402
+
+GRELOT = Path(sys.argv[1] if len(sys.argv) > 1 else "target/debug/grelot").resolve()
+HOURS = float(sys.argv[2]) if len(sys.argv) > 2 else 24
+SPEED = float(sys.argv[3]) if len(sys.argv) > 3 else 120
+SEED = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+
+EPOCH = datetime(2026, 1, 5, 8, tzinfo=timezone.utc).timestamp()
+VISITS_AN_HOUR = 25
+STAY_S = (240, 2400)
+EVERY_S = 4             # between two advertisements of a card
+BETWEEN_FAULTS_S = 900  # on average
+LASTS_S = (20, 300)
+DUE_AFTER_S = 120
+FAULTS = ["grelot", "broker", "update", "cut", "silence", "radio", "disk"]
+DISK = "size=3m"
+
+
+class Network(threading.Thread):
+    """Between grelot and the broker: passes on, is cut, or swallows."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.to, self.state, self.pairs = port, "up", {}
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        looker = selectors.DefaultSelector()
+        looker.register(self.listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in looker.select(0.1):
+                if key.fileobj is self.listener:
+                    self.accept(looker)
+                else:
+                    self.pass_on(looker, key.fileobj)
+            if self.state == "cut":
+                for one in list(self.pairs):
+                    self.close(looker, one)
+
+    def accept(self, looker):
+        client, _ = self.listener.accept()
+        try:
+            if self.state == "cut":
+                raise ConnectionRefusedError
+            server = socket.create_connection(("127.0.0.1", self.to))
+        except ConnectionRefusedError:
+            client.close()
+            return
+        self.pairs[client], self.pairs[server] = server, client
+        for one in (client, server):
+            looker.register(one, selectors.EVENT_READ)
+
+    def pass_on(self, looker, one):
+        if one not in self.pairs:
+            return
+        try:
+            data = one.recv(65536)
+            if self.state != "silence" and data:
+                self.pairs[one].sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            self.close(looker, one)
+
+    def close(self, looker, one):
+        other = self.pairs.pop(one, None)
+        if other is None:
+            return
+        self.pairs.pop(other, None)
+        for end_of_it in (one, other):
+            looker.unregister(end_of_it)
+            end_of_it.close()
+
+
+class Life:
+    def __init__(self, folder):
+        self.folder = folder
+        self.random = random.Random(SEED)
+        self.visits = self.draw_visits()
+        self.faults = self.draw_faults()
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.has_disk = os.geteuid() == 0
+        if self.has_disk:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", DISK, "grelot-life", self.state], check=True)
+        self.broker = Broker(folder)
+        self.network = Network(self.broker.port)
+        self.heard = folder / "heard"
+        self.tablet = subscribe(self.broker.port, "%U %t %p", open(self.heard, "w"), "arrivals", "departures")
+        (folder / "customers.jsonl").write_text("\n".join(customer(n) for n in range(len(self.visits))) + "\n")
+        self.grelot = None
+        self.log = open(folder / "log", "w")
+        self.up = []        # when grelot ran and received, in virtual seconds
+        self.curve = []
+        self.begun = time.time()
+        self.start()
+
+    def draw_visits(self):
+        last = HOURS * 3600 - STAY_S[0]
+        begins = sorted(self.random.uniform(60, last) for _ in range(round(HOURS * VISITS_AN_HOUR)))
+        return [(begin, begin + self.random.uniform(*STAY_S)) for begin in begins]
+
+    def draw_faults(self):
+        faults, at = [], 600.0
+        while (at := at + self.random.expovariate(1 / BETWEEN_FAULTS_S)) < HOURS * 3600 - 900:
+            lasts = self.random.uniform(*LASTS_S)
+            faults.append((at, self.random.choice(FAULTS), lasts))
+            at += lasts
+        return faults
+
+    def now(self):
+        return (time.time() - self.begun) * SPEED
+
+    def until(self, virtual):
+        while (left := virtual - self.now()) > 0:
+            time.sleep(min(left / SPEED, 0.5))
+            self.look()
+
+    def start(self, silent_until=0.0):
+        """The recording of what is left of the life; nothing is received before `silent_until`."""
+        now = self.now()
+        lines = []
+        for n, (begin, leave) in enumerate(self.visits):
+            at = max(begin, now, silent_until)
+            while at < leave:
+                lines.append((at - now, n))
+                at += EVERY_S
+        started_at = datetime.fromtimestamp(EPOCH + now, timezone.utc).isoformat().replace("+00:00", "Z")
+        lines = [recorded(t, n, -52) for t, n in sorted(lines)]
+        (self.folder / "life.jsonl").write_text("\n".join([head(started_at), *lines]) + "\n")
+        (self.folder / "grelot.toml").write_text(f"""
+[store]
+id = 42
+[gateway]
+name = "door"
+[broker]
+urls = ["mqtt://127.0.0.1:{self.network.port}"]
+[[source]]
+kind = "recording"
+path = "life.jsonl"
+speed = {SPEED}
+[registry]
+path = "customers.jsonl"
+[state]
+path = "{self.state}"
+[policy]
+min_hours_between_alerts = 0
+alert_ttl_secs = 3600
+[tablets]
+escalate_secs = 0
+""")
+        self.grelot = subprocess.Popen([GRELOT, "run", "--config", self.folder / "grelot.toml"], stderr=self.log,
+                                       stdout=subprocess.DEVNULL)
+        self.up.append([max(self.now(), silent_until), None])
+
+    def stop(self, kill):
+        if self.grelot.poll() is not None:
+            raise SystemExit(f"grelot ended by itself ({self.grelot.returncode}): "
+                             f"{(self.folder / 'log').read_text()[-2000:]}")
+        (self.grelot.kill if kill else self.grelot.terminate)()
+        self.grelot.wait()
+        self.up[-1][1] = self.now()
+
+    def look(self):
+        """Memory and disk, once in a virtual half hour."""
+        if self.curve and self.now() - self.curve[-1][0] < 1800:
+            return
+        try:
+            status = Path(f"/proc/{self.grelot.pid}/status").read_text()
+            memory = int(status.split("VmRSS:")[1].split()[0]) / 1024
+            disk = sum(file.stat().st_size for file in self.state.glob("grelot.*")) / 1024
+            self.curve.append((self.now(), memory, disk))
+        except (OSError, IndexError):
+            pass  # it is down just now
+
+    def suffer(self, kind, lasts):
+        over = self.now() + lasts
+        if kind in ("grelot", "update", "radio"):
+            self.stop(kill=kind == "grelot")
+            if kind == "grelot":
+                self.until(over)
+            self.start(silent_until=over if kind == "radio" else 0)
+        elif kind == "broker":
+            self.broker.kill()
+            self.until(over)
+            self.broker.start()
+        elif kind in ("cut", "silence"):
+            self.network.state = kind
+            self.until(over)
+            self.network.state = "up"
+        elif kind == "disk" and self.has_disk:
+            ballast = self.state / "ballast"
+            with open(ballast, "wb") as file:
+                try:
+                    while True:
+                        file.write(bytes(4096))
+                        file.flush()
+                except OSError:
+                    pass
+            self.until(over)
+            ballast.unlink()
+
+    def run(self):
+        for at, kind, lasts in self.faults:
+            self.until(at)
+            self.suffer(kind, lasts)
+        self.until(HOURS * 3600 + 600)
+        time.sleep(3)
+        self.stop(kill=False)
+
+    def due(self, n):
+        """When the alert of this customer was due; None if they were never received for long enough."""
+        begin, leave = self.visits[n]
+        spans = [(max(begin, up), min(leave, down)) for up, down in self.up]
+        return min((start for start, over in spans if over - start >= DUE_AFTER_S), default=None)
+
+    def tell(self):
+        visits, first = defaultdict(set), {}
+        messages = 0
+        for line in self.heard.read_text().splitlines():
+            at, topic, said = line.split(" ", 2)
+            said = json.loads(said)
+            if topic.endswith("arrivals"):
+                messages += 1
+                visits[said["client"]].add(said["visit"])
+                first.setdefault(said["client"], (float(at) - self.begun) * SPEED)
+        due = {f"c-{n}": self.due(n) for n in range(len(self.visits))}
+        due = {client: at for client, at in due.items() if at is not None}
+        lost = sorted(client for client in due if client not in first)
+        doubled = sorted(client for client, ids in visits.items() if len(ids) > 1)
+        late = sorted(first[client] - at for client, at in due.items() if client in first)
+        kinds = defaultdict(int)
+        for _, kind, _ in self.faults:
+            kinds[kind] += 1
+        print(f"seed {SEED}: {HOURS:g} hours at {SPEED:g} times the clock's speed; faults: "
+              + ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())))
+        print("| alerts due | delivered | within 30 s | after more than 5 min | lost | doubled | sent again |\n"
+              "|---|---|---|---|---|---|---|")
+        print(f"| {len(due)} | {len(due) - len(lost)} | {sum(x <= 30 for x in late)} | {sum(x > 300 for x in late)} "
+              f"| {len(lost)} | {len(doubled)} | {messages - sum(map(len, visits.values()))} |")
+        memory, disk = [m for _, m, _ in self.curve], [d for _, _, d in self.curve]
+        print("hour: memory in MiB / state in KiB: "
+              + ", ".join(f"{t / 3600:.1f}: {m:.1f} / {d:.0f}" for t, m, d in self.curve[::max(1, len(self.curve) // 12)]))
+        print(f"highest: {max(memory):.1f} MiB, {max(disk):.0f} KiB")
+        for client in lost + doubled:
+            n = int(client[2:])
+            print(f"{client}: here {self.visits[n]}, due {due.get(client)}, visits {sorted(visits[client])}")
+        return not lost and not doubled
+
+    def close(self):
+        end(self.tablet, self.broker.process)
+        if self.grelot.poll() is None:
+            end(self.grelot)
+        if self.has_disk:
+            subprocess.run(["umount", self.state], check=True)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        life = Life(Path(folder))
+        try:
+            life.run()
+            well = life.tell()
+        finally:
+            life.close()
+    sys.exit(0 if well else 1)
+
+
+if __name__ == "__main__":
+    main()
