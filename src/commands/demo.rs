@@ -156,11 +156,19 @@ fn introduce(global: &Global, args: &Args, daemon: &Daemon, state: &Path) -> any
     if daemon.pairing() == Pairing::Required {
         let code = Pairings::new(state).issue(Clocks::machine().now().clock.reading())?;
         print(&invitation(pages, &code))?;
-        print("A code for the next tablet:  grelot tablets pair --demo\n")?;
-    } else if !args.no_open {
-        open(page)?;
+        print(&format!("A code for the next tablet:  {} tablets pair --demo\n", program()))?;
+    } else {
+        print(&format!("  For other tablets:  {} demo --listen 0.0.0.0:7373\n", program()))?;
+        if !args.no_open {
+            open(page)?;
+        }
     }
     Ok(())
+}
+
+/// This program as it was called: `target/release/grelot` for who builds it.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "grelot".to_owned())
 }
 
 /// Opens the page where somebody sits before a graphical terminal.

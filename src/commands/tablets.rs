@@ -64,7 +64,12 @@ struct Page {
 /// # Errors
 /// The configuration is wrong, the state folder cannot be used, or no paired tablet has that id.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let page = if args.demo { Page::of_demo()? } else { Page::configured(global)? };
+    let page = match (args.demo, Page::configured(global)) {
+        (true, _) => Page::of_demo()?,
+        // Nothing is set up here: the demo that runs is meant, if one does.
+        (false, Err(error)) if !global.config.exists() => Page::of_demo().map_err(|_| error)?,
+        (false, page) => page?,
+    };
     let pairings = Pairings::new(&page.state);
     let done = match &args.action {
         Action::Pair => pair(global, &pairings, &page),
