@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Exit, Global, print};
 use crate::config::{self, BrokerLocation, Config};
 use crate::mqtt::Role;
-use crate::mqtt::broker::Rights;
+use crate::mqtt::broker::{Rights, rabbitmq};
 use crate::mqtt::logins::Logins;
 use crate::mqtt::topics::Topics;
 
@@ -17,7 +17,9 @@ use crate::mqtt::topics::Topics;
     sudo -u grelot grelot broker add gateway till\n  \
     sudo -u grelot grelot broker list\n  \
     sudo -u grelot grelot broker remove counter\n  \
-    grelot broker rules gateway till --user 42-till\n\n\
+    grelot broker rules gateway till --user 42-till\n  \
+    grelot broker rules gateway till --user 42-till --rabbitmq\n  \
+    grelot broker rules head-office fleet --all-stores\n\n\
     A running daemon knows a new login at once. What each role may do: docs/mqtt.md.")]
 pub struct Args {
     #[command(subcommand)]
@@ -35,7 +37,7 @@ enum Action {
     },
     /// The logins and their roles
     List,
-    /// Prints the access rules of a role, for a mosquitto that several stores share
+    /// Prints the access rules of a role, for a mosquitto or a RabbitMQ that several stores share
     Rules {
         /// gateway, tablet, head-office or reader
         role: Role,
@@ -44,6 +46,12 @@ enum Action {
         /// Username at that broker, NAME where it is not given
         #[arg(long)]
         user: Option<String>,
+        /// For the gateways of all stores; of head office alone
+        #[arg(long)]
+        all_stores: bool,
+        /// As definitions of RabbitMQ, for `rabbitmqctl import_definitions`
+        #[arg(long)]
+        rabbitmq: bool,
     },
     /// Removes a login; its connections can do nothing any more
     Remove {
@@ -62,9 +70,21 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let used = || format!("cannot use the state folder {}", config.state.display());
     match &args.action {
         Action::Add { role, name } => add(global, &config, &logins, *role, name),
-        Action::Rules { role, name, user } => {
-            let rights = Rights::of(*role, name, &Topics::of(config.store.id));
-            print(rights.mosquitto(user.as_ref().unwrap_or(name)).trim_end())?;
+        Action::Rules { role, name, user, all_stores, rabbitmq } => {
+            anyhow::ensure!(
+                !all_stores || *role == Role::HeadOffice,
+                "--all-stores is for head-office"
+            );
+            let topics = Topics::of(config.store.id);
+            let rights =
+                if *all_stores { Rights::of_fleet() } else { Rights::of(*role, name, &topics) };
+            let user = user.as_ref().unwrap_or(name);
+            print(&if *rabbitmq {
+                let ids = rabbitmq::client_ids(*role, name, user, &topics);
+                serde_json::to_string_pretty(&rabbitmq::definitions(&rights, user, &ids))?
+            } else {
+                rights.mosquitto(user).trim_end().to_owned()
+            })?;
             Ok(Exit::Done)
         }
         Action::List => list(global, &logins).with_context(used),

@@ -6,15 +6,18 @@ use crate::common::waiting::eventually;
 use crate::mosquitto::{Subscriber, publish};
 use crate::office::{Gateway, Office};
 use crate::rabbitmq::RabbitMq;
+use crate::rights;
 
 /// The withdrawn customer is inside all the time; every step of the story needs the cluster, which
 /// takes longest to start.
 #[tokio::test]
 async fn a_withdrawn_customer_is_not_announced_on_a_cluster_that_forgets_withdrawals() {
     let dir = tempfile::tempdir().unwrap();
-    let mut cluster = RabbitMq::start(3, "");
+    let mut cluster = RabbitMq::start(3, &rights::printed(dir.path()));
     let ports = cluster.ports.clone();
-    let office = Office::new(&dir.path().join("office"), &[ports[0], ports[2]]);
+    rights::a_stolen_login_reads_and_writes_its_own_store_alone(ports[2]);
+    let office =
+        Office::with_login(&dir.path().join("office"), &[ports[0], ports[2]], "head-office");
 
     // Without a list it is said that gateways which are away do not learn of it.
     let (_, complaint) = office.run("customers withdraw c-9");
@@ -24,7 +27,10 @@ async fn a_withdrawn_customer_is_not_announced_on_a_cluster_that_forgets_withdra
     let mut states = Subscriber::start(ports[2], &["-t", "grelot/v1/42/visits/+"]).await;
 
     // Without an answer no customer is announced.
-    let door = Gateway::start(dir.path(), "door", &[ports[1], ports[2]]);
+    let gateway = |name: &str, ports: &[u16]| {
+        Gateway::start_as(Some(&format!("42-{name}")), dir.path(), name, ports, "")
+    };
+    let door = gateway("door", &[ports[1], ports[2]]);
     eventually("it sees the customers", || door.here() == ["c-1", "c-2", "c-3"]);
     eventually("the broker's ways are known", || {
         door.status()["broker"]["abilities"]["wildcard"] == false
@@ -56,7 +62,7 @@ async fn a_withdrawn_customer_is_not_announced_on_a_cluster_that_forgets_withdra
 
     // Without head office the store's other gateway answers.
     drop(serving);
-    let till = Gateway::start(dir.path(), "till", &[ports[0], ports[2]]);
+    let till = gateway("till", &[ports[0], ports[2]]);
     eventually("the other gateway answers", || till.withdrawals() == "answered");
 
     // A node is killed, and meanwhile another customer withdraws.
@@ -81,7 +87,7 @@ async fn a_withdrawn_customer_is_not_announced_on_a_cluster_that_forgets_withdra
     drop(till);
     std::fs::write(office.folder.join("one.toml"), "[presence]\ndwell_secs = 4\n").unwrap();
     office.run("fleet push one.toml");
-    let till = Gateway::start(dir.path(), "till", &[ports[0], ports[2]]);
+    let till = gateway("till", &[ports[0], ports[2]]);
     eventually("both have the settings", || {
         let now = hash(&till);
         now != before && now == hash(&door)

@@ -22,8 +22,13 @@ mod mosquitto;
 #[path = "../delivery/cable.rs"]
 mod cable;
 
+#[allow(dead_code, reason = "tests/hostile uses the rest")]
+#[path = "../hostile/client.rs"]
+mod client;
+
 mod consent;
 mod fleet;
 mod line;
 mod office;
 mod rabbitmq;
+mod rights;

@@ -1,6 +1,7 @@
 //! Head office and the gateways of store 42, as processes with a folder each.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -35,6 +36,20 @@ fn urls(ports: &[u16]) -> String {
     urls.join(", ")
 }
 
+/// Of every user of a broker.
+pub const PASSWORD: &str = "secret";
+
+/// Keys of `[broker]`; the password lies in the folder.
+fn login(folder: &Path, user: &str) -> String {
+    private_file(&folder.join("password"), PASSWORD);
+    format!("username = \"{user}\"\npassword_file = \"password\"\n")
+}
+
+fn private_file(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// Head office's folder.
 pub struct Office {
     pub folder: PathBuf,
@@ -46,6 +61,15 @@ impl Office {
         let text = format!("[store]\nid = 42\n[broker]\nurls = [{}]\n", urls(ports));
         fs::write(folder.join("grelot.toml"), text).unwrap();
         Self { folder: folder.to_owned() }
+    }
+
+    /// With a login of the cluster.
+    pub fn with_login(folder: &Path, ports: &[u16], user: &str) -> Self {
+        let office = Self::new(folder, ports);
+        let path = office.folder.join("grelot.toml");
+        let text = fs::read_to_string(&path).unwrap() + &login(office.folder.as_path(), user);
+        fs::write(path, text).unwrap();
+        office
     }
 
     /// Over TLS, with the certificates in the folder `tls` beside it.
@@ -89,18 +113,26 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    pub fn start(folder: &Path, name: &str, ports: &[u16]) -> Self {
-        Self::start_with(folder, name, ports, "")
-    }
-
     /// With further lines of its configuration.
     pub fn start_with(folder: &Path, name: &str, ports: &[u16], lines: &str) -> Self {
+        Self::start_as(None, folder, name, ports, lines)
+    }
+
+    /// With a login of the broker.
+    pub fn start_as(
+        user: Option<&str>,
+        folder: &Path,
+        name: &str,
+        ports: &[u16],
+        lines: &str,
+    ) -> Self {
         let folder = folder.join(name);
         fs::create_dir_all(&folder).unwrap();
+        let login = user.map(|user| login(&folder, user)).unwrap_or_default();
         fs::write(folder.join("customers.jsonl"), customers()).unwrap();
         fs::write(folder.join("shop.jsonl"), recording(name)).unwrap();
         let text = format!(
-            "[store]\nid = 42\n[gateway]\nname = \"{name}\"\n[broker]\nurls = [{}]\n\
+            "[store]\nid = 42\n[gateway]\nname = \"{name}\"\n[broker]\nurls = [{}]\n{login}\
              [[source]]\nkind = \"recording\"\npath = \"shop.jsonl\"\n\
              [registry]\npath = \"customers.jsonl\"\n[state]\npath = \"state\"\n{lines}",
             urls(ports)

@@ -5,8 +5,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
 use crate::common::free_port;
 use crate::common::process::Running;
+use crate::common::waiting::eventually_while;
+use crate::office::PASSWORD;
 
 /// A node's name in the cluster is this and its number.
 const NAME: &str = "bell";
@@ -27,16 +34,17 @@ pub struct RabbitMq {
     pub ports: Vec<u16>,
     nodes: Vec<Option<Running>>,
     _names: Running,
-    /// Further lines of each node's configuration.
-    lines: String,
 }
 
 impl RabbitMq {
-    /// Starts that many nodes at once and waits until each answers.
-    pub fn start(nodes: usize, lines: &str) -> Self {
+    /// Starts that many nodes at once and waits until each serves. `rights` are what `grelot broker
+    /// rules --rabbitmq` prints, for a user each; who has no login may do everything.
+    pub fn start(nodes: usize, rights: &[Value]) -> Self {
         let root = debian_root();
         let folder = PathBuf::from(format!("var/lib/rabbitmq/{}", std::process::id()));
         fs::create_dir_all(root.join(&folder)).unwrap();
+        let definitions = definitions(rights).to_string();
+        fs::write(root.join(&folder).join("definitions.json"), definitions).unwrap();
         let epmd = free_port();
         let names = enter(&root, "epmd -address 127.0.0.1 -port \"$1\"", &[&epmd.to_string()]);
         let mut cluster = Self {
@@ -47,7 +55,6 @@ impl RabbitMq {
             ports: (0..nodes).map(|_| free_port()).collect(),
             nodes: (0..nodes).map(|_| None).collect(),
             _names: Running(names),
-            lines: lines.to_owned(),
         };
         (0..nodes).for_each(|node| cluster.launch(node));
         (0..nodes).for_each(|node| cluster.await_boot(node));
@@ -98,15 +105,17 @@ impl RabbitMq {
              mqtt.max_session_expiry_interval_seconds = 86400\n\
              mqtt.durable_queue_type = quorum\n\
              anonymous_login_user = guest\n\
-             anonymous_login_pass = guest\n\
+             anonymous_login_pass = {PASSWORD}\n\
              cluster_formation.peer_discovery_backend = classic_config\n\
              cluster_formation.target_cluster_size_hint = {}\n\
              cluster_partition_handling = pause_minority\n\
              vm_memory_high_watermark.absolute = 400MB\n\
              disk_free_limit.absolute = 100MB\n\
+             load_definitions = /{}/definitions.json\n\
              log.console = false\n",
             self.ports[node],
             self.ports.len(),
+            self.folder.display(),
         );
         for (place, _) in self.ports.iter().enumerate() {
             text.push_str(&format!(
@@ -114,25 +123,46 @@ impl RabbitMq {
                 place + 1
             ));
         }
-        text.push_str(&self.lines);
         text
     }
 
-    /// Waits until every part of a node runs and, with it, the cluster.
-    fn await_boot(&self, node: usize) {
-        let script = format!(
-            "{}; exec /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmqctl -q await_startup \
-             --timeout 110",
-            self.environment(node)
+    /// Waits until every part of a node runs and, with it, the cluster; as long as it works on it.
+    fn await_boot(&mut self, node: usize) {
+        let log =
+            self.root.join(&self.folder).join(format!("{node}/log/{NAME}{node}@localhost.log"));
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        let process = std::cell::RefCell::new(self.nodes[node].as_mut().unwrap());
+        eventually_while(
+            "a node of RabbitMQ has started",
+            || process.borrow().processor_time(),
+            || {
+                assert!(!process.borrow_mut().has_ended(), "RabbitMQ does not start: {}", said());
+                said().contains("Server startup complete")
+            },
         );
-        let log = self.root.join(&self.folder).join(format!("{node}/log"));
-        let address = (std::net::Ipv4Addr::LOCALHOST, self.ports[node]);
-        crate::common::waiting::eventually("a node of RabbitMQ listens", || {
-            std::net::TcpStream::connect(address).is_ok()
-        });
-        let up = command(&self.root, &script, &[]).stdin(Stdio::null()).output().unwrap();
-        assert!(up.status.success(), "RabbitMQ does not start; see {}", log.display());
     }
+}
+
+/// Users with their rights, and the one without a login.
+fn definitions(rights: &[Value]) -> Value {
+    let of = |key: &'static str| {
+        rights.iter().flat_map(move |one| one[key].as_array().unwrap()).cloned()
+    };
+    let all =
+        json!({"user": "guest", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"});
+    let permissions: Vec<Value> = of("permissions").chain([all]).collect();
+    let user = |name: &Value| {
+        let salted = [b"salt", Sha256::digest(format!("salt{PASSWORD}")).as_slice()].concat();
+        let hash = BASE64_STANDARD.encode(salted);
+        let hashing = "rabbit_password_hashing_sha256";
+        json!({"name": name, "password_hash": hash, "hashing_algorithm": hashing, "tags": ""})
+    };
+    json!({
+        "vhosts": [{"name": "/"}],
+        "users": permissions.iter().map(|one| user(&one["user"])).collect::<Vec<_>>(),
+        "topic_permissions": of("topic_permissions").collect::<Vec<_>>(),
+        "permissions": permissions,
+    })
 }
 
 impl Drop for RabbitMq {

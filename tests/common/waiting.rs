@@ -15,3 +15,21 @@ pub fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// Waits until `happened`, however long it takes, as long as `progress` changes from time to time.
+#[track_caller]
+pub fn eventually_while<P: PartialEq>(
+    what: &str,
+    mut progress: impl FnMut() -> P,
+    mut happened: impl FnMut() -> bool,
+) {
+    let (mut last, mut at) = (progress(), Instant::now());
+    while !happened() {
+        let now = progress();
+        if now != last {
+            (last, at) = (now, Instant::now());
+        }
+        assert!(at.elapsed() < PATIENCE, "never happened, and nothing goes on: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -102,21 +102,7 @@ fn the_documented_access_rules_are_those_of_the_embedded_broker() {
         of(Role::Tablet, "tablet").mosquitto("42-tablet"),
         of(Role::Reader, "board").mosquitto("42-board"),
         Rights::of_bridge(&topics).mosquitto("42-bridge"),
-        "user head-office\ntopic read grelot/v1/#\n".to_owned()
-            + "topic write grelot/v1/config/#\n"
-            + &[
-                "config",
-                "gateways/+/config",
-                "registry",
-                "withdrawn/+",
-                "gateways/+/withdrawals",
-                "gateways/+/reported",
-                "sync",
-                "gateways/+/status",
-                "beacons/+",
-            ]
-            .map(|below| format!("topic write grelot/v1/+/{below}\n"))
-            .concat(),
+        Rights::of_fleet().mosquitto("head-office"),
     ];
     assert_eq!(documented(), rules.join("\n").trim());
 }

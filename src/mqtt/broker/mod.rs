@@ -9,6 +9,7 @@ mod accounts;
 mod admission;
 mod authoriser;
 mod earlier;
+pub mod rabbitmq;
 mod retained;
 mod rights;
 

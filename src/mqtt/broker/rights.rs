@@ -4,6 +4,19 @@
 use crate::mqtt::role::Role;
 use crate::mqtt::topics::{ROOT, Topic, Topics};
 
+/// Of a store; the last two to retire a gateway or beacon that is gone.
+const HEAD_OFFICE_WRITES: [Topic; 9] = [
+    Topic::StoreSettings,
+    Topic::GatewaySettings,
+    Topic::Registry,
+    Topic::Withdrawn,
+    Topic::Withdrawals,
+    Topic::Reported,
+    Topic::Sync,
+    Topic::Status,
+    Topic::Beacon,
+];
+
 /// Topic filters that a client may subscribe to and publish under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
@@ -40,21 +53,7 @@ impl Rights {
                 ]),
                 all(&[Topic::Claim, Topic::Feedback, Topic::Sync]),
             ),
-            // The last two to retire a gateway or beacon that is gone.
-            Role::HeadOffice => (
-                everything(),
-                all(&[
-                    Topic::StoreSettings,
-                    Topic::GatewaySettings,
-                    Topic::Registry,
-                    Topic::Withdrawn,
-                    Topic::Withdrawals,
-                    Topic::Reported,
-                    Topic::Sync,
-                    Topic::Status,
-                    Topic::Beacon,
-                ]),
-            ),
+            Role::HeadOffice => (everything(), all(&HEAD_OFFICE_WRITES)),
             Role::Reader => (everything(), Vec::new()),
         };
         match role {
@@ -72,6 +71,26 @@ impl Rights {
             Role::Tablet | Role::Reader => {}
         }
         Self { reads, writes }
+    }
+
+    /// Of head office for the gateways of all stores.
+    pub fn of_fleet() -> Self {
+        let fleet = format!("{ROOT}/config/#");
+        let writes = HEAD_OFFICE_WRITES.iter().map(|row| row.of(&[]));
+        Self {
+            reads: vec![format!("{ROOT}/#")],
+            writes: [fleet].into_iter().chain(writes).collect(),
+        }
+    }
+
+    /// Topic filters that may be subscribed to.
+    pub fn reads(&self) -> &[String] {
+        &self.reads
+    }
+
+    /// Topic filters that may be published under.
+    pub fn writes(&self) -> &[String] {
+        &self.writes
     }
 
     /// Of a bridge that joins a store's broker to a central one: what the store says goes up, what

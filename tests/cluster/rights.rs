@@ -1,0 +1,76 @@
+//! What logins of the cluster may do: the rights that `grelot broker rules` prints for RabbitMQ.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::client::{Client, GRANTED, NOT_AUTHORIZED, SUCCESS};
+use crate::office::{PASSWORD, grelot};
+
+/// Of head office, the gateways of store 42, and one of store 43.
+pub fn printed(folder: &Path) -> Vec<Value> {
+    let of = |store: u16, arguments: &str| {
+        fs::write(folder.join("grelot.toml"), format!("[store]\nid = {store}\n")).unwrap();
+        let arguments: Vec<&str> = ["--config", "grelot.toml", "broker", "rules"]
+            .into_iter()
+            .chain(arguments.split(' '))
+            .chain(["--rabbitmq"])
+            .collect();
+        let output = grelot(folder, &arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    vec![
+        of(42, "head-office head-office --all-stores"),
+        of(42, "gateway door --user 42-door"),
+        of(42, "gateway till --user 42-till"),
+        of(43, "gateway door --user 43-door"),
+    ]
+}
+
+fn connect(port: u16, id: &str, user: &str) -> Client {
+    Client::log_in(port, id, (user, PASSWORD)).unwrap().unwrap_or_else(|code| {
+        panic!("{user} is refused as {id}: {code:#x}");
+    })
+}
+
+/// It says so, or closes the connection.
+fn is_refused(answer: std::io::Result<u8>) -> bool {
+    answer.map_or(true, |code| code == NOT_AUTHORIZED)
+}
+
+pub fn a_stolen_login_reads_and_writes_its_own_store_alone(port: u16) {
+    let stolen = || connect(port, "grelot-43-door", "43-door");
+    let mut own = stolen();
+    assert_eq!(own.subscribe("grelot/v1/43/#").unwrap(), GRANTED);
+    assert_eq!(own.subscribe("grelot/v1/config/group/north").unwrap(), GRANTED);
+    for below in ["arrivals", "visits/6d0b", "gateways/door/status", "gateways/door/reports"] {
+        let topic = format!("grelot/v1/43/{below}");
+        assert_eq!(stolen().publish(&topic, b"{}", false).unwrap(), SUCCESS, "{topic}");
+        let topic = format!("grelot/v1/42/{below}");
+        assert!(is_refused(stolen().publish(&topic, b"{}", false)), "{topic}");
+    }
+    for filter in ["#", "grelot/#", "grelot/v1/#", "grelot/v1/+/arrivals", "grelot/v1/42/visits/+"]
+    {
+        assert!(is_refused(stolen().subscribe(filter)), "{filter}");
+    }
+    for topic in [
+        "grelot/v1/43/config",
+        "grelot/v1/43/withdrawn/c-1",
+        "grelot/v1/43/gateways/till/status",
+        "grelot/v1/43/gateways/door/config",
+        "grelot/v1/config/fleet",
+        "grelot/v1/42/withdrawn/c-1",
+    ] {
+        assert!(is_refused(stolen().publish(topic, b"{}", false)), "{topic}");
+    }
+    // Nor has it another's session.
+    let mut other = connect(port, "grelot-42-door", "43-door");
+    assert!(is_refused(other.subscribe("grelot/v1/43/#")));
+
+    let mut office = connect(port, "grelot-fleet-0123456789abcdef", "head-office");
+    assert_eq!(office.subscribe("grelot/v1/+/gateways/+/health").unwrap(), GRANTED);
+    assert_eq!(office.publish("grelot/v1/config/fleet", b"", false).unwrap(), SUCCESS);
+    assert!(is_refused(office.publish("grelot/v1/42/arrivals", b"{}", false)));
+}
