@@ -26,6 +26,8 @@ pub mod pipeline;
 
 pub mod lines;
 
+pub mod sequential;
+
 pub mod text;
 
 pub mod topics;
@@ -38,11 +40,15 @@ pub mod tasks;
 
 pub mod http;
 
+pub mod http_server;
+
 pub mod files;
 
 pub mod private;
 
 pub mod addresses;
+
+pub mod assets;
 
 pub mod sources;
 

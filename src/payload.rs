@@ -174,6 +174,9 @@ pub struct DocumentStatus {
     /// From when, where it waits: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Which limit was exceeded, where it fell back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// Whether a document of head office counts.
@@ -186,6 +189,10 @@ pub enum DocumentState {
     Waits,
     /// Its ring is without this store: the one before it does.
     OtherStores,
+    /// A limit of its `roll_back_if` was exceeded here: the one before it does.
+    FellBack,
+    /// It runs beside what counts, and alerts no one.
+    Shadow,
 }
 
 /// Whether a gateway can do its job.
@@ -467,6 +474,8 @@ pub enum ReportKind {
     Label(VisitLabel),
     /// What an hour brought.
     Hour(HourReport),
+    /// What a candidate for settings would have changed in it.
+    Shadow(ShadowReport),
 }
 
 impl ReportKind {
@@ -476,6 +485,7 @@ impl ReportKind {
             Self::Visit(_) => "visit",
             Self::Label(_) => "label",
             Self::Hour(_) => "hour",
+            Self::Shadow(_) => "shadow",
         }
     }
 
@@ -483,7 +493,7 @@ impl ReportKind {
     pub fn visit(&self) -> &str {
         match self {
             Self::Visit(VisitReport { visit, .. }) | Self::Label(VisitLabel { visit, .. }) => visit,
-            Self::Hour(_) => "",
+            Self::Hour(_) | Self::Shadow(_) => "",
         }
     }
 }
@@ -534,6 +544,55 @@ pub struct HourReport {
     pub alerts: u64,
     /// Visits that ended.
     pub departures: u64,
+}
+
+/// What a candidate for settings would have changed: arrivals, counted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShadowReport {
+    /// The document's number.
+    pub serial: u64,
+    /// Arrivals that are the same with it.
+    pub same: u64,
+    /// Arrivals with it alone.
+    pub more: u64,
+    /// Arrivals without it alone.
+    pub fewer: u64,
+    /// Arrivals that are sooner with it.
+    pub sooner: u64,
+    /// Arrivals that are later with it.
+    pub later: u64,
+    /// Arrivals of the same moment with another confidence, or with an alert in one case alone.
+    pub otherwise: u64,
+    /// The first of them, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ShadowChange>,
+}
+
+/// One arrival that a candidate would have changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShadowChange {
+    /// How.
+    pub kind: ShadowKind,
+    /// Seconds later than without it.
+    pub by_s: f64,
+    /// Why the customer was announced, in a sentence that does not name them.
+    pub because: String,
+}
+
+/// How a candidate changes an arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShadowKind {
+    /// It is there with the candidate alone.
+    More,
+    /// It is there without the candidate alone.
+    Fewer,
+    /// It is sooner.
+    Sooner,
+    /// It is later.
+    Later,
+    /// It is of the same moment.
+    Otherwise,
 }
 
 impl From<&PeerContact> for Contact {

@@ -17,6 +17,7 @@ parts='
 build-essential   cc
 mosquitto         mosquitto
 mosquitto-clients mosquitto_sub
+prometheus        promtool
 openssl           openssl
 libnss3-tools     certutil
 chromium          chromium

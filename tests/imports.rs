@@ -20,11 +20,13 @@ use std::path::{Path, PathBuf};
 /// From the lowest to the highest; a folder imports from those before it.
 const FOLDERS: &[&str] = &[
     "lines",
+    "sequential",
     "text",
     "topics",
     "files",
     "private",
     "addresses",
+    "assets",
     "state_file",
     "certificates",
     "pipeline",
@@ -32,6 +34,7 @@ const FOLDERS: &[&str] = &[
     "clock",
     "tasks",
     "http",
+    "http_server",
     "sources",
     "config",
     "payload",

@@ -254,6 +254,11 @@ fn document_line(document: &DocumentStatus) -> String {
         DocumentState::InForce => "in force".to_owned(),
         DocumentState::Waits => format!("waits for {from}"),
         DocumentState::OtherStores => "is for other stores; the one before counts".to_owned(),
+        DocumentState::Shadow => "runs beside what counts, and alerts no one".to_owned(),
+        DocumentState::FellBack => {
+            let why = document.why.as_deref().unwrap_or("a limit was exceeded");
+            format!("taken back, the one before counts: {why}")
+        }
     };
     format!("{}{number}: {state}", document.reach)
 }

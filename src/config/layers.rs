@@ -81,6 +81,25 @@ impl Layers {
         Reach::ALL.into_iter().zip(&self.layers).filter(came)
     }
 
+    /// The last candidate, with its number, and the settings that it would give.
+    pub fn shadow(&self, config: &Config) -> Option<(u64, Result<InForce, Problems>)> {
+        let serial = |layer: &Layer| layer.shadow.as_ref()?.header.serial.or(Some(0));
+        let (place, serial) = (0..)
+            .zip(&self.layers)
+            .filter_map(|(place, layer)| Some((place, serial(layer)?)))
+            .max_by_key(|(_, serial)| *serial)?;
+        let mut with = self.clone();
+        if let Some(layer) = with.layers.get_mut::<usize>(place) {
+            layer.current = layer.shadow.take();
+        }
+        Some((serial, with.in_force(config)))
+    }
+
+    /// Takes back what is in force of a reach, if it may be; true if it did.
+    pub fn fall_back(&mut self, reach: Reach, why: String) -> bool {
+        self.layers.get_mut(reach as usize).is_some_and(|layer| layer.fall_back(why))
+    }
+
     /// Puts a layer back that was kept over a restart.
     pub fn restore(&mut self, reach: Reach, layer: Layer) {
         if let Some(place) = self.layers.get_mut(reach as usize) {

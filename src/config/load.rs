@@ -198,6 +198,7 @@ fn settle(
         settings_keys: site.settings_keys(),
         tablets: site.tablets(files != Files::Elsewhere),
         webhooks: site.webhooks(files != Files::Elsewhere),
+        metrics: site.address("metrics.listen"),
         state: state.unwrap_or_else(|| default_state(folder)),
         presence: detection.presence,
         policy: crate::pipeline::policy::Settings {

@@ -95,6 +95,8 @@ pub struct Config {
     pub tablets: Option<Tablets>,
     /// `[[webhook]]`
     pub webhooks: Vec<Webhook>,
+    /// `[metrics] listen`: where measures are served; without it none are.
+    pub metrics: Option<SocketAddr>,
     /// `[state] path`: where what survives a restart lives. By default `$STATE_DIRECTORY`, else
     /// `/var/lib/grelot` for a configuration under `/etc`, else `state` beside the configuration.
     pub state: PathBuf,

@@ -6,6 +6,7 @@
 //! serial = 18
 //! from = "2026-02-01T04:00:00Z"
 //! ring = 10
+//! roll_back_if = { alerts = 1.5, not_here = 0.2 }
 //!
 //! [presence]
 //! dwell_secs = 4
@@ -36,6 +37,65 @@ pub struct Header {
     pub from: Option<WallTime>,
     /// The share of stores that it is for, in per cent; `None` for all.
     pub ring: Option<f64>,
+    /// When it is taken back.
+    pub roll_back_if: Option<Guard>,
+    /// It is a candidate: it runs beside what is in force, and alerts no one.
+    pub shadow: bool,
+}
+
+/// When a document is taken back: once it is sure that one of these limits is exceeded.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Guard {
+    /// So many times as many alerts as otherwise, or so many times fewer; above 1.
+    pub alerts: Option<f64>,
+    /// Share of judged visits of which staff say that the customer was not here.
+    pub not_here: Option<f64>,
+    /// Share of the time in which nothing can be received.
+    pub blind: Option<f64>,
+    /// Share of alerts that no one takes up.
+    pub unclaimed: Option<f64>,
+    /// Share of gateways that have taken it back, from which on it is taken back everywhere.
+    pub gateways: Option<f64>,
+}
+
+impl Guard {
+    /// Its keys and what they limit.
+    pub const KEYS: [&str; 5] = ["alerts", "not_here", "blind", "unclaimed", "gateways"];
+
+    /// Sets a limit.
+    ///
+    /// # Errors
+    /// Where the key is not known, or the value makes no limit.
+    pub fn set(&mut self, key: &str, value: f64) -> Result<(), &'static str> {
+        let (limit, sound, what) = match key {
+            "alerts" => {
+                let sound = value > 1.0 && value <= 100.0;
+                (&mut self.alerts, sound, "must be a number above 1, at most 100")
+            }
+            "not_here" => (&mut self.not_here, is_share(value), SHARE),
+            "blind" => (&mut self.blind, is_share(value), SHARE),
+            "unclaimed" => (&mut self.unclaimed, is_share(value), SHARE),
+            "gateways" => (&mut self.gateways, is_share(value), SHARE),
+            _ => return Err("is not known: alerts, not_here, blind, unclaimed and gateways are"),
+        };
+        if !sound {
+            return Err(what);
+        }
+        *limit = Some(value);
+        Ok(())
+    }
+
+    /// Each limit that is set, with its key.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let values = [self.alerts, self.not_here, self.blind, self.unclaimed, self.gateways];
+        Self::KEYS.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)))
+    }
+}
+
+const SHARE: &str = "must be a share between 0 and 1";
+
+fn is_share(value: f64) -> bool {
+    value > 0.0 && value < 1.0
 }
 
 /// Why a document is refused before its settings are looked at.
@@ -106,11 +166,18 @@ impl Header {
                     let ring = per_cent(value).ok_or_else(|| header_error("ring", what))?;
                     header.ring = Some(ring);
                 }
-                (key @ ("serial" | "from"), _) => {
+                ("shadow", DeValue::Boolean(shadow)) => header.shadow = *shadow,
+                ("roll_back_if", DeValue::Table(limits)) => {
+                    header.roll_back_if = Some(guard(limits)?);
+                }
+                (key @ ("serial" | "from" | "roll_back_if" | "shadow"), _) => {
                     return Err(header_error(key, "has the wrong form"));
                 }
                 (key, _) => {
-                    return Err(header_error(key, "is not known: serial, from and ring are"));
+                    return Err(header_error(
+                        key,
+                        "is not known: serial, from, ring, roll_back_if and shadow are",
+                    ));
                 }
             }
         }
@@ -204,13 +271,36 @@ pub fn signable(text: &str) -> String {
     if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
 }
 
+/// A document's settings, without what it says of itself and without its signature.
+///
+/// # Errors
+/// Where it is no TOML.
+pub fn settings(text: &str) -> Result<String, toml_edit::TomlError> {
+    let mut document: toml_edit::DocumentMut = signable(text).parse()?;
+    document.remove("document");
+    Ok(document.to_string().trim_start().to_owned())
+}
+
 fn per_cent(value: &DeValue<'_>) -> Option<f64> {
-    let number: f64 = match value {
-        DeValue::Integer(number) => number.as_str().parse().ok()?,
-        DeValue::Float(number) => number.as_str().parse().ok()?,
-        _ => return None,
-    };
-    (0.0..=100.0).contains(&number).then_some(number)
+    number(value).filter(|number| (0.0..=100.0).contains(number))
+}
+
+fn number(value: &DeValue<'_>) -> Option<f64> {
+    match value {
+        DeValue::Integer(number) => number.as_str().parse().ok(),
+        DeValue::Float(number) => number.as_str().parse().ok(),
+        _ => None,
+    }
+}
+
+fn guard(limits: &DeTable<'_>) -> Result<Guard, Unfit> {
+    let mut guard = Guard::default();
+    for (key, value) in limits {
+        let wrong = |what| header_error(&format!("roll_back_if.{}", key.get_ref()), what);
+        let value = number(value.get_ref()).ok_or_else(|| wrong("must be a number"))?;
+        guard.set(key.get_ref(), value).map_err(wrong)?;
+    }
+    Ok(guard)
 }
 
 fn header_error(key: &str, what: &'static str) -> Unfit {
@@ -229,6 +319,21 @@ pub struct Layer {
     pub serial: Option<u64>,
     /// The last document is for other stores than this one.
     pub out_of_ring: bool,
+    /// What was in force before, while what is may be taken back.
+    pub former: Option<Pushed>,
+    /// What was taken back here, and why.
+    pub fell_back: Option<FellBack>,
+    /// A candidate, until the next document.
+    pub shadow: Option<Pushed>,
+}
+
+/// A document that was in force and is no longer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FellBack {
+    /// As it came: when it comes again, it does not count again.
+    pub text: String,
+    /// Which limit was exceeded.
+    pub why: String,
 }
 
 /// A document that was accepted.
@@ -253,10 +358,15 @@ impl Layer {
         rules: &Rules<'_>,
     ) -> Result<Self, Unfit> {
         let header = Header::read(text, topic, rules.keys)?;
+        let is = |pushed: &Option<Pushed>| pushed.as_ref().is_some_and(|one| one.text == text);
+        let is_here = is(&self.current) && self.next.is_none() || is(&self.shadow);
+        if is_here || self.has_fallen_back_from(text) {
+            return Ok(self.clone());
+        }
         let known = [&self.current, &self.next].into_iter().flatten();
         let same = known.clone().any(|pushed| pushed.text == text);
         header.follows(self.serial, same)?;
-        let mut layer = self.clone();
+        let mut layer = Self { fell_back: None, shadow: None, ..self.clone() };
         layer.serial = header.serial.or(self.serial);
         // Rings are for what many stores share.
         layer.out_of_ring = reach < Reach::Store && !header.is_for(rules.store);
@@ -264,20 +374,52 @@ impl Layer {
             return Ok(layer);
         }
         let due = header.is_due(rules.now);
+        let is_candidate = header.shadow;
         let pushed = Some(Pushed { text: text.to_owned(), header });
+        if is_candidate {
+            layer.shadow = pushed;
+            return Ok(layer);
+        }
+        layer.next = pushed;
         if due {
-            (layer.current, layer.next) = (pushed, None);
-        } else {
-            layer.next = pushed;
+            layer.take_next();
         }
         Ok(layer)
+    }
+
+    /// What waits counts from now on; what did before is kept while it may be needed again.
+    fn take_next(&mut self) {
+        let former = self.current.take();
+        self.current = self.next.take();
+        let guarded = self.current.as_ref().is_some_and(|now| now.header.roll_back_if.is_some());
+        // What may be taken back itself is no last good one.
+        self.former = match former {
+            Some(former) if former.header.roll_back_if.is_some() => self.former.take(),
+            former => former,
+        };
+        if !guarded {
+            self.former = None;
+        }
+    }
+
+    fn has_fallen_back_from(&self, text: &str) -> bool {
+        self.fell_back.as_ref().is_some_and(|fell_back| fell_back.text == text)
+    }
+
+    /// Takes back what is in force, if it may be: what was before counts again. True if it did.
+    pub fn fall_back(&mut self, why: String) -> bool {
+        let guarded = |current: &mut Pushed| current.header.roll_back_if.is_some();
+        let Some(Pushed { text, .. }) = self.current.take_if(guarded) else { return false };
+        self.current = self.former.take();
+        self.fell_back = Some(FellBack { text, why });
+        true
     }
 
     /// What waited and counts from now on takes its place; true if any did.
     pub fn pass_time(&mut self, now: Option<WallTime>) -> bool {
         let due = self.next.as_ref().is_some_and(|next| next.header.is_due(now));
         if due {
-            self.current = self.next.take();
+            self.take_next();
         }
         due
     }
@@ -316,6 +458,13 @@ mod tests {
         let signature =
             minisign::sign(None, &key.sk, text.as_bytes(), Some(&comment), None).unwrap();
         signed(&text, &signature.into_string())
+    }
+
+    #[test]
+    fn only_the_settings_are_pushed_again() {
+        let text = "[document]\nserial = 3\nring = 10\n\n# why\n[presence]\ndwell_secs = 4 # s\n\
+                    # untrusted comment: x\n# y\n# trusted comment: z\n# w\n";
+        assert_eq!(settings(text).unwrap(), "# why\n[presence]\ndwell_secs = 4 # s\n");
     }
 
     #[test]
@@ -359,6 +508,44 @@ mod tests {
         let one = share(1.0);
         let numbers = |digit: u16| one.iter().filter(|store| **store % 10 == digit).count();
         assert!((0..10).all(|digit| numbers(digit) < 25), "a ring prefers no kind of number");
+    }
+
+    #[test]
+    fn a_candidate_changes_nothing_and_ends_with_the_next_document() {
+        let mut layer = Layer::default();
+        push(&mut layer, "[document]\nserial = 1\n", &[]).unwrap();
+        let candidate = "[document]\nserial = 2\nshadow = true\n[presence]\ndwell_secs = 1\n";
+        for _ in 0..2 {
+            push(&mut layer, candidate, &[]).unwrap();
+            assert_eq!(layer.current.as_ref().unwrap().header.serial, Some(1));
+            assert_eq!(layer.shadow.as_ref().unwrap().header.serial, Some(2));
+        }
+        push(&mut layer, "[document]\nserial = 3\n", &[]).unwrap();
+        assert_eq!((layer.shadow, layer.serial), (None, Some(3)));
+    }
+
+    #[test]
+    fn a_guarded_document_is_taken_back_and_does_not_come_again() {
+        let (good, guarded) = (
+            "[document]\nserial = 1\n",
+            "[document]\nserial = 2\nroll_back_if = { alerts = 1.5, not_here = 0.2 }\n",
+        );
+        let mut layer = Layer::default();
+        push(&mut layer, good, &[]).unwrap();
+        assert!(!layer.fall_back("no reason".to_owned()), "it is not guarded");
+        for _ in 0..2 {
+            push(&mut layer, guarded, &[]).unwrap();
+        }
+        let guard = layer.current.as_ref().unwrap().header.roll_back_if.unwrap();
+        assert_eq!((guard.alerts, guard.not_here, guard.blind), (Some(1.5), Some(0.2), None));
+        let second = guarded.replace("serial = 2", "serial = 3");
+        push(&mut layer, &second, &[]).unwrap();
+        assert!(layer.fall_back("too many alerts".to_owned()));
+        assert_eq!(layer.current.as_ref().unwrap().text, good, "the last good one");
+        push(&mut layer, &second, &[]).unwrap();
+        assert_eq!(layer.current.as_ref().unwrap().text, good);
+        push(&mut layer, "[document]\nserial = 4\n", &[]).unwrap();
+        assert_eq!((layer.serial, layer.fell_back, layer.former), (Some(4), None, None));
     }
 
     #[test]
@@ -408,6 +595,14 @@ mod tests {
             ("[document]\nring = 101", "document.ring must be a number"),
             ("[document]\nfrom = \"soon\"", "document.from must be a time"),
             ("[document]\nrinng = 1", "document.rinng is not known"),
+            ("[document]\nshadow = 1", "document.shadow has the wrong form"),
+            ("[document]\nroll_back_if = 1", "document.roll_back_if has the wrong form"),
+            (
+                "[document.roll_back_if]\nalerts = 0.5",
+                "document.roll_back_if.alerts must be a number above",
+            ),
+            ("[document.roll_back_if]\nblind = 2", "document.roll_back_if.blind must be a share"),
+            ("[document.roll_back_if]\nx = 2", "document.roll_back_if.x is not known"),
         ] {
             let refused = Header::read(text, TOPIC, &[]).unwrap_err().to_string();
             assert!(refused.starts_with(why), "{refused}");

@@ -10,11 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::contact_rates::ContactRates;
 use super::delivery::Delivery;
+use super::guard::GuardWatch;
 use super::head_office::HeadOffice;
 use super::office_ends::OfficeEnds;
 use super::playback::{Gateways, with_gateways};
 use super::registry;
 use super::replay_sources::{Pace, ReplaySources};
+use super::shadow::Shadow;
 use super::since::Since;
 use super::status::Question;
 use super::systemd::{self, Watchdog};
@@ -24,12 +26,14 @@ use crate::clock::Clocks;
 use crate::config::Config;
 use crate::mqtt::inbound::Inbound;
 use crate::mqtt::{ConnectionState, payload};
-use crate::pipeline::event::{Announcement, CheckIn, CheckedIn, Hearing};
+use crate::pipeline::event::{Announcement, CheckIn, CheckedIn, Hearing, Start};
+use crate::pipeline::explain::{Explanation, Why};
 use crate::pipeline::units::{Clock, Now, Tick, WallTime};
 use crate::pipeline::{Effect, HERE, Input, Pipeline, Settings};
 use crate::sources::Advertisement;
 use crate::sources::live::SourceEvent;
 use crate::tablets::desk;
+use crate::telemetry::Timings;
 use crate::telemetry::brief;
 use crate::telemetry::health::{BrokerState, Health};
 use crate::telemetry::redact;
@@ -83,11 +87,16 @@ pub struct EventLoop {
     pub(super) peers_heard: BTreeMap<Arc<str>, Tick>,
     pub(super) delivery: Delivery,
     pub(super) head_office: HeadOffice,
+    /// Watches settings that may be taken back.
+    pub(super) guard: GuardWatch,
+    /// A candidate for settings, where head office has pushed one.
+    pub(super) shadow: Option<Shadow>,
     /// The line to head office, where there is one.
     pub(super) office: Option<OfficeEnds>,
     /// To the task that looks for new registries.
     pub(super) registry_hints: mpsc::Sender<registry::Hint>,
     pub(super) health: Health,
+    pub(super) timings: Timings,
     /// For commands that show what is received.
     pub(super) tap: Tap,
     /// The tablets that are connected to this gateway's page, if it serves one.
@@ -136,11 +145,16 @@ impl EventLoop {
                 _ = minute.tick() => self.each_minute().await,
                 () = tokio::time::sleep(wait) => {}
             }
-            self.play(&mut inputs.replays).await;
-            self.pass_time().await;
+            // Of one moment: a deadline does not overtake a record that comes before it.
+            let tick = self.clocks.now().tick;
+            self.play(&mut inputs.replays, tick).await;
+            self.pass_time_until(tick.plus(Duration::from_micros(1))).await;
+            self.look_after_settings().await;
         };
         systemd::stopping();
         let now = self.now();
+        self.report_shadow(now);
+        self.guard.stop();
         if let Some(office) = self.office.take() {
             office.stop(now, &self.health, OFFICE_STOPS_WITHIN).await;
         }
@@ -152,15 +166,17 @@ impl EventLoop {
     fn next_wake(&self, replays: &mut ReplaySources) -> Duration {
         let tick = self.clocks.now().tick;
         let real = |due: Tick| self.clocks.real(due.since(tick));
-        let deadline = self.pipeline.next_deadline().map(real);
+        let shadow = self.shadow.as_ref().and_then(Shadow::next_deadline);
+        let deadline =
+            [self.pipeline.next_deadline(), shadow].into_iter().flatten().min().map(real);
         let record = replays.next_due().map(|at| real(Tick::ZERO.plus(at)).max(BATCH));
         [deadline, record].into_iter().flatten().min().unwrap_or(HEALTH)
     }
 
-    /// Feeds all records that are due, each at its own time, so that a replay source gives the same
+    /// Feeds all records that are due at `tick`, each at its own time, so that a replay source gives the same
     /// effects here as in a replay.
-    async fn play(&mut self, replays: &mut ReplaySources) {
-        let due = self.clocks.now().tick.since(Tick::ZERO);
+    async fn play(&mut self, replays: &mut ReplaySources, tick: Tick) {
+        let due = tick.since(Tick::ZERO);
         while let Some((at, source, heard)) = replays.pop_due(due) {
             let tick = Tick::ZERO.plus(at);
             self.pass_time_until(tick).await;
@@ -169,16 +185,26 @@ impl EventLoop {
         }
     }
 
-    async fn pass_time(&mut self) {
-        let tick = self.clocks.now().tick;
-        self.pass_time_until(tick.plus(Duration::from_micros(1))).await;
-    }
-
     /// Feeds all deadlines before `tick`, each at its own time.
     async fn pass_time_until(&mut self, tick: Tick) {
         while let Some(due) = self.pipeline.next_deadline().filter(|due| *due < tick) {
+            self.pass_shadow_time(due);
             let now = self.at(due);
             self.feed(now, Input::Deadline).await;
+        }
+        self.pass_shadow_time(tick);
+    }
+
+    /// Feeds the candidate's deadlines before `tick`.
+    fn pass_shadow_time(&mut self, tick: Tick) {
+        let due = |shadow: &Option<Shadow>| {
+            shadow.as_ref().and_then(Shadow::next_deadline).filter(|due| *due < tick)
+        };
+        while let Some(due) = due(&self.shadow) {
+            let now = self.at(due);
+            if let Some(shadow) = &mut self.shadow {
+                shadow.feed(now, Input::Deadline);
+            }
         }
     }
 
@@ -327,6 +353,9 @@ impl EventLoop {
             Inbound::Feedback { visit, was_here } => {
                 tracing::info!(%visit, ?was_here, "staff say whether the customer was here");
                 self.delivery.label(visit, was_here, now).await;
+                if let Some(was_here) = was_here {
+                    self.guard.judged(was_here);
+                }
                 if let (Some(office), Some(was_here)) = (&self.office, was_here) {
                     office.label(visit, was_here, now.clock.reading());
                 }
@@ -350,6 +379,33 @@ impl EventLoop {
         if let Some(settings) = settings {
             let settings = with_gateways(*settings, &self.unlisted_gateways);
             self.feed(now, Input::Settings(Box::new(settings))).await;
+        }
+        self.renew_shadow(now);
+    }
+
+    /// The candidate may be another one, or may be over, or the settings that it changes are others.
+    fn renew_shadow(&mut self, now: Now) {
+        let wanted = self.head_office.shadow(&self.config);
+        let wanted = wanted
+            .map(|(serial, settings)| (serial, with_gateways(settings, &self.unlisted_gateways)));
+        match (&mut self.shadow, wanted) {
+            (Some(shadow), Some((serial, settings))) if shadow.serial() == serial => {
+                shadow.feed(now, Input::Settings(Box::new(settings)));
+            }
+            (_, wanted) => {
+                self.report_shadow(now);
+                self.shadow = wanted.map(|(serial, settings)| {
+                    tracing::info!(serial, "a candidate for settings runs beside those in force");
+                    Shadow::start(serial, &self.pipeline, settings, Start::Followed, now)
+                });
+            }
+        }
+    }
+
+    /// What the candidate would have changed goes to head office.
+    fn report_shadow(&mut self, now: Now) {
+        if let (Some(shadow), Some(office)) = (&mut self.shadow, &self.office) {
+            office.shadow(shadow.take_report(now.tick), now.clock.reading());
         }
     }
 
@@ -381,13 +437,24 @@ impl EventLoop {
         }
         let sighting = self.gateways.sighting(heard);
         let effects = self.pipeline.handle(now, Input::Advertisement(sighting));
+        if let Some(shadow) = &mut self.shadow {
+            shadow.follow(now, self.pipeline.last_contact(), &effects);
+        }
         if !effects.is_empty() {
             self.perform(now, &effects).await;
         }
     }
 
     pub(super) async fn feed(&mut self, now: Now, input: Input<'_>) {
+        let same = self.shadow.as_ref().and_then(|_| for_shadow(&input));
         let effects = self.pipeline.handle(now, input);
+        if let Some(shadow) = &mut self.shadow {
+            let contact = if same.is_none() { self.pipeline.last_contact() } else { None };
+            shadow.follow(now, contact, &effects);
+            if let Some(input) = same {
+                shadow.feed(now, input);
+            }
+        }
         if !effects.is_empty() {
             self.perform(now, &effects).await;
         }
@@ -397,6 +464,8 @@ impl EventLoop {
     async fn perform(&mut self, now: Now, effects: &[Effect]) {
         for effect in effects {
             self.log_effect(now, effect);
+            self.time(now, effect);
+            self.guard(effect);
             if let Some(office) = &self.office {
                 office.report(effect);
             }
@@ -450,6 +519,57 @@ impl EventLoop {
         }
     }
 
+    /// Settings whose time has come count from now on, those that exceed a limit no longer.
+    async fn look_after_settings(&mut self) {
+        // Records of a replay source that are due already are still to come: time does not pass here.
+        let time = self.clocks.now().clock.known();
+        if self.head_office.is_due(time) {
+            let (now, settings) = (self.now(), self.head_office.pass_time(&self.config, time));
+            self.on_settings(now, settings).await;
+            self.publish_status();
+        }
+        let guarded = self.head_office.guarded();
+        self.guard.pass_time(guarded.as_ref(), time);
+        if let Some(guarded) = guarded
+            && let Some(why) = self.guard.take_verdict(&guarded)
+        {
+            let settings = self.head_office.fall_back(&self.config, guarded.reach, &why);
+            let now = self.now();
+            self.on_settings(now, settings).await;
+            self.publish_status();
+        }
+    }
+
+    /// What settings that may be taken back have brought.
+    fn guard(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Arrived { announcement: Announcement::Alert { .. }, .. } => {
+                self.guard.alerted();
+            }
+            Effect::Departed { visit, .. } if visit.announced => {
+                self.guard.ended(visit.claim.is_some());
+            }
+            _ => {}
+        }
+    }
+
+    /// How long the way to staff takes.
+    fn time(&self, now: Now, effect: &Effect) {
+        match effect {
+            Effect::Explained(Explanation {
+                visit: Some(visit),
+                why: Why::Arrived { evidence, announcement: Announcement::Alert { .. }, .. },
+                ..
+            }) => self.timings.alerted(*visit, evidence.received_for, now.tick),
+            Effect::Changed(visit) if visit.claim.is_some() => {
+                self.timings.claimed(visit.id, now.tick);
+            }
+            Effect::Departed { visit, .. } => self.timings.over(visit.id),
+            Effect::Erased { visit } => self.timings.over(*visit),
+            _ => {}
+        }
+    }
+
     async fn each_minute(&mut self) {
         let now = self.now();
         self.count_customers();
@@ -461,8 +581,13 @@ impl EventLoop {
         self.look_after_tablets(now);
         self.delivery.publish_health(&self.health.payload(now));
         let hearing = self.hearing();
-        if let Some(office) = &mut self.office {
-            office.each_minute(now, &self.health, hearing);
+        self.guard.minute(hearing);
+        let hour_is_over = self
+            .office
+            .as_mut()
+            .is_some_and(|office| office.each_minute(now, &self.health, hearing));
+        if hour_is_over {
+            self.report_shadow(now);
         }
         self.delivery.heartbeat(self.pipeline.settings(), now).await;
         self.publish_status();
@@ -499,6 +624,20 @@ impl EventLoop {
         };
         Now { tick: self.latest, clock }
     }
+}
+
+/// What a pipeline beside the product's needs besides its contacts.
+fn for_shadow<'a>(input: &Input<'a>) -> Option<Input<'a>> {
+    Some(match input {
+        Input::Hearing(gateway, hearing) => Input::Hearing(*gateway, *hearing),
+        Input::Broker(connected) => Input::Broker(*connected),
+        Input::Peer(gateway, state) => Input::Peer(*gateway, *state),
+        Input::PeerContact(gateway, contact) => Input::PeerContact(*gateway, contact.clone()),
+        Input::Retained(visit, state) => Input::Retained(*visit, state.clone()),
+        Input::Registry(registry) => Input::Registry(Box::new(registry.without_credentials())),
+        Input::Withdrawn(client) => Input::Withdrawn(client),
+        _ => return None,
+    })
 }
 
 async fn beat_of(beat: &mut Option<tokio::time::Interval>) {

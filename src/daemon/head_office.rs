@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::config::layers::{InForce, Layers, Reach};
-use crate::config::pushed::{Header, Layer, Pushed, Rules};
+use crate::config::pushed::{FellBack, Guard, Header, Layer, Pushed, Rules};
 use crate::mqtt::payload::{DocumentState, DocumentStatus};
 use crate::pipeline::Settings;
 use crate::pipeline::units::WallTime;
@@ -46,6 +46,29 @@ struct KeptLayer {
     out_of_ring: bool,
     current: Option<String>,
     next: Option<String>,
+    #[serde(default)]
+    former: Option<String>,
+    #[serde(default)]
+    fell_back: Option<KeptFellBack>,
+    #[serde(default)]
+    shadow: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptFellBack {
+    text: String,
+    why: String,
+}
+
+/// A document in force that may be taken back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Guarded {
+    /// Which of them.
+    pub reach: Reach,
+    /// Its number.
+    pub serial: u64,
+    /// When.
+    pub limits: Guard,
 }
 
 impl HeadOffice {
@@ -93,6 +116,9 @@ impl HeadOffice {
         let checked = layers.set(reach, &topic, document, &rules).and_then(|()| {
             // What waits must be sound, too: no one looks when its time has come.
             layers.at_last().in_force(config)?;
+            if let Some((_, candidate)) = layers.shadow(config) {
+                candidate?;
+            }
             layers.in_force(config)
         });
         match checked {
@@ -112,6 +138,43 @@ impl HeadOffice {
                 None
             }
         }
+    }
+
+    /// Whether settings wait whose time has come.
+    pub fn is_due(&self, now: Option<WallTime>) -> bool {
+        let due = |(_, layer): (Reach, &Layer)| {
+            layer.next.as_ref().is_some_and(|next| next.header.is_due(now))
+        };
+        self.layers.each().any(due)
+    }
+
+    /// The last document in force that may be taken back.
+    pub fn guarded(&self) -> Option<Guarded> {
+        let guarded = |(reach, layer): (Reach, &Layer)| {
+            let header = &layer.current.as_ref()?.header;
+            Some(Guarded { reach, serial: header.serial?, limits: header.roll_back_if? })
+        };
+        self.layers.each().filter_map(guarded).max_by_key(|guarded| guarded.serial)
+    }
+
+    /// The candidate that runs beside what is in force: its number and its settings.
+    pub fn shadow(&self, config: &Config) -> Option<(u64, Settings)> {
+        let (serial, in_force) = self.layers.shadow(config)?;
+        Some((serial, in_force.ok()?.settings))
+    }
+
+    /// Takes a document back: what was before it counts again, from now on.
+    pub fn fall_back(&mut self, config: &Config, reach: Reach, why: &str) -> Option<Box<Settings>> {
+        let mut layers = self.layers.clone();
+        if !layers.fall_back(reach, why.to_owned()) {
+            return None;
+        }
+        // The former documents were in force together.
+        let in_force = layers.in_force(config).ok()?;
+        tracing::error!(reach = reach.word(), why, "settings of head office are taken back");
+        self.layers = layers;
+        self.keep(config);
+        Some(self.takes_effect(in_force))
     }
 
     /// Time has passed: settings that waited for theirs.
@@ -150,11 +213,14 @@ impl HeadOffice {
             reach: reach.word().to_owned(),
             serial: layer.serial,
             state: match layer {
+                Layer { fell_back: Some(_), .. } => DocumentState::FellBack,
+                Layer { shadow: Some(_), .. } => DocumentState::Shadow,
                 Layer { out_of_ring: true, .. } => DocumentState::OtherStores,
                 Layer { next: Some(_), .. } => DocumentState::Waits,
                 _ => DocumentState::InForce,
             },
             from: layer.next.as_ref().and_then(|next| next.header.from).map(|at| at.to_string()),
+            why: layer.fell_back.as_ref().map(|fell_back| fell_back.why.clone()),
         };
         self.layers.each().map(status).collect()
     }
@@ -171,6 +237,12 @@ impl HeadOffice {
                 out_of_ring: layer.out_of_ring,
                 current: text(&layer.current),
                 next: text(&layer.next),
+                former: text(&layer.former),
+                shadow: text(&layer.shadow),
+                fell_back: layer.fell_back.as_ref().map(|fell_back| KeptFellBack {
+                    text: fell_back.text.clone(),
+                    why: fell_back.why.clone(),
+                }),
             })
         };
         let kept = Kept { v: 1, layers: self.layers.each().filter_map(layer).collect() };
@@ -206,6 +278,9 @@ fn restored(config: &Config, kept: Kept) -> Layers {
             next: pushed(kept.next),
             serial: kept.serial,
             out_of_ring: kept.out_of_ring,
+            former: pushed(kept.former),
+            shadow: pushed(kept.shadow),
+            fell_back: kept.fell_back.map(|KeptFellBack { text, why }| FellBack { text, why }),
         };
         layers.restore(reach, layer);
     }

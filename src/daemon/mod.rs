@@ -2,9 +2,12 @@
 
 mod contact_rates;
 pub mod delivery;
+pub mod differences;
 pub mod event_loop;
+mod guard;
 pub mod head_office;
 pub mod labels;
+mod measures;
 mod office_ends;
 mod peers;
 pub mod playback;
@@ -12,6 +15,7 @@ pub mod registry;
 mod renewal;
 pub mod replay_sources;
 mod report;
+mod shadow;
 mod since;
 pub mod socket;
 pub mod source_set;

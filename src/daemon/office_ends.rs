@@ -135,14 +135,22 @@ impl OfficeEnds {
         self.reports.label(visit, was_here, at);
     }
 
-    /// A minute has passed: its counts go out if the line stands, and an hour's in any case.
-    pub fn each_minute(&mut self, now: Now, health: &Health, hearing: Hearing) {
+    /// What a candidate for settings would have changed is reported.
+    pub fn shadow(&self, report: payload::ShadowReport, at: WallTime) {
+        self.reports.shadow(report, at);
+    }
+
+    /// A minute has passed: its counts go out if the line stands, and an hour's in any case. True when
+    /// an hour is over.
+    pub fn each_minute(&mut self, now: Now, health: &Health, hearing: Hearing) -> bool {
         // Without a connection counts of a minute are dropped.
         let _ = self.health.try_send(payload::encode(&health.payload(now)));
         self.hour.minute(hearing);
-        if now.tick.since(self.hour.began.tick) >= HOUR {
+        let is_over = now.tick.since(self.hour.began.tick) >= HOUR;
+        if is_over {
             self.end_hour(now, health);
         }
+        is_over
     }
 
     /// Reports what the hour has brought until now.

@@ -11,20 +11,23 @@ use tokio_util::sync::CancellationToken;
 use super::contact_rates::ContactRates;
 use super::delivery::Delivery;
 use super::event_loop::{Ended, EventLoop, Inputs};
+use super::guard::GuardWatch;
 use super::head_office::HeadOffice;
 use super::office_ends::OfficeParts;
 use super::playback::{Gateways, with_gateways};
 use super::registry::{self, RegistryWatcher};
 use super::renewal;
+use super::shadow::Shadow;
 use super::since::Since;
 use super::source_set::{self, SourceSet};
 use super::tablet_watch::TabletWatch;
 use super::tap::{self, Tap};
-use super::{labels, socket, status, systemd};
+use super::{labels, measures, socket, status, systemd};
 use crate::certificates::Certificates;
 use crate::clock::Clocks;
 use crate::clock::kernel::Boot;
 use crate::config::{Broker, BrokerLocation, Config, Tablets};
+use crate::http_server;
 use crate::mqtt::broker::{Accounts, EmbeddedBroker};
 use crate::mqtt::client::Peer;
 use crate::mqtt::login::Login;
@@ -42,6 +45,7 @@ use crate::tablets::{
     TlsFiles,
 };
 use crate::tasks::{self, Task};
+use crate::telemetry::Timings;
 use crate::telemetry::health::Health;
 use crate::webhooks::{Receivers, Webhook};
 
@@ -75,6 +79,12 @@ impl Daemon {
         let (ask, questions) = mpsc::channel(4);
         let tap = Tap::default();
         tasks.extend(serve_tap(&config, tap.clone(), ask.clone(), &stop)?);
+        let timings = Timings::default();
+        if let Some(address) = config.metrics {
+            let listener = http_server::bind(address).await?;
+            let served = measures::serve(listener, ask.clone(), timings.clone(), stop.clone());
+            tasks.push(tasks::spawn("metrics", served));
+        }
         tasks.extend(serve_status(&config, ask, &stop)?);
 
         let mut source_set = SourceSet::open(&config)?;
@@ -139,7 +149,9 @@ impl Daemon {
                 let desk = Desk { requests: Some(checking_in), entrance: tablets.entrance };
                 let bridge = bridge_access(&beside, broker.as_ref(), config.store.id);
                 let tablets = tablets_config(&config, tablets, (beside, bridge), desk);
-                Some(Server::start(tablets, clocks.clone(), stop.clone()).await?)
+                let server =
+                    Server::start(tablets, timings.clone(), clocks.clone(), stop.clone()).await?;
+                Some(server)
             }
         };
 
@@ -164,7 +176,13 @@ impl Daemon {
         tasks.extend(watcher.map(|watcher| tasks::spawn("registry", watcher)));
         let gateways = Gateways::of(pipeline.settings());
         let tablet_watch = tablets.as_ref().map(|running| tablet_watch(&config, running));
+        let shadow = head_office.shadow(&config).map(|(serial, settings)| {
+            let settings = with_gateways(settings, &source_set.gateways);
+            Shadow::start(serial, &pipeline, settings, followed, now)
+        });
         let event_loop = EventLoop {
+            guard: GuardWatch::new(&config.state),
+            shadow,
             config,
             config_file,
             clocks,
@@ -179,6 +197,7 @@ impl Daemon {
             registry_hints,
             tablet_watch,
             health: Health { registry: registry_health, ..health },
+            timings,
             tap,
             blind_because: None,
             state_since: Since::new(now),

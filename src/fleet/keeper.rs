@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::documents::Document;
+use super::roll_out::RollOuts;
 use super::store::{FleetError, FleetStore, Said, Withdrawal};
 use crate::clock::Clocks;
 use crate::config::BrokerUrl;
@@ -22,6 +24,15 @@ use crate::telemetry::brief;
 
 /// Between two looks at what was entered and is not acknowledged yet.
 const REPEAT_EVERY: Duration = Duration::from_secs(10);
+
+/// Between two looks at documents that may be taken back, where no gateway has taken one back.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// For how long reports are kept, in days.
+const KEEP_DAYS: u32 = 90;
+
+/// Between two looks for reports that are too old.
+const AGE_EVERY: Duration = Duration::from_mins(10);
 
 /// Withdrawals of one gateway that are repeated at once; the rest follows.
 const MOST_REPEATED: u32 = 100;
@@ -47,6 +58,12 @@ pub struct Keeper {
     waiting: VecDeque<Waiting>,
     /// When each document was published last, by its topic.
     published: BTreeMap<String, Tick>,
+    /// For how long reports are kept, in days.
+    keep_days: u32,
+    /// Of documents that may be taken back.
+    roll_outs: RollOuts,
+    /// When they are looked at next.
+    look_at: Tick,
 }
 
 struct Waiting {
@@ -71,7 +88,16 @@ impl Keeper {
             clocks,
             waiting: VecDeque::new(),
             published: BTreeMap::new(),
+            keep_days: KEEP_DAYS,
+            roll_outs: RollOuts::default(),
+            look_at: Tick::ZERO,
         }
+    }
+
+    /// Keeps reports for so many days.
+    #[must_use]
+    pub fn keeping(self, days: u32) -> Self {
+        Self { keep_days: days, ..self }
     }
 
     /// Connects, answers and repeats until `stop`.
@@ -114,6 +140,8 @@ impl Keeper {
     ) -> Result<Disconnect, FleetError> {
         let mut repeat = interval(REPEAT_EVERY);
         repeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut age = interval(AGE_EVERY);
+        age.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.waiting.clear();
         loop {
             self.submit(link);
@@ -139,6 +167,7 @@ impl Keeper {
                     _ => {}
                 },
                 _ = repeat.tick(), if link.is_connected() => self.repeat()?,
+                _ = age.tick() => self.age()?,
             }
         }
     }
@@ -204,6 +233,9 @@ impl Keeper {
     ) -> Result<(), FleetError> {
         let now = self.clocks.now();
         self.store.heard(store, gateway, Said::Status(text), now.clock.reading())?;
+        if status.documents.iter().any(|one| one.state == payload::DocumentState::FellBack) {
+            self.look_at = Tick::ZERO;
+        }
         if status.state == payload::GatewayState::Offline {
             return Ok(());
         }
@@ -332,6 +364,37 @@ impl Keeper {
         }
         for gateway in behind {
             self.tell(gateway.store, gateway.serial)?;
+        }
+        self.look_at_roll_outs()
+    }
+
+    /// Takes documents back that a share of their gateways has taken back, or that surely do harm.
+    fn look_at_roll_outs(&mut self) -> Result<(), FleetError> {
+        let now = self.clocks.now();
+        let open = if now.tick < self.look_at { Vec::new() } else { self.store.open_guards()? };
+        if open.is_empty() {
+            return Ok(());
+        }
+        self.look_at = now.tick.plus(LOOK_EVERY);
+        let (now, gateways) = (now.clock.reading(), self.store.overview(now.clock.reading())?);
+        for document in open {
+            let verdict = self.roll_outs.verdict(&mut self.store, &document, &gateways, now)?;
+            let Some(why) = verdict else { continue };
+            tracing::error!(serial = document.serial, why, "settings are taken back everywhere");
+            let back = self.store.take_back(document.serial, &why, &now.to_string())?;
+            if let Some(Document { topic, text, .. }) = back {
+                let payload = text.into_bytes();
+                self.wait(Waiting { topic, payload, retain: true, expiry: None });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is too old goes.
+    fn age(&mut self) -> Result<(), FleetError> {
+        let deleted = self.store.age(self.clocks.now().clock.reading(), self.keep_days)?;
+        if deleted > 0 {
+            tracing::info!(deleted, "old reports are deleted");
         }
         Ok(())
     }

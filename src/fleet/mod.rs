@@ -5,11 +5,20 @@
 //! of a store's list is given once, and no number is left out.
 
 pub mod documents;
+pub mod figures;
 pub mod keeper;
+mod measures;
 pub mod overview;
+pub mod page;
+mod picture;
+pub mod roll_out;
+pub mod shadow;
+pub mod statistics;
 pub mod store;
+pub mod stores;
 
 pub use documents::Document;
 pub use keeper::Keeper;
 pub use overview::{Condition, GatewayOverview};
 pub use store::{FleetError, FleetStore};
+pub use stores::StoreOverview;

@@ -121,12 +121,33 @@ impl FleetStore {
     /// # Errors
     /// Where the file cannot be read.
     pub fn overview(&mut self, now: WallTime) -> Result<Vec<GatewayOverview>, FleetError> {
+        self.of(None, now)
+    }
+
+    /// Those of one store.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn gateways_of(
+        &mut self,
+        store: u16,
+        now: WallTime,
+    ) -> Result<Vec<GatewayOverview>, FleetError> {
+        self.of(Some(store), now)
+    }
+
+    fn of(
+        &mut self,
+        store: Option<u16>,
+        now: WallTime,
+    ) -> Result<Vec<GatewayOverview>, FleetError> {
         let sql = "SELECT g.store, g.name, g.seen_at, g.status, g.health,
                        max(coalesce(w.last, 0) - g.serial, 0), a.trouble, a.note
                    FROM gateways g
                    LEFT JOIN (SELECT store, max(serial) AS last FROM withdrawals GROUP BY store) w
                        ON w.store = g.store
                    LEFT JOIN acknowledged a ON a.store = g.store AND a.name = g.name
+                   WHERE ?1 IS NULL OR g.store = ?1
                    ORDER BY g.store, g.name";
         let rows = self.connection().prepare_cached(sql).and_then(|mut query| {
             let row = |row: &rusqlite::Row<'_>| {
@@ -141,7 +162,7 @@ impl FleetStore {
                     acknowledged: trouble.zip(row.get(7)?),
                 })
             };
-            query.query_map([], row)?.collect::<rusqlite::Result<Vec<_>>>()
+            query.query_map(params![store], row)?.collect::<rusqlite::Result<Vec<_>>>()
         });
         Ok(self.done(rows)?.into_iter().map(|row| overview(row, now)).collect())
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Result, TransactionBehavior, params};
 
-use crate::payload::{Report, ReportBatch};
+use super::figures;
+use crate::payload::{Report, ReportBatch, ReportKind};
 use crate::pipeline::units::WallTime;
 use crate::private;
 
@@ -13,8 +14,13 @@ use crate::private;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// The steps from nothing to the newest schema.
-const STEPS: [&str; 3] =
-    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const STEPS: [&str; 5] = [
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
+];
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -197,12 +203,19 @@ impl FleetStore {
             let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut new = 0;
             for report in &batch.reports {
+                if matches!(report.what, ReportKind::Hour(_)) {
+                    new += usize::from(figures::count(&transaction, store, gateway, report)?);
+                    continue;
+                }
                 let text = serde_json::to_string(report).unwrap_or_default();
                 let kind = report.what.word();
                 let row =
                     params![store, gateway, batch.queue, to_sql(report.n), report.at, kind, text];
                 let sql = "INSERT OR IGNORE INTO reports VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-                new += transaction.prepare_cached(sql)?.execute(row)?;
+                if transaction.prepare_cached(sql)?.execute(row)? == 1 {
+                    figures::count(&transaction, store, gateway, report)?;
+                    new += 1;
+                }
             }
             transaction.commit()?;
             Ok(new)
@@ -210,7 +223,7 @@ impl FleetStore {
         self.done(taken)
     }
 
-    /// The reports of a store's gateways, in the order of their numbers.
+    /// What a store's gateways report of visits, in the order of their numbers.
     ///
     /// # Errors
     /// Where the file cannot be read.

@@ -75,6 +75,11 @@ impl Reports {
         self.add(at, Some(visit), ReportKind::Label(label));
     }
 
+    /// What a candidate for settings would have changed.
+    pub fn shadow(&self, report: crate::payload::ShadowReport, at: WallTime) {
+        self.add(at, None, ReportKind::Shadow(report));
+    }
+
     /// What an hour brought.
     pub fn hour(&self, hour: crate::payload::HourReport, at: WallTime) {
         self.add(at, None, ReportKind::Hour(hour));
@@ -158,7 +163,7 @@ fn report(secret: &[u8], Draft { at, visit, what }: &Draft) -> Report {
         match &mut what {
             ReportKind::Visit(VisitReport { visit, .. })
             | ReportKind::Label(VisitLabel { visit, .. }) => *visit = reference(secret, *id),
-            ReportKind::Hour(_) => {}
+            ReportKind::Hour(_) | ReportKind::Shadow(_) => {}
         }
     }
     Report { n: 0, at: at.to_string(), what }

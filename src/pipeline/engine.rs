@@ -1,5 +1,6 @@
 //! The engine: each input passes through identity, presence and policy, in this order.
 
+mod beside;
 mod check_in;
 mod clock;
 mod contacts;
@@ -18,10 +19,11 @@ use super::identity::clones::Cards;
 use super::peers::{ContactAggregator, Peers, PendingArrivals, Reception};
 use super::policy::Caps;
 use super::presence::{Premises, Presence};
-use super::units::{Now, Tick, WallTime};
+use super::units::{Dbm, Now, Tick, WallTime};
 use super::visits::{Phase, Visits};
 use crate::pipeline::gateway::HERE;
 use crate::pipeline::gateway::{GatewayIndex, Hearing, PeerState};
+use crate::pipeline::identity::customer::Match;
 use crate::pipeline::identity::registry::Registry;
 use crate::pipeline::restored::Restored;
 use crate::pipeline::settings::Settings;
@@ -45,6 +47,8 @@ pub struct Pipeline {
     aggregator: ContactAggregator,
     withdrawn: BTreeSet<Arc<str>>,
     contacts: u64,
+    /// The contact that the last input was.
+    last_contact: Option<(Match, GatewayIndex, Option<Dbm>)>,
     /// When the last input came.
     latest: Now,
     /// The first reading of the wall clock as it runs.
@@ -87,6 +91,7 @@ impl Pipeline {
             aggregator: ContactAggregator::default(),
             withdrawn,
             contacts: 0,
+            last_contact: None,
             latest: now,
             clock_since,
         };
@@ -101,6 +106,7 @@ impl Pipeline {
     /// Takes one input and returns its effects, in order. Time must not go back.
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.last_contact = None;
         self.follow_clock(now, &mut effects);
         self.pass_time(now, &mut effects);
         // An escalation has its own deadline, so advertisements need not look for one.
@@ -115,6 +121,7 @@ impl Pipeline {
             Input::PeerContact(gateway, contact) => {
                 self.peer_contact(now, gateway, &contact, &mut effects);
             }
+            Input::Contact(contact) => self.take_contact(now, &contact, &mut effects),
             Input::Retained(_, Some(said)) => self.merge(*said, now, &mut effects),
             Input::Retained(visit, None) => self.cleared(visit, now, &mut effects),
             Input::Registry(registry) => self.replace_registry(*registry, now, &mut effects),

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use super::advert::Echo;
 use super::beacons::BeaconState;
 use super::explain::Explanation;
 use super::identity::registry::Registry;
 use super::peers::aggregator::PeerContact;
 use super::settings::Settings;
-use super::units::{ClockStep, WallTime};
+use super::units::{ClockStep, Dbm, WallTime};
 use super::visit_id::VisitId;
 
 pub use super::address::{Address, AddressKind};
@@ -37,6 +38,8 @@ pub enum Input<'a> {
     Peer(GatewayIndex, PeerState),
     /// Another gateway received a customer.
     PeerContact(GatewayIndex, PeerContact),
+    /// Another pipeline received a customer, and this one runs beside it.
+    Contact(CustomerContact),
     /// What the broker retains of a visit has changed: its state, or `None` where it was cleared.
     Retained(VisitId, Option<Box<Visit>>),
     /// A new registry, whole and checked, replaces the old one at once.
@@ -58,6 +61,19 @@ pub enum Input<'a> {
     CheckIn(CheckIn<'a>),
     /// `next_deadline()` has come, without another input.
     Deadline,
+}
+
+/// An advertisement of a customer whom a pipeline recognised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CustomerContact {
+    /// The customer's handle.
+    pub client: Arc<str>,
+    /// The gateway that received it.
+    pub gateway: GatewayIndex,
+    /// How loud, if known.
+    pub rssi: Option<Dbm>,
+    /// The phone's echo.
+    pub echo: Option<Echo>,
 }
 
 /// All effects of the pipeline. The shell performs them in order, before the next input.

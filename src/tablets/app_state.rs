@@ -24,6 +24,7 @@ use super::trust::Authority;
 use super::used_links::UsedLinks;
 use super::viewers::Viewers;
 use crate::clock::Clocks;
+use crate::telemetry::Timings;
 
 /// A kilobyte that takes longer is not on its way.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ pub struct AppState {
     pub viewers: Arc<Viewers>,
     /// To the gateways.
     pub commands: CommandSender,
+    /// How long alerts take to a page.
+    pub timings: Timings,
     /// Which requests are admitted.
     pub admission: Admission,
     /// Held by the one attempt at pairing that is being checked.

@@ -62,6 +62,7 @@ use crate::clock::Clocks;
 use crate::config::WebUrl;
 use crate::mqtt::topics::Topics;
 use crate::tasks::{self, Task};
+use crate::telemetry::Timings;
 
 /// For each of the server's tasks to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -98,6 +99,7 @@ impl Server {
     /// If the address cannot be bound, or certificate and key cannot be used.
     pub async fn start(
         config: TabletsConfig,
+        timings: Timings,
         clocks: Clocks,
         stop: CancellationToken,
     ) -> Result<Running, ListenError> {
@@ -137,6 +139,7 @@ impl Server {
             board_state,
             viewers: Arc::clone(&viewers),
             commands,
+            timings,
             admission,
             pairing_turn: Arc::default(),
             desk: config.desk,

@@ -39,6 +39,7 @@ pub fn pages(app: AppState) -> Router {
         .route("/events", get(events))
         .route("/visits/{visit}/claim", post(claim))
         .route("/visits/{visit}/feedback", post(feedback))
+        .route("/visits/{visit}/shown", post(shown))
         .route("/session", get(session))
         .route("/tablets", get(tablets))
         .route("/pair", post(pair))
@@ -119,6 +120,17 @@ async fn feedback(
     let visit = on_the_board(&app.board_state, &visit, true)?;
     app.commands.feedback(visit, feedback.verdict).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// The page has drawn the visit: how long an alert takes to there is measured.
+async fn shown(
+    State(app): State<AppState>,
+    _: Admitted,
+    Path(visit): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let visit = on_the_board(&app.board_state, &visit, false)?;
+    app.timings.shown(visit, app.clocks.now().tick);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `over_too`: also a visit that is over, as long as the page lists it.

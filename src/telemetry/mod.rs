@@ -4,8 +4,11 @@
 pub mod brief;
 pub mod health;
 pub mod logs;
+pub mod measures;
 mod one_line;
 pub mod redact;
 mod repeats;
+pub mod timings;
 
 pub use health::Health;
+pub use timings::Timings;

@@ -12,6 +12,7 @@ use grelot::tablets::desk::Desk;
 use grelot::tablets::{
     BridgeAccess, BrokerAccess, PageSettings, Pairing, Running, Server, StoreLabel, TabletsConfig,
 };
+use grelot::telemetry::Timings;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +58,8 @@ impl Page {
 
     pub fn start(&mut self, runtime: &Runtime) {
         let stop = CancellationToken::new();
-        let started = Server::start(self.config.clone(), Clocks::machine(), stop.clone());
+        let started =
+            Server::start(self.config.clone(), Timings::default(), Clocks::machine(), stop.clone());
         let running = runtime.block_on(started).unwrap();
         self.config.listen = running.address();
         self.running = Some((running, stop));

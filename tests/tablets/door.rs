@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use grelot::tablets::Pairing;
 use grelot::tablets::pairing::Pairings;
+use grelot::telemetry::Timings;
 use serde_json::{Value, json};
 
 use crate::browser::Chromium;
@@ -228,7 +229,12 @@ fn an_address_that_is_taken_is_a_clear_error() {
     use tokio_util::sync::CancellationToken;
 
     let shop = Shop::open();
-    let again = Server::start(shop.config(), Clocks::machine(), CancellationToken::new());
+    let again = Server::start(
+        shop.config(),
+        Timings::default(),
+        Clocks::machine(),
+        CancellationToken::new(),
+    );
     let error = shop.runtime.block_on(again).expect_err("two servers on one address");
     let cause = std::error::Error::source(&error).map(ToString::to_string);
     let reason = format!("{error}: {}", cause.unwrap_or_default());

@@ -6,6 +6,7 @@ mod history;
 mod push;
 mod roll_back;
 mod serve;
+mod shadow;
 mod status;
 
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ enum Command {
     Status(status::Args),
     /// Pushes settings to the fleet, a group, a store or a gateway
     Push(push::Args),
+    /// Lets settings run beside those in force, and shows what they would change
+    Shadow(shadow::Args),
     /// Shows what two pushed documents, or files, set differently
     Diff(diff::Args),
     /// Lists what was pushed
@@ -53,6 +56,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Status(args) => status::run(global, args),
         Command::Push(args) => push::run(global, args),
+        Command::Shadow(args) => shadow::run(global, args),
         Command::Diff(args) => diff::run(global, args),
         Command::History(args) => history::run(global, args),
         Command::RollBack(args) => roll_back::run(global, args),

@@ -14,7 +14,7 @@ use super::Common;
 use crate::clock::Clocks;
 use crate::config;
 use crate::config::layers::{Layers, Reach};
-use crate::config::pushed::{self, Rules};
+use crate::config::pushed::{self, Guard, Header, Rules};
 use crate::fleet::{Document, FleetStore, GatewayOverview};
 use crate::mqtt::client::Peer;
 use crate::payload::DocumentState;
@@ -30,6 +30,8 @@ Examples:
   grelot --config head-office.toml fleet push tuned.toml --key grelot.key --note 'new levels'
   grelot --config head-office.toml fleet push tuned.toml --ring 10 --from 2026-02-01T04:00:00Z
   grelot --config head-office.toml fleet push door.toml --store 42 --gateway door --wait 60
+  grelot --config head-office.toml fleet push tuned.toml --ring 5 \\
+      --roll-back-if alerts=1.5 --roll-back-if not_here=0.3 --roll-back-if gateways=0.1
 
 The file has [presence] and [policy] alone. It is checked, numbered, signed with --key, kept in head
 office's file and published; `grelot fleet serve` repeats it to gateways that were away. With --wait
@@ -42,13 +44,18 @@ pub struct Args {
     #[command(flatten)]
     target: Target,
     /// The share of stores, in per cent; a larger ring has every store of a smaller one
-    #[arg(long, value_name = "PERCENT", conflicts_with_all = ["store", "gateway"])]
+    #[arg(long, value_name = "PERCENT", value_parser = share, conflicts_with_all = ["store", "gateway"])]
     ring: Option<f64>,
     /// Not in force before (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<WallTime>,
     #[command(flatten)]
     pub(super) signing: Signing,
+    /// A gateway takes the settings back once it is sure that this limit is exceeded: alerts=1.5
+    /// (times more, or fewer, than in other weeks), not_here=0.3, unclaimed=0.8, blind=0.1 (shares); all do
+    /// once a share of them has, gateways=0.1; may be repeated
+    #[arg(long, value_name = "LIMIT=NUMBER", value_parser = limit)]
+    roll_back_if: Vec<(String, f64)>,
     /// What for, in `fleet history`
     #[arg(long, default_value = "", hide_default_value = true)]
     note: String,
@@ -89,6 +96,19 @@ impl Signing {
     }
 }
 
+fn limit(text: &str) -> Result<(String, f64), String> {
+    let (key, value) =
+        text.split_once('=').ok_or("a limit and its number are needed: alerts=1.5")?;
+    let value = value.parse().map_err(|_| format!("{value} is no number"))?;
+    Guard::default().set(key, value).map_err(|what| format!("{key} {what}"))?;
+    Ok((key.to_owned(), value))
+}
+
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=100.0).contains(share));
+    share.ok_or_else(|| "a share is from 0 to 100 per cent".to_owned())
+}
+
 fn time(text: &str) -> Result<WallTime, String> {
     WallTime::parse(text).ok_or_else(|| "an RFC 3339 time is needed".to_owned())
 }
@@ -101,13 +121,30 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let text = std::fs::read_to_string(&args.file)
         .with_context(|| format!("reading {}", args.file.display()))?;
     let topic = args.target.checked(&text)?;
-    if let Some(ring) = args.ring.filter(|ring| !(0.0..=100.0).contains(ring)) {
-        bail!("--ring {ring}: a share is from 0 to 100 per cent");
+    let mut guard = Guard::default();
+    for (key, value) in &args.roll_back_if {
+        // The argument was checked when it was read.
+        let _ = guard.set(key, *value);
     }
-    let head = Head { ring: args.ring, from: args.from };
+    let roll_back_if = (!args.roll_back_if.is_empty()).then_some(guard);
+    let head = Head { ring: args.ring, from: args.from, roll_back_if, shadow: false };
     let body = pushed::signable(&text);
     let mut store = FleetStore::open(&args.common.state)?;
+    let before = store.newest(&topic)?;
     let document = enter(&mut store, &topic, &args.note, &head, &body, &args.signing)?;
+    if roll_back_if.is_some() {
+        // What the topic says without it, signed now: `fleet serve` has no key.
+        let (head, body) = match &before {
+            Some(before) => {
+                let Header { ring, .. } = Header::read(&before.text, &topic, &[])?;
+                (Head { ring, ..Head::default() }, pushed::settings(&before.text)?)
+            }
+            None => (Head::default(), String::new()),
+        };
+        let key = args.signing.key()?;
+        let back = |serial| written(serial, &topic, &head, &body, key.as_ref());
+        store.guard(document.serial, back)?;
+    }
     out(global, &document)?;
     tell(global, &document)?;
     if args.wait == 0 {
@@ -118,9 +155,12 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// A document's header, except its number.
+#[derive(Default)]
 pub(super) struct Head {
     pub(super) ring: Option<f64>,
     pub(super) from: Option<WallTime>,
+    pub(super) roll_back_if: Option<Guard>,
+    pub(super) shadow: bool,
 }
 
 /// Numbers, signs and keeps a document.
@@ -134,15 +174,31 @@ pub(super) fn enter(
 ) -> anyhow::Result<Document> {
     let key = signing.key()?;
     let now = Clocks::machine().now().clock.reading().to_string();
-    store.push(topic, &now, note, |serial| {
-        let ring = head.ring.map(|ring| format!("ring = {ring}\n")).unwrap_or_default();
-        let from = head.from.map(|from| format!("from = \"{from}\"\n")).unwrap_or_default();
-        let text = format!("[document]\nserial = {serial}\n{ring}{from}\n{body}");
-        let Some(key) = &key else { return Ok(text) };
-        let comment = pushed::comment(topic);
-        let signature = minisign::sign(None, key, text.as_bytes(), Some(&comment), None)?;
-        Ok(pushed::signed(&text, &signature.into_string()))
-    })
+    store.push(topic, &now, note, |serial| written(serial, topic, head, body, key.as_ref()))
+}
+
+/// A document as it is published.
+fn written(
+    serial: u64,
+    topic: &str,
+    head: &Head,
+    body: &str,
+    key: Option<&SecretKey>,
+) -> anyhow::Result<String> {
+    let ring = head.ring.map(|ring| format!("ring = {ring}\n")).unwrap_or_default();
+    let from = head.from.map(|from| format!("from = \"{from}\"\n")).unwrap_or_default();
+    let limits = head.roll_back_if.iter().flat_map(Guard::limits);
+    let limits: Vec<String> = limits.map(|(key, value)| format!("{key} = {value}")).collect();
+    let guard = match head.roll_back_if {
+        Some(_) => format!("roll_back_if = {{ {} }}\n", limits.join(", ")),
+        None => String::new(),
+    };
+    let shadow = if head.shadow { "shadow = true\n" } else { "" };
+    let text = format!("[document]\nserial = {serial}\n{ring}{from}{guard}{shadow}\n{body}");
+    let Some(key) = key else { return Ok(text) };
+    let comment = pushed::comment(topic);
+    let signature = minisign::sign(None, key, text.as_bytes(), Some(&comment), None)?;
+    Ok(pushed::signed(&text, &signature.into_string()))
 }
 
 /// Publishes a document.
@@ -167,7 +223,7 @@ pub(super) fn out(global: &Global, document: &Document) -> anyhow::Result<()> {
 
 impl Target {
     /// The topic of a document whose settings are sound.
-    fn checked(&self, text: &str) -> anyhow::Result<String> {
+    pub(super) fn checked(&self, text: &str) -> anyhow::Result<String> {
         let table: toml::Table = text.parse().unwrap_or_default();
         if table.contains_key("document") {
             bail!(
@@ -244,9 +300,15 @@ impl Answers {
                 line.strip_prefix("refused: ").is_some_and(|line| line.starts_with(&document.topic))
             });
             match (known.map(|known| known.state), refused) {
-                (Some(DocumentState::InForce), _) => answers.in_force += 1,
+                (Some(DocumentState::InForce | DocumentState::Shadow), _) => {
+                    answers.in_force += 1;
+                }
                 (Some(DocumentState::Waits), _) => answers.waits += 1,
                 (Some(DocumentState::OtherStores), _) => answers.other_stores += 1,
+                (Some(DocumentState::FellBack), _) => {
+                    let why = known.and_then(|known| known.why.as_deref()).unwrap_or_default();
+                    answers.refused.push(format!("{name}: taken back: {why}"));
+                }
                 (None, Some(why)) => answers.refused.push(format!("{name}: {why}")),
                 (None, None) => answers.waiting.push(name),
             }

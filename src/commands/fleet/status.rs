@@ -128,6 +128,8 @@ fn documents(gateway: &GatewayOverview) -> String {
             DocumentState::InForce => "",
             DocumentState::Waits => " waits",
             DocumentState::OtherStores => " not here",
+            DocumentState::FellBack => " taken back",
+            DocumentState::Shadow => " in the shadow",
         };
         format!("{} {serial}{state}", displayable(&document.reach))
     });

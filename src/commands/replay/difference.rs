@@ -6,10 +6,18 @@ use super::events::{Event, Word};
 use super::{Args, play, reading};
 use crate::commands::{Exit, Global, print};
 use crate::config::Config;
+use crate::daemon::differences::{Arrival, Difference, Differences};
 use crate::daemon::playback::{PlaybackEvent, PlaybackSummary};
 
-/// Two visits that begin this close to each other are the same visit, earlier or later.
-const SAME_VISIT_S: f64 = 60.0;
+impl Arrival for Event {
+    fn client(&self) -> &str {
+        &self.client
+    }
+
+    fn seconds(&self) -> f64 {
+        self.t
+    }
+}
 
 /// Prints arrivals that only one of the two configurations announces, and those whose moment or
 /// alert differs.
@@ -21,17 +29,17 @@ pub fn run(global: &Global, args: &Args, now: &Config, other: &Config) -> anyhow
     for file in &args.files {
         let (before, played) = arrivals(file, now, args)?;
         exit = exit.max(reading::report(global, file, &played));
-        let (mut after, _) = arrivals(file, other, args)?;
-        for was in &before {
-            let same = |is: &Event| is.client == was.client && (is.t - was.t).abs() < SAME_VISIT_S;
-            match after.iter().position(same).map(|at| after.remove(at)) {
-                None => show(global, "lost", was, None)?,
-                Some(is) if *was == is => {}
-                Some(is) => show(global, "changed", was, Some(&is))?,
+        let (after, _) = arrivals(file, other, args)?;
+        let mut differences = Differences::default();
+        before.into_iter().for_each(|was| differences.add_before(was));
+        after.into_iter().for_each(|is| differences.add_after(is));
+        for difference in differences.settled(f64::INFINITY) {
+            match difference {
+                Difference::Same => {}
+                Difference::Lost(was) => show(global, "lost", &was, None)?,
+                Difference::Changed { was, is } => show(global, "changed", &was, Some(&is))?,
+                Difference::New(is) => show(global, "new", &is, None)?,
             }
-        }
-        for is in &after {
-            show(global, "new", is, None)?;
         }
     }
     Ok(exit)

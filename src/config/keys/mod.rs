@@ -13,7 +13,7 @@ pub use detection::{POLICY, PRESENCE};
 pub use key::{Absent, Key, Section};
 
 use radio::{BEACON, WAKE_UP};
-use site::{BROKER, GATEWAY, HEAD_OFFICE, REGISTRY, SOURCE, STATE, STORE, TLS};
+use site::{BROKER, GATEWAY, HEAD_OFFICE, METRICS, REGISTRY, SOURCE, STATE, STORE, TLS};
 use tablets::TABLETS;
 use webhooks::WEBHOOK;
 
@@ -54,6 +54,7 @@ pub const SECTIONS: &[&Section] = &[
     &TABLETS,
     &WEBHOOK,
     &HEAD_OFFICE,
+    &METRICS,
     &STATE,
     &PRESENCE,
     &POLICY,

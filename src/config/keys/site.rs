@@ -325,6 +325,19 @@ pub(super) const HEAD_OFFICE: Section = Section {
     ],
 };
 
+pub(super) const METRICS: Section = Section {
+    name: "metrics",
+    repeats: false,
+    says: "Measures of this gateway for Prometheus, at `/metrics`. They name no customer.",
+    keys: &[Key::new(
+        "listen",
+        Form::Listen,
+        Absent::Means("none are served"),
+        "where they are served, in clear and without a password: to this machine alone, or to the network of those who watch it",
+    )
+    .example("\"127.0.0.1:9464\"")],
+};
+
 pub(super) const STATE: Section = Section {
     name: "state",
     repeats: false,

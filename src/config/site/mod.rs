@@ -93,7 +93,7 @@ impl<'a> Site<'a> {
         self.text(path).map(|file| self.folder.join(file))
     }
 
-    fn address(&self, path: &str) -> Option<SocketAddr> {
+    pub(in crate::config) fn address(&self, path: &str) -> Option<SocketAddr> {
         self.text(path)?.parse().ok()
     }
 

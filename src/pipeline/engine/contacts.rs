@@ -1,7 +1,7 @@
 //! From an advertisement, received here or by another gateway, to a contact with a customer.
 
 use super::Pipeline;
-use crate::pipeline::event::Effect;
+use crate::pipeline::event::{CustomerContact, Effect};
 use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::gateway::HERE;
 use crate::pipeline::identity::clones::Counts;
@@ -67,6 +67,19 @@ impl Pipeline {
         }
     }
 
+    /// A contact of another pipeline.
+    pub(super) fn take_contact(
+        &mut self,
+        now: Now,
+        contact: &CustomerContact,
+        effects: &mut Vec<Effect>,
+    ) {
+        let CustomerContact { client, gateway, rssi, echo } = contact;
+        if let Some(customer) = self.identity.index_of(client) {
+            self.contact(now, Match::new(customer, *echo), *gateway, *rssi, effects);
+        }
+    }
+
     pub(super) fn contact(
         &mut self,
         now: Now,
@@ -81,6 +94,7 @@ impl Pipeline {
             return;
         }
         self.contacts += 1;
+        self.last_contact = Some((found, gateway, rssi));
         if gateway == HERE && self.peers.any_present() {
             self.aggregator.add(found.customer, rssi, found.echo, now.tick);
         }

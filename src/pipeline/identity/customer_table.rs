@@ -21,7 +21,7 @@ const FORESEEN: Duration = Duration::from_hours(72);
 type Phrase = (Option<String>, Option<String>);
 
 /// The enrolled customers.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct CustomerTable {
     /// Each customer's handle, then their card.
     text: Vec<u8>,

@@ -51,7 +51,7 @@ impl Bucket {
 }
 
 /// Hash to index, for a number of entries that is known beforehand.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct IndexTable {
     buckets: Vec<Bucket>,
     /// How many buckets there are once all are laid out.

@@ -68,6 +68,14 @@ impl Owners {
 }
 
 impl Registry {
+    /// The customers alone, for a pipeline that recognises no one itself.
+    #[must_use]
+    pub fn without_credentials(&self) -> Self {
+        let (customers, enrolled, valid_until) =
+            (self.customers.clone(), self.enrolled, self.valid_until);
+        Self { customers, enrolled, valid_until, ..Self::default() }
+    }
+
     /// How many customers can be matched.
     pub const fn len(&self) -> usize {
         self.enrolled

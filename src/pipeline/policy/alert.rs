@@ -23,6 +23,11 @@ impl Caps {
         Self { last_alert: last_alerts.into_iter().collect(), clock_since }
     }
 
+    /// When each customer was last alerted about.
+    pub fn last_alerts(&self) -> Vec<(Arc<str>, WallTime)> {
+        self.last_alert.iter().map(|(client, at)| (Arc::clone(client), *at)).collect()
+    }
+
     /// The wall clock was set.
     pub fn set_clock(&mut self, step: ClockStep) {
         self.last_alert.values_mut().for_each(|last| *last = step.applied(*last));

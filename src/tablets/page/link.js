@@ -126,6 +126,19 @@ async function admission() {
   }
 }
 
+let reported = new Set();
+
+/** Tells the gateway, once each, which of its alerts are on the screen: it measures how long they take. */
+export function reportShown(visits) {
+  if (!visible()) return;
+  const alerts = visits.filter((visit) => visit.announced_at).map((visit) => visit.visit);
+  const fresh = alerts.filter((visit) => !reported.has(visit));
+  reported = new Set(alerts);
+  if (!fresh.length) return;
+  // A task after the next frame: then it is painted.
+  requestAnimationFrame(() => setTimeout(() => fresh.forEach((visit) => send(`/visits/${visit}/shown`, {}))));
+}
+
 /** Sends; "ok", or the word for what went wrong. */
 export const send = async (path, body) => (await ask(path, body)).error ?? "ok";
 

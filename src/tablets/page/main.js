@@ -4,7 +4,7 @@ import { attention, waits } from "./attention.js";
 import { bellState, onBellChange, ring, switchBell, unlockBell } from "./bell.js";
 import { called, draw } from "./cards.js";
 import { makeDesk, problem } from "./desk.js";
-import { connect, now, send } from "./link.js";
+import { connect, now, reportShown, send } from "./link.js";
 import { clearNotice, canNotify, notice, wantNotices } from "./notices.js";
 import { badge, isOver, me, signIn, signOut, tablet, usedNames } from "./people.js";
 import { truth } from "./truth.js";
@@ -86,6 +86,7 @@ function show() {
   // Numbers only: titles end up in a browser's history.
   document.title = (waiting ? `(${waiting}) ` : "") + (board?.store.name ?? "Grelot");
   if (board && link.up && isOver(board.settings, now())) handOver();
+  if (board && link.up && link.sure) reportShown(board.visits);
   // A hidden page rings for what it receives; one that has just woken up waits for a new board.
   if (board && link.up && (link.sure || document.hidden)) attend();
 }

@@ -1,0 +1,92 @@
+//! `grelot fleet shadow`: settings that run beside those in force, and what they would change.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::super::{Exit, Global, print};
+use super::Common;
+use super::push::{Head, Signing, Target, enter, out, share, tell};
+use crate::config::pushed;
+use crate::fleet::FleetStore;
+use crate::payload::ShadowKind;
+use crate::text::displayable;
+
+/// Arguments of `grelot fleet shadow`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  grelot --config head-office.toml fleet shadow tuned.toml --key grelot.key
+  grelot --config head-office.toml fleet shadow tuned.toml --group west --ring 20
+  grelot fleet shadow --results
+
+The settings alert no one. Each gateway reports every hour, over its line to head office, what they would have
+changed on what it received. The next document of the same topic ends it.")]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// TOML with [presence] and [policy]
+    #[arg(required_unless_present = "results")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+    /// The share of stores, in per cent
+    #[arg(long, value_name = "PERCENT", value_parser = share, conflicts_with_all = ["store", "gateway"])]
+    ring: Option<f64>,
+    #[command(flatten)]
+    signing: Signing,
+    /// Shows what candidates would have changed
+    #[arg(long, conflicts_with_all = ["file", "ring", "key"])]
+    results: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Where the settings are wrong, the file cannot be used, or no broker takes them.
+pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    let mut store = FleetStore::open(&args.common.state)?;
+    let Some(file) = &args.file else { return results(global, &mut store) };
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let topic = args.target.checked(&text)?;
+    let head = Head { ring: args.ring, shadow: true, ..Head::default() };
+    let body = pushed::signable(&text);
+    let document = enter(&mut store, &topic, "in the shadow", &head, &body, &args.signing)?;
+    out(global, &document)?;
+    tell(global, &document)?;
+    Ok(Exit::Done)
+}
+
+fn results(global: &Global, store: &mut FleetStore) -> anyhow::Result<Exit> {
+    for result in store.shadows()? {
+        if global.json {
+            print(&serde_json::to_string(&result)?)?;
+            continue;
+        }
+        print(&format!(
+            "document {}, {} stores: {} arrivals the same, {} more, {} fewer, {} sooner, {} later, \
+             {} otherwise",
+            result.serial,
+            result.stores,
+            result.same,
+            result.more,
+            result.fewer,
+            result.sooner,
+            result.later,
+            result.otherwise,
+        ))?;
+        for change in &result.changes {
+            let by = change.by_s.abs();
+            let how = match change.kind {
+                ShadowKind::More => "more".to_owned(),
+                ShadowKind::Fewer => "fewer".to_owned(),
+                ShadowKind::Sooner => format!("{by} s sooner"),
+                ShadowKind::Later => format!("{by} s later"),
+                ShadowKind::Otherwise => "otherwise".to_owned(),
+            };
+            print(&format!("  {how:<14} {}", displayable(&change.because)))?;
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,36 @@
+//! A pipeline that runs beside another with settings of its own, and takes the contacts from it: what
+//! they would change on the same contacts, at a fraction of the cost.
+
+use std::sync::Arc;
+
+use super::Pipeline;
+use crate::pipeline::event::CustomerContact;
+use crate::pipeline::restored::{Restored, RestoredVisit};
+use crate::pipeline::settings::Settings;
+use crate::pipeline::start::Start;
+use crate::pipeline::units::Now;
+use crate::pipeline::visit::Visit;
+
+impl Pipeline {
+    /// The contact that the last input was, if it was one.
+    pub fn last_contact(&self) -> Option<CustomerContact> {
+        let (found, gateway, rssi) = self.last_contact?;
+        let client = self.identity.customer(found.customer)?.client;
+        Some(CustomerContact { client, gateway, rssi, echo: found.echo })
+    }
+
+    /// A pipeline with other settings, and the customers and open visits of this one.
+    #[must_use]
+    pub fn beside(&self, settings: Settings, start: Start, now: Now) -> Self {
+        let visit = |visit: &Visit| RestoredVisit { visit: visit.clone(), departed_at: None };
+        let restored = Restored {
+            visits: self.visits.open().map(visit).collect(),
+            last_alerts: self.caps.last_alerts(),
+            withdrawn: self.withdrawn.iter().map(Arc::clone).collect(),
+            clock_since: Some(self.clock_since),
+            ..Restored::default()
+        };
+        let registry = self.identity.registry().without_credentials();
+        Self::new(settings, registry, restored, start, now).0
+    }
+}

@@ -1,0 +1,30 @@
+//! Head office at its desk: measures in a real Prometheus, and all shops in a real browser.
+//!
+//! What it cannot show: Grafana's drawing of the dashboard.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that stops here has failed, and says so; it waits on real processes"
+)]
+
+#[allow(dead_code, reason = "tests/tablets uses the rest")]
+#[path = "../tablets/browser.rs"]
+mod browser;
+#[path = "../common/mod.rs"]
+mod common;
+#[allow(dead_code, reason = "tests/tablets uses the rest")]
+#[path = "../tablets/http.rs"]
+mod http;
+#[allow(dead_code, reason = "tests/cluster uses the rest")]
+#[path = "../cluster/office.rs"]
+mod office;
+
+mod measures;
+mod page;
+mod prometheus;
+mod roll_out;
+mod shadow;
