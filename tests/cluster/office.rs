@@ -50,6 +50,10 @@ fn private_file(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// Recordings are older than 90 days.
+const SERVE: [&str; 8] =
+    ["--config", "grelot.toml", "fleet", "serve", "--state", "fleet.db", "--keep-days", "3650"];
+
 /// Head office's folder.
 pub struct Office {
     pub folder: PathBuf,
@@ -95,7 +99,7 @@ impl Office {
     }
 
     pub fn serve(&self) -> Running {
-        start(&self.folder, &["--config", "grelot.toml", "fleet", "serve", "--state", "fleet.db"])
+        start(&self.folder, &SERVE)
     }
 
     /// Up to which number each gateway knows the withdrawals of store 42.
