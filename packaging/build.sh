@@ -115,6 +115,13 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 [ -e "$root/build/complete" ] || make_root
 lay_sources
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+echo "== man pages, completions, copyright, bill of materials"
+compile amd64 --example package-files
+inside sh -c 'cd /build/grelot &&
+  target/x86_64-unknown-linux-gnu/dist/examples/package-files target/package'
+cp "$root/build/grelot/target/package/sbom.cdx.json" "$out/grelot_$version.cdx.json"
+inside dpkg-query -W -f '${binary:Package} ${Version}\n' > "$out/BUILDINFO"
 for architecture in $architectures; do
   target=$(rust_target "$architecture")
   echo "== $architecture: compiling for $target"
@@ -125,17 +132,7 @@ for architecture in $architectures; do
     exit 1
   fi
   echo "== $architecture: at most $newest"
+  inside /build/grelot/packaging/package.sh /build/grelot/target/debian --profile dist --target "$target"
+  cp "$root/build/grelot/target/debian/grelot_${version}_$architecture.deb" "$out/"
 done
-echo "== man pages, completions, copyright, bill of materials"
-compile amd64 --example package-files
-inside sh -c 'cd /build/grelot &&
-  target/x86_64-unknown-linux-gnu/dist/examples/package-files target/package'
-for architecture in $architectures; do
-  inside /build/grelot/packaging/package.sh /build/grelot/target/debian \
-    --profile dist --target "$(rust_target "$architecture")"
-done
-cp "$root"/build/grelot/target/debian/*.deb "$out/"
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
-cp "$root/build/grelot/target/package/sbom.cdx.json" "$out/grelot_$version.cdx.json"
-inside dpkg-query -W -f '${binary:Package} ${Version}\n' > "$out/BUILDINFO"
 ls -l "$out"/*.deb

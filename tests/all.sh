@@ -2,7 +2,8 @@
 # Tests everything; the last lines are the test runner's own summary.
 #
 #   tests/all.sh           within half an hour on two cores, from a clean checkout
-#   tests/all.sh --long    also lints, dependencies, and every fuzz target for a minute
+#   tests/all.sh --long    also lints, dependencies, every fuzz target for a minute, every picture of the
+#                          page, power cuts, wear, and a shop's day with faults
 #
 # Real parts are used: a broker, a browser, a virtual machine with BlueZ. What this machine lacks
 # of them is installed with apt-get, as root or through sudo. Services that a package starts are
@@ -71,6 +72,17 @@ long_form() {
     command -v cargo-deny >/dev/null || step cargo install --quiet --locked cargo-deny
     command -v cargo-fuzz >/dev/null || step cargo install --quiet --locked cargo-fuzz
     step tests/fuzz/run.sh 60
+    campaigns
+}
+
+# Power cuts, wear, and a day of a shop with faults; the machine and the disk of the first are those of
+# tests/radio.
+campaigns() {
+    local grelot="${CARGO_TARGET_DIR:-target}/debug/grelot"
+    step cargo build --quiet --locked
+    step env GRELOT_RADIO_BED="${CARGO_TARGET_DIR:-target}/tmp/radio-bed/trixie" tests/power/cut.py "$grelot" 20
+    step as_root tests/power/wear.py "$grelot"
+    step as_root tests/power/life.py "$grelot" 24
 }
 
 # What the dependencies may be (deny.toml). Advisories need a database that is fetched from GitHub.

@@ -259,3 +259,39 @@ fn every_command_of_the_documents_is_one() {
     assert!(tried > 100, "only {tried} commands were found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The text of all of these files below a folder.
+fn sources(folder: &Path, text: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    ["src", "tests"].iter().for_each(|folder| sources(&checkout.join(folder), &mut code));
+    let is_test = |name: &&str| {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        name.matches('_').count() >= 4 && name.chars().all(fits)
+    };
+    let (mut named, mut missing) = (0, Vec::new());
+    for page in ["docs/secure.md", "SECURITY.md"] {
+        for code_in_text in inline_code(&fs::read_to_string(checkout.join(page)).unwrap()) {
+            for name in code_in_text.split("::").filter(is_test) {
+                named += 1;
+                if !code.contains(&format!("fn {name}(")) {
+                    missing.push(format!("{page}: {name}"));
+                }
+            }
+        }
+    }
+    assert!(named > 10, "only {named} names were found");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}

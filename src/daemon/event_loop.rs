@@ -46,6 +46,9 @@ const OFFICE_STOPS_WITHIN: Duration = Duration::from_secs(2);
 /// Between two health reports, and two signs of life in the store.
 const HEALTH: Duration = Duration::from_mins(1);
 
+/// In real time, however fast a recording is played.
+const SHORTEST_MINUTE: Duration = Duration::from_millis(100);
+
 /// Why the daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -117,7 +120,8 @@ impl EventLoop {
     pub async fn run(mut self, mut inputs: Inputs, stop: CancellationToken) -> (Ended, Delivery) {
         let watchdog = Watchdog::from_environment();
         let mut beat = watchdog.every().map(tokio::time::interval);
-        let mut minute = tokio::time::interval(HEALTH);
+        let minute = self.clocks.real(HEALTH).max(SHORTEST_MINUTE);
+        let mut minute = tokio::time::interval(minute);
         let mut connection = self.delivery.connection();
         let mut trouble = self.delivery.trouble();
         let ended = loop {

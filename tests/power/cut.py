@@ -106,6 +106,9 @@ path = "customers.jsonl"
 path = "/state/grelot"
 [policy]
 min_hours_between_alerts = 0
+[presence]
+# Whoever is received first has walked in at that moment.
+warm_up_secs = 0
 """)
 
     def boot(self, number):
@@ -131,7 +134,7 @@ min_hours_between_alerts = 0
             visits[message["client"]].append(message["visit"])
         return visits
 
-    def wait(self, machine, done, longest=240):
+    def wait(self, machine, done, longest=900):
         end = time.time() + longest
         while not done():
             if time.time() > end or machine.poll() is not None:
@@ -149,14 +152,14 @@ min_hours_between_alerts = 0
         for number in range(CUTS):
             machine = self.boot(number)
             known = len(self.arrivals())
-            # Until the first of the new ones is announced: then others are being written.
-            after = self.random.choice([0, 0, 1, 1, 2])
-            self.wait(machine, lambda: len(self.arrivals()) >= known + after and self.disk.flushes > 3)
-            time.sleep(self.random.random() * 2)
-            machine.kill()
+            # Until one of the new ones is announced: then others are being written.
+            after = self.random.choice([1, 1, 2])
+            self.wait(machine, lambda: len(self.arrivals()) >= known + after)
             cut, dropped = self.disk.cut_writes, self.disk.dropped_writes
-            self.disk.cut()
+            # In the midst of one of the next writes, before it is answered.
+            self.disk.cut_within_write(self.random.randrange(1, 16), machine.kill)
             machine.wait()
+            self.disk.cut()
             self.check_console()
             print(f"| {number + 1} | {len(self.arrivals())} | {self.disk.cut_writes - cut} "
                   f"| {self.disk.dropped_writes - dropped} | {self.disk.flushes} |", flush=True)

@@ -26,6 +26,12 @@ class Disk:
         self.lock = threading.Lock()
         self.cache = []
         self.cut_writes = self.dropped_writes = self.flushes = 0
+        self.fuse = self.blows = None
+
+    def cut_within_write(self, number, blows):
+        """Calls `blows` at the `number`th write from now on, which is not answered any more."""
+        with self.lock:
+            self.fuse, self.blows = number, blows
 
     def serve(self):
         """Accepts one client, in a thread of its own."""
@@ -98,6 +104,12 @@ class Disk:
                 answer = self._read(offset, length)
             elif kind == WRITE:
                 self.cache.append((offset, data))
+                if self.fuse is not None:
+                    self.fuse -= 1
+                    if self.fuse == 0:
+                        self.on, self.fuse = False, None
+                        self.blows()
+                        return False
             if kind == FLUSH or flags & FUA:
                 self._flush()
         connection.sendall(struct.pack(">IIQ", 0x67446698, 0, handle) + answer)

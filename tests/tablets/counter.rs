@@ -195,7 +195,7 @@ fn staff_check_a_customer_in_by_hand_open_their_file_and_take_it_all_back() {
     let chromium = Chromium::start();
     let (lea, paul) = (counter.tablet(&chromium), counter.tablet(&chromium));
     lea.tap("#more-tools");
-    lea.shows("2 tablets look on at this gateway.");
+    lea.shows("2 tablets are connected to this gateway.");
     lea.picture("tools");
     assert_eq!(lea.violations(), Vec::<String>::new());
     let check_in = |client: &str| {
