@@ -109,7 +109,8 @@ impl DeviceCache {
     }
 
     /// Takes in the answer to `GetManagedObjects`: adapters, and devices of BlueZ's cache; the
-    /// devices need not advertise now.
+    /// devices need not advertise now. What was known of them may lack changes that were signalled
+    /// while there was no subscription, so it is replaced.
     pub fn objects(&mut self, answer: &Message) {
         if answer.msg_type() != dbus::MessageType::MethodReturn {
             return;
@@ -120,6 +121,7 @@ impl DeviceCache {
             for (interface, values) in interfaces(object) {
                 match (interface, Place::at(&path)) {
                     (DEVICE, Some(Place::Device(hci, address))) => {
+                        self.devices.remove(&(hci, address));
                         self.remember(hci, address, Changes::read(values));
                     }
                     _ => self.learn(&path, interface, values),
@@ -199,4 +201,54 @@ fn interfaces(iter: Iter<'_>) -> impl Iterator<Item = (&str, Iter<'_>)> {
         entry.next();
         Some((name, entry))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use dbus::arg::{PropMap, Variant};
+
+    use super::*;
+    use crate::pipeline::advert::{Identifier, identifiers};
+
+    const PATH: &str = "/org/bluez/hci0/dev_5A_11_22_33_44_55";
+    const BLUEZ: &str = ":1.7";
+
+    fn uuids(last_echoes: &[u8]) -> PropMap {
+        let uuid = |echo: &u8| format!("593942a4-{echo:02x}e3-d457-6d36-2c08e9eb802c");
+        let list: Vec<String> = last_echoes.iter().map(uuid).collect();
+        PropMap::from([("UUIDs".to_owned(), Variant(Box::new(list) as _))])
+    }
+
+    fn changed(mut properties: PropMap) -> Message {
+        properties.insert("RSSI".to_owned(), Variant(Box::new(-60_i16)));
+        let interface = "org.freedesktop.DBus.Properties";
+        let mut signal = Message::new_signal(PATH, interface, "PropertiesChanged").unwrap();
+        signal.set_sender(Some(BLUEZ.into()));
+        signal.append3(DEVICE, properties, Vec::<String>::new())
+    }
+
+    fn list(device: PropMap) -> Message {
+        let manager = "org.freedesktop.DBus.ObjectManager";
+        let mut call =
+            Message::new_method_call("org.bluez", "/", manager, "GetManagedObjects").unwrap();
+        call.set_serial(1);
+        let interfaces = HashMap::from([(DEVICE, device)]);
+        call.method_return().append1(HashMap::from([(dbus::Path::from(PATH), interfaces)]))
+    }
+
+    #[tokio::test]
+    async fn an_echo_that_was_signalled_to_no_one_comes_with_the_next_list() {
+        let mux = Arc::new(AdvertisementMux::default());
+        let mut cache = DeviceCache::new(Arc::clone(&mux), Arc::default());
+        cache.owned_by(Some(BLUEZ));
+        cache.signal(&changed(uuids(&[0x17])));
+        cache.objects(&list(uuids(&[0x17, 0x29])));
+        cache.signal(&changed(PropMap::new()));
+        let zone = |received: &Advertisement| match identifiers(&received.payload).last() {
+            Some(Identifier::Token { echo, .. }) => Some(echo.zone),
+            _ => None,
+        };
+        let zones: Vec<_> = mux.queue.batch().await.iter().map(zone).collect();
+        assert_eq!(zones, [Some(1), Some(2)]);
+    }
 }

@@ -38,23 +38,31 @@ pub async fn follow(
     Ok(())
 }
 
-/// Asks bluetoothd for its adapters, then for the devices in its memory; whether it answers.
+/// Asks bluetoothd for its adapters; whether it answers.
 ///
-/// The adapters come first and by themselves: with 5,000 devices in BlueZ's memory the whole list
-/// takes a minute, and the scan need not wait for it.
-pub async fn list(bus: &Bus, cache: &Arc<Mutex<DeviceCache>>) -> Bluetoothd {
+/// By themselves: with 5,000 devices in BlueZ's memory the whole list takes a minute, and the scan
+/// need not wait for it.
+pub async fn list_adapters(bus: &Bus, cache: &Arc<Mutex<DeviceCache>>) -> Bluetoothd {
     let Ok(owner) = bus.bus_call("GetNameOwner", (BLUEZ,)).await else {
         return Bluetoothd::Absent;
     };
     lock(cache).owned_by(owner.get1());
     match adapters(bus).await {
-        Ok(adapters) => lock(cache).adapters_are(adapters),
-        Err(CallError::NoService) => return Bluetoothd::Absent,
+        Ok(adapters) => {
+            lock(cache).adapters_are(adapters);
+            Bluetoothd::Answers
+        }
+        Err(CallError::NoService) => Bluetoothd::Absent,
         Err(error) => {
             tracing::debug!(%error, "bluetoothd did not name its adapters");
-            return Bluetoothd::Unanswering;
+            Bluetoothd::Unanswering
         }
     }
+}
+
+/// Asks bluetoothd for the devices in its memory. Their signals must be subscribed to before: what
+/// changes between the list and the subscription is signalled to no one.
+pub async fn list_devices(bus: &Bus, cache: &Arc<Mutex<DeviceCache>>) {
     let learning = Arc::clone(cache);
     let look = move |answer: &Message| lock(&learning).objects(answer);
     let manager = "org.freedesktop.DBus.ObjectManager";
@@ -62,7 +70,6 @@ pub async fn list(bus: &Bus, cache: &Arc<Mutex<DeviceCache>>) -> Bluetoothd {
     if let Err(error) = listed {
         tracing::debug!(%error, "bluetoothd did not list the devices it knows");
     }
-    Bluetoothd::Answers
 }
 
 async fn adapters(bus: &Bus) -> Result<BTreeMap<Hci, Adapter>, CallError> {

@@ -149,6 +149,9 @@ impl<'r> Session<'r> {
         let mut look = tokio::time::interval(LOOK);
         let mut steps: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
         let mut listing: FuturesUnordered<BoxFuture<'_, Bluetoothd>> = FuturesUnordered::new();
+        let mut devices: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
+        // Whether devices of BlueZ's memory are unknown, or changed without a signal.
+        let mut unlisted = true;
         loop {
             let mut ask = false;
             tokio::select! {
@@ -159,13 +162,17 @@ impl<'r> Session<'r> {
                 () = self.mux.arrived() => {}
                 Ok(()) = adapters.changed() => {}
                 Some(ended) = steps.next() => self.ended(&ended),
-                Some(answer) = listing.next() => self.service.observed(self.now(), answer),
+                Some(answer) = listing.next() => {
+                    self.service.observed(self.now(), answer);
+                    unlisted = true;
+                }
+                Some(()) = devices.next() => {}
             }
             let known = adapters.borrow_and_update().clone();
             if known.is_some() {
                 self.service.observed(self.now(), Bluetoothd::Answers);
             } else if ask {
-                listing.push(Box::pin(objects::list(bus, &cache)));
+                listing.push(Box::pin(objects::list_adapters(bus, &cache)));
             }
             for (target, step) in self.supervise(known.as_ref(), Some(&exported)) {
                 match step {
@@ -180,6 +187,11 @@ impl<'r> Session<'r> {
             self.report();
             if let Err(error) = self.choose_path(bus, &mut subscribed).await {
                 return SessionEnd::Lost(error.to_string());
+            }
+            if !subscribed {
+                unlisted = true;
+            } else if known.is_some() && devices.is_empty() && std::mem::take(&mut unlisted) {
+                devices.push(Box::pin(objects::list_devices(bus, &cache)));
             }
         }
     }
@@ -277,12 +289,13 @@ impl<'r> Session<'r> {
         let receives = adapters.values().any(|adapter| adapter.hearing == Hearing::Listening);
         let hearing = if receives { Hearing::Listening } else { Hearing::Blind };
         let service = || self.disconnected.clone().or_else(|| self.service.reason());
-        let reason = service().or_else(|| match adapters.is_empty() {
-            true => Some(self.missing()),
-            false => adapters.iter().find_map(|(hci, adapter)| {
+        let of_adapters = || {
+            adapters.iter().find_map(|(hci, adapter)| {
                 adapter.reason.as_ref().map(|reason| format!("{hci}: {reason}"))
-            }),
-        });
+            })
+        };
+        let missing = || adapters.is_empty().then(|| self.missing());
+        let reason = service().or_else(missing).or_else(of_adapters);
         change(self.status, |status| {
             (status.heard, status.shed) = (self.mux.queue.received(), self.mux.queue.dropped());
             (status.hearing, status.reason, status.adapters) = (hearing, reason, adapters);
