@@ -81,11 +81,14 @@ async fn record(config: Option<&Config>, args: &Args) -> anyhow::Result<Exit> {
                     for heard in batch {
                         recorder.write(now, RecordKind::Received(heard))?;
                     }
+                    recorder.writer.flush()?;
                 }
                 Some(_) => {
                     let now = interruption(&live.status.borrow());
                     if now != problem {
-                        now.iter().for_each(|interruption| complain(interruption));
+                        if let Some(interruption) = &now {
+                            complain(interruption);
+                        }
                         problem = now;
                     }
                 }

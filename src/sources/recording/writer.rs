@@ -37,6 +37,18 @@ impl Writer<Output> {
         Self::new(output, header)
     }
 
+    /// Passes what was written to the system. A compressed recording is left as it is, since each
+    /// flush costs compression.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match &mut self.output {
+            Output::Plain(file) => file.flush(),
+            Output::Compressed(_) => Ok(()),
+        }
+    }
+
     /// Writes what is left and closes the file.
     ///
     /// # Errors
