@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
+use super::bond;
 use super::gatt::Phone;
 use super::scenario::{Air, Pdu};
 
@@ -23,11 +24,15 @@ pub struct Advertisement {
     pub stamped: bool,
     /// What answers a connection.
     pub phone: Option<Phone>,
-    /// So many connections fail before that.
+    /// Number of connections that fail before that.
     pub refuses: u64,
 }
 
 impl Advertisement {
+    fn at(self, at: Duration) -> Self {
+        Self { at, ..self }
+    }
+
     /// Writes down that it is sent `now`, since the air was opened.
     pub fn stamp(&mut self, now: Duration) {
         let milliseconds = u32::try_from(now.as_millis()).expect("a scenario is short");
@@ -39,7 +44,8 @@ impl Advertisement {
 
 /// Everything on the air, in the order of time.
 pub struct Schedule {
-    groups: Vec<Air>,
+    /// Each with the time from which its own times count.
+    groups: Vec<(Duration, Air)>,
     /// When, which group, which of its devices, its how manieth advertisement.
     due: BinaryHeap<Reverse<(Duration, usize, u64, u64)>>,
 }
@@ -47,28 +53,35 @@ pub struct Schedule {
 impl Schedule {
     /// Each group's devices are spread evenly over its interval.
     pub fn new(groups: &[Air]) -> Self {
-        let mut due = BinaryHeap::new();
-        for (index, group) in groups.iter().enumerate() {
+        let mut schedule = Self { groups: Vec::new(), due: BinaryHeap::new() };
+        schedule.add(groups, Duration::ZERO);
+        schedule
+    }
+
+    /// Adds groups whose times count from `begun`.
+    pub fn add(&mut self, groups: &[Air], begun: Duration) {
+        for group in groups {
             let every = Duration::from_millis(group.every_ms);
             for device in 0..group.devices {
                 let offset = every.mul_f64(device as f64 / group.devices as f64);
-                due.push(Reverse((Duration::from_secs(group.from) + offset, index, device, 0)));
+                let first = begun + Duration::from_secs(group.from) + offset;
+                self.due.push(Reverse((first, self.groups.len(), device, 0)));
             }
+            self.groups.push((begun, group.clone()));
         }
-        Self { groups: groups.to_vec(), due }
     }
 
     /// The next one.
     pub fn next(&mut self) -> Option<Advertisement> {
         loop {
             let Reverse((at, index, device, count)) = self.due.pop()?;
-            let group = &self.groups[index];
-            if group.until.is_some_and(|until| at >= Duration::from_secs(until)) {
+            let (begun, group) = &self.groups[index];
+            if group.until.is_some_and(|until| at >= *begun + Duration::from_secs(until)) {
                 continue;
             }
             let every = Duration::from_millis(group.every_ms);
             self.due.push(Reverse((at + every, index, device, count + 1)));
-            return Some(advertisement(group, index, device, count, at));
+            return Some(advertisement(group, index, device, count, at - *begun).at(at));
         }
     }
 }
@@ -83,16 +96,21 @@ fn advertisement(
     let epoch = at.as_secs().checked_div(group.rotate_s).unwrap_or(0);
     let who = mix((index as u64) << 40 ^ (device + 1) << 20 ^ epoch).to_le_bytes();
     // Top bits 01: a resolvable private address, as phones use.
-    let address = [who[0], who[1], who[2], who[3], who[4], who[5] & 0x3f | 0x40];
+    let mut address = [who[0], who[1], who[2], who[3], who[4], who[5] & 0x3f | 0x40];
+    if let Some(irk) = &group.irk {
+        let prand = [address[3], address[4], address[5]];
+        address[..3].copy_from_slice(&bond::hash(irk, prand));
+    }
     let spread = (mix(count ^ device << 32) % 7) as i8 - 3;
     let turn = at.as_millis().checked_div(group.turn_ms.into()).unwrap_or(0) as usize;
-    let turn = turn.checked_rem(group.payloads.len()).map(|turn| &group.payloads[turn]);
-    let payload = match turn.or(group.payload.as_ref()) {
+    let rssi = turn.checked_rem(group.rssis.len()).map(|turn| group.rssis[turn]);
+    let payload = turn.checked_rem(group.payloads.len()).map(|turn| &group.payloads[turn]);
+    let payload = match payload.or(group.payload.as_ref()) {
         Some(hex) => hex::decode(hex).expect("payload is hex"),
         // Flags; manufacturer data of 0xffff, which the SIG sets aside for tests.
         None => [&[2, 1, 6, 13, 0xff, 0xff, 0xff, 0xca, 0x11][..], &device.to_le_bytes()].concat(),
     };
-    let rssi = group.rssi.saturating_add(spread);
+    let rssi = rssi.unwrap_or(group.rssi).saturating_add(spread);
     let phone = group.gatt_key.as_deref().map(Phone::new);
     let Air { pdu, stamped, refuses, .. } = *group;
     Advertisement { at, address, rssi, pdu, payload, stamped, phone, refuses }

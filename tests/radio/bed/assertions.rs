@@ -97,7 +97,7 @@ pub struct Measurements {
     pub ages_ms: Option<[u64; 3]>,
 }
 
-/// So many lines in a row that say `blind` while each reports more received: the state is wrong.
+/// Number of lines in a row with `blind` although each has received more: then the state is wrong.
 /// Lines come four times a second, and the state follows within a second or two.
 const MOST_WRONG_LINES: usize = 12;
 
@@ -112,7 +112,8 @@ pub fn check(name: &str, scenario: &Scenario, run: Run) -> Outcome {
         failures.extend(shares(described, &measured).map(|failure| format!("{name}: {failure}")));
         failures
             .extend(customers(described, &measured).map(|failure| format!("{name}: {failure}")));
-        failures.extend(differences(described, report).map(|one| format!("{name}: {one}")));
+        failures
+            .extend(differences(scenario, described, report).map(|one| format!("{name}: {one}")));
         failures
             .extend(state(scenario, described, report, &measured).map(|f| format!("{name}: {f}")));
         listeners.push(measured);
@@ -157,9 +158,15 @@ fn customers(
 }
 
 /// Whether its recording agrees with the other one.
-fn differences(described: &Listener, report: &Report) -> impl Iterator<Item = String> + use<> {
+fn differences(
+    scenario: &Scenario,
+    described: &Listener,
+    report: &Report,
+) -> impl Iterator<Item = String> + use<> {
     let both = described.agrees_with.as_ref().zip(report.recording.as_ref());
-    both.map(|(other, file)| agreement::differences(file, other.as_ref())).into_iter().flatten()
+    both.map(|(other, file)| agreement::differences(file, other.as_ref(), &scenario.bonded))
+        .into_iter()
+        .flatten()
 }
 
 /// Whether it recovered from every fault, and its state was right all the time.

@@ -24,8 +24,10 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Orders to a controller.
 pub enum Order {
-    /// These devices advertise from now on.
+    /// These devices advertise from now on, and no others.
     Air(Vec<Air>),
+    /// So do these.
+    More(Vec<Air>),
     /// They fall silent.
     Silence,
     /// Pulled out of the machine.
@@ -188,6 +190,12 @@ impl Machine {
                     let mut schedule = Schedule::new(&groups);
                     next = schedule.next();
                     air = Some((Instant::now(), schedule));
+                }
+                Ok(Order::More(groups)) => {
+                    if let Some((opened, schedule)) = &mut air {
+                        schedule.add(&groups, opened.elapsed());
+                        next = next.or_else(|| schedule.next());
+                    }
                 }
                 Ok(Order::Silence) => (air, next) = (None, None),
                 Ok(Order::Unplug) => self.unplug(),

@@ -96,6 +96,12 @@ impl Listener {
             command.uid(SERVICE).gid(GROUP_BLUETOOTH);
         }
         command.env("GRELOT_LOG", "grelot::sources=debug,info");
+        let records = described.run.starts_with("grelot record");
+        let recording = described.run.split_whitespace().last().filter(|_| records);
+        let recording = recording.map(PathBuf::from);
+        if let Some(file) = &recording {
+            fs::remove_file(file).ok();
+        }
         let mut child = command.spawn().expect("the listener starts");
         let lines = Lines::default();
         let ended = Arc::new(AtomicBool::new(false));
@@ -106,9 +112,6 @@ impl Listener {
         } else {
             std::thread::spawn(move || read(output, &written))
         };
-        let records = described.run.starts_with("grelot record");
-        let recording = described.run.split_whitespace().last().filter(|_| records);
-        let recording = recording.map(PathBuf::from);
         Self { child, lines, ended, reader, first_memory: None, recording, unit }
     }
 
@@ -118,9 +121,11 @@ impl Listener {
         self.recording.is_some() || !self.lines.lock().unwrap().is_empty()
     }
 
-    /// Whether it prints how much it received.
-    pub fn counts(&self) -> bool {
-        self.recording.is_none()
+    /// How many advertisements it has received, as it prints it or by the lines of its recording.
+    pub fn received(&self) -> Option<u64> {
+        let Some(recording) = &self.recording else { return self.last("heard") };
+        let text = fs::read_to_string(recording).ok()?;
+        Some(text.lines().skip(1).count() as u64)
     }
 
     /// The last value of a counter that it printed.

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use dbus::blocking::Connection;
 use dbus::blocking::stdintf::org_freedesktop_dbus::Properties as _;
 
+use super::bond;
 use super::hci;
-use super::scenario::Installed;
+use super::scenario::{Installed, Scenario};
 
 const MAIN_CONF: &str = "/etc/bluetooth/main.conf";
 const BLUETOOTH: &str = "bluetooth.service";
@@ -31,7 +32,8 @@ impl Machine {
     }
 
     /// Installs grelot's files and starts bluetoothd, with no memory of former scenarios.
-    pub fn start(&mut self, main_conf: &[String], files: &[Installed], remembered: u32) {
+    pub fn start(&mut self, scenario: &Scenario) {
+        let Scenario { main_conf, install: files, remembered, bonded, .. } = scenario;
         let changed = main_conf.iter().fold(self.main_conf.clone(), |text, line| {
             let key = line.split_once('=').expect("key = value").0.trim();
             let commented = text
@@ -45,7 +47,8 @@ impl Machine {
                 fs::remove_dir_all(adapter.path()).expect("its memory can be emptied");
             }
         }
-        remember(remembered);
+        remember(*remembered);
+        bond(bonded);
         let wanted = |file| files.contains(&file);
         install(wanted(Installed::DropIn), "grelot-bluetooth.conf", DROP_IN);
         install(wanted(Installed::PolkitRule), "grelot-bluetooth.rules", POLKIT_RULE);
@@ -102,23 +105,36 @@ impl Machine {
 
 /// Writes devices into the first adapter's memory, as BlueZ does with those that were connected.
 fn remember(devices: u32) {
-    let adapter = hci::own_address(0).map(|octet| format!("{octet:02X}"));
-    let adapter = Path::new("/var/lib/bluetooth").join(reversed(adapter).join(":"));
     for number in 0..devices {
         let [a, b, c, d] = number.to_be_bytes();
         let device = format!("C0:00:{a:02X}:{b:02X}:{c:02X}:{d:02X}");
-        let folder = adapter.join(device);
-        fs::create_dir_all(&folder).expect("a folder can be made");
         let info =
             "[General]\nName=kettle\nSupportedTechnologies=LE;\nAddressType=static\nTrusted=true\n";
-        fs::write(folder.join("info"), info).expect("a file can be written");
+        write_info(&device, info);
     }
 }
 
-/// HCI has the least significant octet first.
-fn reversed(mut octets: [String; 6]) -> [String; 6] {
-    octets.reverse();
-    octets
+/// Writes bonds with the phones of these keys into the first adapter's memory.
+fn bond(keys: &[String]) {
+    for key in keys {
+        // BlueZ and the kernel have keys least significant octet first.
+        let irk = hex::encode_upper(bond::reversed(bond::key(key)));
+        let info = format!(
+            "[General]\nName=phone\nSupportedTechnologies=LE;\nAddressType=public\n\
+             [IdentityResolvingKey]\nKey={irk}\n\
+             [LongTermKey]\nKey={irk}\nAuthenticated=0\nEncSize=16\nEDiv=0\nRand=0\n"
+        );
+        write_info(&bond::identity_address(key), &info);
+    }
+}
+
+/// Writes what the first adapter remembers of a device.
+fn write_info(device: &str, info: &str) {
+    let mut adapter = hci::own_address(0).map(|octet| format!("{octet:02X}"));
+    adapter.reverse();
+    let folder = Path::new("/var/lib/bluetooth").join(adapter.join(":")).join(device);
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    fs::write(folder.join("info"), info).expect("a file can be written");
 }
 
 const DROP_IN: &str = "/etc/systemd/system/bluetooth.service.d/grelot.conf";

@@ -5,6 +5,7 @@
 mod agreement;
 mod air;
 mod assertions;
+mod bond;
 mod controller;
 mod gatt;
 mod hci;

@@ -50,7 +50,7 @@ fn run_one(name: &str, scenario: &Scenario, machine: &mut Machine) -> Run {
     let mut controllers: Vec<_> =
         (0..).zip(&scenario.controllers).map(|(number, kind)| plug(*kind, number)).collect();
     set_quirks(scenario, &controllers);
-    machine.start(&scenario.main_conf, &scenario.install, scenario.remembered);
+    machine.start(scenario);
     let keys = scenario.air.iter().filter_map(|group| group.gatt_key.as_deref());
     let source = format!("kind = \"{}\"\n{}", scenario.kind, scenario.source);
     shop::open(listener::SERVICE, &source, keys);
@@ -62,15 +62,20 @@ fn run_one(name: &str, scenario: &Scenario, machine: &mut Machine) -> Run {
     wait_for("every listener", || listeners.iter().all(Listener::is_up));
     wait_for("a scan", || controllers.iter().all(|one| one.counts().scans > 0));
 
+    let (more, first): (Vec<_>, Vec<_>) =
+        scenario.air.iter().cloned().partition(|group| group.once_received);
     let opened = Instant::now();
     let opened_at = SystemTime::now();
     for controller in &controllers {
-        controller.order(Order::Air(scenario.air.clone()));
+        controller.order(Order::Air(first.clone()));
     }
-    if scenario.air.iter().any(|group| group.from == 0) {
+    if first.iter().any(|group| group.from == 0) {
         wait("every listener receives", || {
-            listeners.iter().all(|one| !one.counts() || one.last("heard") >= Some(WARMED_UP))
+            listeners.iter().all(|one| one.received() >= Some(WARMED_UP))
         });
+    }
+    for controller in controllers.iter().filter(|_| !more.is_empty()) {
+        controller.order(Order::More(more.clone()));
     }
     let spent = machine.processor_time();
     let before: Vec<Counts> = controllers.iter().map(Controller::counts).collect();

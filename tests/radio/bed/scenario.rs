@@ -22,6 +22,10 @@ pub struct Scenario {
     /// Devices that BlueZ remembers from before.
     #[serde(default)]
     pub remembered: u32,
+    /// The identity resolving keys of phones that are bonded with the first adapter, as hex, most
+    /// significant octet first.
+    #[serde(default)]
+    pub bonded: Vec<String>,
     /// Counts the signals that bluetoothd sends for advertisements.
     #[serde(default)]
     pub count_signals: bool,
@@ -93,16 +97,22 @@ pub enum Filters {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Air {
-    /// How many.
+    /// Number of devices.
     pub devices: u64,
-    /// Each so often.
+    /// Advertising interval of each.
     pub every_ms: u64,
-    /// New addresses so often; 0 is never.
+    /// Seconds between new addresses; 0 is never.
     #[serde(default)]
     pub rotate_s: u64,
-    /// How loud, with a spread of 3 dB.
+    /// Resolvable private addresses by this key, as hex, most significant octet first.
+    #[serde(default)]
+    pub irk: Option<String>,
+    /// RSSI in dBm, with a spread of 3 dB.
     #[serde(default = "usual_rssi")]
     pub rssi: i8,
+    /// Several RSSIs, one after the other, each for `turn_ms`; after the last the first again.
+    #[serde(default)]
+    pub rssis: Vec<i8>,
     /// How they advertise.
     #[serde(default)]
     pub pdu: Pdu,
@@ -112,9 +122,12 @@ pub struct Air {
     /// Several, one after the other, each for `turn_ms`; after the last the first again.
     #[serde(default)]
     pub payloads: Vec<String>,
-    /// For how long each of `payloads` is advertised.
+    /// For how long each of `payloads` and `rssis` lasts.
     #[serde(default)]
     pub turn_ms: u64,
+    /// On the air once every listener receives; `from` and `until` count from then.
+    #[serde(default)]
+    pub once_received: bool,
     /// On the air from here on, in seconds.
     #[serde(default)]
     pub from: u64,
@@ -124,7 +137,7 @@ pub struct Air {
     /// The last four octets are the time of sending, in milliseconds, for its age when it is received.
     #[serde(default)]
     pub stamped: bool,
-    /// So many connections fail before one succeeds.
+    /// Number of connections that fail before one succeeds.
     #[serde(default)]
     pub refuses: u64,
     /// Answers connections with grelot's GATT service, with this customer's day key, as hex.

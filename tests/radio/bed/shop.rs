@@ -31,7 +31,7 @@ path = "state"
 uuid = "426c7565-4368-6172-6d42-6561636f6e73"
 "#;
 
-/// Sets it up afresh, for the user `owner`; phones hold the day keys `keys`. `source` is the
+/// Sets it up again from the start, for the user `owner`; phones hold the day keys `keys`. `source` is the
 /// of its radio.
 pub fn open<'k>(owner: u32, source: &str, keys: impl Iterator<Item = &'k str>) {
     fs::remove_dir_all(FOLDER).ok();
