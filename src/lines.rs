@@ -31,6 +31,7 @@ impl<R: BufRead> Lines<R> {
     ///
     /// # Errors
     /// The input cannot be read; inside, the line is too long, and the next one can be read.
+    #[expect(clippy::should_implement_trait, reason = "a line borrows the buffer")]
     pub fn next(&mut self) -> io::Result<Option<Result<&[u8], TooLong>>> {
         self.line.clear();
         // One octet more for a line end, one for what is too long.

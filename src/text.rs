@@ -58,7 +58,7 @@ fn is_joined_script(c: char) -> bool {
     c >= '\u{600}' && !c.is_whitespace() && !('\u{2000}'..='\u{206f}').contains(&c)
 }
 
-/// Bidi_Control of the Unicode Character Database; line and paragraph separators.
+/// `Bidi_Control` of the Unicode Character Database; line and paragraph separators.
 fn turns(c: char) -> bool {
     matches!(
         c,
@@ -70,7 +70,7 @@ fn turns(c: char) -> bool {
     )
 }
 
-/// Default_Ignorable_Code_Point of the Unicode Character Database except those above, and two
+/// `Default_Ignorable_Code_Point` of the Unicode Character Database except those above, and two
 /// characters that are blank by design.
 fn is_invisible(c: char) -> bool {
     matches!(

@@ -1,9 +1,10 @@
 //! `grelot check`, `status` and `doctor` as IT meets them, through the real binary.
-
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::disallowed_methods,
     reason = "a failed test panics, and waits for real programs"
 )]

@@ -3,7 +3,20 @@
 //!
 //! The pipelines are the real ones; the broker is a model of what MQTT promises and no more:
 //! retained messages, last wills, order per publisher and topic only.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::needless_for_each,
+    clippy::needless_pass_by_value,
+    reason = "a test"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

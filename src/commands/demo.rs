@@ -76,10 +76,10 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = configure(args, &state.0)?;
     runtime()?.block_on(async {
         let stop = CancellationToken::new();
-        let daemon = Daemon::start(config, "demo".to_owned(), stop.clone()).await?;
+        let daemon = Box::pin(Daemon::start(config, "demo".to_owned(), stop.clone())).await?;
         introduce(global, args, &daemon, &state.0)?;
         let console = (!global.json).then(|| console(&daemon)).transpose()?;
-        let running = until_stopped(daemon, stop.clone());
+        let running = Box::pin(until_stopped(daemon, stop.clone()));
         let narrated = async {
             match console {
                 Some(console) => console.run().await,

@@ -30,8 +30,8 @@ pub fn run(global: &Global, _args: &Args) -> anyhow::Result<Exit> {
     let file = global.config.display().to_string();
     runtime()?.block_on(async {
         let stop = CancellationToken::new();
-        let daemon = Daemon::start(config, file, stop.clone()).await?;
-        until_stopped(daemon, stop).await
+        let daemon = Box::pin(Daemon::start(config, file, stop.clone())).await?;
+        Box::pin(until_stopped(daemon, stop)).await
     })
 }
 

@@ -62,7 +62,11 @@ impl Layers {
 
     /// What waited and counts from now on takes its place; true if any did.
     pub fn pass_time(&mut self, now: Option<WallTime>) -> bool {
-        self.layers.iter_mut().fold(false, |any, layer| layer.pass_time(now) || any)
+        let mut any = false;
+        for layer in &mut self.layers {
+            any |= layer.pass_time(now);
+        }
+        any
     }
 
     /// The layers once nothing waits any more.

@@ -146,8 +146,9 @@ fn without_password(word: &str) -> String {
 }
 
 fn harmless(c: char) -> impl Iterator<Item = char> {
-    if !text::is_displayable_char(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }
-        .into_iter()
+    let escaped = (!text::is_displayable_char(c)).then(|| c.escape_default());
+    let shown = escaped.is_none().then_some(c);
+    escaped.into_iter().flatten().chain(shown)
 }
 
 /// All problems of a configuration, in the order of its lines.

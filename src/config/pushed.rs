@@ -486,8 +486,8 @@ mod tests {
     fn a_document_waits_for_its_time_and_the_one_before_serves() {
         let mut layer = Layer::default();
         push(&mut layer, "[document]\nserial = 1\n", &[]).unwrap();
-        let later = "[document]\nserial = 2\nfrom = \"2026-01-05T10:00:00Z\"\n";
-        push(&mut layer, later, &[]).unwrap();
+        let second = "[document]\nserial = 2\nfrom = \"2026-01-05T10:00:00Z\"\n";
+        push(&mut layer, second, &[]).unwrap();
         let current = |layer: &Layer| layer.current.as_ref().unwrap().header.serial;
         assert_eq!(current(&layer), Some(1));
         assert!(!layer.pass_time(Some(NOW)) && !layer.pass_time(None));

@@ -600,9 +600,10 @@ impl EventLoop {
     fn look_after_tablets(&mut self, now: Now) {
         let Some(watch) = &mut self.tablet_watch else { return };
         if watch.look(now) {
-            match watch.alarm() {
-                Some(alarm) => tracing::warn!(alarm, "no one would hear the bell"),
-                None => tracing::info!("a tablet is connected again"),
+            if let Some(alarm) = watch.alarm() {
+                tracing::warn!(alarm, "no one would hear the bell");
+            } else {
+                tracing::info!("a tablet is connected again");
             }
         }
         self.health.tablets = watch.count();

@@ -103,8 +103,8 @@ impl OfficeParts {
             answer: self.answer,
             link: show,
         };
-        let line = Line::new(urls, identity, here, longest_wait, channels);
-        let task = tasks::spawn("head_office", line.run(stop));
+        let to_office = Line::new(urls, identity, here, longest_wait, channels);
+        let task = tasks::spawn("head_office", to_office.run(stop));
         let hour = Hour::begin(now, &Health::default());
         let ends =
             OfficeEnds { reports: self.reports, health, link, waiting, hour, thread: self.thread };

@@ -60,7 +60,7 @@ pub fn play(
         tell(Duration::ZERO, PlaybackEvent::Effect(effect));
     }
     let mut played = PlaybackSummary::default();
-    while let Some(record) = replay.next() {
+    for record in replay.by_ref() {
         let record = match record {
             Ok(record) => record,
             Err(fault @ ReplayError::Line { .. }) => {
@@ -75,7 +75,7 @@ pub fn play(
         pass_time(&mut pipeline, started_at, |due| due < tick, &mut tell);
         match record.what {
             RecordKind::GroundTruth { word, client } => {
-                tell(record.at, PlaybackEvent::GroundTruth(word, client))
+                tell(record.at, PlaybackEvent::GroundTruth(word, client));
             }
             RecordKind::Received(heard) => {
                 played.advertisements += 1;

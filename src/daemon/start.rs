@@ -67,6 +67,7 @@ impl Daemon {
     ///
     /// # Errors
     /// Where a source, the store, the broker or the page cannot be started.
+    #[expect(clippy::too_many_lines, reason = "the wiring, in the order of the flow")]
     pub async fn start(
         config: Config,
         config_file: String,

@@ -144,7 +144,7 @@ async fn write(
             },
             _ = status.tick() => {
                 let (question, snapshot) = oneshot::channel();
-                let gone = |_| io::Error::other("the event loop has ended");
+                let gone = |()| io::Error::other("the event loop has ended");
                 ask.send(question).await.map_err(|_| gone(()))?;
                 Line::Sources(snapshot.await.map_err(|_| gone(()))?.sources)
             }

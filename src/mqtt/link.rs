@@ -154,6 +154,7 @@ impl Disconnect {
 }
 
 /// One connection.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the broker")]
 pub struct Link<T = InFlight> {
     client: AsyncClient,
     /// A stream, because dropping rumqttc's `poll` half-way would lose what it was writing.

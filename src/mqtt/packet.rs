@@ -325,7 +325,9 @@ mod tests {
         let mut body = b"\x00\x04MQTT\x05".to_vec();
         body.push(flags);
         body.extend([0, 60, 5, 0x11, 0, 0, 0, 30]);
-        more.iter().for_each(|field| put(&mut body, field));
+        for field in more {
+            put(&mut body, field);
+        }
         whole(0x10, &body)
     }
 

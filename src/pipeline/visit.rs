@@ -36,6 +36,7 @@ pub struct Member {
 
 /// A visit as staff see it: one stay of one customer in one store.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own on the wire")]
 pub struct Visit {
     /// Every message about the visit carries it.
     pub id: VisitId,

@@ -91,7 +91,9 @@ impl Portable {
                         received.extend(advertisement(&adapter, &id).await);
                     }
                     let mut sample = ActivitySample::default();
-                    received.iter().for_each(|one: &Advertisement| sample.record(one.address, one.rssi));
+                    for one in &received {
+                        sample.record(one.address, one.rssi);
+                    }
                     scan_health.add(self.clocks.now().tick, sample);
                     if !received.is_empty() && events.send(SourceEvent::Received(received)).await.is_err() {
                         return Ok(());

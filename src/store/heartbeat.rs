@@ -70,6 +70,7 @@ mod tests {
     const EVENING: WallTime = WallTime::from_unix_secs(1_767_639_600);
     const NIGHT: Duration = Duration::from_hours(14);
 
+    #[expect(clippy::unnecessary_wraps, reason = "as a heartbeat takes it")]
     fn boot(id: &str, uptime_secs: u64) -> Option<Boot> {
         Some(Boot { id: id.to_owned(), uptime: Duration::from_secs(uptime_secs) })
     }
@@ -97,7 +98,7 @@ mod tests {
         let step = before.step(&now).unwrap();
         let after_boot = EVENING.minus(Duration::from_secs(100));
         assert_eq!(step.applied(after_boot), after_boot.plus(NIGHT).minus(Duration::from_secs(30)));
-        let before_boot = EVENING.minus(Duration::from_secs(600));
+        let before_boot = EVENING.minus(Duration::from_mins(10));
         assert_eq!(step.applied(before_boot), before_boot);
     }
 

@@ -425,7 +425,7 @@ fn inode(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |file| file.ino())
 }
 
-/// The journal belongs to this file: SQLite would apply it to the next one.
+/// The journal belongs to this file: `SQLite` would apply it to the next one.
 fn move_aside(path: &Path, aside: &Path) -> io::Result<()> {
     fs::rename(path, aside)?;
     match fs::remove_file(path.with_extension("db-wal")) {

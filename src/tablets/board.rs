@@ -331,11 +331,10 @@ impl Board {
     fn dismissal(&mut self, now: WallTime, id: VisitId, by: String) {
         match self.ended.get_mut(&id) {
             Some(ended) if ended.end == End::Cleared => ended.end = End::Hidden(by),
-            Some(_) => {}
             None if self.visits.contains_key(&id) && self.dismissals.len() < MOST_VISITS => {
                 self.dismissals.insert(id, (by, now));
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 

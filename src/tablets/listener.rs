@@ -78,12 +78,11 @@ pub async fn serve(
             Some(device) = devices.recv() => connections.push(device),
             _ = look.tick() => tls.iter().for_each(|tls| tls.certificate.look()),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => match limits.open(peer.ip()) {
-                    Some(place) => {
-                        let served = connection(stream, tls.clone(), place, pages.clone(), stop.clone());
-                        connections.push(Box::pin(served));
-                    }
-                    None => tracing::debug!("refused a connection: tablets hold all places"),
+                Ok((stream, peer)) => if let Some(place) = limits.open(peer.ip()) {
+                    let served = connection(stream, tls.clone(), place, pages.clone(), stop.clone());
+                    connections.push(Box::pin(served));
+                } else {
+                    tracing::debug!("refused a connection: tablets hold all places");
                 },
                 // Such as too few file descriptors: some may be closed meanwhile.
                 Err(error) => {

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn the_list_names_each_tablet_once_since_its_first_tab() {
         let viewers = Arc::new(Viewers::default());
-        let later = NOW.plus(std::time::Duration::from_secs(60));
+        let later = NOW.plus(std::time::Duration::from_mins(1));
         let _places = [
             viewers.open(Some(&tablet("till")), "b".into(), later),
             viewers.open(Some(&tablet("till")), "c".into(), NOW),

@@ -198,7 +198,7 @@ fn not_paired(refusal: &PairingError) {
         PairingError::Storage(error) => tracing::error!(%error, "cannot keep a tablet's pairing"),
         PairingError::TooMany => tracing::warn!("wrong pairing codes withdrew the waiting code"),
         PairingError::Wrong | PairingError::NoCode => {
-            tracing::debug!(%refusal, "a tablet was not paired")
+            tracing::debug!(%refusal, "a tablet was not paired");
         }
     }
 }

@@ -61,13 +61,12 @@ impl Repeats {
             return Some(0);
         }
         let text = if full && is_new { ANY_TEXT } else { text };
-        match self.0.iter_mut().find(|message| message.place == *place && message.text == text) {
-            Some(message) => message.again(now),
-            None => {
-                self.remember(Message::new(now, place.clone(), text, level));
-                Some(0)
-            }
+        let same = |message: &&mut Message| message.place == *place && message.text == text;
+        if let Some(message) = self.0.iter_mut().find(same) {
+            return message.again(now);
         }
+        self.remember(Message::new(now, place.clone(), text, level));
+        Some(0)
     }
 
     fn remember(&mut self, message: Message) {

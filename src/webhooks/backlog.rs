@@ -230,7 +230,7 @@ mod tests {
 
         let mut backlog = super::tests::backlog(1);
         sent(&mut backlog, 0);
-        backlog.failed(1, at(0).tick, Some(Duration::from_secs(60)));
+        backlog.failed(1, at(0).tick, Some(Duration::from_mins(1)));
         assert_eq!(sent(&mut backlog, 59), [0; 0]);
         assert_eq!(sent(&mut backlog, 70), [1]);
     }
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(backlog.expired(at(3_599).tick), [0; 0]);
         assert_eq!(sent(&mut backlog, 3_600), [0; 0]);
         assert_eq!(backlog.expired(at(3_600).tick), [1]);
-        assert!(backlog.give_up(1).is_some() && backlog.len() == 0);
+        assert!(backlog.give_up(1).is_some() && backlog.is_empty());
     }
 
     #[test]

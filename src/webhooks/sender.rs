@@ -73,7 +73,9 @@ impl Sender {
         let Receivers { webhooks, tls } = receivers;
         let hooks = webhooks.into_iter().map(receiver).collect();
         let mut sender = Self { hooks, channels, clocks, tls, unrecorded: Vec::new(), dead };
-        waiting.into_iter().for_each(|message| sender.add(message));
+        for message in waiting {
+            sender.add(message);
+        }
         sender
     }
 

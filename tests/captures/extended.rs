@@ -21,8 +21,11 @@ fn report(status: u8, rssi: i8, data: &[u8]) -> Vec<u8> {
     event
 }
 
-/// Payloads and RSSI of a log of Linux' monitor; each frame has milliseconds, adapter and event.
-fn read(frames: &[(u64, u32, Vec<u8>)]) -> (Vec<(Vec<u8>, Option<Dbm>)>, Skipped) {
+/// Each with its RSSI.
+type Payloads = Vec<(Vec<u8>, Option<Dbm>)>;
+
+/// Payloads of a log of Linux' monitor; each frame has milliseconds, adapter and event.
+fn read(frames: &[(u64, u32, Vec<u8>)]) -> (Payloads, Skipped) {
     let frames: Vec<_> = frames.iter().map(|(at, a, f)| (*at, a << 16 | 3, &f[..])).collect();
     let mut source = sources::open_bytes(timed_btsnoop(2001, &frames)).unwrap();
     let mut advertisements = Vec::new();

@@ -1,4 +1,4 @@
-//! A real RabbitMQ 4 of three nodes on loopback: Debian 13's package, in a root of its own.
+//! A real `RabbitMQ` 4 of three nodes on loopback: Debian 13's package, in a root of its own.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -195,7 +195,7 @@ fn enter(root: &Path, script: &str, arguments: &[&str]) -> Child {
     quiet(&mut command(root, script, arguments)).unwrap()
 }
 
-/// Debian 13 with its RabbitMQ, made once and kept for the next run.
+/// Debian 13 with its `RabbitMQ`, made once and kept for the next run.
 fn debian_root() -> PathBuf {
     let owner = fs::metadata("/proc/self").unwrap().uid();
     assert_eq!(owner, 0, "only root can make a root folder: run this test as root");

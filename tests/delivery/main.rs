@@ -5,9 +5,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
-    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    clippy::format_collect,
+    clippy::similar_names,
+    clippy::cloned_ref_to_slice_refs,
+    clippy::ok_expect,
+    dead_code,
     reason = "a test that stops here has failed, and says so; it waits on real processes"
 )]
 

@@ -11,14 +11,17 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
-    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::large_stack_arrays,
     dead_code,
-    reason = "a test that stops here has failed, and says so; it waits on real processes, and uses \
-              a part of the modules that it shares with tests/delivery"
+    reason = "a test that stops here has failed, and says so; it waits on real processes, and uses a part of the modules that it shares with tests/delivery"
 )]
 
 #[path = "../common/mod.rs"]

@@ -94,7 +94,11 @@ impl FreshDebian {
         let read = |path: &str| fs::read(self.at(path)).unwrap_or_default();
         let output = String::from_utf8_lossy(&read("root/output")).into_owned();
         let exit = String::from_utf8_lossy(&read("root/exit")).trim().to_owned();
-        assert!(exit != "", "it did not boot (systemd-container, the package):\n{}", text(&booted));
+        assert!(
+            !exit.is_empty(),
+            "it did not boot (systemd-container, the package):\n{}",
+            text(&booted)
+        );
         (output, exit)
     }
 }

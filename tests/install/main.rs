@@ -5,8 +5,15 @@
 //! The package is built from the test's own, unoptimised program. What the test cannot show:
 //! Bluetooth, which a root without a kernel of its own has not (`tests/radio` has it), and limits of
 //! memory. Advertisements come as HCI packets over a pipe instead.
-
-#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    reason = "a failed test panics"
+)]
 
 mod debian;
 #[path = "../../packaging/files/mod.rs"]

@@ -264,7 +264,7 @@ pub fn next(
         match messages.recv_timeout(left) {
             Ok((at, line)) if is(&line) => return (at, line),
             Ok(_) => {}
-            Err(_) => panic!("never said: {what}"),
+            Err(error) => panic!("never said: {what} ({error})"),
         }
     }
 }

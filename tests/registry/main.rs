@@ -1,11 +1,13 @@
 //! The life of a registry at a gateway: signed bundles come in as files and over HTTPS, and what
 //! is tampered with, cut off, stale or foreign changes nothing; consent taken back is taken back
 //! within seconds, and stays so.
-#![expect(
+#![allow(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
+    clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
     reason = "a test fails by panicking, and waits for real programs"
 )]
 

@@ -206,7 +206,7 @@ impl Tablet {
         std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
     }
 
-    /// Presses keys one after the other, by their WebDriver codes or as letters.
+    /// Presses keys one after the other, by their `WebDriver` codes or as letters.
     pub fn keys(&self, keys: &[&str]) {
         let events = keys
             .iter()

@@ -1,11 +1,12 @@
 //! The staff page as staff meet it: a real broker, the real server, a real browser.
 //!
 //! What it cannot show: how the bell sounds, and how glass feels under a finger.
-
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::disallowed_methods,
     reason = "tests say where they cannot go on, and wait for real programs by the real clock"
 )]

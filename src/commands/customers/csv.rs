@@ -38,7 +38,7 @@ impl<R: BufRead> Rows<R> {
                     "line {first}: a row of more than {LONGEST} octets; a quote is missing?"
                 ));
             }
-            let open = raw.iter().filter(|octet| **octet == b'"').count() % 2 == 1;
+            let open = raw.iter().fold(false, |open, octet| open ^ (*octet == b'"'));
             if open && read == 0 {
                 return Err(format!("line {first}: a quote is not closed"));
             }

@@ -77,7 +77,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         customer_list::read(&args.into, |_, old| {
             if let Some(update) = new.remove(&identity(&old)) {
                 updated += 1;
-                write_line(&mut out, merged(old, update))
+                write_line(&mut out, merged(&old, update))
             } else {
                 kept += 1;
                 write_line(&mut out, old)
@@ -117,7 +117,7 @@ fn is_token(object: &Object) -> bool {
 }
 
 /// Long-term keys stay, and so does a withdrawal that no newer consent has followed.
-fn merged(old: Object, mut update: Object) -> Object {
+fn merged(old: &Object, mut update: Object) -> Object {
     for key in ["ck", "ik", "irk"] {
         if let Some(secret) = old.get(key).filter(|_| !update.contains_key(key)) {
             update.insert(key.to_owned(), secret.clone());
@@ -126,7 +126,7 @@ fn merged(old: Object, mut update: Object) -> Object {
     let at = |object: &Object, name: &str| {
         object.get("consent")?.get(name)?.as_str().and_then(WallTime::parse)
     };
-    let withdrawn = at(&old, "withdrawn_at");
+    let withdrawn = at(old, "withdrawn_at");
     if withdrawn.is_some() && at(&update, "given_at") <= withdrawn {
         let old = old.get("consent").cloned();
         update.extend(old.map(|consent| ("consent".to_owned(), consent)));

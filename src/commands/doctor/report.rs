@@ -117,8 +117,8 @@ fn without_secrets(text: &str) -> String {
     };
     hide(document.as_item_mut());
     let lines = document.to_string();
-    let lines = lines.lines().filter(|line| !line.trim_start().starts_with('#'));
-    lines.map(|line| format!("{line}\n")).collect()
+    let lines = lines.split_inclusive('\n').filter(|line| !line.trim_start().starts_with('#'));
+    lines.collect()
 }
 
 fn hide(item: &mut Item) {
@@ -131,12 +131,16 @@ fn hide(item: &mut Item) {
     }
 }
 
+fn names_a_key(text: &str) -> bool {
+    Path::new(text).extension().is_some_and(|extension| extension == "key")
+}
+
 fn hide_one(key: &str, value: &mut Item) {
     if value.is_table_like() || value.is_array_of_tables() {
         return hide(value);
     }
     // `key` of `[tls]` names a file.
-    if SECRETS.contains(&key) && !value.as_str().is_some_and(|text| text.ends_with(".key")) {
+    if SECRETS.contains(&key) && !value.as_str().is_some_and(names_a_key) {
         *value = toml_edit::value(REMOVED);
         return;
     }

@@ -55,7 +55,7 @@ pub struct Answers {
     /// The only adapter to use, by name or address [default: all]
     #[arg(long, value_name = "ADAPTER")]
     pub(super) adapter: Option<String>,
-    /// The broker: `embedded`, or mqtts://host:8883; repeat it for several
+    /// The broker: `embedded`, or `mqtts://host:8883`; repeat it for several
     #[arg(long, value_name = "URL")]
     pub(super) broker: Vec<String>,
     /// Who this gateway is to the broker

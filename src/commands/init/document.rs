@@ -152,7 +152,8 @@ impl Document {
         let Some(place) = &answers.place else { return Ok(()) };
         let gateway = self.shown("gateway", "name").unwrap_or_else(|| "gateway".to_owned());
         let gateways = self.table("store")?.entry("gateways");
-        let gateways = gateways.or_insert(Item::Value(Value::InlineTable(Default::default())));
+        let gateways =
+            gateways.or_insert(Item::Value(Value::InlineTable(toml_edit::InlineTable::default())));
         let Some(gateways) = gateways.as_table_like_mut() else {
             bail!("store.gateways is no table");
         };
@@ -174,10 +175,10 @@ impl Document {
         self.set("broker", "urls", urls.into())
     }
 
-    /// The first source of BlueZ, or a new one.
+    /// The first source of `BlueZ`, or a new one.
     fn set_adapter(&mut self, adapter: &str) -> anyhow::Result<()> {
         let sources = self.0.entry("source");
-        let sources = sources.or_insert(Item::ArrayOfTables(Default::default()));
+        let sources = sources.or_insert(Item::ArrayOfTables(toml_edit::ArrayOfTables::default()));
         let Some(sources) = sources.as_array_of_tables_mut() else {
             bail!("[[source]] is no list of tables");
         };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
@@ -12,9 +12,9 @@ use crate::config;
 const UNIT: &str = "grelot.service";
 /// The service's user and group.
 pub const GROUP: &str = "grelot";
-/// From the start to the first answer; a Pi takes a second or two.
-const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(200);
+/// How often the daemon is asked until its first answer; a Pi takes a second or two.
+const LOOKS: u32 = 150;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Whether systemd runs this machine.
 pub fn has_systemd() -> bool {
@@ -42,10 +42,11 @@ fn systemctl(arguments: &[&str]) -> anyhow::Result<()> {
 /// The daemon does not answer.
 pub fn invite_a_tablet(global: &Global) -> anyhow::Result<()> {
     let config = config::load(&global.config)?;
-    let began = Instant::now();
+    let mut looks = 0;
     while let Err(error) = status::snapshot(&config.state) {
-        ensure!(began.elapsed() < PATIENCE, "{error:#}\n  hint: journalctl -u grelot");
-        std::thread::sleep(LOOK);
+        ensure!(looks < LOOKS, "{error:#}\n  hint: journalctl -u grelot");
+        looks += 1;
+        std::thread::sleep(PAUSE);
     }
     let Some(tablets) = &config.tablets else { return Ok(()) };
     if tablets.listen.ip().is_loopback() {

@@ -51,9 +51,7 @@ pub(super) fn set_up(
         print(&examined.problems.to_string())?;
     }
     let name = global.config.display();
-    print(&match changed {
-        true => format!("{name}: written"),
-        false => format!("{name}: unchanged"),
-    })?;
+    let outcome = if changed { "written" } else { "unchanged" };
+    print(&format!("{name}: {outcome}"))?;
     Ok(changed)
 }

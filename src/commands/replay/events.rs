@@ -13,6 +13,7 @@ pub struct Event {
     /// Seconds since the recording's start, to the millisecond.
     pub t: f64,
     /// Which event.
+    #[expect(clippy::struct_field_names, reason = "the key in JSON")]
     pub event: Word,
     /// The visit's id; absent where a customer was not announced.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -174,7 +174,7 @@ impl Drop for Place {
 fn guesser(address: SocketAddr) -> IpAddr {
     match address.ip().to_canonical() {
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-        ip => ip,
+        ip @ IpAddr::V4(_) => ip,
     }
 }
 

@@ -73,15 +73,12 @@ impl Authoriser {
     fn judge(&self, connect: &ConnectPacket, address: SocketAddr) -> Result<String, Refusal> {
         let username = connect.username.as_deref().unwrap_or_default();
         let password = connect.password.as_deref().unwrap_or_default();
-        let role = match self.identify(username, password, address)? {
-            Some(role) => role,
-            None => {
-                return if self.admission.log_in(address, OWN, true) {
-                    Ok(OWN.to_owned())
-                } else {
-                    Err(Refusal::TooMany)
-                };
-            }
+        let Some(role) = self.identify(username, password, address)? else {
+            return if self.admission.log_in(address, OWN, true) {
+                Ok(OWN.to_owned())
+            } else {
+                Err(Refusal::TooMany)
+            };
         };
         if !self.may_be_called(&connect.client_id, username, role) {
             return Err(Refusal::ClientId);

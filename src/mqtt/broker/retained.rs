@@ -334,7 +334,7 @@ impl RetainedMessages {
         }
     }
 
-    fn judge(&self, event: ClientPublishEvent) -> PublishAction {
+    fn judge(&self, event: &ClientPublishEvent) -> PublishAction {
         if !event.retain || event.payload.is_empty() {
             return PublishAction::Continue;
         }
@@ -399,11 +399,11 @@ impl Writer {
 }
 
 impl BrokerEventHandler for RetainedMessages {
-    fn on_client_publish<'a>(&'a self, event: ClientPublishEvent) -> BoxFuture<'a, PublishAction> {
-        Box::pin(std::future::ready(self.judge(event)))
+    fn on_client_publish(&self, event: ClientPublishEvent) -> BoxFuture<'_, PublishAction> {
+        Box::pin(std::future::ready(self.judge(&event)))
     }
 
-    fn on_retained_set<'a>(&'a self, event: RetainedSetEvent) -> BoxFuture<'a, ()> {
+    fn on_retained_set(&self, event: RetainedSetEvent) -> BoxFuture<'_, ()> {
         Box::pin(async move { self.follow(&event.topic, event.cleared).await })
     }
 }

@@ -52,12 +52,12 @@ impl Client {
                 }
             }
             ConnectionEvent::Acknowledged(message, answer) => {
-                self.on_acknowledged(&message, answer)
+                self.on_acknowledged(&message, answer);
             }
             ConnectionEvent::Received { topic, payload, retained, expiry, response_topic } => {
                 self.on_received(Received { topic, payload, retained, expiry, response_topic });
             }
-            ConnectionEvent::Disconnected(disconnect) => self.on_disconnected(disconnect),
+            ConnectionEvent::Disconnected(disconnect) => self.on_disconnected(&disconnect),
         }
     }
 
@@ -87,7 +87,7 @@ impl Client {
     }
 
     /// The next broker is tried soon; after the last one the client waits longer.
-    pub(super) fn on_disconnected(&mut self, disconnect: Disconnect) {
+    pub(super) fn on_disconnected(&mut self, disconnect: &Disconnect) {
         if self.link.as_ref().is_some_and(Link::is_connected) {
             self.lost_at = self.clocks.now().tick;
         }
@@ -97,7 +97,7 @@ impl Client {
         self.end_sync();
         self.to_republish.clear();
         self.outbox.disconnected();
-        if disconnect == Disconnect::WithoutRetain && !self.without_retain {
+        if *disconnect == Disconnect::WithoutRetain && !self.without_retain {
             self.without_retain = true;
             self.retry = Box::pin(sleep(backoff::SOON));
             return;
@@ -118,10 +118,10 @@ impl Client {
     }
 
     /// Logs an error of a broker once, not at each attempt.
-    fn report(&mut self, disconnect: Disconnect) {
+    fn report(&mut self, disconnect: &Disconnect) {
         let broker = self.broker();
         let before = self.last_errors.insert(broker.clone(), disconnect.clone());
-        let is_new = before.as_ref() != Some(&disconnect);
+        let is_new = before.as_ref() != Some(disconnect);
         let why = brief::line(&disconnect.reason());
         let state = match disconnect {
             Disconnect::Refused(_) | Disconnect::WithoutRetain => {

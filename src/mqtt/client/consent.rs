@@ -209,13 +209,10 @@ impl Client {
     /// A customer withdrew; returns what the event loop needs to know of it.
     pub(super) fn withdrawn(&mut self, client: String, number: Option<Number>) -> Option<Inbound> {
         let handle: Arc<str> = client.as_str().into();
-        let is_new = match self.withdrawals.add(&handle) {
-            Ok(is_new) => is_new,
-            Err(Full) => {
-                tracing::error!("too many withdrawals: one holds until the next start");
-                true
-            }
-        };
+        let is_new = self.withdrawals.add(&handle).unwrap_or_else(|Full| {
+            tracing::error!("too many withdrawals: one holds until the next start");
+            true
+        });
         if is_new {
             let at = self.clocks.now().clock.reading();
             self.unrecorded.push(Change::Withdrawn { client: handle, at });

@@ -105,7 +105,7 @@ impl Client {
             let _ = self.channels.store_requests.try_send(Request::Record(Vec::new()));
         }
         if tick.stalled {
-            self.on_disconnected(Disconnect::Unreachable("it does not acknowledge".to_owned()));
+            self.on_disconnected(&Disconnect::Unreachable("it does not acknowledge".to_owned()));
         }
     }
 

@@ -30,8 +30,8 @@ enum Tried {
 }
 
 impl Probe {
-    fn of(what: Tried) -> Option<Self> {
-        Some(Self { what, until: Box::pin(sleep(PROBE_WITHIN)) })
+    fn of(what: Tried) -> Self {
+        Self { what, until: Box::pin(sleep(PROBE_WITHIN)) }
     }
 }
 
@@ -42,7 +42,7 @@ impl Client {
         let session = if link.keeps_session() { Ability::Works } else { Ability::Fails };
         let retains = link.retains();
         self.found(|abilities| *abilities = Abilities { session, ..Abilities::default() });
-        self.probe = Probe::of(Tried::Wildcard);
+        self.probe = Some(Probe::of(Tried::Wildcard));
         if !retains {
             self.probe = None;
             self.wildcard_fails();
@@ -83,7 +83,7 @@ impl Client {
                 self.wildcard_fails();
                 if let Some(link) = &self.link {
                     link.subscribe([Filter::new(self.peer.here.status())]);
-                    self.probe = Probe::of(Tried::ReadBack);
+                    self.probe = Some(Probe::of(Tried::ReadBack));
                 }
             }
             Some(Tried::ReadBack) => self.read_back_fails(),

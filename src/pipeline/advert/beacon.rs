@@ -128,7 +128,7 @@ mod tests {
                 "{}: {heard:?}",
                 format.word
             );
-            assert_eq!(format.parse(&parts[1..]).is_err(), true, "{}", format.word);
+            assert!(format.parse(&parts[1..]).is_err(), "{}", format.word);
         }
     }
 

@@ -5,7 +5,7 @@
 //! Invariant: buckets fill from the front and nothing is ever taken out, so a bucket whose last
 //! slot is free ends every search.
 
-/// IndexTable in a bucket: 64 octets, a cache line.
+/// Slots in a bucket: 64 octets, a cache line.
 const WIDTH: usize = 16;
 /// Filled to 13 of 16 on average: 4.9 octets an entry, and a search seldom sees a second line.
 const FILLED: usize = 13;

@@ -147,10 +147,10 @@ mod tests {
 
     #[test]
     fn bluez_finds_the_monitor_below_the_root() {
+        type Objects = HashMap<dbus::Path<'static>, HashMap<String, PropMap>>;
         let exported = ExportedObjects::default();
         let asked = call(ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
         let answer = exported.answer(&asked).unwrap();
-        type Objects = HashMap<dbus::Path<'static>, HashMap<String, PropMap>>;
         let objects: Objects = answer.read1().unwrap();
         assert_eq!(objects.len(), 1);
         assert!(objects[&dbus::Path::from(MONITOR)].contains_key(MONITOR_INTERFACE));

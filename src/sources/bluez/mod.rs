@@ -188,7 +188,7 @@ async fn changed(status: &mut watch::Receiver<Status>, concerns: fn(&Status, &St
         }
         before = now;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// An adapter is gone, or nothing is received any more.

@@ -46,7 +46,10 @@ impl std::fmt::Debug for Frame<'_> {
 
 /// The frames of a capture, one at a time, so that each can borrow the same buffer.
 pub trait Frames: Send {
-    /// The next frame; `None` at the end. After an error there is no way on.
+    /// The next frame; `None` at the end.
+    ///
+    /// # Errors
+    /// The file cannot be read further.
     fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ReplayError>;
 
     /// Frames that were passed over because their link type is unknown.
@@ -245,8 +248,8 @@ impl ReplaySource for Capture {
 /// interfaces were merged out of order.
 const STEP_MICROS: i64 = 1_000_000;
 
-const MAX_SILENCE_MICROS: i64 = MAX_SILENCE.as_micros() as i64;
-const MAX_LENGTH_MICROS: i64 = MAX_LENGTH.as_micros() as i64;
+const MAX_SILENCE_MICROS: i64 = MAX_SILENCE.as_secs().cast_signed() * 1_000_000;
+const MAX_LENGTH_MICROS: i64 = MAX_LENGTH.as_secs().cast_signed() * 1_000_000;
 
 /// Turns the capture's wall clock, which may be stepped, into time that never goes back and never
 /// leaps: a leap of years costs the pipeline years of deadlines.

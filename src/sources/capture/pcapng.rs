@@ -122,7 +122,7 @@ struct Section {
 }
 
 impl Section {
-    /// LinkType type, reserved, longest capture, options. `Err` inside for an unknown link type.
+    /// Link type, reserved, longest capture, options. `Err` inside for an unknown link type.
     fn describe(&mut self, mut rest: &[u8]) -> Result<Result<(), u32>, CutShort> {
         let linktype = u32::from(self.order.half(take(&mut rest)?));
         take::<6>(&mut rest)?;
@@ -145,7 +145,7 @@ impl Section {
         let Some(Some(interface)) = self.interfaces.get(number as usize) else { return Ok(None) };
         self.last_micros = interface.unix_micros((high << 32) | low);
         let octets = 20..20 + length;
-        let (link, interface) = (interface.link, number as u16);
+        let (link, interface) = (interface.link, u16::try_from(number).unwrap_or(u16::MAX));
         Ok(Some(Packet { unix_micros: self.last_micros, link, interface, octets }))
     }
 

@@ -130,8 +130,9 @@ fn record(
         let (t, last) = (at.as_secs_f64(), last.as_secs_f64());
         return Err(format!("t goes back from {last} to {t}"));
     }
-    if at - last > MAX_SILENCE {
-        let days = (at - last).as_secs() / 86_400;
+    let silence = at.saturating_sub(last);
+    if silence > MAX_SILENCE {
+        let days = silence.as_secs() / 86_400;
         return Err(format!("t is {days} days after the line before"));
     }
     if at > MAX_LENGTH {

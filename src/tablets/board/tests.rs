@@ -199,7 +199,9 @@ fn a_visit_that_staff_hid_is_listed_in_any_order_and_one_that_was_erased_is_not(
     {
         let mut board = board();
         board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
-        messages.into_iter().for_each(|message| board.apply(NOW, message));
+        for message in messages {
+            board.apply(NOW, message);
+        }
         assert!(board.stays().is_empty() && board.lists(id));
         assert_eq!(board.ended()[0].end, End::Hidden("Léa".into()));
         board.apply(NOW, InboundMessage::Present(visit(1, "c-1", "door", 0)));
@@ -228,8 +230,8 @@ fn a_hidden_visit_of_a_customer_who_withdraws_is_gone() {
 fn a_last_will_is_dated_from_when_it_was_received_once() {
     let mut board = board();
     board.apply(NOW, gateway("door", GatewayStatus::Online));
-    board.apply(NOW.plus(Duration::from_secs(60)), gateway("door", GatewayStatus::Offline));
+    board.apply(NOW.plus(Duration::from_mins(1)), gateway("door", GatewayStatus::Offline));
     board.apply(NOW.plus(Duration::from_secs(90)), gateway("door", GatewayStatus::Offline));
     let since = board.gateways().next().and_then(|(_, door)| door.since);
-    assert_eq!(since, Some(NOW.plus(Duration::from_secs(60))));
+    assert_eq!(since, Some(NOW.plus(Duration::from_mins(1))));
 }

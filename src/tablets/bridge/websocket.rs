@@ -196,12 +196,11 @@ mod tests {
         let mask = [7, 8, 9, 10];
         let length = u16::try_from(payload.len()).unwrap();
         let mut octets = vec![first];
-        match u8::try_from(length) {
-            Ok(short @ 0..126) => octets.push(0x80 | short),
-            _ => {
-                octets.push(0x80 | 126);
-                octets.extend(length.to_be_bytes());
-            }
+        if let Ok(short @ 0..126) = u8::try_from(length) {
+            octets.push(0x80 | short);
+        } else {
+            octets.push(0xfe);
+            octets.extend(length.to_be_bytes());
         }
         octets.extend(mask);
         octets.extend(payload.iter().zip(mask.iter().cycle()).map(|(octet, mask)| octet ^ mask));
