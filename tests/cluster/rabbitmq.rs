@@ -66,6 +66,12 @@ impl RabbitMq {
         self.nodes[node] = None;
     }
 
+    /// What a node holds in memory, in octets.
+    #[allow(dead_code, reason = "tests/bench/gateways asks")]
+    pub fn memory(&self, node: usize) -> u64 {
+        self.nodes[node].as_ref().map_or(0, Running::memory)
+    }
+
     fn environment(&self, node: usize) -> String {
         let folder = format!("/{}/{node}", self.folder.display());
         format!(

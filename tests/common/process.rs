@@ -4,31 +4,56 @@ use std::process::{Child, Command};
 
 use super::waiting::eventually;
 
+/// Of `/proc/<id>/stat`.
+struct Stat {
+    id: u32,
+    parent: u32,
+    ticks: u64,
+    pages: u64,
+}
+
+impl Stat {
+    fn read(path: &std::path::Path) -> Option<Self> {
+        let stat = std::fs::read_to_string(path).ok()?;
+        // The name, in parentheses, may contain anything.
+        let (before, after) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        let number = |field: usize| fields.get(field)?.parse::<u64>().ok();
+        Some(Self {
+            id: before.split_whitespace().next()?.parse().ok()?,
+            parent: fields.get(1)?.parse().ok()?,
+            ticks: number(11)? + number(12)?,
+            pages: number(21)?,
+        })
+    }
+}
+
 /// Killed when dropped.
 pub struct Running(pub Child);
 
 impl Running {
     /// Processor time of it and of what it has started, in clock ticks.
     pub fn processor_time(&self) -> u64 {
-        let all: Vec<(u32, u32, u64)> = std::fs::read_dir("/proc")
+        self.family().iter().map(|one| one.ticks).sum()
+    }
+
+    /// Octets that it and what it has started hold in memory.
+    pub fn memory(&self) -> u64 {
+        self.family().iter().map(|one| one.pages * 4096).sum()
+    }
+
+    fn family(&self) -> Vec<Stat> {
+        let mut all: Vec<Stat> = std::fs::read_dir("/proc")
             .unwrap()
             .flatten()
-            .filter_map(|entry| {
-                let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-                // The name, in parentheses, may contain anything.
-                let (before, after) = stat.rsplit_once(')')?;
-                let fields: Vec<&str> = after.split_whitespace().collect();
-                let id = before.split_whitespace().next()?.parse().ok()?;
-                let ticks = |field: usize| fields.get(field)?.parse::<u64>().ok();
-                Some((id, fields.get(1)?.parse().ok()?, ticks(11)? + ticks(12)?))
-            })
+            .filter_map(|entry| Stat::read(&entry.path().join("stat")))
             .collect();
-        let (mut family, mut ticks) = (vec![self.0.id()], 0);
-        while let Some(id) = family.pop() {
-            ticks += all.iter().filter(|(one, ..)| *one == id).map(|(_, _, t)| t).sum::<u64>();
-            family.extend(all.iter().filter(|(_, parent, _)| *parent == id).map(|(id, ..)| *id));
+        let (mut ids, mut family) = (vec![self.0.id()], Vec::new());
+        while let Some(id) = ids.pop() {
+            ids.extend(all.iter().filter(|one| one.parent == id).map(|one| one.id));
+            family.extend(all.extract_if(.., |one| one.id == id));
         }
-        ticks
+        family
     }
 
     /// Whether it has ended.
