@@ -26,6 +26,7 @@ for architecture in amd64 arm64 armhf; do
   apt-ftparchive --arch "$architecture" packages "pool/$suite" > "$index/Packages"
   gzip -9nkf "$index/Packages"
 done
+rm -f "dists/$suite"/{Release,InRelease,Release.gpg}    # they are no part of their own list
 apt-ftparchive \
   -o APT::FTPArchive::Release::Origin=Grelot \
   -o APT::FTPArchive::Release::Label=Grelot \

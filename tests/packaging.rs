@@ -228,8 +228,8 @@ const NO_COMMAND: &str = "grelot settings for ";
 #[test]
 fn every_command_of_the_documents_is_one() {
     use clap::error::ErrorKind::{
-        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument,
-        MissingSubcommand,
+        DisplayHelpOnMissingArgumentOrSubcommand, InvalidValue, MissingRequiredArgument,
+        MissingSubcommand, ValueValidation,
     };
 
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -252,12 +252,13 @@ fn every_command_of_the_documents_is_one() {
                     continue;
                 };
                 let short = [
+                    InvalidValue,
+                    ValueValidation,
                     MissingRequiredArgument,
                     MissingSubcommand,
                     DisplayHelpOnMissingArgumentOrSubcommand,
                 ];
-                if error.kind() != DisplayHelp && !(in_a_sentence && short.contains(&error.kind()))
-                {
+                if error.use_stderr() && !(in_a_sentence && short.contains(&error.kind())) {
                     wrong.push(format!("{}: {}: {error}", path.display(), call.join(" ")));
                 }
             }

@@ -40,7 +40,7 @@ def sectors(device):
 
 
 def run(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def main():
@@ -92,7 +92,9 @@ path = "{state}"
         time.sleep(HOURS * 3600 / SPEED + 20)
         run("sync")
         busy = sectors(device) - before
-        status = json.loads(run(str(GRELOT), "--json", "--config", str(folder / "grelot.toml"), "status"))
+        # It ends with 1 where something is wrong: the recording is over, so nothing is received.
+        asked = [GRELOT, "--json", "--config", folder / "grelot.toml", "status"]
+        status = json.loads(subprocess.run(asked, stdout=subprocess.PIPE, text=True).stdout)
         database = sum(file.stat().st_size for file in state.iterdir() if file.is_file())
         logged = (folder / "log").stat().st_size
     finally:
