@@ -52,7 +52,7 @@ impl ShareTest {
 /// Whether a rate is surely more than `factor` times what it would be, or surely less than 1/`factor` of it.
 ///
 /// Each step compares a count with another one of the same time or kind, whose expected share of both
-/// is known: given their sum, the count is binomial, whatever the rate (J. Przyborowski, H. Wilenski,
+/// is known: given their sum, the count is binomial at any rate (J. Przyborowski, H. Wilenski,
 /// Biometrika 31, 1940).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RateTest {

@@ -62,7 +62,7 @@ pub fn all() -> anyhow::Result<Vec<Linked>> {
 fn checksums() -> anyhow::Result<BTreeMap<(String, String), String>> {
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
     let lock: toml::Value = toml::from_str(&fs::read_to_string(lock)?)?;
-    let packages = lock["package"].as_array().context("no packages")?;
+    let packages = lock.get("package").and_then(toml::Value::as_array).context("no packages")?;
     let field = |package: &toml::Value, key: &str| Some(package.get(key)?.as_str()?.to_owned());
     let each = packages.iter().filter_map(|package| {
         let id = (field(package, "name")?, field(package, "version")?);

@@ -46,7 +46,7 @@ pub struct Header {
 /// When a document is taken back: once it is sure that one of these limits is exceeded.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Guard {
-    /// So many times as many alerts as otherwise, or so many times fewer; above 1.
+    /// Factor by which alerts may grow or shrink, compared with before; above 1.
     pub alerts: Option<f64>,
     /// Share of judged visits of which staff say that the customer was not here.
     pub not_here: Option<f64>,

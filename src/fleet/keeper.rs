@@ -94,7 +94,7 @@ impl Keeper {
         }
     }
 
-    /// Keeps reports for so many days.
+    /// Deletes reports after this number of days.
     #[must_use]
     pub fn keeping(self, days: u32) -> Self {
         Self { keep_days: days, ..self }

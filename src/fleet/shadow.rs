@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::store::{FleetError, FleetStore};
 use crate::payload::{Report, ReportKind, ShadowChange};
 
-/// Changes that are told one by one.
+/// Changes that are listed one by one.
 const MOST_TOLD: usize = 20;
 
 /// Of one candidate, over all gateways.
@@ -30,7 +30,7 @@ pub struct ShadowResult {
     pub later: u64,
     /// Arrivals of the same moment with another confidence or alert.
     pub otherwise: u64,
-    /// The latest of the changes that were told.
+    /// The latest of the listed changes.
     pub changes: Vec<ShadowChange>,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Of a normal distribution: 95 in 100 lie within so many standard deviations.
+/// 95 % of a normal distribution lie within this number of standard deviations.
 const Z: f64 = 1.959_964;
 
 /// A share of cases, with the interval that has the true share 95 times in 100: Wilson's score

@@ -162,8 +162,9 @@ mod tests {
         let connections = Arc::new(Connections::default());
         let tablet = connections.open(address(1)).unwrap();
         tablet.prove(Some("till".into()));
-        let flood: Vec<_> =
-            (0..1_000).map(|n| connections.open(address(2 + (n % 200) as u8)).unwrap()).collect();
+        let flood: Vec<_> = (0..1_000)
+            .map(|n| connections.open(address(2 + u8::try_from(n % 200).unwrap())).unwrap())
+            .collect();
         let unpaired = connections.open(address(250)).unwrap();
         assert!(!is_evicted(&tablet) && !is_evicted(&unpaired));
         let left = flood.iter().filter(|connection| !is_evicted(connection)).count();

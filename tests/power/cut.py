@@ -107,7 +107,7 @@ path = "/state/grelot"
 [policy]
 min_hours_between_alerts = 0
 [presence]
-# Whoever is received first has walked in at that moment.
+# A customer who is received first has walked in at that moment.
 warm_up_secs = 0
 """)
 

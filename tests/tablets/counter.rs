@@ -136,18 +136,18 @@ fn enrolled(client: &str, name: &str, credential: &Value) -> String {
     line.to_string()
 }
 
-/// The token that the app would advertise so many seconds from now.
+/// The token that the app would advertise `seconds` from now.
 fn token(config: &Path, seconds: i64) -> String {
     let key = config.with_file_name("ck.hex");
     fs::write(&key, hex::encode(KEY.0)).unwrap();
     let at = WallTime::from_unix_millis(now().unix_millis() + seconds * 1000).to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_grelot"));
-    let told =
+    let output =
         command.arg("--json").args(["token", "--store", "42", "--at", &at, "--key-file"]).arg(key);
-    let told = told.output().unwrap();
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
-    told["token"].as_str().unwrap().to_owned()
+    let output = output.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output: Value = serde_json::from_slice(&output.stdout).unwrap();
+    output["token"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn staff_check_a_customer_in_by_hand_open_their_file_and_take_it_all_back() {
         lea.type_into("#handle", client);
         lea.tap("#check-in button");
     };
-    check_in("c-nobody");
+    check_in("c-unknown");
     lea.shows("No customer of this shop has that handle.");
     lea.picture("check-in-unknown");
     check_in(" c-max&1% ");

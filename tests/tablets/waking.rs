@@ -127,7 +127,7 @@ fn ten_minutes_in_a_black_hole_end_within_two_seconds_and_with_one_ring() {
     tablet.open(&proxy.url());
     tablet.shows("Mme Duval");
 
-    // Somebody looks on all the time, and nothing closes the connection.
+    // The page stays visible, and nothing closes the connection.
     proxy.swallow(true);
     let began = tablet.run("return performance.now()").as_f64().unwrap();
     tablet.run("hurry(60)");

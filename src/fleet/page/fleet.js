@@ -30,28 +30,28 @@ async function read(offset = 0) {
   const wanted = offset || Math.max(rows.length, 1);
   try {
     let stores = offset ? rows : [];
-    let told;
+    let summary;
     do {
       query.set("offset", stores.length);
-      told = await fetchJson(`/stores.json?${query}`);
-      stores = [...stores, ...told.stores];
-    } while (!offset && stores.length < wanted && stores.length < told.matching);
+      summary = await fetchJson(`/stores.json?${query}`);
+      stores = [...stores, ...summary.stores];
+    } while (!offset && stores.length < wanted && stores.length < summary.matching);
     if (mine !== reading) return;
     rows = stores;
-    matching = told.matching;
-    show(told);
+    matching = summary.matching;
+    show(summary);
   } catch {
     if (mine !== reading) return;
-    $("told").dataset.state = "lost";
-    $("told").textContent = "Head office’s program does not answer";
+    $("summary").dataset.state = "lost";
+    $("summary").textContent = "Head office’s program does not answer";
   }
 }
 
-function show(told) {
-  $("told").dataset.state = told.attention ? "warn" : "live";
-  const need = told.attention === 1 ? "1 needs attention" : `${told.attention} need attention`;
-  $("told").textContent = `${told.all} stores, ${told.attention ? need : "all is well"}`;
-  const choices = [["", "all", told.all], ["!", "need attention", told.attention], ...told.conditions.map(([word, count]) => [word, word, count])];
+function show(summary) {
+  $("summary").dataset.state = summary.attention ? "warn" : "live";
+  const need = summary.attention === 1 ? "1 needs attention" : `${summary.attention} need attention`;
+  $("summary").textContent = `${summary.all} stores, ${summary.attention ? need : "all is well"}`;
+  const choices = [["", "all", summary.all], ["!", "need attention", summary.attention], ...summary.conditions.map(([word, count]) => [word, word, count])];
   const pressed = asked.attention ? "!" : asked.condition;
   const held = document.activeElement?.dataset?.choice;
   $("conditions").replaceChildren(
@@ -73,7 +73,7 @@ function show(told) {
     button.closest("th").setAttribute("aria-sort", on ? (asked.down ? "descending" : "ascending") : "none");
   }
   const focused = document.activeElement?.dataset?.store;
-  $("stores").replaceChildren(...rows.flatMap((store) => lines(store, told.now)));
+  $("stores").replaceChildren(...rows.flatMap((store) => lines(store, summary.now)));
   if (focused) $("stores").querySelector(`[data-store="${focused}"]`)?.focus();
 }
 
