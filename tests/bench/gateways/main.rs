@@ -15,9 +15,6 @@
 
 #[path = "../../common/mod.rs"]
 mod common;
-#[allow(dead_code, unused_imports, reason = "tests/delivery uses the rest")]
-#[path = "../../delivery/mosquitto.rs"]
-mod mosquitto;
 #[allow(dead_code, reason = "tests/cluster uses the rest")]
 #[path = "../../cluster/office.rs"]
 mod office;
@@ -234,7 +231,10 @@ async fn many_gateways_at_a_cluster_of_three_nodes() {
     let refuses = |one: &Seen| one.refused.iter().any(|line| line.contains("dwel_secs"));
     // While the killed node's queues look for another one, the broker may not take a message.
     while has(&refuses) < usize::from(count) {
-        mosquitto::publish(ports[2], &["-t", topic, "-m", bad]).await;
+        let port = ports[2].to_string();
+        let mut publisher = std::process::Command::new("mosquitto_pub");
+        publisher.args(["-V", "5", "-h", "127.0.0.1", "-q", "1", "-p", &port, "-t", topic]);
+        let _ = publisher.args(["-m", bad]).status().unwrap();
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     println!("a bad document is refused everywhere: {:.1} s", begun.elapsed().as_secs_f64());
