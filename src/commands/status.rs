@@ -13,7 +13,9 @@ use anyhow::Context as _;
 use super::live::remedy;
 use super::{Exit, Global};
 use crate::config;
-use crate::daemon::status::{self, DeadMessage, Snapshot, Source, Tablets, Webhook};
+use crate::daemon::status::{
+    self, DeadMessage, GatewayTraffic, Snapshot, Source, Tablets, Traffic, Webhook,
+};
 use crate::mqtt::payload::{DocumentState, DocumentStatus, GatewayState};
 use crate::sources::kinds;
 use crate::tablets::LookingOn;
@@ -167,6 +169,7 @@ fn view(now: &Snapshot) -> String {
         let claim = visit.claimed_by.as_ref().map(|by| format!(", with {by}")).unwrap_or_default();
         row("", format!("{} ({}) since {}{claim}", visit.client, visit.tier, visit.arrived_at));
     }
+    traffic(&now.traffic, &mut row);
     tablets(&now.tablets, &mut row);
     row("broker", broker_line(now));
     let abilities = &now.broker.abilities;
@@ -202,6 +205,30 @@ fn view(now: &Snapshot) -> String {
         row("disk", format!("NOT WRITABLE: {problem}"));
     }
     text
+}
+
+/// What the gateway has learned of its shop.
+fn traffic(traffic: &Traffic, row: &mut impl FnMut(&str, String)) {
+    if traffic.stayed + traffic.passed < 1.0 {
+        return;
+    }
+    row(
+        "learned from",
+        format!("{:.0} customers who stayed, {:.0} who passed", traffic.stayed, traffic.passed),
+    );
+    for gateway in &traffic.gateways {
+        let level = |count: f32, dbm: f32| {
+            if count < 1.0 { "unknown".to_owned() } else { format!("{dbm:.0} dBm") }
+        };
+        let stayed = level(gateway.stayed, gateway.stayed_dbm);
+        let passed = level(gateway.passed, gateway.passed_dbm);
+        let name = &gateway.name;
+        row("", format!("{name}: the highest level of those who stay {stayed}, who pass {passed}"));
+        if let Some(trouble) = gateway.trouble() {
+            row("", format!("WRONG: {trouble}"));
+            row("", format!("remedy: {}", GatewayTraffic::REMEDY));
+        }
+    }
 }
 
 fn tablets(tablets: &Tablets, row: &mut impl FnMut(&str, String)) {

@@ -3,13 +3,14 @@
 use super::event_loop::EventLoop;
 use super::office_ends::OfficeEnds;
 use super::status::{
-    Broker, BrokerAbilities, Configuration, DeadMessage, HeadOfficeLine, Snapshot, Source, Tablets,
-    Visit, Webhook,
+    Broker, BrokerAbilities, Configuration, DeadMessage, GatewayTraffic, HeadOfficeLine, Snapshot,
+    Source, Tablets, Traffic, Visit, Webhook,
 };
 use crate::config::BrokerLocation;
 use crate::mqtt::payload::{self, GatewayState, Status};
 use crate::mqtt::{Ability, ConnectionState, ConsentState};
 use crate::pipeline::event::Hearing;
+use crate::pipeline::presence::Survey;
 use crate::store;
 use crate::tablets::Pairing;
 use crate::telemetry::brief;
@@ -88,9 +89,21 @@ impl EventLoop {
             tablets: tablets(self),
             webhooks: webhooks.webhooks.into_iter().map(webhook).collect(),
             dead_messages: webhooks.dead.into_iter().map(dead_message).collect(),
+            traffic: traffic(self.pipeline.survey()),
             head_office: self.office.as_ref().map(head_office),
         }
     }
+}
+
+fn traffic(survey: &Survey) -> Traffic {
+    let gateways = survey.gateways.iter().map(|(name, traffic)| GatewayTraffic {
+        name: name.clone(),
+        stayed: traffic.stay_peaks.count,
+        stayed_dbm: traffic.stay_peaks.mean,
+        passed: traffic.passes.count,
+        passed_dbm: traffic.passes.mean,
+    });
+    Traffic { stayed: survey.stays, passed: survey.passes, gateways: gateways.collect() }
 }
 
 /// Documents of head office that are not in force, and why.

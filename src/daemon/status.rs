@@ -80,9 +80,60 @@ pub struct Snapshot {
     /// Messages that webhooks never took, the latest first.
     #[serde(default)]
     pub dead_messages: Vec<DeadMessage>,
+    /// What the shop's own traffic says of its radio.
+    #[serde(default)]
+    pub traffic: Traffic,
     /// The line to head office; `None` where the configuration has none.
     #[serde(default)]
     pub head_office: Option<HeadOfficeLine>,
+}
+
+/// What the gateway has learned of its shop from customers who were received: numbers, no customers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Customers who stayed for 100 s or more; older ones count less.
+    pub stayed: f32,
+    /// Customers who were received for 40 s or less.
+    pub passed: f32,
+    /// By gateway of the store.
+    pub gateways: Vec<GatewayTraffic>,
+}
+
+/// The same of one gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GatewayTraffic {
+    /// Its name.
+    pub name: String,
+    /// Customers who stayed, as it counts.
+    pub stayed: f32,
+    /// Their highest level, on average, in dBm.
+    pub stayed_dbm: f32,
+    /// Customers who passed, as it counts.
+    pub passed: f32,
+    /// Their highest level, on average, in dBm.
+    pub passed_dbm: f32,
+}
+
+impl GatewayTraffic {
+    /// Fewer customers say nothing yet.
+    const ENOUGH: f32 = 20.0;
+    /// A gateway whose levels are less apart does not tell who is inside, in dB.
+    const APART_DB: f32 = 6.0;
+
+    /// What to do about that.
+    pub const REMEDY: &str = "hang it 2 m further in, or add a beacon";
+
+    /// That the gateway does not tell the street from the shop, once enough customers were received.
+    pub fn trouble(&self) -> Option<String> {
+        let Self { name, stayed, stayed_dbm, passed, passed_dbm } = self;
+        let known = *stayed >= Self::ENOUGH && *passed >= Self::ENOUGH;
+        (known && stayed_dbm - passed_dbm < Self::APART_DB).then(|| {
+            format!(
+                "{name} does not tell the street from the shop: customers who stay reach \
+                 {stayed_dbm:.0} dBm, those who pass {passed_dbm:.0} dBm"
+            )
+        })
+    }
 }
 
 /// How the receiver of a webhook fares.
@@ -403,6 +454,7 @@ mod tests {
                 abilities: BrokerAbilities::default(),
             },
             delivery: DeliveryHealth::default(),
+            traffic: Traffic::default(),
             tablets: Tablets::default(),
             webhooks: Vec::new(),
             dead_messages: Vec::new(),
@@ -415,6 +467,21 @@ mod tests {
         let mut stream = UnixStream::connect(path).await.unwrap();
         stream.read_to_string(&mut text).await.unwrap();
         text
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_tell_the_street_from_the_shop_is_named_once_it_is_known() {
+        let gateway = |count, passed_dbm| GatewayTraffic {
+            name: "door".to_owned(),
+            stayed: count,
+            stayed_dbm: -58.0,
+            passed: count,
+            passed_dbm,
+        };
+        let trouble = gateway(40.0, -60.0).trouble().unwrap();
+        assert!(trouble.contains("-58 dBm") && trouble.contains("-60 dBm"), "{trouble}");
+        assert_eq!(gateway(40.0, -70.0).trouble(), None);
+        assert_eq!(gateway(5.0, -60.0).trouble(), None);
     }
 
     #[tokio::test]

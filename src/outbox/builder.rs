@@ -39,6 +39,7 @@ impl MessageBuilder<'_> {
             Effect::Forget { .. }
             | Effect::Alerted { .. }
             | Effect::Learned(_)
+            | Effect::Surveyed(_)
             | Effect::Unlearned { .. }
             | Effect::Passed { .. }
             | Effect::CardCopied { .. }

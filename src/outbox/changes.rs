@@ -64,6 +64,7 @@ fn remember(settings: &Settings, effect: &Effect, changes: &mut Vec<Change>) {
             changes.push(Change::Alerted { client: client.clone(), at: *at });
         }
         Effect::Learned(phone) => changes.push(Change::Learned(phone.clone())),
+        Effect::Surveyed(survey) => changes.push(Change::Surveyed(survey.clone())),
         Effect::ClockSet(step) => changes.push(Change::ClockSet(*step)),
         Effect::Unlearned { client } => changes.push(Change::Unlearned(client.clone())),
         Effect::Passed { .. }

@@ -82,6 +82,7 @@ impl Outbox {
             Change::Visit { .. }
             | Change::Alerted { .. }
             | Change::Learned(_)
+            | Change::Surveyed(_)
             | Change::Unlearned(_)
             | Change::Labelled { .. }
             | Change::Recognised { .. }

@@ -18,7 +18,7 @@ use super::identity::Identity;
 use super::identity::clones::Cards;
 use super::peers::{ContactAggregator, Peers, PendingArrivals, Reception};
 use super::policy::Caps;
-use super::presence::{Premises, Presence};
+use super::presence::{Presence, Survey};
 use super::units::{Dbm, Now, Tick, WallTime};
 use super::visits::{Phase, Visits};
 use crate::pipeline::gateway::HERE;
@@ -35,7 +35,6 @@ use crate::pipeline::visit_id::VisitId;
 #[derive(Debug)]
 pub struct Pipeline {
     settings: Settings,
-    premises: Premises,
     identity: Identity,
     presence: Presence,
     caps: Caps,
@@ -69,7 +68,7 @@ impl Pipeline {
         for client in &restored.withdrawn {
             identity.withdraw(client);
         }
-        let presence = Presence::new(settings.presence.clone(), start, now.tick);
+        let presence = Presence::new(settings.clone(), restored.survey, start, now.tick);
         let clock_since = restored.clock_since.unwrap_or(now.clock.reading());
         let caps = Caps::restored(restored.last_alerts, clock_since);
         let away = restored.away;
@@ -78,7 +77,6 @@ impl Pipeline {
         beacons.watch(&settings.beacons, now.tick);
         let withdrawn = restored.withdrawn.into_iter().collect();
         let mut pipeline = Self {
-            premises: Premises::new(&settings),
             settings,
             identity,
             presence,
@@ -126,8 +124,7 @@ impl Pipeline {
             Input::Retained(visit, None) => self.cleared(visit, now, &mut effects),
             Input::Registry(registry) => self.replace_registry(*registry, now, &mut effects),
             Input::Settings(settings) => {
-                self.presence.set(settings.presence.clone());
-                self.premises = Premises::new(&settings);
+                self.presence.set((*settings).clone());
                 if settings.beacons != self.settings.beacons {
                     self.beacons.watch(&settings.beacons, now.tick);
                 }
@@ -141,13 +138,14 @@ impl Pipeline {
             self.escalate(now, &mut effects);
         }
         self.flush_contacts(now, &mut effects);
+        effects.extend(self.presence.take_survey(now.tick).map(Effect::Surveyed));
         effects
     }
 
     /// Handles every deadline until `now`.
     fn pass_time(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        while let Some(verdict) = self.presence.expire(now.tick) {
-            self.perform(verdict, now, effects);
+        while let Some(event) = self.presence.expire(now.tick) {
+            self.perform(event, now, effects);
         }
         while let Some((who, arrival)) = self.pending.pop_due(now.tick) {
             self.open(who, arrival, now, effects);
@@ -201,6 +199,11 @@ impl Pipeline {
     /// Number of received advertisements of enrolled customers since the start.
     pub fn contacts(&self) -> u64 {
         self.contacts
+    }
+
+    /// What the shop's traffic says of its radio.
+    pub fn survey(&self) -> &Survey {
+        self.presence.survey()
     }
 
     /// The customers and tables in force.

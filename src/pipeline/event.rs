@@ -8,6 +8,7 @@ use super::beacons::BeaconState;
 use super::explain::Explanation;
 use super::identity::registry::Registry;
 use super::peers::aggregator::PeerContact;
+use super::presence::Survey;
 use super::settings::Settings;
 use super::units::{ClockStep, Dbm, WallTime};
 use super::visit_id::VisitId;
@@ -121,6 +122,8 @@ pub enum Effect {
     },
     /// A visit gave an estimate of the phone's RSSI offset: keep it for `presence.known_for`.
     Learned(KnownPhone),
+    /// What the shop's own traffic says of its radio has changed: keep it.
+    Surveyed(Survey),
     /// The customer is no longer enrolled: their phone's RSSI offset is deleted.
     Unlearned {
         /// The customer's handle.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::presence::Survey;
 use super::presence::loudness::Loudness;
 use super::start::Away;
 use super::units::WallTime;
@@ -18,6 +19,8 @@ pub struct Restored {
     pub withdrawn: Vec<Arc<str>>,
     /// The RSSI offsets of customers' phones, from earlier visits.
     pub phones: Vec<KnownPhone>,
+    /// What the shop's traffic said of its radio.
+    pub survey: Survey,
     /// How long the gateway was away.
     pub away: Away,
     /// Times from here on were read from the wall clock as it runs now; `None` where only those

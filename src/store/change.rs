@@ -7,6 +7,7 @@ use super::message::Queued;
 use super::published::Published;
 use super::webhooks::WebhookMessage;
 use crate::pipeline::event::{KnownPhone, Visit};
+use crate::pipeline::presence::Survey;
 use crate::pipeline::units::{ClockStep, WallTime};
 use crate::pipeline::{Settings, VisitId};
 
@@ -31,6 +32,8 @@ pub enum Change {
     },
     /// The RSSI offset of a customer's phone.
     Learned(KnownPhone),
+    /// What the shop's traffic says of its radio, whole.
+    Surveyed(Survey),
     /// The RSSI offset of a customer's phone is deleted.
     Unlearned(Arc<str>),
     /// Staff said whether a visit's customer was here.

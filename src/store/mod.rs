@@ -14,6 +14,7 @@ mod published;
 mod reserve;
 mod rows;
 mod schema;
+mod survey;
 mod webhooks;
 pub mod worker;
 

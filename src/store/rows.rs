@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::change::Change;
 use super::columns::{readable, visit_id};
 use super::message::{MessageKind, OutboundMessage, Queued};
-use super::{Heartbeat, labels, phones, published, webhooks};
+use super::{Heartbeat, labels, phones, published, survey, webhooks};
 use crate::clock::kernel::Boot;
 use crate::pipeline::Settings;
 use crate::pipeline::event::{Card, Claim, GatewayIndex, Restored, RestoredVisit, Visit};
@@ -59,6 +59,7 @@ fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
             execute(db, "INSERT OR REPLACE INTO caps VALUES (?1, ?2)", params![client, millis(*at)])
         }
         Change::Learned(phone) => phones::put(db, phone),
+        Change::Surveyed(said) => survey::put(db, said),
         Change::Unlearned(client) => phones::forget(db, client),
         Change::Labelled { visit, was_here, at } => labels::put(db, *visit, *was_here, *at),
         Change::Queued(queued) => put_message(db, queued),
@@ -204,7 +205,8 @@ pub(super) fn restored(db: &Connection, settings: &Settings, now: WallTime) -> R
         .query_map([], |row| row.get(0))?
         .collect::<Result<_>>()?;
     let phones = phones::since(db, now.minus(settings.presence.known_for))?;
-    Ok(Restored { visits, last_alerts, withdrawn, phones, ..Restored::default() })
+    let survey = survey::get(db)?;
+    Ok(Restored { visits, last_alerts, withdrawn, phones, survey, ..Restored::default() })
 }
 
 fn visit(row: &rusqlite::Row<'_>, settings: &Settings) -> Result<RestoredVisit> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Error, Result, ffi};
 
 /// The steps from nothing to the newest schema; step `n` leads to version `n + 1`.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -17,10 +17,11 @@ const STEPS: [&str; 11] = [
     include_str!("schema_9.sql"),
     include_str!("schema_10.sql"),
     include_str!("schema_11.sql"),
+    include_str!("schema_12.sql"),
 ];
 
 /// All tables.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "visits",
     "caps",
     "outbox",
@@ -30,6 +31,7 @@ const TABLES: [&str; 9] = [
     "published",
     "alive",
     "webhooks",
+    "survey",
 ];
 
 /// The version this program writes.

@@ -10,7 +10,7 @@ use grelot::config::registry::Reading as RegistryReading;
 use grelot::daemon::playback::{self, PlaybackEvent};
 use grelot::pipeline::event::{GatewayIndex, Start};
 use grelot::pipeline::identity::{CustomerIndex, Identity, Registry};
-use grelot::pipeline::presence::{Loudness, Premises, Presence, Verdict, What};
+use grelot::pipeline::presence::{Loudness, Presence, PresenceChange, PresenceEvent, Survey};
 use grelot::pipeline::units::{Clock, Tick, WallTime};
 use grelot::pipeline::{Effect, Gateway, Settings, policy, presence};
 use grelot::sources::simulated::{Scene, Shop};
@@ -47,15 +47,6 @@ pub fn play_scene(scene: Scene, seed: u64, settings: &Settings) -> anyhow::Resul
     let shop = Shop::new(scene, seed, STARTED_AT);
     let registries = (registry(&shop)?, registry(&shop)?);
     play(shop, registries, settings)
-}
-
-/// What is heard of a scene, which nobody plays.
-pub fn tape(scene: Scene, seed: u64, settings: &Settings) -> anyhow::Result<Tape> {
-    let shop = Shop::new(scene, seed, STARTED_AT);
-    let registry = registry(&shop)?;
-    let (replay, tape) = taped(shop, registry, settings);
-    replay.for_each(drop);
-    taken(tape)
 }
 
 /// Plays a replay source through the pipeline, as `replay` does. One registry is the pipeline's, the
@@ -112,18 +103,19 @@ pub type Phones = BTreeMap<String, Loudness>;
 
 /// The same where `phones` are known already; more is known of them afterwards.
 pub fn judge_knowing(tape: &Tape, settings: &Settings, phones: &mut Phones) -> Score {
-    let mut presence = Presence::new(settings.presence.clone(), Start::Followed, Tick::ZERO);
+    let mut presence =
+        Presence::new(settings.clone(), Survey::default(), Start::Followed, Tick::ZERO);
     for (who, client) in (0..).map(CustomerIndex).zip(&tape.clients) {
         if let Some(phone) = phones.get(client) {
             presence.recall(who, *phone, Tick::ZERO.plus(settings.presence.known_for));
         }
     }
     let mut events = Vec::new();
-    let mut say = |at: Tick, verdict: Verdict| {
-        let client = tape.clients.get(verdict.who.0 as usize).cloned().unwrap_or_default();
-        let kind = match verdict.what {
-            What::Arrived { .. } => EventKind::Arrival,
-            What::Departed { learned, .. } => {
+    let mut say = |at: Tick, event: PresenceEvent| {
+        let client = tape.clients.get(event.who.0 as usize).cloned().unwrap_or_default();
+        let kind = match event.what {
+            PresenceChange::Arrived { .. } => EventKind::Arrival,
+            PresenceChange::Departed { learned, .. } => {
                 phones.extend(learned.map(|phone| (client.clone(), phone)));
                 EventKind::Departure
             }
@@ -131,22 +123,21 @@ pub fn judge_knowing(tape: &Tape, settings: &Settings, phones: &mut Phones) -> S
         };
         events.push(Event { at: at.since(Tick::ZERO), kind, client });
     };
-    let pass = |presence: &mut Presence, until: Tick, say: &mut dyn FnMut(Tick, Verdict)| {
+    let pass = |presence: &mut Presence, until: Tick, say: &mut dyn FnMut(Tick, PresenceEvent)| {
         while let Some(due) = presence.next_deadline().filter(|due| *due < until) {
-            while let Some(verdict) = presence.expire(due) {
-                say(due, verdict);
+            while let Some(event) = presence.expire(due) {
+                say(due, event);
             }
         }
     };
-    let premises = Premises::new(settings);
     for contact in &tape.contacts {
         let now = contact.at();
         pass(&mut presence, now, &mut say);
         let gateway = GatewayIndex(contact.gateway);
-        let reading = premises.reading(gateway, contact.rssi(), contact.echo());
         let who = CustomerIndex(contact.customer.into());
-        if let Some(verdict) = presence.hear(who, now, &reading) {
-            say(now, verdict);
+        let event = presence.hear(who, now, gateway, contact.rssi(), contact.echo());
+        if let Some(event) = event {
+            say(now, event);
         }
     }
     let end = Tick::ZERO.plus(tape.ended_at + settings.presence.longest_visit);

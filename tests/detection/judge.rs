@@ -1,14 +1,14 @@
 //! Arrivals in shops that nothing was fitted on: `cargo run --release --example judge -- [SHOPS [EQUIPMENT]]`.
 //!
-//! Every cell is one equipment in one radio world, drawn `SHOPS` times (six by default) by the
-//! second generator (`judge/mod.rs`). Prints a row for each cell and, for each equipment, the
-//! median and the worst cell, of the product and of a candidate for its presence filter that learns each
-//! shop from its own unlabelled traffic: on the first day, and on the fourth; and how often an
-//! announcement of the candidate was right, by its confidence.
+//! Every cell is one equipment in one radio world, drawn `SHOPS` times (six by default) by the second
+//! generator (`judge/mod.rs`). Prints a row for each cell and, for each equipment, the median and the worst
+//! cell, on the first day and once the gateway has learned from three days of traffic; and how often an
+//! announcement was right, by its confidence.
 //!
 //! `cargo run --release --example judge -- family [SHOPS]` prints the same of the first family of random
-//! shops (`family/mod.rs`), which constants are fitted on: another radio, other people. `-- fit` counts
-//! the candidate's constants; `-- rows FILE [SHOPS]` writes what `fit/head.py` fits the network on.
+//! shops (`family/mod.rs`), which constants are fitted on: another radio, other people. `-- measured DATA`
+//! plays the measured doors and walks, `-- fit` counts the constants of `pipeline::presence::fitted`,
+//! `-- rows FILE [SHOPS]` writes what `fit/head.py` fits the network on.
 
 #![expect(clippy::print_stdout, reason = "the tables are what it is for")]
 #![allow(dead_code, reason = "the modules are the other table's, which needs more of them")]
@@ -18,15 +18,20 @@ mod crew;
 #[path = "judge/mod.rs"]
 mod elsewhere;
 mod family;
+mod measured;
 mod peers;
-#[path = "candidate/pipeline.rs"]
-#[expect(clippy::pedantic, clippy::indexing_slicing, reason = "a study: it is no product yet")]
-mod pipeline;
+mod row;
 mod scenes;
 mod search;
 mod survey;
 mod tape;
-#[path = "candidate/trial.rs"]
+#[path = "../traces"]
+mod traces {
+    pub mod csv;
+    pub mod door;
+    pub mod output;
+    pub mod walks;
+}
 mod trial;
 
 use elsewhere::{Equipment, Shop, World};
@@ -48,15 +53,9 @@ const FAMILY_SEED: u64 = 300_000;
 /// Days of traffic before the day that is judged.
 const DAYS: u64 = 3;
 
-/// The product, which learns nothing of the shop; and the candidate (`candidate/`) on the first day, and
-/// on the fourth.
-const WAYS: [&str; 5] = [
-    "product",
-    "product, walk test",
-    "candidate, first day",
-    "candidate, fourth day",
-    "candidate, fourth day, walk test",
-];
+/// With what the gateway knows of the shop.
+const WAYS: [&str; 4] =
+    ["first day", "first day, walk test", "fourth day", "fourth day, walk test"];
 
 /// How sure announcements are put together that are about as sure.
 const SURE: [f32; 6] = [0.5, 0.8, 0.9, 0.95, 0.98, 1.01];
@@ -64,13 +63,13 @@ const SURE: [f32; 6] = [0.5, 0.8, 0.9, 0.95, 0.98, 1.01];
 /// Found within 10 s and 60 s of 100 visits, and false arrivals for 100 visits.
 type Figures = [f64; 3];
 
-/// What became of one shop, each way; and whom the candidate announced.
+/// What became of one shop, each way; and who was announced.
 struct Played {
     scores: [Score; WAYS.len()],
     announced: Vec<Announced>,
 }
 
-/// Plays the last of a shop's days, the candidate with the days before, too.
+/// Plays the last of a shop's days, without and with the days before.
 fn play(days: &[Tape], settings: &[Settings; 2]) -> Played {
     let [no_walk_test, walk_test] = settings;
     let mut announced = Vec::new();
@@ -84,11 +83,9 @@ fn play(days: &[Tape], settings: &[Settings; 2]) -> Played {
         last
     };
     let today = &days[days.len().saturating_sub(1)..];
-    let product = |settings| sum(today.iter().map(|day| belief::judge(day, settings)));
     let scores = [
-        product(no_walk_test),
-        product(walk_test),
         trial(today, no_walk_test),
+        trial(today, walk_test),
         trial(days, no_walk_test),
         trial(days, walk_test),
     ];
@@ -102,6 +99,7 @@ fn main() {
     match word(0) {
         Some("fit") => family::fit::print(),
         Some("rows") => family::rows::write(word(1).unwrap_or("rows"), number(2, 700)),
+        Some("measured") => print_measured(word(1).unwrap_or(".")),
         Some("family") => {
             let shops = FAMILY_SEED..FAMILY_SEED + number(1, FAMILY_SHOPS);
             family::table::print(shops);
@@ -126,7 +124,7 @@ fn print_cells(shops: u64, only: Option<&str>) {
                 play(&days, &[false, true].map(|walk_test| shop.settings(walk_test)))
             });
             let way = |nth: usize| figures(&sum(played.iter().map(|one| one.scores[nth].clone())));
-            let figures = [0, 1, 2, 3, 4].map(way);
+            let figures = [0, 1, 2, 3].map(way);
             print_row(equipment.name(), world.name(), figures);
             rows.push(figures);
             announced.extend(played.into_iter().flat_map(|one| one.announced));
@@ -134,6 +132,20 @@ fn print_cells(shops: u64, only: Option<&str>) {
         print_summary(equipment.name(), &rows);
     }
     print_reliability(&announced);
+}
+
+/// The measured doors and walks, with their measured levels and without.
+fn print_measured(data: &str) {
+    println!("{}", row::HEAD);
+    for set in measured::read(data.as_ref()).expect("the data can be read") {
+        let mut unmeasured = set.settings.clone();
+        unmeasured.gateways.iter_mut().for_each(|gateway| gateway.levels = None);
+        for (how, settings) in [("walk test", &set.settings), ("no walk test", &unmeasured)] {
+            let play = |tape| Trial::default().play(tape, settings).0;
+            let score = sum(set.judging.iter().map(play));
+            println!("{}", row::counts(&format!("{}, {how}", set.name), &score));
+        }
+    }
 }
 
 fn print_head(cells: &str) {
@@ -150,7 +162,7 @@ fn print_row(equipment: &str, cell: &str, figures: [Figures; WAYS.len()]) {
 /// The median cell and the worst one, figure by figure.
 fn print_summary(equipment: &str, rows: &[[Figures; WAYS.len()]]) {
     let of = |pick: fn(Vec<f64>, bool) -> f64| {
-        [0, 1, 2, 3, 4].map(|way| {
+        [0, 1, 2, 3].map(|way| {
             let column = |figure: usize| rows.iter().map(|row| row[way][figure]).collect();
             [0, 1, 2].map(|figure| pick(column(figure), figure < 2))
         })
@@ -159,7 +171,8 @@ fn print_summary(equipment: &str, rows: &[[Figures; WAYS.len()]]) {
     print_row(equipment, "**worst**", of(worst));
 }
 
-/// Of those whom the candidate announced as surely as that, the share that was inside; and the expected calibration error.
+/// Of those who were announced as surely as that, the share that was inside; and the expected calibration
+/// error.
 fn print_reliability(announced: &[Announced]) {
     println!("\n| confidence | announced | mean confidence | were inside |");
     println!("|---|---|---|---|");

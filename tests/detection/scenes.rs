@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use grelot::pipeline::Place;
 use grelot::sources::simulated::floor_plan::Point;
 use grelot::sources::simulated::scene::{beacon_at, gateway_at};
@@ -115,24 +114,6 @@ impl Layout {
         inside_beacon: Point::at(0.5, 6.0),
         ..Self::USUAL
     };
-
-    /// From eight numbers: `x,y` of each, in the order above.
-    pub fn read(places: &str) -> anyhow::Result<Self> {
-        let numbers: Vec<f64> = places
-            .split(',')
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .context(places.to_owned())?;
-        let [x, y, inside_x, inside_y, door_x, door_y, beacon_x, beacon_y] = numbers[..] else {
-            bail!("{places}: not eight numbers");
-        };
-        Ok(Self {
-            door_gateway: Point::at(x, y),
-            inside_gateway: Point::at(inside_x, inside_y),
-            door_beacon: Point::at(door_x, door_y),
-            inside_beacon: Point::at(beacon_x, beacon_y),
-        })
-    }
 
     /// Another shop, one for each seed: gateway and beacon on either side of the door, the rest
     /// somewhere within.

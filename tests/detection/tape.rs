@@ -51,11 +51,6 @@ impl Contact {
         self.rssi.into()
     }
 
-    /// Milliseconds, gateway, RSSI and the echo's octet.
-    pub const fn numbers(&self) -> (u32, u8, i8, u8) {
-        (self.at_us / 1000, self.gateway, self.rssi, self.echo)
-    }
-
     /// What the phone said it hears.
     pub fn echo(&self) -> Option<Echo> {
         Some(Echo::from_byte(self.echo)).filter(|echo| echo.zone != 0)

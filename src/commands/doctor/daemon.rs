@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use super::Finding;
 use crate::config::Config;
-use crate::daemon::status;
+use crate::daemon::status::{self, GatewayTraffic};
 
 /// Whether the daemon of a configuration runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,15 @@ impl Daemon {
         }
         let says = format!("{running} runs, {installed} is installed");
         Some(Finding::warn(about, says, "sudo systemctl restart grelot"))
+    }
+
+    /// Gateways that do not tell the street from the shop, as far as their traffic says.
+    pub(super) fn detection(self, config: &Config) -> Vec<Finding> {
+        let running =
+            (self == Self::Runs).then(|| crate::commands::status::snapshot(&config.state));
+        let Some(Ok(snapshot)) = running else { return Vec::new() };
+        let troubles = snapshot.traffic.gateways.iter().filter_map(GatewayTraffic::trouble);
+        troubles.map(|says| Finding::warn("detection", says, GatewayTraffic::REMEDY)).collect()
     }
 
     pub(super) fn finding(self) -> Finding {

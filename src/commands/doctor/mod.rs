@@ -132,6 +132,7 @@ fn of_the_site(config: &Config) -> Vec<Finding> {
     let daemon = daemon::look(config);
     let mut findings = vec![daemon.finding(), disk::state(config), disk::space(config)];
     findings.extend(daemon.version(config));
+    findings.extend(daemon.detection(config));
     findings.extend(machine::Kernel::default().findings(config));
     if !config.sources.iter().any(|source| matches!(source, Source::Simulated { .. })) {
         findings.push(registry::finding(config, daemon));

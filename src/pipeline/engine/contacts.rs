@@ -98,9 +98,9 @@ impl Pipeline {
         if gateway == HERE && self.peers.any_present() {
             self.aggregator.add(found.customer, rssi, found.echo, now.tick);
         }
-        let reading = self.premises.reading(gateway, rssi, found.echo);
-        if let Some(verdict) = self.presence.hear(found.customer, now.tick, &reading) {
-            self.perform(verdict, now, effects);
+        let event = self.presence.hear(found.customer, now.tick, gateway, rssi, found.echo);
+        if let Some(event) = event {
+            self.perform(event, now, effects);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::pipeline::gateway::HERE;
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::peers::PendingArrival;
 use crate::pipeline::presence::loudness::Loudness;
-use crate::pipeline::presence::{Grounds, Verdict, What};
+use crate::pipeline::presence::{PeakEvidence, PresenceChange, PresenceEvent};
 use crate::pipeline::restored::KnownPhone;
 use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::visit::{Announcement, DepartureReason, Visit};
@@ -19,10 +19,10 @@ use crate::pipeline::visit_id::VisitId;
 use crate::pipeline::visits::Phase;
 
 impl Pipeline {
-    pub(super) fn perform(&mut self, verdict: Verdict, now: Now, effects: &mut Vec<Effect>) {
-        let who = verdict.who;
-        match verdict.what {
-            What::Arrived { gateway, confidence, unfollowed, heard_for, grounds } => {
+    pub(super) fn perform(&mut self, event: PresenceEvent, now: Now, effects: &mut Vec<Effect>) {
+        let who = event.who;
+        match event.what {
+            PresenceChange::Arrived { gateway, confidence, unfollowed, heard_for, grounds } => {
                 let Some(visit) = self.begin(who, gateway, confidence, now) else { return };
                 let arrival = PendingArrival { visit, unfollowed, heard_for, grounds };
                 if self.peers.any_present() {
@@ -33,17 +33,17 @@ impl Pipeline {
                     self.open(who, arrival, now, effects);
                 }
             }
-            What::Returned { confidence } => self.reopen(who, confidence, effects),
-            What::Departed { reason, silent_for, learned } => {
+            PresenceChange::Returned { confidence } => self.reopen(who, confidence, effects),
+            PresenceChange::Departed { reason, silent_for, learned } => {
                 self.learned(who, learned, now, effects);
                 self.close(who, reason, silent_for, now, effects);
             }
-            What::Closed => {
+            PresenceChange::Closed => {
                 if self.visits.get(who).is_some_and(|(_, phase)| phase == Phase::Closed) {
                     self.visits.remove(who);
                 }
             }
-            What::Passed { best, heard_for, grounds } => {
+            PresenceChange::Passed { best, heard_for, grounds } => {
                 if let Some(customer) = self.identity.customer(who) {
                     effects.push(Effect::Passed { client: customer.client });
                 }
@@ -175,7 +175,7 @@ impl Pipeline {
     }
 
     /// The numbers that decided.
-    fn evidence(&self, received_for: Duration, grounds: &Grounds) -> Evidence {
+    fn evidence(&self, received_for: Duration, grounds: &PeakEvidence) -> Evidence {
         let name = |gateway| Arc::from(self.gateway_name(gateway));
         let zones = &self.settings.zones;
         let echo = grounds.echo.and_then(|echo| {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::pipeline::identity::customer::CustomerIndex;
-use crate::pipeline::presence::Grounds;
+use crate::pipeline::presence::PeakEvidence;
 use crate::pipeline::units::{ClockStep, Tick, WallTime};
 use crate::pipeline::visit::Visit;
 
@@ -34,7 +34,7 @@ pub struct PendingArrival {
     /// From the first contact to the arrival.
     pub heard_for: Duration,
     /// The evidence.
-    pub grounds: Grounds,
+    pub grounds: PeakEvidence,
 }
 
 /// At most one for each customer.
@@ -153,7 +153,7 @@ mod tests {
             checked_in_until: None,
             revision: 0,
         };
-        let grounds = Grounds { level: None, echo: None, phone: Loudness::UNKNOWN };
+        let grounds = PeakEvidence { level: None, echo: None, phone: Loudness::UNKNOWN };
         let arrival =
             PendingArrival { visit, unfollowed: false, heard_for: Duration::ZERO, grounds };
         let who = CustomerIndex(0);

@@ -1,117 +1,150 @@
-//! How sure we are that a customer is inside: a hidden Markov filter over the spots of a way in
-//! and over how loud the customer's phone is.
+//! How sure we are that a customer is inside: a hidden Markov filter over the places on the way in and
+//! over how loud the customer's phone is.
 //!
-//! People move from spot to spot at a walker's pace, and a phone stays as loud as it is, give or
-//! take how it is carried. So a passer-by, who is as loud before the door as a customer behind
-//! it, betrays themself by the way they came and go, and two gateways by the difference. Evidence
-//! is tempered by time: ten readings within a second say little more than three.
+//! People move from place to place at a walker's pace, and a phone stays as loud as it is. What is
+//! usually measured at each place is the shop's ([`SiteModel`]). Evidence is tempered by time: ten
+//! readings within a second say little more than one, for the same body and walls shadow them.
 
 use std::time::Duration;
 
-use super::lanes::{Lanes, Packed};
-use super::premises::{Normal, Reading};
-use super::spots::{
-    BESIDE_ECHO, BySpot, ECHO_REPEATS_S, FIRST_HEARD, INSIDE, KNOWN_INSIDE, LOUDNESS_DB,
-    LOUDNESS_DRIFT, MOVES, NEW_ECHO, THE_DOOR,
-};
+use wide::f32x8;
+
+use super::fitted::STAYING;
+use super::grid::{Grid, OFFSET_DB, Packed};
+use super::places::THRESHOLD;
+use super::site_model::{Reading, SHORTEST_STEP_S, STEPS, SiteModel, Usual};
+use super::survey::millis;
 use crate::pipeline::units::Tick;
 
-/// How usual phones are that are so loud as [`LOUDNESS_DB`] says.
-const LOUDNESS: [f32; 3] = [0.27, 0.46, 0.27];
-
-/// So many gateways are independent witnesses, no more: they share the walls and the body.
-const INDEPENDENT: f32 = 3.0;
-/// A gateway counts as a witness so long after it heard the customer.
-const WITNESS_S: f32 = 2.0;
-/// A reading further off than this is an accident of fading, not a fact.
-const FURTHEST_DB: f32 = 24.0;
-
-/// People are followed in steps of at most this ...
-const STEP_S: f32 = 1.0;
-/// ... and after so many of them could be anywhere.
-const MOST_STEPS: f32 = 2.0;
-
-/// Gateways whose readings are told apart in time; further ones share their places.
-const EARS: usize = 12;
-
-/// Something for each loudness.
-type ByLoudness<T> = [T; LOUDNESS.len()];
+/// Readings of one gateway closer together than this, in seconds, repeat each other.
+const REPEATS_S: f32 = 2.0;
+/// The same where gateways hang on both sides of the door, close to it.
+const CLOSE_REPEATS_S: f32 = 0.41;
+/// The same of echoes that say the same, and what one counts that says something else.
+const ECHO_REPEATS_S: f32 = 3.0;
+const NEW_ECHO: f32 = 0.6;
+/// Beside an echo a level counts so much: the same body and the same walls have shadowed both.
+const BESIDE_ECHO: f32 = 0.7;
+/// A reading further off than so many standard deviations is an accident of fading.
+const FURTHEST: f32 = 3.0;
+/// A gateway that has received nothing for so long is silent, in seconds.
+const SILENT_S: f32 = 3.0;
+/// Its silence counts so much: silences go together, too.
+const SILENCE: f32 = 0.5;
+/// Gateways whose readings are told apart in time.
+const GATEWAYS: usize = 8;
 
 /// The filter's state for one customer, in few octets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Belief {
-    /// How probable each loudness and spot is.
-    share: ByLoudness<Packed>,
-    /// When each gateway heard the customer last, in units of [`STAMP_S`]; 0 is never.
-    heard: [u16; EARS],
+    share: Packed,
+    /// When each gateway received the customer last, in units of [`STAMP_S`]; 0 is never.
+    heard: [u16; GATEWAYS],
     echoed: u16,
     /// The last echo, as the octet it came in.
     echo: u8,
-    updated: Option<Tick>,
+    /// Nothing is known yet.
+    fresh: bool,
+    /// When something was weighed last, as [`millis`] has it; 0 is never.
+    updated: u32,
 }
 
 /// Where a customer probably is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Whereabouts {
-    /// How probable each spot is.
-    by_spot: Lanes,
+    /// How probable each place is.
+    pub by_place: f32x8,
+    /// How loud the phone probably is, in dB from an average one.
+    pub offset_db: f32,
 }
 
 impl Belief {
     /// Of somebody heard for the first time.
     pub fn new() -> Self {
-        Self::at(FIRST_HEARD)
+        Self { fresh: true, ..Self::inside() }
     }
 
     /// Of somebody known to be inside.
     pub fn inside() -> Self {
-        Self::at(KNOWN_INSIDE)
+        let share = Packed::new(&Grid::all(f32x8::new(STAYING)).normalised(), 0);
+        Self { share, heard: [0; GATEWAYS], echoed: 0, echo: 0, fresh: false, updated: 0 }
     }
 
-    fn at(spots: BySpot) -> Self {
-        let share = [Packed::NONE; LOUDNESS.len()];
-        let mut belief = Self { share, heard: [0; EARS], echoed: 0, echo: 0, updated: None };
-        belief.keep(&LOUDNESS.map(|loudness| Lanes::new(spots) * loudness), 0);
-        belief
+    /// Whether nothing was received yet.
+    pub const fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// How long ago something was weighed, in seconds; 0 where nothing was.
+    pub fn age_s(&self, now: Tick) -> f32 {
+        let age_ms = if self.updated == 0 { 0 } else { millis(now).wrapping_sub(self.updated) };
+        Duration::from_millis(age_ms.into()).as_secs_f32()
     }
 
     /// Where the customer probably is.
     pub fn whereabouts(&self) -> Whereabouts {
-        let by_spot = by_spot(&self.grid());
-        Whereabouts { by_spot: by_spot * by_spot.sum().recip() }
+        Whereabouts::of(&self.share.grid().normalised())
     }
 
-    /// Weighs one contact.
-    pub fn hear(&mut self, now: Tick, reading: &Reading<'_>) -> Whereabouts {
-        let mut grid = self.grid();
-        if let Some(updated) = self.updated {
-            walk(&mut grid, now.since(updated).as_secs_f32());
-        }
-        let elapsed = Elapsed::until(now, self.updated);
-        let mut weight = self.weight(&elapsed, reading);
-        let mut evidence = [Lanes::NOTHING; LOUDNESS.len()];
+    /// Weighs one contact. `listening` has a bit for each gateway whose silence means something.
+    pub fn hear(
+        &mut self,
+        now: Tick,
+        reading: &Reading<'_>,
+        site: &SiteModel,
+        listening: u64,
+    ) -> Whereabouts {
+        let mut grid = if self.fresh { reading.usual.first } else { self.share.grid() };
+        let since_s = self.age_s(now);
+        let elapsed = Elapsed::until(now, self.updated != 0 && since_s <= 60.0);
+        let steps = since_s / SHORTEST_STEP_S;
+        grid = walk(grid, site, steps);
+        let mut evidence = Grid::all(f32x8::ZERO);
+        let repeats_s = if site.both_sides { CLOSE_REPEATS_S } else { REPEATS_S };
+        let mut weight = self.weight(&elapsed, reading, repeats_s);
+        self.silence(&elapsed, since_s, site, listening, &mut evidence);
         if let (Some(echo), Some(likelihood)) = (reading.echo, reading.echo_likelihood) {
-            evidence = [likelihood * self.echo_weight(&elapsed, echo.to_byte()); LOUDNESS.len()];
+            let likelihood = likelihood * self.echo_weight(&elapsed, echo.to_byte());
+            evidence = evidence.map(|row| row + likelihood);
             weight *= BESIDE_ECHO;
         }
         if let Some(rssi_dbm) = reading.rssi_dbm {
-            weigh(&mut evidence, rssi_dbm, &reading.usual.levels, weight);
+            weigh(&mut evidence, rssi_dbm, reading.usual, weight);
         }
-        multiply(&mut grid, &evidence);
-        self.updated = Some(now);
-        self.keep(&grid, now.as_micros())
+        grid = grid.weighed(&evidence).normalised();
+        // What is less than a step counts the next time.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "under a step")]
+        let rest_ms = (steps.fract() * SHORTEST_STEP_S * 1000.0) as u32;
+        self.updated = millis(now).wrapping_sub(rest_ms).max(1);
+        self.fresh = false;
+        let [.., a, b, c, d] = now.as_micros().to_be_bytes();
+        self.share = Packed::new(&grid, u32::from_be_bytes([a, b, c, d]));
+        Whereabouts::of(&grid)
     }
 
-    /// How much a reading of this gateway says that its last ones, and the other gateways, did
-    /// not say.
-    fn weight(&mut self, elapsed: &Elapsed, reading: &Reading<'_>) -> f32 {
-        let ear = usize::from(reading.gateway.0) % EARS;
-        let Some(heard) = self.heard.get_mut(ear) else { return 1.0 };
+    /// How much a reading of this gateway says that its last ones did not say.
+    fn weight(&mut self, elapsed: &Elapsed, reading: &Reading<'_>, repeats_s: f32) -> f32 {
+        let nth = usize::from(reading.gateway.0) % GATEWAYS;
+        let Some(heard) = self.heard.get_mut(nth) else { return 1.0 };
         let gap_s = elapsed.since(std::mem::replace(heard, elapsed.now));
-        let witness = |heard: &&u16| elapsed.since(**heard) <= WITNESS_S;
-        let witnesses = self.heard.iter().filter(witness).count();
-        let fresh = (gap_s / reading.usual.repeats_s).min(1.0);
-        fresh * (INDEPENDENT / f32::from(u8::try_from(witnesses).unwrap_or(u8::MAX))).min(1.0)
+        (gap_s / repeats_s).min(1.0)
+    }
+
+    /// The gateways that would receive the customer at some places, and do not.
+    fn silence(
+        &self,
+        elapsed: &Elapsed,
+        since_s: f32,
+        site: &SiteModel,
+        listening: u64,
+        evidence: &mut Grid,
+    ) {
+        let weight = (since_s / REPEATS_S).min(1.0) * SILENCE;
+        for (nth, (usual, heard)) in site.gateways().iter().zip(&self.heard).enumerate() {
+            if listening & (1 << nth) != 0 && elapsed.since(*heard) > SILENT_S {
+                *evidence = evidence.zip(&usual.silence, |sum, row| sum + row * weight);
+            }
+        }
     }
 
     /// How much an echo says that the last one did not: a phone measures it about once a second,
@@ -121,43 +154,31 @@ impl Belief {
         let same = std::mem::replace(&mut self.echo, echo) == echo;
         if same { (gap_s / ECHO_REPEATS_S).min(1.0) } else { NEW_ECHO }
     }
-
-    fn grid(&self) -> ByLoudness<Lanes> {
-        self.share.map(|share| share.lanes())
-    }
-
-    fn keep(&mut self, grid: &ByLoudness<Lanes>, chance: u64) -> Whereabouts {
-        let by_spot = by_spot(grid);
-        let part = by_spot.sum().recip();
-        let [.., a, b, c, d] = chance.to_be_bytes();
-        let mut chance = u32::from_be_bytes([a, b, c, d]);
-        for (share, row) in self.share.iter_mut().zip(grid) {
-            *share = Packed::new(*row * part, chance);
-            chance = chance.wrapping_add(0x5555_5555);
-        }
-        Whereabouts { by_spot: by_spot * part }
-    }
-}
-
-/// However loud the phone is.
-fn by_spot([quiet, usual, loud]: &ByLoudness<Lanes>) -> Lanes {
-    *quiet + *usual + *loud
 }
 
 impl Whereabouts {
-    /// Probability of being inside, 0 to 1.
-    pub fn confidence(&self) -> f32 {
-        (self.by_spot * INSIDE).sum()
+    fn of(grid: &Grid) -> Self {
+        let offset = |sum, (row, offset): (&f32x8, &f32)| sum + row.reduce_add() * offset;
+        let offset_db = grid.0.iter().zip(&OFFSET_DB).fold(0.0, offset);
+        Self { by_place: grid.by_place(), offset_db }
+    }
+
+    /// The filter's probability of being inside, 0 to 1.
+    pub fn inside(&self) -> f32 {
+        self.by_place.as_array()[THRESHOLD..].iter().sum::<f32>().min(1.0)
     }
 
     /// Probability of being on the threshold, 0 to 1.
     pub fn on_the_threshold(&self) -> f32 {
-        (self.by_spot * THE_DOOR).sum()
+        self.by_place.as_array()[THRESHOLD]
     }
 
     /// What is usual where the customer is, if inside.
-    pub fn usual_inside(&self, usual: &Normal) -> f32 {
-        (self.by_spot * usual.mean * INSIDE).sum() / self.confidence().max(1e-5)
+    pub fn usual_inside(&self, usual: &Usual) -> f32 {
+        let part = &self.by_place.as_array()[THRESHOLD..];
+        let mean = &usual.mean.as_array()[THRESHOLD..];
+        let sum: f32 = part.iter().zip(mean).map(|(part, mean)| part * mean).sum();
+        sum / part.iter().sum::<f32>().max(1e-5)
     }
 }
 
@@ -173,9 +194,8 @@ struct Elapsed {
 const STAMP_S: f32 = 0.016;
 
 impl Elapsed {
-    fn until(now: Tick, updated: Option<Tick>) -> Self {
+    fn until(now: Tick, recent: bool) -> Self {
         let [.., high, low] = (now.as_micros() / 16_000).to_be_bytes();
-        let recent = updated.is_some_and(|at| now.since(at) <= Duration::from_mins(1));
         // 0 is none.
         Self { now: u16::from_be_bytes([high, low]).max(1), recent }
     }
@@ -189,59 +209,25 @@ impl Elapsed {
     }
 }
 
-/// People walk on for so long.
-fn walk(grid: &mut ByLoudness<Lanes>, seconds: f32) {
-    let steps = (seconds / STEP_S).ceil().clamp(1.0, MOST_STEPS);
-    let each_s = (seconds / steps).min(STEP_S);
-    let mut left = steps;
-    while left > 0.5 {
-        step(grid, each_s);
-        left -= 1.0;
-    }
-}
-
-fn step(grid: &mut ByLoudness<Lanes>, seconds: f32) {
-    for row in &mut *grid {
-        let mut flow = Lanes::NOTHING;
-        for (part, moves) in row.by_spot().iter().zip(&MOVES) {
-            flow = flow + *moves * *part;
+/// People walk on for so many steps.
+fn walk(mut grid: Grid, site: &SiteModel, steps: f32) -> Grid {
+    let mut steps = steps.min(127.0) as u32;
+    for moves in site.moves.iter().take(STEPS) {
+        if steps & 1 != 0 {
+            grid = grid.moved(moves);
         }
-        *row = *row + flow * seconds;
+        steps >>= 1;
     }
-    drift(grid, 0.5 * seconds * LOUDNESS_DRIFT);
-}
-
-/// This part of the phones becomes one step louder, and as many quieter.
-fn drift([quiet, usual, loud]: &mut ByLoudness<Lanes>, part: f32) {
-    let (from_quiet, from_loud) = ((*quiet - *usual) * part, (*loud - *usual) * part);
-    *quiet = *quiet - from_quiet;
-    *usual = *usual + from_quiet + from_loud;
-    *loud = *loud - from_loud;
+    grid
 }
 
 /// Adds a level's log-likelihood, as if it had been measured `weight` times.
-fn weigh(evidence: &mut ByLoudness<Lanes>, rssi_dbm: f32, usual: &Normal, weight: f32) {
-    const FURTHEST: Lanes = Lanes::all(FURTHEST_DB);
-    const NEAREST: Lanes = Lanes::all(-FURTHEST_DB);
+fn weigh(evidence: &mut Grid, rssi_dbm: f32, usual: &Usual, weight: f32) {
     let certain = usual.log_spread * weight;
-    let precision = usual.inverse_spread * usual.inverse_spread * (-0.5 * weight);
-    for (evidence, loudness) in evidence.iter_mut().zip(&LOUDNESS_DB) {
-        let away = Lanes::all(rssi_dbm - loudness) - usual.mean;
-        let (above, below) =
-            (away.min(FURTHEST).max(Lanes::NOTHING), away.max(NEAREST).min(Lanes::NOTHING));
-        let away = above + below * usual.skew;
-        *evidence = *evidence + precision * away * away - certain;
+    let precision = usual.precision * weight;
+    let furthest = f32x8::splat(-0.5 * FURTHEST * FURTHEST * weight);
+    for (row, offset) in evidence.0.iter_mut().zip(&OFFSET_DB) {
+        let away = f32x8::splat(rssi_dbm - offset) - usual.mean;
+        *row = *row + (precision * away * away).fast_max(furthest) - certain;
     }
 }
-
-/// Probabilities by likelihoods, but for a common factor.
-fn multiply(grid: &mut ByLoudness<Lanes>, evidence: &ByLoudness<Lanes>) {
-    let [quiet, usual, loud] = *evidence;
-    let best = Lanes::all(quiet.max(usual).max(loud).highest());
-    for (part, evidence) in grid.iter_mut().zip(evidence) {
-        *part = *part * (*evidence - best).exp();
-    }
-}
-
-#[cfg(test)]
-mod tests;

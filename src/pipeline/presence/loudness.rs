@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Reading;
+use super::site_model::Reading;
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::Tick;
 
@@ -17,6 +17,8 @@ const USUAL_WEIGHS: f32 = 1.0;
 /// Earlier visits weigh no more than so many, whatever their number: another phone is learned
 /// within a few.
 const MOST_VISITS: u8 = 3;
+/// No more than this is taken off: what is usual in a shop is not known that well.
+const MOST_DB: f32 = 6.0;
 /// Shorter visits teach nothing.
 const SHORTEST_S: f32 = 10.0;
 /// Readings further apart than this do not speak for the time between them.
@@ -45,7 +47,8 @@ impl Loudness {
 
     /// `reading` as of a usual phone.
     pub fn discount<'a>(self, reading: &Reading<'a>) -> Reading<'a> {
-        let rssi_dbm = reading.rssi_dbm.map(|rssi_dbm| rssi_dbm - self.above_usual_db);
+        let known_db = self.above_usual_db.clamp(-MOST_DB, MOST_DB);
+        let rssi_dbm = reading.rssi_dbm.map(|rssi_dbm| rssi_dbm - known_db);
         Reading { rssi_dbm, ..*reading }
     }
 }

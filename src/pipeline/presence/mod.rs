@@ -1,104 +1,64 @@
-//! Who to whether they are here: a visit machine for every customer who is heard, on a
-//! swappable [`belief`].
+//! From contacts to presence: one tracker for every customer who is received.
 //!
-//! Fast in, slow out: a few loud readings open a visit, a long silence or a long weakness closes
-//! it. Departures are driven by timers on monotonic time, and blindness never makes one.
+//! Parts: `places.rs` and `fitted.rs` (what is known of every shop, counted on random ones), `survey.rs`
+//! (what this shop's own traffic says of its radio), `site_model.rs` (what that makes of each gateway and
+//! beacon, with `gaussian.rs`), `belief.rs` and `grid.rs` (a hidden Markov filter over eight places and
+//! seven loudnesses of the phone), `head.rs` (a small network that turns the filter's state into a
+//! calibrated confidence), `track.rs` (one customer's way).
+//!
+//! Fast in, slow out: a few loud readings open a visit, a long silence or a long doubt closes it.
+//! Departures are driven by timers on monotonic time, and a blind gateway never causes one.
 
 mod belief;
+pub mod event;
 mod fitted;
+mod gaussian;
+mod grid;
+pub mod head;
+mod head_fitted;
 mod interval;
-mod lanes;
 pub mod loudness;
-mod premises;
+pub mod places;
 pub mod settings;
-mod spots;
+mod site_model;
+pub mod survey;
 mod timers;
 mod track;
 
+pub use event::{PeakEvidence, PresenceChange, PresenceEvent};
 pub use loudness::Loudness;
-pub use premises::{Premises, Reading};
 pub use settings::Settings;
+pub use survey::Survey;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::advert::Echo;
-use super::units::Tick;
+use super::settings::Settings as StoreSettings;
+use super::units::{Dbm, Tick};
 use crate::pipeline::gateway::{GatewayIndex, Hearing};
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::start::Start;
-use crate::pipeline::visit::DepartureReason;
 use loudness::Phones;
+use site_model::SiteModel;
 use timers::Timers;
 use track::Track;
 
-/// What the machine says about one customer.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Verdict {
-    /// Whom it is about.
-    pub who: CustomerIndex,
-    /// What it is.
-    pub what: What,
-}
-
-/// The verdicts there are.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum What {
-    /// A new visit begins.
-    Arrived {
-        /// The gateway that hears the customer best.
-        gateway: GatewayIndex,
-        /// How sure, 0.5 to 1.
-        confidence: f32,
-        /// The customer may have been here before the gateway began to listen.
-        unfollowed: bool,
-        /// From the first contact on.
-        heard_for: Duration,
-        /// What it rests on.
-        grounds: Grounds,
-    },
-    /// The closed visit goes on.
-    Returned {
-        /// How sure, 0.5 to 1.
-        confidence: f32,
-    },
-    /// The open visit ends.
-    Departed {
-        /// Why.
-        reason: DepartureReason,
-        /// How long nothing was heard.
-        silent_for: Duration,
-        /// What is thought of the customer's phone from now on, if the visit taught something.
-        learned: Option<Loudness>,
-    },
-    /// The closed visit can no longer be continued.
-    Closed,
-    /// The customer was heard, never came in, and is silent now.
-    Passed {
-        /// The highest confidence ever reached.
-        best: f32,
-        /// From the first contact to the last.
-        heard_for: Duration,
-        /// What that rested on.
-        grounds: Grounds,
-    },
-}
-
-/// What was heard when somebody was surest to be inside.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Grounds {
-    /// How loud a gateway heard the customer, in dBm, offset added.
-    pub level: Option<(GatewayIndex, f32)>,
-    /// What the customer's phone said it heard of the shop's beacons.
-    pub echo: Option<Echo>,
-    /// What earlier visits said of the phone.
-    pub phone: Loudness,
-}
+/// The survey is kept so often: an SD card wears out, and a few customers more or less do not matter.
+const SURVEY_EVERY: Duration = Duration::from_mins(15);
 
 /// The machine: one track for every customer who is or was just heard.
 #[derive(Debug)]
 pub struct Presence {
-    settings: Settings,
+    settings: StoreSettings,
+    site: SiteModel,
+    survey: Survey,
+    /// The survey has changed since it was last taken ...
+    surveyed: bool,
+    /// ... and is taken again from then on.
+    survey_due: Tick,
+    /// A bit for each gateway that receives: its silence means something.
+    listening: u64,
     /// Boxed: a map's nodes are half empty, and a track is far larger than its key.
     tracks: BTreeMap<CustomerIndex, Box<Track>>,
     phones: Phones,
@@ -110,13 +70,19 @@ pub struct Presence {
 
 impl Presence {
     /// Nobody is here yet.
-    pub fn new(settings: Settings, start: Start, now: Tick) -> Self {
+    pub fn new(settings: StoreSettings, mut survey: Survey, start: Start, now: Tick) -> Self {
         let warm_until = match start {
             Start::Followed => now,
-            Start::Unfollowed => now.plus(settings.warm_up),
+            Start::Unfollowed => now.plus(settings.presence.warm_up),
         };
+        survey.keep(&settings.gateways);
         Self {
+            site: SiteModel::new(&settings, &survey),
             settings,
+            survey,
+            surveyed: false,
+            survey_due: now.plus(SURVEY_EVERY),
+            listening: 0,
             tracks: BTreeMap::new(),
             phones: Phones::default(),
             timers: Timers::default(),
@@ -163,7 +129,7 @@ impl Presence {
     pub fn release(&mut self, who: CustomerIndex, now: Tick) -> Option<Loudness> {
         let mut track = self.tracks.remove(&who)?;
         self.timers.disarm(who, track.armed.take());
-        let learned = track.release(now, &self.settings);
+        let learned = track.release(now, &self.settings.presence);
         self.insert(who, track);
         self.learn(who, learned, now)
     }
@@ -175,14 +141,14 @@ impl Presence {
         learned: Option<Loudness>,
         now: Tick,
     ) -> Option<Loudness> {
-        let learned = learned.filter(|_| !self.settings.known_for.is_zero())?;
+        let learned = learned.filter(|_| !self.settings.presence.known_for.is_zero())?;
         self.phones.age(now);
-        self.phones.remember(who, learned, now.plus(self.settings.known_for));
+        self.phones.remember(who, learned, now.plus(self.settings.presence.known_for));
         Some(learned)
     }
 
     fn insert(&mut self, who: CustomerIndex, mut track: Box<Track>) {
-        track.armed = Some(self.timers.arm(who, None, track.deadline(&self.settings)));
+        track.armed = Some(self.timers.arm(who, None, track.deadline(&self.settings.presence)));
         self.tracks.insert(who, track);
     }
 
@@ -191,33 +157,51 @@ impl Presence {
         &mut self,
         who: CustomerIndex,
         now: Tick,
-        reading: &Reading<'_>,
-    ) -> Option<Verdict> {
+        gateway: GatewayIndex,
+        rssi: Option<Dbm>,
+        echo: Option<Echo>,
+    ) -> Option<PresenceEvent> {
+        self.listening |= 1 << (gateway.0 % 64);
+        let reading = &self.site.reading(gateway, rssi, echo);
+        let around = (&self.site, self.listening & !self.blind);
         let unfollowed = now < self.warm_until;
         let anew = || Box::new(Track::passing(now, self.phones.of(who, now), unfollowed));
         let track = self.tracks.entry(who).or_insert_with(anew);
-        track.hear(now, reading, &self.settings);
-        let verdict = track.after_contact(who, now, &self.settings);
-        track.armed = Some(self.timers.arm(who, track.armed, track.deadline(&self.settings)));
-        verdict
+        track.hear(now, reading, around, &self.settings.presence);
+        let event = track.after_contact(who, now, &self.settings.presence);
+        track.armed =
+            Some(self.timers.arm(who, track.armed, track.deadline(&self.settings.presence)));
+        event
     }
 
-    /// The next verdict that time alone has brought; call until there is none.
-    pub fn expire(&mut self, now: Tick) -> Option<Verdict> {
+    /// The next event that time alone has brought; call until there is none.
+    pub fn expire(&mut self, now: Tick) -> Option<PresenceEvent> {
         while let Some(who) = self.timers.pop_due(now) {
             let Some(track) = self.tracks.get_mut(&who) else { continue };
             let deaf = track.is_here() && self.blind != 0 && is_deaf(self.blind, track);
-            let mut verdict = track.after_time(who, now, &self.settings, deaf);
-            if verdict.is_some_and(|v| matches!(v.what, What::Passed { .. } | What::Closed)) {
+            let mut event = track.after_time(who, now, &self.settings.presence, deaf);
+            if event.is_some() {
+                let heard = track.take_heard();
+                if self.survey.add(&heard, &self.settings.gateways) {
+                    self.site = SiteModel::new(&self.settings, &self.survey);
+                    self.surveyed = true;
+                }
+            }
+            if event.is_some_and(|v| {
+                matches!(v.what, PresenceChange::Passed { .. } | PresenceChange::Closed)
+            }) {
                 self.tracks.remove(&who);
             } else {
-                track.armed = Some(self.timers.arm(who, None, track.deadline(&self.settings)));
+                track.armed =
+                    Some(self.timers.arm(who, None, track.deadline(&self.settings.presence)));
             }
-            if let Some(Verdict { what: What::Departed { learned, .. }, .. }) = &mut verdict {
+            if let Some(PresenceEvent { what: PresenceChange::Departed { learned, .. }, .. }) =
+                &mut event
+            {
                 *learned = self.learn(who, *learned, now);
             }
-            if verdict.is_some() {
-                return verdict;
+            if event.is_some() {
+                return event;
             }
         }
         None
@@ -244,11 +228,14 @@ impl Presence {
     }
 
     /// New settings, at once; timers move with them.
-    pub fn set(&mut self, settings: Settings) {
+    pub fn set(&mut self, settings: StoreSettings) {
+        self.survey.keep(&settings.gateways);
+        self.site = SiteModel::new(&settings, &self.survey);
         self.settings = settings;
         self.timers.clear();
         for (who, track) in &mut self.tracks {
-            track.armed = Some(self.timers.arm(*who, None, track.deadline(&self.settings)));
+            let deadline = track.deadline(&self.settings.presence);
+            track.armed = Some(self.timers.arm(*who, None, deadline));
         }
     }
 
@@ -283,6 +270,27 @@ impl Presence {
         self.phones.customers()
     }
 
+    /// What the shop's traffic says of its radio.
+    pub fn survey(&self) -> &Survey {
+        &self.survey
+    }
+
+    /// The survey, if it has changed, at most every [`SURVEY_EVERY`].
+    pub fn take_survey(&mut self, now: Tick) -> Option<Survey> {
+        if !self.surveyed || now < self.survey_due {
+            return None;
+        }
+        (self.surveyed, self.survey_due) = (false, now.plus(SURVEY_EVERY));
+        Some(self.survey.clone())
+    }
+
+    /// What the network of [`head`] looks at, of a customer whom `gateway` has just received: for
+    /// fitting it.
+    pub fn inputs(&self, who: CustomerIndex, gateway: GatewayIndex) -> Option<[f32; head::INPUTS]> {
+        let track = self.tracks.get(&who)?;
+        Some(track.inputs(self.site.usual(gateway), &self.site))
+    }
+
     /// How many customers are followed at the moment, here or not.
     pub fn followed(&self) -> usize {
         self.tracks.len()
@@ -295,3 +303,6 @@ fn is_deaf(blind: u64, track: &Track) -> bool {
     let mut heard = (0..64).map(GatewayIndex).filter(|g| track.heard_by(*g)).peekable();
     heard.peek().is_none() || heard.any(|g| blind & (1 << (g.0 % 64)) != 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use super::belief::{Belief, Whereabouts};
+use super::event::{PeakEvidence, PresenceChange, PresenceEvent};
+use super::head::{self, Trend};
 use super::interval::Interval;
 use super::loudness::{Loudness, Voice};
-use super::{Grounds, Reading, Settings, Verdict, What};
+use super::settings::Settings;
+use super::site_model::{Reading, SiteModel, Steady, Usual};
+use super::survey::{Heard, millis};
 use crate::pipeline::advert::Echo;
 use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::identity::customer::CustomerIndex;
@@ -22,6 +26,23 @@ const LOUDEST_FADES_DB_PER_S: f32 = 3.0;
 /// has ever measured a level counts as inside after this long: a passer-by is out of reception sooner.
 const UNMEASURED_STAY: Duration = Duration::from_mins(1);
 
+/// A phone that stays at the inside level for so long, in seconds, is inside, wherever it came from ...
+pub const STEADY_S: f32 = 10.0;
+/// ... or just below it ...
+const JUST_BELOW_DB: f32 = 1.0;
+/// ... though it falls this far below that for a moment ...
+const STEADY_DB: f32 = 4.0;
+/// ... and for so long, in seconds, where it stays above half-way to the measured outside level.
+const NEAR_S: f32 = 60.0;
+/// A reading speaks for no longer time than this, in seconds.
+const SPEAKS_FOR_S: f32 = 5.0;
+/// For each of so many dB above it time counts once more ...
+const LOUDER_DB: f32 = 5.0;
+/// ... up to so many times.
+const LOUDEST: f32 = 3.0;
+/// As sure as that makes: counted on random shops.
+const SURE_OF_STEADY: f32 = 0.65;
+
 /// A visit is in doubt only while the customer is no more probably inside than this...
 const DOUBTFUL: f32 = 0.2;
 /// ... and was as probably as this ...
@@ -34,14 +55,22 @@ const WALKS_OFF: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub struct Track {
     belief: Belief,
+    trend: Trend,
+    confidence: f32,
+    /// As loud as inside for so long, in seconds; and half-way to the outside.
+    steady_s: f32,
+    near_s: f32,
     /// What earlier visits said of the customer's phone.
     phone: Loudness,
     interval: Interval,
+    /// What the survey will learn of this customer.
+    heard: Heard,
     /// The silence that counts began here: the last contact, or later where the radio was blind.
     silent_since: Tick,
     /// It was the last contact.
     heard_then: bool,
-    loudest: Option<(GatewayIndex, f32, Tick)>,
+    /// The time as [`millis`] has it.
+    loudest: Option<(GatewayIndex, f32, u32)>,
     heard_by: u64,
     /// One of them stands at the door: nobody leaves without being loud there.
     door_hears: bool,
@@ -98,9 +127,14 @@ impl Track {
 
     fn new(now: Tick, phone: Loudness, belief: Belief, stage: Stage) -> Self {
         Self {
+            trend: if belief.is_fresh() { Trend::NEW } else { Trend::INSIDE },
             belief,
+            confidence: 0.0,
+            steady_s: 0.0,
+            near_s: 0.0,
             phone,
             interval: Interval::new(),
+            heard: Heard::nothing(),
             silent_since: now,
             heard_then: false,
             loudest: None,
@@ -136,8 +170,21 @@ impl Track {
         };
         self.stage = Stage::Gone { until: now.plus(set.rejoin), sure_since: None };
         self.belief = Belief::new();
+        self.trend = Trend::NEW;
+        self.confidence = 0.0;
+        (self.steady_s, self.near_s) = (0.0, 0.0);
         self.phone = learned.unwrap_or(self.phone);
         learned
+    }
+
+    /// What the network looks at.
+    pub fn inputs(&self, usual: &Usual, site: &SiteModel) -> [f32; head::INPUTS] {
+        self.trend.inputs(usual, site, &self.belief.whereabouts())
+    }
+
+    /// Takes what the survey learns of this customer.
+    pub fn take_heard(&mut self) -> Heard {
+        std::mem::replace(&mut self.heard, Heard::nothing())
     }
 
     /// Nothing could be heard until now: silence begins to count here.
@@ -156,45 +203,94 @@ impl Track {
     }
 
     /// Takes in one contact.
-    pub fn hear(&mut self, now: Tick, reading: &Reading<'_>, set: &Settings) {
+    pub fn hear(
+        &mut self,
+        now: Tick,
+        reading: &Reading<'_>,
+        (site, listening): (&SiteModel, u64),
+        set: &Settings,
+    ) {
+        self.heard.add(now, reading.gateway, reading.rssi_dbm, reading.echo_level());
         let is_candidate = matches!(self.stage, Stage::Passing { .. });
-        if !is_candidate && reading.is_outside_alone() {
-            // A customer whom the outside gateway alone receives is silent inside.
-            return;
-        }
         let gateway = reading.gateway;
         let before = self.heard_then.then_some(self.silent_since);
-        self.heard_then = true;
-        if let Some(before) = before {
-            self.interval.learn(before, now);
-        }
-        self.silent_since = now;
-        self.heard_by |= bit(gateway);
+        if is_candidate || !reading.is_outside_alone() {
+            self.heard_then = true;
+            if let Some(before) = before {
+                self.interval.learn(before, now);
+            }
+            self.silent_since = now;
+            self.heard_by |= bit(gateway);
+        } // else: a customer whom the outside gateway alone receives is silent inside.
         self.door_hears |= reading.usual.at_the_door;
         self.measured |= reading.rssi_dbm.is_some() || reading.echo.is_some();
         if !reading.is_evidence() {
+            if self.stays_unmeasured(now) {
+                self.confidence = 1.0;
+            }
             return self.note(now, &self.belief.whereabouts(), reading, set);
         }
-        let whereabouts = if self.stays_unmeasured(now) {
-            self.belief = Belief::inside();
-            self.belief.whereabouts()
-        } else {
-            self.belief.hear(now, &self.phone.discount(reading))
-        };
+        let known = self.phone.discount(reading);
+        let gap_s = self.belief.age_s(now);
+        let whereabouts = self.belief.hear(now, &known, site, listening);
+        self.trend.hear(gap_s, &known, whereabouts.inside());
+        let inputs = self.trend.inputs(reading.usual, site, &whereabouts);
+        self.confidence =
+            if site.both_sides { whereabouts.inside() } else { head::confidence(&inputs) };
+        let rather_inside = site.of_one_place || whereabouts.inside() >= 0.5;
+        self.stay_steady(reading, gap_s, rather_inside);
+        if self.is_steady() {
+            self.confidence = self.confidence.max(SURE_OF_STEADY);
+        }
         if let (Stage::Here { voice, .. }, Some(before), Some(rssi)) =
             (&mut self.stage, before, reading.rssi_dbm)
         {
-            let above_usual_db = rssi - whereabouts.usual_inside(&reading.usual.levels);
-            voice.hear(above_usual_db, now.since(before), whereabouts.confidence());
+            let above_usual_db = rssi - whereabouts.usual_inside(reading.usual);
+            voice.hear(above_usual_db, now.since(before), self.confidence);
         }
         let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
         let louder = self.loudest.is_none_or(|(_, loudest, at)| {
-            rssi >= loudest - now.since(at).as_secs_f32() * LOUDEST_FADES_DB_PER_S
+            let gone_ms = millis(now).wrapping_sub(at);
+            rssi >= loudest - gone_ms as f32 / 1000.0 * LOUDEST_FADES_DB_PER_S
         });
         if louder {
-            self.loudest = Some((gateway, rssi, now));
+            self.loudest = Some((gateway, rssi, millis(now)));
         }
         self.note(now, &whereabouts, reading, set);
+    }
+
+    /// Follows for how long the customer has been as loud as inside, and as loud as half-way to the
+    /// outside. A louder phone needs less time; whom a gateway outside receives as on the threshold, and
+    /// whom gateways at different places together rather place before the shop, begins again.
+    fn stay_steady(&mut self, reading: &Reading<'_>, gap_s: f32, rather_inside: bool) {
+        let gap_s = gap_s.clamp(0.01, SPEAKS_FOR_S);
+        let above_db = self.trend.level_db(reading.usual) - reading.usual.steady_db;
+        let from_db =
+            |begun: bool, least_db: f32| if begun { least_db - STEADY_DB } else { least_db };
+        let (loud, near) = (self.steady_s > 0.0, self.near_s > 0.0);
+        if !self.trend.has_no_echo() || !rather_inside {
+            (self.steady_s, self.near_s) = (0.0, 0.0);
+            return;
+        }
+        match reading.usual.steady {
+            Steady::Inside { least_db } => {
+                let louder = (1.0 + above_db.max(0.0) / LOUDER_DB).min(LOUDEST);
+                let stays = above_db >= from_db(loud, -JUST_BELOW_DB);
+                self.steady_s = if stays { self.steady_s + gap_s * louder } else { 0.0 };
+                let stays = above_db >= from_db(near, least_db);
+                self.near_s = if stays { self.near_s + gap_s } else { 0.0 };
+            }
+            Steady::Outside if above_db >= 0.0 => (self.steady_s, self.near_s) = (0.0, 0.0),
+            Steady::Outside | Steady::Neither => {
+                self.steady_s += if loud { gap_s } else { 0.0 };
+                self.near_s += if near { gap_s } else { 0.0 };
+            }
+        }
+    }
+
+    /// Whether that has been for long enough.
+    fn is_steady(&self) -> bool {
+        self.steady_s >= STEADY_S || self.near_s >= NEAR_S
     }
 
     /// Nothing was ever measured of a customer who stays in reception.
@@ -213,8 +309,8 @@ impl Track {
         reading: &Reading<'_>,
         set: &Settings,
     ) {
-        let confidence = whereabouts.confidence();
-        let sure = confidence >= set.arrive_confidence;
+        let confidence = self.confidence;
+        let sure = confidence >= set.arrive_confidence || self.is_steady();
         let at_door = !self.door_hears || whereabouts.on_the_threshold() >= AT_THE_DOOR;
         let wavering = confidence < f32::midpoint(set.arrive_confidence, 0.5);
         match &mut self.stage {
@@ -242,23 +338,23 @@ impl Track {
         who: CustomerIndex,
         now: Tick,
         set: &Settings,
-    ) -> Option<Verdict> {
+    ) -> Option<PresenceEvent> {
         let gateway = self.loudest.map_or(GatewayIndex(0), |(gateway, _, _)| gateway);
         let inside = |since: Option<Tick>| since.is_some_and(|since| now.since(since) >= set.dwell);
-        let confidence = || self.belief.whereabouts().confidence();
+        let confidence = || self.confidence;
         let what = match self.stage {
             Stage::Passing { sure_since, unfollowed, first, surest, .. } if inside(sure_since) => {
                 let (confidence, heard_for) = (confidence(), now.since(first));
                 let grounds = surest.on(self.phone);
-                What::Arrived { gateway, confidence, unfollowed, heard_for, grounds }
+                PresenceChange::Arrived { gateway, confidence, unfollowed, heard_for, grounds }
             }
             Stage::Gone { sure_since, .. } if inside(sure_since) => {
-                What::Returned { confidence: confidence() }
+                PresenceChange::Returned { confidence: confidence() }
             }
             _ => return None,
         };
         self.stage = Stage::here(now);
-        Some(Verdict { who, what })
+        Some(PresenceEvent { who, what })
     }
 
     /// What there is to say because time has passed; `deaf` while a gateway that heard the
@@ -269,17 +365,17 @@ impl Track {
         now: Tick,
         set: &Settings,
         deaf: bool,
-    ) -> Option<Verdict> {
+    ) -> Option<PresenceEvent> {
         if now < self.deadline(set) {
             return None;
         }
         let what = match self.stage {
-            Stage::Passing { first, best, surest, .. } => What::Passed {
+            Stage::Passing { first, best, surest, .. } => PresenceChange::Passed {
                 best,
                 heard_for: self.silent_since.since(first),
                 grounds: surest.on(self.phone),
             },
-            Stage::Gone { .. } => What::Closed,
+            Stage::Gone { .. } => PresenceChange::Closed,
             Stage::Here { opened, doubtful_since, .. } => {
                 let reason = if now >= opened.plus(set.longest_visit) {
                     DepartureReason::TooLong
@@ -292,10 +388,10 @@ impl Track {
                     DepartureReason::Silent
                 };
                 let silent_for = now.since(self.silent_since);
-                What::Departed { reason, silent_for, learned: self.release(now, set) }
+                PresenceChange::Departed { reason, silent_for, learned: self.release(now, set) }
             }
         };
-        Some(Verdict { who, what })
+        Some(PresenceEvent { who, what })
     }
 
     /// When [`Track::after_time`] has something to say, unless the customer is heard before.
@@ -318,8 +414,8 @@ impl Surest {
         Self { level, echo: reading.echo }
     }
 
-    fn on(self, phone: Loudness) -> Grounds {
-        Grounds { level: self.level, echo: self.echo, phone }
+    fn on(self, phone: Loudness) -> PeakEvidence {
+        PeakEvidence { level: self.level, echo: self.echo, phone }
     }
 }
 
@@ -350,6 +446,6 @@ mod tests {
     #[test]
     fn a_track_and_its_place_in_the_map_stay_below_300_octets() {
         // A map's node, a timer's, and what the allocator adds take some 30.
-        assert!(size_of::<Track>() <= 264, "{}", size_of::<Track>());
+        assert!(size_of::<Track>() <= 300, "{}", size_of::<Track>());
     }
 }

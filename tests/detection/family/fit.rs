@@ -1,5 +1,5 @@
-//! Counts the constants of the candidate for the presence filter on random shops, and prints them as
-//! `candidate/fitted.rs`.
+//! Counts the constants of the presence filter on random shops, and prints them as
+//! `src/pipeline/presence/fitted.rs`.
 
 use grelot::pipeline::Place;
 use grelot::sources::simulated::Random;
@@ -9,13 +9,13 @@ use super::radio::Link;
 use super::shop::{Device, Point, Shop};
 use super::{AT_1_M_DBM, shop, tape, walk_test};
 use crate::crew;
-use crate::pipeline::presence::places::{
+use crate::tape::Tape;
+use grelot::pipeline::event::GatewayIndex;
+use grelot::pipeline::presence::places::{
     BACK, BEACON_OBSERVED, MIDDLE, NEAR, NEXT_DOOR, OBSERVED, PASSING, PLACES, STANDING, STREET,
     THRESHOLD,
 };
-use crate::pipeline::presence::survey::{Heard, Survey, kind};
-use crate::tape::Tape;
-use grelot::pipeline::event::GatewayIndex;
+use grelot::pipeline::presence::survey::{Heard, Survey, kind};
 
 /// Shops for fitting, and never for anything else.
 const SEEDS: std::ops::Range<u64> = 100_000..101_400;

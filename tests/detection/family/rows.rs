@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use crate::pipeline::presence::Presence;
 use grelot::pipeline::event::{GatewayIndex, Start};
 use grelot::pipeline::identity::CustomerIndex;
+use grelot::pipeline::presence::Presence;
 use grelot::pipeline::units::Tick;
 use grelot::sources::GroundTruth;
 use grelot::sources::simulated::Random;
@@ -71,7 +71,7 @@ fn rows(seed: u64) -> Vec<f32> {
             continue;
         }
         *last_s = contact.at_s();
-        let Some(inputs) = presence.inputs(who, gateway, now) else { continue };
+        let Some(inputs) = presence.inputs(who, gateway) else { continue };
         let [inside, since_s, comes] = truth(&tape, contact.customer, contact.at_s());
         #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small")]
         let (shop, at_s) = ((seed - FIRST_SEED) as f32, contact.at_s() as f32);

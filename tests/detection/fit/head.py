@@ -1,7 +1,7 @@
 """Fits the network that turns the presence filter's state into a confidence.
 
     cargo run --release --example judge -- rows ROWS
-    python tests/detection/fit/head.py ROWS >tests/detection/candidate/head_fitted.rs
+    python tests/detection/fit/head.py ROWS >src/pipeline/presence/head_fitted.rs
 
 ROWS has a row of 32-bit floats for each contact of random shops: shop, customer, seconds, inside or not,
 seconds since entering, whether this customer comes in at all, and what the network looks at. Two thirds of
@@ -77,7 +77,10 @@ def main():
         evaluate(rows[held], sure, least, "all")
     vectors = lambda some: np.reshape(some, (UNITS // 8, 8))
     print("//! Weights of the network in `head.rs`, fitted by `tests/detection/fit/head.py`.\n")
-    print("use super::head::{INPUTS, UNITS};\n")
+    print("/// How many numbers the network looks at.")
+    print(f"pub const INPUTS: usize = {inputs.shape[1]};")
+    print("/// Hidden units, in vectors of eight.")
+    print(f"pub const UNITS: usize = {UNITS // 8};")
     print("/// Means of the inputs.")
     print(f"pub static MEAN: [f32; INPUTS] = {rust(mean)};")
     print("/// One over their standard deviations.")

@@ -7,16 +7,12 @@
 use wide::f32x8;
 
 use super::belief::Whereabouts;
+pub use super::head_fitted::INPUTS;
 use super::head_fitted::{BIAS, HIDDEN, HIDDEN_BIAS, MEAN, OUT, SCALE};
-use super::premises::{Premises, Reading, Usual};
+use super::site_model::{Reading, SiteModel, Usual};
 use super::survey::kind;
 use crate::pipeline::gateway::Place;
-use crate::pipeline::units::Tick;
 
-/// How many numbers the network looks at.
-pub const INPUTS: usize = 21;
-/// Hidden units, in vectors of eight.
-pub const UNITS: usize = 3;
 /// Levels follow the readings within so long, in seconds.
 const FAST_S: f32 = 1.5;
 const SLOW_S: f32 = 8.0;
@@ -32,12 +28,14 @@ const LONGEST_S: f32 = 3600.0;
 const FURTHEST: f32 = 4.0;
 
 /// A few running levels of one customer, in few octets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trend {
-    first: Tick,
+    /// Since the first reading, in seconds.
+    heard_s: f32,
     /// The level of the last moments, of the last seconds, the highest of the former and the lowest of the
     /// latter: from what is usual inside, in 1/128 dB.
-    fast: i16,
+    /// The first by gateways inside, and by those at the door or outside.
+    fast: [i16; 2],
     slow: i16,
     peak: i16,
     least: i16,
@@ -48,8 +46,8 @@ pub struct Trend {
     gap_ms: u16,
     /// The share of echoes that name a beacon inside, in 1/254; 255 where there was none.
     echo: u8,
-    /// No level was measured yet.
-    silent: bool,
+    /// No level was measured yet by gateways inside, and by the others.
+    silent: [bool; 2],
 }
 
 /// There was no echo.
@@ -57,42 +55,42 @@ const NO_ECHO: u8 = 255;
 
 impl Trend {
     /// Of somebody who is received for the first time.
-    pub const fn new(now: Tick) -> Self {
-        Self {
-            first: now,
-            fast: 0,
-            slow: 0,
-            peak: 0,
-            least: 0,
-            sure: 0,
-            long_sure: 0,
-            gap_ms: 1000,
-            echo: NO_ECHO,
-            silent: true,
-        }
-    }
+    pub const NEW: Self = Self {
+        heard_s: 0.0,
+        fast: [0; 2],
+        slow: 0,
+        peak: 0,
+        least: 0,
+        sure: 0,
+        long_sure: 0,
+        gap_ms: 1000,
+        echo: NO_ECHO,
+        silent: [true; 2],
+    };
 
     /// Of somebody known to be inside.
-    pub const fn inside(now: Tick) -> Self {
-        Self { sure: u16::MAX, long_sure: u16::MAX, ..Self::new(now) }
-    }
+    pub const INSIDE: Self = Self { sure: u16::MAX, long_sure: u16::MAX, ..Self::NEW };
 
     /// Takes in one reading, `gap_s` after the last, after which the filter believes the customer to be
     /// inside with probability `inside`.
     pub fn hear(&mut self, gap_s: f32, reading: &Reading<'_>, inside: f32) {
+        self.heard_s = (self.heard_s + gap_s).min(LONGEST_S);
         let level = reading.rssi_dbm.map(|dbm| units(dbm - reading.usual.inside_dbm));
-        match level {
-            Some(level) if self.silent => {
-                (self.fast, self.slow, self.peak, self.least) = (level, level, level, level);
-                self.silent = false;
-            }
-            Some(level) => {
-                self.fast = towards(self.fast, level, part(gap_s, FAST_S));
+        if let Some(level) = level {
+            let first = self.silent == [true; 2];
+            let side = side(reading.usual.place);
+            let fast = &mut self.fast[side];
+            let follows =
+                if std::mem::take(&mut self.silent[side]) { 1.0 } else { part(gap_s, FAST_S) };
+            *fast = towards(*fast, level, follows);
+            let fast = *fast;
+            if first {
+                (self.slow, self.peak, self.least) = (level, level, level);
+            } else {
                 self.slow = towards(self.slow, level, part(gap_s, SLOW_S));
-                self.peak = self.peak.max(self.fast);
+                self.peak = self.peak.max(fast);
                 self.least = self.least.min(self.slow);
             }
-            None => {}
         }
         self.sure = follow(self.sure, inside, part(gap_s, SLOW_S));
         self.long_sure = follow(self.long_sure, inside, part(gap_s, LONG_S));
@@ -125,28 +123,26 @@ impl Trend {
     }
 
     /// The level of the last moments, in dB from what is usual inside.
-    pub fn level_db(&self) -> f32 {
-        decibels(self.fast)
+    pub fn level_db(&self, usual: &Usual) -> f32 {
+        decibels(self.fast[side(usual.place)])
     }
 
     /// What the network looks at, for a customer whom the gateway of `usual` has just received.
     pub fn inputs(
         &self,
-        now: Tick,
         usual: &Usual,
-        premises: &Premises,
+        site: &SiteModel,
         whereabouts: &Whereabouts,
     ) -> [f32; INPUTS] {
-        let heard_s = now.since(self.first).as_secs_f32().min(LONGEST_S);
         let [to_passing, to_standing, to_threshold] = usual.apart_db;
-        let [odds, counted, gateways] = premises.about;
+        let [odds, counted, gateways] = site.about;
         [
             logit(whereabouts.inside()),
             logit(share(self.sure)),
             decibels(self.peak),
             decibels(self.slow),
-            decibels(self.fast),
-            (1.0 + heard_s).ln(),
+            self.level_db(usual),
+            (1.0 + self.heard_s).ln(),
             decibels(self.least),
             whereabouts.offset_db,
             odds,
@@ -179,6 +175,11 @@ pub fn confidence(inputs: &[f32; INPUTS]) -> f32 {
         sum + hidden.fast_max(f32x8::ZERO) * f32x8::new(*out)
     });
     1.0 / (1.0 + (-(out.reduce_add() + BIAS)).exp())
+}
+
+/// Gateways inside, or those at the door and outside.
+fn side(place: Place) -> usize {
+    usize::from(place != Place::Inside)
 }
 
 fn decibels(units: i16) -> f32 {

@@ -1,6 +1,9 @@
 //! Weights of the network in `head.rs`, fitted by `tests/detection/fit/head.py`.
 
-use super::head::{INPUTS, UNITS};
+/// How many numbers the network looks at.
+pub const INPUTS: usize = 21;
+/// Hidden units, in vectors of eight.
+pub const UNITS: usize = 3;
 
 /// Means of the inputs.
 pub static MEAN: [f32; INPUTS] = [

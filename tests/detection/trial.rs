@@ -1,15 +1,14 @@
-//! The candidate over tapes, day after day.
+//! The presence filter over tapes, day after day.
 
 use grelot::commands::score::{Event, EventKind, Score};
 use grelot::pipeline::Settings;
 
 use crate::belief::score;
-use crate::pipeline::gateway::GatewayIndex;
-use crate::pipeline::identity::CustomerIndex;
-use crate::pipeline::presence::{Presence, Survey, Verdict, What};
-use crate::pipeline::start::Start;
-use crate::pipeline::units::Tick;
 use crate::tape::Tape;
+use grelot::pipeline::event::{GatewayIndex, Start};
+use grelot::pipeline::identity::CustomerIndex;
+use grelot::pipeline::presence::{Presence, PresenceChange, PresenceEvent, Survey};
+use grelot::pipeline::units::Tick;
 
 /// Somebody was announced.
 pub struct Announced {
@@ -32,15 +31,15 @@ impl Trial {
         let survey = std::mem::take(&mut self.survey);
         let mut presence = Presence::new(settings.clone(), survey, Start::Followed, Tick::ZERO);
         let (mut events, mut announced) = (Vec::new(), Vec::new());
-        let mut say = |at: Tick, verdict: Verdict| {
-            let client = tape.clients.get(verdict.who.0 as usize).cloned().unwrap_or_default();
-            let kind = match verdict.what {
-                What::Arrived { confidence, .. } => {
+        let mut say = |at: Tick, event: PresenceEvent| {
+            let client = tape.clients.get(event.who.0 as usize).cloned().unwrap_or_default();
+            let kind = match event.what {
+                PresenceChange::Arrived { confidence, .. } => {
                     let inside = tape.is_inside(&client, at.since(Tick::ZERO));
                     announced.push(Announced { confidence, inside });
                     EventKind::Arrival
                 }
-                What::Departed { .. } => EventKind::Departure,
+                PresenceChange::Departed { .. } => EventKind::Departure,
                 _ => return,
             };
             events.push(Event { at: at.since(Tick::ZERO), kind, client });
@@ -51,8 +50,8 @@ impl Trial {
             let (gateway, who) = (GatewayIndex(contact.gateway), contact.customer.into());
             let heard =
                 presence.hear(CustomerIndex(who), now, gateway, contact.rssi(), contact.echo());
-            if let Some(verdict) = heard {
-                say(now, verdict);
+            if let Some(event) = heard {
+                say(now, event);
             }
         }
         let end = Tick::ZERO.plus(tape.ended_at + settings.presence.longest_visit);
@@ -63,10 +62,10 @@ impl Trial {
 }
 
 /// All verdicts that time alone brings until then.
-pub fn pass(presence: &mut Presence, until: Tick, say: &mut dyn FnMut(Tick, Verdict)) {
+pub fn pass(presence: &mut Presence, until: Tick, say: &mut dyn FnMut(Tick, PresenceEvent)) {
     while let Some(due) = presence.next_deadline().filter(|due| *due < until) {
-        while let Some(verdict) = presence.expire(due) {
-            say(due, verdict);
+        while let Some(event) = presence.expire(due) {
+            say(due, event);
         }
     }
 }

@@ -4,12 +4,13 @@
 
 use wide::{bytemuck, f32x8};
 
+use super::fitted::{
+    BEACON_LEVELS, BEACON_SPREAD_DB, COUNTED, GATEWAY_LEVELS, GATEWAY_SPREAD_DB, MOVES, STAYING,
+};
 use super::gaussian::Joint;
 use super::grid::{Grid, OFFSET_DB};
 use super::places::{
-    BEACON_LEVELS, BEACON_OBSERVED, BEACON_SPREAD_DB, ByPlace, COUNTED, GATEWAY_LEVELS,
-    GATEWAY_SPREAD_DB, MOVES, NEXT_DOOR, OBSERVED, PASSING, PLACES, STANDING, STAYING, STREET,
-    THRESHOLD,
+    BEACON_OBSERVED, ByPlace, OBSERVED, PASSING, PLACES, STANDING, STREET, THRESHOLD,
 };
 use super::survey::{BeaconTraffic, GatewayTraffic, Mean, Survey, kind};
 use crate::pipeline::advert::Echo;
@@ -22,12 +23,6 @@ use crate::pipeline::units::Dbm;
 const PHONES_DB: f32 = 9.0;
 /// The walk test is one phone in one hand, and a few places.
 const WALK_DB: f32 = 4.0;
-/// Where measured gateways hang on both sides of the door: how readings scatter, in dB; how often in a
-/// second somebody before it steps in; and how much fainter the shop next door is, in dB. Looked at on
-/// the measured door.
-const BOTH_SIDES_SPREAD_DB: f32 = 5.0;
-const STEPS_IN: f32 = 0.02;
-const NEXT_DOOR_DB: f32 = 20.0;
 /// A gateway tells inside from outside whose levels are so far apart.
 const APART_DB: f32 = 6.0;
 /// Few who pass are so much louder than their mean.
@@ -48,6 +43,20 @@ const COUNTED_BEFORE: (f32, f32) = (COUNTED.0 / 10.0, COUNTED.1 / 10.0);
 pub const STEPS: usize = 7;
 pub const SHORTEST_STEP_S: f32 = 0.125;
 
+/// What a phone says that stays loud at a gateway.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Steady {
+    /// It is inside.
+    Inside {
+        /// Half-way to the outside level, in dB from `steady_db`; 0 where no walk test measured it.
+        least_db: f32,
+    },
+    /// It is before the shop.
+    Outside,
+    /// Another gateway says more.
+    Neither,
+}
+
 /// What a gateway usually measures of a customer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Usual {
@@ -67,7 +76,9 @@ pub struct Usual {
     offset_db: f32,
     /// What is usual inside, in dBm.
     pub inside_dbm: f32,
-    /// Whoever stays this loud for [`super::track::STEADY_S`] is inside, in dB from that; never by a gateway outside.
+    /// What a phone says that stays as loud as `steady_db`, in dB from `inside_dbm`.
+    pub steady: Steady,
+    /// In dB from `inside_dbm`.
     pub steady_db: f32,
     /// How much less is usual of those who pass, who stand before the shop, and on the threshold.
     pub apart_db: [f32; 3],
@@ -86,7 +97,7 @@ struct Beacon {
 
 /// Where the gateways and beacons of a shop stand, as far as radio cares.
 #[derive(Debug)]
-pub struct Premises {
+pub struct SiteModel {
     gateways: Vec<Usual>,
     /// Of a gateway that is not configured.
     unknown: Usual,
@@ -96,6 +107,8 @@ pub struct Premises {
     pub moves: [ByPlace<f32x8>; STEPS],
     /// Measured gateways hang on both sides of the door, and none at it: the difference tells, at once.
     pub both_sides: bool,
+    /// All gateways hang at one kind of place: their levels alone do not tell where somebody is.
+    pub of_one_place: bool,
     /// Log-odds of coming in, how many customers were counted (logarithm), gateways.
     pub about: [f32; 3],
 }
@@ -135,7 +148,7 @@ impl Reading<'_> {
     }
 }
 
-impl Premises {
+impl SiteModel {
     /// As configured, and as the shop's traffic has it.
     pub fn new(settings: &Settings, survey: &Survey) -> Self {
         let Settings { gateways, zones, presence, .. } = settings;
@@ -149,33 +162,27 @@ impl Premises {
             if door { Some(Place::Door) } else { (inside && !outside).then_some(Place::Inside) };
         let both_sides =
             inside && outside && !door && gateways.iter().all(|one| one.levels.is_some());
-        let moves = moves(survey, both_sides);
+        let moves = moves(survey);
         let of = |gateway: Option<&Gateway>, traffic: &GatewayTraffic| {
             let place = place_of(gateway);
             let at_the_door = watch == Some(place);
-            Usual::new(
-                gateway,
-                usual,
-                traffic,
-                &moves,
-                (at_the_door, gateways.len() < 2, both_sides),
-            )
+            let innermost = place == Place::Inside || !inside;
+            Usual::new(gateway, usual, traffic, &moves, (at_the_door, innermost, both_sides))
         };
         let beacons = [Place::Door, Place::Inside, Place::Outside].into_iter();
         let stand = beacons.filter(|place| zones.contains(&Some(*place)));
         let beacon = |place| Some(Beacon::new(place, survey.beacons.get(kind(place))?));
+        let traffic =
+            |one: &Gateway| survey.gateways.get(&one.name).unwrap_or(&GatewayTraffic::NONE);
+        let usual_at: Vec<_> = gateways.iter().map(|one| of(Some(one), traffic(one))).collect();
         Self {
-            gateways: gateways
-                .iter()
-                .map(|one| {
-                    of(Some(one), survey.gateways.get(&one.name).unwrap_or(&GatewayTraffic::NONE))
-                })
-                .collect(),
+            gateways: usual_at,
             unknown: of(None, &GatewayTraffic::NONE),
             zones: *zones,
             beacons: stand.filter_map(beacon).collect(),
             moves,
             both_sides,
+            of_one_place: usize::from(door) + usize::from(inside) + usize::from(outside) < 2,
             about: about(survey, gateways.len()),
         }
     }
@@ -269,7 +276,7 @@ impl Usual {
         usual: Levels,
         traffic: &GatewayTraffic,
         moves: &[ByPlace<f32x8>; STEPS],
-        (at_the_door, alone, both_sides): (bool, bool, bool),
+        (at_the_door, innermost, both_sides): (bool, bool, bool),
     ) -> Self {
         let place = place_of(gateway);
         let mut prior = GATEWAY_LEVELS[kind(place)];
@@ -292,15 +299,20 @@ impl Usual {
         let joint = given(&prior, PLACES, &seen);
         let (mut mean, mut spread) = levels(&joint, &GATEWAY_SPREAD_DB[kind(place)]);
         if let Some(Levels { inside_dbm, outside_dbm }) = walk.filter(|_| both_sides) {
-            let next_door_dbm = outside_dbm - NEXT_DOOR_DB;
             mean = [inside_dbm; PLACES];
             mean[..THRESHOLD].fill(outside_dbm);
-            mean[NEXT_DOOR] = next_door_dbm;
-            spread = [BOTH_SIDES_SPREAD_DB; PLACES];
+            // People are close to the door, on either side.
+            spread = [GATEWAY_SPREAD_DB[kind(place)][THRESHOLD]; PLACES];
         }
+
         let received = received(&mean);
         let inside_dbm = mean.iter().zip(&STAYING).map(|(mean, part)| mean * part).sum::<f32>();
         let apart_db = [PASSING, STANDING, THRESHOLD].map(|place| inside_dbm - mean[place]);
+        let (steady, steady_dbm) = match steady_dbm(walk, usual, traffic) {
+            _ if place == Place::Outside => (Steady::Outside, mean[THRESHOLD]),
+            Some((dbm, least_db)) if innermost && !both_sides => (Steady::Inside { least_db }, dbm),
+            _ => (Steady::Neither, inside_dbm),
+        };
         Self {
             mean: f32x8::new(mean),
             precision: f32x8::new(spread.map(|spread| -0.5 / (spread * spread))),
@@ -311,11 +323,8 @@ impl Usual {
             offset_db: gateway.map_or(0.0, |gateway| gateway.offset_db),
             inside_dbm,
             apart_db,
-            steady_db: if alone {
-                steady_dbm(place, walk, usual, traffic) - inside_dbm
-            } else {
-                f32::INFINITY
-            },
+            steady,
+            steady_db: steady_dbm - inside_dbm,
             place,
         }
     }
@@ -375,17 +384,10 @@ fn first(received: &Grid, moves: &[ByPlace<f32x8>; STEPS]) -> Grid {
 
 /// Transition probabilities: how people move in every shop, and how many of those who come near come in
 /// here.
-fn moves(survey: &Survey, both_sides: bool) -> [ByPlace<f32x8>; STEPS] {
+fn moves(survey: &Survey) -> [ByPlace<f32x8>; STEPS] {
     let (stays, passes) = COUNTED_BEFORE;
     let odds = (survey.stays + stays) / (survey.passes + passes) * (passes / stays);
     let mut rates = MOVES;
-    if both_sides {
-        // They hang close to the door: who stands there may step in at any moment.
-        for from in [STREET, PASSING, STANDING] {
-            rates[from][THRESHOLD] += STEPS_IN;
-            rates[from][from] -= STEPS_IN;
-        }
-    }
     for from in [STREET, PASSING, STANDING] {
         let before = rates[from][THRESHOLD];
         let after = before * odds.clamp(0.05, 4.0);
@@ -412,15 +414,18 @@ fn moves(survey: &Survey, both_sides: bool) -> [ByPlace<f32x8>; STEPS] {
 
 /// The inside level, where it tells inside from outside: measured, or as head office has it; and louder
 /// than nearly all who pass.
-fn steady_dbm(place: Place, walk: Option<Levels>, usual: Levels, traffic: &GatewayTraffic) -> f32 {
+fn steady_dbm(walk: Option<Levels>, usual: Levels, traffic: &GatewayTraffic) -> Option<(f32, f32)> {
     let Levels { inside_dbm, outside_dbm } = walk.unwrap_or(usual);
-    if place == Place::Outside || inside_dbm < outside_dbm + APART_DB {
-        return f32::INFINITY;
+    if inside_dbm < outside_dbm + APART_DB {
+        return None;
     }
-    if traffic.passes.count < FEW {
-        return inside_dbm;
+    let louder_dbm = traffic.passes.mean + LOUDER_DB;
+    if traffic.passes.count >= FEW && louder_dbm > inside_dbm {
+        return Some((louder_dbm, 0.0));
     }
-    inside_dbm.max(traffic.passes.mean + LOUDER_DB)
+    // Between the two levels nothing is certain, but time.
+    let least_db = walk.map_or(0.0, |_| 0.5 * (outside_dbm - inside_dbm));
+    Some((inside_dbm, least_db))
 }
 
 fn about(survey: &Survey, gateways: usize) -> [f32; 3] {

@@ -187,7 +187,7 @@ impl Heard {
 
 /// The lower half of the milliseconds since the start: of two moments within weeks, the difference is
 /// right.
-fn millis(now: Tick) -> u32 {
+pub fn millis(now: Tick) -> u32 {
     let [.., a, b, c, d] = (now.as_micros() / 1000).to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }

@@ -4,9 +4,6 @@
 //! Fitted on a family of random shops (`cargo run --release --example judge -- fit`): rates and levels
 //! are counted there, not searched.
 
-pub use super::fitted::{
-    BEACON_LEVELS, BEACON_SPREAD_DB, COUNTED, GATEWAY_LEVELS, GATEWAY_SPREAD_DB, MOVES, STAYING,
-};
 use super::gaussian::Joint;
 
 /// How many places there are.

@@ -1,0 +1,158 @@
+//! What holds in every shop.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::pipeline::gateway::{Gateway, Levels, Place};
+use crate::pipeline::policy;
+use crate::pipeline::units::Dbm;
+
+const LEA: CustomerIndex = CustomerIndex(0);
+
+fn store(gateways: Vec<Gateway>) -> StoreSettings {
+    StoreSettings {
+        store: 42,
+        gateways,
+        zones: [None; 16],
+        beacons: Vec::new(),
+        presence: Settings::default(),
+        policy: policy::Settings::default(),
+    }
+}
+
+fn gateway(nth: u8, place: Place, levels: Option<Levels>) -> Gateway {
+    Gateway { name: format!("g{nth}"), place: Some(place), offset_db: 0.0, levels }
+}
+
+fn fresh(settings: StoreSettings) -> Presence {
+    Presence::new(settings, Survey::default(), Start::Followed, Tick::ZERO)
+}
+
+/// The moment of the arrival among these levels, in seconds, of one phone by the first gateway.
+fn arrival(settings: StoreSettings, levels: impl Iterator<Item = (f32, f32)>) -> Option<f32> {
+    let mut presence = fresh(settings);
+    for (at_s, dbm) in levels {
+        let now = Tick::ZERO.plus(Duration::from_secs_f32(at_s));
+        #[expect(clippy::cast_possible_truncation, reason = "a level")]
+        let rssi = Dbm::measured(dbm.round() as i16);
+        let event = presence.hear(LEA, now, GatewayIndex(0), rssi, None);
+        if event.is_some_and(|event| matches!(event.what, PresenceChange::Arrived { .. })) {
+            return Some(at_s);
+        }
+    }
+    None
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Comes down the street for a quarter of a minute, then stays at the measured inside level.
+    #[test]
+    fn a_phone_that_stays_at_the_measured_inside_level_is_announced(
+        inside_dbm in -80.0_f32..-45.0,
+        apart_db in 6.0_f32..25.0,
+        at_the_door: bool,
+        every_s in 0.1_f32..2.0,
+        wobble in prop::collection::vec(-3.0_f32..3.0, 64),
+    ) {
+        const COMES_S: f32 = 15.0;
+        let levels = Levels { inside_dbm, outside_dbm: inside_dbm - apart_db };
+        let place = if at_the_door { Place::Door } else { Place::Inside };
+        let settings = store(vec![gateway(0, place, Some(levels))]);
+        let level = |at_s: f32, wobble: &f32| {
+            inside_dbm - apart_db * 2.0 * (1.0 - at_s / COMES_S).max(0.0) + wobble
+        };
+        let readings = (0..).zip(wobble.iter().cycle()).map(|(nth, wobble)| {
+            let at_s = nth as f32 * every_s;
+            (at_s, level(at_s, wobble))
+        });
+        let most_s = COMES_S + 15.0 + settings.presence.dwell.as_secs_f32();
+        let within = readings.take_while(|(at_s, _)| *at_s <= most_s);
+        prop_assert!(arrival(settings, within).is_some());
+    }
+
+    #[test]
+    fn who_is_faint_at_a_gateway_outside_is_not_announced(
+        dbm in -99.0_f32..-86.0,
+        measured: bool,
+        every_s in 0.1_f32..2.0,
+    ) {
+        let levels = measured.then_some(Levels { inside_dbm: -85.0, outside_dbm: -60.0 });
+        let settings = store(vec![gateway(0, Place::Outside, levels)]);
+        let readings = (0_u16..600).map(|nth| (f32::from(nth) * every_s, dbm));
+        prop_assert_eq!(arrival(settings, readings), None);
+    }
+
+    #[test]
+    fn confidence_stays_a_probability(
+        heard in prop::collection::vec((0_u8..12, -127_i16..20, 0_u64..100_000), 1..200),
+    ) {
+        let places = [Place::Outside, Place::Door, Place::Inside];
+        let gateways = (0..12).zip(places.into_iter().cycle());
+        let settings = store(gateways.map(|(nth, place)| gateway(nth, place, None)).collect());
+        let mut presence = fresh(settings);
+        let mut now = Tick::ZERO;
+        for (gateway, rssi, gap_ms) in heard {
+            now = now.plus(Duration::from_millis(gap_ms));
+            while presence.expire(now).is_some() {}
+            let event = presence.hear(LEA, now, GatewayIndex(gateway), Dbm::measured(rssi), None);
+            if let Some(PresenceEvent { what: PresenceChange::Arrived { confidence, .. }, .. }) = event {
+                prop_assert!((0.0..=1.0).contains(&confidence));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_silence_of_a_gateway_inside_is_evidence() {
+    let settings = store(vec![gateway(0, Place::Door, None), gateway(1, Place::Inside, None)]);
+    let inside = |listening: u64| {
+        let site = SiteModel::new(&settings, &Survey::default());
+        let mut belief = belief::Belief::new();
+        let reading = site.reading(GatewayIndex(0), Dbm::measured(-70), None);
+        let mut at = |nth: u32| {
+            let now = Tick::ZERO.plus(Duration::from_millis(500) * nth);
+            belief.hear(now, &reading, &site, listening).inside()
+        };
+        (0..40).map(&mut at).last().expect("there are some")
+    };
+    let (silent, blind) = (inside(0b11), inside(0b01));
+    assert!(silent < blind, "{silent} is not below {blind}");
+}
+
+#[test]
+fn a_gateway_that_was_moved_is_learned_again() {
+    let settings = store(vec![gateway(0, Place::Inside, None)]);
+    let mut presence = fresh(settings);
+    let mut now = Tick::ZERO;
+    let mut visits = |presence: &mut Presence, count: u32, dbm: i16| {
+        for _ in 0..count {
+            for _ in 0..150 {
+                now = now.plus(Duration::from_secs(1));
+                presence.hear(LEA, now, GatewayIndex(0), Dbm::measured(dbm), None);
+            }
+            now = now.plus(Duration::from_mins(20));
+            while presence.expire(now).is_some() {}
+        }
+        presence.survey().gateways.get("g0").copied().unwrap_or_default().stays
+    };
+    let before = visits(&mut presence, 60, -60);
+    assert!(before.count >= 50.0 && (before.mean + 60.0).abs() < 1.0, "{before:?}");
+    let after = visits(&mut presence, 40, -80);
+    assert!((after.mean + 80.0).abs() < 2.0, "{after:?}");
+}
+
+#[test]
+fn the_survey_is_taken_at_most_every_quarter_of_an_hour() {
+    let mut presence = fresh(store(vec![gateway(0, Place::Inside, None)]));
+    let mut pass = |from_s: u64| {
+        let at = |s: u64| Tick::ZERO.plus(Duration::from_secs(from_s + s));
+        (0..10).for_each(|s| {
+            presence.hear(LEA, at(s), GatewayIndex(0), Dbm::measured(-80), None);
+        });
+        while presence.expire(at(600)).is_some() {}
+        presence.take_survey(at(600)).map(|survey| survey.passes)
+    };
+    assert_eq!([pass(0), pass(700), pass(1400)], [None, Some(2.0), None]);
+    assert_eq!(pass(2100), Some(4.0));
+}

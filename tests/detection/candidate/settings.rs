@@ -1,2 +1,0 @@
-//! As the product has them.
-pub use grelot::pipeline::presence::settings::Settings;
