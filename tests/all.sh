@@ -100,7 +100,7 @@ dependencies() {
 if cargo fmt --version >/dev/null 2>&1; then step cargo fmt --check; fi
 [ "${1:-}" != --long ] || { export GRELOT_LONG=1; long_form; }
 if command -v cargo-deny >/dev/null; then dependencies; fi
-command -v cargo-deb >/dev/null || step cargo install --quiet --locked cargo-deb@3.8.0
+command -v cargo-deb >/dev/null || step cargo install --quiet --locked --debug cargo-deb@3.8.0
 
 # Passes nextest's output on, with the ten slowest tests by name before its summary.
 slowest_before_summary() {

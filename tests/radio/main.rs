@@ -60,16 +60,6 @@ fn a_crashed_or_hung_bluetoothd_is_brought_back_on_debian_13() {
 }
 
 #[test]
-fn a_scan_refused_for_ever_leads_to_a_power_cycle() {
-    all_pass(TRIXIE, &["scan_refused"]);
-}
-
-#[test]
-fn thousands_of_devices_in_bluezs_memory_do_not_delay_the_scan() {
-    all_pass(TRIXIE, &["remembered"]);
-}
-
-#[test]
 fn the_radio_receives_on_debian_12() {
     all_pass(BOOKWORM, &["receiving", "phone"]);
 }
@@ -79,29 +69,20 @@ fn the_radio_receives_on_debian_13() {
     all_pass(TRIXIE, &["receiving", "phone"]);
 }
 
+// Those that need little time share a machine, whose start takes as long as they do.
 #[test]
-fn what_bluez_collects_of_a_device_is_not_received_again() {
-    all_pass(TRIXIE, &["merged"]);
+fn a_refused_scan_and_a_failed_connection_lose_no_customer() {
+    all_pass(TRIXIE, &["scan_refused", "phones", "portable"]);
 }
 
 #[test]
-fn a_bonded_phone_is_received_under_its_identity_address() {
-    all_pass(TRIXIE, &["bonded"]);
-}
-
-#[test]
-fn the_first_failed_connection_does_not_lose_a_customer() {
-    all_pass(TRIXIE, &["phones"]);
+fn what_bluez_keeps_of_devices_does_not_mislead() {
+    all_pass(TRIXIE, &["merged", "bonded", "remembered"]);
 }
 
 #[test]
 fn the_installed_service_receives_a_whole_crowd_without_a_capability() {
     all_pass(TRIXIE, &["standard", "standard_faults"]);
-}
-
-#[test]
-fn a_card_arrives_through_the_portable_source() {
-    all_pass(TRIXIE, &["portable"]);
 }
 
 /// One or more: `GRELOT_RADIO_BED_PLAYS="trixie table/50_phone phone"`.

@@ -211,6 +211,7 @@ impl Elapsed {
 
 /// People walk on for so many steps.
 fn walk(mut grid: Grid, site: &SiteModel, steps: f32) -> Grid {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 127")]
     let mut steps = steps.min(127.0) as u32;
     for moves in site.moves.iter().take(STEPS) {
         if steps & 1 != 0 {

@@ -14,12 +14,19 @@ pub mod event;
 mod fitted;
 mod gaussian;
 mod grid;
+#[expect(clippy::indexing_slicing, clippy::similar_names, reason = "there are two sides")]
 pub mod head;
+#[expect(clippy::approx_constant, reason = "weights, not constants")]
 mod head_fitted;
 mod interval;
 pub mod loudness;
 pub mod places;
 pub mod settings;
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "places are few and known"
+)]
 mod site_model;
 pub mod survey;
 mod timers;

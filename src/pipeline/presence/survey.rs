@@ -37,6 +37,7 @@ pub struct Mean {
 
 impl Mean {
     /// A mean share as log-odds.
+    #[must_use]
     pub fn log_odds(self) -> Self {
         let part = self.mean.clamp(0.02, 0.98);
         Self { mean: (part / (1.0 - part)).ln(), ..self }

@@ -63,6 +63,7 @@ proptest! {
             inside_dbm - apart_db * 2.0 * (1.0 - at_s / COMES_S).max(0.0) + wobble
         };
         let readings = (0..).zip(wobble.iter().cycle()).map(|(nth, wobble)| {
+            #[expect(clippy::cast_precision_loss, reason = "few")]
             let at_s = nth as f32 * every_s;
             (at_s, level(at_s, wobble))
         });

@@ -251,7 +251,8 @@ impl Track {
         let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
         let louder = self.loudest.is_none_or(|(_, loudest, at)| {
             let gone_ms = millis(now).wrapping_sub(at);
-            rssi >= loudest - gone_ms as f32 / 1000.0 * LOUDEST_FADES_DB_PER_S
+            rssi >= loudest
+                - Duration::from_millis(gone_ms.into()).as_secs_f32() * LOUDEST_FADES_DB_PER_S
         });
         if louder {
             self.loudest = Some((gateway, rssi, millis(now)));
