@@ -10,7 +10,7 @@ use super::fitted::{
 use super::gaussian::Joint;
 use super::grid::{Grid, OFFSET_DB};
 use super::places::{
-    BEACON_OBSERVED, ByPlace, OBSERVED, PASSING, PLACES, STANDING, STREET, THRESHOLD,
+    BEACON_OBSERVED, ByPlace, NEAR, OBSERVED, PASSING, PLACES, STANDING, STREET, THRESHOLD,
 };
 use super::survey::{BeaconTraffic, GatewayTraffic, Mean, Survey, kind};
 use crate::pipeline::advert::Echo;
@@ -299,9 +299,11 @@ impl Usual {
         let joint = given(&prior, PLACES, &seen);
         let (mut mean, mut spread) = levels(&joint, &GATEWAY_SPREAD_DB[kind(place)]);
         if let Some(Levels { inside_dbm, outside_dbm }) = walk.filter(|_| both_sides) {
+            // People stand close to the door on either side; who is further off is as much fainter as
+            // elsewhere.
+            let fainter = mean.map(|level| outside_dbm + level - mean[STANDING]);
             mean = [inside_dbm; PLACES];
-            mean[..THRESHOLD].fill(outside_dbm);
-            // People are close to the door, on either side.
+            mean[..THRESHOLD].copy_from_slice(&fainter[..THRESHOLD]);
             spread = [GATEWAY_SPREAD_DB[kind(place)][THRESHOLD]; PLACES];
         }
 
