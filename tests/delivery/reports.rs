@@ -96,7 +96,10 @@ async fn a_status_has_the_time_since_which_the_gateway_is_blind() {
     broker.publish(&["-r", "-t", "grelot/v1/42/gateways/till/status", "-m", till]).await;
 
     let online = status(&mut it, |status| status["state"] == "online").await;
-    assert!(online["since"].as_str() > blind["since"].as_str(), "{online} after {blind}");
+    let since = |status: &serde_json::Value| -> jiff::Timestamp {
+        status["since"].as_str().unwrap().parse().unwrap()
+    };
+    assert!(since(&online) > since(&blind), "{online} after {blind}");
 }
 
 #[tokio::test]

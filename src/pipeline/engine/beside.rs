@@ -28,6 +28,7 @@ impl Pipeline {
             last_alerts: self.caps.last_alerts(),
             withdrawn: self.withdrawn.iter().map(Arc::clone).collect(),
             clock_since: Some(self.clock_since),
+            survey: self.survey().clone(),
             ..Restored::default()
         };
         let registry = self.identity.registry().without_credentials();
