@@ -10,7 +10,7 @@ use super::fitted::{
 use super::gaussian::Joint;
 use super::grid::{Grid, OFFSET_DB};
 use super::places::{
-    BEACON_OBSERVED, ByPlace, NEAR, OBSERVED, PASSING, PLACES, STANDING, STREET, THRESHOLD,
+    BEACON_OBSERVED, ByPlace, OBSERVED, PASSING, PLACES, STANDING, STREET, THRESHOLD,
 };
 use super::survey::{BeaconTraffic, GatewayTraffic, Mean, Survey, kind};
 use crate::pipeline::advert::Echo;
