@@ -116,7 +116,7 @@ fn tilted(share: f64, factor: f64) -> f64 {
     share * factor / (share * factor + 1.0 - share)
 }
 
-/// The mean of likelihood ratios, of which the logarithms are given.
+/// The mean of likelihood ratios, from their logarithms.
 fn mixture(ratios: &[f64]) -> f64 {
     let largest = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = ratios.iter().map(|ratio| (ratio - largest).exp()).sum();

@@ -23,7 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use grelot::config::registry::Reading;
-use grelot::mqtt::payload;
+use grelot::payload;
 use grelot::pipeline::event::{
     Address, AddressKind, Announcement, GatewayIndex, Member, PeerState, Restored, RestoredVisit,
     Sighting, StaffAction, Start, Visit,

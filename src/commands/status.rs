@@ -16,7 +16,7 @@ use crate::config;
 use crate::daemon::status::{
     self, DeadMessage, GatewayTraffic, Snapshot, Source, Tablets, Traffic, Webhook,
 };
-use crate::mqtt::payload::{DocumentState, DocumentStatus, GatewayState};
+use crate::payload::{DocumentState, DocumentStatus, GatewayState};
 use crate::sources::kinds;
 use crate::tablets::LookingOn;
 
@@ -226,7 +226,7 @@ fn traffic(traffic: &Traffic, row: &mut impl FnMut(&str, String)) {
         row("", format!("{name}: the highest level of those who stay {stayed}, who pass {passed}"));
         if let Some(trouble) = gateway.trouble() {
             row("", format!("WRONG: {trouble}"));
-            row("", format!("remedy: {}", GatewayTraffic::REMEDY));
+            row("", format!("hint: {}", GatewayTraffic::REMEDY));
         }
     }
 }

@@ -48,7 +48,7 @@ pub struct Header {
 pub struct Guard {
     /// Factor by which alerts may grow or shrink, compared with before; above 1.
     pub alerts: Option<f64>,
-    /// Share of judged visits of which staff say that the customer was not here.
+    /// Share of judged visits where staff say that the customer was not here.
     pub not_here: Option<f64>,
     /// Share of the time in which nothing can be received.
     pub blind: Option<f64>,

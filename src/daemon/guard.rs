@@ -2,7 +2,7 @@
 //! says when a limit is surely exceeded.
 //!
 //! Alerts are compared with those of the same hours of other weeks. What was counted is kept over a
-//! restart, but for the hour that runs.
+//! restart, except for the current hour.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ const WEEK: i64 = 7 * 24;
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Blind time counts only after so many minutes: an adapter may be replugged once.
+/// Blind minutes before blind time counts: someone may replug an adapter.
 const BLIND_AFTER: u32 = 60;
 
 /// What is counted at this gateway.
@@ -129,7 +129,7 @@ impl GuardWatch {
         }
     }
 
-    /// A visit ended, of which staff were alerted.
+    /// A visit that alerted staff ended.
     pub fn ended(&mut self, claimed: bool) {
         if let Some(watched) = &mut self.counts.watched {
             watched.ended += 1;

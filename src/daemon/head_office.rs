@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::config::layers::{InForce, Layers, Reach};
 use crate::config::pushed::{FellBack, Guard, Header, Layer, Pushed, Rules};
-use crate::mqtt::payload::{DocumentState, DocumentStatus};
+use crate::payload::{DocumentState, DocumentStatus};
 use crate::pipeline::Settings;
 use crate::pipeline::units::WallTime;
 use crate::telemetry::brief;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::status::{Question, Snapshot, Source};
 use crate::http_server;
-use crate::mqtt::payload::GatewayState;
+use crate::payload::GatewayState;
 use crate::pipeline::units::WallTime;
 use crate::telemetry::Timings;
 use crate::telemetry::measures::{CONTENT_TYPE, Labels, Measures};

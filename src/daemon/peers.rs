@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::event_loop::EventLoop;
 use super::playback::{Gateways, with_gateways};
 use crate::config::Source;
-use crate::mqtt::payload::{self, Contact, Contacts};
+use crate::payload::{self, Contact, Contacts};
 use crate::pipeline::event::{GatewayIndex, Hearing, PeerState};
 use crate::pipeline::peers::PeerContact;
 use crate::pipeline::units::{Now, WallTime};

@@ -7,8 +7,8 @@ use super::status::{
     Source, Tablets, Traffic, Visit, Webhook,
 };
 use crate::config::BrokerLocation;
-use crate::mqtt::payload::{self, GatewayState, Status};
 use crate::mqtt::{Ability, ConnectionState, ConsentState};
+use crate::payload::{self, GatewayState, Status};
 use crate::pipeline::event::Hearing;
 use crate::pipeline::presence::Survey;
 use crate::store;

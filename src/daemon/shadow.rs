@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::differences::{Arrival, Difference, Differences};
-use crate::mqtt::payload::{ShadowChange, ShadowKind, ShadowReport};
+use crate::payload::{ShadowChange, ShadowKind, ShadowReport};
 use crate::pipeline::event::{Announcement, CustomerContact, Start};
 use crate::pipeline::units::{Now, Tick};
 use crate::pipeline::{Effect, Input, Pipeline, Settings, VisitId};

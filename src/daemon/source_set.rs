@@ -13,7 +13,7 @@ use super::replay_sources::{Pace, ReplaySources};
 use crate::clock::Clocks;
 use crate::config::registry::Reading;
 use crate::config::{Config, Source};
-use crate::mqtt::payload::RegistryHealth;
+use crate::payload::RegistryHealth;
 use crate::pipeline::event::{Away, Hearing, Start};
 use crate::pipeline::identity::Registry;
 use crate::pipeline::units::Clock;

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::socket;
-use crate::mqtt::payload::{DeliveryHealth, DocumentStatus, GatewayState, RegistryHealth};
+use crate::payload::{DeliveryHealth, DocumentStatus, GatewayState, RegistryHealth};
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::Tick;
 use crate::sources::adapter::Hci;

@@ -20,15 +20,15 @@ pub struct Figures {
     pub arrivals: u64,
     /// Of those, the ones that staff were alerted about.
     pub alerts: u64,
-    /// Visits that ended, of which staff were alerted.
+    /// Visits that ended and had alerted staff.
     pub announced: u64,
     /// Of those, the ones that staff took care of.
     pub claimed: u64,
     /// Seconds until then, in all.
     pub claimed_s: u64,
-    /// Visits of which staff said that the customer was here.
+    /// Visits where staff said that the customer was here.
     pub here: u64,
-    /// Visits of which staff said that the customer was not.
+    /// Visits where staff said that the customer was not.
     pub not_here: u64,
 }
 

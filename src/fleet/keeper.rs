@@ -17,8 +17,8 @@ use crate::mqtt::Identity;
 use crate::mqtt::backoff::Backoff;
 use crate::mqtt::client::consent;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link, Message};
-use crate::mqtt::payload;
 use crate::mqtt::topics::{Filter, Topic, Topics, is_level};
+use crate::payload;
 use crate::pipeline::units::Tick;
 use crate::telemetry::brief;
 

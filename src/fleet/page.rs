@@ -34,7 +34,7 @@ const FILES: [(&str, &str, &[u8]); 5] = [
 /// Rows of one answer.
 const MOST_ROWS: usize = 100;
 
-/// What was read serves so long: many may look at once.
+/// For this long a reading of the stores serves every request.
 const FRESH: Duration = Duration::from_secs(2);
 
 /// A store's story goes back so far.

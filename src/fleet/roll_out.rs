@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    /// Two hundred stores with twelve opening hours, of which twenty get settings that change their alerts
+    /// Two hundred stores with twelve opening hours; twenty get settings that change their alerts
     /// by `factor`; after how many days they are taken back, if within two weeks.
     fn days_until_taken_back(seed: u64, factor: f64) -> Option<u32> {
         let mut random = Random(Xoshiro256PlusPlus::seed_from_u64(seed));

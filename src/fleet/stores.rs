@@ -34,7 +34,7 @@ pub struct StoreOverview {
     pub documents: Vec<DocumentStatus>,
     /// The last [`DAYS`] days.
     pub figures: Figures,
-    /// Alerts of which staff said that the customer was not here, among all that they judged.
+    /// Alerts where staff said that the customer was not here, among all that they judged.
     pub false_alerts: Share,
     /// The share of the time in which gateways could receive; `None` before the first hour.
     pub heard: Option<f64>,

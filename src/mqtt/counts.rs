@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::payload::DeliveryHealth;
+use crate::payload::DeliveryHealth;
 
 /// Counts since the start; `queued` is a gauge.
 #[derive(Debug, Default)]

@@ -3,9 +3,9 @@
 
 use serde::Deserialize;
 
-use super::payload::{self, GatewayState};
 use super::topics::{self, Addressee, Topic};
 use crate::config::layers::Reach;
+use crate::payload::{self, GatewayState};
 use crate::pipeline::VisitId;
 use crate::pipeline::event::{Member, PeerState, StaffAction};
 

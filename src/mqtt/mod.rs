@@ -23,7 +23,5 @@ pub use connection_state::{Abilities, Ability, ConnectionState, ConsentState};
 pub use link::Identity;
 pub use role::Role;
 
-pub use crate::payload;
-
 /// The `AsyncAPI` description of every topic and payload; ships with the program.
 pub const ASYNCAPI: &str = include_str!("../../docs/asyncapi.json");

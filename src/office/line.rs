@@ -18,8 +18,8 @@ use crate::mqtt::link::{
     ConnectOptions, ConnectionEvent, Disconnect, Link, Message, PublishOutcome,
 };
 use crate::mqtt::login;
-use crate::mqtt::payload::{self, GatewayState, Status};
 use crate::mqtt::topics::Addressee;
+use crate::payload::{self, GatewayState, Status};
 use crate::telemetry::brief;
 
 /// For head office's answer, after a start or a lost line. Then the shop goes on without it.

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::board::{Card, Claim, Gateway, GatewayStatus, InboundMessage, Visit};
 use super::staff::{self, Action};
-use crate::mqtt::payload::{self, GatewayState};
 use crate::mqtt::topics::{Topic, Topics};
+use crate::payload::{self, GatewayState};
 use crate::pipeline::VisitId;
 use crate::pipeline::units::WallTime;
 

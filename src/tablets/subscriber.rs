@@ -24,8 +24,8 @@ use crate::mqtt::backoff::Backoff;
 use crate::mqtt::link::{
     ConnectOptions, ConnectionEvent, Disconnect, Link, Message, PublishOutcome,
 };
-use crate::mqtt::payload;
 use crate::mqtt::topics::{Filter, Topic, Topics};
+use crate::payload;
 use crate::pipeline::VisitId;
 
 /// Commands that wait to be published; each waits at most [`COMMAND_TIMEOUT`].

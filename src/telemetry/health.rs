@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::mqtt::payload::{self, DeliveryHealth, RadioHealth, RegistryHealth};
+use crate::payload::{self, DeliveryHealth, RadioHealth, RegistryHealth};
 use crate::pipeline::event::Hearing;
 use crate::pipeline::units::{Clock, Now, Tick};
 use crate::sources::adapter::Hci;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grelot::mqtt::payload::{Beacon, Contact, Contacts, Health, RadioHealth, RegistryHealth};
 use grelot::mqtt::topics::{Addressee, ROOT, TABLE, Topics};
 use grelot::mqtt::{ASYNCAPI, inbound};
+use grelot::payload::{Beacon, Contact, Contacts, Health, RadioHealth, RegistryHealth};
 use grelot::pipeline::Effect;
 use grelot::pipeline::event::{Claim, DepartureReason};
 use grelot::pipeline::units::WallTime;

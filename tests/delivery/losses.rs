@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grelot::mqtt::ConnectionState;
-use grelot::mqtt::payload::Status;
+use grelot::payload::Status;
 use grelot::pipeline::units::Tick;
 use tokio::time::timeout;
 

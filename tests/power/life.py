@@ -24,7 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from shop import Broker, customer, end, head, recorded, subscribe  # noqa: E402
+from shop import Broker, configure, customer, end, head, recorded, subscribe  # noqa: E402
 
 GRELOT = Path(sys.argv[1] if len(sys.argv) > 1 else "target/debug/grelot").resolve()
 HOURS = float(sys.argv[2]) if len(sys.argv) > 2 else 24
@@ -158,21 +158,7 @@ class Life:
         started_at = datetime.fromtimestamp(EPOCH + now, timezone.utc).isoformat().replace("+00:00", "Z")
         lines = [recorded(t, n, -52) for t, n in sorted(lines)]
         (self.folder / "life.jsonl").write_text("\n".join([head(started_at), *lines]) + "\n")
-        (self.folder / "grelot.toml").write_text(f"""
-[store]
-id = 42
-[gateway]
-name = "door"
-[broker]
-urls = ["mqtt://127.0.0.1:{self.network.port}"]
-[[source]]
-kind = "recording"
-path = "life.jsonl"
-speed = {SPEED}
-[registry]
-path = "customers.jsonl"
-[state]
-path = "{self.state}"
+        configure(self.folder, self.network.port, "life.jsonl", SPEED, self.state, """
 [policy]
 min_hours_between_alerts = 0
 alert_ttl_secs = 3600

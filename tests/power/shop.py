@@ -38,6 +38,26 @@ def head(started_at):
                        "gateways": ["door"]})
 
 
+def configure(folder, port, recording, speed, state, more=""):
+    """Writes the configuration of a gateway that plays a recording at `speed` times its own pace."""
+    (folder / "grelot.toml").write_text(f"""
+[store]
+id = 42
+[gateway]
+name = "door"
+[broker]
+urls = ["mqtt://127.0.0.1:{port}"]
+[[source]]
+kind = "recording"
+path = "{recording}"
+speed = {speed}
+[registry]
+path = "customers.jsonl"
+[state]
+path = "{state}"
+{more}""")
+
+
 class Broker:
     """mosquitto, which keeps what it has taken over a kill."""
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from shop import Broker, customer, end, head, recorded, subscribe  # noqa: E402
+from shop import Broker, configure, customer, end, head, recorded, subscribe  # noqa: E402
 
 GRELOT = Path(sys.argv[1] if len(sys.argv) > 1 else "target/dist/grelot").resolve()
 SPEED = float(sys.argv[2]) if len(sys.argv) > 2 else 240
@@ -66,22 +66,7 @@ def measure(folder, state, device):
     broker = Broker(folder)
     recording(folder / "day.jsonl")
     (folder / "customers.jsonl").write_text("\n".join(map(customer, range(VISITS))) + "\n")
-    (folder / "grelot.toml").write_text(f"""
-[store]
-id = 42
-[gateway]
-name = "door"
-[broker]
-urls = ["mqtt://127.0.0.1:{broker.port}"]
-[[source]]
-kind = "recording"
-path = "day.jsonl"
-speed = {SPEED}
-[registry]
-path = "customers.jsonl"
-[state]
-path = "{state}"
-""")
+    configure(folder, broker.port, "day.jsonl", SPEED, state)
     tablet = subscribe(broker.port, "%t", subprocess.DEVNULL, "#")
     log = open(folder / "log", "w+")
     run("sync")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grelot::mqtt::payload::Arrival;
+use grelot::payload::Arrival;
 use serde_json::{Value, json};
 
 use crate::browser::{Chromium, Tablet};

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use grelot::mqtt::payload::{Claim, GatewayState};
+use grelot::payload::{Claim, GatewayState};
 use serde_json::json;
 
 use crate::browser::{Chromium, Tablet};

@@ -2,7 +2,7 @@
 //!
 //! Leaves a picture of each state in the test's scratch folder.
 
-use grelot::mqtt::payload::GatewayState;
+use grelot::payload::GatewayState;
 use serde_json::json;
 
 use crate::browser::{Chromium, Tablet};

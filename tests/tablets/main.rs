@@ -31,7 +31,7 @@ mod words;
 use std::time::{Duration, Instant};
 
 use browser::Chromium;
-use grelot::mqtt::payload::GatewayState;
+use grelot::payload::GatewayState;
 use serde_json::json;
 use shop::{Shop, visit, with_card};
 

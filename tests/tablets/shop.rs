@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use grelot::clock::Clocks;
-use grelot::mqtt::payload::{
+use grelot::payload::{
     Arrival, Card, Claim, Departure, GatewayState, Status, Visit, VisitState, encode,
 };
 use grelot::pipeline::units::WallTime;

@@ -13,8 +13,8 @@ use crate::commands::print;
 use crate::config::BrokerUrl;
 use crate::mqtt::Identity;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link};
-use crate::mqtt::payload::{Visit, VisitState};
 use crate::mqtt::topics::{Filter, Topics};
+use crate::payload::{Visit, VisitState};
 use crate::pipeline::units::WallTime;
 
 /// Between two attempts to connect.

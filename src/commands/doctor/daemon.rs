@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use super::Finding;
 use crate::config::Config;
-use crate::daemon::status::{self, GatewayTraffic};
+use crate::daemon::status::{self, GatewayTraffic, Snapshot};
 
 /// Whether the daemon of a configuration runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,28 +24,27 @@ pub(super) fn look(config: &Config) -> Daemon {
     }
 }
 
-impl Daemon {
-    /// Whether the daemon that runs is the program that is installed.
-    pub(super) fn version(self, config: &Config) -> Option<Finding> {
-        let about = "version";
-        let running =
-            (self == Self::Runs).then(|| crate::commands::status::snapshot(&config.state));
-        let running = running?.ok()?.version;
-        let installed = env!("CARGO_PKG_VERSION");
-        if running == installed {
-            return Some(Finding::ok(about, installed));
-        }
-        let says = format!("{running} runs, {installed} is installed");
-        Some(Finding::warn(about, says, "sudo systemctl restart grelot"))
+/// Whether the daemon that runs is the program that is installed.
+pub(super) fn version(running: &Snapshot) -> Finding {
+    let about = "version";
+    let (running, installed) = (&running.version, env!("CARGO_PKG_VERSION"));
+    if running == installed {
+        return Finding::ok(about, installed);
     }
+    let says = format!("{running} runs, {installed} is installed");
+    Finding::warn(about, says, "sudo systemctl restart grelot")
+}
 
-    /// Gateways that do not tell the street from the shop, as far as their traffic says.
-    pub(super) fn detection(self, config: &Config) -> Vec<Finding> {
-        let running =
-            (self == Self::Runs).then(|| crate::commands::status::snapshot(&config.state));
-        let Some(Ok(snapshot)) = running else { return Vec::new() };
-        let troubles = snapshot.traffic.gateways.iter().filter_map(GatewayTraffic::trouble);
-        troubles.map(|says| Finding::warn("detection", says, GatewayTraffic::REMEDY)).collect()
+/// Gateways that do not tell the street from the shop, as far as their traffic says.
+pub(super) fn detection(running: &Snapshot) -> impl Iterator<Item = Finding> {
+    let troubles = running.traffic.gateways.iter().filter_map(GatewayTraffic::trouble);
+    troubles.map(|says| Finding::warn("detection", says, GatewayTraffic::REMEDY))
+}
+
+impl Daemon {
+    /// What it sees, if it runs and answers.
+    pub(super) fn snapshot(self, config: &Config) -> Option<Snapshot> {
+        (self == Self::Runs).then(|| crate::commands::status::snapshot(&config.state).ok())?
     }
 
     pub(super) fn finding(self) -> Finding {

@@ -131,11 +131,12 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
 fn of_the_site(config: &Config) -> Vec<Finding> {
     let daemon = daemon::look(config);
     let mut findings = vec![daemon.finding(), disk::state(config), disk::space(config)];
-    findings.extend(daemon.version(config));
-    findings.extend(daemon.detection(config));
+    let running = daemon.snapshot(config);
+    findings.extend(running.as_ref().map(daemon::version));
+    findings.extend(running.iter().flat_map(daemon::detection));
     findings.extend(machine::Kernel::default().findings(config));
     if !config.sources.iter().any(|source| matches!(source, Source::Simulated { .. })) {
-        findings.push(registry::finding(config, daemon));
+        findings.push(registry::finding(config, running.as_ref()));
     }
     findings.extend(certificates::findings(&config.tls));
     findings.push(network::broker(config, daemon));

@@ -1,17 +1,16 @@
 //! The registry: as the daemon has it in force, else as its file is.
 
-use super::daemon::Daemon;
 use super::{Finding, Verdict};
-use crate::commands::{registry, status};
+use crate::commands::registry;
 use crate::config::{Config, Problems};
-use crate::mqtt::payload::RegistryHealth;
+use crate::daemon::status::Snapshot;
+use crate::payload::RegistryHealth;
 
 const ABOUT: &str = "registry";
 
 /// Whether there is anybody to recognise.
-pub(super) fn finding(config: &Config, daemon: Daemon) -> Finding {
-    let running = (daemon == Daemon::Runs).then(|| status::snapshot(&config.state).ok());
-    match running.flatten() {
+pub(super) fn finding(config: &Config, running: Option<&Snapshot>) -> Finding {
+    match running {
         Some(snapshot) => in_force(&snapshot.registry),
         None => of_file(config),
     }

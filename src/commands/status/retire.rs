@@ -9,8 +9,8 @@ use crate::commands::run::runtime;
 use crate::config::{BrokerUrl, Config};
 use crate::mqtt::client::Peer;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link, Message, PublishOutcome};
-use crate::mqtt::payload::GatewayState;
 use crate::mqtt::topics::{Filter, Topics, is_level};
+use crate::payload::GatewayState;
 
 /// For all of it.
 const PATIENCE: Duration = Duration::from_secs(10);

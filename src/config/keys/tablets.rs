@@ -64,7 +64,7 @@ pub(super) const TABLETS: Section = Section {
             "escalate_secs",
             Form::Integer { least: 0, most: 86_400 },
             Absent::Is("120"),
-            "an alert that no one answers for so long rings urgently on every tablet and is \
+            "an alert that no one answers for this long rings urgently on every tablet and is \
              published on `escalations`; 0 never is",
         )
         .unit("seconds"),
@@ -86,7 +86,7 @@ pub(super) const TABLETS: Section = Section {
             "idle_mins",
             Form::Integer { least: 0, most: 1_440 },
             Absent::Is("240"),
-            "a tablet that no one touches for so long forgets who uses it; 0 never does",
+            "a tablet that no one touches for this long forgets who uses it; 0 never does",
         )
         .unit("minutes"),
         Key::new(

@@ -180,7 +180,7 @@ async function tell(number) {
   $("story-troubles").textContent = store.troubles.join("; ") || "Nothing is wrong.";
   // The server's own picture, which holds numbers alone.
   $("story-hours").replaceChildren(new DOMParser().parseFromString(hours, "image/svg+xml").documentElement);
-  $("story-most").textContent = most ? `At most ${most} in an hour; dark: of which staff were alerted; red: nothing received.` : "No hour was reported yet.";
+  $("story-most").textContent = most ? `At most ${most} in an hour; dark: those that alerted staff; red: nothing received.` : "No hour was reported yet.";
   $("story-gateways").replaceChildren(
     ...gateways.map((gateway) => {
       const known = gateway.acknowledged === null ? "" : ` – known: ${gateway.acknowledged || "yes"}`;

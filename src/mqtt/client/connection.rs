@@ -11,7 +11,7 @@ use super::{Client, Phase};
 use crate::mqtt::backoff::{self, Backoff};
 use crate::mqtt::connection_state::{Abilities, ConnectionState, ConsentState};
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link, Message};
-use crate::mqtt::payload::{self, GatewayState, Status};
+use crate::payload::{self, GatewayState, Status};
 use crate::telemetry::brief;
 
 /// For the offline status and DISCONNECT; systemd waits longer.

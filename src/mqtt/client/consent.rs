@@ -16,7 +16,7 @@ use super::withdrawals::Full;
 use crate::mqtt::connection_state::{ConnectionState, ConsentState};
 use crate::mqtt::inbound::{Inbound, MOST_WITHDRAWALS, Number};
 use crate::mqtt::link::{InFlight, Link, Message};
-use crate::mqtt::payload;
+use crate::payload;
 use crate::pipeline::units::WallTime;
 use crate::store::Change;
 

@@ -2,7 +2,7 @@
 
 use super::{Client, Publication};
 use crate::mqtt::link::{Disconnect, InFlight, Link, Message, PublishOutcome};
-use crate::mqtt::payload::{self, Status};
+use crate::payload::{self, Status};
 use crate::store::worker::Request;
 use crate::store::{Change, OutboundMessage};
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use super::Client;
 use crate::mqtt::inbound::{self, Inbound};
 use crate::mqtt::link::{InFlight, Message};
-use crate::mqtt::payload;
 use crate::mqtt::topics::{ROOT, Topic};
+use crate::payload;
 
 /// Clients that wait for an answer; the next ones ask again with their next connection.
 const MOST_ASKING: usize = 64;

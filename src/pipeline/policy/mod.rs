@@ -21,7 +21,7 @@ pub struct Settings {
     pub tiers: Vec<String>,
     /// What people call a tier, where it is not its own name.
     pub tier_names: BTreeMap<String, String>,
-    /// An alert that no one answers for so long is escalated; `None` never is.
+    /// An alert that no one answers for this long is escalated; with `None` none is.
     pub escalate_after: Option<Duration>,
     /// An alert older than this is dropped, never delivered late.
     pub alert_ttl: Duration,

@@ -25,9 +25,9 @@ const ECHO_REPEATS_S: f32 = 3.0;
 const NEW_ECHO: f32 = 0.6;
 /// Beside an echo a level counts so much: the same body and the same walls have shadowed both.
 const BESIDE_ECHO: f32 = 0.7;
-/// A reading further off than so many standard deviations is an accident of fading.
+/// Standard deviations from which on a reading is an accident of fading.
 const FURTHEST: f32 = 3.0;
-/// A gateway that has received nothing for so long is silent, in seconds.
+/// Seconds without a reading after which a gateway is silent.
 const SILENT_S: f32 = 3.0;
 /// Its silence counts so much: silences go together, too.
 const SILENCE: f32 = 0.5;
@@ -209,7 +209,7 @@ impl Elapsed {
     }
 }
 
-/// People walk on for so many steps.
+/// People walk on, step by step.
 fn walk(mut grid: Grid, site: &SiteModel, steps: f32) -> Grid {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 127")]
     let mut steps = steps.min(127.0) as u32;

@@ -54,7 +54,7 @@ impl Grid {
         self.map(|row| row * part)
     }
 
-    /// By likelihoods, of which the logarithms are given, but for a common factor.
+    /// Multiplied by likelihoods, given as logarithms, up to a common factor.
     pub fn weighed(self, evidence: &Self) -> Self {
         let best = f32x8::splat(evidence.highest());
         self.zip(evidence, |part, evidence| part * exp(evidence - best))

@@ -13,7 +13,7 @@ use super::site_model::{Reading, SiteModel, Usual};
 use super::survey::kind;
 use crate::pipeline::gateway::Place;
 
-/// Levels follow the readings within so long, in seconds.
+/// Time constants of the running levels, in seconds.
 const FAST_S: f32 = 1.5;
 const SLOW_S: f32 = 8.0;
 const LONG_S: f32 = 25.0;
@@ -24,7 +24,7 @@ const GAP: f32 = 0.1;
 const SHORTEST_GAP_S: f32 = 0.05;
 /// Time goes no further, in seconds.
 const LONGEST_S: f32 = 3600.0;
-/// No input is further from its mean than so many standard deviations.
+/// Standard deviations to which inputs are clamped.
 const FURTHEST: f32 = 4.0;
 
 /// A few running levels of one customer, in few octets.

@@ -36,7 +36,7 @@ const FAINTEST_EDGE_DB: f32 = 3.5;
 const LOST: f32 = 0.3;
 /// What is usual before anything is known: `presence.arrive_rssi_dbm` and `leave_rssi_dbm`.
 const USUAL: Levels = Levels { inside_dbm: -70.0, outside_dbm: -78.0 };
-/// Customers who stay and who pass, before any was counted: so many.
+/// Customers who stay and who pass, assumed before any was counted.
 const COUNTED_BEFORE: (f32, f32) = (COUNTED.0 / 10.0, COUNTED.1 / 10.0);
 
 /// Transition probabilities for 1/8 s, 1/4 s, ... 8 s.

@@ -7,17 +7,17 @@ use std::time::Duration;
 use crate::pipeline::gateway::{Gateway, GatewayIndex, Place};
 use crate::pipeline::units::Tick;
 
-/// Whoever is received for so long stays ...
+/// A customer who is received for this long stays ...
 const STAYS: Duration = Duration::from_secs(100);
 /// ... and for no longer than this passes.
 const PASSES: Duration = Duration::from_secs(40);
 /// A reading speaks for the time since the last one, but not for more than this, in seconds.
 const SPEAKS_FOR_S: f32 = 5.0;
-/// The mean follows the last so many customers: weeks in a small shop.
+/// Customers that a mean follows: weeks in a small shop.
 const MOST: f32 = 300.0;
-/// The mean of the last few, which tells that a gateway was moved ...
+/// Customers of the recent mean, which shows that a gateway was moved ...
 const RECENT: f32 = 15.0;
-/// ... if it is so far from the mean of all, in dB, which are at least so many.
+/// ... if it is this far from the mean of all, in dB, once there are this many customers.
 const MOVED_DB: f32 = 9.0;
 const MOVED_AFTER: f32 = 40.0;
 

@@ -26,19 +26,19 @@ const LOUDEST_FADES_DB_PER_S: f32 = 3.0;
 /// has ever measured a level counts as inside after this long: a passer-by is out of reception sooner.
 const UNMEASURED_STAY: Duration = Duration::from_mins(1);
 
-/// A phone that stays at the inside level for so long, in seconds, is inside, wherever it came from ...
+/// Seconds at the inside level after which a phone is inside, wherever it came from ...
 pub const STEADY_S: f32 = 10.0;
 /// ... or just below it ...
 const JUST_BELOW_DB: f32 = 1.0;
 /// ... though it falls this far below that for a moment ...
 const STEADY_DB: f32 = 4.0;
-/// ... and for so long, in seconds, where it stays above half-way to the measured outside level.
+/// ... and seconds above half-way to the measured outside level.
 const NEAR_S: f32 = 60.0;
 /// A reading speaks for no longer time than this, in seconds.
 const SPEAKS_FOR_S: f32 = 5.0;
-/// For each of so many dB above it time counts once more ...
+/// For each of these dB above it time counts once more ...
 const LOUDER_DB: f32 = 5.0;
-/// ... up to so many times.
+/// ... up to this many times.
 const LOUDEST: f32 = 3.0;
 /// As sure as that makes: counted on random shops.
 const SURE_OF_STEADY: f32 = 0.65;
@@ -57,7 +57,7 @@ pub struct Track {
     belief: Belief,
     trend: Trend,
     confidence: f32,
-    /// As loud as inside for so long, in seconds; and half-way to the outside.
+    /// Seconds at the inside level; and above half-way to the outside level.
     steady_s: f32,
     near_s: f32,
     /// What earlier visits said of the customer's phone.
