@@ -109,6 +109,8 @@ pub struct EventLoop {
     pub(super) blind_because: Option<String>,
     /// Since when the gateway's state is what it is.
     pub(super) state_since: Since,
+    /// What both clocks said when the input came that is being handled.
+    pub(super) moment: Now,
     /// Time never goes back for the pipeline, in whichever order its sources report.
     pub(super) latest: Tick,
     /// Of the store's other gateways.
@@ -130,33 +132,44 @@ impl EventLoop {
             tokio::select! {
                 () = stop.cancelled() => break Ended::Stopped,
                 Some((source, event)) = inputs.radio.recv() => {
+                    self.catch_up(&mut inputs.replays).await;
                     if self.on_radio(source, event).await.is_break() {
                         break Ended::GaveUp;
                     }
                 }
-                Some(inbound) = inputs.inbound.recv() => self.on_inbound(inbound).await,
-                Some(news) = inputs.registries.recv() => self.on_registry(news).await,
-                Some(request) = inputs.check_ins.recv() => self.on_check_in(request).await,
+                Some(inbound) = inputs.inbound.recv() => {
+                    self.catch_up(&mut inputs.replays).await;
+                    self.on_inbound(inbound).await;
+                }
+                Some(news) = inputs.registries.recv() => {
+                    self.catch_up(&mut inputs.replays).await;
+                    self.on_registry(news).await;
+                }
+                Some(request) = inputs.check_ins.recv() => {
+                    self.catch_up(&mut inputs.replays).await;
+                    self.on_check_in(request).await;
+                }
                 Some(question) = inputs.questions.recv() => {
                     // The asking client may be gone.
                     let _ = question.send(self.snapshot());
                 }
                 Ok(()) = connection.changed() => {
+                    self.catch_up(&mut inputs.replays).await;
                     let connection = connection.borrow_and_update().clone();
                     self.on_connection(&connection).await;
                 }
                 Ok(()) = trouble.changed() => self.publish_status(),
                 () = beat_of(&mut beat) => watchdog.feed(),
-                _ = minute.tick() => self.each_minute().await,
-                () = tokio::time::sleep(wait) => {}
+                _ = minute.tick() => {
+                    self.catch_up(&mut inputs.replays).await;
+                    self.each_minute().await;
+                }
+                () = tokio::time::sleep(wait) => self.catch_up(&mut inputs.replays).await,
             }
-            // Of one moment: a deadline does not overtake a record that comes before it.
-            let tick = self.clocks.now().tick;
-            self.play(&mut inputs.replays, tick).await;
-            self.pass_time_until(tick.plus(Duration::from_micros(1))).await;
             self.look_after_settings().await;
         };
         systemd::stopping();
+        self.moment = self.clocks.now();
         let now = self.now();
         self.report_shadow(now);
         self.guard.stop();
@@ -176,6 +189,15 @@ impl EventLoop {
             [self.pipeline.next_deadline(), shadow].into_iter().flatten().min().map(real);
         let record = replays.next_due().map(|at| real(Tick::ZERO.plus(at)).max(BATCH));
         [deadline, record].into_iter().flatten().min().unwrap_or(HEALTH)
+    }
+
+    /// Feeds all records and deadlines of the past, before an input of now: time does not go back, so a
+    /// record that is overtaken would be of the input's moment.
+    async fn catch_up(&mut self, replays: &mut ReplaySources) {
+        self.moment = self.clocks.now();
+        let tick = self.moment.tick;
+        self.play(replays, tick).await;
+        self.pass_time_until(tick.plus(Duration::from_micros(1))).await;
     }
 
     /// Feeds all records that are due at `tick`, each at its own time, so that a replay source gives the same
@@ -614,11 +636,10 @@ impl EventLoop {
         self.delivery.set_status(self.status());
     }
 
-    /// Both clocks, now.
+    /// Both clocks, as the input came that is being handled.
     pub(super) fn now(&mut self) -> Now {
-        let now = self.clocks.now();
-        self.latest = self.latest.max(now.tick);
-        Now { tick: self.latest, ..now }
+        self.latest = self.latest.max(self.moment.tick);
+        Now { tick: self.latest, ..self.moment }
     }
 
     /// Both clocks at `tick`, which is now or was a moment ago.

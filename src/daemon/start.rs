@@ -202,6 +202,7 @@ impl Daemon {
             tap,
             blind_because: None,
             state_since: Since::new(now),
+            moment: now,
             latest: now.tick,
             contact_rates: ContactRates::default(),
         };

@@ -11,27 +11,26 @@ use crate::common::process::Running;
 use crate::common::waiting::eventually;
 use crate::office::{Office, grelot, start, status};
 
-/// Customers, one after the other: too few for the gateway to learn from them, which moves levels.
-const CUSTOMERS: u32 = 14;
+/// Customers, one after the other.
+const CUSTOMERS: u32 = 40;
 
 /// Before the first, in the recording's time: until then the gateway has started.
-const LEAD: u32 = 1_500;
+const LEAD: u32 = 3_000;
 
 /// Seconds between two of them, in the recording's time.
-const EVERY: u32 = 300;
+const EVERY: u32 = 150;
 
 const CANDIDATE: &str = "[presence]\narrive_rssi_dbm = -58\nleave_rssi_dbm = -66\ndwell_secs = 3\n";
 
-/// Some are loud, some loud enough for the settings in force, some faint. They stay for long, and
-/// none is near a level, for a running gateway takes what comes within a second as one moment.
+/// Some come in, some stand at the window, some walk by, more or less close.
 fn recording() -> String {
     let mut text =
         "{\"grelot\":\"recording\",\"version\":1,\"started_at\":\"2026-01-05T09:00:00Z\",\
                     \"store\":42,\"gateways\":[\"door\"]}\n"
             .to_owned();
     for n in 0..CUSTOMERS {
-        let loudest = [-46, -62, -82][usize::try_from(n % 3).unwrap()];
-        let stay = 90 + (n * 7) % 40;
+        let loudest = -50 - i32::try_from(n % 10).unwrap() * 4;
+        let stay = 6 + (n * 7) % 60;
         for step in 0..stay * 2 {
             let t = f64::from(LEAD + n * EVERY) + f64::from(step) * 0.5;
             let approach = (12 - i32::try_from(step).unwrap()).max(0) * 2;
@@ -126,7 +125,7 @@ fn a_candidate_in_the_shadow_counts_exactly_what_a_replay_of_the_same_shop_would
             fs::remove_file(path).unwrap();
         }
     }
-    let text = configured(&folder, broker.port, 300, "");
+    let text = configured(&folder, broker.port, 600, "");
     let mut door = gateway(&folder);
     // The last have come and gone, and two more minutes.
     let end = u64::from(LEAD + CUSTOMERS * EVERY + 600) / 600;

@@ -76,7 +76,7 @@ impl Belief {
     }
 
     /// How long ago something was weighed, in seconds; 0 where nothing was.
-    pub fn age_s(&self, now: Tick) -> f32 {
+    fn age_s(&self, now: Tick) -> f32 {
         let age_ms = if self.updated == 0 { 0 } else { millis(now).wrapping_sub(self.updated) };
         Duration::from_millis(age_ms.into()).as_secs_f32()
     }

@@ -160,20 +160,21 @@ impl Heard {
     }
 
     /// One reading: by which gateway, how loud, and how loud the phone receives the beacons of which
-    /// [`kind`] of place.
+    /// [`kind`] of place. Returns the seconds since the last reading; 0 for the first.
     pub fn add(
         &mut self,
         now: Tick,
         gateway: GatewayIndex,
         dbm: Option<f32>,
         echo: Option<(usize, f32)>,
-    ) {
+    ) -> f32 {
         let now_ms = millis(now);
         if !self.begun {
             (self.first_ms, self.last_ms, self.begun) = (now_ms, now_ms, true);
         }
         let gap_ms = now_ms.wrapping_sub(std::mem::replace(&mut self.last_ms, now_ms));
-        let seconds = Duration::from_millis(gap_ms.into()).as_secs_f32().min(SPEAKS_FOR_S);
+        let gap_s = Duration::from_millis(gap_ms.into()).as_secs_f32();
+        let seconds = gap_s.min(SPEAKS_FOR_S);
         let level = self.gateways.get_mut(usize::from(gateway.0));
         if let (Some(level), Some(dbm)) = (level, dbm) {
             level.add(dbm.clamp(-127.0, -1.0), seconds);
@@ -183,6 +184,7 @@ impl Heard {
         {
             level.add(dbm, seconds);
         }
+        gap_s
     }
 }
 

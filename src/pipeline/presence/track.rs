@@ -210,7 +210,8 @@ impl Track {
         (site, listening): (&SiteModel, u64),
         set: &Settings,
     ) {
-        self.heard.add(now, reading.gateway, reading.rssi_dbm, reading.echo_level());
+        let echo = reading.echo_level();
+        let gap_s = self.heard.add(now, reading.gateway, reading.rssi_dbm, echo);
         let is_candidate = matches!(self.stage, Stage::Passing { .. });
         let gateway = reading.gateway;
         let before = self.heard_then.then_some(self.silent_since);
@@ -231,7 +232,6 @@ impl Track {
             return self.note(now, &self.belief.whereabouts(), reading, set);
         }
         let known = self.phone.discount(reading);
-        let gap_s = self.belief.age_s(now);
         let whereabouts = self.belief.hear(now, &known, site, listening);
         self.trend.hear(gap_s, &known, whereabouts.inside());
         let inputs = self.trend.inputs(reading.usual, site, &whereabouts);

@@ -95,4 +95,5 @@ def main():
     print(f"pub const BIAS: f32 = {rust(bias[0])};")
 
 
-main()
+if __name__ == "__main__":
+    main()
