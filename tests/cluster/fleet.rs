@@ -28,7 +28,7 @@ async fn pushed_settings_are_numbered_signed_and_kept_and_forged_ones_refused_an
     grelot(&office.folder, &["customers", "keygen", "--out", "other", "--no-password"]);
     let public = fs::read_to_string(office.folder.join("keys/grelot.pub")).unwrap();
     let pinned = format!("[head_office]\npublic_keys = [{:?}]\n", public.lines().nth(1).unwrap());
-    let _serving = office.serve();
+    let serving = office.serve();
     let door = Gateway::start_with(dir.path(), "door", &[broker.port], &pinned);
     let hash = |gateway: &Gateway| gateway.status()["configuration"]["hash"].clone();
     let original = hash(&door);
@@ -56,13 +56,18 @@ async fn pushed_settings_are_numbered_signed_and_kept_and_forged_ones_refused_an
         of_other.0 == Some(1) && of_other.1.contains("none of the pinned keys"),
         "{of_other:?}"
     );
-    for (forged, why) in [
+    // Head office, which would repeat its own document meanwhile, is away.
+    drop(serving);
+    let of_other = ended(&office, "fleet history --show 2").1;
+    for (document, why) in [
         ("[document]\nserial = 99\n[presence]\ndwell_secs = 1\n", "is not signed"),
+        (of_other.trim_end_matches('\n'), "none of the pinned keys"),
         ("", "is not signed"),
     ] {
-        publish(broker.port, &["-t", TOPIC, "-m", forged]).await;
+        publish(broker.port, &["-t", TOPIC, "-m", document]).await;
         eventually(why, || door.status()["configuration"]["refused"].to_string().contains(why));
     }
+    let serving = office.serve();
     assert_eq!(hash(&door), pushed);
     let trouble = || ended(&office, known);
     eventually("head office sees it", || {
@@ -76,10 +81,12 @@ async fn pushed_settings_are_numbered_signed_and_kept_and_forged_ones_refused_an
 
     // A document of the pinned key counts again, after the other's number; the first is older now.
     office.run("fleet push one.toml --key keys/grelot.key --wait 60");
+    drop(serving);
     publish(broker.port, &["-t", TOPIC, "-m", first.trim_end_matches('\n')]).await;
     eventually("the older one is refused", || {
         door.status()["configuration"]["refused"].to_string().contains("never go back")
     });
+    let _serving = office.serve();
 
     // It is kept: with the broker away the gateway starts with the settings that it had.
     drop(door);

@@ -1,14 +1,15 @@
 // All stores: what the server has read of head office's file, again every ten seconds.
 
 const AGAIN = 10_000;
+const LONGEST_PRESS = 2_000;
+const PAGE = 100;
 const SVG = "http://www.w3.org/2000/svg";
 const LONGEST_TROUBLES = 3;
 
 const $ = (id) => document.getElementById(id);
-const asked = { condition: "", attention: false, search: "", sort: "condition", down: false };
-let rows = []; // the stores that are shown
-let matching = 0;
-let reading = 0; // the newest question's number: an older answer is dropped
+const asked = { condition: "", attention: false, search: "", sort: "condition", down: false, count: PAGE };
+let reading = null; // the newest question: the answer to an older one is dropped
+let released = Promise.resolve(); // what is under a finger is not replaced
 
 function element(name, text = "", properties = {}) {
   const made = Object.assign(document.createElement(name), properties);
@@ -22,32 +23,37 @@ async function fetchJson(path) {
   return answer.json();
 }
 
-/** Asks for the stores from `offset` on; from the start as many as are shown. */
-async function read(offset = 0) {
-  const mine = ++reading;
+/** Asks for the stores that are to be shown. */
+async function read() {
+  const mine = (reading = {});
   const query = new URLSearchParams({ search: asked.search, sort: asked.sort, down: asked.down, attention: asked.attention });
   if (asked.condition) query.set("condition", asked.condition);
-  const wanted = offset || Math.max(rows.length, 1);
   try {
-    let stores = offset ? rows : [];
+    const stores = [];
     let summary;
     do {
       query.set("offset", stores.length);
       summary = await fetchJson(`/stores.json?${query}`);
-      stores = [...stores, ...summary.stores];
-    } while (!offset && stores.length < wanted && stores.length < summary.matching);
-    if (mine !== reading) return;
-    rows = stores;
-    matching = summary.matching;
-    show(summary);
+      stores.push(...summary.stores);
+    } while (stores.length < Math.min(asked.count, summary.matching) && summary.stores.length);
+    await released;
+    if (mine === reading) show(summary, stores);
   } catch {
     if (mine !== reading) return;
     $("summary").dataset.state = "lost";
     $("summary").textContent = "Head office’s program does not answer";
+  } finally {
+    if (mine === reading) reading = null;
   }
 }
 
-function show(summary) {
+/** Asks again, for other stores than are shown. */
+function ask(change) {
+  Object.assign(asked, { count: PAGE }, change);
+  read();
+}
+
+function show(summary, stores) {
   $("summary").dataset.state = summary.attention ? "warn" : "live";
   const need = summary.attention === 1 ? "1 needs attention" : `${summary.attention} need attention`;
   $("summary").textContent = `${summary.all} stores, ${summary.attention ? need : "all is well"}`;
@@ -65,15 +71,15 @@ function show(summary) {
     }),
   );
   if (held !== undefined) $("conditions").querySelector(`[data-choice="${held}"]`)?.focus();
-  $("matching").textContent = matching;
-  $("more").hidden = rows.length >= matching;
+  $("matching").textContent = summary.matching;
+  $("more").hidden = stores.length >= summary.matching;
   for (const button of document.querySelectorAll("[data-sort]")) {
     const on = button.dataset.sort === asked.sort;
     on ? (button.dataset.order = asked.down ? "down" : "up") : delete button.dataset.order;
     button.closest("th").setAttribute("aria-sort", on ? (asked.down ? "descending" : "ascending") : "none");
   }
   const focused = document.activeElement?.dataset?.store;
-  $("stores").replaceChildren(...rows.flatMap((store) => lines(store, summary.now)));
+  $("stores").replaceChildren(...stores.flatMap((store) => lines(store, summary.now)));
   if (focused) $("stores").querySelector(`[data-store="${focused}"]`)?.focus();
 }
 
@@ -149,10 +155,8 @@ function ago(at, now) {
 }
 
 function choose(value) {
-  asked.attention = value === "!";
-  asked.condition = asked.attention ? "" : value;
-  rows = [];
-  read();
+  const attention = value === "!";
+  ask({ attention, condition: attention ? "" : value });
 }
 
 async function drawMap() {
@@ -204,22 +208,22 @@ function report({ at, kind, ...said }) {
 for (const button of document.querySelectorAll("[data-sort]")) {
   button.onclick = () => {
     const { sort } = button.dataset;
-    asked.down = asked.sort === sort ? !asked.down : !["store", "condition", "heard", "seen"].includes(sort);
-    asked.sort = sort;
-    rows = [];
-    read();
+    const down = asked.sort === sort ? !asked.down : !["store", "condition", "heard", "seen"].includes(sort);
+    ask({ sort, down });
   };
 }
 let typing = 0;
 $("search").oninput = () => {
   clearTimeout(typing);
-  typing = setTimeout(() => {
-    asked.search = $("search").value;
-    rows = [];
-    read();
-  }, 200);
+  typing = setTimeout(() => ask({ search: $("search").value }), 200);
 };
-$("more").onclick = () => read(rows.length);
+$("more").onclick = () => ask({ count: asked.count + PAGE });
+addEventListener("pointerdown", () => {
+  released = new Promise((then) => {
+    ["pointerup", "pointercancel"].forEach((end) => addEventListener(end, () => setTimeout(then), { once: true }));
+    setTimeout(then, LONGEST_PRESS);
+  });
+});
 $("story-close").onclick = () => $("story").close();
 $("story").onclick = ({ target }) => target === $("story") && $("story").close();
 
@@ -227,6 +231,6 @@ read();
 drawMap();
 setInterval(() => {
   if (document.visibilityState !== "visible") return;
-  read();
+  if (!reading) read();
   drawMap();
 }, AGAIN);
