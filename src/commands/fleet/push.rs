@@ -22,6 +22,8 @@ use crate::pipeline::units::WallTime;
 
 /// Between two looks at what gateways say.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A refusal may be of the document before: it counts once nothing has changed for this long.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
 
 /// Arguments of `grelot fleet push`.
 #[derive(Debug, clap::Args)]
@@ -59,7 +61,7 @@ pub struct Args {
     /// What for, in `fleet history`
     #[arg(long, default_value = "", hide_default_value = true)]
     note: String,
-    /// Waits this long until every gateway that it is for has it
+    /// Waits this long until every gateway that it is for has it or refuses it
     #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
     wait: u64,
 }
@@ -265,22 +267,29 @@ impl Target {
         within: Duration,
     ) -> anyhow::Result<Answers> {
         let clocks = Clocks::machine();
-        let end = clocks.now().tick.plus(within);
+        let mut changed = clocks.now().tick;
+        let end = changed.plus(within);
+        let mut last = Answers::default();
         loop {
             let now = clocks.now();
             let mut all = store.overview(now.clock.reading())?;
             all.retain(|gateway| self.has(gateway));
             let answers = Answers::of(&all, document);
-            if answers.waiting.is_empty() && answers.refused.is_empty() || now.tick >= end {
+            if answers != last {
+                changed = now.tick;
+            }
+            let settled = answers.refused.is_empty() || now.tick.since(changed) >= SETTLED_AFTER;
+            if answers.waiting.is_empty() && settled || now.tick >= end {
                 return Ok(answers);
             }
+            last = answers;
             std::thread::sleep(LOOK_EVERY);
         }
     }
 }
 
 /// What gateways say of a document.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Answers {
     in_force: usize,
     waits: usize,
