@@ -79,7 +79,6 @@ pub struct Subscribe<'a> {
 }
 
 /// Types of packets.
-#[expect(missing_docs, reason = "MQTT names them")]
 pub mod kind {
     pub const CONNECT: u8 = 1;
     pub const PUBLISH: u8 = 3;

@@ -23,7 +23,6 @@ impl Score {
 
 /// A score in its printed form.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the keys are documented with Score")]
 pub struct Line {
     pub visits: u32,
     pub found: u32,
