@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Whether an address is assigned or made up by its device.
+/// Whether the IEEE assigned an address or its device made it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressKind {
     /// Assigned by the IEEE, fixed.
@@ -16,7 +16,6 @@ pub enum AddressKind {
 /// Its `Debug` shows only the kind: addresses of strangers must not reach a log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
-    /// Public or random.
     pub kind: AddressKind,
     /// `5a:11:22:33:44:55` is `[0x5a, 0x11, 0x22, 0x33, 0x44, 0x55]`.
     pub octets: [u8; 6],

@@ -7,13 +7,12 @@ use super::advert::token::Token;
 /// A check-in: it opens a visit as an arrival does, through the same consent, policy and caps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckIn<'a> {
-    /// Who.
     pub who: CheckedIn<'a>,
-    /// How long the visit lasts if nothing is received of the customer. What is received takes over.
+    /// How long the visit lasts if no phone of the customer is received. From the first contact on,
+    /// presence decides.
     pub stay: Duration,
 }
 
-/// Who checks in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckedIn<'a> {
     /// A customer's handle, as staff entered it.

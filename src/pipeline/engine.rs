@@ -46,11 +46,11 @@ pub struct Pipeline {
     aggregator: ContactAggregator,
     withdrawn: BTreeSet<Arc<str>>,
     contacts: u64,
-    /// The contact that the last input was.
+    /// The contact in the last input, if it was one.
     last_contact: Option<(Match, GatewayIndex, Option<Dbm>)>,
-    /// When the last input came.
+    /// The time of the last input.
     latest: Now,
-    /// The first reading of the wall clock as it runs.
+    /// The earliest time that was read from the wall clock as it runs now.
     clock_since: WallTime,
 }
 
@@ -142,7 +142,7 @@ impl Pipeline {
         effects
     }
 
-    /// Handles every deadline until `now`.
+    /// Handles every deadline up to `now`.
     fn pass_time(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while let Some(event) = self.presence.expire(now.tick) {
             self.perform(event, now, effects);
@@ -171,7 +171,6 @@ impl Pipeline {
         Tick::earlier(first, self.next_escalation())
     }
 
-    /// The visits that are open.
     pub fn open_visits(&self) -> impl Iterator<Item = &Visit> {
         self.visits.open()
     }
@@ -181,12 +180,12 @@ impl Pipeline {
         self.presence.followed()
     }
 
-    /// Whether another gateway of the store is there.
+    /// Whether another gateway of the store is online.
     pub fn any_present(&self) -> bool {
         self.peers.any_present()
     }
 
-    /// Whether that gateway is another one that is there.
+    /// Whether that gateway is another one, and online.
     pub fn is_present(&self, gateway: GatewayIndex) -> bool {
         self.peers.is_present(gateway)
     }

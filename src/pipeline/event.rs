@@ -1,5 +1,5 @@
-//! All that crosses the pipeline's border: inputs in, effects out. Plain domain types: how they
-//! look on a wire or a disk is the business of `mqtt` and `store`.
+//! The pipeline's inputs and effects. They are plain domain types: `mqtt` and `store` define how
+//! they look on the wire and on disk.
 
 use std::sync::Arc;
 
@@ -24,7 +24,6 @@ pub use super::visit::{
     Announcement, Claim, DepartureReason, Member, SilentBecause, StaffAction, Visit,
 };
 
-/// All inputs of the pipeline.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// A gateway received an advertisement.
@@ -47,18 +46,11 @@ pub enum Input<'a> {
     Registry(Box<Registry>),
     /// New settings replace the old ones at once.
     Settings(Box<Settings>),
-    /// A customer withdrew consent: everything about them goes.
+    /// A customer withdrew consent: everything about them is deleted.
     Withdrawn(&'a str),
     /// A member of staff acted on a visit.
-    Staff {
-        /// Which visit.
-        visit: VisitId,
-        /// Who acted.
-        by: &'a Member,
-        /// What they did.
-        action: StaffAction,
-    },
-    /// A customer says that they are here, or staff do.
+    Staff { visit: VisitId, by: &'a Member, action: StaffAction },
+    /// The customer's app, or staff, say that the customer is here.
     CheckIn(CheckIn<'a>),
     /// `next_deadline()` has come, without another input.
     Deadline,
@@ -67,13 +59,11 @@ pub enum Input<'a> {
 /// An advertisement of a customer whom a pipeline recognised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CustomerContact {
-    /// The customer's handle.
     pub client: Arc<str>,
     /// The gateway that received it.
     pub gateway: GatewayIndex,
-    /// How loud, if known.
+    /// RSSI, if known.
     pub rssi: Option<Dbm>,
-    /// The phone's echo.
     pub echo: Option<Echo>,
 }
 
@@ -82,7 +72,6 @@ pub struct CustomerContact {
 pub enum Effect {
     /// A visit was opened: keep it, show it, and alert staff if so announced.
     Arrived {
-        /// The new visit.
         visit: Visit,
         /// Whether staff are alerted.
         announcement: Announcement,
@@ -100,46 +89,25 @@ pub enum Effect {
         visit: Visit,
         /// When it was closed.
         at: WallTime,
-        /// Why.
         reason: DepartureReason,
     },
     /// A visit ends without a departure message (consent withdrawn).
-    Erased {
-        /// Which visit.
-        visit: VisitId,
-    },
-    /// Forget a customer entirely: stored rows, queued alerts, caps.
-    Forget {
-        /// The customer's handle.
-        client: Arc<str>,
-    },
-    /// Another gateway alerted staff of this customer: it counts against the caps here, too.
-    Alerted {
-        /// The customer's handle.
-        client: Arc<str>,
-        /// When.
-        at: WallTime,
-    },
+    Erased { visit: VisitId },
+    /// Delete everything about a customer: stored rows, queued alerts, caps.
+    Forget { client: Arc<str> },
+    /// Another gateway alerted staff of this customer: it counts against the caps here too.
+    Alerted { client: Arc<str>, at: WallTime },
     /// A visit gave an estimate of the phone's RSSI offset: keep it for `presence.known_for`.
     Learned(KnownPhone),
     /// What the shop's own traffic says of its radio has changed: keep it.
     Surveyed(Survey),
     /// The customer is no longer enrolled: their phone's RSSI offset is deleted.
-    Unlearned {
-        /// The customer's handle.
-        client: Arc<str>,
-    },
+    Unlearned { client: Arc<str> },
     /// A customer was near, and was not announced: for the audit.
-    Passed {
-        /// The customer's handle.
-        client: Arc<str>,
-    },
+    Passed { client: Arc<str> },
     /// Two devices advertise the fixed identity of one customer's card.
-    CardCopied {
-        /// The customer's handle.
-        client: Arc<str>,
-    },
-    /// The wall clock counts from now on: what was kept with its earlier readings is to be
+    CardCopied { client: Arc<str> },
+    /// The wall clock is set from now on: times that were stored with its earlier readings must be
     /// corrected.
     ClockSet(ClockStep),
     /// This gateway's contacts, for the store's other gateways.

@@ -11,7 +11,6 @@ use crate::pipeline::visit_id::VisitId;
 /// One decision about a customer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
-    /// The customer's handle.
     pub client: Arc<str>,
     /// The visit, where there is one.
     pub visit: Option<VisitId>,
@@ -42,7 +41,6 @@ pub enum Why {
     },
     /// A visit was closed.
     Departed {
-        /// Why.
         reason: DepartureReason,
         /// Time since the last contact.
         silent_for: Duration,
@@ -60,7 +58,7 @@ pub enum Why {
     PeerWasFirst,
 }
 
-/// The numbers that decided.
+/// The numbers behind a decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// Time since the first contact.

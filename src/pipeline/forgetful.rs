@@ -1,11 +1,11 @@
-//! Maps that stay bounded: a full one forgets what was used longest ago.
+//! Bounded maps: a full one drops the entries that were used longest ago.
 
 use std::collections::BTreeMap;
 
 use super::units::Tick;
 
-/// Makes room in a map of `most` entries: forgets the quarter that was used longest ago, except
-/// what `stays`. In one go: a crowd of new keys must not cost a search each.
+/// Makes room in a map of `most` entries: drops the quarter that was used longest ago, except what
+/// `stays`. A quarter at a time, so that a crowd of new keys does not cost one search each.
 pub fn make_room<K: Ord, V>(
     map: &mut BTreeMap<K, V>,
     most: usize,

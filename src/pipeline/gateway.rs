@@ -1,21 +1,20 @@
 //! The store's gateways: where they stand, and whether they receive.
 
-/// This gateway's place in [`Settings::gateways`].
+/// This gateway's index in [`Settings::gateways`].
 pub const HERE: GatewayIndex = GatewayIndex(0);
 
 /// Where in the store a gateway or a beacon stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// At the door.
     Door,
     /// Outside, or where mostly passers-by are received.
     Outside,
-    /// Well inside.
+    /// Away from the door, so that people at the door are received weaker.
     Inside,
 }
 
 impl Place {
-    /// As configuration and explanations call it.
+    /// The word for it in configuration and explanations.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Door => "door",
@@ -25,7 +24,6 @@ impl Place {
     }
 }
 
-/// One gateway of the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gateway {
     /// Its name, unique in the store.
@@ -48,23 +46,21 @@ pub struct Levels {
     pub outside_dbm: f32,
 }
 
-/// One of the store's gateways: its place in [`Settings::gateways`].
+/// A gateway's index in [`Settings::gateways`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GatewayIndex(pub u8);
 
 /// Whether a gateway's radio receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hearing {
-    /// Advertisements come in.
     Listening,
-    /// Adapter gone, scan dead: its silence means nothing.
+    /// The adapter is gone or the scan has stopped: its silence means nothing.
     Blind,
 }
 
 /// The state of another gateway, from its status topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerState {
-    /// It receives.
     Online,
     /// It runs, but its radio receives nothing.
     Blind,

@@ -23,17 +23,15 @@ pub struct Restored {
     pub survey: Survey,
     /// How long the gateway was away.
     pub away: Away,
-    /// Times from here on were read from the wall clock as it runs now; `None` where only those
-    /// of this start are.
+    /// Times from then on were read from the wall clock as it runs now; `None` where only times of
+    /// this start are.
     pub clock_since: Option<WallTime>,
 }
 
 /// The RSSI offset of one customer's phone; the phone itself is not identified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownPhone {
-    /// The customer's handle.
     pub client: Arc<str>,
-    /// The offset.
     pub loudness: Loudness,
     /// When the last of these visits ended.
     pub at: WallTime,
@@ -42,7 +40,7 @@ pub struct KnownPhone {
 /// A visit that survived a restart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestoredVisit {
-    /// As it was.
+    /// The visit's last stored state.
     pub visit: Visit,
     /// When it was closed; `None` while it is open.
     pub departed_at: Option<WallTime>,

@@ -8,7 +8,6 @@ use super::presence::settings::Settings as Presence;
 /// What head office and IT configure for the pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// The store's number.
     pub store: u16,
     /// The store's gateways; the first is this one.
     pub gateways: Vec<Gateway>,

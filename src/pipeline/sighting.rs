@@ -1,4 +1,4 @@
-//! What a gateway received of a device, before it is known whose that is.
+//! What a gateway received of a device whose owner is not known yet.
 
 use std::fmt;
 
@@ -11,9 +11,8 @@ use super::units::Dbm;
 pub struct Sighting<'a> {
     /// The gateway that received it.
     pub gateway: GatewayIndex,
-    /// The sender's address.
     pub address: Address,
-    /// `None` if the driver gave none.
+    /// `None` where the driver gave none.
     pub rssi: Option<Dbm>,
     /// AD structures, as they were on the air.
     pub payload: &'a [u8],
@@ -31,11 +30,9 @@ impl fmt::Debug for Sighting<'_> {
 pub struct Answer {
     /// The gateway that challenged it.
     pub gateway: GatewayIndex,
-    /// The phone's address.
     pub address: Address,
     /// RSSI of the advertisement that hinted.
     pub rssi: Option<Dbm>,
-    /// The challenge.
     pub nonce: [u8; 16],
     /// Version, echo, token and proof (see `docs/app-protocol.md`, carrier GATT).
     pub octets: [u8; 21],

@@ -1,13 +1,12 @@
-//! How a pipeline begins, and after how long a break.
+//! How a pipeline begins, and how long the gateway was away before.
 
 use std::time::Duration;
 
 /// How long a gateway was away before it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Away {
-    /// For this long.
     Known(Duration),
-    /// The wall clock did not count, and the machine was rebooted: a minute or a month.
+    /// The wall clock was not set, and the machine was rebooted: a minute or a month.
     Unknown,
 }
 

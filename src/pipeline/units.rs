@@ -14,7 +14,7 @@ pub struct Tick(
 );
 
 impl Tick {
-    /// The start.
+    /// The start of the time line.
     pub const ZERO: Self = Self(NonZeroU64::MIN);
 
     /// The instant `micros` microseconds after the start.
@@ -101,7 +101,7 @@ impl fmt::Display for WallTime {
     }
 }
 
-/// The wall clock's reading, and whether it counts.
+/// The wall clock's reading, and whether the clock is known to be set.
 ///
 /// A Raspberry Pi has the wrong date from its boot until a time server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// The reading, whether it counts or not.
+    /// The reading, whether the clock is set or not.
     pub const fn reading(self) -> WallTime {
         match self {
             Self::Set(time) | Self::Unset(time) => time,
@@ -130,7 +130,7 @@ impl Clock {
     }
 }
 
-/// How far a wall clock was set that had not counted before.
+/// How far a wall clock was set that was not set before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockStep {
     /// The first reading of the clock as it was: earlier times were read from another one.
@@ -153,7 +153,7 @@ impl ClockStep {
         Some(Self { since, by_millis })
     }
 
-    /// `time` as the clock that was set would have read it.
+    /// `time` as the clock would have read it had it been set.
     pub fn applied(self, time: WallTime) -> WallTime {
         if time < self.since { time } else { WallTime(time.0.saturating_add(self.by_millis)) }
     }
@@ -162,9 +162,9 @@ impl ClockStep {
 /// The two clocks at the moment of one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
-    /// Monotonic: decides presence.
+    /// Decides presence.
     pub tick: Tick,
-    /// Wall: decides tokens, caps and quiet hours.
+    /// Decides tokens, caps and quiet hours.
     pub clock: Clock,
 }
 

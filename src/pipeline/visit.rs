@@ -13,7 +13,7 @@ use super::visit_id::VisitId;
 pub enum StaffAction {
     /// Takes care of the customer.
     Claim,
-    /// Gives the customer back.
+    /// Gives up the claim.
     Release,
     /// Hides the visit from the tablets.
     Dismiss,
@@ -21,14 +21,14 @@ pub enum StaffAction {
     Recall,
     /// Takes over a customer from a colleague.
     TakeOver,
-    /// Gives an own customer to a colleague.
+    /// Hands the own customer to a colleague.
     HandOver(Member),
 }
 
-/// A member of staff: two people of one name are two where their tablets differ.
+/// A member of staff. Two people with the same name are distinguished by their tablets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// As the member of staff calls themself.
+    /// The name that the member of staff chose.
     pub by: Arc<str>,
     /// The id of their tablet, where it has one.
     pub tablet: Option<Arc<str>>,
@@ -42,7 +42,6 @@ pub struct Visit {
     pub id: VisitId,
     /// The customer's opaque handle.
     pub client: Arc<str>,
-    /// The customer's tier.
     pub tier: Arc<str>,
     /// What staff may see of the customer, where consent allows.
     pub card: Option<Arc<Card>>,
@@ -54,38 +53,37 @@ pub struct Visit {
     pub arrived_at: WallTime,
     /// How sure the pipeline was, 0.5 to 1.
     pub confidence: f32,
-    /// Who takes care of the customer.
+    /// The member of staff who takes care of the customer.
     pub claim: Option<Claim>,
     /// A member of staff hid the visit.
     pub dismissed: bool,
     /// Staff were alerted of it.
     pub announced: bool,
-    /// No one claimed it in time.
+    /// No one claimed it in time, so the alert was repeated.
     pub escalated: bool,
-    /// Until when the visit lasts if nothing is received: who is here said so, or staff did.
+    /// Until when the visit lasts if no phone is received: the customer or staff checked in.
     pub checked_in_until: Option<WallTime>,
-    /// Grows with every change: of two states of a visit the higher one is the later.
+    /// Grows with every change: of two states of a visit the one with the higher revision is later.
     pub revision: u32,
 }
 
-/// Who takes care of a customer, since when.
+/// Who takes care of a customer, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// As the member of staff calls themself.
+    /// The name that the member of staff chose.
     pub by: Arc<str>,
     /// The id of their tablet, where it has one.
     pub tablet: Option<Arc<str>>,
-    /// Since when.
     pub since: WallTime,
 }
 
 impl Claim {
-    /// Of `member`, from `since` on.
+    /// The claim of `member` from `since` on.
     pub fn of(member: &Member, since: WallTime) -> Self {
         Self { by: Arc::clone(&member.by), tablet: member.tablet.clone(), since }
     }
 
-    /// Whether it is of `member`; a client without a tablet's id is known by its name only.
+    /// Whether `member` has it; a client without a tablet's id is known by its name only.
     pub fn is_of(&self, member: &Member) -> bool {
         let differ = |(ours, theirs): (&Arc<str>, &Arc<str>)| ours != theirs;
         self.by == member.by
@@ -96,9 +94,9 @@ impl Claim {
 /// Why a visit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DepartureReason {
-    /// Heard weaker and weaker, then outside or not at all.
+    /// The RSSI fell, then the customer was received outside or not at all.
     Left,
-    /// Not received for as long as this device's silence may last.
+    /// Not received for longer than this device's usual gaps allow.
     Silent,
     /// Open for longer than any visit may be.
     TooLong,
@@ -118,12 +116,12 @@ impl DepartureReason {
 /// Whether staff are alerted of an arrival, and if not, why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announcement {
-    /// Alert, worthless after `ttl`.
+    /// Staff are alerted; the alert is worthless after `ttl`.
     Alert {
-        /// From the arrival on.
+        /// Counted from the arrival.
         ttl: Duration,
     },
-    /// The visit is shown, no alert is sent.
+    /// The visit is shown and no alert is sent.
     Silent(SilentBecause),
 }
 
@@ -140,7 +138,7 @@ pub enum SilentBecause {
     VisitCap,
     /// The customer wants to be greeted only on asking.
     GreetOnlyIfAsked,
-    /// The customer was inside before the gateway began to listen.
+    /// The customer may have been inside before the gateway began to listen.
     WarmUp,
     /// Quiet hours are configured and the clock is not known to be set.
     ClockUnset,

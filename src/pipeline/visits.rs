@@ -17,9 +17,8 @@ pub struct Visits {
 /// Whether a visit is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Staff see it.
     Open,
-    /// Closed; coming back continues it.
+    /// Closed; it opens again if the customer returns.
     Closed,
 }
 
@@ -29,7 +28,6 @@ impl Visits {
         self.by_customer.insert(who, (visit, phase));
     }
 
-    /// The visit of `who`.
     pub fn get(&self, who: CustomerIndex) -> Option<(&Visit, Phase)> {
         self.by_customer.get(&who).map(|(visit, phase)| (visit, *phase))
     }
@@ -44,7 +42,7 @@ impl Visits {
         self.by_customer.values_mut().map(|(visit, phase)| (visit, *phase))
     }
 
-    /// Whose visit that is.
+    /// The customer of a visit.
     pub fn customer(&self, id: VisitId) -> Option<CustomerIndex> {
         self.by_customer.iter().find(|(_, (visit, _))| visit.id == id).map(|(who, _)| *who)
     }
@@ -67,24 +65,22 @@ impl Visits {
         self.by_customer.remove(&who).map(|(visit, _)| visit)
     }
 
-    /// Takes all out.
+    /// Takes all visits out.
     pub fn take(&mut self) -> BTreeMap<CustomerIndex, (Visit, Phase)> {
         std::mem::take(&mut self.by_customer)
     }
 
-    /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (CustomerIndex, &Visit, Phase)> {
         self.by_customer.iter().map(|(who, (visit, phase))| (*who, visit, *phase))
     }
 
-    /// Those that are open.
     pub fn open(&self) -> impl Iterator<Item = &Visit> {
         self.iter().filter(|(_, _, phase)| *phase == Phase::Open).map(|(_, visit, _)| visit)
     }
 }
 
 impl Visit {
-    /// When it is escalated unless somebody claims it; `None` if it is not to be.
+    /// When it is escalated unless it is claimed; `None` if it is not to be.
     pub(super) fn escalates_at(&self, after: Duration) -> Option<WallTime> {
         let waits = self.announced && !self.escalated && !self.dismissed && self.claim.is_none();
         waits.then(|| self.arrived_at.plus(after))

@@ -1,26 +1,23 @@
 //! Apple's manufacturer data: a list of type-length-data messages ("Continuity"), two of which
 //! matter here: 0x02 is iBeacon, 0x01 is the overflow area.
 //!
-//! The overflow area is all that an iOS app in the background can show: one bit of 128 for each
-//! of its service UUIDs. It has no length octet. Apple documents none of it; the bit of a UUID
-//! was found by observation (CRC-8, see [`overflow_bit`]).
+//! The overflow area is everything that an iOS app in the background can advertise: one bit of 128
+//! for each of its service UUIDs. It has no length octet. Apple documents none of it; the bit of a
+//! UUID was found by observation (CRC-8, see [`overflow_bit`]).
 
 use super::structure::joined;
 
-/// Apple's company identifier.
 pub const COMPANY: u16 = 0x004c;
 
 /// The overflow area's type.
 const OVERFLOW: u8 = 0x01;
 
-/// One message.
+/// A Continuity message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// The overflow area.
     Overflow(OverflowMask),
-    /// Any other.
     Other {
-        /// What it is about.
+        /// The message's type; [`name`] has the known ones.
         kind: u8,
         /// After the length octet.
         data: &'a [u8],
@@ -28,7 +25,6 @@ pub enum Message<'a> {
 }
 
 impl Message<'_> {
-    /// Its type.
     pub const fn kind(&self) -> u8 {
         match *self {
             Self::Overflow(_) => OVERFLOW,
@@ -37,7 +33,7 @@ impl Message<'_> {
     }
 }
 
-/// What a type is about, as far as others found out (furiousMAC/continuity).
+/// The name that furiousMAC/continuity gives a message type: Apple documents none.
 pub const fn name(kind: u8) -> &'static str {
     match kind {
         OVERFLOW => "overflow area",
@@ -97,7 +93,8 @@ impl<'a> Iterator for Messages<'a> {
 pub struct OverflowMask(pub [u8; 16]);
 
 impl OverflowMask {
-    /// What an app in the background shows that offers these services, as UUIDs in text order.
+    /// The overflow area of an app in the background that offers these services, as UUIDs in text
+    /// order.
     pub fn showing(uuids: &[[u8; 16]]) -> Self {
         let mut mask = [0; 16];
         for uuid in uuids {
@@ -109,13 +106,13 @@ impl OverflowMask {
         Self(mask)
     }
 
-    /// Whether `bit` (0 to 127) is set. A bit may stand for any of a great many UUIDs.
+    /// Whether `bit` (0 to 127) is set. Many UUIDs share a bit.
     #[inline]
     pub fn shows(&self, bit: u8) -> bool {
         self.0.get(usize::from(bit >> 3)).is_some_and(|octet| octet & (1 << (bit & 7)) != 0)
     }
 
-    /// The whole advertisement.
+    /// AD structures of an advertisement with this area alone, without Flags.
     pub fn advertisement(&self) -> [u8; 21] {
         joined(&[&[20, 0xff, 0x4c, 0x00, OVERFLOW], &self.0])
     }

@@ -43,12 +43,11 @@ macro_rules! formats {
                 }
             }
 
-            /// What it is.
             pub const fn class(&self) -> Class {
                 match self { $(Self::$name(_) => <$format as Format<'a>>::CLASS,)* }
             }
 
-            /// For people and tools.
+            /// The fields of the beacon, for people and tools.
             pub fn describe(&self) -> Described {
                 match self { $(Self::$name(beacon) => beacon.describe(),)* }
             }
@@ -70,13 +69,9 @@ macro_rules! formats {
 
 // The first line that fits counts.
 formats! {
-    /// `AltBeacon`.
     AltBeacon(AltBeacon): Section::Manufacturer(_, [0xbe, 0xac, ..]),
-    /// iBeacon.
     IBeacon(IBeacon): Section::Manufacturer(apple::COMPANY, _),
-    /// Eddystone.
     Eddystone(Frame<'a>): Section::Service(eddystone::UUID, [0x00..0x40, ..]),
-    /// Exposure Notification.
     ExposureNotification(ExposureNotification): Section::Service(exposure::UUID, _),
     /// A sensor of Ruuvi.
     Ruuvi(Ruuvi): Section::Manufacturer(ruuvi::COMPANY, _),
@@ -89,7 +84,7 @@ pub const IDENTITIES: &[&IdentityFormat] =
     &[&ibeacon::IDENTITY, &eddystone::IDENTITY, &altbeacon::IDENTITY, &ruuvi::IDENTITY];
 
 impl BeaconIdentity {
-    /// The format it is of.
+    /// The format that the identity belongs to; `None` for [`BeaconIdentity::NONE`].
     pub fn format(&self) -> Option<&'static IdentityFormat> {
         let [number, ..] = *self.octets();
         IDENTITIES.iter().copied().find(|format| format.number == number)

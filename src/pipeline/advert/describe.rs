@@ -1,5 +1,5 @@
-//! The full description of an advertisement, for people and tools: everything that [`super::said`]
-//! finds, and all else that is known of its structures.
+//! The full description of an advertisement, for people and tools: everything that
+//! [`super::identifiers`] finds, and the meaning of all other structures.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,34 +15,33 @@ use super::token::{self, Carrier, Token};
 /// What an advertisement is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Description<'a> {
-    /// Its first fault.
+    /// The first fault; `None` where the advertisement is well formed.
     pub malformed: Option<Malformed>,
-    /// Its structures.
+    /// What its AD structures say.
     pub ad: Ad<'a>,
     /// The first beacon in it.
     pub beacon: Option<Beacon<'a>>,
-    /// Apple's messages.
+    /// Apple's Continuity messages in it.
     pub apple: Vec<Message<'a>>,
-    /// The app's part.
+    /// What the shop's app put into it.
     pub ours: Option<Ours>,
 }
 
-/// The structures' content; of a structure that is meant to come once, the first counts.
+/// The content of the AD structures. Of a structure that should come once, the first counts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ad<'a> {
-    /// Flags, their first octet.
+    /// The first octet of the Flags.
     pub flags: Option<u8>,
     /// The complete name, else the shortened one.
     pub local_name: Option<Cow<'a, str>>,
     /// TX power level, in dBm.
     pub tx_power: Option<i8>,
-    /// Appearance.
+    /// A value of the Assigned Numbers, "Appearance Values".
     pub appearance: Option<u16>,
     /// URI, its scheme expanded where it is one of the web's.
     pub uri: Option<String>,
     /// All service UUIDs, whether the list is complete or not.
     pub service_uuids: Vec<ServiceUuid>,
-    /// All service data.
     pub service_data: Vec<(ServiceUuid, &'a [u8])>,
     /// All manufacturer data, by company identifier.
     pub manufacturer_data: Vec<(u16, &'a [u8])>,
@@ -54,11 +53,11 @@ pub struct Ad<'a> {
 /// the Core specification, the 16-bit one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceUuid {
-    /// 16 bits.
+    /// A 16-bit UUID.
     Short(u16),
-    /// 32 bits.
+    /// A 32-bit UUID.
     Medium(u32),
-    /// 128 bits.
+    /// A 128-bit UUID.
     Long(Uuid),
 }
 
@@ -79,16 +78,14 @@ impl fmt::Display for ServiceUuid {
     }
 }
 
-/// What the app advertises.
+/// What the shop's app advertises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ours {
-    /// A customer's token.
     Token {
-        /// As derived.
         token: Token,
         /// The beacon of the shop that the phone receives best.
         echo: Echo,
-        /// In which form it came.
+        /// Where in the advertisement it was.
         carrier: Carrier,
     },
     /// The overflow area shows the service's bit: it may be the app in the background.
@@ -132,7 +129,7 @@ impl<'a> Description<'a> {
         }
     }
 
-    /// The last token counts, as in [`super::said`]'s users, and any token before a hint.
+    /// The last token counts, as in identification; a token counts before a hint.
     fn hear(&mut self, said: Option<(Token, Echo)>, carrier: Carrier) {
         if let Some((token, echo)) = said {
             self.ours = Some(Ours::Token { token, echo, carrier });
@@ -150,7 +147,6 @@ impl<'a> Description<'a> {
 }
 
 impl<'a> Ad<'a> {
-    /// The structure's own meaning.
     fn read(&mut self, structure: Structure<'a>) {
         self.structures.push(structure);
         let Structure { kind, data } = structure;

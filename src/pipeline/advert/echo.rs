@@ -19,19 +19,18 @@ impl Echo {
         Self { zone: byte >> 4, level: byte & 0x0f }
     }
 
-    /// Of the beacon of `zone`, received at `rssi`.
+    /// The echo of the beacon of `zone`, received at `rssi`.
     pub fn hearing(zone: u8, rssi: Dbm) -> Self {
         let level = (i16::from(rssi.value()) + 102).div_euclid(4).clamp(1, 15);
         Self { zone: zone & 0x0f, level: u8::try_from(level).unwrap_or_default() }
     }
 
-    /// About the RSSI of that beacon at the phone; `None` where it is not reported.
+    /// RSSI of that beacon at the phone, to within 2 dB; `None` where it is not reported.
     pub fn rssi(self) -> Option<Dbm> {
         let level = i16::from(self.level & 0x0f);
         if level == 0 { None } else { Dbm::measured(level * 4 - 100) }
     }
 
-    /// As its byte.
     pub const fn to_byte(self) -> u8 {
         self.zone << 4 | (self.level & 0x0f)
     }

@@ -1,4 +1,4 @@
-//! Bytes to what was said: decodes AD structures and the formats that can identify somebody.
+//! Decodes AD structures and the formats that can identify a customer.
 //!
 //! Invariant: decoders never index, never unwrap, never allocate on the radio's path.
 
@@ -44,11 +44,11 @@ pub enum Identifier {
     OverflowHint,
 }
 
-/// Everything in `payload` (AD structures) that could identify somebody, in order; at most one
+/// Everything in `payload` (AD structures) that could identify a customer, in order; at most one
 /// from each structure.
 ///
-/// The hot path: no allocation; most advertisements have none and cost a few dozen
-/// instructions. What stands before a malformed structure counts.
+/// The hot path: no allocation; most advertisements have none and cost a few dozen instructions.
+/// Structures before a malformed one count.
 #[inline]
 pub fn identifiers(payload: &[u8]) -> impl Iterator<Item = Identifier> + '_ {
     Structures::new(payload).filter_map(identifier_in)

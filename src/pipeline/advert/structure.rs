@@ -3,41 +3,35 @@
 
 /// AD types that grelot reads.
 pub mod kind {
-    /// Flags.
     pub const FLAGS: u8 = 0x01;
-    /// Some 16-bit service UUIDs.
+    /// Incomplete list of 16-bit service UUIDs.
     pub const UUIDS_16_SOME: u8 = 0x02;
-    /// All 16-bit service UUIDs.
+    /// Complete list of 16-bit service UUIDs.
     pub const UUIDS_16_ALL: u8 = 0x03;
-    /// Some 32-bit service UUIDs.
+    /// Incomplete list of 32-bit service UUIDs.
     pub const UUIDS_32_SOME: u8 = 0x04;
-    /// All 32-bit service UUIDs.
+    /// Complete list of 32-bit service UUIDs.
     pub const UUIDS_32_ALL: u8 = 0x05;
-    /// Some 128-bit service UUIDs.
+    /// Incomplete list of 128-bit service UUIDs.
     pub const UUIDS_128_SOME: u8 = 0x06;
-    /// All 128-bit service UUIDs.
+    /// Complete list of 128-bit service UUIDs.
     pub const UUIDS_128_ALL: u8 = 0x07;
-    /// Shortened local name.
     pub const NAME_SHORT: u8 = 0x08;
     /// Complete local name.
     pub const NAME: u8 = 0x09;
-    /// TX power level.
     pub const TX_POWER: u8 = 0x0a;
     /// Service data, 16-bit UUID.
     pub const SERVICE_DATA_16: u8 = 0x16;
-    /// Appearance.
     pub const APPEARANCE: u8 = 0x19;
     /// Service data, 32-bit UUID.
     pub const SERVICE_DATA_32: u8 = 0x20;
     /// Service data, 128-bit UUID.
     pub const SERVICE_DATA_128: u8 = 0x21;
-    /// URI.
     pub const URI: u8 = 0x24;
-    /// Manufacturer specific data.
     pub const MANUFACTURER: u8 = 0xff;
 }
 
-/// One AD structure.
+/// One AD structure, without its length octet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Structure<'a> {
     /// AD type, see [`kind`].
@@ -85,17 +79,17 @@ pub enum Malformed {
     /// A structure claims more octets than there are.
     #[error("the structure at octet {at} claims {claimed} octets, but {left} are left")]
     Overrun {
-        /// Where its length octet stands.
+        /// Index of its length octet.
         at: usize,
-        /// That octet's value.
+        /// The value of that octet.
         claimed: u8,
-        /// Octets after it.
+        /// Number of octets that follow it.
         left: usize,
     },
     /// After the zero length that ends the significant part, every octet must be zero.
     #[error("the padding that begins at octet {at} is not all zero")]
     Padding {
-        /// Where the zero length stands.
+        /// Index of the zero length.
         at: usize,
     },
     /// A structure's data cannot be of its type.
@@ -103,7 +97,7 @@ pub enum Malformed {
         "the structure at octet {at} cannot be of type {kind:#04x} with {octets} octets of data"
     )]
     Size {
-        /// Where its length octet stands.
+        /// Index of its length octet.
         at: usize,
         /// Its AD type.
         kind: u8,

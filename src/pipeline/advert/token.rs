@@ -1,8 +1,9 @@
 //! Grelot's own carriers: how a customer's phone advertises its rotating token and its echo.
 //!
-//! Android puts them in service data of a 128-bit UUID, an exact fit of the 31 octets. iOS in
+//! Android advertises them in service data of a 128-bit UUID, an exact fit of the 31 octets. iOS in
 //! the foreground can advertise service UUIDs only, so the token is one. iOS in the background
-//! shows only the service's bit of the overflow area: then the gateway must ask (GATT).
+//! shows only the service's bit of the overflow area: then the gateway must challenge the phone
+//! (GATT).
 
 use super::apple::{OverflowMask, overflow_bit};
 use super::echo::Echo;
@@ -26,14 +27,14 @@ pub const OVERFLOW_BIT: u8 = overflow_bit(&SERVICE);
 const SERVICE_UUID: u128 = 0x47ea_a099_2cb6_416d_86dc_283c_f048_0ff9;
 const SERVICE_ON_AIR: [u8; 16] = SERVICE_UUID.to_le_bytes();
 
-/// What begins a service UUID that is a token, in text order.
+/// The first octets, in text order, of a service UUID that is a token.
 const UUID_PREFIX: [u8; 4] = [0x59, 0x39, 0x42, 0xa4];
 const UUID_PREFIX_ON_AIR: [u8; 4] = u32::from_be_bytes(UUID_PREFIX).to_le_bytes();
 
 /// A customer's token for one window of 600 s, as derived.
 pub type Token = [u8; 11];
 
-/// In which form a token was advertised.
+/// The form in which a token was advertised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carrier {
     /// Android.
@@ -64,7 +65,7 @@ pub(super) fn from_service_data(data: &[u8]) -> Option<(Token, Echo)> {
 /// A token and its echo, from a list of 128-bit service UUIDs: the last that is one.
 ///
 /// A phone advertises one token. A list with several has been merged on its way (`BlueZ` appends
-/// new service UUIDs to those it knows of a device), so the last token is the newest.
+/// new service UUIDs to those that it knows of a device), so the last token is the newest.
 #[inline]
 pub(super) fn from_service_uuids(list: &[u8]) -> Option<(Token, Echo)> {
     let (uuids, _cut_short) = list.as_chunks::<16>();

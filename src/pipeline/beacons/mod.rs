@@ -1,4 +1,4 @@
-//! The shop's own beacons: are they where they were, and alive?
+//! The shop's own beacons: whether each is where it was, and alive.
 //!
 //! They are few and do not move, so each has a small state: when it was received, its usual RSSI,
 //! its addresses. Battery levels can come in frames without an identity (Eddystone-TLM), which are
@@ -21,7 +21,6 @@ use watched::Watched;
 /// Addresses remembered for each beacon: two that take turns, and two they had before.
 const ADDRESSES_EACH: usize = 4;
 
-/// All watched beacons.
 #[derive(Debug, Default)]
 pub struct Beacons {
     watched: Vec<Watched>,
@@ -43,7 +42,7 @@ impl Beacons {
             .collect();
     }
 
-    /// Takes an advertisement; the beacon's state, where it is to be reported.
+    /// Takes an advertisement; returns the beacon's state where it must be reported.
     #[inline]
     pub fn hear(&mut self, now: Now, sighting: &Sighting<'_>) -> Option<BeaconState> {
         if self.watched.is_empty() {
@@ -80,13 +79,13 @@ impl Beacons {
         if self.senders.len() >= self.watched.len() * ADDRESSES_EACH
             && !self.senders.contains_key(&address)
         {
-            // They come back with the next advertisement.
+            // They are learned again from the next advertisement.
             self.senders.clear();
         }
         self.senders.insert(address, place);
     }
 
-    /// This gateway went blind or receives again: silence counts from then on.
+    /// This gateway stopped receiving or receives again: silence counts from then on.
     pub fn hearing(&mut self, hearing: Hearing, now: Tick) {
         let was_blind = std::mem::replace(&mut self.blind, hearing == Hearing::Blind);
         if was_blind && !self.blind {

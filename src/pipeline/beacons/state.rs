@@ -11,20 +11,18 @@ use crate::pipeline::units::WallTime;
 pub struct OwnBeacon {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// What it advertises.
     pub identity: BeaconIdentity,
     /// Silence after which it is missing.
     pub missing_after: Duration,
 }
 
-/// A beacon's state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BeaconState {
     /// Its name in the configuration.
     pub name: Arc<str>,
     /// `None` before it was first received.
     pub last_heard: Option<WallTime>,
-    /// Silent for longer than it may be.
+    /// Silent for longer than `missing_after`.
     pub missing: bool,
     /// Its RSSI is far from the usual one.
     pub moved: bool,
@@ -32,8 +30,7 @@ pub struct BeaconState {
     pub cloned: bool,
     /// Mean RSSI of the last readings, in dBm.
     pub rssi: Option<f32>,
-    /// Battery, in millivolts.
+    /// Of the battery.
     pub battery_mv: Option<u16>,
-    /// In degrees Celsius.
     pub temperature_c: Option<f32>,
 }

@@ -8,27 +8,26 @@ use crate::pipeline::address::Address;
 use crate::pipeline::advert::BeaconHealth;
 use crate::pipeline::units::{Now, Tick};
 
-/// So far from its usual loudness a beacon was moved, or something was put in front of it: more
-/// than fading makes of an average over [`RECENT`] readings.
+/// Deviation from the usual RSSI that means that the beacon was moved, or something was put in
+/// front of it: more than fading makes of an average over [`RECENT`] readings.
 const MOVED_DB: f32 = 12.0;
-/// For that long.
+/// How long the deviation must last.
 const MOVED_FOR: Duration = Duration::from_mins(2);
-/// Readings that an average leans on: of late, and usually.
+/// Readings in the recent mean, and in the usual one.
 const RECENT: f32 = 16.0;
 const USUAL: f32 = 512.0;
-/// Readings after which "usually" means something.
+/// Readings after which the usual mean is valid.
 const LEARNED: u32 = 64;
-/// A beacon that changes its address does not go back to the old one; two beacons that advertise the
-/// same take turns.
+/// A beacon that changes its address does not go back to the old one; two beacons with the same
+/// identity take turns.
 const TURNS_WITHIN: Duration = Duration::from_secs(30);
-/// For so long after the last turn two are taken to be there.
+/// How long after the last turn there are taken to be two.
 const CLONED_FOR: Duration = Duration::from_mins(10);
 /// How often `last_heard` is reported.
 const REPORT_EVERY: Duration = Duration::from_mins(5);
-/// A change of the battery that is reported: above a hundredth of a coin cell's 3 V.
+/// Change of the battery voltage that is reported: above a hundredth of a coin cell's 3 V.
 const BATTERY_STEP_MV: u16 = 50;
 
-/// A beacon that is watched.
 #[derive(Debug)]
 pub struct Watched {
     pub beacon: OwnBeacon,
@@ -45,7 +44,7 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Watched from now on.
+    /// A beacon to watch from `now` on.
     pub fn new(beacon: OwnBeacon, now: Tick) -> Self {
         let state = BeaconState {
             name: Arc::clone(&beacon.name),
@@ -71,7 +70,7 @@ impl Watched {
         }
     }
 
-    /// When it will be missing, if it keeps silent; `None` where it is.
+    /// When it will be missing if it stays silent; `None` where it is missing already.
     pub fn missing_at(&self) -> Option<Tick> {
         (!self.state.missing).then(|| self.since.plus(self.beacon.missing_after))
     }
@@ -82,12 +81,12 @@ impl Watched {
         self.report(now)
     }
 
-    /// Silence before this does not count.
+    /// Silence before `now` does not count.
     pub fn listen_from(&mut self, now: Tick) {
         self.since = self.since.max(now);
     }
 
-    /// Takes its advertisement; its state, where that is to be reported.
+    /// Takes its advertisement; returns its state where that must be reported.
     pub fn hear(&mut self, now: Now, sender: Address, rssi: Option<f32>) -> Option<BeaconState> {
         let first = self.state.last_heard.is_none();
         let before = (self.state.missing, self.state.moved, self.state.cloned);
@@ -131,7 +130,7 @@ impl Watched {
         }
     }
 
-    /// Takes what it reports of its condition.
+    /// Takes its battery voltage and temperature; returns its state where that must be reported.
     pub fn read(&mut self, now: Tick, health: &BeaconHealth) -> Option<BeaconState> {
         let battery = health.battery_mv;
         let step = match (battery, self.state.battery_mv) {
@@ -154,7 +153,7 @@ impl Watched {
     }
 }
 
-/// A mean that leans on its last readings.
+/// A moving mean.
 #[derive(Debug)]
 struct Average {
     mean: f32,

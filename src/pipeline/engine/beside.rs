@@ -1,5 +1,5 @@
-//! A pipeline that runs beside another with settings of its own, and takes the contacts from it: what
-//! they would change on the same contacts, at a fraction of the cost.
+//! A pipeline that runs beside another one with its own settings and takes that one's contacts. It
+//! shows what the settings would change, at a fraction of the cost.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::pipeline::units::Now;
 use crate::pipeline::visit::Visit;
 
 impl Pipeline {
-    /// The contact that the last input was, if it was one.
+    /// The contact in the last input, if it was one.
     pub fn last_contact(&self) -> Option<CustomerContact> {
         let (found, gateway, rssi) = self.last_contact?;
         let client = self.identity.customer(found.customer)?.client;

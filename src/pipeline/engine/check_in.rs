@@ -13,7 +13,7 @@ use crate::pipeline::presence::{Loudness, PeakEvidence};
 use crate::pipeline::units::{Clock, Now};
 use crate::pipeline::visits::Phase;
 
-/// Nothing was measured: somebody said so.
+/// The confidence of a check-in: nothing is measured, a person says so.
 const CERTAIN: f32 = 1.0;
 
 impl Pipeline {
@@ -42,13 +42,14 @@ impl Pipeline {
         }
     }
 
-    /// Whether a visit of the customer in `said` is open; `None` where no such customer may be recognised.
+    /// Whether a visit of the customer in `said` is open; `None` where no such customer may be
+    /// recognised.
     pub fn is_here(&self, said: CheckedIn<'_>, clock: Clock) -> Option<bool> {
         let who = self.checked_in(said, clock)?;
         Some(self.visits.get(who).is_some_and(|(_, phase)| phase == Phase::Open))
     }
 
-    /// The customer, if consent allows to recognise them now.
+    /// The customer, if consent allows recognition now.
     fn checked_in(&self, said: CheckedIn<'_>, clock: Clock) -> Option<CustomerIndex> {
         if self.identity.registry().has_expired(clock) {
             return None;

@@ -104,7 +104,7 @@ impl Pipeline {
         }
     }
 
-    /// Emits this gateway's contacts for the other gateways, when they are due.
+    /// Emits the contacts that this gateway owes to the other gateways, when they are due.
     pub(super) fn flush_contacts(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let contacts =
             self.aggregator.take_due(now.tick, |who| Some(self.identity.customer(who)?.client));

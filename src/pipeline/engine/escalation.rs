@@ -22,7 +22,7 @@ impl Pipeline {
         }
     }
 
-    /// By the wall clock as it was with the last input.
+    /// In the wall clock's reading at the last input.
     pub(super) fn next_escalation(&self) -> Option<Tick> {
         let after = self.settings.policy.escalate_after?;
         let owned = self.visits.open().filter(|visit| self.owns(visit));

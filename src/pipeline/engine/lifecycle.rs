@@ -16,8 +16,8 @@ use crate::pipeline::visits::Phase;
 
 impl Pipeline {
     /// A visit continues if the gateway was away for at most `presence.rejoin`, or the customer
-    /// checked in for longer. After an unknown time it does not: a customer who comes in the
-    /// morning did not stay overnight.
+    /// checked in for longer. After an unknown time it does not continue: a customer who comes in
+    /// the morning did not stay overnight.
     pub(super) fn restore(
         &mut self,
         restored: RestoredVisit,
@@ -54,7 +54,7 @@ impl Pipeline {
         None
     }
 
-    /// A restart does not prolong how long a phone's RSSI offset is kept.
+    /// Restores a phone's RSSI offset. A restart does not prolong how long it is kept.
     pub(super) fn recall(&mut self, phone: KnownPhone, now: Now) -> Option<Effect> {
         let KnownPhone { client, loudness, at } = phone;
         let Some(who) = self.identity.index_of(&client) else {

@@ -18,10 +18,10 @@ use crate::pipeline::visit::Visit;
 use crate::pipeline::visit_id::VisitId;
 use crate::pipeline::visits::Phase;
 
-/// A peer's visit of a customer who has one here.
+/// A peer's visit of a customer who has a visit here too.
 struct Meeting {
     who: CustomerIndex,
-    /// Of the visit here.
+    /// Of this gateway's visit.
     phase: Phase,
     theirs: Visit,
 }
@@ -70,8 +70,8 @@ impl Pipeline {
         });
     }
 
-    /// Publishes this gateway's state of an own visit again, which another client overwrote with the
-    /// revision `forged`.
+    /// Publishes this gateway's state of its own visit again, after another client overwrote it
+    /// with the revision `forged`.
     fn reassert(&mut self, who: CustomerIndex, forged: u32, effects: &mut Vec<Effect>) {
         let Some((_, Phase::Open)) = self.visits.get(who) else { return };
         let Some(visit) = self.visits.get_mut(who) else { return };
@@ -133,7 +133,7 @@ impl Pipeline {
         }
     }
 
-    /// The broker retains a visit no longer: it is over, or staff dismissed it.
+    /// The broker no longer retains a visit: it is over, or staff dismissed it.
     pub(super) fn cleared(&mut self, id: VisitId, now: Now, effects: &mut Vec<Effect>) {
         let Some(who) = self.visits.customer(id) else { return };
         let Some((visit, Phase::Open)) = self.visits.get(who) else { return };
@@ -142,7 +142,7 @@ impl Pipeline {
             let learned = self.presence.release(who, now.tick);
             self.learned(who, learned, now, effects);
         } else if !visit.dismissed {
-            // Only this gateway ends it while it is connected.
+            // While this gateway is connected, no other one ends it.
             effects.push(Effect::Changed(visit.clone()));
         }
     }

@@ -174,7 +174,7 @@ impl Pipeline {
         }
     }
 
-    /// The numbers that decided.
+    /// The numbers behind the decision.
     fn evidence(&self, received_for: Duration, grounds: &PeakEvidence) -> Evidence {
         let name = |gateway| Arc::from(self.gateway_name(gateway));
         let zones = &self.settings.zones;

@@ -11,7 +11,6 @@ pub struct Beacons {
 }
 
 impl Beacons {
-    /// The given identities.
     pub fn new(mut identities: Vec<BeaconIdentity>) -> Self {
         identities.shrink_to_fit();
         let mut index = IndexTable::default();
@@ -43,14 +42,14 @@ impl Beacons {
         self.identities.capacity() * size_of::<BeaconIdentity>() + self.index.octets()
     }
 
-    /// Wipes a credential.
+    /// Wipes a credential: its identity is never found again.
     pub fn remove(&mut self, at: u32) {
         if let Some(identity) = self.identities.get_mut(at as usize) {
             *identity = BeaconIdentity::NONE;
         }
     }
 
-    /// Frees a slice; true while there is more.
+    /// Frees a slice; true while more is left.
     pub fn zeroize_slice(&mut self) -> bool {
         super::window_tables::zeroize_slice(&mut self.identities, 4096)
             | self.index.zeroize_slice(2048)

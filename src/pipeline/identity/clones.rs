@@ -1,4 +1,5 @@
-//! Loyalty cards with a fixed identity can be copied: which of two senders is followed.
+//! Loyalty cards with a fixed identity can be copied: this module decides which of two senders
+//! counts.
 //!
 //! A card that changes its address does not go back to the old one. Two senders of one identity
 //! take turns: then the fainter one is ignored, so that a copy somewhere else neither keeps the
@@ -21,7 +22,7 @@ const COPIED_FOR: Duration = Duration::from_mins(10);
 const GIVES_WAY_AFTER: Duration = Duration::from_secs(10);
 /// The level of a sender is the mean RSSI of about this many advertisements.
 const MEAN_OVER: f32 = 8.0;
-/// Another sender must be louder by this much to be followed instead, in dB.
+/// How much louder another sender must be to be followed instead, in dB.
 const LOUDER_BY_DB: f32 = 3.0;
 /// Senders of one card remembered; the one silent for longest makes room.
 const MOST_SENDERS: usize = 4;
@@ -31,9 +32,8 @@ const MOST_CARDS: usize = 1_024;
 /// What to do with an advertisement of a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counts {
-    /// It counts.
     Yes,
-    /// It counts for nothing: a louder sender of the same identity is here.
+    /// It does not count: a louder sender of the same identity is here.
     No,
 }
 
@@ -57,8 +57,8 @@ struct Sender {
 }
 
 impl Cards {
-    /// Takes in an advertisement of `who`'s card. The flag says whether the card has just proved
-    /// to be copied.
+    /// Takes an advertisement of `who`'s card. The flag says whether this one showed that the card
+    /// was copied.
     pub fn receive(
         &mut self,
         who: CustomerIndex,
@@ -81,7 +81,6 @@ impl Cards {
         self.0.clear();
     }
 
-    /// Forgets a customer.
     pub fn forget(&mut self, who: CustomerIndex) {
         self.0.retain(|(of, _), _| *of != who);
     }

@@ -1,10 +1,11 @@
-//! Tokens to credentials, by compact hashing (Cleary, 1984): hardly more bits than the tokens.
+//! Tokens to credentials, by compact hashing (Cleary, 1984): hardly more bits than the tokens have.
 //!
-//! Where a token's entry stands says the token's first bits, so the entry holds only the others,
-//! packed with the credential into 96 bits. One octet of each, its tag, stands apart: the tags of
-//! a million are small enough for a processor's second cache, and a stranger costs a look at them
-//! alone. A customer costs one at the entry as well, where all other bits are compared.
-//! Invariant: every bucket from a token's home up to its entry has the overflow bit of the token.
+//! The position of an entry gives the token's first bits, so the entry holds only the other bits,
+//! packed with the credential into 96 bits. One octet of each entry, its tag, is stored apart. The
+//! tags of a million tokens fit a processor's second-level cache, and a stranger's token costs a
+//! look at the tags alone. A customer's token also costs a look at the entry, where all other bits
+//! are compared. Invariant: every bucket from a token's home up to its entry has the overflow bit
+//! of the token.
 
 use subtle::ConstantTimeEq;
 
@@ -13,23 +14,25 @@ use crate::pipeline::advert::token::Token;
 
 /// Entries in a bucket: with the octet of overflow bits, their tags are 16 octets.
 const WIDTH: usize = 15;
-/// Filled to 25 of 30 on average: 15.7 octets an entry, and one search in ten sees a second bucket.
+/// Filled to 25 of 30 on average: 15.7 octets an entry, and one search in ten reads a second
+/// bucket.
 const FILLED: (usize, usize) = (25, 2);
 /// Lowest bits of an entry: the distance and the credential. The bits above them replace those
 /// that the home already determines.
 const SPARE_BITS: u32 = 15;
-/// Where in an entry the token's last octets begin, above 32 bits of its first ones.
+/// The first bit, in an entry, of the token's last octets; below are 32 bits of its first ones.
 const OTHERS: u32 = SPARE_BITS + 32;
 
 /// 96 bits, the lowest 32 first. From the highest: whether the tag is 0, the token's last octets,
-/// what its home does not say of the first ones, how far from there it stands, the credential.
+/// the bits of the first ones that the home bucket does not give, the distance from the home
+/// bucket, the credential.
 type Entry = [u32; 3];
 
 /// A bucket's tags, the first one lowest: 0 where a place is free. The highest octet has a bit for
 /// each eighth of all tokens, set if one of them overflowed to the next bucket.
 type Head = u128;
 
-/// Where in a head that octet begins.
+/// The first bit of that octet in a head.
 const WENT_ON: u32 = 120;
 /// The lowest bit of each octet.
 const LOWEST: Head = Head::from_ne_bytes([1; 16]);
@@ -43,13 +46,13 @@ pub struct CompactHashTable {
     entries: Vec<[Entry; WIDTH]>,
     /// How many buckets there are once all are laid out.
     count: usize,
-    /// Bits of a token that its home says, rounded down.
+    /// Bits of a token that its home bucket gives, rounded down.
     home_bits: u32,
     /// Lowest bits of an entry, for the credential.
     index_bits: u32,
 }
 
-/// Where to look for a token, and by what.
+/// The bucket and the bits to look for.
 struct Sought {
     home: usize,
     tag: u8,
@@ -66,7 +69,7 @@ impl CompactHashTable {
         self.count = (len * FILLED.1).div_ceil(FILLED.0).max(1);
         self.heads.clear();
         self.heads.reserve_exact(self.count);
-        // What a free place still holds is never looked at.
+        // Old content of a free place is never read.
         self.entries.truncate(self.count);
         self.entries.reserve_exact(self.count - self.entries.len());
         self.home_bits = self.count.ilog2();
@@ -119,7 +122,7 @@ impl CompactHashTable {
         false
     }
 
-    /// The credential that says `token`.
+    /// The credential whose token this is.
     #[inline]
     pub fn find(&self, token: &Token) -> Option<u32> {
         self.position(token).map(|(_, _, credential)| credential)
@@ -175,9 +178,8 @@ impl CompactHashTable {
         None
     }
 
-    /// The home is chosen by the first four octets, scaled instead of divided: what is left of
-    /// that product, after the home's bits are removed from its low end, distinguishes the tokens of
-    /// one home.
+    /// The home bucket is chosen by the first four octets, scaled instead of divided. The rest of
+    /// that product, below the home's bits, distinguishes the tokens of one home bucket.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "cut into halves")]
     #[expect(clippy::many_single_char_names, reason = "ten octets that are all alike")]
@@ -194,7 +196,7 @@ impl CompactHashTable {
         }
     }
 
-    /// A distance from home in buckets, where an entry has it; none that is too far for one.
+    /// A distance in buckets, at its place in an entry; `None` where it is too far for one.
     #[inline]
     fn distance(&self, buckets: usize) -> Option<u128> {
         let shifted = (buckets as u64) << self.index_bits;
@@ -215,14 +217,14 @@ impl CompactHashTable {
     }
 }
 
-/// The highest bit of every tag that is `tag`, and seldom of another one (above such a one).
+/// The highest bit of every tag that equals `tag`, and seldom of another one above such a tag.
 #[inline]
 const fn having(head: Head, tag: u8) -> Head {
     let differing = head ^ Head::from_ne_bytes([tag; 16]);
     differing.wrapping_sub(LOWEST) & !differing & TAGS_HIGHEST
 }
 
-/// The first of those places.
+/// The first of the places that [`having`] marks.
 #[inline]
 fn first(having: Head) -> Option<usize> {
     (having != 0).then(|| having.trailing_zeros() as usize / 8)

@@ -13,15 +13,12 @@ pub struct CustomerIndex(pub u32);
 /// What the rest of the pipeline may know of a customer.
 #[derive(Debug, Clone)]
 pub struct Customer {
-    /// Opaque handle.
     pub client: Arc<str>,
-    /// Tier.
     pub tier: Arc<str>,
     /// Present only where consent allows showing it.
     pub card: Option<Arc<Card>>,
-    /// When consent ends.
     pub consent_expires_at: WallTime,
-    /// What the customer asked for.
+    /// The customer's wish not to be greeted, if any.
     pub quiet: Option<Quiet>,
 }
 
@@ -30,7 +27,7 @@ pub struct Customer {
 pub struct Agreement<'a> {
     /// When consent ends, if that may be soon.
     pub expires_at: Option<WallTime>,
-    /// What the customer asked for.
+    /// The customer's wish not to be greeted, if any.
     pub quiet: Option<&'a Quiet>,
 }
 
@@ -48,7 +45,6 @@ pub enum Quiet {
 /// A sighting that was matched to a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Match {
-    /// Who.
     pub customer: CustomerIndex,
     /// The shop's beacon that their phone receives best (scheme `token` only).
     pub echo: Option<Echo>,
@@ -57,7 +53,7 @@ pub struct Match {
 }
 
 impl Match {
-    /// A match by what only the customer's own device can send.
+    /// A match by something that only the customer's own device can send.
     pub const fn new(customer: CustomerIndex, echo: Option<Echo>) -> Self {
         Self { customer, echo, is_fixed: false }
     }

@@ -1,4 +1,4 @@
-//! The enrolled customers, in columns: a few dozen octets each, without a heap object.
+//! The enrolled customers, in columns: a few dozen octets for each customer, and no heap object.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,16 +11,15 @@ use crate::pipeline::card::Card;
 use crate::pipeline::identity::customer::{Agreement, Customer, CustomerIndex, Quiet};
 use crate::pipeline::units::WallTime;
 
-/// Number of different pairs of language and note that are shared; most customers have none.
+/// Number of different pairs of language and note that are shared; most customers have neither.
 const SHARED_PHRASES: usize = 4096;
 
-/// Longer than a bundle of head office's is valid; from then on each consent is looked at.
+/// Longer than a bundle of head office is valid. Consent that ends later needs no check.
 const FORESEEN: Duration = Duration::from_hours(72);
 
 /// A card's language and note.
 type Phrase = (Option<String>, Option<String>);
 
-/// The enrolled customers.
 #[derive(Debug, Clone, Default)]
 pub struct CustomerTable {
     /// Each customer's handle, then their card.
@@ -33,24 +32,24 @@ pub struct CustomerTable {
     tier: Vec<u16>,
     tiers: Vec<Arc<str>>,
     phrases: Vec<Phrase>,
-    /// The few who asked for something.
+    /// The wishes of the few customers who have one.
     quiet: BTreeMap<u32, Quiet>,
     by_handle: IndexTable,
-    /// Withdrawn, or refused after all: one bit each.
+    /// Withdrawn, or refused after loading: one bit for each customer.
     gone: Vec<u64>,
-    /// Gone, or consent ends before `foreseen_until`: one bit each. Other customers are admitted
-    /// without reading the other columns, which are in no processor cache.
+    /// Gone, or consent ends before `foreseen_until`: one bit for each customer. Other customers
+    /// are admitted without reading the other columns, which are in no processor cache.
     doubtful: Vec<u64>,
     foreseen_until: Option<WallTime>,
 }
 
 impl CustomerTable {
-    /// How many there are, gone ones included.
+    /// Number of customers, gone ones included.
     pub const fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// How many may be matched.
+    /// Number of customers who may be matched.
     pub fn present(&self) -> usize {
         self.len() - self.gone.iter().map(|word| word.count_ones() as usize).sum::<usize>()
     }
@@ -83,7 +82,8 @@ impl CustomerTable {
         self.is_undoubted(at, now) || self.is_admitted_in_doubt(at, now)
     }
 
-    /// Whether it was foreseen that the customer may be matched now.
+    /// Whether it is known without a look at the other columns that the customer may be matched
+    /// now.
     fn is_undoubted(&self, at: u32, now: Option<WallTime>) -> bool {
         let foreseen = |until| now.is_none_or(|now| now < until);
         self.foreseen_until.is_some_and(foreseen) && bit(&self.doubtful, at) == Some(false)
@@ -107,7 +107,7 @@ impl CustomerTable {
         self.expires.get(at as usize).map(|secs| WallTime::from_unix_secs(i64::from(*secs)))
     }
 
-    /// What a customer who has not gone agreed to.
+    /// The agreement of a customer who is not gone.
     pub fn agreement(&self, at: u32, now: WallTime) -> Option<Agreement<'_>> {
         let expires_at = match (self.is_undoubted(at, Some(now)), self.is_present(at)) {
             (true, _) => None,
@@ -117,7 +117,7 @@ impl CustomerTable {
         Some(Agreement { expires_at, quiet: self.quiet.get(&at) })
     }
 
-    /// All that may be known of a customer who has not gone.
+    /// Everything that may be known of a customer who is not gone.
     pub fn customer(&self, index: CustomerIndex) -> Option<Customer> {
         let at = index.0;
         if !self.is_present(at) {
@@ -144,7 +144,7 @@ impl CustomerTable {
         }
     }
 
-    /// Wipes and frees a slice; true while there is more.
+    /// Wipes and frees a slice; true while more is left.
     pub fn zeroize_slice(&mut self) -> bool {
         const SLICE: usize = 1 << 16;
         if !self.quiet.is_empty() {
@@ -170,7 +170,7 @@ impl CustomerTable {
         self.text.get(start..*self.ends.get(at)? as usize)
     }
 
-    /// After the handle: nothing, or the phrase's number and the name.
+    /// The text after the handle: nothing, or the phrase's number and the name.
     fn card_in(&self, text: &[u8]) -> Option<Card> {
         let card = text.get(1 + handle_in(text).len()..)?;
         let (number, name) = card.split_first_chunk::<2>()?;
@@ -198,7 +198,7 @@ fn set_bit(bits: &mut [u64], at: u32) {
     }
 }
 
-/// The handle stands behind its length.
+/// The handle, which follows its length.
 fn handle_in(text: &[u8]) -> &[u8] {
     match text.split_first() {
         Some((length, rest)) => rest.get(..usize::from(*length)).unwrap_or_default(),
@@ -206,7 +206,7 @@ fn handle_in(text: &[u8]) -> &[u8] {
     }
 }
 
-/// A name, and after a NUL the note of this customer alone.
+/// A name, and after a NUL the note that only this customer has.
 fn split_note(text: &[u8]) -> (&[u8], Option<String>) {
     match text.iter().position(|octet| *octet == 0) {
         Some(at) => {
@@ -236,12 +236,10 @@ pub struct CustomerTableBuilder {
 }
 
 impl CustomerTableBuilder {
-    /// Those added so far.
     pub const fn customers(&self) -> &CustomerTable {
         &self.customers
     }
 
-    /// Those added so far.
     pub const fn customers_mut(&mut self) -> &mut CustomerTable {
         &mut self.customers
     }
@@ -250,7 +248,7 @@ impl CustomerTableBuilder {
     /// that a phone and a card of theirs are one customer.
     ///
     /// # Errors
-    /// Where the customer contradicts an earlier line, or the table is full.
+    /// The customer contradicts an earlier line, or the table is full.
     pub fn add(&mut self, enrolment: &Enrolment) -> Result<u32, EnrolmentError> {
         let consent = enrolment.consent.as_ref();
         let card = enrolment.card.as_ref().filter(|_| consent.is_some_and(|c| c.show_name));
@@ -333,7 +331,7 @@ impl CustomerTableBuilder {
         Err(EnrolmentError::TooMany)
     }
 
-    /// The number of the card's language and note, and the note where it must stand alone.
+    /// The number of the card's language and note; and the note, where it is not shared.
     fn phrase_number<'a>(&mut self, card: &'a Card) -> (u16, Option<&'a str>) {
         let mut phrase = (card.language.clone(), card.note.clone());
         let mut own_note = None;

@@ -1,7 +1,7 @@
 //! Scheme `eid`: cards with Eddystone-EID, each with a clock of its own.
 //!
-//! A card's identity is recomputed on every hit and compared whole, for the periods that its
-//! clock may be in now; the table only says which card to try.
+//! A card's identity is recomputed on every hit and compared whole, for the periods that its clock
+//! may be in now. The table only says which card to try.
 
 use std::collections::BTreeMap;
 
@@ -19,18 +19,18 @@ use crate::pipeline::units::{Clock, WallTime};
 
 /// Identities in a slice.
 const SLICE: usize = 200;
-/// Buckets laid out, entries freed in a slice.
+/// Buckets laid out, or entries freed, in a slice.
 const LAY_OUT: usize = 2048;
 const SHRED: usize = 4096;
 /// Periods accepted on either side: a card drifts up to 150 ppm, 13 s a day.
 const REACH: i64 = 1;
-/// Periods accepted on either side of a card unheard for [`LONG_UNHEARD`] days.
+/// Periods accepted on either side of a card that was not received for [`LONG_UNHEARD`] days.
 const FAR_REACH: i64 = 6;
-/// Days.
+/// In days.
 const LONG_UNHEARD: u32 = 30;
 /// Seconds in a window.
 const WINDOW_S: i64 = WINDOW_MS / 1000;
-/// Rotation exponents there are.
+/// Number of rotation exponents.
 const EXPONENTS: usize = 16;
 
 /// A card's temporary key, for the 65,536 s in which the top half of its clock is the same.
@@ -40,7 +40,7 @@ pub fn temporary_key(identity_key: &[u8; 16], top: u16) -> [u8; 16] {
     encrypt(&Aes128Enc::new(identity_key.into()), block)
 }
 
-/// What a card says in the rotation period that begins at `start` (a multiple of 2^k) of its
+/// The identity of a card in the rotation period that begins at `start` (a multiple of 2^k) of its
 /// clock.
 pub fn identity(temporary_key: &[u8; 16], k: u8, start: u32) -> [u8; 8] {
     let mut block = [0; 16];
@@ -68,14 +68,14 @@ pub struct Eids {
 pub struct Cards {
     k: Vec<u8>,
     offset_s: Vec<i64>,
-    /// The day each offset was known to be right.
+    /// The day on which each offset was last known to be right.
     known_on: Vec<u16>,
-    /// Where each card's keys end.
+    /// Where each card's keys end in the column of keys.
     key_ends: Vec<u32>,
     keys: Vec<[u8; 16]>,
     /// The top half of the card's clock that each key is for.
     tops: Vec<u16>,
-    /// How many cards there are of each exponent and day, for the tables' size.
+    /// Number of cards by exponent and day, for the size of the tables.
     census: BTreeMap<(u8, u16), usize>,
     learned: BTreeMap<u32, Learned>,
 }
@@ -133,7 +133,6 @@ impl Cards {
         cards.flat_map(of).collect()
     }
 
-    /// The rotation exponent.
     pub fn k(&self, at: u32) -> Option<u8> {
         self.k.get(at as usize).copied()
     }
@@ -174,7 +173,7 @@ impl Cards {
         Some(period(from) - reach..=period(until) + reach)
     }
 
-    /// What a card says in a period, if there is a key for it.
+    /// The identity of a card in a period, if there is a key for it.
     fn says(&self, at: u32, period: i64) -> Option<[u8; 8]> {
         let k = self.k(at)?;
         let start = u32::try_from(period.checked_shl(u32::from(k))?).ok()?;
@@ -215,7 +214,7 @@ fn reach_on(known_on: u16, today: Day) -> i64 {
     if today.saturating_sub(u32::from(known_on)) >= LONG_UNHEARD { FAR_REACH } else { REACH }
 }
 
-/// How far off our own clock may be, in seconds.
+/// How far off this gateway's clock may be, in seconds.
 const fn slack(clock: Clock) -> i64 {
     match clock {
         Clock::Set(_) => 0,
@@ -229,7 +228,8 @@ impl Eids {
         Self { cards, tables: WindowTables::default() }
     }
 
-    /// The card that says `eid` now. Learns the card's clock where ours is known to be set.
+    /// The card whose identity is `eid` now. Learns the card's clock offset where our clock is
+    /// known to be set.
     pub fn find(&mut self, eid: [u8; 8], clock: Clock) -> Option<u32> {
         let (now, slack) = (clock.reading(), slack(clock));
         let (from, until) = (now.unix_secs() - slack, now.unix_secs() + slack);
@@ -251,7 +251,7 @@ impl Eids {
         Some(card)
     }
 
-    /// After a card's clock was moved, some of its identities may be in no table yet.
+    /// After a card's clock offset changed, some of its identities may be in no table yet.
     fn learn(&mut self, card: u32, period: i64, now: WallTime) {
         let before = self.cards.offset_s(card);
         self.cards.learn(card, period, now);
@@ -268,7 +268,7 @@ impl Eids {
         self.cards.count()
     }
 
-    /// What was learned of clocks.
+    /// The clock offsets that were learned.
     pub fn learned(&self) -> impl Iterator<Item = (u32, Learned)> {
         self.cards.learned.iter().map(|(card, learned)| (*card, *learned))
     }
@@ -286,19 +286,19 @@ impl Eids {
         }
     }
 
-    /// Octets on the heap, nearly.
+    /// Octets on the heap, approximately.
     pub fn octets(&self) -> usize {
         self.cards.count() * (1 + 8 + 2 + 4)
             + self.cards.keys.capacity() * 18
             + self.tables.tables().map(|table| table.index.octets()).sum::<usize>()
     }
 
-    /// Wipes a card.
+    /// Wipes a card: it is never found again.
     pub fn remove(&mut self, card: u32) {
         self.cards.remove(card);
     }
 
-    /// Begins the tables that are wanted.
+    /// Begins the tables that will be needed.
     pub fn plan(&mut self, clock: Clock) {
         if self.cards.count() > 0 {
             let set = Clock::Set(clock.reading());
@@ -316,7 +316,7 @@ impl Eids {
         self.tables.priority(clock)
     }
 
-    /// Wipes and frees a slice; true while there is more.
+    /// Wipes and frees a slice; true while more is left.
     pub fn zeroize_slice(&mut self) -> bool {
         let cards = &mut self.cards;
         cards.learned.clear();
@@ -328,12 +328,12 @@ impl Eids {
     }
 }
 
-/// Which cards may say what during one window.
+/// The identities that cards may have during one window.
 #[derive(Debug, Default)]
 pub struct EidTable {
     window: Window,
     slack: i64,
-    /// The first card that is not in the table yet.
+    /// The first card whose identities are not in the table yet.
     next: u32,
     cards: u32,
     index: IndexTable,
@@ -347,7 +347,7 @@ impl EidTable {
         self.index.find(u64::from_be_bytes(eid), is)
     }
 
-    /// Adds what a card may say that is not there yet; says how many identities that took.
+    /// Adds the identities of a card that are not there yet; returns their number.
     fn add(&mut self, cards: &Cards, card: u32) -> usize {
         let opens = opens_at(self.window).unix_secs();
         let periods = cards.periods(card, opens - self.slack, opens + WINDOW_S + self.slack);
@@ -372,7 +372,7 @@ impl Table for EidTable {
         self.next = 0;
         self.cards = u32::try_from(cards.count()).unwrap_or(u32::MAX);
         let identities = cards.identities(window, self.slack);
-        // Cards that move their clocks add a few.
+        // Cards whose clock offsets change add a few.
         self.index.begin(identities + identities / 64 + EXPONENTS, cards.count());
     }
 

@@ -8,29 +8,25 @@ use crate::pipeline::card::Card;
 use crate::pipeline::identity::customer::Quiet;
 use crate::pipeline::units::WallTime;
 
-/// What a registry line says.
+/// The content of a registry line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enrolment {
-    /// Opaque handle.
     pub client: String,
-    /// Tier.
     pub tier: String,
     /// How the customer is recognised.
     pub credential: Credential,
-    /// What the customer consented to; `None` if to nothing.
+    /// `None` where the customer consented to nothing.
     pub consent: Option<Consent>,
     /// What staff may see, if consent allows it.
     pub card: Option<Card>,
-    /// What the customer asked for.
+    /// The customer's wish not to be greeted, if any.
     pub quiet: Option<Quiet>,
 }
 
-/// A customer's consent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consent {
-    /// When it begins, where that is written.
+    /// When it begins, where the line says so.
     pub given_at: Option<WallTime>,
-    /// When it ends.
     pub expires_at: WallTime,
     /// Whether staff may see the card.
     pub show_name: bool,
@@ -45,7 +41,7 @@ pub struct Consent {
 pub enum Credential {
     /// The shop's own app: this store's key for each day (since 1970).
     Token(Vec<(u32, Key)>),
-    /// A card that speaks Eddystone-EID.
+    /// A card that advertises Eddystone-EID.
     Eid(EidCard),
     /// A card with a fixed identity.
     Beacon(BeaconIdentity),
@@ -71,7 +67,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// What a gateway is given of a card that speaks Eddystone-EID.
+/// What a gateway knows of a card that advertises Eddystone-EID.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EidCard {
     /// 0 to 15: a new identity every 2^k seconds.

@@ -1,7 +1,7 @@
-//! Phones that answered a challenge: their advertisements show a hint only, and are known by
-//! their address until it changes.
+//! Phones that answered a challenge: their advertisements are only a hint, so they are recognised
+//! by their address until it changes.
 //!
-//! Invariant: bounded, and holds addresses of enrolled customers' phones alone.
+//! Invariant: bounded, and holds only addresses of enrolled customers' phones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl GattSessionCache {
         })
     }
 
-    /// Customers moved to other places, or are gone.
+    /// The registry has changed: each customer has another index, or is gone.
     pub fn moved(&mut self, place: impl Fn(CustomerIndex) -> Option<CustomerIndex>) {
         self.phones.retain(|_, (who, _)| match place(*who) {
             Some(moved) => {

@@ -1,13 +1,13 @@
-//! Open addressing over columns: finds an entry's index by hash, keeps no keys of its own.
+//! Open addressing over columns: finds an entry's index by hash, and stores no keys.
 //!
-//! One bucket is one cache line of sixteen slots. A slot is an index with as many bits of the
-//! hash beside it as fit, so that a stranger costs one cache line and no look at any column.
-//! Invariant: buckets fill from the front and nothing is ever taken out, so a bucket whose last
-//! slot is free ends every search.
+//! One bucket is one cache line of sixteen slots. A slot is an index and as many bits of the hash
+//! as fit, so that a stranger's key costs one cache line and no look at any column. Invariant:
+//! buckets fill from the front and entries are never removed, so a bucket whose last slot is free
+//! ends every search.
 
 /// Slots in a bucket: 64 octets, a cache line.
 const WIDTH: usize = 16;
-/// Filled to 13 of 16 on average: 4.9 octets an entry, and a search seldom sees a second line.
+/// Filled to 13 of 16 on average: 4.9 octets an entry, and a search seldom reads a second line.
 const FILLED: usize = 13;
 /// A free slot. No index reaches it: see [`IndexTable::begin`].
 const FREE: u32 = u32::MAX;
@@ -23,8 +23,8 @@ impl Bucket {
         self.0[WIDTH - 1] != FREE
     }
 
-    /// Whether any slot carries `tag`: all sixteen compared without a branch. Written out, since
-    /// what is optimised for size keeps its loops, at twice the time.
+    /// Whether any slot has `tag`: all sixteen are compared without a branch. Written out, because
+    /// code that is optimised for size keeps its loops, at twice the time.
     #[expect(clippy::many_single_char_names, reason = "sixteen index that are all alike")]
     const fn has(&self, tag: u32, mask: u32) -> bool {
         const fn fits(slot: u32, tag: u32, mask: u32) -> bool {
@@ -56,7 +56,7 @@ pub struct IndexTable {
     buckets: Vec<Bucket>,
     /// How many buckets there are once all are laid out.
     count: usize,
-    /// Low bits of a slot that hold the index; the hash's tag has the rest.
+    /// Low bits of a slot that hold the index; the other bits hold the hash's tag.
     index_bits: u32,
     len: usize,
 }
@@ -95,7 +95,7 @@ impl IndexTable {
         self.buckets.len() == self.count
     }
 
-    /// Frees at most `count` buckets; true while there are more.
+    /// Frees at most `count` buckets; true while more are left.
     pub fn zeroize_slice(&mut self, count: usize) -> bool {
         self.count = 0;
         let left = self.buckets.len().saturating_sub(count);
@@ -104,7 +104,7 @@ impl IndexTable {
         left > 0
     }
 
-    /// How many entries there is good room for, and the first index there is none for.
+    /// Number of entries that there is room for, and the first index that there is none for.
     pub fn room(&self) -> usize {
         (self.buckets.len() * FILLED).min((1 << self.index_bits) - 1)
     }
@@ -169,7 +169,7 @@ impl IndexTable {
         u32::MAX << self.index_bits
     }
 
-    /// The hash's lower half, shifted to where an index is not.
+    /// The hash's lower half, shifted above the bits of the index.
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
     const fn tag(&self, hash: u64) -> u32 {
         (hash as u32) << self.index_bits

@@ -1,9 +1,9 @@
-//! Scheme `irk`: whose resolvable private address it is, by trying every key.
+//! Scheme `irk`: finds whose resolvable private address it is, by trying every key.
 //!
-//! An address is tried once and its answer remembered, misses too: a phone keeps its address for
-//! about fifteen minutes. Where there are many keys, addresses wait to be tried several at a time
-//! in slices, off the radio's path. Invariant: what waits and what is remembered is bounded,
-//! lives in memory only, and is deleted soon after it was last received.
+//! An address is tried once and the result cached, misses too: a phone keeps its address for about
+//! fifteen minutes. Where there are many keys, addresses wait to be tried several at a time in
+//! slices, off the radio's path. Invariant: waiting and cached addresses are bounded in number,
+//! live in memory only, and are deleted soon after they were last received.
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};
@@ -14,9 +14,9 @@ use super::window_tables::Priority;
 use crate::pipeline::address::{Address, AddressKind};
 use crate::pipeline::units::Tick;
 
-/// With more keys, one address in 1,000 of strangers would match a customer.
+/// With more keys, one address in 1,000 of strangers would match a customer (24-bit hash).
 pub const MOST_KEYS: usize = 16_777;
-/// With more keys than that it is once in 10,000: worth a warning.
+/// With more keys, one address in 10,000 of strangers would match a customer: worth a warning.
 pub const MANY_KEYS: usize = 1_677;
 
 /// With at most this many keys an address is resolved at once: 1 ms on the slowest processor.
@@ -28,7 +28,7 @@ const SLICE: usize = 200;
 /// Addresses that may wait; a further one is tried when it is next received.
 const WAITING: usize = 64;
 
-/// What `ah` of the Bluetooth Core specification (Vol 3, Part H, 2.2.2) makes of three octets.
+/// `ah` of the Bluetooth Core specification (Vol 3, Part H, 2.2.2).
 pub fn hash(irk: &Key, prand: [u8; 3]) -> [u8; 3] {
     let mut block = block(prand).into();
     Aes128Enc::new(&irk.0.into()).encrypt_block(&mut block);
@@ -44,7 +44,7 @@ const fn low(block: &[u8; 16]) -> [u8; 3] {
     [a, b, c]
 }
 
-/// What no [`tail`] is.
+/// A value that no [`tail`] has.
 const NO_HASH: u32 = u32::MAX;
 
 /// The last three octets as a number.
@@ -52,7 +52,7 @@ fn tail(block: &Block) -> u32 {
     block.last_chunk().map_or(NO_HASH, |tail| u32::from_be_bytes(*tail) & 0x00ff_ffff)
 }
 
-/// An address that its device made up of a random part and its hash.
+/// An address that consists of a random part and its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resolvable {
     prand: [u8; 3],
@@ -67,7 +67,7 @@ impl Resolvable {
         (address.kind == AddressKind::Random && first >> 6 == 0b01).then_some(Self { prand, hash })
     }
 
-    /// As 48 bits.
+    /// The random part above the hash: 48 bits.
     fn number(self) -> u64 {
         let mut octets = [0; 8];
         put(&mut octets, &[&[0; 2], &self.prand, &self.hash]);
@@ -75,7 +75,7 @@ impl Resolvable {
     }
 }
 
-/// All `irk` credentials of the registry, and what is remembered of addresses.
+/// All `irk` credentials of the registry, and the cache of tried addresses.
 #[derive(Debug, Default)]
 pub struct Irks {
     ciphers: Vec<Aes128Enc>,
@@ -84,7 +84,7 @@ pub struct Irks {
     trying: Trial,
 }
 
-/// Some addresses on their way through the keys.
+/// A batch of addresses while it is tried against the keys.
 #[derive(Debug, Default)]
 struct Trial {
     addresses: Vec<Resolvable>,
@@ -93,19 +93,18 @@ struct Trial {
 }
 
 impl Irks {
-    /// The given keys.
     pub fn new(ciphers: Vec<Aes128Enc>) -> Self {
         let remembered =
             if ciphers.is_empty() { RpaCache::default() } else { RpaCache::with_room() };
         Self { ciphers, remembered, ..Self::default() }
     }
 
-    /// A key, expanded.
+    /// The AES key schedule of a key.
     pub fn expanded(key: &Key) -> Aes128Enc {
         Aes128Enc::new(&key.0.into())
     }
 
-    /// Whose address it is; `None` as well while that is not known yet.
+    /// The credential that an address belongs to; `None` also while that is not known yet.
     pub fn find(&mut self, address: Address, now: Tick) -> Option<u32> {
         if self.ciphers.is_empty() {
             return None;
@@ -145,7 +144,7 @@ impl Irks {
         }
     }
 
-    /// Whether addresses wait.
+    /// [`Priority::Now`] while addresses wait to be tried.
     pub fn priority(&self) -> Priority {
         if self.waiting.is_empty() && self.trying.addresses.is_empty() {
             Priority::None
@@ -154,7 +153,7 @@ impl Irks {
         }
     }
 
-    /// Deletes addresses that were not received for long.
+    /// Deletes addresses that were not received for a long time.
     pub fn forget_unheard(&mut self, now: Tick) {
         self.remembered.forget_unheard(now);
     }
@@ -164,19 +163,19 @@ impl Irks {
         self.ciphers.len()
     }
 
-    /// Octets on the heap, nearly.
+    /// Octets on the heap, approximately.
     pub const fn octets(&self) -> usize {
         self.ciphers.capacity() * size_of::<Aes128Enc>() + self.remembered.octets()
     }
 
-    /// Wipes a credential: an all-zero key, which has no owner.
+    /// Wipes a credential: it becomes an all-zero key, which has no owner.
     pub fn remove(&mut self, at: u32) {
         if let Some(cipher) = self.ciphers.get_mut(at as usize) {
             *cipher = Self::expanded(&Key([0; 16]));
         }
     }
 
-    /// Wipes and frees a slice; true while there is more.
+    /// Wipes and frees a slice; true while more is left.
     pub fn zeroize_slice(&mut self) -> bool {
         let left = self.ciphers.len().saturating_sub(64);
         self.ciphers.truncate(left); // each wipes itself
@@ -203,8 +202,8 @@ impl Trial {
         self.next_key = until;
     }
 
-    /// Tries keys with `N` blocks each: a fixed number is copied and compared without a loop. What
-    /// there is no address for is encrypted without use.
+    /// Tries keys with `N` blocks each: a fixed number is copied and compared without a loop.
+    /// Blocks without an address are encrypted too, and not used.
     fn try_on<const N: usize>(&mut self, keys: &[Aes128Enc]) {
         let mut plain = [Block::default(); N];
         let mut wanted = [NO_HASH; N];
@@ -220,7 +219,7 @@ impl Trial {
                 blocks => cipher.encrypt_blocks(blocks),
             }
             let fits = || blocks.iter().zip(&wanted).map(|(block, wanted)| tail(block) == *wanted);
-            // Hardly ever: so no branch for each.
+            // Rare, so there is no branch for each block.
             if fits().fold(false, |any, fits| any | fits) {
                 for (fits, answer) in fits().zip(&mut self.answers) {
                     if fits {

@@ -1,4 +1,4 @@
-//! Keys and what is derived from them (grelot/1).
+//! Keys and their derivation (grelot/1, see `docs/app-protocol.md`).
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// `CK`: what one installation of the app and head office share. No gateway ever has it.
+/// `CK`: the secret that one installation of the app and head office share. No gateway ever has it.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct ClientKey(pub [u8; 32]);
 
@@ -29,17 +29,17 @@ impl fmt::Debug for ClientKey {
 }
 
 impl ClientKey {
-    /// `SDK`: what the gateways of `store` are given of this customer for one `day`.
+    /// `SDK`: the key of this customer that the gateways of `store` have for one `day`.
     pub fn store_day_key(&self, day: u32, store: u16, epoch: u16) -> Key {
         self.day_key(day).for_store(&Message::store(store, epoch))
     }
 
-    /// `DK`: from which the keys of all stores for one `day` follow.
+    /// `DK`: the key from which the keys of all stores for one `day` follow.
     pub fn day_key(&self, day: u32) -> DayKey {
         let mut info = [0; 16];
         put(&mut info, &[b"grelot/1/day", &day.to_be_bytes()]);
         let mut day_key = [0; 16];
-        // 16 octets are always within what HKDF-SHA256 can expand to.
+        // HKDF-SHA256 can always expand to 16 octets.
         let expanded = Hkdf::<Sha256>::new(None, &self.0).expand(&info, &mut day_key);
         debug_assert!(expanded.is_ok());
         let absorbed = Midstates::new(&day_key);
@@ -94,7 +94,6 @@ impl fmt::Debug for Midstates {
 }
 
 impl Midstates {
-    /// Absorbs a key.
     pub fn new(key: &[u8; 16]) -> Self {
         Self { inner: absorb(key, 0x36), outer: absorb(key, 0x5c) }
     }
@@ -139,23 +138,24 @@ fn octets(state: &[u32; 8]) -> [u8; 32] {
 pub struct Message([u8; 64]);
 
 impl Message {
-    /// What a store's key is the tag of.
+    /// The message whose tag is a store's key.
     pub fn store(store: u16, epoch: u16) -> Self {
         let store = u32::from(store).to_be_bytes();
         Self::closed(&[b"grelot/1/store", &store, &epoch.to_be_bytes()])
     }
 
-    /// What the token of window `w` is the tag of.
+    /// The message whose tag is the token of window `w`.
     pub fn token(window: u32) -> Self {
         Self::closed(&[b"grelot/1/token", &window.to_be_bytes()])
     }
 
-    /// What a phone proves when a gateway asks it over GATT.
+    /// The message whose tag proves a phone's answer over GATT.
     pub fn challenge(nonce: &[u8; 16], echo: u8, token: &[u8; 11]) -> Self {
         Self::closed(&[b"grelot/1/challenge", nonce, &[echo], token])
     }
 
-    /// Pads `parts` (at most 55 octets) as the second block of a SHA-256 whose first was a key.
+    /// Pads `parts` (at most 55 octets) as the second block of a SHA-256 whose first block was a
+    /// key.
     fn closed(parts: &[&[u8]]) -> Self {
         let length = parts.iter().map(|part| part.len()).sum::<usize>();
         debug_assert!(length <= 55);

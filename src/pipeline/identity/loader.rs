@@ -20,10 +20,10 @@ use crate::pipeline::units::{Clock, WallTime};
 
 /// Number of line errors that are kept; further ones are only counted.
 const MOST_ERRORS: usize = 1_000;
-/// Days kept where the clock is not known to be set: what bundles hold, and one to spare.
+/// Days that are kept where the clock is not known to be set: as many as a bundle has, and one to
+/// spare.
 const DAYS_UNSET: usize = 3;
 
-/// Makes a registry, one enrolment after the other.
 #[derive(Debug)]
 pub struct Loader {
     store: u16,
@@ -40,7 +40,7 @@ pub struct Loader {
     report: Report,
 }
 
-/// Credentials of one scheme, whose they are and on which line they stand.
+/// Credentials of one scheme, with their owners and line numbers.
 #[derive(Debug, Default)]
 struct Collected<T> {
     credentials: T,
@@ -53,13 +53,12 @@ struct Collected<T> {
 pub struct Report {
     /// Customers who can be matched.
     pub loaded: usize,
-    /// Customers of these without any key for today or tomorrow: not recognised.
+    /// Of these, customers without any key for today or tomorrow: not recognised.
     pub outdated: usize,
-    /// Lines not loaded because they must not be.
     pub skipped: Skipped,
     /// Lines that could not be read or contradict others.
     pub refused: usize,
-    /// The first of these, by line.
+    /// The first [`MOST_ERRORS`] of these, by line.
     pub refusals: Vec<LineError>,
     /// Keys that every new address is tried against.
     pub irks: usize,
@@ -68,20 +67,18 @@ pub struct Report {
 /// Lines not loaded because the customer must not be recognised here.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Skipped {
-    /// No consent.
+    /// There is no consent.
     pub no_consent: usize,
     /// Consent begins in the future.
     pub not_yet: usize,
-    /// Consent has expired.
     pub expired: usize,
-    /// Consent was withdrawn.
     pub withdrawn: usize,
     /// Consent is for other stores.
     pub other_store: usize,
 }
 
 impl Skipped {
-    /// All together.
+    /// The number of all of them together.
     pub const fn total(&self) -> usize {
         self.no_consent + self.not_yet + self.expired + self.withdrawn + self.other_store
     }
@@ -91,9 +88,8 @@ impl Skipped {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("line {line}: {reason}")]
 pub struct LineError {
-    /// From 1.
+    /// Counted from 1.
     pub line: u32,
-    /// Why.
     pub reason: Reason,
 }
 
@@ -106,18 +102,17 @@ pub enum Reason {
     /// Another line has the same secret or identity.
     #[error("the same {scheme} identity as line {other}; both are refused")]
     Duplicate {
-        /// The scheme.
         scheme: &'static str,
-        /// The other line.
+        /// The number of the other line.
         other: u32,
     },
-    /// Another line of the same customer says something else.
+    /// Another line of the same customer contradicts it.
     #[error("the customer stands on an earlier line with another tier, card, wish or expiry")]
     Contradiction,
     /// A key of zeros only.
     #[error("a key of zeros is no key")]
     ZeroKey,
-    /// More than this machine can hold.
+    /// More customers or credentials than this machine can hold.
     #[error("more customers, tiers or text than a registry can hold")]
     TooMany,
 }
@@ -129,7 +124,7 @@ pub enum Reason {
      allowed"
 )]
 pub struct TooManyIrks {
-    /// How many there are.
+    /// Number of `irk` keys.
     pub keys: usize,
     odds: usize,
 }
@@ -153,22 +148,22 @@ impl Loader {
         }
     }
 
-    /// Keeps every day's keys, for virtual time that runs on for days. A gateway keeps today's
-    /// and tomorrow's: more would make it worth stealing.
+    /// Keeps every day's keys, for virtual time that runs for days. A gateway keeps today's and
+    /// tomorrow's only: more would make it worth stealing.
     #[must_use]
     pub fn keeping_every_day(mut self) -> Self {
         self.every_day = true;
         self
     }
 
-    /// From then on no customer is recognised.
+    /// From `end` on no customer is recognised.
     #[must_use]
     pub const fn valid_until(mut self, end: WallTime) -> Self {
         self.valid_until = Some(end);
         self
     }
 
-    /// When the registry was made: it is no earlier than that.
+    /// When the registry was made: the current time is no earlier.
     #[must_use]
     pub const fn made_at(mut self, made_at: WallTime) -> Self {
         self.made_at = Some(made_at);
@@ -187,7 +182,7 @@ impl Loader {
         self.report.refuse(line, reason);
     }
 
-    /// Takes in what `line` says.
+    /// Adds the customer and credential of `enrolment`.
     pub fn enrol(&mut self, line: u32, enrolment: &Enrolment) {
         if !self.may_load(enrolment) {
             return;
@@ -205,7 +200,7 @@ impl Loader {
     /// The registry with its tables built, and what became of the lines.
     ///
     /// # Errors
-    /// Where there are more `irk` keys than the rule on false matches allows.
+    /// There are more `irk` keys than the rule on false matches allows.
     pub fn finish(mut self) -> Result<(Registry, Report), TooManyIrks> {
         self.refuse_duplicates();
         let keys = self.irks.credentials.len();
@@ -232,7 +227,7 @@ impl Loader {
     fn may_load(&mut self, enrolment: &Enrolment) -> bool {
         let skipped = &mut self.report.skipped;
         let now = self.clock.reading();
-        // A clock that does not count may be late, but the registry was made before now.
+        // A clock that is not set may be late, but the registry was made before now.
         let latest = self.made_at.filter(|_| self.clock.known().is_none()).unwrap_or(now).max(now);
         let expired = |consent: &Consent| consent.expires_at <= now;
         let not_yet = |consent: &Consent| consent.given_at.is_some_and(|given| given > latest);
@@ -296,10 +291,10 @@ impl Loader {
         }
     }
 
-    /// The card with its clock's offset the right way round, and the keys that will be needed.
+    /// The card with its clock's offset in the right sign, and the keys that will be needed.
     ///
     /// Some tools write the offset as Unix time less the card's clock. The keys show which one is
-    /// meant: each names the top of the clock that it is for.
+    /// meant: each names the top half of the clock that it is for.
     fn as_of_today(&self, card: &EidCard) -> EidCard {
         /// Six periods of the slowest rotation.
         const MARGIN_S: i64 = 6 << 15;
@@ -328,7 +323,7 @@ impl Loader {
         card
     }
 
-    /// Refuses credentials that stand on two lines, and customers who are left with none.
+    /// Refuses credentials that are on two lines, and customers who have none left.
     fn refuse_duplicates(&mut self) {
         let report = &mut self.report;
         let tokens = self.tokens.refuse(&same_tokens(&self.tokens.credentials), "token", report);
@@ -407,7 +402,7 @@ impl Report {
         }
     }
 
-    /// What head office should know although the registry is good.
+    /// Warnings for head office about a registry that is valid.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.irks > MANY_KEYS {
@@ -444,7 +439,7 @@ fn has_zero_key(credential: &Credential) -> bool {
 /// Two credentials that are the same, the earlier one first.
 type Pair = (u32, u32);
 
-/// Pairs of the `len` things whose `key` is the same.
+/// Pairs among `len` credentials whose `key` is the same.
 fn same<'a>(len: usize, key: impl Fn(u32) -> Option<&'a [u8]>) -> Vec<Pair> {
     let mut seen = IndexTable::with_capacity(len);
     let mut pairs = Vec::new();
@@ -472,7 +467,7 @@ fn same_irks(keys: &[Key]) -> Vec<Pair> {
     same(keys.len(), |at| keys.get(at as usize).map(|key| key.0.as_slice()))
 }
 
-/// Cards that share a temporary key say the same, now or when their clocks come to it.
+/// Cards that share a temporary key have the same identities, now or later.
 fn same_cards(cards: &Cards) -> Vec<Pair> {
     let keys = cards.all_keys();
     let pairs = same(keys.len(), |at| keys.get(at as usize).map(|(_, key)| key.as_slice()));

@@ -5,8 +5,8 @@
 //! [`Identity::advance`] does between advertisements, so that a registry of a million customers
 //! does not delay the radio.
 //!
-//! Invariant: nothing is kept of devices that are not enrolled, except addresses that were tried
-//! against `irk` keys, which are deleted within the hour (see [`irk`]).
+//! Invariant: no data of devices that are not enrolled is kept, except addresses that were tried
+//! against `irk` keys; they are deleted within the hour (see [`irk`]).
 
 pub mod beacon;
 pub mod clones;
@@ -46,7 +46,8 @@ use gatt_sessions::GattSessionCache;
 use key::Message;
 use window_tables::Priority;
 
-/// Interval between two slices that are built ahead: a million customers take 100 s of 600.
+/// Interval between two slices that are built ahead: for a million customers all slices take 100 s
+/// of 600.
 const PACE: Duration = Duration::from_millis(20);
 
 /// Delay before the next urgent slice: other inputs come first.
@@ -111,8 +112,8 @@ impl Identity {
         self.resolve(sighting.address, now)
     }
 
-    /// Whether an answer to a challenge over GATT (version, echo, token and proof) is a
-    /// customer's: the token counts now, and the proof shows that it is not a copy.
+    /// Whether an answer to a challenge over GATT (version, echo, token and proof) is a customer's:
+    /// the token counts now, and the proof shows that it is not a copy.
     pub fn check_answer(&self, now: Now, nonce: &[u8; 16], answer: &[u8; 21]) -> Option<Match> {
         let [advert::token::VERSION, echo, rest @ ..] = answer else { return None };
         if self.registry.has_expired(now.clock) {
@@ -130,7 +131,7 @@ impl Identity {
         self.admitted(Match::new(customer, Some(Echo::from_byte(*echo))), now.clock)
     }
 
-    /// Checks an answer, and keeps the phone's address for as long as the phone uses it.
+    /// Checks an answer, and remembers the phone's address for as long as the phone uses it.
     pub fn accept_answer(
         &mut self,
         now: Now,
@@ -153,19 +154,19 @@ impl Identity {
         self.registry.customers.agreement(index.0, clock.reading())
     }
 
-    /// The customer whose app says `token` now.
+    /// The customer whose app advertises `token` now.
     pub fn who_proves(&self, token: &Token, clock: Clock) -> Option<CustomerIndex> {
         let found = self.who_says(token, Echo::from_byte(0), clock)?;
         self.admitted(found, clock).map(|found| found.customer)
     }
 
-    /// Where `client` stands in the current registry.
+    /// The index of `client` in the current registry.
     pub fn index_of(&self, client: &str) -> Option<CustomerIndex> {
         let customers = &self.registry.customers;
         customers.position(client).filter(|at| customers.is_present(*at)).map(CustomerIndex)
     }
 
-    /// Replaces the registry at once; earlier indices mean nothing afterwards.
+    /// Replaces the registry at once; earlier indices are invalid afterwards.
     pub fn replace(&mut self, registry: Registry, now: Now) {
         let retired = std::mem::replace(&mut self.registry, registry);
         self.recall_clocks(&retired);
@@ -178,7 +179,7 @@ impl Identity {
         self.plan(now);
     }
 
-    /// Takes `client` out: cannot be matched from here on.
+    /// Removes `client`, who cannot be matched from here on.
     pub fn withdraw(&mut self, client: &str) {
         if let Some(at) = self.registry.customers.position(client) {
             self.registry.remove(at);
@@ -190,7 +191,7 @@ impl Identity {
         self.due
     }
 
-    /// Builds a slice (at most 1 ms) of the next window's tables, drops outdated ones.
+    /// Builds a slice (at most 1 ms) of the next window's tables, and drops outdated ones.
     pub fn advance(&mut self, now: Now) {
         if self.is_outdated(now.clock) {
             self.registry.irks.credentials.forget_unheard(now.tick);
@@ -228,15 +229,15 @@ impl Identity {
                 let card = registry.beacons.credentials.find(&identity?)?;
                 registry.beacons.owners.of(card)?
             }
-            // Tokens are looked up apart; a hint identifies no customer.
+            // Tokens are looked up elsewhere; a hint identifies no customer.
             Identifier::Token { .. } | Identifier::OverflowHint => return None,
         };
         Some(Match { is_fixed: true, ..Match::new(CustomerIndex(customer), None) })
     }
 
-    /// A phone that answered a challenge, as long as it keeps its address. What it advertises does
-    /// not matter: `BlueZ` reports no new service UUIDs of a phone whose GATT services it knows,
-    /// so the token of an app that comes to the foreground then is not received.
+    /// A phone that answered a challenge, as long as it keeps its address. The content of its
+    /// advertisement does not matter: `BlueZ` reports no new service UUIDs of a phone whose GATT
+    /// services it knows, so the token of an app that comes to the foreground then is not received.
     fn recall(&mut self, address: Address, now: Now) -> Option<Match> {
         let customer = self.gatt_sessions.who(address, now.tick)?;
         self.admitted(Match::new(customer, None), now.clock)
@@ -253,12 +254,12 @@ impl Identity {
         self.admitted(Match::new(customer, None), now.clock)
     }
 
-    /// Leaves out customers who withdrew, or whose consent has ended since the registry was loaded.
+    /// `None` for customers who withdrew, or whose consent has ended since the registry was loaded.
     fn admitted(&self, found: Match, clock: Clock) -> Option<Match> {
         self.registry.customers.is_admitted(found.customer.0, clock.known()).then_some(found)
     }
 
-    /// The clock left the time that the tables were planned for, or was stepped.
+    /// Whether the clock left the time that the tables were planned for, or was stepped.
     fn is_outdated(&self, clock: Clock) -> bool {
         let set = |clock: &Clock| matches!(clock, Clock::Set(_));
         let reading = clock.reading();

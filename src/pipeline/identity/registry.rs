@@ -1,4 +1,4 @@
-//! The enrolled, consenting customers of this store, and whose each credential is.
+//! The enrolled, consenting customers of this store, and the owner of each credential.
 
 use super::beacon::Beacons;
 use super::customer_table::CustomerTable;
@@ -10,8 +10,8 @@ use crate::pipeline::units::{Clock, WallTime};
 
 /// The enrolled, consenting customers of this store, checked and ready to be matched.
 ///
-/// A [`super::Loader`] makes it with its tables on another thread, so that an
-/// [`super::Identity`] can use it at once.
+/// A [`super::Loader`] makes it with its tables on another thread, so that an [`super::Identity`]
+/// can use it at once.
 #[derive(Debug, Default)]
 pub struct Registry {
     pub(super) customers: CustomerTable,
@@ -24,14 +24,14 @@ pub struct Registry {
     pub(super) valid_until: Option<WallTime>,
 }
 
-/// Credentials of one scheme, and whose they are.
+/// Credentials of one scheme, and their owners.
 #[derive(Debug, Default)]
 pub struct Owned<T> {
     pub(super) credentials: T,
     pub(super) owners: Owners,
 }
 
-/// The owner of each credential. Nothing is stored while the n-th belongs to the n-th customer.
+/// The owner of each credential. Empty while the n-th credential belongs to the n-th customer.
 #[derive(Debug, Default)]
 pub struct Owners {
     len: u32,
@@ -39,7 +39,7 @@ pub struct Owners {
 }
 
 impl Owners {
-    /// The next credential is `owner`'s.
+    /// Sets the owner of the next credential.
     pub fn push(&mut self, owner: u32) {
         if self.each.is_empty() && owner != self.len {
             self.each = (0..self.len).collect();
@@ -50,7 +50,7 @@ impl Owners {
         self.len += 1;
     }
 
-    /// Whose the credential is.
+    /// The owner of a credential.
     pub fn of(&self, credential: u32) -> Option<u32> {
         if self.each.is_empty() {
             return (credential < self.len).then_some(credential);
@@ -68,7 +68,7 @@ impl Owners {
 }
 
 impl Registry {
-    /// The customers alone, for a pipeline that recognises no one itself.
+    /// The customers alone, for a pipeline that takes its contacts from another one.
     #[must_use]
     pub fn without_credentials(&self) -> Self {
         let (customers, enrolled, valid_until) =
@@ -76,12 +76,11 @@ impl Registry {
         Self { customers, enrolled, valid_until, ..Self::default() }
     }
 
-    /// How many customers can be matched.
+    /// Number of customers who can be matched.
     pub const fn len(&self) -> usize {
         self.enrolled
     }
 
-    /// Whether no customer can be matched.
     pub const fn is_empty(&self) -> bool {
         self.enrolled == 0
     }
@@ -97,7 +96,7 @@ impl Registry {
         self.valid_until.is_some_and(|end| end <= clock.reading())
     }
 
-    /// Octets on the heap, nearly.
+    /// Octets on the heap, approximately.
     pub fn octets(&self) -> usize {
         let owners = |owners: &Owners| owners.each.capacity() * 4;
         self.customers.octets()
@@ -111,14 +110,14 @@ impl Registry {
             + owners(&self.irks.owners)
     }
 
-    /// Builds every table that `clock` needs, now and next. Takes a second for a million
-    /// customers: not on the radio's path.
+    /// Builds every table that `clock` needs, now and next. Takes a second for a million customers,
+    /// so it does not belong on the radio's path.
     pub fn prepare(&mut self, clock: Clock) {
         self.plan(clock);
         while self.work(clock) != Priority::None {}
     }
 
-    /// Begins the tables that are wanted.
+    /// Begins the tables that will be needed.
     pub(super) fn plan(&mut self, clock: Clock) {
         self.tokens.credentials.plan(clock);
         self.eids.credentials.plan(clock);
@@ -147,7 +146,7 @@ impl Registry {
             > 0
     }
 
-    /// Takes a customer out and wipes their keys.
+    /// Removes a customer and wipes their keys.
     pub(super) fn remove(&mut self, at: u32) {
         if !self.customers.is_present(at) {
             return;
@@ -168,7 +167,7 @@ impl Registry {
         }
     }
 
-    /// Wipes and frees a slice; true while there is more.
+    /// Wipes and frees a slice; true while more is left.
     pub(super) fn zeroize_slice(&mut self) -> bool {
         let owners = |owners: &mut Owners| zeroize_slice(&mut owners.each, 1 << 14);
         self.tokens.credentials.zeroize_slice()

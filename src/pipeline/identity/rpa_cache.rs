@@ -7,16 +7,16 @@ use crate::pipeline::units::Tick;
 /// Sets of [`WAYS`] addresses each: 4,096 addresses, 96 KiB.
 const SETS: usize = 512;
 const WAYS: usize = 8;
-/// A phone keeps its address for about 15 minutes; one that is silent for longer is gone.
+/// A phone keeps its address for about 15 minutes; after this much silence it is gone.
 const FORGET_AFTER: Duration = Duration::from_mins(20);
 
-/// Whose address it is.
+/// The result of trying an address against all keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Resolution {
     /// It belongs to no enrolled customer.
     #[default]
     NoMatch,
-    /// The owner's of this key.
+    /// It belongs to the owner of this key.
     Key(u32),
     /// More than one key fits, so that no customer is assumed.
     Ambiguous,
@@ -31,7 +31,7 @@ impl Resolution {
         }
     }
 
-    /// Another key fits.
+    /// Adds a further key that fits.
     pub fn add(&mut self, key: usize) {
         *self = match (*self, u32::try_from(key)) {
             (Self::NoMatch, Ok(key)) => Self::Key(key),
@@ -47,14 +47,14 @@ struct Entry {
     heard: Tick,
 }
 
-/// Recently received addresses. The oldest of a set makes room for the next.
+/// Recently received addresses. A new one replaces the oldest of its set.
 #[derive(Debug, Default)]
 pub struct RpaCache {
     sets: Vec<[Option<Entry>; WAYS]>,
 }
 
 impl RpaCache {
-    /// Allocates the whole cache.
+    /// Allocates the whole cache at once.
     pub fn with_room() -> Self {
         Self { sets: vec![[None; WAYS]; SETS] }
     }

@@ -1,4 +1,4 @@
-//! Scheme `token`: what a customer's phone says in a window, for all customers of the store.
+//! Scheme `token`: the tokens of all customers of the store in a window.
 
 use zeroize::Zeroize;
 
@@ -14,10 +14,10 @@ const SLICE: usize = 200;
 const LAY_OUT: usize = 640;
 /// Columns' entries freed in a slice.
 const SHRED: usize = 4096;
-/// Midstates halve the cost of a window for 64 octets a customer: 16 MB at most.
+/// Midstates halve the cost of a window, and take 64 octets a customer: 16 MB at most.
 const KEEP_MIDSTATES: usize = 1 << 18;
 
-/// No key: the customer has none for that day. No line may bring it.
+/// Stands for "no key for that day". No line of a registry may have it.
 pub const NO_KEY: [u8; 16] = [0; 16];
 
 /// All `token` credentials of the registry, and the tables of the windows that count.
@@ -58,7 +58,7 @@ impl Tokens {
         Self { keys, tables: WindowTables::default() }
     }
 
-    /// The credential that says `token` now, and the window it says it for.
+    /// The credential whose token this is now, and the token's window.
     pub fn find(&self, token: &[u8; 11], clock: Clock) -> Option<(u32, Window)> {
         let mut tables = self.tables.tables().filter(|table| counts(table.window, clock));
         tables.find_map(|table| Some((table.credentials.find(token)?, table.window)))
@@ -80,7 +80,7 @@ impl Tokens {
         self.keys.days.iter().map(|column| column.day)
     }
 
-    /// Octets on the heap, nearly.
+    /// Octets on the heap, approximately.
     pub fn octets(&self) -> usize {
         let column =
             |c: &Column| c.keys.capacity() * 16 + c.midstates.capacity() * size_of::<Midstates>();
@@ -89,7 +89,7 @@ impl Tokens {
             + self.tables.tables().map(table).sum::<usize>()
     }
 
-    /// Wipes a credential.
+    /// Wipes a credential: it is never found again.
     pub fn remove(&mut self, credential: u32) {
         for table in self.tables.tables_mut() {
             if let Some(key) = self.keys.key(day_of(table.window), credential) {
@@ -100,7 +100,7 @@ impl Tokens {
         self.keys.remove(credential);
     }
 
-    /// Begins the tables that are wanted. Keys of a day that is over stay until the registry is
+    /// Begins the tables that will be needed. Keys of a past day stay until the registry is
     /// replaced: they are in its file as well, and a clock may be set back.
     pub fn plan(&mut self, clock: Clock) {
         if self.keys.len > 0 {
@@ -118,7 +118,7 @@ impl Tokens {
         self.tables.priority(clock)
     }
 
-    /// Wipes and frees a slice; true while there is more.
+    /// Wipes and frees a slice; true while more is left.
     pub fn zeroize_slice(&mut self) -> bool {
         let keys = self.keys.days.iter_mut().any(|column| {
             zeroize_slice(&mut column.midstates, SHRED / 4)
@@ -129,7 +129,7 @@ impl Tokens {
 }
 
 impl DayKeys {
-    /// How many credentials there are.
+    /// Number of credentials.
     pub const fn count(&self) -> usize {
         self.len
     }
@@ -205,12 +205,12 @@ impl Column {
     }
 }
 
-/// What every customer says in one window.
+/// The tokens of all customers in one window.
 #[derive(Debug, Default)]
 pub struct TokenTable {
     window: Window,
     credentials: CompactHashTable,
-    /// How many credentials' tokens are in it, of how many.
+    /// How many credentials' tokens are in the table, and how many there will be.
     built: usize,
     len: usize,
 }
@@ -238,7 +238,7 @@ impl Table for TokenTable {
         let message = Message::token(self.window);
         let until = self.len.min(self.built + SLICE);
         let token = |at| Some((u32::try_from(at).ok()?, column.token(at, &message)?));
-        // One after the other, not in turns: so their ways to memory overlap.
+        // One after the other, not interleaved, so that their memory accesses overlap.
         let tokens: Vec<_> = (self.built..until).filter_map(token).collect();
         for (credential, token) in tokens {
             self.credentials.insert(&token, credential);

@@ -1,4 +1,4 @@
-//! Windows of 600 s: which count now, which tables to keep, and when that changes.
+//! Windows of 600 s: which ones count now, which tables to keep, and when that changes.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::pipeline::units::{Clock, WallTime};
 pub const WINDOW_MS: i64 = 600_000;
 /// Accepted error of a phone's clock: a token counts this long before and after its window.
 pub const SKEW_MS: i64 = 120_000;
-/// The next window's table is started when the last one no longer counts, so that there are
-/// never more than two: it opens 480 s into the window, and the old one closes at 120 s.
+/// When the next window's table is started: once the last one no longer counts, so that there are
+/// never more than two. It opens 480 s into the window, and the old one closes at 120 s.
 const AHEAD_MS: i64 = 359_999;
 
 /// A window's number: Unix seconds divided by 600.
@@ -19,7 +19,7 @@ pub type Window = u32;
 /// A day's number: Unix seconds divided by 86,400.
 pub type Day = u32;
 
-/// The day a window lies in.
+/// The day that a window lies in.
 pub const fn day_of(window: Window) -> Day {
     window / 144
 }
@@ -34,7 +34,7 @@ pub fn opens_at(window: Window) -> WallTime {
     WallTime::from_unix_millis(i64::from(window) * WINDOW_MS)
 }
 
-/// How far off the sender's clock and ours may be: a window more where ours was never set.
+/// How far off the sender's clock and ours may be: one more window where ours was never set.
 pub const fn skew_ms(clock: Clock) -> i64 {
     match clock {
         Clock::Set(_) => SKEW_MS,
@@ -42,7 +42,7 @@ pub const fn skew_ms(clock: Clock) -> i64 {
     }
 }
 
-/// Whether what is said in `window` counts now.
+/// Whether a token of `window` counts now.
 #[inline]
 pub fn counts(window: Window, clock: Clock) -> bool {
     let (now, skew) = (clock.reading().unix_millis(), skew_ms(clock));
@@ -55,7 +55,7 @@ pub fn counting(clock: Clock) -> RangeInclusive<Window> {
     between(clock, 0)
 }
 
-/// The windows whose tables to keep or build: those that count now, and soon.
+/// The windows whose tables to keep or build: those that count now or soon.
 pub fn wanted(clock: Clock) -> RangeInclusive<Window> {
     between(clock, AHEAD_MS)
 }

@@ -19,10 +19,9 @@ pub trait Table: Default {
     /// Whether nothing is left to build.
     fn is_built(&self) -> bool;
 
-    /// Its window.
     fn window(&self) -> Window;
 
-    /// Frees a slice; true while there is more to free.
+    /// Frees a slice; true while more is left.
     fn zeroize_slice(&mut self) -> bool;
 }
 
@@ -31,7 +30,7 @@ pub trait Table: Default {
 pub enum Priority {
     /// Nothing is left to do.
     None,
-    /// Something is built ahead of its time, or freed.
+    /// A table is built before it is needed, or memory is freed.
     Ahead,
     /// A customer who is here may not be recognised before it is done.
     Now,
@@ -61,7 +60,7 @@ impl<T: Table> WindowTables<T> {
         }
     }
 
-    /// Builds or frees a slice of what is most urgent; says how urgent what is left is.
+    /// Builds or frees the most urgent slice; returns how urgent the next one is.
     pub fn work(&mut self, source: &mut T::Source, clock: Clock) -> Priority {
         let unbuilt = |table: &&mut T| !table.is_built();
         let urgent = |table: &&mut T| !table.is_built() && counts(table.window(), clock);
@@ -98,7 +97,7 @@ impl<T: Table> WindowTables<T> {
         self.tables.iter_mut()
     }
 
-    /// Frees a slice of everything; true while there is more to free.
+    /// Frees a slice of every table; true while more is left.
     pub fn zeroize_slice(&mut self) -> bool {
         self.outdated.append(&mut self.tables);
         if let Some(table) = self.outdated.last_mut()
@@ -110,7 +109,7 @@ impl<T: Table> WindowTables<T> {
     }
 }
 
-/// Wipes and frees the last `count` of a column; true while there are more. Freeing a large
+/// Wipes and frees the last `count` entries of a column; true while more are left. Freeing a large
 /// column at once would hold up the radio for milliseconds.
 pub fn zeroize_slice<T: zeroize::Zeroize>(column: &mut Vec<T>, count: usize) -> bool {
     let left = column.len().saturating_sub(count);

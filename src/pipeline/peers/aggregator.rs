@@ -1,4 +1,4 @@
-//! Sums up the contacts of each customer until they are published to the peers.
+//! Aggregates the contacts of each customer until they are published to the peers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct PeerContact {
     pub client: Arc<str>,
     /// The mean RSSI; `None` where no advertisement had one.
     pub rssi: Option<Dbm>,
-    /// Number of advertisements.
+    /// Number of advertisements since the last message.
     pub count: u16,
     /// The phone's latest echo.
     pub echo: Option<Echo>,
@@ -45,7 +45,6 @@ struct Sum {
 }
 
 impl ContactAggregator {
-    /// Adds one contact.
     pub fn add(&mut self, who: CustomerIndex, rssi: Option<Dbm>, echo: Option<Echo>, now: Tick) {
         if self.by_customer.len() >= MAX_CUSTOMERS && !self.by_customer.contains_key(&who) {
             return;
@@ -89,12 +88,11 @@ impl ContactAggregator {
         self.take().into_iter().filter_map(contact).collect()
     }
 
-    /// Drops a customer's contacts.
     pub fn forget(&mut self, who: CustomerIndex) {
         self.by_customer.remove(&who);
     }
 
-    /// Drops all: no peer is present, or the customers' indices have changed.
+    /// Drops all contacts: no peer is present, or the customers' indices have changed.
     pub fn clear(&mut self) {
         self.take();
     }

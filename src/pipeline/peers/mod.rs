@@ -20,8 +20,8 @@ use crate::pipeline::gateway::{Gateway, GatewayIndex, HERE, PeerState};
 /// customer's.
 const GIVEN_UP_AFTER: Duration = Duration::from_mins(15);
 
-/// What the others decided on this gateway's visits while it was away comes within this time of a
-/// new connection. Later, only this gateway changes them.
+/// How long after a new connection it takes to receive what the other gateways decided about this
+/// gateway's visits. Later, only this gateway changes them.
 const CATCHES_UP: Duration = Duration::from_secs(30);
 
 /// The store's other gateways.
@@ -30,24 +30,24 @@ pub struct Peers {
     /// Since when the broker can be reached; without it every gateway decides alone.
     connected_since: Option<Tick>,
     by_index: BTreeMap<GatewayIndex, Peer>,
-    /// When the next peer that is down is given up.
+    /// When the next peer that is down stops counting.
     gives_up_at: Option<Tick>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Peer {
     state: PeerState,
-    /// Since when it has not been receiving; `None` once it is given up.
+    /// Since when it has not been receiving; `None` once it no longer counts.
     down_since: Option<Tick>,
 }
 
 impl Peers {
-    /// The connection to the broker, and with it to every peer, came or went.
+    /// The connection to the broker, and with it to every peer, was established or lost.
     pub fn connected(&mut self, connected: bool, now: Tick) {
         self.connected_since = connected.then_some(now);
     }
 
-    /// Whether the others may have decided on this gateway's visits while it was away.
+    /// Whether the other gateways may have decided about this gateway's visits while it was away.
     pub fn catches_up(&self, now: Tick) -> bool {
         self.connected_since.is_some_and(|since| now < since.plus(CATCHES_UP))
     }
@@ -92,7 +92,7 @@ impl Peers {
         self.by_index.contains_key(&gateway)
     }
 
-    /// All of them, present or not.
+    /// All peers, present or not.
     pub fn iter(&self) -> impl Iterator<Item = GatewayIndex> + '_ {
         self.by_index.keys().copied()
     }
@@ -112,8 +112,8 @@ impl Peers {
         self.by_index.get(&gateway).is_none_or(|peer| peer.state != PeerState::Offline)
     }
 
-    /// Whether this gateway decides on a visit that `opener` opened: on its own always; on
-    /// another's while that one is offline and this one is the next in name order.
+    /// Whether this gateway decides about a visit that `opener` opened: always about its own; about
+    /// another gateway's while that one is offline and this one is the next in name order.
     pub fn owns(&self, opener: GatewayIndex, gateways: &[Gateway]) -> bool {
         if !self.is_peer(opener) {
             return true;

@@ -2,7 +2,8 @@
 //!
 //! Every gateway publishes at once that it is about to announce a customer, and waits. A gateway
 //! that learns of an earlier arrival defers to it. Both know which is earlier by the same rule: the
-//! smaller `(arrived_at, gateway)` goes first. If that gateway dies meanwhile, the other announces.
+//! smaller `(arrived_at, gateway)` goes first. If that gateway fails meanwhile, the other one
+//! announces.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,16 +13,16 @@ use crate::pipeline::presence::PeakEvidence;
 use crate::pipeline::units::{ClockStep, Tick, WallTime};
 use crate::pipeline::visit::Visit;
 
-/// How long the gateway that receives the customer best waits...
+/// How long the gateway that receives the customer best waits ...
 const RECEIVES_BEST: Duration = Duration::from_millis(300);
-/// ... and the others, which mostly need not announce then.
+/// ... and how long the others wait, which mostly need not announce then.
 const RECEIVES_WORSE: Duration = Duration::from_millis(500);
-/// An earlier peer has announced by then, or never will.
+/// How long to defer to an earlier peer: if it has not announced by then, it never will.
 const DEFERS: Duration = Duration::from_millis(1_500);
 /// The longest wait, however many peers say that they are about to announce.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
-/// When a customer arrived, and by which gateway.
+/// When a customer arrived, and the name of the gateway.
 type Key = (WallTime, String);
 
 /// An arrival that is not announced yet.
@@ -33,11 +34,10 @@ pub struct PendingArrival {
     pub unfollowed: bool,
     /// From the first contact to the arrival.
     pub heard_for: Duration,
-    /// The evidence.
     pub grounds: PeakEvidence,
 }
 
-/// At most one for each customer.
+/// Arrivals that wait: at most one for each customer.
 #[derive(Debug, Default)]
 pub struct PendingArrivals {
     own: BTreeMap<CustomerIndex, Waiting>,
@@ -84,13 +84,13 @@ impl PendingArrivals {
         }
     }
 
-    /// A peer has announced the customer, or the customer is to be forgotten.
+    /// A peer has announced the customer, or everything about the customer is deleted.
     pub fn drop(&mut self, who: CustomerIndex) -> Option<PendingArrival> {
         self.of_peers.remove(&who);
         self.own.remove(&who).map(|own| own.arrival)
     }
 
-    /// The next that has waited long enough.
+    /// The next arrival that has waited long enough.
     pub fn pop_due(&mut self, now: Tick) -> Option<(CustomerIndex, PendingArrival)> {
         if self.own.is_empty() {
             return None;

@@ -12,13 +12,13 @@ use crate::pipeline::visit::{Announcement, SilentBecause};
 #[derive(Debug)]
 pub struct Caps {
     last_alert: BTreeMap<Arc<str>, WallTime>,
-    /// Alerts from here on were given by the wall clock as it runs; how long ago earlier ones
+    /// Alerts from then on were timed by the wall clock as it runs now. How long ago earlier ones
     /// were is known only where that clock is set.
     clock_since: WallTime,
 }
 
 impl Caps {
-    /// From what survived a restart.
+    /// The caps that survived a restart.
     pub fn restored(last_alerts: Vec<(Arc<str>, WallTime)>, clock_since: WallTime) -> Self {
         Self { last_alert: last_alerts.into_iter().collect(), clock_since }
     }
@@ -34,7 +34,6 @@ impl Caps {
         self.clock_since = step.applied(self.clock_since);
     }
 
-    /// Forgets a customer.
     pub fn forget(&mut self, client: &str) {
         self.last_alert.remove(client);
     }
@@ -106,7 +105,7 @@ impl Caps {
 }
 
 impl QuietHours {
-    /// Whether `time` falls within, in `zone`.
+    /// Whether `time` is a quiet one in `zone`.
     pub fn contain(self, time: WallTime, zone: &jiff::tz::TimeZone) -> bool {
         let Ok(timestamp) = jiff::Timestamp::from_millisecond(time.unix_millis()) else {
             return false;

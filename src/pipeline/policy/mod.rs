@@ -17,11 +17,11 @@ pub struct Settings {
     pub between_alerts: Duration,
     /// When no alert is sent, in the store's local time.
     pub quiet_hours: Option<QuietHours>,
-    /// Whose arrival alerts; empty means every tier's.
+    /// The tiers whose arrivals alert; all tiers where empty.
     pub tiers: Vec<String>,
-    /// What people call a tier, where it is not its own name.
+    /// Display names of tiers, where they differ from the tier's own name.
     pub tier_names: BTreeMap<String, String>,
-    /// An alert that no one answers for this long is escalated; with `None` none is.
+    /// After how long an unanswered alert is escalated; `None` where none is.
     pub escalate_after: Option<Duration>,
     /// An alert older than this is dropped, never delivered late.
     pub alert_ttl: Duration,

@@ -5,7 +5,6 @@ use super::format::{Described, Format, Section, Value};
 use super::identity::{BeaconIdentity, IdentityFormat, Part};
 use crate::pipeline::advert::structure::joined;
 
-/// The beacon id.
 pub(super) const IDENTITY: IdentityFormat = IdentityFormat {
     number: 3,
     word: "altbeacon",
@@ -43,10 +42,9 @@ impl Format<'_> for AltBeacon {
     }
 }
 
-/// The beacon code.
+/// Specification 1.0: tells an `AltBeacon` from other manufacturer data.
 const CODE: [u8; 2] = [0xbe, 0xac];
 
-/// An `AltBeacon`'s content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AltBeacon {
     /// The maker's company identifier.
@@ -86,7 +84,7 @@ impl AltBeacon {
         u16::from_be_bytes([high, low])
     }
 
-    /// The whole advertisement.
+    /// AD structures of a whole advertisement, Flags included.
     pub fn advertisement(&self) -> [u8; 31] {
         joined(&[
             &[2, 0x01, 0x06, 27, 0xff],

@@ -1,6 +1,6 @@
-//! Eddystone (Google, github.com/google/eddystone): service data of UUID `feaa`, one frame an
-//! advertisement. The whole first octet is the frame's type: other services of Google's (Find
-//! Hub: 0x40, 0x41) share the UUID.
+//! Eddystone (Google, github.com/google/eddystone): service data of UUID `feaa`, one frame per
+//! advertisement. The whole first octet is the frame's type: other services of Google (Find Hub:
+//! 0x40, 0x41) share the UUID.
 //!
 //! Octets beyond a frame's format are ignored, as its reserved ones are.
 
@@ -8,7 +8,7 @@ use super::format::{BeaconHealth, Described, Format, Section, Value};
 use super::identity::{BeaconIdentity, IdentityFormat, Part};
 use crate::pipeline::advert::structure::joined;
 
-/// The service UUID.
+/// 16-bit service UUID, assigned to Google.
 pub(super) const UUID: u16 = 0xfeaa;
 
 /// Namespace and instance of Eddystone-UID.
@@ -25,21 +25,19 @@ pub(super) const IDENTITY: IdentityFormat = IdentityFormat {
     },
 };
 
-/// What goes before every frame: Flags, the service UUID's announcement.
+/// The AD structures before every frame: Flags, and the list of service UUIDs.
 const HEAD: [u8; 7] = [2, 0x01, 0x06, 3, 0x03, 0xaa, 0xfe];
 
-/// One frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// A fixed identity.
+    /// An identity that does not change.
     Uid(Uid),
-    /// A web address.
     Url(Url<'a>),
-    /// The beacon's health.
+    /// The beacon's condition.
     Tlm(Telemetry),
-    /// The beacon's health, for its owner's eyes only.
+    /// The beacon's condition, readable only with its owner's key.
     EncryptedTlm(EncryptedTelemetry),
-    /// An identity that changes.
+    /// An identity that changes with each rotation period.
     Eid(Eid),
 }
 
@@ -107,19 +105,19 @@ impl<'a> Format<'a> for Frame<'a> {
     }
 }
 
-/// Eddystone-UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uid {
-    /// The owner.
+    /// Identifies the beacon's owner.
     pub namespace: [u8; 10],
-    /// The beacon.
+    /// Identifies the beacon within the namespace.
     pub instance: [u8; 6],
     /// Power at 0 m, in dBm.
     pub tx_power: i8,
 }
 
 impl Uid {
-    /// Beacons without the two reserved octets are on the market.
+    /// `None` for a frame that is too short. Some beacons on the market leave out the two reserved
+    /// octets.
     #[inline]
     fn read(tx_power: u8, rest: &[u8]) -> Option<Self> {
         let (&namespace, rest) = rest.split_first_chunk()?;
@@ -127,7 +125,7 @@ impl Uid {
         Some(Self { namespace, instance, tx_power: tx_power.cast_signed() })
     }
 
-    /// The whole advertisement.
+    /// AD structures of a whole advertisement, Flags included.
     pub fn advertisement(&self) -> [u8; 31] {
         joined(&[
             &HEAD,
@@ -140,7 +138,6 @@ impl Uid {
     }
 }
 
-/// Eddystone-EID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Eid {
     /// The identity of this rotation period.
@@ -156,13 +153,13 @@ impl Eid {
         Some(Self { eid, tx_power: tx_power.cast_signed() })
     }
 
-    /// The whole advertisement.
+    /// AD structures of a whole advertisement, Flags included.
     pub fn advertisement(&self) -> [u8; 21] {
         joined(&[&HEAD, &[13, 0x16, 0xaa, 0xfe, 0x30], &self.tx_power.to_be_bytes(), &self.eid])
     }
 }
 
-/// Eddystone-TLM, unencrypted.
+/// Unencrypted telemetry (version 0x00).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Telemetry {
     /// Battery, in millivolts; 0 where there is none (mains).
@@ -175,7 +172,7 @@ pub struct Telemetry {
     pub uptime_ds: u32,
 }
 
-/// What stands for "no thermometer".
+/// The value that means "no thermometer".
 const NO_TEMPERATURE: i16 = i16::MIN;
 
 impl Telemetry {
@@ -205,7 +202,7 @@ impl Telemetry {
         Described { kind: "eddystone_tlm", name: "Eddystone-TLM", fields }
     }
 
-    /// The whole advertisement.
+    /// AD structures of a whole advertisement, Flags included.
     pub fn advertisement(&self) -> [u8; 25] {
         joined(&[
             &HEAD,
@@ -218,14 +215,13 @@ impl Telemetry {
     }
 }
 
-/// Eddystone-eTLM: recognised, not decrypted.
+/// Encrypted telemetry (version 0x01): recognised, not decrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncryptedTelemetry {
     /// The encrypted fields of a [`Telemetry`].
     pub etlm: [u8; 12],
-    /// Salt.
     pub salt: u16,
-    /// Message integrity check.
+    /// Message integrity check of `etlm`.
     pub mic: u16,
 }
 
@@ -239,7 +235,6 @@ impl EncryptedTelemetry {
     }
 }
 
-/// Eddystone-URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Url<'a> {
     /// Power at 0 m, in dBm.
@@ -248,10 +243,10 @@ pub struct Url<'a> {
     encoded: &'a [u8],
 }
 
-/// By their code.
+/// URL schemes, indexed by their code.
 const SCHEMES: [&str; 4] = ["http://www.", "https://www.", "http://", "https://"];
 
-/// By their code: each with a slash, then each without.
+/// Expansions of a URL, indexed by their code: each with a slash, then each without.
 const EXPANSIONS: [&str; 14] = [
     ".com/", ".org/", ".edu/", ".net/", ".info/", ".biz/", ".gov/", ".com", ".org", ".edu", ".net",
     ".info", ".biz", ".gov",

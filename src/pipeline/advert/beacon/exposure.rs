@@ -3,15 +3,12 @@
 
 use super::format::{Described, Format, Section, Value};
 
-/// The service UUID.
 pub(super) const UUID: u16 = 0xfd6f;
 
-/// Its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExposureNotification {
-    /// Rolling proximity identifier.
+    /// Rolling proximity identifier, which changes with the device's address.
     pub identifier: [u8; 16],
-    /// Associated encrypted metadata.
     pub encrypted_metadata: [u8; 4],
 }
 

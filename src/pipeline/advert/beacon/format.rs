@@ -1,20 +1,19 @@
-//! What a beacon format consists of: a decoder, a description, an identity to be matched.
+//! What a beacon format consists of: a decoder, a description, an identity to match.
 
 use uuid::Uuid;
 
 use super::identity::BeaconIdentity;
 use crate::pipeline::advert::structure::{Structure, kind};
 
-/// A beacon format.
 pub trait Format<'a>: Sized {
-    /// What its advertisers are.
+    /// The kind of device that advertises the format.
     const CLASS: Class = Class::Beacon;
 
     /// The beacon in a structure, if it is one of this format. Most structures are not: the first
     /// comparison decides.
     fn read(section: Section<'a>) -> Option<Self>;
 
-    /// For people and tools.
+    /// The beacon's fields, for people and tools.
     fn describe(&self) -> Described;
 
     /// What a registry's line or a `[[beacon]]` names it by; `None` where it changes.
@@ -28,19 +27,18 @@ pub trait Format<'a>: Sized {
     }
 }
 
-/// What advertises a format: the key under which `decode --json` shows it.
+/// What kind of device advertises a format: the key under which `decode --json` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// It identifies a place or a card.
     Beacon,
-    /// It reports measurements.
     Sensor,
-    /// It can be detected by strangers.
+    /// It is made to be detected by strangers too.
     Tracker,
 }
 
 impl Class {
-    /// Its key.
+    /// The key in `decode --json`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Beacon => "beacon",
@@ -93,17 +91,14 @@ pub struct Described {
 pub enum Value {
     /// The beacon does not report it.
     Absent,
-    /// Identifiers, addresses, hexadecimal.
+    /// An identifier, an address or octets in hexadecimal.
     Text(String),
     /// A number or a count.
     Number(u32),
     /// A company identifier, or a code that is written in hexadecimal.
     Code(u16),
-    /// Yes or no.
     Flag(bool),
-    /// In dBm.
     Dbm(i8),
-    /// In millivolts.
     Millivolts(u16),
     /// In tenths of a second.
     Deciseconds(u32),
@@ -112,7 +107,6 @@ pub enum Value {
 }
 
 impl Value {
-    /// Octets as hexadecimal.
     pub fn hex(octets: &[u8]) -> Self {
         Self::Text(hex::encode(octets))
     }

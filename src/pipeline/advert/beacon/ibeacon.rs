@@ -44,7 +44,6 @@ impl Format<'_> for IBeacon {
     }
 }
 
-/// An iBeacon's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IBeacon {
     /// Proximity UUID, most significant octet first.
@@ -57,7 +56,7 @@ pub struct IBeacon {
     pub tx_power: i8,
 }
 
-/// Apple's type of the message.
+/// The type of Apple's message.
 const TYPE: u8 = 0x02;
 
 impl IBeacon {

@@ -52,10 +52,9 @@ pub struct IdentityFormat {
     pub advertisement: fn(&[u8; LONGEST]) -> Vec<u8>,
 }
 
-/// A part of an identity.
+/// How a part of an identity is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// A UUID.
     Uuid,
     /// 0 to 65535.
     Number,
@@ -75,7 +74,7 @@ impl Part {
         }
     }
 
-    /// What has to be written.
+    /// What a person has to write, for an error message.
     pub const fn expectation(self) -> &'static str {
         match self {
             Self::Uuid => "no UUID",
@@ -113,7 +112,7 @@ impl Part {
 }
 
 impl IdentityFormat {
-    /// The identity with these octets.
+    /// The identity with these octets, part by part.
     #[inline]
     pub fn identity(&self, parts: &[&[u8]]) -> BeaconIdentity {
         let mut octets = BeaconIdentity::NONE.0;
@@ -136,10 +135,10 @@ impl IdentityFormat {
         written.collect()
     }
 
-    /// The identity that is written so, part by part.
+    /// Reads an identity, part by part.
     ///
     /// # Errors
-    /// The place of the part that is not as it has to be, or of the first that is missing.
+    /// The place of the part that cannot be read, or of the first that is missing.
     pub fn parse(&self, parts: &[&str]) -> Result<BeaconIdentity, usize> {
         let mut octets = Vec::with_capacity(LONGEST);
         for (place, (_, part)) in self.parts.iter().enumerate() {

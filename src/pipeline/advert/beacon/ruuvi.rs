@@ -7,13 +7,13 @@ use super::format::{BeaconHealth, Class, Described, Format, Section, Value};
 use super::identity::{BeaconIdentity, IdentityFormat, Part};
 use crate::pipeline::advert::structure::joined;
 
-/// Ruuvi Innovations.
+/// Company identifier of Ruuvi Innovations.
 pub(super) const COMPANY: u16 = 0x0499;
 
-/// Data format 5.
+/// The format's number, which begins the data.
 const RAW_V2: u8 = 5;
 
-/// The sensor's address.
+/// A sensor is identified by the address in its data.
 pub(super) const IDENTITY: IdentityFormat = IdentityFormat {
     number: 4,
     word: "ruuvi",
@@ -30,21 +30,20 @@ pub(super) const IDENTITY: IdentityFormat = IdentityFormat {
 pub struct Ruuvi {
     /// In 0.005 degrees Celsius.
     pub temperature: Option<i16>,
-    /// In 0.0025 %.
+    /// Relative humidity, in 0.0025 %.
     pub humidity: Option<u16>,
     /// In pascals, less 50,000.
     pub pressure: Option<u16>,
     /// In thousandths of g.
     pub acceleration: [Option<i16>; 3],
-    /// Battery, in millivolts.
+    /// Of the battery.
     pub voltage_mv: Option<u16>,
     /// In dBm.
     pub tx_power: Option<i8>,
     /// Movements detected, modulo 255.
     pub movements: Option<u8>,
-    /// Measurements, modulo 65,535.
+    /// Number of measurements, modulo 65,535.
     pub sequence: Option<u16>,
-    /// The sensor's address.
     pub address: [u8; 6],
 }
 
@@ -62,7 +61,7 @@ impl Ruuvi {
         address: [0; 6],
     };
 
-    /// The whole advertisement.
+    /// AD structures of a whole advertisement, Flags included.
     pub fn advertisement(&self) -> [u8; 31] {
         let signed = |value: Option<i16>| value.unwrap_or(i16::MIN).to_be_bytes();
         let unsigned = |value: Option<u16>| value.unwrap_or(u16::MAX).to_be_bytes();

@@ -4,8 +4,8 @@
 //!
 //! Formats: service data of UUID `fcb2` with network, then the near-owner bit (IETF,
 //! draft-ietf-dult-accessory-protocol); of UUID `feaa` with frame type 0x40, or 0x41 in unwanted
-//! tracking protection mode (Google, "Find Hub Network Accessory Specification"). What follows is
-//! the network's.
+//! tracking protection mode (Google, "Find Hub Network Accessory Specification"). The rest of the
+//! data is for the network alone.
 
 use super::format::{Class, Described, Format, Section, Value};
 
@@ -14,19 +14,18 @@ pub(super) const DULT: u16 = 0xfcb2;
 /// Find Hub, whose service Eddystone shares.
 pub(super) const FIND_HUB: u16 = 0xfeaa;
 
-/// A location tracker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tracker {
     /// By the IETF's draft.
     Dult {
         /// 1 is Apple's, 2 Google's.
         network: u8,
-        /// It is not near its owner.
+        /// Whether it is away from its owner.
         separated: bool,
     },
-    /// Google's Find Hub.
+    /// By Google's specification.
     FindHub {
-        /// It is not near its owner.
+        /// Whether it is away from its owner.
         separated: bool,
     },
 }
