@@ -1,9 +1,10 @@
-//! How sure we are that a customer is inside: a hidden Markov filter over the places on the way in and
-//! over how loud the customer's phone is.
+//! Estimates where a customer is: a hidden Markov filter over the places on the way in and over how
+//! loud the customer's phone is.
 //!
-//! People move from place to place at a walker's pace, and a phone stays as loud as it is. What is
-//! usually measured at each place is the shop's ([`SiteModel`]). Evidence is tempered by time: ten
-//! readings within a second say little more than one, for the same body and walls shadow them.
+//! People move from place to place at a walker's pace, and a phone's RSSI offset does not change.
+//! The usual levels at each place are the shop's own ([`SiteModel`]). Readings close in time count
+//! less: ten within a second carry little more information than one, because the same body and
+//! walls shadow them all.
 
 use std::time::Duration;
 
@@ -16,55 +17,56 @@ use super::site_model::{Reading, SHORTEST_STEP_S, STEPS, SiteModel, Usual};
 use super::survey::millis;
 use crate::pipeline::units::Tick;
 
-/// Readings of one gateway closer together than this, in seconds, repeat each other.
+/// Readings of one gateway that are closer in time than this repeat each other, in seconds.
 const REPEATS_S: f32 = 2.0;
 /// The same where gateways hang on both sides of the door, close to it.
 const CLOSE_REPEATS_S: f32 = 0.41;
-/// The same of echoes that say the same, and what one counts that says something else.
+/// The same for echoes with the same content; and the weight of an echo with another content.
 const ECHO_REPEATS_S: f32 = 3.0;
 const NEW_ECHO: f32 = 0.6;
-/// Beside an echo a level counts so much: the same body and the same walls have shadowed both.
+/// Weight of a level that comes with an echo: the same body and walls have shadowed both.
 const BESIDE_ECHO: f32 = 0.7;
-/// Standard deviations from which on a reading is an accident of fading.
+/// Deviations beyond this many standard deviations count as this many: they are accidents of
+/// fading.
 const FURTHEST: f32 = 3.0;
-/// Seconds without a reading after which a gateway is silent.
+/// After this many seconds without a reading a gateway counts as silent.
 const SILENT_S: f32 = 3.0;
-/// Its silence counts so much: silences go together, too.
+/// Weight of its silence: silences of several gateways are not independent.
 const SILENCE: f32 = 0.5;
-/// Gateways whose readings are told apart in time.
+/// Number of gateways whose times of reception are kept.
 const GATEWAYS: usize = 8;
 
-/// The filter's state for one customer, in few octets.
+/// The filter's state for one customer, in a compact form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Belief {
     share: Packed,
-    /// When each gateway received the customer last, in units of [`STAMP_S`]; 0 is never.
+    /// When each gateway last received the customer, in units of [`STAMP_S`]; 0 is never.
     heard: [u16; GATEWAYS],
     echoed: u16,
-    /// The last echo, as the octet it came in.
+    /// The last echo, as its octet.
     echo: u8,
-    /// Nothing is known yet.
+    /// Nothing was received yet.
     fresh: bool,
-    /// When something was weighed last, as [`millis`] has it; 0 is never.
+    /// The time of the last update, as in [`millis`]; 0 is never.
     updated: u32,
 }
 
-/// Where a customer probably is.
+/// A summary of the filter's state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Whereabouts {
-    /// How probable each place is.
+    /// Probability of each place.
     pub by_place: f32x8,
-    /// How loud the phone probably is, in dB from an average one.
+    /// Expected RSSI offset of the phone, in dB from an average one.
     pub offset_db: f32,
 }
 
 impl Belief {
-    /// Of somebody heard for the first time.
+    /// A customer who is received for the first time.
     pub fn new() -> Self {
         Self { fresh: true, ..Self::inside() }
     }
 
-    /// Of somebody known to be inside.
+    /// A customer who is known to be inside.
     pub fn inside() -> Self {
         let share = Packed::new(&Grid::all(f32x8::new(STAYING)).normalised(), 0);
         Self { share, heard: [0; GATEWAYS], echoed: 0, echo: 0, fresh: false, updated: 0 }
@@ -75,18 +77,19 @@ impl Belief {
         self.fresh
     }
 
-    /// How long ago something was weighed, in seconds; 0 where nothing was.
+    /// Time since the last update, in seconds; 0 where there was none.
     fn age_s(&self, now: Tick) -> f32 {
         let age_ms = if self.updated == 0 { 0 } else { millis(now).wrapping_sub(self.updated) };
         Duration::from_millis(age_ms.into()).as_secs_f32()
     }
 
-    /// Where the customer probably is.
+    /// A summary of the state.
     pub fn whereabouts(&self) -> Whereabouts {
         Whereabouts::of(&self.share.grid().normalised())
     }
 
-    /// Weighs one contact. `listening` has a bit for each gateway whose silence means something.
+    /// Updates the state with one contact. `listening` has a bit for each gateway whose silence
+    /// means something.
     pub fn hear(
         &mut self,
         now: Tick,
@@ -112,7 +115,7 @@ impl Belief {
             weigh(&mut evidence, rssi_dbm, reading.usual, weight);
         }
         grid = grid.weighed(&evidence).normalised();
-        // What is less than a step counts the next time.
+        // Less than one step is kept for the next update.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "under a step")]
         let rest_ms = (steps.fract() * SHORTEST_STEP_S * 1000.0) as u32;
         self.updated = millis(now).wrapping_sub(rest_ms).max(1);
@@ -122,7 +125,7 @@ impl Belief {
         Whereabouts::of(&grid)
     }
 
-    /// How much a reading of this gateway says that its last ones did not say.
+    /// The weight of a reading, by the time since the last one of the same gateway.
     fn weight(&mut self, elapsed: &Elapsed, reading: &Reading<'_>, repeats_s: f32) -> f32 {
         let nth = usize::from(reading.gateway.0) % GATEWAYS;
         let Some(heard) = self.heard.get_mut(nth) else { return 1.0 };
@@ -130,7 +133,7 @@ impl Belief {
         (gap_s / repeats_s).min(1.0)
     }
 
-    /// The gateways that would receive the customer at some places, and do not.
+    /// Adds the evidence of gateways that would receive the customer at some places, and do not.
     fn silence(
         &self,
         elapsed: &Elapsed,
@@ -147,8 +150,8 @@ impl Belief {
         }
     }
 
-    /// How much an echo says that the last one did not: a phone measures it about once a second,
-    /// and says it again meanwhile.
+    /// The weight of an echo, by the time since the last one: a phone measures about once a second,
+    /// and repeats the result meanwhile.
     fn echo_weight(&mut self, elapsed: &Elapsed, echo: u8) -> f32 {
         let gap_s = elapsed.since(std::mem::replace(&mut self.echoed, elapsed.now));
         let same = std::mem::replace(&mut self.echo, echo) == echo;
@@ -163,7 +166,7 @@ impl Whereabouts {
         Self { by_place: grid.by_place(), offset_db }
     }
 
-    /// The filter's probability of being inside, 0 to 1.
+    /// Probability of being inside, 0 to 1.
     pub fn inside(&self) -> f32 {
         self.by_place.as_array()[THRESHOLD..].iter().sum::<f32>().min(1.0)
     }
@@ -173,7 +176,7 @@ impl Whereabouts {
         self.by_place.as_array()[THRESHOLD]
     }
 
-    /// What is usual where the customer is, if inside.
+    /// Expected level at the gateway of `usual` if the customer is inside, in dBm.
     pub fn usual_inside(&self, usual: &Usual) -> f32 {
         let part = &self.by_place.as_array()[THRESHOLD..];
         let mean = &usual.mean.as_array()[THRESHOLD..];
@@ -182,25 +185,24 @@ impl Whereabouts {
     }
 }
 
-/// How long ago the moments were that a belief remembers.
+/// Converts stamps to the time since them.
 struct Elapsed {
     now: u16,
-    /// Otherwise all of them were long ago.
+    /// False where all stamps may have wrapped: then every time is long ago.
     recent: bool,
 }
 
-/// The unit of a moment's stamp: fine enough for ten packets a second, wraps after a quarter of an
-/// hour.
+/// The unit of a stamp: fine enough for ten packets a second; stamps wrap after 17 minutes.
 const STAMP_S: f32 = 0.016;
 
 impl Elapsed {
     fn until(now: Tick, recent: bool) -> Self {
         let [.., high, low] = (now.as_micros() / 16_000).to_be_bytes();
-        // 0 is none.
+        // 0 means "never".
         Self { now: u16::from_be_bytes([high, low]).max(1), recent }
     }
 
-    /// Seconds since a stamp; for ever since none.
+    /// Seconds since a stamp; infinite where there is none.
     fn since(&self, then: u16) -> f32 {
         if then == 0 || !self.recent {
             return f32::INFINITY;
@@ -209,7 +211,7 @@ impl Elapsed {
     }
 }
 
-/// People walk on, step by step.
+/// The prediction of the filter: people move for this many steps of [`SHORTEST_STEP_S`].
 fn walk(mut grid: Grid, site: &SiteModel, steps: f32) -> Grid {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 127")]
     let mut steps = steps.min(127.0) as u32;
@@ -222,7 +224,7 @@ fn walk(mut grid: Grid, site: &SiteModel, steps: f32) -> Grid {
     grid
 }
 
-/// Adds a level's log-likelihood, as if it had been measured `weight` times.
+/// Adds the log-likelihood of a level that counts as `weight` readings.
 fn weigh(evidence: &mut Grid, rssi_dbm: f32, usual: &Usual, weight: f32) {
     let certain = usual.log_spread * weight;
     let precision = usual.precision * weight;

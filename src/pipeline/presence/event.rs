@@ -1,4 +1,4 @@
-//! What presence reports of a customer.
+//! The events that presence reports of a customer.
 
 use std::time::Duration;
 
@@ -8,65 +8,61 @@ use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::visit::DepartureReason;
 
-/// What happened to one customer.
+/// An event of one customer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PresenceEvent {
-    /// The customer.
     pub who: CustomerIndex,
-    /// What it is.
     pub what: PresenceChange,
 }
 
-/// What changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PresenceChange {
     /// A new visit begins.
     Arrived {
-        /// The gateway that hears the customer best.
+        /// The gateway that receives the customer best.
         gateway: GatewayIndex,
-        /// How sure, 0.5 to 1.
+        /// 0.5 to 1.
         confidence: f32,
         /// The customer may have been here before the gateway began to listen.
         unfollowed: bool,
-        /// From the first contact on.
+        /// Time since the first contact.
         heard_for: Duration,
-        /// What it rests on.
+        /// The evidence at its highest confidence.
         grounds: PeakEvidence,
     },
-    /// The closed visit goes on.
+    /// The closed visit continues.
     Returned {
-        /// How sure, 0.5 to 1.
+        /// 0.5 to 1.
         confidence: f32,
     },
     /// The open visit ends.
     Departed {
-        /// Why.
         reason: DepartureReason,
-        /// How long nothing was heard.
+        /// Time since the last contact.
         silent_for: Duration,
-        /// What is thought of the customer's phone from now on, if the visit taught something.
+        /// The phone's new RSSI offset, if the visit gave an estimate.
         learned: Option<Loudness>,
     },
-    /// The closed visit can no longer be continued.
+    /// The closed visit can no longer continue.
     Closed,
-    /// The customer was heard, never came in, and is silent now.
+    /// The customer was received, never came in, and is silent now.
     Passed {
-        /// The highest confidence ever reached.
+        /// The highest confidence.
         best: f32,
         /// From the first contact to the last.
         heard_for: Duration,
-        /// What that rested on.
+        /// The evidence at its highest confidence.
         grounds: PeakEvidence,
     },
 }
 
-/// What was heard when somebody was surest to be inside.
+/// The evidence at the moment of highest confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PeakEvidence {
-    /// How loud a gateway heard the customer, in dBm, offset added.
+    /// The gateway with the highest level, in dBm, offset added.
     pub level: Option<(GatewayIndex, f32)>,
-    /// What the customer's phone said it heard of the shop's beacons.
+    /// The beacon that the phone received best, and how well.
     pub echo: Option<Echo>,
-    /// What earlier visits said of the phone.
+    /// The phone's RSSI offset from earlier visits.
     pub phone: Loudness,
 }

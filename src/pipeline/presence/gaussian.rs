@@ -1,17 +1,17 @@
-//! What is known of a few levels together: a multivariate normal distribution, and what it becomes once
-//! some of them are measured (a Kalman filter's update).
+//! A multivariate normal distribution of a few levels, and its conditional distribution once some
+//! of them are measured (the update of a Kalman filter).
 
 /// A normal distribution of `N` levels, in dB or dBm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Joint<const N: usize> {
-    /// Means.
     pub mean: [f32; N],
-    /// Covariances, in dB².
+    /// In dB².
     pub covariance: [[f32; N]; N],
 }
 
 impl<const N: usize> Joint<N> {
-    /// The same once level `nth` was measured as `value`, with an error of variance `noise`.
+    /// The conditional distribution after level `nth` was measured as `value`, with an error of
+    /// variance `noise`.
     pub fn measured(mut self, nth: usize, value: f32, noise: f32) -> Self {
         let Some(row) = self.covariance.get(nth).copied() else { return self };
         let (Some(variance), Some(mean)) = (row.get(nth), self.mean.get(nth)) else { return self };

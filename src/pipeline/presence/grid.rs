@@ -1,35 +1,35 @@
-//! Probabilities for each place and each loudness of the phone, and the arithmetic on them: a vector
-//! of eight places for each of seven loudnesses.
+//! Probabilities of each pair of a place and a phone's RSSI offset, and their arithmetic: one
+//! vector of eight places for each of seven offsets.
 
 use wide::{bytemuck, f32x8, i16x8, i32x8, u8x16, u32x8};
 
 use super::places::{ByPlace, PLACES};
 
-/// How many loudnesses of a phone are told apart.
+/// Number of RSSI offsets that are distinguished.
 pub const OFFSETS: usize = 7;
 
-/// Something for each loudness.
+/// One value for each RSSI offset.
 pub type ByOffset<T> = [T; OFFSETS];
 
-/// How much louder than an average phone, in dB.
+/// The RSSI offsets: how much louder than an average phone, in dB.
 pub const OFFSET_DB: ByOffset<f32> = [-15.0, -10.0, -5.0, 0.0, 5.0, 10.0, 15.0];
 
-/// A number for each loudness and place.
+/// A number for each RSSI offset and place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Grid(pub ByOffset<f32x8>);
 
 impl Grid {
-    /// The same numbers for each loudness.
+    /// The same numbers for each RSSI offset.
     pub const fn all(by_place: f32x8) -> Self {
         Self([by_place; OFFSETS])
     }
 
-    /// Row by row.
+    /// Applies `of` to each row, the places of one RSSI offset.
     pub fn map(self, of: impl FnMut(f32x8) -> f32x8) -> Self {
         Self(self.0.map(of))
     }
 
-    /// Row by row.
+    /// Combines the grids row by row.
     pub fn zip(mut self, other: &Self, of: impl Fn(f32x8, f32x8) -> f32x8) -> Self {
         for (row, other) in self.0.iter_mut().zip(&other.0) {
             *row = of(*row, *other);
@@ -37,30 +37,31 @@ impl Grid {
         self
     }
 
-    /// Over all loudnesses.
+    /// Sums over the RSSI offsets.
     pub fn by_place(&self) -> f32x8 {
         self.0.iter().fold(f32x8::ZERO, |sum, row| sum + *row)
     }
 
-    /// The highest number.
+    /// The highest number of all.
     pub fn highest(&self) -> f32 {
         let highest = self.0.iter().fold(f32x8::splat(f32::MIN), |best, row| best.fast_max(*row));
         highest.as_array().iter().fold(f32::MIN, |highest, some| highest.max(*some))
     }
 
-    /// All by the same factor, so that they sum up to one.
+    /// Scaled so that the sum is one.
     pub fn normalised(self) -> Self {
         let part = f32x8::splat(self.by_place().reduce_add().max(f32::MIN_POSITIVE).recip());
         self.map(|row| row * part)
     }
 
-    /// Multiplied by likelihoods, given as logarithms, up to a common factor.
+    /// Multiplied by likelihoods, which are given as logarithms and up to a common factor.
     pub fn weighed(self, evidence: &Self) -> Self {
         let best = f32x8::splat(evidence.highest());
         self.zip(evidence, |part, evidence| part * exp(evidence - best))
     }
 
-    /// `matrix` says for each place (its row) what part of those there goes where.
+    /// Moved between places: `matrix` gives for each place (its row) the fraction that goes to each
+    /// other place.
     pub fn moved(self, matrix: &ByPlace<f32x8>) -> Self {
         self.map(|row| {
             let parts: ByPlace = bytemuck::cast(row);
@@ -69,7 +70,7 @@ impl Grid {
     }
 }
 
-/// The exponential of what is not above zero, to a part in a hundred thousand; nothing is less than
+/// The exponential of numbers up to zero, with a relative error of 1e-5; the result is at least
 /// e^-80. By `exp(x) = 2^n exp(r)` with |r| < 0.35, and the first terms of its series.
 fn exp(x: f32x8) -> f32x8 {
     use std::f32::consts::{LN_2, LOG2_E};
@@ -79,26 +80,26 @@ fn exp(x: f32x8) -> f32x8 {
     let near = f32x8::splat(1.0 / 120.0) * r + f32x8::splat(1.0 / 24.0);
     let near = (near * r + f32x8::splat(1.0 / 6.0)) * r + f32x8::splat(0.5);
     let near = (near * r + f32x8::ONE) * r + f32x8::ONE;
-    // A power of two is added to the exponent of a floating-point number.
+    // Adding to the exponent bits of a floating-point number multiplies it by a power of two.
     let bits: i32x8 = bytemuck::cast(near);
     bytemuck::cast(bits + (power << 23))
 }
 
-/// Probabilities in an octet each: a floating-point number of four bits exponent and four bits
-/// mantissa, the lowest 2^-16, the highest 31/32. No place is ever impossible, or certain.
+/// Quantised probabilities, one octet each: a floating-point number with four bits of exponent and
+/// four bits of mantissa, from 2^-16 to 31/32. So no place is ever impossible or certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packed(ByOffset<[u8; PLACES]>);
 
 impl Packed {
-    /// Bits of an `f32` that are left away ...
+    /// Low bits of an `f32` that are dropped ...
     const LEFT_AWAY: u32 = 19;
-    /// ... and what then stands for 2^-16.
+    /// ... and the code of 2^-16 among what is left.
     const LOWEST: i32 = (127 - 16) << 4;
 
-    /// Rounds up or down by `chance`, a number that differs each time, so that changes of less than a
-    /// step are not lost, but count on average.
+    /// Rounds up or down by dither: `chance` differs each time, so that changes below the
+    /// resolution are not lost on average.
     pub fn new(grid: &Grid, mut chance: u32) -> Self {
-        // A Weyl sequence, by the golden ratio; and for each of eight lanes its own.
+        // A Weyl sequence by the golden ratio, with a different phase for each of eight lanes.
         const GOLDEN: u32 = 0x9e37_79b9;
         const LANES: u32x8 = u32x8::new([0, 5, 2, 7, 4, 1, 6, 3]);
         Self(grid.0.map(|row| {
@@ -113,7 +114,7 @@ impl Packed {
         }))
     }
 
-    /// The probabilities.
+    /// The probabilities as floating-point numbers.
     pub fn grid(&self) -> Grid {
         Grid(self.0.map(|row| {
             let codes = row.map(|code| i32::from(code) + Self::LOWEST);

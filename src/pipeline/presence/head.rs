@@ -1,8 +1,8 @@
-//! From the filter's state and a few running levels to a confidence that means what it says: a small
-//! network with one hidden layer, fitted on random shops (`tests/detection/fit/head.py`).
+//! From the filter's state and a few running levels to a calibrated confidence: a small network
+//! with one hidden layer, fitted on random shops (`tests/detection/fit/head.py`).
 //!
-//! The filter weighs each reading by itself, but errors of one visit go together: walls, body and phone
-//! stay the same. How sure it may be is counted, not reckoned.
+//! The filter treats readings as independent, but the errors of one visit are correlated: walls,
+//! body and phone stay the same. The network's confidence is counted on many visits instead.
 
 use wide::f32x8;
 
@@ -17,44 +17,44 @@ use crate::pipeline::gateway::Place;
 const FAST_S: f32 = 1.5;
 const SLOW_S: f32 = 8.0;
 const LONG_S: f32 = 25.0;
-/// A new echo counts so much for the mean of the last few.
+/// Weight of a new echo in the running mean.
 const ECHO: f32 = 0.3;
-/// How fast the mean of the gaps between readings follows; no gap counts as shorter than this.
+/// Weight of a new gap in the running mean; and the shortest gap that is assumed.
 const GAP: f32 = 0.1;
 const SHORTEST_GAP_S: f32 = 0.05;
-/// Time goes no further, in seconds.
+/// The longest time that is counted, in seconds.
 const LONGEST_S: f32 = 3600.0;
 /// Standard deviations to which inputs are clamped.
 const FURTHEST: f32 = 4.0;
 
-/// A few running levels of one customer, in few octets.
+/// Running levels of one customer, in a compact form.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trend {
-    /// Since the first reading, in seconds.
+    /// Time since the first reading, in seconds.
     heard_s: f32,
-    /// The level of the last moments, of the last seconds, the highest of the former and the lowest of the
-    /// latter: from what is usual inside, in 1/128 dB.
-    /// The first by gateways inside, and by those at the door or outside.
+    /// Running levels, relative to the usual level inside, in 1/128 dB: `fast` over [`FAST_S`], for
+    /// gateways inside and for the others; `slow` over [`SLOW_S`]; the highest `fast` and the
+    /// lowest `slow`.
     fast: [i16; 2],
     slow: i16,
     peak: i16,
     least: i16,
-    /// The filter's probability of being inside, over some seconds and over half a minute.
+    /// Running means of the filter's probability of being inside, over [`SLOW_S`] and [`LONG_S`].
     sure: u16,
     long_sure: u16,
-    /// Between two readings, in milliseconds.
+    /// Running mean of the time between two readings, in milliseconds.
     gap_ms: u16,
-    /// The share of echoes that name a beacon inside, in 1/254; 255 where there was none.
+    /// Fraction of echoes that name a beacon inside, in 1/254; [`NO_ECHO`] where there was none.
     echo: u8,
-    /// No level was measured yet by gateways inside, and by the others.
+    /// Whether gateways inside, and the others, have measured no level yet.
     silent: [bool; 2],
 }
 
-/// There was no echo.
+/// Stands for "no echo yet".
 const NO_ECHO: u8 = 255;
 
 impl Trend {
-    /// Of somebody who is received for the first time.
+    /// A customer who is received for the first time.
     pub const NEW: Self = Self {
         heard_s: 0.0,
         fast: [0; 2],
@@ -68,11 +68,11 @@ impl Trend {
         silent: [true; 2],
     };
 
-    /// Of somebody known to be inside.
+    /// A customer who is known to be inside.
     pub const INSIDE: Self = Self { sure: u16::MAX, long_sure: u16::MAX, ..Self::NEW };
 
-    /// Takes in one reading, `gap_s` after the last, after which the filter believes the customer to be
-    /// inside with probability `inside`.
+    /// Updates the levels with one reading, `gap_s` after the last one. `inside` is the filter's
+    /// probability of being inside after it.
     pub fn hear(&mut self, gap_s: f32, reading: &Reading<'_>, inside: f32) {
         self.heard_s = (self.heard_s + gap_s).min(LONGEST_S);
         let level = reading.rssi_dbm.map(|dbm| units(dbm - reading.usual.inside_dbm));
@@ -117,17 +117,17 @@ impl Trend {
         }
     }
 
-    /// Whether the phone has said nothing of beacons.
+    /// Whether no echo was received yet.
     pub const fn has_no_echo(&self) -> bool {
         self.echo == NO_ECHO
     }
 
-    /// The level of the last moments, in dB from what is usual inside.
+    /// The `fast` level on the side of the gateway of `usual`, in dB from the usual level inside.
     pub fn level_db(&self, usual: &Usual) -> f32 {
         decibels(self.fast[side(usual.place)])
     }
 
-    /// What the network looks at, for a customer whom the gateway of `usual` has just received.
+    /// The inputs of the network, for a customer whom the gateway of `usual` has just received.
     pub fn inputs(
         &self,
         usual: &Usual,
@@ -177,7 +177,7 @@ pub fn confidence(inputs: &[f32; INPUTS]) -> f32 {
     1.0 / (1.0 + (-(out.reduce_add() + BIAS)).exp())
 }
 
-/// Gateways inside, or those at the door and outside.
+/// Index of a gateway's side: inside is 0, the door and outside are 1.
 fn side(place: Place) -> usize {
     usize::from(place != Place::Inside)
 }
@@ -209,7 +209,7 @@ fn indicator(yes: bool) -> f32 {
     if yes { 1.0 } else { 0.0 }
 }
 
-/// How much of the way a mean that follows within `follows_s` goes in `gap_s`.
+/// Weight of a new value in a running mean with time constant `follows_s`, after `gap_s`.
 fn part(gap_s: f32, follows_s: f32) -> f32 {
     1.0 - (-gap_s.min(5.0) / follows_s).exp()
 }

@@ -1,12 +1,12 @@
-//! How long a device's silence may last before it means something: learned from itself.
+//! How long a device may be silent before its silence means something: learned from its own gaps.
 
 use std::time::Duration;
 
 use crate::pipeline::units::Tick;
 
-/// Of this many gaps the longest counts.
+/// Number of gaps that are kept; the longest of them counts.
 const REMEMBERED: usize = 16;
-/// No device is granted more patience than this: beyond it, silence is absence.
+/// The longest silence that any device may have: after it, the customer is absent.
 const MOST_PATIENCE: Duration = Duration::from_mins(15);
 
 /// The longest gap between the last 16 sightings of one device: a ring of gaps in
@@ -19,7 +19,6 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Nothing learned yet.
     pub const fn new() -> Self {
         Self { gaps_cs: [0; REMEMBERED], next: 0, seen: 0 }
     }
@@ -34,8 +33,8 @@ impl Interval {
         self.seen = self.seen.saturating_add(1).min(16);
     }
 
-    /// How long this device may be silent: the longest of its gaps doubled and five seconds
-    /// more, never less than `least` nor more than a quarter of an hour (or `least`).
+    /// How long this device may be silent: twice the longest of its gaps plus five seconds, at
+    /// least `least`, and at most a quarter of an hour (or `least`).
     pub fn patience(&self, least: Duration) -> Duration {
         let longest = self.gaps_cs.iter().copied().max().unwrap_or(0);
         let learned = Duration::from_millis(u64::from(longest) * 20) + Duration::from_secs(5);

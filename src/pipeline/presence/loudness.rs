@@ -1,9 +1,9 @@
-//! How loud a customer's phone is: learned from visit to visit, so that the next one need not
-//! guess it.
+//! The RSSI offset of a customer's phone: estimated over visits, so that the next visit begins with
+//! it.
 //!
-//! Phones differ by some 4 dB, as much as the window from the till. What a visit said moves what
-//! is known by a bounded weight, for the next time the phone may be carried otherwise, and one
-//! day it is another phone.
+//! Phones differ by a standard deviation of some 4 dB, as much as the window differs from the till.
+//! One visit moves the estimate by a bounded weight: next time the phone may be carried elsewhere,
+//! and one day it is another phone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,32 +12,34 @@ use super::site_model::Reading;
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::Tick;
 
-/// What is known before the first visit weighs as much as so many: most phones are usual ones.
+/// Weight of the prior (offset 0), in visits.
 const USUAL_WEIGHS: f32 = 1.0;
-/// Earlier visits weigh no more than so many, whatever their number: another phone is learned
-/// within a few.
+/// The most visits that count as the weight of the estimate: so another phone is learned within a
+/// few visits.
 const MOST_VISITS: u8 = 3;
-/// No more than this is taken off: what is usual in a shop is not known that well.
+/// The largest offset that is subtracted from readings, in dB: the shop's usual levels are not
+/// known better.
 const MOST_DB: f32 = 6.0;
-/// Shorter visits teach nothing.
+/// Shorter visits give no estimate, in seconds.
 const SHORTEST_S: f32 = 10.0;
-/// Readings further apart than this do not speak for the time between them.
+/// A reading counts for this long at most, in seconds.
 const SPEAKS_FOR_S: f32 = 2.0;
 
-/// How loud one customer's phone usually is.
+/// The RSSI offset of one customer's phone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Loudness {
-    /// From what is usual among phones, in dB.
+    /// Relative to an average phone, in dB.
     pub above_usual_db: f32,
-    /// How many visits say so; those before the last few are not counted any more.
+    /// Number of visits behind the estimate, at most [`MOST_VISITS`].
     pub visits: u8,
 }
 
 impl Loudness {
-    /// Of a phone that was never heard: as loud as most.
+    /// A phone of which nothing is known: an average one.
     pub const UNKNOWN: Self = Self { above_usual_db: 0.0, visits: 0 };
 
-    /// The same after one more visit, during which the phone was `heard_db` above the usual.
+    /// The estimate after one more visit, during which the phone was `heard_db` above an average
+    /// one.
     fn learn(self, heard_db: f32) -> Self {
         let visits = self.visits.min(MOST_VISITS);
         let weight = 1.0 / (USUAL_WEIGHS + 1.0 + f32::from(visits));
@@ -45,7 +47,7 @@ impl Loudness {
         Self { above_usual_db, visits: (visits + 1).min(MOST_VISITS) }
     }
 
-    /// `reading` as of a usual phone.
+    /// `reading` as an average phone would have caused it.
     pub fn discount<'a>(self, reading: &Reading<'a>) -> Reading<'a> {
         let known_db = self.above_usual_db.clamp(-MOST_DB, MOST_DB);
         let rssi_dbm = reading.rssi_dbm.map(|rssi_dbm| rssi_dbm - known_db);
@@ -53,7 +55,7 @@ impl Loudness {
     }
 }
 
-/// What one visit says of the phone's loudness: its mean over the time it was heard.
+/// The estimate of one visit: the mean offset, weighted by time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Voice {
     sum_db_s: f32,
@@ -61,58 +63,57 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// The phone seemed `heard_db` above the usual, `since` the reading before, if the customer
-    /// was inside, which is so `sure`.
+    /// Adds a reading with offset `heard_db`, `since` the one before. `sure` is the probability
+    /// that the customer was inside; without that the offset means nothing.
     pub fn hear(&mut self, heard_db: f32, since: Duration, sure: f32) {
         let seconds = sure * since.as_secs_f32().min(SPEAKS_FOR_S);
         self.sum_db_s += seconds * heard_db;
         self.heard_s += seconds;
     }
 
-    /// What to think of the phone from now on, if the visit said enough.
+    /// The estimate after this visit; `None` where the visit was too short.
     pub fn teach(self, known: Loudness) -> Option<Loudness> {
         (self.heard_s >= SHORTEST_S).then(|| known.learn(self.sum_db_s / self.heard_s))
     }
 }
 
-/// The phones that are known: at most one for each customer.
+/// The RSSI offsets of phones: at most one for each customer.
 #[derive(Debug, Default)]
 pub struct Phones {
-    /// Until when what is known.
+    /// With the time at which each is deleted.
     by_customer: BTreeMap<CustomerIndex, (Tick, Loudness)>,
 }
 
 impl Phones {
-    /// The phone of `who`; a usual one where it is not known.
+    /// The offset of the phone of `who`; [`Loudness::UNKNOWN`] where there is none.
     pub fn of(&self, who: CustomerIndex, now: Tick) -> Loudness {
         let known = self.by_customer.get(&who).filter(|(until, _)| now < *until);
         known.map_or(Loudness::UNKNOWN, |(_, loudness)| *loudness)
     }
 
-    /// Remembers the phone of `who` until `until`.
+    /// Keeps the offset of the phone of `who` until `until`.
     pub fn remember(&mut self, who: CustomerIndex, loudness: Loudness, until: Tick) {
         self.by_customer.insert(who, (until, loudness));
     }
 
-    /// Forgets what has been remembered for long enough.
+    /// Deletes what was kept for long enough.
     pub fn age(&mut self, now: Tick) {
         self.by_customer.retain(|_, (until, _)| now < *until);
     }
 
-    /// The registry changed: every customer's place goes through `moved`; who has none is
-    /// forgotten.
+    /// The registry changed: `moved` gives each customer's new index, or `None` for one who is no
+    /// longer enrolled.
     pub fn reindex(&mut self, moved: impl Fn(CustomerIndex) -> Option<CustomerIndex>) {
         let known = std::mem::take(&mut self.by_customer);
         let moved = known.into_iter().filter_map(|(who, known)| Some((moved(who)?, known)));
         self.by_customer = moved.collect();
     }
 
-    /// Forgets a customer's.
     pub fn forget(&mut self, who: CustomerIndex) {
         self.by_customer.remove(&who);
     }
 
-    /// Whose phones are known.
+    /// The customers whose phones' offsets are known.
     pub fn customers(&self) -> impl Iterator<Item = CustomerIndex> + '_ {
         self.by_customer.keys().copied()
     }
@@ -122,7 +123,7 @@ impl Phones {
 mod tests {
     use super::*;
 
-    /// A minute of readings, each so far above the usual.
+    /// A minute of readings with this offset.
     fn visit(heard_db: f32) -> Voice {
         let mut voice = Voice::default();
         (0..60).for_each(|_| voice.hear(heard_db, Duration::from_secs(1), 1.0));

@@ -1,10 +1,11 @@
 //! From contacts to presence: one tracker for every customer who is received.
 //!
-//! Parts: `places.rs` and `fitted.rs` (what is known of every shop, counted on random ones), `survey.rs`
-//! (what this shop's own traffic says of its radio), `site_model.rs` (what that makes of each gateway and
-//! beacon, with `gaussian.rs`), `belief.rs` and `grid.rs` (a hidden Markov filter over eight places and
-//! seven loudnesses of the phone), `head.rs` (a small network that turns the filter's state into a
-//! calibrated confidence), `track.rs` (one customer's way).
+//! Parts: `places.rs` and `fitted.rs` (what is known of every shop, counted on random shops),
+//! `survey.rs` (statistics of this shop's own traffic), `site_model.rs` (the usual levels of each
+//! gateway and beacon that follow from them, with `gaussian.rs`), `belief.rs` and `grid.rs` (a
+//! hidden Markov filter over eight places and seven RSSI offsets of the phone), `head.rs` (a small
+//! network that turns the filter's state into a calibrated confidence), `track.rs` (the state of
+//! one customer).
 //!
 //! Fast in, slow out: a few loud readings open a visit, a long silence or a long doubt closes it.
 //! Departures are driven by timers on monotonic time, and a blind gateway never causes one.
@@ -51,10 +52,11 @@ use site_model::SiteModel;
 use timers::Timers;
 use track::Track;
 
-/// The survey is kept so often: an SD card wears out, and a few customers more or less do not matter.
+/// How often the survey is stored: an SD card wears out, and losing a few customers does not
+/// matter.
 const SURVEY_EVERY: Duration = Duration::from_mins(15);
 
-/// The machine: one track for every customer who is or was just heard.
+/// Presence of all customers: one track for each who is or was just received.
 #[derive(Debug)]
 pub struct Presence {
     settings: StoreSettings,
@@ -62,7 +64,7 @@ pub struct Presence {
     survey: Survey,
     /// The survey has changed since it was last taken ...
     surveyed: bool,
-    /// ... and is taken again from then on.
+    /// ... and may be taken again from then on.
     survey_due: Tick,
     /// A bit for each gateway that receives: its silence means something.
     listening: u64,
@@ -70,13 +72,13 @@ pub struct Presence {
     tracks: BTreeMap<CustomerIndex, Box<Track>>,
     phones: Phones,
     timers: Timers,
-    /// A bit for each gateway whose radio hears nothing.
+    /// A bit for each gateway whose radio receives nothing.
     blind: u64,
     warm_until: Tick,
 }
 
 impl Presence {
-    /// Nobody is here yet.
+    /// Starts with no customer.
     pub fn new(settings: StoreSettings, mut survey: Survey, start: Start, now: Tick) -> Self {
         let warm_until = match start {
             Start::Followed => now,
@@ -98,22 +100,22 @@ impl Presence {
         }
     }
 
-    /// Takes up what earlier visits said of a customer's phone, to be forgotten at `until`.
+    /// Restores the RSSI offset of a customer's phone, to be deleted at `until`.
     pub fn recall(&mut self, who: CustomerIndex, phone: Loudness, until: Tick) {
         self.phones.remember(who, phone, until);
     }
 
-    /// Takes up a visit that was open before a restart.
+    /// Restores a visit that was open before a restart.
     pub fn restore_open(&mut self, who: CustomerIndex, now: Tick) {
         self.insert(who, Box::new(Track::here(now, self.phones.of(who, now))));
     }
 
-    /// Takes up a visit that was closed before a restart and may continue until `until`.
+    /// Restores a visit that was closed before a restart and may continue until `until`.
     pub fn restore_closed(&mut self, who: CustomerIndex, now: Tick, until: Tick) {
         self.insert(who, Box::new(Track::gone(now, self.phones.of(who, now), until)));
     }
 
-    /// Another gateway of the store says that the customer is here.
+    /// Another gateway of the store opened a visit of the customer.
     pub fn adopt(&mut self, who: CustomerIndex, now: Tick) {
         let anew = || Box::new(Track::here(now, self.phones.of(who, now)));
         let mut track = self.tracks.remove(&who).unwrap_or_else(anew);
@@ -122,7 +124,7 @@ impl Presence {
         self.insert(who, track);
     }
 
-    /// The customer is here although nothing is received, for `stay` unless something is.
+    /// Opens a visit without a contact, for `stay` unless the customer is received.
     pub fn check_in(&mut self, who: CustomerIndex, now: Tick, stay: Duration) {
         self.adopt(who, now);
         let Some(mut track) = self.tracks.remove(&who) else { return };
@@ -131,8 +133,8 @@ impl Presence {
         self.insert(who, track);
     }
 
-    /// Another gateway of the store says that the customer is here no more. Says what the visit
-    /// taught of the phone.
+    /// Another gateway of the store closed the customer's visit. Returns the phone's new RSSI
+    /// offset, if the visit gave an estimate.
     pub fn release(&mut self, who: CustomerIndex, now: Tick) -> Option<Loudness> {
         let mut track = self.tracks.remove(&who)?;
         self.timers.disarm(who, track.armed.take());
@@ -141,7 +143,7 @@ impl Presence {
         self.learn(who, learned, now)
     }
 
-    /// Remembers what a visit taught, for as long as visits are remembered.
+    /// Keeps the estimate of a visit for `presence.known_for`.
     fn learn(
         &mut self,
         who: CustomerIndex,
@@ -159,7 +161,7 @@ impl Presence {
         self.tracks.insert(who, track);
     }
 
-    /// A customer was heard.
+    /// Takes one contact of a customer.
     pub fn hear(
         &mut self,
         who: CustomerIndex,
@@ -181,7 +183,7 @@ impl Presence {
         event
     }
 
-    /// The next event that time alone has brought; call until there is none.
+    /// The next event that is due by time alone; to be called until there is none.
     pub fn expire(&mut self, now: Tick) -> Option<PresenceEvent> {
         while let Some(who) = self.timers.pop_due(now) {
             let Some(track) = self.tracks.get_mut(&who) else { continue };
@@ -219,7 +221,7 @@ impl Presence {
         self.timers.next()
     }
 
-    /// A gateway fell silent or hears again.
+    /// A gateway stopped receiving or receives again.
     pub fn hearing(&mut self, gateway: GatewayIndex, hearing: Hearing, now: Tick) {
         let bit = 1 << (gateway.0 % 64);
         match hearing {
@@ -234,7 +236,7 @@ impl Presence {
         }
     }
 
-    /// New settings, at once; timers move with them.
+    /// Replaces the settings at once; timers move with them.
     pub fn set(&mut self, settings: StoreSettings) {
         self.survey.keep(&settings.gateways);
         self.site = SiteModel::new(&settings, &self.survey);
@@ -246,8 +248,8 @@ impl Presence {
         }
     }
 
-    /// The registry changed: every customer's place goes through `moved`; who has none is
-    /// forgotten.
+    /// The registry changed: `moved` gives each customer's new index, or `None` for one who is no
+    /// longer enrolled.
     pub fn reindex(&mut self, moved: impl Fn(CustomerIndex) -> Option<CustomerIndex>) {
         self.phones.reindex(&moved);
         let tracks = std::mem::take(&mut self.tracks);
@@ -259,7 +261,6 @@ impl Presence {
         }
     }
 
-    /// Forgets a customer.
     pub fn forget(&mut self, who: CustomerIndex) {
         self.phones.forget(who);
         if let Some(track) = self.tracks.remove(&who) {
@@ -267,22 +268,21 @@ impl Presence {
         }
     }
 
-    /// The customers who are followed at the moment, here or not.
+    /// The customers who are tracked, inside or not.
     pub fn customers(&self) -> impl Iterator<Item = CustomerIndex> + '_ {
         self.tracks.keys().copied()
     }
 
-    /// The customers whose phones are known from earlier visits.
+    /// The customers whose phones' RSSI offsets are known.
     pub fn known(&self) -> impl Iterator<Item = CustomerIndex> + '_ {
         self.phones.customers()
     }
 
-    /// What the shop's traffic says of its radio.
     pub fn survey(&self) -> &Survey {
         &self.survey
     }
 
-    /// The survey, if it has changed, at most every [`SURVEY_EVERY`].
+    /// The survey, if it has changed; at most every [`SURVEY_EVERY`].
     pub fn take_survey(&mut self, now: Tick) -> Option<Survey> {
         if !self.surveyed || now < self.survey_due {
             return None;
@@ -291,21 +291,21 @@ impl Presence {
         Some(self.survey.clone())
     }
 
-    /// What the network of [`head`] looks at, of a customer whom `gateway` has just received: for
+    /// The inputs of the network of [`head`], for a customer whom `gateway` has just received: for
     /// fitting it.
     pub fn inputs(&self, who: CustomerIndex, gateway: GatewayIndex) -> Option<[f32; head::INPUTS]> {
         let track = self.tracks.get(&who)?;
         Some(track.inputs(self.site.usual(gateway), &self.site))
     }
 
-    /// How many customers are followed at the moment, here or not.
+    /// Number of customers who are tracked, inside or not.
     pub fn followed(&self) -> usize {
         self.tracks.len()
     }
 }
 
-/// Whether silence means nothing for this customer: one of the gateways that heard them is
-/// blind, or none has heard them yet since a restart.
+/// Whether silence means nothing for this customer: one of the gateways that received them is
+/// blind, or none has received them since a restart.
 fn is_deaf(blind: u64, track: &Track) -> bool {
     let mut heard = (0..64).map(GatewayIndex).filter(|g| track.heard_by(*g)).peekable();
     heard.peek().is_none() || heard.any(|g| blind & (1 << (g.0 % 64)) != 0)

@@ -1,41 +1,43 @@
-//! The places on the way into a shop that a customer may be at, and what is known of every shop before
-//! anything is measured in this one.
+//! The places on the way into a shop, which are the states of the filter, and what is known of
+//! every shop before anything is measured in this one.
 //!
-//! Fitted on a family of random shops (`cargo run --release --example judge -- fit`): rates and levels
-//! are counted there, not searched.
+//! Fitted on a family of random shops (`cargo run --release --example judge -- fit`): rates and
+//! levels are counted there, not searched.
 
 use super::gaussian::Joint;
 
-/// How many places there are.
+/// Number of places.
 pub const PLACES: usize = 8;
 
-/// Something for each place.
+/// One value for each place.
 pub type ByPlace<T = f32> = [T; PLACES];
 
 /// Down the street, out of sight.
 pub const STREET: usize = 0;
-/// Before the shop, walking.
+/// In front of the shop, walking.
 pub const PASSING: usize = 1;
-/// Before the shop, standing: at the window, waiting.
+/// In front of the shop, standing: at the window, waiting.
 pub const STANDING: usize = 2;
 /// In the shop next door.
 pub const NEXT_DOOR: usize = 3;
 /// The first steps behind the door.
 pub const THRESHOLD: usize = 4;
-/// Up to a third of the depth.
+/// From there up to a third of the shop's depth.
 pub const NEAR: usize = 5;
 /// Up to two thirds.
 pub const MIDDLE: usize = 6;
-/// The back.
+/// The last third.
 pub const BACK: usize = 7;
 
-/// What is measured of a gateway beside the levels at each place: those who stay, their highest, those
-/// who pass, the walk test inside and outside.
+/// Number of quantities that are measured of a gateway beside the levels at each place: the mean
+/// and the highest level of customers who stay, the highest of those who pass, and the walk test
+/// inside and outside.
 pub const OBSERVED: usize = 5;
-/// Levels at the places, then what is observed.
+/// Levels at the places, then the measured quantities.
 pub type GatewayJoint = Joint<{ PLACES + OBSERVED }>;
 
-/// The same of a beacon: the level of those who stay, their share, of those who pass, their share.
+/// Number of quantities that are measured of a beacon: for customers who stay the level and its
+/// fraction of echoes, then the same for those who pass.
 pub const BEACON_OBSERVED: usize = 4;
-/// Levels at the places, then what is observed.
+/// Levels at the places, then the measured quantities.
 pub type BeaconJoint = Joint<{ PLACES + BEACON_OBSERVED }>;

@@ -1,28 +1,28 @@
-//! What head office tunes about presence.
+//! The settings of presence that head office tunes.
 
 use std::time::Duration;
 
-/// `[presence]`: when somebody counts as here. Keys and ranges are defined in `config::keys`.
+/// `[presence]`: when a customer counts as inside. Keys and ranges are defined in `config::keys`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// A sighting at or above this speaks for being inside, in dBm.
+    /// An RSSI at or above this is evidence of being inside, in dBm.
     pub arrive_rssi_dbm: f32,
-    /// How sure to be before a visit opens, 0.5 to 0.999.
+    /// Confidence that opens a visit, 0.5 to 0.999.
     pub arrive_confidence: f32,
-    /// Below this a sighting speaks for being outside, in dBm.
+    /// An RSSI below this is evidence of being outside, in dBm.
     pub leave_rssi_dbm: f32,
-    /// Silence or weakness that closes a visit.
+    /// How long silence or doubt lasts before it closes a visit.
     pub leave_after: Duration,
     /// Least time inside before the alert goes out.
     pub dwell: Duration,
-    /// Coming back within this continues the visit.
+    /// A customer who comes back within this time continues the visit.
     pub rejoin: Duration,
-    /// After a start of the live radio: whoever is heard so early was here already.
+    /// Customers who are received within this time after a start of the live radio were inside
+    /// already.
     pub warm_up: Duration,
-    /// The longest a visit can be.
     pub longest_visit: Duration,
-    /// What a visit taught of the customer's phone is known for so long after it; zero learns
-    /// nothing. The site's word (`registry.audit_hours`), not head office's.
+    /// How long a phone's RSSI offset is kept after a visit; zero keeps none. Set by the site
+    /// (`registry.audit_hours`), not by head office.
     pub known_for: Duration,
 }
 

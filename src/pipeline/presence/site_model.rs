@@ -1,6 +1,7 @@
-//! The shop as radio finds it: what each gateway usually measures of a customer at each place, and what
-//! customers' phones receive of its beacons. Worked out from what is known of every shop, from the walk
-//! test and from the shop's own traffic, for every contact to be weighed against.
+//! The radio model of the shop: the level that each gateway usually measures of a customer at each
+//! place, and the level at which customers' phones receive its beacons. It follows from what is
+//! known of every shop, from the walk test and from the shop's own traffic. Every contact is
+//! weighed against it.
 
 use wide::{bytemuck, f32x8};
 
@@ -18,75 +19,77 @@ use crate::pipeline::gateway::{Gateway, GatewayIndex, Levels, Place};
 use crate::pipeline::settings::Settings;
 use crate::pipeline::units::Dbm;
 
-/// How phones scatter, with how they are carried, in dB: of a mean over so many customers the variance
-/// of one, divided by their number, is the error.
+/// Standard deviation between phones, the way they are carried included, in dB. The error variance
+/// of a mean over customers is its square divided by their number.
 const PHONES_DB: f32 = 9.0;
-/// The walk test is one phone in one hand, and a few places.
+/// Error of a walk test, in dB: it is one phone in one hand, at a few places.
 const WALK_DB: f32 = 4.0;
-/// A gateway tells inside from outside whose levels are so far apart.
+/// A gateway tells inside from outside if its levels there differ by at least this much.
 const APART_DB: f32 = 6.0;
-/// Few who pass are so much louder than their mean.
+/// Few passers-by are louder than their mean by this much.
 const LOUDER_DB: f32 = 12.0;
-/// Fewer passers-by say nothing of how loud they are.
+/// With fewer passers-by their mean level is not used.
 const FEW: f32 = 15.0;
-/// A receiver just receives this, in dBm, give or take fading.
+/// The level at which a receiver loses half of all packets, in dBm; and how soft that limit is, in
+/// dB.
 const FAINTEST_DBM: f32 = -93.0;
 const FAINTEST_EDGE_DB: f32 = 3.5;
-/// Readings of a gateway that receives somebody there are lost all the same, so often.
+/// Fraction of readings that are lost although the gateway receives customers at that place.
 const LOST: f32 = 0.3;
-/// What is usual before anything is known: `presence.arrive_rssi_dbm` and `leave_rssi_dbm`.
+/// Usual levels before anything is measured: the defaults of `presence.arrive_rssi_dbm` and
+/// `leave_rssi_dbm`.
 const USUAL: Levels = Levels { inside_dbm: -70.0, outside_dbm: -78.0 };
 /// Customers who stay and who pass, assumed before any was counted.
 const COUNTED_BEFORE: (f32, f32) = (COUNTED.0 / 10.0, COUNTED.1 / 10.0);
 
-/// Transition probabilities for 1/8 s, 1/4 s, ... 8 s.
+/// Number of transition matrices: for 1/8 s, 1/4 s, ... 8 s.
 pub const STEPS: usize = 7;
 pub const SHORTEST_STEP_S: f32 = 0.125;
 
-/// What a phone says that stays loud at a gateway.
+/// What it means when a phone stays loud at a gateway.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Steady {
-    /// It is inside.
+    /// The phone is inside.
     Inside {
         /// Half-way to the outside level, in dB from `steady_db`; 0 where no walk test measured it.
         least_db: f32,
     },
-    /// It is before the shop.
+    /// The phone is in front of the shop.
     Outside,
-    /// Another gateway says more.
+    /// Nothing: another gateway is better evidence.
     Neither,
 }
 
 /// What a gateway usually measures of a customer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Usual {
-    /// In dBm, at each place.
+    /// Mean level at each place, in dBm.
     pub mean: f32x8,
-    /// -1/2 the inverse variance, in 1/dB².
+    /// -1/2 of the inverse variance, in 1/dB².
     pub precision: f32x8,
     /// Natural logarithm of the standard deviation.
     pub log_spread: f32x8,
-    /// Where somebody is whom this gateway receives first.
+    /// Prior of a customer whom this gateway receives first.
     pub first: Grid,
-    /// Logarithm of how probably it receives nothing of somebody there for a moment.
+    /// Logarithm of the probability that it receives nothing of a customer for a moment.
     pub silence: Grid,
-    /// Whether it receives everybody who goes through the door.
+    /// Whether it receives everyone who goes through the door.
     pub at_the_door: bool,
-    /// Added to what it measures, in dB.
+    /// Added to the RSSI that it measures, in dB.
     offset_db: f32,
-    /// What is usual inside, in dBm.
+    /// Mean level inside, in dBm.
     pub inside_dbm: f32,
-    /// What a phone says that stays as loud as `steady_db`, in dB from `inside_dbm`.
+    /// What it means when a phone stays at or above `steady_db`.
     pub steady: Steady,
-    /// In dB from `inside_dbm`.
+    /// Relative to `inside_dbm`, in dB.
     pub steady_db: f32,
-    /// How much less is usual of those who pass, who stand before the shop, and on the threshold.
+    /// Difference, in dB, between the mean level inside and those of passers-by, of people who
+    /// stand in front of the shop, and on the threshold.
     pub apart_db: [f32; 3],
-    /// Where it hangs.
     pub place: Place,
 }
 
-/// What a customer's phone receives of the beacons at one kind of place.
+/// The levels at which phones receive the beacons at one kind of place.
 #[derive(Debug, Clone, PartialEq)]
 struct Beacon {
     place: Place,
@@ -95,34 +98,36 @@ struct Beacon {
     log_spread: f32x8,
 }
 
-/// Where the gateways and beacons of a shop stand, as far as radio cares.
+/// The gateways and beacons of a shop, as far as radio matters.
 #[derive(Debug)]
 pub struct SiteModel {
     gateways: Vec<Usual>,
-    /// Of a gateway that is not configured.
+    /// Stands for a gateway that is not configured.
     unknown: Usual,
     zones: [Option<Place>; 16],
     beacons: Vec<Beacon>,
-    /// Where people are after 1/8 s, 1/4 s, ...
+    /// Transition probabilities of 1/8 s, 1/4 s, ...
     pub moves: [ByPlace<f32x8>; STEPS],
-    /// Measured gateways hang on both sides of the door, and none at it: the difference tells, at once.
+    /// Measured gateways hang on both sides of the door and none at it: the difference between them
+    /// shows the side at once.
     pub both_sides: bool,
-    /// All gateways hang at one kind of place: their levels alone do not tell where somebody is.
+    /// All gateways hang at one kind of place: levels alone do not show where a customer is.
     pub of_one_place: bool,
-    /// Log-odds of coming in, how many customers were counted (logarithm), gateways.
+    /// Inputs of the network: log-odds of coming in, logarithm of the number of customers counted,
+    /// number of gateways.
     pub about: [f32; 3],
 }
 
-/// One contact, as the belief weighs it.
+/// One contact with what the model says of its gateway and echo.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading<'a> {
-    /// Who received it.
+    /// The gateway that received it.
     pub gateway: GatewayIndex,
-    /// What is usual there.
+    /// The model of that gateway.
     pub usual: &'a Usual,
     /// As measured, offset added; `None` where the driver reports no level.
     pub rssi_dbm: Option<f32>,
-    /// What the phone itself says it receives.
+    /// The beacon that the phone receives best, and how well.
     pub echo: Option<Echo>,
     /// Where that beacon stands, if known.
     pub echo_place: Option<Place>,
@@ -131,17 +136,18 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Whether it comes from a gateway outside, without an echo: it does not keep a visit open.
+    /// Whether it comes from a gateway outside and has no echo: such a contact does not keep a
+    /// visit open.
     pub fn is_outside_alone(&self) -> bool {
         self.usual.place == Place::Outside && self.echo_likelihood.is_none()
     }
 
-    /// Whether it says anything of where the customer is.
+    /// Whether it is evidence of where the customer is.
     pub const fn is_evidence(&self) -> bool {
         self.rssi_dbm.is_some() || self.echo_likelihood.is_some()
     }
 
-    /// What the survey takes of the echo.
+    /// Kind of place and level of the echo, for the survey.
     pub fn echo_level(&self) -> Option<(usize, f32)> {
         let dbm = self.echo.and_then(Echo::rssi)?;
         Some((kind(self.echo_place?), f32::from(dbm)))
@@ -149,7 +155,7 @@ impl Reading<'_> {
 }
 
 impl SiteModel {
-    /// As configured, and as the shop's traffic has it.
+    /// The model of a configuration and a survey.
     pub fn new(settings: &Settings, survey: &Survey) -> Self {
         let Settings { gateways, zones, presence, .. } = settings;
         let usual =
@@ -187,7 +193,7 @@ impl SiteModel {
         }
     }
 
-    /// A contact, from a measurement and an echo.
+    /// A reading from a measurement and an echo.
     pub fn reading(
         &self,
         gateway: GatewayIndex,
@@ -209,7 +215,7 @@ impl SiteModel {
         }
     }
 
-    /// What is usual at a gateway.
+    /// The model of a gateway.
     pub fn usual(&self, gateway: GatewayIndex) -> &Usual {
         self.gateways.get(usize::from(gateway.0)).unwrap_or(&self.unknown)
     }
@@ -219,8 +225,8 @@ impl SiteModel {
         &self.gateways
     }
 
-    /// Log-likelihood of an echo at each place: that beacon so loud, and those elsewhere no louder, for
-    /// a phone reports the one it receives best.
+    /// Log-likelihood of an echo at each place: that beacon has this level and those elsewhere are
+    /// no louder, because a phone reports the one that it receives best.
     fn likelihood(&self, echo: Echo, here: Place) -> Option<f32x8> {
         let dbm = f32x8::splat(f32::from(echo.rssi()?));
         let mut sum = f32x8::ZERO;
@@ -243,7 +249,7 @@ impl GatewayTraffic {
     };
 }
 
-/// What is known once `means`, one by one, have been measured.
+/// The distribution once `means` have been measured, one after the other.
 fn given<const N: usize>(joint: &Joint<N>, first: usize, means: &[(Mean, f32)]) -> Joint<N> {
     (first..).zip(means).fold(*joint, |joint, (nth, (mean, deviation))| {
         if mean.count == 0.0 {
@@ -253,8 +259,9 @@ fn given<const N: usize>(joint: &Joint<N>, first: usize, means: &[(Mean, f32)]) 
     })
 }
 
-/// Means and standard deviations of a reading at each place: what is not known of the level adds to how
-/// it scatters there, but for what all places have in common, which is like another phone.
+/// Means and standard deviations of a reading at each place. The uncertainty of the level adds to
+/// its scatter at the place, except for the part that all places have in common, which acts like
+/// another phone.
 fn levels<const N: usize>(joint: &Joint<N>, spread_db: &ByPlace) -> (ByPlace, ByPlace) {
     let mut mean = [0.0; PLACES];
     let mut spread = *spread_db;
@@ -280,7 +287,7 @@ impl Usual {
     ) -> Self {
         let place = place_of(gateway);
         let mut prior = GATEWAY_LEVELS[kind(place)];
-        // What head office tunes moves what is usual.
+        // Settings of head office shift the prior.
         let shift = f32::midpoint(usual.inside_dbm, usual.outside_dbm)
             - f32::midpoint(USUAL.inside_dbm, USUAL.outside_dbm);
         prior.mean.iter_mut().for_each(|level| *level += shift);
@@ -299,8 +306,8 @@ impl Usual {
         let joint = given(&prior, PLACES, &seen);
         let (mut mean, mut spread) = levels(&joint, &GATEWAY_SPREAD_DB[kind(place)]);
         if let Some(Levels { inside_dbm, outside_dbm }) = walk.filter(|_| both_sides) {
-            // People stand close to the door on either side; who is further off is as much fainter as
-            // elsewhere.
+            // People stand close to the door on either side; further away they are weaker by as
+            // much as elsewhere.
             let fainter = mean.map(|level| outside_dbm + level - mean[STANDING]);
             mean = [inside_dbm; PLACES];
             mean[..THRESHOLD].copy_from_slice(&fainter[..THRESHOLD]);
@@ -351,7 +358,7 @@ impl Beacon {
     }
 }
 
-/// How probably a reading is received at each place, by the phone's loudness.
+/// Probability that a reading is received at each place, by the phone's RSSI offset.
 fn received(mean: &ByPlace) -> Grid {
     let mut offsets = OFFSET_DB.iter();
     Grid::all(f32x8::new(*mean)).map(|level| {
@@ -362,11 +369,12 @@ fn received(mean: &ByPlace) -> Grid {
     })
 }
 
-/// How usual phones are that are as loud as [`OFFSET_DB`] says: a normal distribution of standard
-/// deviation 8 dB.
+/// Prior probability of each RSSI offset in [`OFFSET_DB`]: a normal distribution with a standard
+/// deviation of 8 dB.
 const LOUDNESS: [f32; 7] = [0.044, 0.116, 0.208, 0.264, 0.208, 0.116, 0.044];
 
-/// Where somebody is who is received first: they come down the street, and nothing was received before.
+/// Prior of a customer who is received for the first time: they come down the street, and nothing
+/// was received before.
 fn first(received: &Grid, moves: &[ByPlace<f32x8>; STEPS]) -> Grid {
     let mut street = [0.0; PLACES];
     street[STREET] = 1.0;
@@ -384,8 +392,8 @@ fn first(received: &Grid, moves: &[ByPlace<f32x8>; STEPS]) -> Grid {
     first.normalised()
 }
 
-/// Transition probabilities: how people move in every shop, and how many of those who come near come in
-/// here.
+/// Transition probabilities: the movement is that of every shop, the fraction of people who come in
+/// is this shop's.
 fn moves(survey: &Survey) -> [ByPlace<f32x8>; STEPS] {
     let (stays, passes) = COUNTED_BEFORE;
     let odds = (survey.stays + stays) / (survey.passes + passes) * (passes / stays);
@@ -414,8 +422,9 @@ fn moves(survey: &Survey) -> [ByPlace<f32x8>; STEPS] {
     })
 }
 
-/// The inside level, where it tells inside from outside: measured, or as head office has it; and louder
-/// than nearly all who pass.
+/// The level from which on a phone is inside, and half-way to the outside level relative to it (0
+/// if unknown); `None` where the gateway does not tell inside from outside. Measured or set by head
+/// office, and louder than nearly all passers-by.
 fn steady_dbm(walk: Option<Levels>, usual: Levels, traffic: &GatewayTraffic) -> Option<(f32, f32)> {
     let Levels { inside_dbm, outside_dbm } = walk.unwrap_or(usual);
     if inside_dbm < outside_dbm + APART_DB {
@@ -425,7 +434,7 @@ fn steady_dbm(walk: Option<Levels>, usual: Levels, traffic: &GatewayTraffic) -> 
     if traffic.passes.count >= FEW && louder_dbm > inside_dbm {
         return Some((louder_dbm, 0.0));
     }
-    // Between the two levels nothing is certain, but time.
+    // Between the two levels only time decides.
     let least_db = walk.map_or(0.0, |_| 0.5 * (outside_dbm - inside_dbm));
     Some((inside_dbm, least_db))
 }
@@ -437,12 +446,12 @@ fn about(survey: &Survey, gateways: usize) -> [f32; 3] {
     [((survey.stays + stays) / (survey.passes + passes)).ln(), counted, gateways]
 }
 
-/// Most gateways stand at the door.
+/// The configured place; most gateways stand at the door.
 fn place_of(about: Option<&Gateway>) -> Place {
     about.and_then(|about| about.place).unwrap_or(Place::Door)
 }
 
-/// Logarithm of the normal distribution's integral up to `away`, by the logistic one's.
+/// Logarithm of the normal distribution function, approximated by the logistic one.
 fn no_louder(away: f32x8) -> f32x8 {
     let steep = away * f32x8::splat(-1.7);
     let above = steep.fast_max(f32x8::ZERO);

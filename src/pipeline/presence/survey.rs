@@ -1,5 +1,5 @@
-//! What the shop's own traffic says of its radio: for each gateway and beacon how loud those are who
-//! stay, and those who pass. Counts and means only, no customers.
+//! Statistics of the shop's own traffic: for each gateway and beacon, the levels of customers who
+//! stay and of those who pass. Counts and means only, no customers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,36 +7,35 @@ use std::time::Duration;
 use crate::pipeline::gateway::{Gateway, GatewayIndex, Place};
 use crate::pipeline::units::Tick;
 
-/// A customer who is received for this long stays ...
+/// A customer who is received for at least this long counts as staying ...
 const STAYS: Duration = Duration::from_secs(100);
-/// ... and for no longer than this passes.
+/// ... and one who is received for at most this long as passing.
 const PASSES: Duration = Duration::from_secs(40);
-/// A reading speaks for the time since the last one, but not for more than this, in seconds.
+/// A reading counts for the time since the last one, at most this many seconds.
 const SPEAKS_FOR_S: f32 = 5.0;
-/// Customers that a mean follows: weeks in a small shop.
+/// Customers that a mean covers: weeks in a small shop.
 const MOST: f32 = 300.0;
-/// Customers of the recent mean, which shows that a gateway was moved ...
+/// Customers that the recent mean covers, which shows that a gateway was moved ...
 const RECENT: f32 = 15.0;
-/// ... if it is this far from the mean of all, in dB, once there are this many customers.
+/// ... if it differs from the mean of all by this much, in dB, once there are this many customers.
 const MOVED_DB: f32 = 9.0;
 const MOVED_AFTER: f32 = 40.0;
 
 /// Gateways whose levels are kept for each customer.
 pub const GATEWAYS: usize = 4;
-/// Kinds of places where beacons stand.
 pub const KINDS: usize = 3;
 
-/// A mean and how many it is of.
+/// A running mean and the number of customers in it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Mean {
     /// Customers, at most [`MOST`].
     pub count: f32,
-    /// In dBm; of shares 0 to 1.
+    /// In dBm; a fraction (0 to 1) where it is one of echoes.
     pub mean: f32,
 }
 
 impl Mean {
-    /// A mean share as log-odds.
+    /// The mean of a fraction as log-odds.
     #[must_use]
     pub fn log_odds(self) -> Self {
         let part = self.mean.clamp(0.02, 0.98);
@@ -49,46 +48,46 @@ impl Mean {
     }
 }
 
-/// What traffic says of one gateway.
+/// Statistics of one gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct GatewayTraffic {
-    /// The mean level of those who stay.
+    /// Mean level of customers who stay.
     pub stays: Mean,
-    /// Their highest level.
+    /// Highest level of customers who stay.
     pub stay_peaks: Mean,
-    /// The highest level of those who pass.
+    /// Highest level of customers who pass.
     pub passes: Mean,
-    /// The mean level of the last few who stayed.
+    /// Mean level of the last few customers who stayed.
     pub recent: Mean,
 }
 
-/// What traffic says of the beacons at one kind of place.
+/// Statistics of the beacons at one kind of place.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct BeaconTraffic {
-    /// How loud phones of those who stay report it, when they do.
+    /// Level at which phones of customers who stay report it.
     pub stays: Mean,
-    /// Among echoes of those who stay, the share that names it.
+    /// Fraction of the echoes of customers who stay that name it.
     pub stay_share: Mean,
-    /// The same of those who pass.
+    /// Level at which phones of customers who pass report it.
     pub passes: Mean,
-    /// The same of those who pass.
+    /// Fraction of the echoes of customers who pass that name it.
     pub pass_share: Mean,
 }
 
-/// What the shop's traffic says.
+/// The statistics of one shop.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Survey {
     /// By the gateways' names.
     pub gateways: BTreeMap<String, GatewayTraffic>,
-    /// By [`kind`].
+    /// By [`kind`] of place.
     pub beacons: [BeaconTraffic; KINDS],
-    /// Customers who stayed.
+    /// Number of customers who stayed.
     pub stays: f32,
-    /// Customers who passed.
+    /// Number of customers who passed.
     pub passes: f32,
 }
 
-/// The number of a kind of place.
+/// Index of a kind of place.
 pub const fn kind(place: Place) -> usize {
     match place {
         Place::Door => 0,
@@ -97,12 +96,12 @@ pub const fn kind(place: Place) -> usize {
     }
 }
 
-/// The levels of one customer by one gateway, in few octets.
+/// The levels of one customer at one gateway, in a compact form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Level {
     /// In 1/128 dB.
     mean: i16,
-    /// Tenths of a second that the mean is of.
+    /// Time that the mean covers, in tenths of a second.
     tenths: u16,
     /// In dBm; 0 is none.
     peak: i8,
@@ -135,10 +134,10 @@ impl Level {
     }
 }
 
-/// What one customer, who is received at the moment, will add to the survey.
+/// What one customer, who is received now, will add to the survey.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Heard {
-    /// In milliseconds, which wrap; nothing was received yet where there are no levels.
+    /// In milliseconds, which wrap; not valid while there are no levels.
     first_ms: u32,
     last_ms: u32,
     begun: bool,
@@ -147,7 +146,6 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// Nothing yet.
     pub const fn nothing() -> Self {
         const NONE: Level = Level { mean: 0, tenths: 0, peak: 0 };
         Self {
@@ -159,8 +157,8 @@ impl Heard {
         }
     }
 
-    /// One reading: by which gateway, how loud, and how loud the phone receives the beacons of which
-    /// [`kind`] of place. Returns the seconds since the last reading; 0 for the first.
+    /// Adds one reading: the gateway, the level, and the kind of place and level of the beacon in
+    /// the echo. Returns the seconds since the last reading; 0 for the first.
     pub fn add(
         &mut self,
         now: Tick,
@@ -188,15 +186,15 @@ impl Heard {
     }
 }
 
-/// The lower half of the milliseconds since the start: of two moments within weeks, the difference is
-/// right.
+/// The lower half of the milliseconds since the start: the difference of two moments within weeks
+/// is right.
 pub fn millis(now: Tick) -> u32 {
     let [.., a, b, c, d] = (now.as_micros() / 1000).to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
 impl Survey {
-    /// Adds one customer of the store with these gateways. Says whether anything was learned.
+    /// Adds one customer of the store with these gateways. Returns whether the survey changed.
     pub fn add(&mut self, heard: &Heard, gateways: &[Gateway]) -> bool {
         if !heard.begun {
             return false;
@@ -245,7 +243,7 @@ impl Survey {
         true
     }
 
-    /// Forgets gateways that the store no longer has.
+    /// Deletes gateways that the store no longer has.
     pub fn keep(&mut self, gateways: &[Gateway]) {
         self.gateways.retain(|name, _| gateways.iter().any(|gateway| gateway.name == *name));
     }

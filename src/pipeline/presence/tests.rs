@@ -1,4 +1,4 @@
-//! What holds in every shop.
+//! Properties that hold in every shop.
 
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn fresh(settings: StoreSettings) -> Presence {
     Presence::new(settings, Survey::default(), Start::Followed, Tick::ZERO)
 }
 
-/// The moment of the arrival among these levels, in seconds, of one phone by the first gateway.
+/// When the customer arrives, in seconds, given these levels of one phone at the first gateway.
 fn arrival(settings: StoreSettings, levels: impl Iterator<Item = (f32, f32)>) -> Option<f32> {
     let mut presence = fresh(settings);
     for (at_s, dbm) in levels {
@@ -46,7 +46,8 @@ fn arrival(settings: StoreSettings, levels: impl Iterator<Item = (f32, f32)>) ->
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Comes down the street for a quarter of a minute, then stays at the measured inside level.
+    /// The customer comes down the street for a quarter of a minute, then stays at the measured
+    /// inside level.
     #[test]
     fn a_phone_that_stays_at_the_measured_inside_level_is_announced(
         inside_dbm in -80.0_f32..-45.0,

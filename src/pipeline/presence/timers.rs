@@ -7,21 +7,20 @@ use crate::pipeline::units::Tick;
 
 /// One timer a customer, armed no later than it is needed.
 ///
-/// A contact usually moves its customer's deadline further away; the timer is left where it is
-/// and looks again when it fires, so a contact costs nothing here.
+/// A contact usually moves its customer's deadline further away. The timer stays where it is and is
+/// armed again when it fires, so a contact costs nothing here.
 #[derive(Debug, Default)]
 pub struct Timers {
     due: BTreeSet<(Tick, CustomerIndex)>,
 }
 
 impl Timers {
-    /// The earliest timer.
     pub fn next(&self) -> Option<Tick> {
         self.due.first().map(|(tick, _)| *tick)
     }
 
-    /// Moves a timer: `armed` is where it stands now, `wanted` where it is needed. Returns where
-    /// it stands afterwards.
+    /// Moves a timer: `armed` is its time now, `wanted` the time at which it is needed. Returns its
+    /// time afterwards.
     pub fn arm(&mut self, who: CustomerIndex, armed: Option<Tick>, wanted: Tick) -> Tick {
         match armed {
             Some(armed) if armed <= wanted => armed,
@@ -46,12 +45,10 @@ impl Timers {
         })
     }
 
-    /// Removes all.
     pub fn clear(&mut self) {
         self.due.clear();
     }
 
-    /// Removes one.
     pub fn disarm(&mut self, who: CustomerIndex, armed: Option<Tick>) {
         if let Some(armed) = armed {
             self.due.remove(&(armed, who));

@@ -1,4 +1,4 @@
-//! One customer's way through the machine: passing, here, gone.
+//! The state of one customer: passing, here, gone.
 
 use std::time::Duration;
 
@@ -16,42 +16,44 @@ use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::units::Tick;
 use crate::pipeline::visit::DepartureReason;
 
-/// Who is heard but never believed to be inside is forgotten after this much silence.
+/// A customer who is received but never inside is forgotten after this much silence.
 const FORGET_PASSER: Duration = Duration::from_mins(2);
-/// A candidate's loudest gateway fades by this much a second, so that the visit is credited to
-/// the gateway that hears the customer now.
+/// The level of a candidate's loudest gateway falls by this much a second, so that the visit is
+/// credited to the gateway that receives the customer now.
 const LOUDEST_FADES_DB_PER_S: f32 = 3.0;
 
-/// Some controllers report no RSSI (127, "not available"). A customer of whom no gateway and no echo
-/// has ever measured a level counts as inside after this long: a passer-by is out of reception sooner.
+/// Some controllers report no RSSI (127, "not available"). A customer without any measured level,
+/// at a gateway or in an echo, counts as inside after this long: a passer-by is out of reception
+/// sooner.
 const UNMEASURED_STAY: Duration = Duration::from_mins(1);
 
-/// Seconds at the inside level after which a phone is inside, wherever it came from ...
+/// A phone is inside after this many seconds at the inside level, wherever it came from ...
 pub const STEADY_S: f32 = 10.0;
-/// ... or just below it ...
+/// ... or at most this far below it ...
 const JUST_BELOW_DB: f32 = 1.0;
-/// ... though it falls this far below that for a moment ...
+/// ... with moments at most this far below that ...
 const STEADY_DB: f32 = 4.0;
-/// ... and seconds above half-way to the measured outside level.
+/// ... or after this many seconds above half-way to the measured outside level.
 const NEAR_S: f32 = 60.0;
-/// A reading speaks for no longer time than this, in seconds.
+/// A reading counts for this long at most, in seconds.
 const SPEAKS_FOR_S: f32 = 5.0;
-/// For each of these dB above it time counts once more ...
+/// Time counts once more for each of these dB above the inside level ...
 const LOUDER_DB: f32 = 5.0;
 /// ... up to this many times.
 const LOUDEST: f32 = 3.0;
-/// As sure as that makes: counted on random shops.
+/// Confidence of a phone that stayed at the inside level: counted on random shops.
 const SURE_OF_STEADY: f32 = 0.65;
 
-/// A visit is in doubt only while the customer is no more probably inside than this...
+/// A visit is in doubt while the probability of being inside is at most this ...
 const DOUBTFUL: f32 = 0.2;
-/// ... and was as probably as this ...
+/// ... if the probability of being at the door was at least this ...
 const AT_THE_DOOR: f32 = 0.9;
-/// ... at the door so shortly before: nobody else has left. Whoever turns their back on
-/// the gateway at the far end of the shop sounds like somebody down the street.
+/// ... at most this long before. A customer who leaves passes the door; a customer who turns their
+/// back on the gateway at the far end of the shop is received like somebody down the street, and
+/// does not.
 const WALKS_OFF: Duration = Duration::from_secs(20);
 
-/// What is known of one customer who is heard, or was a short while ago.
+/// The state of one customer who is received, or was a short while ago.
 #[derive(Debug, Clone)]
 pub struct Track {
     belief: Belief,
@@ -60,38 +62,38 @@ pub struct Track {
     /// Seconds at the inside level; and above half-way to the outside level.
     steady_s: f32,
     near_s: f32,
-    /// What earlier visits said of the customer's phone.
+    /// The phone's RSSI offset from earlier visits.
     phone: Loudness,
     interval: Interval,
-    /// What the survey will learn of this customer.
+    /// What this customer will add to the survey.
     heard: Heard,
-    /// The silence that counts began here: the last contact, or later where the radio was blind.
+    /// When the silence that counts began: at the last contact, or later where the radio was blind.
     silent_since: Tick,
-    /// It was the last contact.
+    /// Whether that was the last contact.
     heard_then: bool,
-    /// The time as [`millis`] has it.
+    /// With the time, as in [`millis`].
     loudest: Option<(GatewayIndex, f32, u32)>,
     heard_by: u64,
-    /// One of them stands at the door: nobody leaves without being loud there.
+    /// One of them stands at the door: a customer who leaves is loud there.
     door_hears: bool,
-    /// A level of this customer was measured: by a gateway, or as an echo by the phone.
+    /// A level of this customer was measured, by a gateway or by the phone in an echo.
     measured: bool,
-    /// Where this customer's timer stands.
+    /// When this customer's timer fires.
     pub armed: Option<Tick>,
     stage: Stage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Stage {
-    /// Heard; not believed to be inside, or not for long enough.
+    /// Received; not inside, or not for long enough.
     Passing { first: Tick, best: f32, surest: Surest, sure_since: Option<Tick>, unfollowed: bool },
-    /// A visit is open; `voice` is what it says of the customer's phone.
+    /// A visit is open; `voice` estimates the phone's RSSI offset.
     Here { opened: Tick, at_the_door: Option<Tick>, doubtful_since: Option<Tick>, voice: Voice },
-    /// A visit was closed; coming back before `until` continues it.
+    /// A visit was closed; it continues if the customer comes back before `until`.
     Gone { until: Tick, sure_since: Option<Tick> },
 }
 
-/// What was heard when somebody was surest to be inside.
+/// The evidence at the moment of highest confidence.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Surest {
     level: Option<(GatewayIndex, f32)>,
@@ -99,7 +101,8 @@ struct Surest {
 }
 
 impl Track {
-    /// Somebody heard for the first time; `unfollowed` where they may have been here already.
+    /// A customer who is received for the first time; `unfollowed` where they may have been here
+    /// already.
     pub fn passing(now: Tick, phone: Loudness, unfollowed: bool) -> Self {
         Self::new(
             now,
@@ -115,12 +118,12 @@ impl Track {
         )
     }
 
-    /// Somebody whose visit was open before a restart.
+    /// A customer whose visit was open before a restart.
     pub fn here(now: Tick, phone: Loudness) -> Self {
         Self::new(now, phone, Belief::inside(), Stage::here(now))
     }
 
-    /// Somebody whose visit was closed before a restart and may yet continue.
+    /// A customer whose visit was closed before a restart and may continue.
     pub fn gone(now: Tick, phone: Loudness, until: Tick) -> Self {
         Self::new(now, phone, Belief::new(), Stage::Gone { until, sure_since: None })
     }
@@ -151,18 +154,19 @@ impl Track {
         matches!(self.stage, Stage::Here { .. })
     }
 
-    /// Whether `gateway` has heard the customer.
+    /// Whether `gateway` has received the customer.
     pub fn heard_by(&self, gateway: GatewayIndex) -> bool {
         self.heard_by & bit(gateway) != 0
     }
 
-    /// A visit is open, whatever was heard so far.
+    /// Opens a visit, whatever the evidence.
     pub fn adopt(&mut self, now: Tick) {
         self.stage = Stage::here(now);
         self.restart_silence(now);
     }
 
-    /// The visit was closed, whatever was heard so far. Says what it taught of the phone.
+    /// Closes the visit, whatever the evidence. Returns the phone's new RSSI offset, if the visit
+    /// gave an estimate.
     pub fn release(&mut self, now: Tick, set: &Settings) -> Option<Loudness> {
         let learned = match self.stage {
             Stage::Here { voice, .. } => voice.teach(self.phone),
@@ -177,17 +181,17 @@ impl Track {
         learned
     }
 
-    /// What the network looks at.
+    /// The inputs of the network.
     pub fn inputs(&self, usual: &Usual, site: &SiteModel) -> [f32; head::INPUTS] {
         self.trend.inputs(usual, site, &self.belief.whereabouts())
     }
 
-    /// Takes what the survey learns of this customer.
+    /// Takes what this customer adds to the survey.
     pub fn take_heard(&mut self) -> Heard {
         std::mem::replace(&mut self.heard, Heard::nothing())
     }
 
-    /// Nothing could be heard until now: silence begins to count here.
+    /// The radio received nothing until now: silence counts from here on.
     pub fn restart_silence(&mut self, now: Tick) {
         self.silent_since = self.silent_since.max(now);
         self.heard_then = false;
@@ -202,7 +206,7 @@ impl Track {
         self.heard_then = false;
     }
 
-    /// Takes in one contact.
+    /// Takes one contact.
     pub fn hear(
         &mut self,
         now: Tick,
@@ -260,9 +264,10 @@ impl Track {
         self.note(now, &whereabouts, reading, set);
     }
 
-    /// Follows for how long the customer has been as loud as inside, and as loud as half-way to the
-    /// outside. A louder phone needs less time; whom a gateway outside receives as on the threshold, and
-    /// whom gateways at different places together rather place before the shop, begins again.
+    /// Counts the time at or above the inside level, and above half-way to the outside level. A
+    /// louder phone needs less time. The count begins again for a phone that a gateway outside
+    /// receives as on the threshold, or that gateways at different places together place in front
+    /// of the shop.
     fn stay_steady(&mut self, reading: &Reading<'_>, gap_s: f32, rather_inside: bool) {
         let gap_s = gap_s.clamp(0.01, SPEAKS_FOR_S);
         let above_db = self.trend.level_db(reading.usual) - reading.usual.steady_db;
@@ -289,12 +294,12 @@ impl Track {
         }
     }
 
-    /// Whether that has been for long enough.
+    /// Whether either time is long enough.
     fn is_steady(&self) -> bool {
         self.steady_s >= STEADY_S || self.near_s >= NEAR_S
     }
 
-    /// Nothing was ever measured of a customer who stays in reception.
+    /// Whether a customer stays in reception and no level was ever measured.
     fn stays_unmeasured(&self, now: Tick) -> bool {
         let stays = match self.stage {
             Stage::Passing { first, .. } => now.since(first) >= UNMEASURED_STAY,
@@ -333,7 +338,7 @@ impl Track {
         }
     }
 
-    /// What there is to say after a contact: a visit opens on hearing somebody, never on silence.
+    /// The event after a contact, if any: only a contact opens a visit, never silence.
     pub fn after_contact(
         &mut self,
         who: CustomerIndex,
@@ -358,8 +363,8 @@ impl Track {
         Some(PresenceEvent { who, what })
     }
 
-    /// What there is to say because time has passed; `deaf` while a gateway that heard the
-    /// customer is blind, for then silence means nothing.
+    /// The event that time alone brings, if any. `deaf` while a gateway that received the customer
+    /// is blind: then silence means nothing.
     pub fn after_time(
         &mut self,
         who: CustomerIndex,
@@ -395,7 +400,8 @@ impl Track {
         Some(PresenceEvent { who, what })
     }
 
-    /// When [`Track::after_time`] has something to say, unless the customer is heard before.
+    /// The next time at which [`Track::after_time`] may have an event, unless the customer is
+    /// received before.
     pub fn deadline(&self, set: &Settings) -> Tick {
         match self.stage {
             Stage::Passing { .. } => self.silent_since.plus(FORGET_PASSER),
@@ -427,7 +433,7 @@ impl Stage {
     }
 }
 
-/// Remembers since when something holds: set on `yes`, forgotten on `no`, else left alone.
+/// Keeps since when a condition holds: set on `yes`, cleared on `no`, otherwise unchanged.
 fn set_since(since: &mut Option<Tick>, yes: bool, no: bool, now: Tick) {
     if yes {
         since.get_or_insert(now);
@@ -446,7 +452,7 @@ mod tests {
 
     #[test]
     fn a_track_and_its_place_in_the_map_stay_below_300_octets() {
-        // A map's node, a timer's, and what the allocator adds take some 30.
+        // A map's node, a timer's node and the allocator's overhead take some 30 octets.
         assert!(size_of::<Track>() <= 300, "{}", size_of::<Track>());
     }
 }
