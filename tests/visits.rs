@@ -538,7 +538,6 @@ fn learn(shown: &mut Visit, received: &Visit) {
     }
 }
 
-/// `SplitMix64`.
 struct Random(u64);
 
 impl Random {

@@ -62,7 +62,6 @@ fn clock_is_unset(config: &Config, name: &str) -> Option<Problem> {
     })
 }
 
-/// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     file: &'a str,

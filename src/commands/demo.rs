@@ -26,11 +26,10 @@ use crate::tablets::Pairing;
 use crate::tablets::pairing::Pairings;
 use crate::telemetry::logs;
 
-/// The demo's configuration.
 const CONFIG: &str = include_str!("../../config/demo.toml");
 /// Tried first, so that a reloaded tab finds the next run.
 const USUAL_PAGE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7373);
-/// Any free port.
+/// The port is the system's choice.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Arguments of `grelot demo`.

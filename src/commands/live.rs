@@ -114,7 +114,6 @@ async fn stopped() {
 pub struct Live {
     /// Advertisements, and changes of the state.
     pub events: mpsc::Receiver<SourceEvent>,
-    /// The state.
     pub status: watch::Receiver<Status>,
     stop: CancellationToken,
     task: Task<()>,
@@ -184,7 +183,6 @@ impl Live {
         Self { events, status, stop, task }
     }
 
-    /// Ends its task.
     pub async fn end(self) {
         self.stop.cancel();
         drop(self.events);

@@ -36,7 +36,6 @@ use std::process::ExitCode;
 
 use crate::config::Problems;
 
-/// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "grelot", version, about, long_about = None, propagate_version = true)]
 struct Cli {
@@ -107,11 +106,11 @@ enum Command {
 /// How a command ended, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// 0
+    /// Exit code 0.
     Done,
-    /// 1
+    /// Exit code 1.
     Failed,
-    /// 2
+    /// Exit code 2.
     Usage,
     /// 78, `EX_CONFIG` of sysexits.h: systemd's unit does not restart on it.
     BadConfiguration,
@@ -186,7 +185,6 @@ fn print(line: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints an error.
 #[expect(clippy::print_stderr, reason = "complaints go to the terminal")]
 fn complain(line: &str) {
     eprintln!("{line}");

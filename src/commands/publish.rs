@@ -15,9 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A message that the broker is to retain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retained {
-    /// The full topic.
     pub topic: String,
-    /// What it says.
     pub payload: Vec<u8>,
 }
 

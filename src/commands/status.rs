@@ -109,7 +109,6 @@ fn remedy_for(source: &Source) -> Option<&'static str> {
     Some(remedy(reason))
 }
 
-/// For people.
 fn view(now: &Snapshot) -> String {
     let state = match now.state {
         GatewayState::Online => "online",
@@ -308,7 +307,7 @@ fn broker_line(now: &Snapshot) -> String {
     }
 }
 
-/// `2 d 03:04:05`
+/// As `2 d 03:04:05`.
 fn duration(secs: u64) -> String {
     let (days, hours, minutes) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60);
     let clock = format!("{hours:02}:{minutes:02}:{:02}", secs % 60);

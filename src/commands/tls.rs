@@ -35,7 +35,6 @@ enum Action {
     Trust,
 }
 
-/// Runs the command.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
     let certificates = Certificates::new(&config.state);

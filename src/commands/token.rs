@@ -33,7 +33,7 @@ pub struct Args {
     /// The customer's handle in the registry
     #[arg(value_name = "CLIENT", conflicts_with = "key_file")]
     client: Option<String>,
-    /// The same
+    /// The customer's handle, as an option
     #[arg(long = "client", value_name = "CLIENT", conflicts_with_all = ["client", "key_file"])]
     named: Option<String>,
     /// The registry, instead of the configuration's

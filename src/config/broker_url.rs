@@ -5,11 +5,10 @@ use std::fmt;
 /// `mqtt://host[:1883]` or `mqtts://host[:8883]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerUrl {
-    /// `mqtts`
+    /// Whether the scheme is `mqtts`.
     pub tls: bool,
     /// Host name or address.
     pub host: String,
-    /// Port.
     pub port: u16,
 }
 

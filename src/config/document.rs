@@ -39,7 +39,7 @@ pub struct Found {
     pub value: Value,
     /// The document's name in messages.
     pub file: String,
-    /// From 1.
+    /// Counted from 1.
     pub line: usize,
     /// The value's text; absent for secrets.
     pub written: Option<String>,
@@ -55,7 +55,7 @@ pub struct Document {
     pub values: Values,
     /// The line each section, and each of several, begins at: `source[0]`.
     pub sections: BTreeMap<String, usize>,
-    /// What could not.
+    /// What could not be read.
     pub problems: Problems,
     /// Paths of values that are present and of the wrong form.
     pub misread: BTreeSet<String>,

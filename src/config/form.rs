@@ -12,7 +12,6 @@ use crate::text;
 /// What a key's value must look like.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Form {
-    /// A whole number.
     Integer {
         /// Inclusive.
         least: i64,
@@ -26,7 +25,6 @@ pub enum Form {
         /// Inclusive.
         most: f64,
     },
-    /// `true` or `false`.
     Flag,
     /// Free text for people.
     Text,
@@ -42,7 +40,7 @@ pub enum Form {
     File,
     /// An address and a port to listen on.
     Listen,
-    /// Where brokers are.
+    /// Addresses of brokers: `mqtt://` or `mqtts://`.
     BrokerUrls,
     /// A file on an HTTPS server.
     HttpsUrl,
@@ -58,7 +56,6 @@ pub enum Form {
     QuietHours,
     /// A time of the day.
     TimeOfDay,
-    /// A UUID.
     Uuid,
     /// What one of the shop's beacons advertises.
     BeaconIdentity,
@@ -67,19 +64,15 @@ pub enum Form {
 /// A value of the right form.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// A whole number.
     Integer(i64),
-    /// Any number.
+    /// A number, with or without a fraction.
     Number(f64),
-    /// Yes or no.
     Flag(bool),
-    /// Text.
     Text(String),
-    /// Several texts.
     Texts(Vec<String>),
 }
 
-/// As TOML.
+/// Writes the value as TOML.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -98,7 +91,6 @@ impl fmt::Display for Value {
 /// Why a value does not have its form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
-    /// What is wrong.
     pub what: String,
     /// What to do, if the key's own sentence does not say it.
     pub hint: Option<String>,

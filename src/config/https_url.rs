@@ -5,7 +5,6 @@
 pub struct HttpsUrl {
     /// Host name or address.
     pub host: String,
-    /// Port.
     pub port: u16,
     /// With its leading slash, and a query where there is one.
     pub path: String,

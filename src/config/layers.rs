@@ -12,17 +12,16 @@ use super::{Config, Problem};
 use crate::pipeline;
 use crate::pipeline::units::WallTime;
 
-/// The pushed documents.
+/// The documents that head office pushed, one layer for each [`Reach`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layers {
-    /// By [`Reach`].
+    /// In the order of [`Reach`].
     layers: [Layer; 4],
 }
 
 /// Settings that count from now on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InForce {
-    /// For the pipeline.
     pub settings: pipeline::Settings,
     /// 16 hexadecimal digits, equal where the settings are.
     pub hash: String,

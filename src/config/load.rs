@@ -15,7 +15,6 @@ use crate::files;
 pub struct Examined {
     /// What could be read; valid only if no problem is an error.
     readable: Option<Config>,
-    /// Errors and warnings.
     pub problems: Problems,
 }
 

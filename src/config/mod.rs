@@ -167,9 +167,7 @@ pub struct Store {
 /// `[broker]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broker {
-    /// Where it is.
     pub location: BrokerLocation,
-    /// `username`
     pub username: Option<String>,
     /// `password` or the content of `password_file`.
     pub password: Option<Secret>,
@@ -180,7 +178,6 @@ pub struct Broker {
 pub struct HeadOffice {
     /// The cluster's addresses, tried in turn.
     pub urls: Vec<BrokerUrl>,
-    /// `username`
     pub username: Option<String>,
     /// The content of `password_file`.
     pub password: Option<Secret>,
@@ -228,29 +225,26 @@ pub struct Bundles {
 pub struct Tls {
     /// Certificate authorities that sign the broker's certificate.
     pub ca: Option<PathBuf>,
-    /// Certificate chain.
+    /// Certificate chain of this gateway.
     pub certificate: Option<PathBuf>,
-    /// Private key.
+    /// Private key of the first certificate.
     pub key: Option<PathBuf>,
 }
 
 /// `[[source]]`
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    /// A live source.
     Live(live::Settings),
     /// `kind = "recording"`: a recording or capture.
     Recording {
-        /// `path`
         path: PathBuf,
         /// `speed`: 1 is real time.
         speed: f64,
     },
     /// `kind = "simulated"`: the simulated shop.
     Simulated {
-        /// `seed`
         seed: u64,
-        /// `speed`
+        /// `speed`: 1 is real time.
         speed: f64,
     },
     /// `kind = "mqtt"`: other gateways of the store, over the broker.

@@ -13,7 +13,6 @@ pub enum Severity {
     Warning,
 }
 
-/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Whether the configuration is valid despite it.
@@ -28,7 +27,7 @@ pub struct Problem {
     pub value: Option<String>,
     /// What is wrong, lower case, no full stop.
     pub what: String,
-    /// What to do.
+    /// What to do, lower case, no full stop.
     pub hint: Option<String>,
 }
 
@@ -53,14 +52,12 @@ impl Problem {
         self
     }
 
-    /// About `key`.
     #[must_use]
     pub fn about(mut self, key: impl AsRef<str>) -> Self {
         self.key = Some(shown(key.as_ref()));
         self
     }
 
-    /// With a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -159,7 +156,6 @@ impl Problems {
     /// A hostile file cannot fill the terminal or the journal.
     const MOST_SHOWN: usize = 100;
 
-    /// Adds one.
     pub fn push(&mut self, problem: Problem) {
         self.0.push(problem);
     }

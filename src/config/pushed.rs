@@ -31,7 +31,7 @@ const SIGNATURE: &str = "# untrusted comment:";
 /// What a document says of itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Header {
-    /// Never goes back.
+    /// A lower number than one seen before is refused.
     pub serial: Option<u64>,
     /// Not in force before; the one before it is.
     pub from: Option<WallTime>,
@@ -107,7 +107,7 @@ pub enum Unfit {
     /// A key of `[document]` is wrong.
     #[error("{key} {what}")]
     Header {
-        /// `document.…`
+        /// Such as `document.serial`.
         key: String,
         /// What is wrong with it.
         what: &'static str,
@@ -117,7 +117,7 @@ pub enum Unfit {
         "document.serial is {found}, and {known} was here before: serial numbers never go back"
     )]
     Older {
-        /// The document's.
+        /// The serial number, as the document writes it.
         found: String,
         /// The last one that counted.
         known: u64,
@@ -311,7 +311,7 @@ fn header_error(key: &str, what: &'static str) -> Unfit {
 /// One layer: what is in force of it, and what waits for its time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layer {
-    /// In force.
+    /// The document in force.
     pub current: Option<Pushed>,
     /// Waits for its time.
     pub next: Option<Pushed>,
@@ -339,7 +339,7 @@ pub struct FellBack {
 /// A document that was accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pushed {
-    /// As it came.
+    /// The document as it came, signature included.
     pub text: String,
     /// What it says of itself.
     pub header: Header,
@@ -428,7 +428,6 @@ impl Layer {
 /// By what documents are judged here.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
-    /// This store's number.
     pub store: u16,
     /// Pinned public keys; with any, only signed documents count.
     pub keys: &'a [String],

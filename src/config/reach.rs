@@ -20,7 +20,7 @@ impl Reach {
     /// Widest first.
     pub const ALL: [Self; 4] = [Self::Fleet, Self::Group, Self::Store, Self::Gateway];
 
-    /// In reports.
+    /// The word for it in reports.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Fleet => "fleet",

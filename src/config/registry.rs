@@ -44,21 +44,15 @@ pub fn signature_of(bundle: &Path) -> PathBuf {
 pub enum Error {
     /// The file cannot be read.
     #[error("cannot read registry {path}: {source}")]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// More lines than are read.
     #[error("registry {0} has more than {MOST_LINES} lines")]
     TooLong(PathBuf),
     /// It is another store's.
     #[error("registry {path} is for store {found}, this is store {store}")]
     OtherStore {
-        /// Which file.
         path: PathBuf,
-        /// Whose it is.
+        /// The store number in the file's header.
         found: u16,
         /// Whose it should be.
         store: u16,
@@ -66,7 +60,6 @@ pub enum Error {
     /// It is older than the one in force, and may list customers who have withdrawn.
     #[error("registry {path} was made at {made_at}, the one in force at {in_force}")]
     Older {
-        /// Which file.
         path: PathBuf,
         /// When it was made.
         made_at: WallTime,
@@ -78,7 +71,6 @@ pub enum Error {
         "registry {path} was made at {made_at}, which is in the future: see the clock of the machine that made it"
     )]
     Ahead {
-        /// Which file.
         path: PathBuf,
         /// When it was made.
         made_at: WallTime,
@@ -88,13 +80,8 @@ pub enum Error {
     NoHeader(PathBuf),
     /// It is too old.
     #[error("registry {path} expired at {at}")]
-    Expired {
-        /// Which file.
-        path: PathBuf,
-        /// When.
-        at: WallTime,
-    },
-    /// The false-match rule.
+    Expired { path: PathBuf, at: WallTime },
+    /// More IRKs than the rule on false matches allows.
     #[error(transparent)]
     TooManyIrks(#[from] TooManyIrks),
 }
@@ -124,7 +111,6 @@ pub struct Reading {
 /// A registry that was read.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The customers.
     pub registry: Registry,
     /// What became of the lines.
     pub report: Report,
@@ -163,7 +149,7 @@ impl Reading {
         self
     }
 
-    /// Takes bundles only.
+    /// Refuses files without a bundle's header.
     #[must_use]
     pub const fn bundles_only(mut self) -> Self {
         self.bundles_only = true;

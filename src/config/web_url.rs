@@ -5,11 +5,10 @@ use std::fmt;
 /// `https://host[:443]/path` or `http://host[:80]/path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebUrl {
-    /// `https`
+    /// Whether the scheme is `https`.
     pub tls: bool,
     /// Host name or address.
     pub host: String,
-    /// Port.
     pub port: u16,
     /// With its leading slash, and a query where there is one.
     pub path: String,
@@ -29,7 +28,7 @@ impl WebUrl {
     }
 }
 
-/// Whole.
+/// The whole address, with path and query.
 impl fmt::Display for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.place(), self.path)

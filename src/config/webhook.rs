@@ -15,7 +15,6 @@ pub const WEBHOOK_EVENTS: [&str; 4] = ["arrival", "claim", "departure", "escalat
 /// One `[[webhook]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// Where it is.
     pub url: WebUrl,
     /// Where its secret is.
     pub secret_file: PathBuf,

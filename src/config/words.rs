@@ -48,16 +48,14 @@ enum Text {
 /// What is wrong with a file of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
-    /// Where, if known.
     pub line: Option<usize>,
-    /// What.
     pub what: String,
     /// What to do about it.
     pub hint: Option<String>,
 }
 
 impl Default for Words {
-    /// English and French.
+    /// English and French, the languages that are built in.
     fn default() -> Self {
         let tables = [ENGLISH, FRENCH].into_iter().filter_map(|text| parse(text).ok());
         Self(tables.map(|(file, _)| language(file)).collect())

@@ -7,7 +7,7 @@ const SAME_VISIT_S: f64 = 60.0;
 
 /// An arrival, as it is compared.
 pub trait Arrival: PartialEq {
-    /// Whose.
+    /// The customer's handle.
     fn client(&self) -> &str;
     /// When, in seconds since a time that is the same for all.
     fn seconds(&self) -> f64;
@@ -16,13 +16,13 @@ pub trait Arrival: PartialEq {
 /// A pair of arrivals, or one without the other.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Difference<A> {
-    /// None.
+    /// Both settings announce the same.
     Same,
     /// The other settings announce it at another time, with another confidence, or do not alert.
     Changed {
         /// With the settings in force.
         was: A,
-        /// With the others.
+        /// With the other settings.
         is: A,
     },
     /// The other settings do not announce it.

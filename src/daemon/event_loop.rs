@@ -64,7 +64,7 @@ pub enum Ended {
 pub struct Inputs {
     /// Recordings and simulated shops.
     pub replays: ReplaySources,
-    /// The live radio.
+    /// Events of live sources, with the source's index in the configuration.
     pub radio: mpsc::Receiver<(usize, SourceEvent)>,
     /// What the broker says.
     pub inbound: mpsc::Receiver<Inbound>,
@@ -72,7 +72,7 @@ pub struct Inputs {
     pub registries: mpsc::Receiver<registry::RegistryUpdate>,
     /// Customers who say that they are here, and staff who do.
     pub check_ins: mpsc::Receiver<desk::Request>,
-    /// `grelot status` asks.
+    /// Questions of `grelot status`.
     pub questions: mpsc::Receiver<Question>,
 }
 

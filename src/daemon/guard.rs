@@ -122,7 +122,7 @@ impl GuardWatch {
         self.keep();
     }
 
-    /// Staff were alerted.
+    /// Counts an alert to staff.
     pub fn alerted(&mut self) {
         if let Some((_, alerts)) = &mut self.hour {
             *alerts += 1;
@@ -226,7 +226,7 @@ impl GuardWatch {
         }
     }
 
-    /// The daemon stops.
+    /// Writes the counts before the daemon stops.
     pub fn stop(&mut self) {
         // What it could not write is written now.
         let _ = self.writer.take().map(JoinHandle::join);

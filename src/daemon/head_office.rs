@@ -63,11 +63,9 @@ struct KeptFellBack {
 /// A document in force that may be taken back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Guarded {
-    /// Which of them.
     pub reach: Reach,
-    /// Its number.
     pub serial: u64,
-    /// When.
+    /// When it is taken back.
     pub limits: Guard,
 }
 

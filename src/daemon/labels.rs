@@ -23,9 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// One label as `grelot labels` prints it and `grelot tune --labels` reads it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelLine {
-    /// What staff said.
     pub label: LabelVerdict,
-    /// Which visit.
     pub visit: String,
     /// The customer's opaque handle.
     pub client: String,
@@ -39,7 +37,6 @@ pub struct LabelLine {
     pub said_at: String,
 }
 
-/// Staff's feedback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LabelVerdict {
@@ -74,7 +71,7 @@ pub fn socket(state: &Path) -> PathBuf {
     state.join("labels.sock")
 }
 
-/// Answers until stopped.
+/// Answers until `stop` is cancelled.
 pub async fn serve(
     listener: UnixListener,
     store_requests: mpsc::Sender<Request>,

@@ -44,7 +44,7 @@ pub struct OfficeParts {
 /// Why the line cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Its certificates.
+    /// The certificates of `[head_office]` cannot be used.
     #[error("head_office: {0}")]
     Tls(#[from] TlsError),
     /// No thread for its reports.

@@ -143,7 +143,6 @@ pub struct Gateways {
 }
 
 impl Gateways {
-    /// Those of `settings`.
     pub fn of(settings: &Settings) -> Self {
         let by_name = settings
             .gateways

@@ -17,7 +17,7 @@ use crate::telemetry::brief;
 use crate::webhooks::WebhookHealth;
 
 impl EventLoop {
-    /// For `gateways/<gateway>/status`.
+    /// The payload of `gateways/<gateway>/status`.
     pub(super) fn status(&self) -> Status {
         Status {
             v: payload::VERSION,
@@ -34,7 +34,7 @@ impl EventLoop {
         }
     }
 
-    /// For `grelot status`.
+    /// The answer to `grelot status`.
     pub(super) fn snapshot(&self) -> Snapshot {
         let now = self.clocks.now();
         let health = &self.health;
@@ -137,7 +137,7 @@ fn webhook_alarms(daemon: &EventLoop) -> Vec<String> {
     daemon.delivery.webhooks().webhooks.into_iter().filter_map(alarm).collect()
 }
 
-/// For people.
+/// What people have to know about withdrawals at this broker.
 fn withdrawals(connection: &ConnectionState) -> Option<&'static str> {
     let ConnectionState::Connected { abilities, consent, .. } = connection else { return None };
     match (abilities.wildcard, consent) {

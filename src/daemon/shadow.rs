@@ -13,7 +13,7 @@ use crate::pipeline::{Effect, Input, Pipeline, Settings, VisitId};
 /// Changes that a report tells one by one.
 const MOST_TOLD: usize = 20;
 
-/// The candidate.
+/// The candidate: settings that run beside those in force, and alert no one.
 pub struct Shadow {
     pipeline: Pipeline,
     differences: Differences<Arrived>,
@@ -62,7 +62,6 @@ impl Arrived {
     }
 }
 
-/// Whose arrivals.
 #[derive(Clone, Copy)]
 enum Side {
     InForce = 0,
@@ -86,7 +85,7 @@ impl Shadow {
         }
     }
 
-    /// The document's number.
+    /// The serial number of the candidate's document.
     pub const fn serial(&self) -> u64 {
         self.report.serial
     }

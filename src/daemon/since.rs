@@ -11,7 +11,6 @@ pub struct Since {
 }
 
 impl Since {
-    /// It begins now.
     pub const fn new(now: Now) -> Self {
         Self { tick: now.tick, at: now.clock }
     }

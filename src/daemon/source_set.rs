@@ -31,7 +31,7 @@ pub const RADIO_BATCHES: usize = 4;
 /// A simulated shop, sped up, can run for this many days.
 const SIMULATED_DAYS: u32 = 60;
 
-/// All sources, opened.
+/// All sources of the configuration, opened.
 pub struct SourceSet {
     /// Recordings and simulated shops.
     pub replays: ReplaySources,

@@ -222,7 +222,6 @@ impl Daemon {
         listen.map_or(Pairing::NotNeeded, Pairing::for_address)
     }
 
-    /// The store's number.
     pub fn store(&self) -> u16 {
         self.event_loop.config.store.id
     }

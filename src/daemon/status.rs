@@ -33,23 +33,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What the daemon sees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// 1
+    /// Version of the format: 1.
     pub v: u8,
-    /// grelot's version.
     pub version: String,
-    /// The daemon's process.
+    /// Process id of the daemon.
     pub pid: u32,
-    /// The store's number.
     pub store: u16,
     /// The store as staff call it.
     pub store_name: String,
-    /// This gateway.
+    /// This gateway's name.
     pub gateway: String,
     /// Whether it can do its job.
     pub state: GatewayState,
     /// RFC 3339, UTC, as far as the clock knew then.
     pub started_at: String,
-    /// Since the start.
     pub uptime_s: u64,
     /// Whether the wall clock is known to be set.
     pub clock_set: bool,
@@ -63,11 +60,10 @@ pub struct Snapshot {
     pub arrivals: u64,
     /// Of those, the ones that alerted staff.
     pub alerts: u64,
-    /// Who is here.
+    /// Open visits.
     pub visits: Vec<Visit>,
     /// The registry in force.
     pub registry: RegistryHealth,
-    /// The broker.
     pub broker: Broker,
     /// The way to the tablets.
     pub delivery: DeliveryHealth,
@@ -102,7 +98,6 @@ pub struct Traffic {
 /// The same of one gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GatewayTraffic {
-    /// Its name.
     pub name: String,
     /// Customers who stayed, as it counts.
     pub stayed: f32,
@@ -141,7 +136,6 @@ impl GatewayTraffic {
 pub struct Webhook {
     /// Where it is, without path.
     pub place: String,
-    /// Messages that wait.
     pub waiting: u64,
     /// Messages that it took since the start.
     pub delivered: u64,
@@ -162,7 +156,6 @@ pub struct DeadMessage {
     pub visit: String,
     /// When it was given up: RFC 3339, UTC.
     pub at: String,
-    /// Why.
     pub why: String,
 }
 
@@ -173,7 +166,7 @@ pub struct Tablets {
     pub urls: Vec<String>,
     /// Whether tablets must be paired.
     pub pairing: bool,
-    /// By tablet.
+    /// One entry for each connected tablet.
     pub looking_on: Vec<LookingOn>,
     /// That none is connected during opening hours.
     pub alarm: Option<String>,
@@ -186,7 +179,7 @@ pub struct HeadOfficeLine {
     pub place: String,
     /// Whether it is connected.
     pub connected: bool,
-    /// Why not.
+    /// Why it is not connected.
     pub problem: Option<String>,
     /// Whether head office has said on this connection who has withdrawn.
     pub answered: bool,
@@ -199,7 +192,6 @@ pub struct HeadOfficeLine {
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
-    /// The configuration file.
     pub file: String,
     /// Equal where the detection settings are.
     pub hash: String,
@@ -215,7 +207,6 @@ pub struct Configuration {
 pub struct Source {
     /// As people call it.
     pub name: String,
-    /// Whether it receives.
     pub listening: bool,
     /// What is wrong, or worth knowing.
     pub note: Option<String>,
@@ -238,9 +229,8 @@ pub struct Source {
 pub struct Adapter {
     /// Such as `hci0`.
     pub name: String,
-    /// Its own address.
+    /// Its own Bluetooth address.
     pub address: String,
-    /// Whether it receives.
     pub listening: bool,
     /// The capture path: `dbus` or `monitor`.
     pub ear: String,
@@ -291,11 +281,9 @@ fn named((step, count): (&Step, &u64)) -> (String, u64) {
 /// One open visit, by handle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
-    /// The visit's id.
     pub visit: String,
     /// The customer's opaque handle.
     pub client: String,
-    /// The customer's tier.
     pub tier: String,
     /// The gateway that opened it.
     pub gateway: String,
@@ -305,7 +293,6 @@ pub struct Visit {
     pub claimed_by: Option<String>,
 }
 
-/// The broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broker {
     /// Where it is: `embedded, 127.0.0.1:1883`, `mqtts://broker-a:8883`.
@@ -326,7 +313,6 @@ pub struct Broker {
 /// What the broker does of what is needed of it; `None` while that is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerAbilities {
-    /// It retains messages.
     pub retain: Option<bool>,
     /// It delivers them to wildcard subscriptions.
     pub wildcard: Option<bool>,
@@ -391,7 +377,7 @@ pub fn socket(state: &Path) -> PathBuf {
     state.join("status.sock")
 }
 
-/// Answers until stopped.
+/// Answers until `stop` is cancelled.
 pub async fn serve(listener: UnixListener, ask: mpsc::Sender<Question>, stop: CancellationToken) {
     let answer = |stream| async {
         match tokio::time::timeout(PATIENCE, answer(stream, &ask)).await {

@@ -38,7 +38,6 @@ impl TabletWatch {
         &self.urls
     }
 
-    /// The connected tablets.
     pub fn looking_on(&self) -> Vec<LookingOn> {
         self.viewers.list()
     }

@@ -7,7 +7,6 @@ use super::store::{FleetError, FleetStore, unsigned};
 /// A document that was pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Its number.
     pub serial: u64,
     /// Where it was published.
     pub topic: String,
@@ -15,7 +14,7 @@ pub struct Document {
     pub text: String,
     /// RFC 3339, UTC.
     pub pushed_at: String,
-    /// What for.
+    /// What it is for, as the person who pushed it noted.
     pub note: String,
 }
 

@@ -12,16 +12,12 @@ use crate::pipeline::units::WallTime;
 /// A gateway says what it counts every minute: three missed are silence.
 const SILENT_AFTER_MS: i64 = 3 * 60 * 1000;
 
-/// A gateway.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GatewayOverview {
-    /// The store's number.
     pub store: u16,
-    /// Its name.
     pub gateway: String,
     /// The group of stores whose settings it follows.
     pub group: Option<String>,
-    /// How it is.
     pub condition: Condition,
     /// grelot's version; `None` before its status came.
     pub version: Option<String>,
@@ -53,11 +49,11 @@ pub enum Condition {
     Offline,
     /// It says nothing any more.
     Silent,
-    /// It receives nothing.
+    /// It runs and receives nothing.
     Blind,
     /// It works, and something is wrong.
     Warns,
-    /// All is well.
+    /// Nothing is wrong.
     Well,
 }
 

@@ -254,7 +254,7 @@ impl Asked {
     }
 }
 
-/// One store's story.
+/// Everything known of one store, as JSON.
 async fn story(
     State(fleet): State<Fleet>,
     Path(number): Path<u16>,

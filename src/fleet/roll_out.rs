@@ -46,7 +46,7 @@ impl Comparison {
         known.then(|| Self { test: RateTest::new(factor), share, ring: 0, others: 0 })
     }
 
-    /// A further hour.
+    /// Adds an hour: the events in the ring's stores, and in all others.
     pub fn add(&mut self, ring: u64, others: u64) {
         let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         self.test.add(small(ring), small(others), self.share);

@@ -14,9 +14,7 @@ const MOST_TOLD: usize = 20;
 /// Of one candidate, over all gateways.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ShadowResult {
-    /// The document's number.
     pub serial: u64,
-    /// Stores that report.
     pub stores: usize,
     /// Arrivals that are the same with it.
     pub same: u64,

@@ -12,13 +12,13 @@ const Z: f64 = 1.959_964;
 pub struct Share {
     /// Cases of the kind.
     pub count: u64,
-    /// All cases.
+    /// Cases of any kind.
     pub of: u64,
     /// The share; `None` without any case.
     pub share: Option<f64>,
     /// The interval's lower end.
     pub low: f64,
-    /// Its upper end.
+    /// The interval's upper end.
     pub high: f64,
 }
 

@@ -27,16 +27,10 @@ const STEPS: [&str; 5] = [
 pub enum FleetError {
     /// No space, no permission, a failing medium, or no database at all.
     #[error("{}: {source}", path.display())]
-    Sqlite {
-        /// Which file.
-        path: PathBuf,
-        /// What `SQLite` says.
-        source: rusqlite::Error,
-    },
+    Sqlite { path: PathBuf, source: rusqlite::Error },
     /// The file cannot be created.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which file.
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
@@ -44,14 +38,13 @@ pub enum FleetError {
     /// Written by a later grelot.
     #[error("{}: a later grelot has written it (schema {found})", path.display())]
     Newer {
-        /// Which file.
         path: PathBuf,
-        /// The file's version.
+        /// The schema version of the file.
         found: u32,
     },
 }
 
-/// The file.
+/// Head office's file: an `SQLite` database.
 #[derive(Debug)]
 pub struct FleetStore {
     path: PathBuf,
@@ -64,7 +57,6 @@ pub struct FleetStore {
 pub struct Withdrawal {
     /// Its place in the store's list, from 1.
     pub serial: u64,
-    /// The customer's handle.
     pub client: String,
     /// RFC 3339, UTC.
     pub at: String,
@@ -73,9 +65,7 @@ pub struct Withdrawal {
 /// How far a gateway knows the list of its store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// The store's number.
     pub store: u16,
-    /// Its name.
     pub gateway: String,
     /// All withdrawals up to this one.
     pub serial: u64,
@@ -84,9 +74,9 @@ pub struct Acknowledged {
 /// What a gateway said, as JSON.
 #[derive(Debug, Clone, Copy)]
 pub enum Said<'a> {
-    /// How it is.
+    /// Payload of `gateways/<gateway>/status`.
     Status(&'a str),
-    /// What it counted.
+    /// Payload of `gateways/<gateway>/health`.
     Health(&'a str),
 }
 

@@ -15,16 +15,13 @@ use crate::pipeline::units::WallTime;
 /// What a store's figures are of.
 pub const DAYS: i64 = 7;
 
-/// A store.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StoreOverview {
-    /// Its number.
     pub store: u16,
     /// The worst of its gateways'.
     pub condition: Condition,
     /// Whether someone should look.
     pub attention: bool,
-    /// Its gateways.
     pub gateways: usize,
     /// When the one that is silent longest said something last: RFC 3339, UTC.
     pub seen_at: String,

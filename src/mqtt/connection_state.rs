@@ -20,14 +20,13 @@ pub enum ConnectionState {
     Unreachable {
         /// As in the configuration.
         broker: String,
-        /// What went wrong.
         why: String,
     },
     /// The broker refuses this gateway until a person corrects something; retried at intervals.
     Refused {
         /// As in the configuration.
         broker: String,
-        /// What to correct.
+        /// What a person has to correct.
         why: String,
     },
     /// The daemon has stopped.
@@ -63,9 +62,7 @@ pub enum Ability {
     /// The broker has not shown it yet.
     #[default]
     Unknown,
-    /// It does.
     Works,
-    /// It does not.
     Fails,
 }
 
@@ -83,7 +80,6 @@ impl Ability {
 /// What is needed of a broker; `docs/mqtt.md` says what it costs where one is missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Abilities {
-    /// It retains messages.
     pub retain: Ability,
     /// It delivers them to wildcard subscriptions.
     pub wildcard: Ability,
@@ -119,7 +115,7 @@ impl ConsentState {
         !matches!(self, Self::Asking)
     }
 
-    /// In reports.
+    /// The word for it in reports.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Asking => "asking",

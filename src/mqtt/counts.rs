@@ -9,17 +9,14 @@ use crate::payload::DeliveryHealth;
 pub struct Counts {
     /// Messages not yet acknowledged.
     pub queued: Count,
-    /// Messages acknowledged.
     pub delivered: Count,
     /// Messages published again because a connection broke before their acknowledgement.
     pub repeated: Count,
-    /// Messages that expired.
     pub expired: Count,
     /// Messages dropped because the outbox was full or the broker does not accept their size.
     pub shed: Count,
     /// Inbound messages that could not be parsed.
     pub refused: Count,
-    /// Connections established.
     pub connections: Count,
 }
 
@@ -28,22 +25,19 @@ pub struct Counts {
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Counts one more.
     pub fn one(&self) {
         self.more(1);
     }
 
-    /// Counts `more`.
     pub fn more(&self, more: u64) {
         self.0.fetch_add(more, Relaxed);
     }
 
-    /// Sets a gauge.
+    /// Sets the number, which then is a gauge.
     pub fn set(&self, value: usize) {
         self.0.store(u64::try_from(value).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// The number.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }

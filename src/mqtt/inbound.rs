@@ -32,40 +32,23 @@ const MOST_CONTACTS: usize = 512;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inbound {
     /// A member of staff acted on a visit.
-    Staff {
-        /// Which visit.
-        visit: VisitId,
-        /// Who.
-        by: Member,
-        /// What they did.
-        action: StaffAction,
-    },
+    Staff { visit: VisitId, by: Member, action: StaffAction },
     /// A member of staff says whether the customer was really here.
     Feedback {
-        /// Which visit.
         visit: VisitId,
         /// Whether the customer was; `None` takes back what was said.
         was_here: Option<bool>,
     },
     /// A customer withdrew consent.
     Withdrawn {
-        /// The customer's handle.
         client: String,
         /// Its place in head office's list, where it has one.
         number: Option<Number>,
     },
     /// The retained withdrawal was cleared: tidying, never a new consent.
-    WithdrawalCleared {
-        /// The customer's handle.
-        client: String,
-    },
+    WithdrawalCleared { client: String },
     /// What another gateway of the store knows of withdrawals; with a question, it asks for more.
-    Consent {
-        /// Which gateway.
-        gateway: String,
-        /// What it says.
-        consent: payload::Consent,
-    },
+    Consent { gateway: String, consent: payload::Consent },
     /// A part of the answer to this gateway's question.
     Withdrawals(payload::Withdrawals),
     /// A client asks for the current state.
@@ -76,40 +59,27 @@ pub enum Inbound {
     Reported(payload::Reported),
     /// Head office has a new registry for this store.
     RegistryAnnounced,
-    /// Head office's settings.
     Configuration {
-        /// The customer.
+        /// How far the settings reach.
         reach: Reach,
         /// TOML, unchecked; empty where it was cleared.
         document: Vec<u8>,
     },
     /// What another gateway of the store receives of matched customers.
-    Contacts {
-        /// Which gateway.
-        gateway: String,
-        /// What it receives.
-        contacts: payload::Contacts,
-    },
+    Contacts { gateway: String, contacts: payload::Contacts },
     /// The state of another gateway of the store.
     Peer {
-        /// Which gateway.
         gateway: String,
         /// Its state; offline where it was cleared.
         state: PeerState,
     },
     /// The state of a visit at the broker; `None` where it was cleared.
-    Visit {
-        /// Which visit.
-        visit: VisitId,
-        /// Its state.
-        state: Option<Box<payload::Visit>>,
-    },
+    Visit { visit: VisitId, state: Option<Box<payload::Visit>> },
 }
 
 /// The place of a withdrawal in a list of head office.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Number {
-    /// Which list.
     pub list: String,
     /// From 1, without gaps.
     pub serial: u64,

@@ -49,9 +49,8 @@ const WILL_DELAY_SECS: u32 = 5;
 pub struct Identity {
     /// Stable: a second connection under it ends the first.
     pub client_id: String,
-    /// Username and password.
     pub login: Option<(String, Secret)>,
-    /// For `mqtts`.
+    /// For brokers at `mqtts` addresses.
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
@@ -70,7 +69,6 @@ pub struct ConnectOptions<'a> {
 /// A message to publish.
 #[derive(Debug)]
 pub struct Message<'a> {
-    /// The full topic.
     pub topic: &'a str,
     /// JSON, or empty.
     pub payload: &'a [u8],
@@ -94,12 +92,11 @@ pub enum InFlight {
 /// What the broker answers to a QoS 1 message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// Acknowledged.
     Accepted,
     /// Acknowledged and dropped: no matching subscribers (PUBACK 0x10). A retained message is
     /// kept all the same.
     NoSubscribers,
-    /// Not accepted.
+    /// The broker refused it; the reason, for people.
     Refused(String),
 }
 
@@ -108,18 +105,16 @@ pub enum PublishOutcome {
 pub enum ConnectionEvent<T = InFlight> {
     /// CONNACK: the connection stands.
     Connected,
-    /// SUBACK.
+    /// SUBACK: answers to subscriptions.
     Subscribed {
         /// How many filters the broker refused.
         refused: usize,
     },
-    /// PUBACK.
+    /// PUBACK: the answer to one message.
     Acknowledged(T, PublishOutcome),
-    /// PUBLISH.
+    /// PUBLISH: a message to this client.
     Received {
-        /// The full topic.
         topic: Vec<u8>,
-        /// The payload.
         payload: Vec<u8>,
         /// Published before this connection subscribed.
         retained: bool,
@@ -144,7 +139,7 @@ pub enum Disconnect {
 }
 
 impl Disconnect {
-    /// For people.
+    /// The reason, for people.
     pub fn reason(&self) -> &str {
         match self {
             Self::Unreachable(why) | Self::Refused(why) => why,
@@ -153,7 +148,7 @@ impl Disconnect {
     }
 }
 
-/// One connection.
+/// One connection to one broker.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the broker")]
 pub struct Link<T = InFlight> {
     client: AsyncClient,
@@ -171,7 +166,7 @@ pub struct Link<T = InFlight> {
 type Acknowledged = Result<PublishResult, PublishNoticeError>;
 
 impl<T: Send + 'static> Link<T> {
-    /// Begins to connect.
+    /// Returns at once: the connection stands with [`ConnectionEvent::Connected`].
     pub fn connect(broker: &BrokerUrl, identity: &Identity, dial: ConnectOptions<'_>) -> Self {
         let options = options(broker, identity, dial);
         let (client, event_loop) = AsyncClient::builder(options).capacity(WINDOW * 2).build();
@@ -216,7 +211,7 @@ impl<T: Send + 'static> Link<T> {
         self.keeps_session
     }
 
-    /// Messages in flight.
+    /// Number of QoS 1 messages that are not acknowledged yet.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
     }

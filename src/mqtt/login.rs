@@ -10,13 +10,13 @@ use subtle::ConstantTimeEq as _;
 use crate::config::Secret;
 use crate::state_file;
 
-/// Beside the store.
+/// In the state folder, beside the store.
 pub const FILE: &str = "broker-login.json";
 
 /// The username of a login made here.
 const USERNAME: &str = "grelot";
 
-/// Username and password.
+/// Username and password of the embedded broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// In clear.

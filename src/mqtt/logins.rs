@@ -61,7 +61,7 @@ pub enum AddError {
     /// It is not a topic level, or too long.
     #[error("{0:?} cannot be a name: 1 to 64 octets, no `/`, `+`, `#` or control character")]
     Name(String),
-    /// It exists.
+    /// A login of this name exists.
     #[error("a login of the name {0:?} exists; hint: grelot broker remove {0}")]
     Exists(String),
     /// The file is full.

@@ -19,12 +19,12 @@ pub enum Malformed {
     Field,
 }
 
-/// MQTT's version.
+/// Version of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// 3.1.1
+    /// MQTT 3.1.1.
     V3,
-    /// 5
+    /// MQTT 5.
     V5,
 }
 
@@ -50,7 +50,7 @@ pub struct Connect<'a> {
     pub has_will: bool,
     clean: bool,
     keep_alive: [u8; 2],
-    /// With their length.
+    /// The properties, after their length.
     properties: &'a [u8],
 }
 
@@ -65,20 +65,19 @@ pub struct Publish<'a> {
     pub retain: bool,
     /// With a `QoS` above 0.
     pub id: [u8; 2],
-    /// What it says.
     pub payload: &'a [u8],
 }
 
 /// SUBSCRIBE, as far as it matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribe<'a> {
-    /// Of the packet.
+    /// The packet identifier.
     pub id: [u8; 2],
     /// What is subscribed to.
     pub filters: Vec<&'a str>,
 }
 
-/// Types of packets.
+/// Control packet types (MQTT 5, section 2.1.2).
 pub mod kind {
     pub const CONNECT: u8 = 1;
     pub const PUBLISH: u8 = 3;

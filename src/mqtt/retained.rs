@@ -12,7 +12,6 @@ use crate::store::OutboundMessage;
 #[derive(Debug, Default)]
 pub struct Retained(BTreeMap<String, Kept>);
 
-/// One retained message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// JSON.

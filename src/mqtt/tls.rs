@@ -16,7 +16,6 @@ pub enum TlsError {
     /// A file is missing or no PEM of the right kind.
     #[error("{}: {problem}", path.display())]
     File {
-        /// Which file.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,

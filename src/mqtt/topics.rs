@@ -18,12 +18,11 @@ impl Topics {
         Self { store }
     }
 
-    /// The store's number.
     pub const fn store(&self) -> u16 {
         self.store
     }
 
-    /// `grelot/v1/42/<below>`
+    /// Such as `grelot/v1/42/<below>`.
     pub fn under(&self, below: &str) -> String {
         format!("{ROOT}/{}/{below}", self.store)
     }
@@ -47,7 +46,7 @@ impl Topics {
         self.topic(Topic::Escalations, &[])
     }
 
-    /// Customers who left.
+    /// Customers who have left.
     pub fn departures(&self) -> String {
         self.topic(Topic::Departures, &[])
     }
@@ -116,7 +115,7 @@ impl Topics {
         self.topic(Topic::Withdrawals, &[gateway])
     }
 
-    /// Consent withdrawn.
+    /// The withdrawal of a customer's consent.
     pub fn withdrawn(&self, client: &str) -> String {
         self.topic(Topic::Withdrawn, &[client])
     }
@@ -125,9 +124,7 @@ impl Topics {
 /// A gateway, as the messages that are meant for it know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addressee {
-    /// Its store's topics.
     pub topics: Topics,
-    /// Its name.
     pub gateway: String,
     /// The group of stores it belongs to, if any.
     pub group: Option<String>,
@@ -212,25 +209,23 @@ impl Addressee {
     }
 }
 
-/// A subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
-    /// The topic filter.
     pub path: String,
     /// The most that messages come with.
     pub qos: Qos,
     /// Whether this client's own messages stay away.
     pub no_local: bool,
-    /// Retained messages.
+    /// Retain Handling of the subscription.
     pub retained: Retained,
 }
 
 /// Quality of service, as far as grelot uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Qos {
-    /// 0
+    /// `QoS` 0.
     AtMostOnce,
-    /// 1
+    /// `QoS` 1.
     AtLeastOnce,
 }
 

@@ -47,7 +47,7 @@ pub struct OfficeLink {
     pub broker: String,
     /// Whether it is connected.
     pub connected: bool,
-    /// Why not.
+    /// Why it is not connected.
     pub problem: Option<String>,
     /// Whether head office has answered on this connection which customers have withdrawn.
     pub answered: bool,
@@ -59,9 +59,8 @@ pub struct Channels {
     pub status: watch::Receiver<Status>,
     /// Health reports, as they go out.
     pub health: mpsc::Receiver<Vec<u8>>,
-    /// Reports that wait.
+    /// Reports that wait for head office.
     pub waiting: watch::Receiver<Waiting>,
-    /// Their queue.
     pub reports: Reports,
     /// Settings and hints, to the event loop.
     pub inbound: mpsc::Sender<Inbound>,
@@ -71,11 +70,11 @@ pub struct Channels {
     pub known: watch::Receiver<KnownWithdrawals>,
     /// Whether head office has said all.
     pub answer: watch::Sender<OfficeAnswer>,
-    /// For `grelot status`.
+    /// The state of the line, for `grelot status`.
     pub link: watch::Sender<OfficeLink>,
 }
 
-/// The line.
+/// The line to head office's cluster.
 pub struct Line {
     brokers: Vec<BrokerUrl>,
     identity: Identity,

@@ -18,7 +18,7 @@ const MOST: i64 = 50_000;
 /// Octets of one batch, about.
 const BATCH: usize = 24 * 1024;
 
-/// The file.
+/// Reports that wait, in an `SQLite` file.
 #[derive(Debug)]
 pub(super) struct ReportQueue {
     db: Connection,
@@ -109,13 +109,12 @@ impl ReportQueue {
         self.db.execute("DELETE FROM reports WHERE n <= ?1", [last]).map(drop)
     }
 
-    /// How many wait.
     pub(super) fn len(&self) -> Result<u64> {
         let count: i64 = self.db.query_row("SELECT count(*) FROM reports", [], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// For people.
+    /// For messages.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -17,7 +17,7 @@ use crate::tasks;
 /// Reports that wait for the disk; further ones are dropped.
 const WAITING: usize = 256;
 
-/// Takes reports.
+/// Takes reports from the daemon and hands them to the thread of the queue.
 #[derive(Debug, Clone)]
 pub struct Reports {
     requests: mpsc::Sender<Request>,
@@ -104,7 +104,7 @@ impl Reports {
 pub struct Waiting {
     /// The oldest of it.
     pub next: Option<ReportBatch>,
-    /// Reports in all.
+    /// Number of reports that wait.
     pub reports: u64,
     /// Why the disk takes none, if it does not.
     pub trouble: Option<String>,

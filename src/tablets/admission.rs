@@ -34,9 +34,8 @@ const PROTECTIONS: [(HeaderName, &str); 6] = [
 pub enum Admission {
     /// All: the address is the loopback's.
     Everyone,
-    /// Paired tablets.
+    /// Only paired tablets.
     Paired {
-        /// The paired tablets.
         pairings: Arc<Pairings>,
         /// Whether the page is served over TLS; then its cookie is for TLS only.
         secure: bool,

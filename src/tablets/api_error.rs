@@ -15,7 +15,6 @@ pub enum ApiError {
     NotPaired,
     /// No pairing code is waiting.
     NoCode,
-    /// Wrong pairing code.
     WrongCode,
     /// Too many wrong pairing codes.
     TooManyCodes,
@@ -46,7 +45,6 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// The HTTP status.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::NotPaired => StatusCode::UNAUTHORIZED,

@@ -32,11 +32,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What the handlers share.
 #[derive(Clone)]
 pub struct AppState {
-    /// The board.
     pub board_state: Arc<BoardState>,
-    /// The connected tablets.
     pub viewers: Arc<Viewers>,
-    /// To the gateways.
+    /// Commands to the gateways.
     pub commands: CommandSender,
     /// How long alerts take to a page.
     pub timings: Timings,
@@ -52,13 +50,11 @@ pub struct AppState {
     pub bridge: BridgeAccess,
     /// To the owner of all connections.
     pub devices: mpsc::Sender<DeviceConnection>,
-    /// The paired devices.
     pub pairings: Arc<Pairings>,
     /// The gateway's own certificate authority.
     pub authority: Authority,
     /// The page's words in every language.
     pub words: Bytes,
-    /// The machine's clocks.
     pub clocks: Clocks,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,

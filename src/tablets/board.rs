@@ -29,7 +29,6 @@ pub struct Visit {
     pub id: VisitId,
     /// The customer's opaque handle.
     pub client: String,
-    /// The customer's tier.
     pub tier: String,
     /// What head office calls the tier.
     pub tier_name: Option<String>,
@@ -78,7 +77,6 @@ pub struct Claim {
 /// The state that a gateway last published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GatewayStatus {
-    /// It receives advertisements.
     Online,
     /// It runs and receives nothing.
     Blind,
@@ -89,7 +87,6 @@ pub enum GatewayStatus {
 /// A gateway as it last reported itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
-    /// Whether it receives.
     pub status: GatewayStatus,
     /// Since when; a last will does not say it.
     pub since: Option<WallTime>,
@@ -100,7 +97,7 @@ pub struct Gateway {
 /// The connection to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BrokerLink {
-    /// Connected.
+    /// Connected: what is shown is current.
     Live,
     /// Not connected: what is shown may be out of date.
     Away,
@@ -113,13 +110,13 @@ pub enum InboundMessage {
     Present(Visit),
     /// A visit's retained state was cleared: the visit is over, or was dismissed.
     Cleared(VisitId),
-    /// An alert.
+    /// Staff are alerted to a visit.
     Arrival(Visit),
     /// A visit has ended.
     Departure(VisitId, WallTime),
     /// A member of staff asks to hide a visit.
     Dismissal(VisitId, String),
-    /// A gateway's state.
+    /// A gateway, by name, reported its state.
     Gateway(String, Gateway),
     /// A gateway was retired: its retained state was cleared.
     GatewayRetired(String),
@@ -155,18 +152,14 @@ struct PresentVisit {
 /// A visit that is no longer shown as present.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndedVisit {
-    /// Its last state.
     pub visit: Visit,
-    /// When it ended.
     pub at: WallTime,
-    /// How.
     pub end: End,
 }
 
 /// How a visit ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// The customer left.
     Departed,
     /// This member of staff hid it.
     Hidden(String),
@@ -196,7 +189,6 @@ impl Board {
         }
     }
 
-    /// Applies one message.
     pub fn apply(&mut self, now: WallTime, message: InboundMessage) {
         match message {
             InboundMessage::Present(visit) => self.present(visit),
@@ -408,7 +400,6 @@ impl<'a> Stay<'a> {
         self.visits.iter().skip(1).map(|visit| visit.id)
     }
 
-    /// The earliest claim.
     pub fn claim(&self) -> Option<&'a Claim> {
         let claims = self.visits.iter().filter_map(|visit| visit.claim.as_ref());
         claims.min_by(|a, b| (a.since, &a.by).cmp(&(b.since, &b.by)))

@@ -42,7 +42,6 @@ impl BoardState {
         }
     }
 
-    /// Applies a message.
     pub fn apply(&self, now: WallTime, message: InboundMessage) {
         lock(&self.board).apply(now, message);
         self.version.send_modify(|version| *version += 1);
@@ -77,7 +76,6 @@ impl BoardState {
         &self.store.name
     }
 
-    /// Locks the board.
     pub fn board(&self) -> MutexGuard<'_, Board> {
         lock(&self.board)
     }

@@ -48,7 +48,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether the device was revoked.
 const LOOK_EVERY: Duration = Duration::from_secs(8);
 
-/// The route.
 pub fn routes() -> Router<AppState> {
     Router::new().route("/mqtt", get(upgrade))
 }

@@ -21,7 +21,6 @@ const AFTER_A_WRONG_LINK: Duration = Duration::from_millis(250);
 /// Octets: a handle is a name of the shop's own choice.
 const LONGEST_HANDLE: usize = 128;
 
-/// The routes.
 pub fn routes() -> Router<AppState> {
     Router::new()
         .route("/check-in", post(by_hand))

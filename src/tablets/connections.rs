@@ -27,7 +27,6 @@ pub type DeviceConnection = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Such connections that wait for their owner.
 pub const MOST_WAITING_DEVICES: usize = 32;
 
-/// All open connections.
 #[derive(Debug, Default)]
 pub struct Connections {
     open: Mutex<Open>,
@@ -36,7 +35,7 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
-    /// By age.
+    /// By a number that rises with each connection: the oldest comes first.
     entries: BTreeMap<u64, Entry>,
 }
 

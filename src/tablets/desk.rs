@@ -16,13 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A check-in on its way to the pipeline.
 #[derive(Debug)]
 pub struct Request {
-    /// Who.
     pub who: Who,
     /// What became of it.
     pub answer: oneshot::Sender<Outcome>,
 }
 
-/// Who checks in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
     /// A customer's handle, as staff entered it.

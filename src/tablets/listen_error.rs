@@ -11,7 +11,6 @@ pub enum ListenError {
     Bind {
         /// `tablets.listen`
         address: SocketAddr,
-        /// Why.
         source: io::Error,
     },
     /// A PEM file cannot be read.
@@ -19,7 +18,6 @@ pub enum ListenError {
     Pem {
         /// `tls.certificate` or `tls.key`
         path: String,
-        /// Why.
         source: rustls_pki_types::pem::Error,
     },
     /// Certificate and key are no pair, or of a kind that is not supported.
@@ -29,7 +27,6 @@ pub enum ListenError {
         certificate: String,
         /// `tls.key`
         key: String,
-        /// Why.
         source: rustls::Error,
     },
 }

@@ -23,11 +23,9 @@ const COALESCE: Duration = Duration::from_millis(50);
 
 /// Everything that one event stream needs.
 pub struct Subscription {
-    /// The board.
     pub board_state: Arc<BoardState>,
-    /// The machine's clocks.
     pub clocks: Clocks,
-    /// Its place.
+    /// Its entry among the connected tablets.
     pub viewer: Viewer,
     /// All streams, for their number.
     pub viewers: Arc<Viewers>,

@@ -78,7 +78,6 @@ pub fn page_urls(listen: SocketAddr, secure: bool, configured: Option<&WebUrl>) 
     reached.map(|address| format!("{scheme}://{address}/")).collect()
 }
 
-/// The page's server.
 #[derive(Debug)]
 pub struct Server;
 
@@ -166,7 +165,6 @@ impl Server {
 }
 
 impl Running {
-    /// The bound address.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -176,7 +174,6 @@ impl Running {
         &self.urls
     }
 
-    /// The connected tablets.
     pub fn viewers(&self) -> Arc<Viewers> {
         Arc::clone(&self.viewers)
     }

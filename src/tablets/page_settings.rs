@@ -17,7 +17,7 @@ pub struct PageSettings {
     pub idle: Duration,
     /// When the shift ends: minute of the store's day.
     pub shift_end: Option<u16>,
-    /// The store's.
+    /// The store's time zone.
     pub time_zone: TimeZone,
 }
 

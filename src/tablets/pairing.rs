@@ -45,7 +45,7 @@ pub struct Pairings {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
-/// A pairing code.
+/// A code that pairs one tablet.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Code {
     /// Six digits, or twelve after wrong attempts withdrew a code.
@@ -61,7 +61,6 @@ struct CodeFile {
     guarded_until_ms: i64,
 }
 
-/// One paired tablet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tablet {
     /// The first eight digits of its token's hash.
@@ -308,7 +307,7 @@ impl Token {
         Self(value.to_owned())
     }
 
-    /// The cookie's value.
+    /// The value of the cookie.
     pub fn as_str(&self) -> &str {
         &self.0
     }

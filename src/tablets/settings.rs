@@ -24,7 +24,6 @@ pub struct TabletsConfig {
     pub tls: Option<TlsFiles>,
     /// The certificate of the gateway's own authority, for tablets to trust.
     pub authority: Option<PathBuf>,
-    /// The store.
     pub store: StoreLabel,
     /// Where a customer is in the shop's customer database.
     pub crm_url: Option<CrmUrl>,
@@ -48,12 +47,10 @@ pub struct TabletsConfig {
     pub pairing: Pairing,
 }
 
-/// PEM files.
+/// The files of `[tls]`, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Certificate chain.
     pub certificate: PathBuf,
-    /// Private key.
     pub key: PathBuf,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::payload::is_tablet_id;
 use crate::text;
 
-/// Characters.
+/// In characters.
 const LONGEST_NAME: usize = 40;
 
 /// What a member of staff does with a visit.
@@ -39,7 +39,6 @@ pub enum Feedback {
 /// A member of staff: a name, and the tablet it was entered on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// The name.
     pub by: String,
     /// The id that the tablet made up for itself: two people may have one name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

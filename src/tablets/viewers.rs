@@ -16,7 +16,6 @@ const MOST_VIEWERS: usize = 256;
 /// Of one paired tablet: its browser opens at most six connections.
 const MOST_OF_TABLET: usize = 6;
 
-/// All connected tablets.
 #[derive(Debug)]
 pub struct Viewers {
     open: Mutex<BTreeMap<ViewerId, Entry>>,

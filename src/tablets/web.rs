@@ -27,7 +27,6 @@ use crate::text;
 /// No request of the page is longer.
 const LONGEST_BODY: usize = 1024;
 
-/// All routes.
 pub fn pages(app: AppState) -> Router {
     let admission = app.admission.clone();
     let authority = app.authority.clone();

@@ -13,7 +13,6 @@ use crate::sources::status::{AdapterStatus, Status};
 /// All that is counted.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
-    /// When counting began.
     pub started: Option<Now>,
     /// One for each `[[source]]`, in the configuration's order.
     pub sources: Vec<SourceHealth>,
@@ -44,11 +43,9 @@ pub struct Health {
 pub struct SourceHealth {
     /// As people call it: `bluez hci0`, `recording monday.jsonl`.
     pub name: String,
-    /// Whether it receives.
     pub hearing: Hearing,
     /// What is wrong, or worth knowing: "no adapter".
     pub note: Option<String>,
-    /// Advertisements received.
     pub heard: u64,
     /// Advertisements shed because its queue was full.
     pub shed: u64,
@@ -85,7 +82,7 @@ pub enum BrokerState {
     /// Not yet, or not any more; trying.
     #[default]
     Connecting,
-    /// It is.
+    /// Connected: CONNACK has arrived.
     Connected,
     /// It says no, and why.
     Refused(String),
@@ -129,12 +126,11 @@ impl Rate {
 }
 
 impl Health {
-    /// Nothing counted yet.
     pub fn new(now: Now, sources: impl IntoIterator<Item = SourceHealth>) -> Self {
         Self { started: Some(now), sources: sources.into_iter().collect(), ..Self::default() }
     }
 
-    /// Since counting began.
+    /// Time since counting began.
     pub fn uptime(&self, now: Now) -> Duration {
         self.started.map_or(Duration::ZERO, |started| now.tick.since(started.tick))
     }
@@ -162,7 +158,7 @@ impl Health {
         counts
     }
 
-    /// For `gateways/<gateway>/health`.
+    /// The payload of `gateways/<gateway>/health`.
     pub fn payload(&self, now: Now) -> payload::Health {
         payload::Health {
             v: payload::VERSION,

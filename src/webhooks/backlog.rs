@@ -13,7 +13,6 @@ use crate::store::{Change, WebhookMessage};
 /// The first pause after a failure; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// Messages on their way at once, to a receiver that takes them.
@@ -25,7 +24,7 @@ const DOWN_AFTER: u32 = 3;
 /// ... and the pause between two attempts then.
 const DOWN_PAUSE: Duration = Duration::from_secs(1);
 
-/// By id.
+/// Messages that wait, by id.
 #[derive(Debug, Default)]
 pub struct Backlog {
     entries: BTreeMap<u64, Entry>,
@@ -38,7 +37,7 @@ struct Entry {
     message: WebhookMessage,
     /// Its life is over then.
     until: Tick,
-    /// Not before.
+    /// Earliest time of the next attempt.
     due: Tick,
     attempts: u32,
     sent: bool,
@@ -118,7 +117,6 @@ impl Backlog {
         self.entries.len()
     }
 
-    /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

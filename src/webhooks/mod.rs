@@ -24,10 +24,8 @@ use std::time::Duration;
 use crate::config::{self, WebUrl, WebhookSecret};
 use crate::store::DeadMessage;
 
-/// A receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// Where it is.
     pub url: WebUrl,
     /// The same, as text: what messages are kept under.
     pub name: Arc<str>,
@@ -55,10 +53,8 @@ impl Webhook {
     }
 }
 
-/// All receivers.
 #[derive(Debug, Clone, Default)]
 pub struct Receivers {
-    /// Each of them.
     pub webhooks: Vec<Webhook>,
     /// TLS settings; `None` where none of them needs any.
     pub tls: Option<Arc<rustls::ClientConfig>>,
@@ -67,7 +63,6 @@ pub struct Receivers {
 /// How all receivers fare.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Each receiver.
     pub webhooks: Vec<WebhookHealth>,
     /// The last messages that were given up, the latest first.
     pub dead: Vec<DeadMessage>,
@@ -78,7 +73,6 @@ pub struct Report {
 pub struct WebhookHealth {
     /// Where it is, without path and query, which may be a password.
     pub place: String,
-    /// Messages that wait.
     pub waiting: u64,
     /// Messages that it took since the start.
     pub delivered: u64,

@@ -27,13 +27,11 @@ const MOST_REPORTED: usize = 20;
 pub struct Channels {
     /// What the store has made durable; closed when the daemon stops.
     pub committed: mpsc::Receiver<Vec<Change>>,
-    /// To the store.
     pub store_requests: mpsc::Sender<Request>,
     /// How the receivers fare.
     pub report: watch::Sender<Report>,
 }
 
-/// The task.
 pub struct Sender {
     hooks: BTreeMap<Arc<str>, Receiver>,
     channels: Channels,

@@ -54,7 +54,6 @@ fn private_file(path: &Path, text: &str) {
 const SERVE: [&str; 8] =
     ["--config", "grelot.toml", "fleet", "serve", "--state", "fleet.db", "--keep-days", "3650"];
 
-/// Head office's folder.
 pub struct Office {
     pub folder: PathBuf,
 }

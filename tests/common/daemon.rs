@@ -35,7 +35,6 @@ impl Grelot {
         self.process = Some(process.unwrap());
     }
 
-    /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.as_ref().unwrap().id()
     }

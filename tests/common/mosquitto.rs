@@ -26,7 +26,6 @@ pub struct BrokerOptions<'a> {
     pub durable: bool,
     /// Further lines of its configuration.
     pub lines: &'a str,
-    /// Access rules.
     pub access: Option<&'a str>,
     /// More users, all with the password of `login`.
     pub users: &'a [&'a str],
@@ -99,7 +98,6 @@ impl Mosquitto {
         eventually("mosquitto listens", || TcpStream::connect(address).is_ok());
     }
 
-    /// SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();

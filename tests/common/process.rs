@@ -4,7 +4,6 @@ use std::process::{Child, Command};
 
 use super::waiting::eventually;
 
-/// Of `/proc/<id>/stat`.
 struct Stat {
     id: u32,
     parent: u32,
@@ -28,7 +27,6 @@ impl Stat {
     }
 }
 
-/// Killed when dropped.
 pub struct Running(pub Child);
 
 impl Running {

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 /// times the load that it has processors.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Waits until `happened`.
 #[track_caller]
 pub fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
     let begun = Instant::now();

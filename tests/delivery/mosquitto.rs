@@ -105,7 +105,6 @@ impl Subscriber {
         subscriber
     }
 
-    /// The next message.
     pub async fn next(&mut self) -> Received {
         timeout(PATIENCE, self.said.recv()).await.expect("a message").expect("a subscriber")
     }

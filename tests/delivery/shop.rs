@@ -23,7 +23,6 @@ use grelot::store::Store;
 use grelot::webhooks::Receivers;
 use tokio::sync::{mpsc, watch};
 
-/// 2026-01-05T09:00:00Z
 pub const OPENING: WallTime = WallTime::from_unix_secs(1_767_603_600);
 
 pub fn settings() -> Settings {

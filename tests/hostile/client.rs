@@ -13,7 +13,6 @@ pub const BAD_CLIENT_ID: u8 = 0x85;
 pub const QUOTA_EXCEEDED: u8 = 0x97;
 pub const GRANTED: u8 = 0x01;
 
-/// One connection.
 pub struct Client {
     stream: TcpStream,
     next_id: u16,

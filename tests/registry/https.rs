@@ -33,7 +33,6 @@ struct ServerState {
     hang_up_after: Option<usize>,
     /// The requests' paths and ranges.
     asked: Vec<String>,
-    /// Bundles sent.
     served: usize,
     /// Hang up at once.
     closed: bool,

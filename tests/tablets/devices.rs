@@ -16,7 +16,6 @@ use crate::shop::{Shop, certificate, now, visit};
 /// The version that the example was written for.
 const MQTT_JS: &str = "mqtt@5.16.0";
 
-/// `mqtt.min.js`, fetched once.
 fn mqtt_js() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm");
     let script = folder.join("package/dist/mqtt.min.js");

@@ -32,7 +32,6 @@ const STARTED_AT: WallTime = WallTime::from_unix_secs(1_767_603_600);
 
 /// Recordings of one kind and how to replay them.
 pub struct Set {
-    /// The configuration.
     pub config: PathBuf,
     /// The folder of the recordings that the configuration is to be judged on.
     pub folder: PathBuf,
@@ -47,7 +46,6 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Creates both.
     pub fn create(out: &Path, set: &str) -> anyhow::Result<Self> {
         let folders = Self {
             calibrating: out.join(set).join("calibrating"),
@@ -115,7 +113,6 @@ pub fn write_registry(folder: &Path) -> anyhow::Result<()> {
 
 /// A gateway as a configuration describes it.
 pub struct Post {
-    /// Its name.
     pub name: Arc<str>,
     /// `door`, `inside` or `outside`.
     pub place: &'static str,

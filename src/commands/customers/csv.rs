@@ -5,7 +5,6 @@ use std::io::{BufRead, Read as _};
 /// A cell longer than that is a missing quote.
 const LONGEST: usize = 64 * 1024;
 
-/// Rows of cells.
 pub struct Rows<R> {
     from: R,
     separator: u8,

@@ -13,7 +13,7 @@ use crate::pipeline::identity::key::{ClientKey, Message};
 use crate::pipeline::identity::window::Day;
 use crate::pipeline::identity::{Enrolment, eid};
 
-/// One line.
+/// One line of the list: a JSON object.
 pub type Object = Map<String, Value>;
 
 /// A customer with the keys of some days, ready for the registries of several stores.

@@ -48,7 +48,7 @@ pub struct Args {
     /// Enters the withdrawal in head office's file, from which it is repeated until acknowledged
     #[arg(long, value_name = "FILE")]
     fleet: Option<PathBuf>,
-    /// Tells no gateway
+    /// Marks the customer list only: publishes nothing to the gateways
     #[arg(long, requires = "book")]
     no_broker: bool,
 }

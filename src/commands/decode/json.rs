@@ -13,7 +13,6 @@ use crate::pipeline::advert::structure::Structure;
 use crate::pipeline::advert::token::VERSION;
 use crate::pipeline::advert::{Ad, Description, Ours};
 
-/// Writes one line.
 pub(super) fn write(
     out: &mut impl Write,
     payload: &[u8],

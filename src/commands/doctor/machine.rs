@@ -165,7 +165,7 @@ const IS_SLOWED: u32 = 0b1110;
 const HAS_BEEN_LOW: u32 = 1 << 16;
 const HAS_BEEN_SLOWED: u32 = IS_SLOWED << 16;
 
-/// `throttled=0x50005` or `50005`.
+/// Reads the firmware's word, written `throttled=0x50005` or `50005`.
 fn bits(word: &str) -> Option<u32> {
     let word = word.trim().trim_start_matches("throttled=").trim_start_matches("0x");
     u32::from_str_radix(word, 16).ok()

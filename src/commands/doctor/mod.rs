@@ -50,7 +50,6 @@ struct Finding {
     /// What was looked at.
     about: &'static str,
     verdict: Verdict,
-    /// What was seen.
     says: String,
     /// What to do; absent if nothing is wrong.
     #[serde(rename = "mend")]
@@ -83,7 +82,6 @@ impl Finding {
     }
 }
 
-/// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct Report {
     ok: bool,

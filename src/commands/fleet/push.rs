@@ -203,7 +203,6 @@ fn written(
     Ok(pushed::signed(&text, &signature.into_string()))
 }
 
-/// Publishes a document.
 pub(super) fn tell(global: &Global, document: &Document) -> anyhow::Result<()> {
     let peer = Peer::of_tool(&config::load(&global.config)?, "push")?;
     let message =

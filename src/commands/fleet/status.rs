@@ -34,7 +34,7 @@ pub struct Args {
     /// Only gateways that need attention
     #[arg(long)]
     attention: bool,
-    /// The order
+    /// How the list is ordered
     #[arg(long, value_enum, default_value_t = Sort::Condition)]
     sort: Sort,
     /// Shows it again, at these intervals, until interrupted

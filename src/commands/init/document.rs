@@ -52,7 +52,6 @@ impl Document {
         }
     }
 
-    /// The whole text.
     pub fn text(&self) -> String {
         self.0.to_string()
     }

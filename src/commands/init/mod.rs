@@ -20,7 +20,6 @@ pub use answers::Args;
 use document::Document;
 use set_up::set_up;
 
-/// Runs the command.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     if args.from_boot {
         return boot::run(global, args);

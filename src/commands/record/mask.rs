@@ -30,7 +30,6 @@ impl Mask {
         Ok(Self(key))
     }
 
-    /// Masks an advertisement.
     pub fn apply(&self, heard: &mut Advertisement) {
         let address = &mut heard.address;
         let hash = self.hash(b"address", &[address.kind as u8], &address.octets);

@@ -12,13 +12,11 @@ use crate::pipeline::{Effect, Settings};
 pub struct Event {
     /// Seconds since the recording's start, to the millisecond.
     pub t: f64,
-    /// Which event.
     #[expect(clippy::struct_field_names, reason = "the key in JSON")]
     pub event: Word,
     /// The visit's id; absent where a customer was not announced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visit: Option<String>,
-    /// The customer's handle.
     pub client: String,
     /// The gateway that received the customer best.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,11 +39,9 @@ pub struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
-    /// A visit begins.
     Arrival,
     /// A closed visit goes on.
     Return,
-    /// A visit ends.
     Departure,
     /// Why (only with `--explain`).
     Because,
@@ -94,12 +90,10 @@ impl Event {
         }
     }
 
-    /// As JSON.
     pub fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// For a person.
     pub fn line(&self) -> String {
         let word = match self.event {
             Word::Arrival => "arrives",

@@ -37,7 +37,6 @@ pub struct Table {
     now: Tick,
 }
 
-/// One device.
 #[derive(Debug, Clone)]
 pub struct Row {
     address: Address,
@@ -50,7 +49,6 @@ pub struct Row {
 }
 
 impl Table {
-    /// No rows.
     pub fn new() -> Self {
         Self { rows: HashMap::new(), now: Tick::ZERO }
     }
@@ -105,7 +103,6 @@ impl Table {
         rows.into_iter().take(top)
     }
 
-    /// For a terminal.
     pub fn text(&self, order: Order, top: usize, full: bool) -> String {
         let mut text = format!(
             "{:<17} {:<6} {:>4} {:>7} {:>6} {:>5}  what\n",
@@ -140,7 +137,6 @@ impl Table {
 }
 
 impl Row {
-    /// For tools.
     pub fn json(&self, full: bool) -> serde_json::Value {
         json!({
             "address": self.shown_address(full),

@@ -11,7 +11,6 @@ use crate::text;
 /// What is known of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recognised {
-    /// The customer's handle.
     pub client: Option<String>,
     /// In a few words.
     pub what: String,
@@ -56,7 +55,6 @@ impl Who {
         identity.customer(found.customer).map(|customer| customer.client.to_string())
     }
 
-    /// Describes an advertisement.
     pub fn says(&mut self, now: Now, heard: &Advertisement) -> Recognised {
         Recognised { client: self.is(now, heard), what: in_words(&describe(&heard.payload)) }
     }

@@ -38,14 +38,12 @@ pub struct Line {
 /// Delays in seconds, to the millisecond; `None` where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Delays {
-    /// Median.
     pub p50: Option<f64>,
-    /// 95th percentile.
     pub p95: Option<f64>,
 }
 
 impl Delays {
-    /// By nearest rank.
+    /// Percentiles by nearest rank, of delays in seconds.
     pub fn of(delays: &[f64]) -> Self {
         let mut sorted = delays.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -60,7 +58,6 @@ impl Delays {
 /// Visits found soon enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Within {
-    /// Within 10 s.
     #[serde(rename = "10")]
     pub ten: u32,
     /// Within a minute.

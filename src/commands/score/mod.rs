@@ -38,14 +38,12 @@ pub const EARLY: Duration = Duration::from_secs(5);
 /// Someone who was inside already is distinguished from a newcomer after this long.
 pub const SETTLING: Duration = Duration::from_mins(1);
 
-/// What is true.
+/// An entry of the ground truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     /// Since the recording's start.
     pub at: Duration,
-    /// What happens.
     pub word: GroundTruth,
-    /// The customer.
     pub client: String,
 }
 
@@ -54,9 +52,7 @@ pub struct Fact {
 pub struct Event {
     /// Since the recording's start.
     pub at: Duration,
-    /// Arrival or departure.
     pub kind: EventKind,
-    /// The customer.
     pub client: String,
 }
 
@@ -91,7 +87,7 @@ pub struct Score {
 /// Announced though no one came in, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct FalseArrivals {
-    /// Never came in.
+    /// The customer never came in.
     pub pass: u32,
     /// Was announced already, or has just left.
     pub flap: u32,
@@ -99,12 +95,11 @@ pub struct FalseArrivals {
     pub restart: u32,
     /// Came in only later.
     pub early: u32,
-    /// Nothing is known.
+    /// The ground truth has nothing about this customer.
     pub other: u32,
 }
 
 impl FalseArrivals {
-    /// Of every kind.
     pub const fn total(self) -> u32 {
         self.pass + self.flap + self.restart + self.early + self.other
     }

@@ -26,9 +26,9 @@ pub enum Spoken {
         /// The challenge and the answer to it.
         answer: Option<([u8; 16], [u8; 21])>,
     },
-    /// Scheme `eid`.
+    /// Scheme `eid`; `k` is its rotation exponent, `counter` its time counter.
     Eid { eid: [u8; 8], k: u8, counter: u32, from: WallTime, until: WallTime },
-    /// Scheme `beacon`.
+    /// Scheme `beacon`: the format's name and the identity's octets.
     Beacon(&'static str, Vec<u8>),
     /// Scheme `irk`: one of the addresses that resolve.
     Irk([u8; 6]),
@@ -87,7 +87,6 @@ impl Spoken {
         Self::Irk(address)
     }
 
-    /// One JSON object.
     pub fn json(&self, client: Option<&str>) -> Value {
         match self {
             Self::Token { window, token, echo, answer } => json!({

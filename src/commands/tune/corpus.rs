@@ -24,7 +24,6 @@ use crate::sources::{self, Record, RecordKind, ReplayError, ReplaySource};
 /// What one file says that matters.
 #[derive(Debug)]
 pub struct Recording {
-    /// The file.
     pub path: PathBuf,
     /// Advertisements of customers, and truth.
     records: Arc<[Record]>,
@@ -35,7 +34,6 @@ pub struct Recording {
     /// The registry's lines of the customers who were received.
     registry: Vec<u8>,
     store: u16,
-    /// What is known.
     pub known: Known,
     /// Lines and frames that could not be read.
     pub unreadable: u64,
@@ -46,9 +44,9 @@ pub struct Recording {
 pub enum Known {
     /// The recording says it.
     GroundTruth,
-    /// Staff said it.
+    /// Feedback of staff.
     Labels(Vec<Labelled>),
-    /// It is not.
+    /// Neither the recording nor staff say it.
     Nothing,
 }
 

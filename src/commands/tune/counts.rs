@@ -11,7 +11,7 @@ use crate::commands::score::Score;
 pub struct Counts {
     /// Customers who came in.
     pub visits: u32,
-    /// Of these, announced.
+    /// Visits that were announced.
     pub found: u32,
     /// Announced though no one came in.
     pub falsely: u32,
@@ -150,7 +150,7 @@ impl Weights {
     }
 }
 
-/// `--weight false=2`
+/// A weight from the command line, such as `false=2`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wish {
     word: String,

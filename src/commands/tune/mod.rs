@@ -241,7 +241,7 @@ fn tell(
     Ok(())
 }
 
-/// `tuned.toml` to `tuned.toml.state`.
+/// `tuned.toml` and `state` give `tuned.toml.state`.
 fn beside(out: &Path, what: &str) -> PathBuf {
     let mut path = out.as_os_str().to_owned();
     path.push(".");

@@ -10,11 +10,9 @@ const MOST_ROWS: usize = 12;
 /// One point of the trade-off, on all recordings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
-    /// Which.
     pub point: Point,
-    /// What it does.
     pub counts: Counts,
-    /// What that costs.
+    /// Weighted sum of its mistakes.
     pub cost: f64,
 }
 

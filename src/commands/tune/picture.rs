@@ -75,7 +75,6 @@ fn place(offer: &Offer) -> (f64, f64) {
     (share(offer.counts.falsely), share(offer.counts.missed()))
 }
 
-/// The whole picture.
 pub fn draw(outcome: &Outcome<'_>) -> String {
     let verdict = &outcome.verdict;
     let key = [&verdict.now, &verdict.chosen].into_iter().chain(&verdict.front).map(place);

@@ -76,7 +76,7 @@ fn line(stage: &str, done: usize, of: usize, spent: &str) -> String {
     format!("{stage:<22} {bar} {done:>4} of {of}  {spent}")
 }
 
-/// `1:05`, `1:02:03`
+/// As `1:05` or `1:02:03`.
 pub fn clock(spent: Duration) -> String {
     let secs = spent.as_secs();
     let (hours, minutes, secs) = (secs / 3600, secs / 60 % 60, secs % 60);

@@ -18,7 +18,6 @@ const SURELY: f64 = 0.9;
 /// With less, the search has learned its recordings by heart.
 const EVEN: f64 = 0.5;
 
-/// For a person.
 pub fn text(outcome: &Outcome<'_>) -> String {
     let verdict = &outcome.verdict;
     let mut text = format!(
@@ -145,7 +144,6 @@ pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     remarks
 }
 
-/// For programs.
 pub fn json(outcome: &Outcome<'_>) -> Value {
     let verdict = &outcome.verdict;
     let offer = |offer: &Offer| {

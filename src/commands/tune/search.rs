@@ -16,7 +16,6 @@ const FIRST_STEP: u16 = 4;
 /// A search that still improves after this has found no summit but a plain.
 const MOST_ROUNDS: usize = 24;
 
-/// One search.
 #[derive(Debug)]
 pub struct Search {
     /// It sees these recordings.

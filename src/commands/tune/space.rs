@@ -32,7 +32,7 @@ pub struct Space {
 pub struct SearchOptions {
     /// Each gateway's own levels.
     pub levels: bool,
-    /// `presence.rejoin_secs`.
+    /// Whether `presence.rejoin_secs` is searched.
     pub rejoin: bool,
 }
 

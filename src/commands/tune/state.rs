@@ -32,7 +32,6 @@ struct Entry {
     tallies: Vec<Counts>,
 }
 
-/// The state file.
 #[derive(Debug)]
 pub struct State {
     file: File,
@@ -131,7 +130,6 @@ impl Key {
         Ok(digest)
     }
 
-    /// As hexadecimal digits.
     pub fn done(self) -> String {
         hex::encode(self.0.finalize())
     }

@@ -26,11 +26,8 @@ pub type Board = BTreeMap<Point, Vec<Counts>>;
 
 /// Everything that a trial needs.
 pub struct Bench<'a> {
-    /// The store.
     pub config: &'a Config,
-    /// What is tried.
     pub space: &'a Space,
-    /// On what.
     pub recordings: &'a [Recording],
 }
 

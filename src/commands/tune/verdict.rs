@@ -7,14 +7,13 @@ use super::search::Search;
 use super::space::{Point, Space};
 use super::trial::Board;
 
-/// A search's result.
 #[derive(Debug)]
 pub struct Verdict {
     /// The settings in force.
     pub now: Offer,
     /// The settings to take.
     pub chosen: Offer,
-    /// The trade-off, shortened.
+    /// The trade-off, shortened to what a report shows.
     pub front: Vec<Offer>,
     /// All that was tried.
     pub tried: Vec<Offer>,

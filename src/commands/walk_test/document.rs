@@ -13,7 +13,6 @@ use crate::config;
 /// What to write for one gateway.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Levels<'a> {
-    /// Its name.
     pub gateway: &'a str,
     /// `presence.gateway_inside_dbm`
     pub inside_dbm: f64,

@@ -56,7 +56,6 @@ impl Keyboard {
         Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
-    /// Waits for Enter.
     async fn enter(&mut self) -> anyhow::Result<()> {
         self.listen()?
             .recv()

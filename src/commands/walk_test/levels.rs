@@ -26,9 +26,7 @@ pub const LEAST_SECONDS: u32 = 5;
 pub struct Proposal {
     /// What was measured, in the order of the walk; at the door perhaps nothing.
     pub outside: Measured,
-    /// See `outside`.
     pub door: Option<Measured>,
-    /// See `outside`.
     pub inside: Measured,
     /// `presence.gateway_inside_dbm`, to a tenth.
     pub inside_dbm: f64,
@@ -51,9 +49,8 @@ pub enum NoLevels {
         faint_hint(.place)
     )]
     Faint {
-        /// Where.
         place: &'static str,
-        /// For so long.
+        /// Seconds in which anything was received.
         seconds: u32,
     },
     /// Inside and outside sound the same.
@@ -63,9 +60,9 @@ pub enum NoLevels {
          shop window, or add a second one inside"
     )]
     Alike {
-        /// dBm
+        /// Mean level, dBm.
         inside: f64,
-        /// dBm
+        /// Mean level, dBm.
         outside: f64,
     },
 }

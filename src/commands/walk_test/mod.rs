@@ -70,7 +70,7 @@ pub struct Args {
     /// Writes the levels without asking
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
-    /// Writes nothing
+    /// Proposes the levels, and writes nothing
     #[arg(long)]
     dry_run: bool,
 }

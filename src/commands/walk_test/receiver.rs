@@ -17,9 +17,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Where advertisements come from.
 pub enum Receiver {
-    /// The radio.
     Radio(Live),
-    /// A recording.
     ReplaySource(ReplaySources),
 }
 
@@ -79,7 +77,6 @@ impl Receiver {
         trouble(&live.status.borrow())
     }
 
-    /// Ends the listening.
     pub async fn end(self) {
         if let Self::Radio(live) = self {
             live.end().await;

@@ -19,11 +19,10 @@ use crate::sources::{self, RecordKind, ReplayError};
 /// When one stood where, in seconds since the recording's start.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Span {
-    /// Where.
     pub stand: Stand,
-    /// From then on.
+    /// Seconds, inclusive.
     pub from: f64,
-    /// Until before then.
+    /// Seconds, exclusive.
     pub until: f64,
 }
 

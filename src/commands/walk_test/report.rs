@@ -39,7 +39,6 @@ pub fn remarks(chosen: &Chosen, proposal: &Proposal) -> Vec<String> {
     remarks
 }
 
-/// For a person.
 pub fn text(chosen: &Chosen, proposal: &Proposal, levels: &Levels<'_>) -> String {
     let mut text = format!("Walk test of gateway {}\n  {}\n\n", levels.gateway, chosen.name);
     let stands = [Some(proposal.outside), proposal.door, Some(proposal.inside)];
@@ -83,7 +82,6 @@ fn indented(lines: &str) -> String {
     lines.lines().fold(String::new(), |text, line| text + "  " + line + "\n")
 }
 
-/// For programs.
 pub fn json(
     chosen: &Chosen,
     proposal: &Proposal,

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use crate::sources::Advertisement;
 
-/// Where one stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stand {
     /// Before the door, where passers-by walk.
     Outside,
-    /// In the doorway.
     Door,
     /// A few steps into the shop.
     Inside,
@@ -20,7 +18,6 @@ impl Stand {
     /// In the order of the walk.
     pub const ALL: [Self; 3] = [Self::Outside, Self::Door, Self::Inside];
 
-    /// Its word.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Outside => "outside",
@@ -29,7 +26,6 @@ impl Stand {
         }
     }
 
-    /// From its word.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stand| stand.word() == word)
     }
@@ -40,9 +36,7 @@ impl Stand {
 pub struct Step {
     /// Since one stood there.
     pub at: Duration,
-    /// Where one stood.
     pub stand: Stand,
-    /// What was received.
     pub heard: Advertisement,
     /// The customer who sent it, if one did.
     pub client: Option<String>,
@@ -87,7 +81,7 @@ impl Loudness {
 pub struct Measured {
     /// Seconds in which anything was received.
     pub seconds: u32,
-    /// Advertisements.
+    /// Advertisements received.
     pub readings: u32,
     /// Mean of the seconds' means.
     pub mean_dbm: f64,

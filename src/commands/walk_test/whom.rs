@@ -20,14 +20,11 @@ const NEARLY: f64 = 0.7;
 /// Nothing stands so still that a decibel of difference would mean anything.
 const LEAST_SPREAD_DB: f64 = 1.0;
 
-/// Whom to follow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Whom {
-    /// A customer.
     Client(String),
     /// A beacon, by its identity as [`beacon`] writes it.
     Beacon(String),
-    /// A device.
     Address([u8; 6]),
     /// The transmitter that follows the walk.
     #[default]

@@ -3,7 +3,7 @@
 use crate::config::detection::{Access, Detection};
 use crate::config::form::{Form, Value};
 
-/// A `[section]`.
+/// A `[section]` of the configuration.
 #[derive(Debug)]
 pub struct Section {
     /// Such as `presence`.
@@ -16,12 +16,10 @@ pub struct Section {
     pub keys: &'static [Key],
 }
 
-/// One key.
 #[derive(Debug)]
 pub struct Key {
     /// Within its section; `gateways.*` is a table whose names the user chooses.
     pub name: &'static str,
-    /// Type and range.
     pub form: Form,
     /// Of a number; empty where it has none.
     pub unit: &'static str,

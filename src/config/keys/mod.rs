@@ -27,7 +27,6 @@ pub fn find(path: &str) -> Option<&'static Key> {
     })
 }
 
-/// Finds a section.
 pub fn section_named(name: &str) -> Option<&'static Section> {
     SECTIONS.iter().copied().find(|section| section.name == name)
 }

@@ -23,7 +23,6 @@ const MOST_KEYS: usize = 64;
 pub enum Line {
     /// The first line of a signed bundle.
     Header(Header),
-    /// A customer.
     Customer(Box<Enrolment>),
 }
 

@@ -35,20 +35,10 @@ pub enum Refused {
     Registry(#[from] registry::Error),
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// The signature is missing, cut off, another key's or another file's.
     #[error("registry {path}: {because}")]
-    Signature {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        because: &'static str,
-    },
+    Signature { path: PathBuf, because: &'static str },
 }
 
 impl Refused {
@@ -61,13 +51,12 @@ impl Refused {
 /// What counts, and where it is kept.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// The store.
     pub store: u16,
     /// Pinned keys; without any, registries need no signature.
     pub keys: Vec<Pinned>,
     /// Where the bundle in force and the one that comes in are kept.
     pub folder: PathBuf,
-    /// How.
+    /// How bundles are kept on the disk.
     pub vault: Vault,
     /// Customers who withdrew, even if a registry lists them.
     pub withdrawn: BTreeSet<String>,
@@ -75,7 +64,7 @@ pub struct Rules {
     pub machine: Clocks,
 }
 
-/// A pinned key.
+/// A public key from `registry.public_keys`.
 #[derive(Clone)]
 pub struct Pinned(PublicKey);
 

@@ -30,28 +30,17 @@ const LONGEST_SIGNATURE: u64 = 4096;
 pub enum FetchError {
     /// No connection, or it broke off.
     #[error("{url}: {source}")]
-    Connection {
-        /// Where.
-        url: String,
-        /// Why.
-        source: io::Error,
-    },
+    Connection { url: String, source: io::Error },
     /// The server sends more than there can be.
     #[error("{url}: the server sends more than {longest} octets")]
     TooLong {
-        /// Where.
         url: String,
         /// How much there can be.
         longest: u64,
     },
     /// The server says no.
     #[error("{url}: the server answers {status}")]
-    Status {
-        /// Where.
-        url: String,
-        /// What it answers.
-        status: StatusCode,
-    },
+    Status { url: String, status: StatusCode },
 }
 
 /// The result of a request.
@@ -61,7 +50,7 @@ pub enum Fetched {
     Unchanged,
     /// A new one is in the place of [`Rules::incoming`].
     New {
-        /// Its signature, unchecked.
+        /// Not verified yet.
         signature: String,
         /// The server's name for this version.
         etag: Option<String>,
@@ -83,12 +72,11 @@ impl std::fmt::Debug for Remote {
 }
 
 impl Remote {
-    /// Bundles of `url`.
     pub const fn new(url: HttpsUrl, tls: Arc<rustls::ClientConfig>) -> Self {
         Self { url, tls, half: None }
     }
 
-    /// Where.
+    /// The address, for messages.
     pub fn place(&self) -> String {
         self.url.to_string()
     }
@@ -243,7 +231,7 @@ fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// `Content-Range: bytes 1000-1999/2000`
+/// Whether a `Content-Range: bytes 1000-1999/2000` begins at `length`.
 fn begins_at(answer: &Response<Incoming>, length: u64) -> bool {
     let range = answer.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
     let begin = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-'));

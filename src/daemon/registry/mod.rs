@@ -97,12 +97,7 @@ enum Due {
 pub enum StartError {
     /// The state folder, or the credential.
     #[error("{}: {source}", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Folder { path: PathBuf, source: io::Error },
     /// `[tls]` cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -8,7 +8,6 @@ use crate::mqtt::login::Login;
 use crate::mqtt::logins::Logins;
 use crate::mqtt::topics::Topics;
 
-/// Who may connect.
 #[derive(Debug)]
 pub struct Accounts {
     pub(super) topics: Topics,

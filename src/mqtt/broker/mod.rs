@@ -79,18 +79,16 @@ pub enum BrokerError {
     Listen {
         /// `broker.listen`
         address: SocketAddr,
-        /// From the system.
         source: io::Error,
     },
     /// A state file cannot be read; the error names it.
     #[error("embedded broker: {0}")]
     State(#[from] io::Error),
-    /// From mqtt5.
+    /// An error of the crate mqtt5.
     #[error("embedded broker: {0}")]
     Broker(String),
 }
 
-/// A running broker.
 pub struct EmbeddedBroker {
     address: SocketAddr,
     internal: Login,
@@ -144,7 +142,6 @@ impl EmbeddedBroker {
         Ok(Self { address, internal, bridge, shared, saver, stop, task })
     }
 
-    /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }

@@ -86,7 +86,7 @@ impl Class {
         }
     }
 
-    /// Topics at most.
+    /// Most topics that are retained.
     const fn limit(self) -> usize {
         match self {
             Self::Visit => 2_000,
@@ -173,7 +173,7 @@ struct Table {
     change: u64,
 }
 
-/// Of one class.
+/// What is retained of one class.
 #[derive(Debug, Clone, Copy, Default)]
 struct Total {
     topics: usize,

@@ -144,7 +144,7 @@ impl Client {
         });
     }
 
-    /// The daemon stops.
+    /// Begins the orderly end: flush, announce that the gateway is offline, disconnect.
     pub(super) fn on_stop(&mut self) {
         self.phase = Phase::Flushing;
         self.leave = Box::pin(sleep(LEAVE_WITHIN));

@@ -42,14 +42,12 @@ use crate::store::{Change, Published};
 pub enum Publication {
     /// Published at `QoS` 0, once.
     Once {
-        /// Full topic.
         topic: String,
         /// JSON.
         payload: Vec<u8>,
     },
     /// Retained: published now and on every new connection.
     Retained {
-        /// Full topic.
         topic: String,
         /// JSON.
         payload: Vec<u8>,
@@ -59,11 +57,9 @@ pub enum Publication {
     RegistryMade(WallTime),
 }
 
-/// The client's channels.
 pub struct Channels {
     /// What the store has made durable; closed when the daemon stops.
     pub committed: mpsc::Receiver<Vec<Change>>,
-    /// To the store.
     pub store_requests: mpsc::Sender<Request>,
     /// Publications of the core.
     pub publications: mpsc::Receiver<Publication>,
@@ -92,7 +88,6 @@ enum Phase {
     Disconnecting,
 }
 
-/// The client.
 pub struct Client {
     peer: Peer,
     channels: Channels,

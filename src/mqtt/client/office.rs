@@ -22,13 +22,11 @@ pub struct Office {
 /// What head office says of withdrawals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WithdrawalNews {
-    /// A customer withdrew.
     Withdrawn(String, Option<Number>),
     /// With what came before, the list is known up to this number.
     Complete {
-        /// Which list.
         list: String,
-        /// Its last number.
+        /// The list's last number.
         serial: u64,
     },
 }
@@ -39,7 +37,7 @@ pub enum OfficeAnswer {
     /// It was asked, or will be in a moment.
     #[default]
     Waiting,
-    /// It has.
+    /// It has said all of them.
     Known,
     /// It cannot be reached, or does not answer: the shop goes on without.
     Away,

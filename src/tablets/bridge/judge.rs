@@ -17,7 +17,7 @@ pub enum Verdict {
     Pass,
     /// The broker does not get it; the device gets this answer.
     Answer(Vec<u8>),
-    /// The connection ends.
+    /// The connection is closed.
     Close,
 }
 

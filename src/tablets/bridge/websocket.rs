@@ -43,7 +43,6 @@ pub enum Received {
     Ping(Vec<u8>),
 }
 
-/// An open connection.
 pub struct WebSocket {
     io: TokioIo<Upgraded>,
     /// What was read and is no whole frame yet.
@@ -126,7 +125,6 @@ impl WebSocket {
         self.send_frame(PONG, payload).await
     }
 
-    /// Closes the connection.
     pub async fn close(&mut self) {
         // The client may be gone.
         let _ = self.send_frame(CLOSE, &[]).await;

@@ -10,7 +10,6 @@ use grelot::sources::hci;
 use crate::common;
 use crate::decode::{decode, objects};
 
-/// One published vector.
 pub struct Vector {
     pub name: String,
     pub row: Value,
