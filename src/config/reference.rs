@@ -9,8 +9,8 @@ const REFERENCE_HEAD: &str = "\
 # Configuration
 
 Site settings belong to IT and live in `grelot.toml`. `[presence]` and `[policy]` belong to head
-office: they live in the same file, or are pushed over MQTT. `grelot check` tells every problem of
-a configuration at once, with line, key and a hint. Unknown keys are errors. Paths are relative to
+office: they live in the same file, or are pushed over MQTT. `grelot check` reports every problem
+of a configuration at once, with line, key and a hint. Unknown keys are errors. Paths are relative to
 the configuration's folder.
 
 The smallest configuration is [`config/minimal.toml`](../config/minimal.toml);
@@ -31,10 +31,10 @@ Head office pushes TOML documents with `[presence]` and `[policy]` only, as reta
 | `grelot/v1/<store>/config` | one store |
 | `grelot/v1/<store>/gateways/<gateway>/config` | one gateway |
 
-The narrower scope wins key by key; the configuration file comes before them all. The whole is
-checked before any of it counts: where anything is wrong in any document, what was in force stays
-in force, and `gateways/<gateway>/status` says why (line, key, hint). It also carries a hash of
-the settings in force, equal where the settings are. An empty message takes a document back.
+For each key the narrowest document that has it counts, before the configuration file. All documents
+are checked together: if one has an error, the former settings stay in force, and
+`gateways/<gateway>/status` reports line, key and hint. It also has a hash of the settings in force:
+equal settings have the same hash. An empty message removes a document.
 
 ## Environment
 
@@ -44,7 +44,7 @@ the settings in force, equal where the settings are. An empty message takes a do
 | `STATE_DIRECTORY` | set by systemd: where `state.path` is by default |
 ";
 
-/// `docs/configuration.md`
+/// The text of `docs/configuration.md`.
 fn reference() -> String {
     let mut page = REFERENCE_HEAD.to_owned();
     for section in SECTIONS {
@@ -90,7 +90,7 @@ const SAMPLE_HEAD: &str = "\
 const IN_FORCE: [&str; 5] =
     ["store.id", "store.name", "gateway.name", "source.kind", "tablets.listen"];
 
-/// `config/grelot.toml`
+/// The text of `config/grelot.toml`.
 fn sample() -> String {
     let mut text = SAMPLE_HEAD.to_owned();
     for section in SECTIONS {

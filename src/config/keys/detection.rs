@@ -8,13 +8,13 @@ use super::key::{Absent, Key, Section};
 pub const PRESENCE: Section = Section {
     name: "presence",
     repeats: false,
-    says: "When somebody counts as here. Head office may push these keys.",
+    says: "When a customer counts as present. Head office may push these keys.",
     keys: &[
         Key::new(
             "arrive_rssi_dbm",
             Form::Number { least: -100.0, most: -30.0 },
             Absent::Domain(detection::ARRIVE_RSSI),
-            "a sighting at or above this speaks for being inside",
+            "a contact at or above this is evidence of being inside",
         )
         .unit("dBm"),
         Key::new(
@@ -28,7 +28,7 @@ pub const PRESENCE: Section = Section {
             "leave_rssi_dbm",
             Form::Number { least: -110.0, most: -33.0 },
             Absent::Domain(detection::LEAVE_RSSI),
-            "below this a sighting speaks for being outside; at least 3 dB under `arrive_rssi_dbm`, and as far under it as by default where only that one is given",
+            "a contact below this is evidence of being outside; at least 3 dB below `arrive_rssi_dbm`, which it follows at the default distance if only that key is set",
         )
         .unit("dBm"),
         Key::new(
@@ -56,7 +56,7 @@ pub const PRESENCE: Section = Section {
             "warm_up_secs",
             Form::Number { least: 0.0, most: 3600.0 },
             Absent::Domain(detection::WARM_UP),
-            "a customer who is received so soon after the radio started was here already",
+            "a customer who is first received within this time after the radio started was here already",
         )
         .unit("s"),
         Key::new(
@@ -97,7 +97,7 @@ pub const PRESENCE: Section = Section {
 pub const POLICY: Section = Section {
     name: "policy",
     repeats: false,
-    says: "When and for whom staff are alerted. Head office may push these keys.",
+    says: "When staff are alerted, and about which customers. Head office may push these keys.",
     keys: &[
         Key::new(
             "alerts_per_visit",
@@ -109,7 +109,7 @@ pub const POLICY: Section = Section {
             "min_hours_between_alerts",
             Form::Number { least: 0.0, most: 8760.0 },
             Absent::Domain(detection::BETWEEN_ALERTS),
-            "at least so long between two alerts for one customer",
+            "least time between two alerts for one customer",
         )
         .unit("h"),
         Key::new(
@@ -123,7 +123,7 @@ pub const POLICY: Section = Section {
             "tiers",
             Form::Names,
             Absent::Domain(detection::TIERS),
-            "whose arrival alerts; an empty list is every tier's",
+            "tiers whose arrivals alert staff; an empty list means every tier",
         )
         .example("[\"gold\", \"platinum\"]"),
         Key::new(

@@ -33,7 +33,7 @@ pub(super) const WAKE_UP: Section = Section {
             "tx_power_dbm",
             Form::Integer { least: -100, most: 20 },
             Absent::Is("-59"),
-            "how loud a phone hears it at 1 m",
+            "the RSSI that a phone measures at 1 m",
         )
         .unit("dBm")
         .example("-59"),

@@ -92,7 +92,7 @@ pub(super) const BROKER: Section = Section {
             "username",
             Form::Text,
             Absent::Means("none"),
-            "who this gateway is to the broker",
+            "this gateway's username at the broker",
         )
         .example("\"gateway-door\""),
         Key::new(
@@ -166,7 +166,7 @@ pub(super) const SOURCE: Section = Section {
             "kind",
             Form::Word(&SOURCE_KINDS),
             Absent::Required,
-            "the radio, the radio of a machine without BlueZ, a recording or capture, a simulated shop, an HCI stream, or other gateways",
+            "the radio, the radio of a machine without BlueZ, an HCI stream, a recording or capture, a simulated shop, or other gateways",
         )
         .example("\"bluez\""),
         Key::new(
@@ -239,23 +239,23 @@ pub(super) const REGISTRY: Section = Section {
             "url",
             Form::HttpsUrl,
             Absent::Means("bundles come as a file only"),
-            "where bundles are fetched from, with their `.minisig`; `[tls]` says whom to trust \
-             and who to be",
+            "where bundles are fetched from, with their `.minisig`; `[tls]` has the authorities \
+             and the client certificate",
         )
         .example("\"https://office.example/42/customers.jsonl.zst\""),
         Key::new(
             "check_secs",
             Form::Integer { least: 10, most: 86_400 },
             Absent::Is("300"),
-            "between two looks at `url`; head office can announce a bundle over MQTT as well",
+            "how often `url` is checked; head office can announce a bundle over MQTT as well",
         )
         .unit("seconds"),
         Key::new(
             "audit_hours",
             Form::Integer { least: 0, most: 720 },
             Absent::Is("24"),
-            "for how long this gateway knows whom it recognised when, for customers who ask, and \
-             what their visits taught it of how loud their phones are",
+            "for how long this gateway keeps which customers it recognised and when, for customers \
+             who ask, and the learned signal strength of their phones",
         )
         .unit("hours"),
     ],
@@ -264,7 +264,7 @@ pub(super) const REGISTRY: Section = Section {
 pub(super) const HEAD_OFFICE: Section = Section {
     name: "head_office",
     repeats: false,
-    says: "A second line, to head office's broker cluster: settings, hints of new registries and withdrawals come down; status, health and reports that name no customer go up. The shop works while it is away.",
+    says: "A second line, to head office's broker cluster. Head office sends settings, hints of new registries and withdrawals; the gateway sends status, health and reports that name no customer. The shop works without it.",
     keys: &[
         Key::new(
             "urls",
@@ -277,7 +277,7 @@ pub(super) const HEAD_OFFICE: Section = Section {
             "username",
             Form::Text,
             Absent::Means("none"),
-            "who this gateway is to the cluster",
+            "this gateway's username at the cluster",
         )
         .example("\"store-42-door\""),
         Key::new(
@@ -319,7 +319,7 @@ pub(super) const HEAD_OFFICE: Section = Section {
             "longest_wait_secs",
             Form::Integer { least: 1, most: 3_600 },
             Absent::Is("60"),
-            "between two attempts to connect, at most: all stores' attempts are spread over this time",
+            "longest interval between two attempts to connect: all stores' attempts are spread over this time",
         )
         .unit("seconds"),
     ],
@@ -333,7 +333,7 @@ pub(super) const METRICS: Section = Section {
         "listen",
         Form::Listen,
         Absent::Means("none are served"),
-        "where they are served, in clear and without a password: to this machine alone, or to the network of those who watch it",
+        "where they are served, in clear and without a password: to this machine alone, or to the monitoring network",
     )
     .example("\"127.0.0.1:9464\"")],
 };

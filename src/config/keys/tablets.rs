@@ -57,7 +57,7 @@ pub(super) const TABLETS: Section = Section {
             "repeat_secs",
             Form::Integer { least: 0, most: 3_600 },
             Absent::Is("20"),
-            "between two gentle rings for a customer whom no one has taken yet; 0 rings once",
+            "interval of gentle rings for a customer who is not claimed yet; 0 rings once",
         )
         .unit("seconds"),
         Key::new(
@@ -65,14 +65,14 @@ pub(super) const TABLETS: Section = Section {
             Form::Integer { least: 0, most: 86_400 },
             Absent::Is("120"),
             "an alert that no one answers for this long rings urgently on every tablet and is \
-             published on `escalations`; 0 never is",
+             published on `escalations`; 0 switches this off",
         )
         .unit("seconds"),
         Key::new(
             "late_secs",
             Form::Integer { least: 60, most: 1_800 },
             Absent::Is("300"),
-            "a customer who waits longer is shown as one who waits too long",
+            "a customer who waits longer is shown as waiting too long",
         )
         .unit("seconds"),
         Key::new(
@@ -86,7 +86,7 @@ pub(super) const TABLETS: Section = Section {
             "idle_mins",
             Form::Integer { least: 0, most: 1_440 },
             Absent::Is("240"),
-            "a tablet that no one touches for this long forgets who uses it; 0 never does",
+            "a tablet that no one touches for this long forgets who uses it; 0 means never",
         )
         .unit("minutes"),
         Key::new(
