@@ -72,7 +72,7 @@ fn of_abilities(
     }
     let lines = missing.iter().map(|(what, cost)| format!("it {what}: {cost}"));
     let says = format!("{says}; {}", lines.collect::<Vec<_>>().join("; "));
-    Finding::warn(about, says, "see \"For those who run the broker\" in docs/mqtt.md")
+    Finding::warn(about, says, "see \"For operators of the broker\" in docs/mqtt.md")
 }
 
 /// Warns where clients of other machines can only use the login that may do everything.
