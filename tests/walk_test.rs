@@ -199,7 +199,7 @@ fn a_walk_without_a_difference_is_refused_with_the_reason() {
         (&["--from", "nowhere.jsonl"], "cannot read nowhere.jsonl"),
         (
             &["--from", "bare.jsonl", "--outside", "0-2", "--inside", "50-70", "--client", "c-me"],
-            "heard for only 2 s outside",
+            "received for only 2 s outside",
         ),
     ];
     for (arguments, reason) in cases {

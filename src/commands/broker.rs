@@ -53,7 +53,7 @@ enum Action {
         #[arg(long)]
         rabbitmq: bool,
     },
-    /// Removes a login; its connections can do nothing any more
+    /// Removes a login; its connections can no longer do anything
     Remove {
         /// Username
         name: String,

@@ -165,12 +165,12 @@ fn introduce(global: &Global, args: &Args, daemon: &Daemon, state: &Path) -> any
     Ok(())
 }
 
-/// This program as it was called: `target/release/grelot` for who builds it.
+/// How this program was called, such as `target/release/grelot`.
 fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "grelot".to_owned())
 }
 
-/// Opens the page where somebody sits before a graphical terminal.
+/// Opens the page in a browser if this is a graphical session.
 fn open(page: &str) -> anyhow::Result<()> {
     let has = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
     let graphical = cfg!(target_os = "macos") || has("DISPLAY") || has("WAYLAND_DISPLAY");

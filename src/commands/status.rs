@@ -71,7 +71,7 @@ pub(super) fn snapshot(state: &Path) -> anyhow::Result<Snapshot> {
     understood(&ask(&status::socket(state))?)
 }
 
-/// The same as the daemon says it, in JSON.
+/// The same, as the daemon's JSON.
 pub(super) fn json(state: &Path) -> anyhow::Result<String> {
     ask(&status::socket(state))
 }
@@ -222,7 +222,7 @@ fn traffic(traffic: &Traffic, row: &mut impl FnMut(&str, String)) {
         let stayed = level(gateway.stayed, gateway.stayed_dbm);
         let passed = level(gateway.passed, gateway.passed_dbm);
         let name = &gateway.name;
-        row("", format!("{name}: the highest level of those who stay {stayed}, who pass {passed}"));
+        row("", format!("{name}: highest level of customers who stay {stayed}, who pass {passed}"));
         if let Some(trouble) = gateway.trouble() {
             row("", format!("WRONG: {trouble}"));
             row("", format!("hint: {}", GatewayTraffic::REMEDY));

@@ -1,4 +1,4 @@
-//! `grelot token`: what a customer's phone should be saying, in each carrier.
+//! `grelot token`: what a customer's phone should advertise, in each carrier.
 
 mod spoken;
 

@@ -72,8 +72,8 @@ impl Site<'_> {
         }
     }
 
-    /// A signed bundle that was taken in need not stay, and the first may be on its way: warns
-    /// where there is none.
+    /// A signed bundle may be removed once it is accepted, and the first may still be on its way: a
+    /// missing one is only a warning.
     fn may_come_later(&mut self, path: &str) -> bool {
         let signed = path == "registry.path" && self.found("registry.public_keys").is_some();
         if !signed || self.file(path).is_none_or(|file| file.exists()) {

@@ -1,7 +1,7 @@
 //! What head office pushes over MQTT: documents for the fleet, a group, a store and a gateway.
 //!
-//! The narrower scope wins key by key, the configuration file comes before them all, and the
-//! whole is checked before any of it counts.
+//! For each key the narrowest document that has it counts, before the configuration file. All
+//! documents are checked before any of them counts.
 
 use super::detection::Detection;
 use super::document::{self, Scope, Values};
@@ -59,7 +59,7 @@ impl Layers {
         Ok(())
     }
 
-    /// What waited and counts from now on takes its place; true if any did.
+    /// Documents that waited and count from now on take their place; true if any did.
     pub fn pass_time(&mut self, now: Option<WallTime>) -> bool {
         let mut any = false;
         for layer in &mut self.layers {
@@ -110,8 +110,8 @@ impl Layers {
         }
     }
 
-    /// The settings that the file and all layers together give; or, where anything is wrong in
-    /// any of them, everything that is, and nothing counts.
+    /// The settings that result from the file and all layers; if any layer has an error, all
+    /// problems, and no settings.
     ///
     /// # Errors
     /// Everything that is wrong in any of the documents.

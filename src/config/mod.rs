@@ -85,7 +85,7 @@ pub struct Config {
     pub beacons: Vec<OwnBeacon>,
     /// `[registry] path`; without it and without a URL no customer is recognised.
     pub registry: Option<PathBuf>,
-    /// The rest of `[registry]`: signed bundles, and for how long it is known who was recognised.
+    /// The rest of `[registry]`: signed bundles, and how long the audit is kept.
     pub bundles: Bundles,
     /// `[head_office]`; without it there is no second line.
     pub head_office: Option<HeadOffice>,
@@ -183,7 +183,7 @@ pub struct HeadOffice {
     pub password: Option<Secret>,
     /// Its own files, else those of `[tls]`.
     pub tls: Tls,
-    /// Between two attempts to connect, at most.
+    /// Longest interval between two attempts to connect.
     pub longest_wait: std::time::Duration,
 }
 
@@ -213,9 +213,9 @@ pub struct Bundles {
     pub public_keys: Vec<String>,
     /// Where bundles are fetched from.
     pub url: Option<HttpsUrl>,
-    /// Between two looks there.
+    /// Interval of checks for a new bundle.
     pub check_every: Duration,
-    /// For how long it is kept who was recognised when.
+    /// How long it is kept which customers were recognised, and when.
     pub audit: Duration,
 }
 
@@ -266,11 +266,12 @@ pub struct Tablets {
     pub check_in: Duration,
     /// Whether customers may check in with a link at the entrance.
     pub entrance: bool,
-    /// `repeat_secs`: between two rings for one who waits; zero rings once.
+    /// `repeat_secs`: interval of rings for a customer who waits; zero rings once.
     pub repeat: Duration,
-    /// `late_secs`: who waits longer has waited too long.
+    /// `late_secs`: a customer who waits longer is shown as waiting too long.
     pub late: Duration,
-    /// `idle_mins`: a tablet that no one touches for this time forgets who used it; zero never does.
+    /// `idle_mins`: a tablet that no one touches for this time forgets who used it; zero means
+    /// never.
     pub idle: Duration,
     /// `shift_end`: minute of the store's day.
     pub shift_end: Option<u16>,

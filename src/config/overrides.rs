@@ -14,8 +14,8 @@ use crate::pipeline::presence;
 const LEAST_HYSTERESIS_DB: f32 = 3.0;
 
 impl Detection {
-    /// These settings with what the documents' `values` say, key by key. What only several
-    /// values together can tell goes to `problems`.
+    /// These settings with the documents' `values`, key by key. Errors that only several values
+    /// together show go to `problems`.
     #[must_use]
     pub(super) fn with(mut self, values: &Values, problems: &mut Problems) -> Self {
         for (path, found) in values {

@@ -69,7 +69,7 @@ impl Problem {
         self.hint = Some(hint.into());
     }
 
-    /// Not as bad as that.
+    /// Makes the problem a warning.
     #[must_use]
     pub fn as_warning(mut self) -> Self {
         self.severity = Severity::Warning;
@@ -121,7 +121,7 @@ pub(super) fn shown(text: &str) -> String {
     shown
 }
 
-/// `line` with neither the user and password nor the query of the addresses in it.
+/// `line` without the user, password and query of the addresses in it.
 fn without_passwords(line: &str) -> String {
     let ends_word = |c: char| matches!(c, '"' | '\'' | ',' | ' ' | '[' | ']');
     line.split_inclusive(ends_word).map(without_password).collect()
@@ -181,17 +181,17 @@ impl Problems {
         self.0.iter()
     }
 
-    /// Nothing at all to say.
+    /// Whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many make the configuration void.
+    /// Number of errors.
     pub fn errors(&self) -> usize {
         self.0.iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
-    /// How many are only worth a look.
+    /// Number of warnings.
     pub fn warnings(&self) -> usize {
         self.0.len() - self.errors()
     }

@@ -319,7 +319,7 @@ pub struct Layer {
     pub serial: Option<u64>,
     /// The last document is for other stores than this one.
     pub out_of_ring: bool,
-    /// What was in force before, while what is may be taken back.
+    /// What was in force before, kept while the present document may be taken back.
     pub former: Option<Pushed>,
     /// What was taken back here, and why.
     pub fell_back: Option<FellBack>,
@@ -368,7 +368,7 @@ impl Layer {
         header.follows(self.serial, same)?;
         let mut layer = Self { fell_back: None, shadow: None, ..self.clone() };
         layer.serial = header.serial.or(self.serial);
-        // Rings are for what many stores share.
+        // Only documents for several stores have rings.
         layer.out_of_ring = reach < Reach::Store && !header.is_for(rules.store);
         if layer.out_of_ring {
             return Ok(layer);
@@ -387,12 +387,12 @@ impl Layer {
         Ok(layer)
     }
 
-    /// What waits counts from now on; what did before is kept while it may be needed again.
+    /// What waits counts from now on; what counted before is kept while it may be needed again.
     fn take_next(&mut self) {
         let former = self.current.take();
         self.current = self.next.take();
         let guarded = self.current.as_ref().is_some_and(|now| now.header.roll_back_if.is_some());
-        // What may be taken back itself is no last good one.
+        // Settings that may be taken back themselves are no last good ones.
         self.former = match former {
             Some(former) if former.header.roll_back_if.is_some() => self.former.take(),
             former => former,
@@ -425,7 +425,7 @@ impl Layer {
     }
 }
 
-/// By what documents are judged here.
+/// What documents are judged by here.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
     pub store: u16,

@@ -104,7 +104,8 @@ fn sample() -> String {
     text
 }
 
-/// Whether there may be none: a section that repeats is one thing each, and there need be none.
+/// Whether a configuration may do without this section: it repeats, and the sample has none in
+/// force.
 fn optional(section: &Section) -> bool {
     let in_force =
         |key: &Key| IN_FORCE.contains(&format!("{}.{}", section.name, key.name).as_str());

@@ -55,7 +55,7 @@ pub fn parse(text: &str) -> Result<WebUrl, String> {
     if !path.chars().all(fits) {
         return Err("must have no blanks or other characters that addresses have not".to_owned());
     }
-    // A broker's address has the same form, and the same reasons why it may be none.
+    // A broker's address has the same form, and can have the same errors.
     let broker = super::broker_url::parse(&format!("mqtts://{authority}"))?;
     let named_port =
         authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());

@@ -34,13 +34,13 @@ const INBOUND: usize = 64;
 /// Publications that wait for the client; beyond, the newest is dropped.
 const PUBLICATIONS: usize = 64;
 
-/// The client disconnects, the store writes its last change.
+/// Time for the client to disconnect and for the store to write its last change.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 /// The way to staff and back.
 ///
-/// Everything it is given is durable before it is published; nothing it does waits for
-/// the disk or the broker, except [`Delivery::perform`] where the disk is slower than the shop.
+/// Everything is durable before it is published; nothing waits for the disk or the broker, except
+/// [`Delivery::perform`] where the disk is slower than the shop.
 pub struct Delivery {
     store_requests: mpsc::Sender<Request>,
     publications: mpsc::Sender<Publication>,
@@ -192,13 +192,13 @@ impl Delivery {
         }
     }
 
-    /// Tells the store that grelot is alive, so that a restart knows how long it was not.
+    /// Records in the store that grelot is alive, so that a restart knows how long it was not.
     pub async fn heartbeat(&self, settings: &Settings, now: Now) {
         let heartbeat = Heartbeat::new(now.clock, self.clocks.boot());
         self.commit(vec![store::heartbeat(settings, heartbeat)]).await;
     }
 
-    /// Keeps what staff said of a visit, for tuning.
+    /// Keeps staff's feedback on a visit, for tuning.
     pub async fn label(&self, visit: VisitId, was_here: Option<bool>, now: Now) {
         self.commit(vec![store::Change::Labelled { visit, was_here, at: now.clock.reading() }])
             .await;
@@ -247,7 +247,7 @@ impl Delivery {
         let _ = self.publications.try_send(Publication::Once { topic, payload });
     }
 
-    /// Says that a registry of head office is in force, which is without the customers who had
+    /// Reports that a registry of head office is in force, which leaves out the customers who had
     /// withdrawn when it was made.
     pub fn registry_made(&self, at: WallTime) {
         let _ = self.publications.try_send(Publication::RegistryMade(at));
@@ -325,7 +325,7 @@ fn webhook_sender(
     (Some(sender), Some(committing), seen)
 }
 
-/// What an earlier life of this gateway published and the configuration no longer names: it was
+/// What an earlier process of this gateway published and the configuration no longer names: it was
 /// renamed, moved to another store, or a beacon is gone. What is published now is noted first.
 fn stale(
     store: &mut Store,

@@ -1,4 +1,4 @@
-//! What other settings change: arrivals of both beside each other.
+//! Compares arrivals with the settings in force and with others.
 
 use std::collections::VecDeque;
 
@@ -55,7 +55,7 @@ impl<A: Arrival> Differences<A> {
         self.after.push_back(arrival);
     }
 
-    /// What no arrival after `now` can change any more.
+    /// Differences that no arrival after `now` can change.
     pub fn settled(&mut self, now: f64) -> Vec<Difference<A>> {
         let mut settled = Vec::new();
         while let Some(was) = self.before.pop_front_if(|was| was.seconds() + SAME_VISIT_S <= now) {

@@ -1,5 +1,5 @@
-//! One owner of the pipeline: takes in one thing after the other, performs what follows from it,
-//! and sleeps until the next.
+//! The owner of the pipeline: handles one input after the other, performs its effects, and sleeps
+//! until the next.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,9 +42,9 @@ use crate::telemetry::redact;
 /// Advertisements of a replay source that fall into this span of real time are taken in one go: a
 /// wake-up costs more than an advertisement.
 const BATCH: Duration = Duration::from_millis(50);
-/// For the reports to head office to be on the disk.
+/// Time for the reports to head office to reach the disk.
 const OFFICE_STOPS_WITHIN: Duration = Duration::from_secs(2);
-/// Between two health reports, and two signs of life in the store.
+/// Interval of health reports, and of heartbeats in the store.
 const HEALTH: Duration = Duration::from_mins(1);
 
 /// In real time, however fast a recording is played.
@@ -66,11 +66,11 @@ pub struct Inputs {
     pub replays: ReplaySources,
     /// Events of live sources, with the source's index in the configuration.
     pub radio: mpsc::Receiver<(usize, SourceEvent)>,
-    /// What the broker says.
+    /// Messages of the broker, parsed.
     pub inbound: mpsc::Receiver<Inbound>,
     /// New registries, whole and checked.
     pub registries: mpsc::Receiver<registry::RegistryUpdate>,
-    /// Customers who say that they are here, and staff who do.
+    /// Check-ins by customers and by staff.
     pub check_ins: mpsc::Receiver<desk::Request>,
     /// Questions of `grelot status`.
     pub questions: mpsc::Receiver<Question>,
@@ -87,7 +87,7 @@ pub struct EventLoop {
     pub(super) gateways: Gateways,
     /// Gateways that the configuration does not name: of replay sources, and the store's others.
     pub(super) unlisted_gateways: Vec<Arc<str>>,
-    /// When each of the store's other, unlisted gateways last spoke.
+    /// When each of the store's other, unlisted gateways last sent something.
     pub(super) peers_heard: BTreeMap<Arc<str>, Tick>,
     pub(super) delivery: Delivery,
     pub(super) head_office: HeadOffice,
@@ -109,7 +109,7 @@ pub struct EventLoop {
     pub(super) blind_because: Option<String>,
     /// Since when the gateway's state is what it is.
     pub(super) state_since: Since,
-    /// What both clocks said when the input came that is being handled.
+    /// Both clocks' times when the input came that is being handled.
     pub(super) moment: Now,
     /// Time never goes back for the pipeline, in whichever order its sources report.
     pub(super) latest: Tick,
@@ -299,7 +299,7 @@ impl EventLoop {
             source.note.clone_from(&reason);
         }
         self.blind_because = match hearing {
-            Hearing::Blind => Some(reason.unwrap_or_else(|| "nothing is heard".to_owned())),
+            Hearing::Blind => Some(reason.unwrap_or_else(|| "nothing is received".to_owned())),
             Hearing::Listening => None,
         };
         let now = self.now();
@@ -546,7 +546,7 @@ impl EventLoop {
         }
     }
 
-    /// Settings whose time has come count from now on, those that exceed a limit no longer.
+    /// Puts settings in force whose time has come, and takes back those that exceed a limit.
     async fn look_after_settings(&mut self) {
         // Records of a replay source that are due already are still to come: time does not pass here.
         let time = self.clocks.now().clock.known();
@@ -567,7 +567,7 @@ impl EventLoop {
         }
     }
 
-    /// What settings that may be taken back have brought.
+    /// Counts the effects of settings that may be taken back.
     fn guard(&mut self, effect: &Effect) {
         match effect {
             Effect::Arrived { announcement: Announcement::Alert { .. }, .. } => {

@@ -1,8 +1,8 @@
-//! Watches settings that may be taken back (`roll_back_if`): counts what they bring at this gateway, and
-//! says when a limit is surely exceeded.
+//! Watches settings that may be taken back (`roll_back_if`): counts their effects at this gateway,
+//! and reports when a limit is surely exceeded.
 //!
-//! Alerts are compared with those of the same hours of other weeks. What was counted is kept over a
-//! restart, except for the current hour.
+//! Alerts are compared with those of the same hours of other weeks. The counts are kept over a
+//! restart, except those of the current hour.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -166,7 +166,7 @@ impl GuardWatch {
         let limits = &guarded.limits;
         let shares = [
             (limits.not_here, watched.not_here, watched.judged, "judged visits were none"),
-            (limits.unclaimed, watched.unclaimed, watched.ended, "alerts were taken up by no one"),
+            (limits.unclaimed, watched.unclaimed, watched.ended, "alerts were not claimed"),
         ];
         for (limit, count, of, what) in shares {
             let Some(limit) = limit else { continue };
@@ -214,7 +214,8 @@ impl GuardWatch {
         None
     }
 
-    /// Writes on a thread of its own, as the disk may be slow; while it is, the next hour has to do.
+    /// Writes on a thread of its own, because the disk may be slow; if it still writes, the next
+    /// hour's write includes this one.
     fn keep(&mut self) {
         if self.writer.as_ref().is_some_and(|writer| !writer.is_finished()) {
             return;

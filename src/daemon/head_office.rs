@@ -112,7 +112,7 @@ impl HeadOffice {
         let rules = Rules { store: config.store.id, keys: &config.settings_keys, now };
         let mut layers = self.layers.clone();
         let checked = layers.set(reach, &topic, document, &rules).and_then(|()| {
-            // What waits must be sound, too: no one looks when its time has come.
+            // Settings that wait are checked now: no one watches when they take effect.
             layers.at_last().in_force(config)?;
             if let Some((_, candidate)) = layers.shadow(config) {
                 candidate?;
@@ -175,7 +175,7 @@ impl HeadOffice {
         Some(self.takes_effect(in_force))
     }
 
-    /// Time has passed: settings that waited for theirs.
+    /// Puts settings in force whose time has come.
     pub fn pass_time(&mut self, config: &Config, now: Option<WallTime>) -> Option<Box<Settings>> {
         let mut layers = self.layers.clone();
         if !layers.pass_time(now) {

@@ -124,7 +124,7 @@ fn way_to_staff(measures: &mut Measures, snapshot: &Snapshot) {
     measures.flag("broker_connected", "Whether the broker is there.", broker.connected);
     let help = "Connections to the broker that were established.";
     measures.count("broker_connections", help, delivery.connections);
-    let help = "Whether alerts wait because no one says who has withdrawn consent.";
+    let help = "Whether alerts wait because it is not known who has withdrawn consent.";
     measures.flag("alerts_held_back", help, broker.abilities.holds_back());
     let help = "Messages that the broker has not acknowledged yet.";
     measures.gauge("outbox_messages", help, whole(delivery.queued));
@@ -162,7 +162,7 @@ fn head_office(measures: &mut Measures, snapshot: &Snapshot) {
     let serials = documents.iter().filter_map(|document| {
         Some((vec![("reach", document.reach.clone())], whole(document.serial?)))
     });
-    let help = "The number of head office's last settings, by whom they are for.";
+    let help = "The number of head office's last settings, by reach.";
     measures.gauges("settings_serial", help, serials);
     let help = "Whether the last settings of head office were refused.";
     measures.flag("settings_refused", help, !snapshot.configuration.refused.is_empty());

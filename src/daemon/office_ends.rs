@@ -27,7 +27,7 @@ use crate::telemetry::health::Health;
 /// Withdrawals on their way to the shop's own client.
 const WITHDRAWALS: usize = 64;
 
-/// Between two reports of counts.
+/// Interval of reports of counts.
 const HOUR: Duration = Duration::from_hours(1);
 
 /// The line, before it is started.
@@ -123,19 +123,19 @@ pub struct OfficeEnds {
 }
 
 impl OfficeEnds {
-    /// A visit that ended is reported.
+    /// Reports a visit that ended.
     pub fn report(&self, effect: &Effect) {
         if let Effect::Departed { visit, at, reason } = effect {
             self.reports.visit(visit, *at, *reason);
         }
     }
 
-    /// What staff said of a visit is reported.
+    /// Reports staff's feedback on a visit.
     pub fn label(&self, visit: VisitId, was_here: bool, at: WallTime) {
         self.reports.label(visit, was_here, at);
     }
 
-    /// What a candidate for settings would have changed is reported.
+    /// Reports what a candidate for settings would have changed.
     pub fn shadow(&self, report: payload::ShadowReport, at: WallTime) {
         self.reports.shadow(report, at);
     }

@@ -12,9 +12,9 @@ use crate::pipeline::peers::PeerContact;
 use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::{Input, VisitId};
 
-/// Gateways of one store, this one and configured ones included. A gateway that speaks takes the
-/// place of the one that has been silent for longest, unless that one is configured or has an open
-/// visit: made-up names do not keep a real one out.
+/// Most gateways of one store, this one and configured ones included. A new gateway takes the place
+/// of the one that has been silent for longest, unless that one is configured or has an open visit:
+/// made-up names do not keep a real one out.
 const MOST_GATEWAYS: usize = 64;
 
 /// How far the clocks of a store's gateways may be apart. What another one dates further away is
@@ -130,7 +130,7 @@ impl EventLoop {
         self.delivery.publish_contacts(&Contacts { v: payload::VERSION, at, heard });
     }
 
-    /// An `mqtt` source receives as long as one of the other gateways is there.
+    /// An `mqtt` source receives as long as one of the other gateways is online.
     async fn judge_mqtt_sources(&mut self) {
         let hearing = if self.pipeline.any_present() { Hearing::Listening } else { Hearing::Blind };
         let reason = (hearing == Hearing::Blind).then(|| "no other gateway is there".to_owned());

@@ -11,7 +11,7 @@ use crate::clock::Clocks;
 /// An address may change at any time; a certificate lasts a year.
 const LOOK_EVERY: Duration = Duration::from_mins(10);
 
-/// Looks until stopped. The page takes up the new certificate by itself.
+/// Checks until stopped. The page takes up the new certificate by itself.
 pub async fn keep(certificates: Certificates, clocks: Clocks, stop: CancellationToken) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     loop {

@@ -74,8 +74,8 @@ impl ReplaySources {
         }
     }
 
-    /// The replay source whose next record comes first; on the way, what cannot be read is passed over
-    /// and counted, and replay sources that have ended are put away.
+    /// The replay source whose next record comes first. Skips and counts what cannot be read, and
+    /// removes replay sources that have ended.
     fn earliest(&mut self) -> Option<(Duration, usize)> {
         for Playing { replay, .. } in &mut self.playing {
             while let Some(fault) = replay.next_if(Result::is_err).and_then(Result::err) {

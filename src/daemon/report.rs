@@ -151,7 +151,7 @@ fn withdrawals(connection: &ConnectionState) -> Option<&'static str> {
     }
 }
 
-/// What the broker does of what is needed of it.
+/// Which of the needed abilities the broker has.
 fn abilities(connection: &ConnectionState) -> BrokerAbilities {
     let ConnectionState::Connected { abilities, consent, .. } = connection else {
         return BrokerAbilities::default();

@@ -10,7 +10,7 @@ use crate::pipeline::event::{Announcement, CustomerContact, Start};
 use crate::pipeline::units::{Now, Tick};
 use crate::pipeline::{Effect, Input, Pipeline, Settings, VisitId};
 
-/// Changes that a report tells one by one.
+/// Changes that a report lists one by one.
 const MOST_TOLD: usize = 20;
 
 /// The candidate: settings that run beside those in force, and alert no one.

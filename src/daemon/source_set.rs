@@ -103,7 +103,7 @@ fn simulated_shop(config: &Config, seed: u64) -> Shop {
     Shop::new(scene, seed, Clocks::machine().now().clock.reading())
 }
 
-/// The registry that goes with a simulated shop, by the way every registry comes in.
+/// The registry of a simulated shop, loaded as every registry is.
 fn made_up_customers(shop: &Shop, store: u16) -> anyhow::Result<(Registry, RegistryHealth)> {
     let lines = shop.registry_lines(SIMULATED_DAYS).collect::<Vec<_>>().join("\n");
     let reading = Reading::new(store, Clock::Set(shop.started_at())).keeping_every_day();

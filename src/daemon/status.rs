@@ -52,9 +52,9 @@ pub struct Snapshot {
     pub clock_set: bool,
     /// What settings are in force.
     pub configuration: Configuration,
-    /// Where adverts come from.
+    /// Where advertisements come from.
     pub sources: Vec<Source>,
-    /// Sightings of enrolled customers.
+    /// Contacts with enrolled customers.
     pub contacts: u64,
     /// Visits opened since the start.
     pub arrivals: u64,
@@ -112,20 +112,21 @@ pub struct GatewayTraffic {
 impl GatewayTraffic {
     /// Fewer customers say nothing yet.
     const ENOUGH: f32 = 20.0;
-    /// A gateway whose levels are less apart does not tell who is inside, in dB.
+    /// A gateway whose levels differ by less does not distinguish inside from outside, in dB.
     const APART_DB: f32 = 6.0;
 
     /// What to do about that.
     pub const REMEDY: &str = "hang it 2 m further in, or add a beacon";
 
-    /// That the gateway does not tell the street from the shop, once enough customers were received.
+    /// A warning if the gateway does not distinguish the street from the shop, once enough
+    /// customers were received.
     pub fn trouble(&self) -> Option<String> {
         let Self { name, stayed, stayed_dbm, passed, passed_dbm } = self;
         let known = *stayed >= Self::ENOUGH && *passed >= Self::ENOUGH;
         (known && stayed_dbm - passed_dbm < Self::APART_DB).then(|| {
             format!(
-                "{name} does not tell the street from the shop: customers who stay reach \
-                 {stayed_dbm:.0} dBm, those who pass {passed_dbm:.0} dBm"
+                "{name} does not distinguish the street from the shop: customers who stay reach \
+                 {stayed_dbm:.0} dBm, customers who pass {passed_dbm:.0} dBm"
             )
         })
     }
@@ -202,7 +203,7 @@ pub struct Configuration {
     pub documents: Vec<DocumentStatus>,
 }
 
-/// One place adverts come from.
+/// One source of advertisements.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// As people call it.
@@ -299,18 +300,18 @@ pub struct Broker {
     pub place: String,
     /// Whether it is there.
     pub connected: bool,
-    /// Why not, where it said so.
+    /// Why not, if it gave a reason.
     pub problem: Option<String>,
     /// Whether it delivers retained messages to wildcard subscriptions; `None` while unknown.
     /// Where it does not, withdrawals over MQTT are not reliable.
     #[serde(default)]
     pub retained: Option<bool>,
-    /// What it does of what is needed of it.
+    /// Which of the needed abilities it has.
     #[serde(default)]
     pub abilities: BrokerAbilities,
 }
 
-/// What the broker does of what is needed of it; `None` while that is not known.
+/// Which of the needed abilities the broker has; `None` while that is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerAbilities {
     pub retain: Option<bool>,
@@ -362,7 +363,7 @@ impl BrokerAbilities {
         missing.map(|(_, what, cost)| (what, cost)).collect()
     }
 
-    /// Whether alerts are held back because no one says who has withdrawn.
+    /// Whether alerts are held back because it is not known who has withdrawn.
     pub fn holds_back(&self) -> bool {
         self.wildcard == Some(false) && self.withdrawals.as_deref() == Some("asking")
     }

@@ -47,7 +47,7 @@ impl TabletWatch {
         u64::try_from(*self.viewers.count().borrow()).unwrap_or(u64::MAX)
     }
 
-    /// Looks, at least once a minute; returns whether the alarm has changed.
+    /// Checks, at least once a minute; returns whether the alarm has changed.
     pub fn look(&mut self, now: Now) -> bool {
         let open = match (self.opening_hours, now.clock) {
             (Some(hours), Clock::Set(time)) => hours.contain(time, &self.time_zone),

@@ -22,16 +22,16 @@ use crate::payload;
 use crate::pipeline::units::Tick;
 use crate::telemetry::brief;
 
-/// Between two looks at what was entered and is not acknowledged yet.
+/// Interval of checks for entries that are not acknowledged yet.
 const REPEAT_EVERY: Duration = Duration::from_secs(10);
 
-/// Between two looks at documents that may be taken back, where no gateway has taken one back.
+/// Interval of checks of documents that may be taken back, while no gateway has taken one back.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 /// For how long reports are kept, in days.
 const KEEP_DAYS: u32 = 90;
 
-/// Between two looks for reports that are too old.
+/// Interval of checks for reports that are too old.
 const AGE_EVERY: Duration = Duration::from_mins(10);
 
 /// Withdrawals of one gateway that are repeated at once; the rest follows.
@@ -43,7 +43,7 @@ const MOST_WAITING: usize = 10_000;
 /// An answer is of no use to a later connection.
 const LIFE: Duration = Duration::from_mins(1);
 
-/// Between two publications of one document: one message reaches all its gateways.
+/// Least time between two publications of one document: one message reaches all its gateways.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// Head office's name, where it asks stores for their state.
@@ -188,7 +188,7 @@ impl Keeper {
                 Some(said) => return self.consent(store, gateway, &said),
                 None => None,
             },
-            // An empty one retires the gateway; `fleet status` shows when it spoke last.
+            // An empty one retires the gateway; `fleet status` shows when it last reported.
             Topic::Status if payload.is_empty() => return Ok(()),
             Topic::Status => match read::<payload::Status>(payload) {
                 Some(status) => return self.status(store, gateway, text, &status),
@@ -368,7 +368,8 @@ impl Keeper {
         self.look_at_roll_outs()
     }
 
-    /// Takes documents back that a share of their gateways has taken back, or that surely do harm.
+    /// Takes documents back that a share of their gateways has taken back, or that surely exceed a
+    /// limit.
     fn look_at_roll_outs(&mut self) -> Result<(), FleetError> {
         let now = self.clocks.now();
         let open = if now.tick < self.look_at { Vec::new() } else { self.store.open_guards()? };
@@ -390,7 +391,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// What is too old goes.
+    /// Deletes what is too old.
     fn age(&mut self) -> Result<(), FleetError> {
         let deleted = self.store.age(self.clocks.now().clock.reading(), self.keep_days)?;
         if deleted > 0 {

@@ -52,7 +52,7 @@ fn of_gateways(measures: &mut Measures, gateways: &[GatewayOverview]) {
             Some((labels, float(document.serial?)))
         })
     });
-    let help = "The number of the last settings that it took, by whom they are for.";
+    let help = "The number of the last settings that it took, by reach.";
     measures.gauges("fleet_gateway_settings_serial", help, serials);
 }
 

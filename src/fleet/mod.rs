@@ -1,8 +1,8 @@
 //! Head office: the state of all gateways, and messages that are repeated until each gateway acknowledges them.
 //!
-//! One `SQLite` file holds the list of withdrawals with their numbers and what gateways said of
-//! themselves; [`keeper`] answers gateways that ask and repeats what they missed. Invariant: a number
-//! of a store's list is given once, and no number is left out.
+//! One `SQLite` file holds the list of withdrawals with their numbers and what gateways reported;
+//! [`keeper`] answers gateways that ask and repeats what they missed. Invariant: a number of a
+//! store's list is given once, and no number is left out.
 
 pub mod documents;
 pub mod figures;

@@ -1,4 +1,4 @@
-//! Every gateway at a glance: how it is, what is wrong with it, and whether a person knows.
+//! Every gateway at a glance: its condition, its troubles, and whether a person knows of them.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::store::{FleetError, FleetStore, unsigned};
 use crate::payload::{DocumentStatus, GatewayState, Health, Status};
 use crate::pipeline::units::WallTime;
 
-/// A gateway says what it counts every minute: three missed are silence.
+/// A gateway reports its counts every minute: after three missed reports it is silent.
 const SILENT_AFTER_MS: i64 = 3 * 60 * 1000;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,9 +25,9 @@ pub struct GatewayOverview {
     pub config: Option<String>,
     /// What became of head office's settings.
     pub documents: Vec<DocumentStatus>,
-    /// RFC 3339, UTC: when it said anything last.
+    /// RFC 3339, UTC: when it last reported.
     pub seen_at: String,
-    /// Since when it is as it is.
+    /// Since when it is in this condition.
     pub since: Option<String>,
     /// Withdrawals of its store that it has not acknowledged.
     pub withdrawals_behind: u64,
@@ -37,17 +37,17 @@ pub struct GatewayOverview {
     pub customers: Option<u64>,
     /// What is wrong, one line each.
     pub troubles: Vec<String>,
-    /// A person knows of exactly these troubles, and what they noted.
+    /// The note of a person who knows of exactly these troubles.
     pub acknowledged: Option<String>,
 }
 
-/// How a gateway is, the worst first.
+/// The conditions of a gateway, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
-    /// It said so, or its last will did.
+    /// Its status or its last will reports it.
     Offline,
-    /// It says nothing any more.
+    /// It has stopped reporting.
     Silent,
     /// It runs and receives nothing.
     Blind,
@@ -89,13 +89,13 @@ impl std::str::FromStr for Condition {
 }
 
 impl GatewayOverview {
-    /// Whether someone should look.
+    /// Whether it needs attention.
     pub fn needs_attention(&self) -> bool {
         self.condition != Condition::Well && self.acknowledged.is_none()
     }
 
     fn trouble(&self) -> String {
-        // How long it has been silent is no other trouble.
+        // The duration of silence is left out: it does not make another trouble.
         format!("{}: {}", self.condition, self.troubles.join("; "))
     }
 }
@@ -112,7 +112,7 @@ struct GatewayRow {
 }
 
 impl FleetStore {
-    /// Every gateway that ever said anything, by store and name.
+    /// Every gateway that ever reported, by store and name.
     ///
     /// # Errors
     /// Where the file cannot be read.
@@ -163,7 +163,7 @@ impl FleetStore {
         Ok(self.done(rows)?.into_iter().map(|row| overview(row, now)).collect())
     }
 
-    /// A person knows of a gateway's troubles as they are now; false where it has none.
+    /// Records that a person knows of a gateway's present troubles; false where it has none.
     ///
     /// # Errors
     /// Where the file cannot be written.

@@ -34,13 +34,13 @@ const FILES: [(&str, &str, &[u8]); 5] = [
 /// Rows of one answer.
 const MOST_ROWS: usize = 100;
 
-/// For this long a reading of the stores serves every request.
+/// How long one reading of the stores serves all requests.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// A store's story goes back so far.
+/// How far a store's history goes back.
 const STORY_HOURS: i64 = 7 * 24;
 
-/// Reports of visits in a story.
+/// Reports of visits in a history.
 const STORY_REPORTS: usize = 50;
 
 /// The file, read again where what is known of it is not fresh.
@@ -240,7 +240,7 @@ impl Asked {
             Sort::Arrivals => stores.sort_by_key(|store| store.figures.arrivals),
             Sort::Alerts => stores.sort_by_key(|store| store.figures.alerts),
             Sort::Claimed => by(|store| store.claimed_after_s, stores),
-            // What is sure to be bad, not what was judged once.
+            // Orders by what is certainly bad, not by what was judged once.
             Sort::False => by(|store| Some(store.false_alerts.low), stores),
             Sort::Heard => by(|store| store.heard, stores),
             Sort::Settings => stores.sort_by_key(|store| {

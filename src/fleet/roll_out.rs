@@ -1,5 +1,5 @@
-//! Whether a guarded document is taken back everywhere: because a share of its gateways has taken it back,
-//! or because the stores that have it surely alert otherwise than those that do not.
+//! Whether a guarded document is taken back everywhere: because a share of its gateways has taken
+//! it back, or because the alerts of its stores surely differ from those of the others.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ impl Comparison {
         self.others += others;
     }
 
-    /// What is sure of the ring, if anything is.
+    /// What is certain about the ring, if anything is.
     pub fn verdict(&self) -> Option<String> {
         let word = match self.test.sure()? {
             Change::More => "more",

@@ -1,4 +1,4 @@
-//! Head office's file: withdrawals with their numbers, and what gateways said of themselves.
+//! Head office's file: withdrawals with their numbers, and what gateways reported.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub struct Acknowledged {
     pub serial: u64,
 }
 
-/// What a gateway said, as JSON.
+/// What a gateway reported, as JSON.
 #[derive(Debug, Clone, Copy)]
 pub enum Said<'a> {
     /// Payload of `gateways/<gateway>/status`.
@@ -158,7 +158,7 @@ impl FleetStore {
         self.done(self.db.query_row(sql, params![store], |row| unsigned(row, 0)))
     }
 
-    /// A gateway said which withdrawals of this list it knows; of another list it knows none.
+    /// Records which withdrawals of this list a gateway knows; of another list it knows none.
     ///
     /// # Errors
     /// Where the file cannot be written.
@@ -227,7 +227,7 @@ impl FleetStore {
         Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
     }
 
-    /// A gateway said how it is, or what it counted.
+    /// Records a gateway's status or health.
     ///
     /// # Errors
     /// Where the file cannot be written.
@@ -251,7 +251,7 @@ impl FleetStore {
         self.done(written.map(drop))
     }
 
-    /// Whether a gateway ever said how it is.
+    /// Whether a gateway ever reported its status.
     ///
     /// # Errors
     /// Where the file cannot be read.
@@ -272,7 +272,7 @@ impl FleetStore {
         self.acknowledgements(sql, params![])
     }
 
-    /// How far the gateways of a store know its list, as far as they ever said.
+    /// How far the gateways of a store know its list, as far as they reported it.
     ///
     /// # Errors
     /// Where the file cannot be read.

@@ -1,4 +1,4 @@
-//! The stores: how each is, and what the last days brought.
+//! The stores: the condition of each, and figures of the last days.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::store::{FleetError, FleetStore, unsigned};
 use crate::payload::{DocumentStatus, Report};
 use crate::pipeline::units::WallTime;
 
-/// What a store's figures are of.
+/// Days that a store's figures cover.
 pub const DAYS: i64 = 7;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,10 +20,10 @@ pub struct StoreOverview {
     pub store: u16,
     /// The worst of its gateways'.
     pub condition: Condition,
-    /// Whether someone should look.
+    /// Whether it needs attention.
     pub attention: bool,
     pub gateways: usize,
-    /// When the one that is silent longest said something last: RFC 3339, UTC.
+    /// When the gateway that is silent longest last reported: RFC 3339, UTC.
     pub seen_at: String,
     /// What is wrong, by gateway.
     pub troubles: Vec<String>,

@@ -1,4 +1,4 @@
-//! The state of the connection to the broker, for those who report it.
+//! The state of the connection to the broker, for reports.
 
 use crate::telemetry::health::BrokerState;
 
@@ -11,7 +11,7 @@ pub enum ConnectionState {
     Connected {
         /// As in the configuration.
         broker: String,
-        /// What it does of what is needed of a broker.
+        /// Which of the needed abilities it has.
         abilities: Abilities,
         /// Whether all withdrawals of consent are known.
         consent: ConsentState,
@@ -105,7 +105,7 @@ pub enum ConsentState {
     Answered,
     /// A registry is in force that was made after this connection.
     Registry,
-    /// Head office says it over its own line; while that line is away, the shop goes on.
+    /// Head office reports them over its own line; while that line is away, the shop works without.
     Office,
 }
 

@@ -116,7 +116,7 @@ struct StaffWire {
     #[serde(flatten)]
     by: MemberWire,
     action: ActionWire,
-    /// Whom the customer is handed over to.
+    /// The colleague who gets the customer.
     to: Option<MemberWire>,
 }
 
@@ -235,7 +235,7 @@ fn staff(visit: VisitId, payload: &[u8]) -> Result<Inbound, Refused> {
         ActionWire::Recall => StaffAction::Recall,
         ActionWire::TakeOver => StaffAction::TakeOver,
         ActionWire::HandOver => {
-            let to = to.ok_or(Refused::OutOfBounds("`to` says whom to hand over to"))?;
+            let to = to.ok_or(Refused::OutOfBounds("`to` must name the colleague"))?;
             StaffAction::HandOver(member(&to)?)
         }
     };
@@ -312,7 +312,7 @@ fn contacts(gateway: &str, payload: &[u8]) -> Result<Inbound, Refused> {
     let contacts: payload::Contacts = read(payload)?;
     known_version(contacts.v)?;
     if contacts.heard.len() > MOST_CONTACTS {
-        return Err(Refused::OutOfBounds("more contacts than a gateway can hear"));
+        return Err(Refused::OutOfBounds("more contacts than a gateway can receive"));
     }
     if !contacts.heard.iter().all(|heard| topics::is_level(&heard.client)) {
         return Err(Refused::OutOfBounds("a client's handle cannot be one"));

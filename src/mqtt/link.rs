@@ -31,7 +31,7 @@ const RECEIVE_MAXIMUM: u16 = 64;
 /// Half a minute of silence proves a dead connection; a missing acknowledgement proves it sooner.
 const KEEP_ALIVE_SECS: u16 = 15;
 
-/// rumqttc's own limit; above [`WINDOW`], so that it is never what holds a message back.
+/// rumqttc's own limit; above [`WINDOW`], so that it never delays a message.
 const IN_FLIGHT_LIMIT: u16 = 100;
 
 /// An answer after this is of no use.
@@ -41,7 +41,7 @@ const QUESTION_LIFE: Duration = Duration::from_secs(10);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the broker waits for the gateway's return before it publishes the last will, and how
-/// long it keeps the session: a connection that breaks and comes back within this is no news.
+/// long it keeps the session: a connection that breaks and comes back within this is not reported.
 const WILL_DELAY_SECS: u32 = 5;
 
 /// How this gateway presents itself to any broker.

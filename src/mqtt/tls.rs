@@ -55,7 +55,7 @@ pub fn client(tls: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
 }
 
 /// TLS settings for servers of others, such as webhooks: the system's authorities and those in
-/// `tls.ca`; this gateway does not say who it is.
+/// `tls.ca`, without a client certificate.
 ///
 /// # Errors
 /// If `tls.ca` cannot be read, or no authority is trusted at all.

@@ -61,7 +61,7 @@ impl Topics {
         self.topic(Topic::Claim, &[&visit.to_string()])
     }
 
-    /// Where staff say whether the customer was here.
+    /// Staff's feedback: whether the customer was here.
     pub fn feedback(&self, visit: VisitId) -> String {
         self.topic(Topic::Feedback, &[&visit.to_string()])
     }
@@ -105,12 +105,12 @@ impl Topics {
         }
     }
 
-    /// Where a client asks for the current state.
+    /// Requests for the current state.
     pub fn sync(&self) -> String {
         self.topic(Topic::Sync, &[])
     }
 
-    /// Where a gateway is answered which withdrawals there are.
+    /// Answers to a gateway that asks for withdrawals.
     pub fn withdrawals(&self, gateway: &str) -> String {
         self.topic(Topic::Withdrawals, &[gateway])
     }
@@ -161,12 +161,12 @@ impl Addressee {
         Filter::new(self.topics.topic(Topic::Status, &[]))
     }
 
-    /// Where it says how it is.
+    /// Its retained status.
     pub fn status(&self) -> String {
         self.topics.status(&self.gateway)
     }
 
-    /// Where it says which withdrawals it knows.
+    /// Its report of the withdrawals that it knows.
     pub fn consent(&self) -> String {
         self.topics.topic(Topic::Consent, &[&self.gateway])
     }

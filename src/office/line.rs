@@ -22,7 +22,7 @@ use crate::mqtt::topics::Addressee;
 use crate::payload::{self, GatewayState, Status};
 use crate::telemetry::brief;
 
-/// For head office's answer, after a start or a lost line. Then the shop goes on without it.
+/// Time for head office's answer, after a start or a lost line. Then the shop works without it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Between two questions, at first and at most.
@@ -68,7 +68,7 @@ pub struct Channels {
     pub withdrawals: mpsc::Sender<WithdrawalNews>,
     /// Which withdrawals are known.
     pub known: watch::Receiver<KnownWithdrawals>,
-    /// Whether head office has said all.
+    /// Whether head office has reported all withdrawals.
     pub answer: watch::Sender<OfficeAnswer>,
     /// The state of the line, for `grelot status`.
     pub link: watch::Sender<OfficeLink>,
@@ -85,13 +85,13 @@ pub struct Line {
     patience: Pin<Box<Sleep>>,
 }
 
-/// What one connection has in hand.
+/// The state of one connection.
 struct Session {
     link: Link<()>,
     subscribed: bool,
     /// The question that is open, and when it is repeated.
     ask: Option<(String, Duration)>,
-    /// When it is to be said what is known.
+    /// When to report what is known.
     due: Pin<Box<Sleep>>,
     is_due: bool,
     status_is_new: bool,
@@ -113,7 +113,7 @@ impl Line {
         Self { brokers, identity, here, channels, spread: Spread::new(longest_wait), patience }
     }
 
-    /// Connects, and again, until `stop`.
+    /// Connects and reconnects until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut place = 0;
         let mut said = None;
@@ -260,7 +260,7 @@ impl Line {
         let _ = self.channels.withdrawals.send(news).await;
     }
 
-    /// Says which withdrawals are known, and asks for the rest until head office has answered.
+    /// Reports which withdrawals are known, and asks for the rest until head office has answered.
     fn say_known(&self, session: &mut Session) {
         session.is_due = false;
         let known = self.channels.known.borrow().clone();
@@ -330,7 +330,7 @@ impl Line {
         *self.channels.answer.borrow() == OfficeAnswer::Waiting
     }
 
-    /// A line that is away, or does not answer, silences no shop.
+    /// A line that is away, or does not answer, does not silence a shop.
     fn goes_on_alone(&self) {
         tracing::warn!("head office does not say who has withdrawn: the shop goes on without");
         self.channels.answer.send_replace(OfficeAnswer::Away);
@@ -368,7 +368,7 @@ impl Line {
         payload::encode(&Status { state: GatewayState::Offline, since: None, ..status })
     }
 
-    /// Says that the gateway is offline, and disconnects.
+    /// Publishes that the gateway is offline, and disconnects.
     async fn leave(&self, mut session: Session) {
         if !session.link.is_connected() {
             return;

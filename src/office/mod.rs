@@ -1,8 +1,8 @@
 //! The second line: to head office's cluster, beside the shop's own broker.
 //!
-//! Up go the gateway's status and health, and reports that wait on the disk while the line is away;
-//! down come settings, hints of new registries and withdrawals of consent. Invariant: neither line
-//! waits for the other; what goes up names no customer.
+//! The gateway sends status, health, and reports that wait on the disk while the line is away; head
+//! office sends settings, hints of new registries and withdrawals of consent. Invariants: the lines
+//! do not wait for each other; what the gateway sends names no customer.
 
 pub mod line;
 mod queue;

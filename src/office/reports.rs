@@ -1,4 +1,4 @@
-//! The thread that owns the queue of reports, so that the disk delays neither line.
+//! The thread that owns the queue of reports, so that the disk does not delay the two lines.
 
 use std::io;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Reports {
         Ok((Self { requests }, waiting, thread))
     }
 
-    /// A visit that ended.
+    /// Adds a visit that ended.
     pub fn visit(&self, visit: &Visit, at: WallTime, reason: DepartureReason) {
         let seconds = |since: WallTime, until: WallTime| {
             (until.unix_millis().saturating_sub(since.unix_millis()).max(0) / 1000).unsigned_abs()
@@ -69,18 +69,18 @@ impl Reports {
         self.add(at, Some(visit.id), ReportKind::Visit(report));
     }
 
-    /// What staff said of a visit.
+    /// Adds staff's feedback on a visit.
     pub fn label(&self, visit: VisitId, was_here: bool, at: WallTime) {
         let label = VisitLabel { visit: String::new(), was_here };
         self.add(at, Some(visit), ReportKind::Label(label));
     }
 
-    /// What a candidate for settings would have changed.
+    /// Adds what a candidate for settings would have changed.
     pub fn shadow(&self, report: crate::payload::ShadowReport, at: WallTime) {
         self.add(at, None, ReportKind::Shadow(report));
     }
 
-    /// What an hour brought.
+    /// Adds an hour's counts.
     pub fn hour(&self, hour: crate::payload::HourReport, at: WallTime) {
         self.add(at, None, ReportKind::Hour(hour));
     }
@@ -169,8 +169,8 @@ fn report(secret: &[u8], Draft { at, visit, what }: &Draft) -> Report {
     Report { n: 0, at: at.to_string(), what }
 }
 
-/// Connects a visit with its label, and nothing with a customer: a visit's id could be made from a
-/// handle and a time by who knows both.
+/// Connects a visit with its label, and nothing with a customer: anyone who knows a handle and a
+/// time could compute a visit's id.
 fn reference(secret: &[u8], visit: VisitId) -> String {
     let mut hash = Sha256::new();
     hash.update(secret);

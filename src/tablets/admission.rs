@@ -1,5 +1,5 @@
-//! Which requests are admitted: none of other sites through a staff member's browser, none of
-//! unpaired tablets.
+//! Which requests are admitted: none that other sites make through a staff member's browser, and
+//! none of unpaired tablets.
 
 use std::net::IpAddr;
 use std::sync::Arc;

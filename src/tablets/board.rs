@@ -14,8 +14,8 @@ use crate::pipeline::units::WallTime;
 /// mistake, and to recognise late messages about it.
 const SHOWN_AFTER_END: Duration = Duration::from_mins(30);
 
-/// For the reason of an empty state, which is in another message: none is a visit that two gateways
-/// opened, or a customer who may not be shown any more.
+/// How long to wait for the reason of a cleared state, which is in another message. Without a
+/// reason, two gateways had opened the visit, or the customer may not be shown any more.
 const REASON_WITHIN: Duration = Duration::from_secs(10);
 
 /// Visits and gateways shown at once: no shop has as many, an intruder may publish more. The

@@ -45,7 +45,7 @@ const SUB_PROTOCOL: &str = "mqtt";
 /// For CONNECT, the connection to the broker, and a message to a device that reads slowly.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether the device was revoked.
+/// Interval of checks whether the device was revoked.
 const LOOK_EVERY: Duration = Duration::from_secs(8);
 
 pub fn routes() -> Router<AppState> {

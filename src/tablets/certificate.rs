@@ -13,7 +13,7 @@ use super::listen_error::ListenError;
 use super::settings::TlsFiles;
 use crate::files;
 
-/// How often the files are looked at.
+/// Interval of checks of the files.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The certificate of new connections.

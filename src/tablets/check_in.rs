@@ -110,7 +110,7 @@ async fn by_link(
     }
 }
 
-/// Expired, forged, withdrawn, of another shop: who opens a link does not learn which.
+/// Expired, forged, withdrawn, of another shop: the answer does not say which.
 fn counts_no_more(app: &AppState) -> Response {
     page(
         app,

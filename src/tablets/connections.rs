@@ -1,9 +1,9 @@
 //! Limits on the page's connections: in all, by address and by tablet.
 //!
 //! A connection is *unproven* until the server has answered an admitted request on it. Under
-//! pressure unproven connections give way, the oldest of the address that holds most of them, so
-//! that neither a flood of new connections nor one of silent connections disconnects a tablet. A
-//! proven connection gives way only to newer ones of the same tablet.
+//! pressure unproven connections are closed, first the oldest of the address that holds most of
+//! them, so that floods of new or silent connections do not disconnect a tablet. A proven
+//! connection gives way only to newer ones of the same tablet.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

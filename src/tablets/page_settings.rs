@@ -1,4 +1,4 @@
-//! What the configuration says of the page itself.
+//! The page's part of the configuration.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::pipeline::units::WallTime;
 /// `[tablets]`, as far as the page needs it.
 #[derive(Debug, Clone)]
 pub struct PageSettings {
-    /// Between two rings for one who waits; zero rings once.
+    /// Interval of rings for a customer who waits; zero rings once.
     pub repeat: Duration,
-    /// Who waits longer has waited too long.
+    /// A customer who waits longer is shown as waiting too long.
     pub late: Duration,
-    /// A tablet that no one touches for this time forgets who used it; zero never does.
+    /// A tablet that no one touches for this time forgets who used it; zero means never.
     pub idle: Duration,
     /// When the shift ends: minute of the store's day.
     pub shift_end: Option<u16>,

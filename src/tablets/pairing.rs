@@ -1,10 +1,12 @@
-//! Which tablets may see the page: paired once with a short code, known by a cookie thereafter.
+//! Which tablets may see the page: paired once with a short code, and known by a cookie from then
+//! on.
 //!
-//! IT runs `grelot tablets pair` on the gateway, reads a code and types it into the tablet. There is
-//! nothing to guess while no code is waiting. A code has six digits and bears a few wrong attempts;
-//! codes that are made within a day of such guessing have twelve, which no guessing exhausts. Each
-//! paired tablet is one file, named after the hash of its token: pairing creates it, revoking
-//! removes it, and neither the server nor a thief who copies the folder can derive a token from it.
+//! IT runs `grelot tablets pair` on the gateway, reads a code and types it into the tablet. While
+//! no code is waiting there is nothing to guess. A code has six digits and allows a few wrong
+//! attempts; codes that are made within a day of such guessing have twelve digits and are not
+//! withdrawn by guessing. Each paired tablet is one file, named after the hash of its token:
+//! pairing creates it, revoking removes it. Neither the server nor a thief who copies the folder
+//! can derive a token from it.
 
 use std::fs;
 use std::io::{self, Write as _};

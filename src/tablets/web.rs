@@ -121,7 +121,7 @@ async fn feedback(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// The page has drawn the visit: how long an alert takes to there is measured.
+/// The page has drawn the visit: measures how long the alert took.
 async fn shown(
     State(app): State<AppState>,
     _: Admitted,

@@ -16,7 +16,7 @@ pub struct Health {
     pub started: Option<Now>,
     /// One for each `[[source]]`, in the configuration's order.
     pub sources: Vec<SourceHealth>,
-    /// Sightings of enrolled customers.
+    /// Contacts with enrolled customers.
     pub contacts: u64,
     /// Visits that are open.
     pub open_visits: u64,
@@ -38,7 +38,7 @@ pub struct Health {
     pub tablets: u64,
 }
 
-/// One place adverts come from.
+/// One source of advertisements.
 #[derive(Debug, Clone)]
 pub struct SourceHealth {
     /// As people call it: `bluez hci0`, `recording monday.jsonl`.
@@ -51,7 +51,7 @@ pub struct SourceHealth {
     pub shed: u64,
     /// Advertisements a second, of late.
     pub rate: Rate,
-    /// How the live radio fares, where it is one.
+    /// The state of the live radio, where it is one.
     pub radio: Option<Status>,
 }
 
@@ -84,7 +84,7 @@ pub enum BrokerState {
     Connecting,
     /// Connected: CONNACK has arrived.
     Connected,
-    /// It says no, and why.
+    /// It refuses, and why.
     Refused(String),
 }
 

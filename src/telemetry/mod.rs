@@ -1,5 +1,5 @@
-//! What grelot says of itself: logs for the journal, counts and gauges for `status` and MQTT,
-//! and what must not be said.
+//! Logs for the journal, counts and gauges for `status` and MQTT, and redaction of what they must
+//! not contain.
 
 pub mod brief;
 pub mod health;

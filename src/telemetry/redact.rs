@@ -1,4 +1,4 @@
-//! Who is meant, without saying who: customers and devices in logs.
+//! Customers and devices in logs, without names and addresses.
 
 use std::fmt;
 use std::sync::OnceLock;

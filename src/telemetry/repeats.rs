@@ -26,7 +26,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(15);
 /// they count as repeated.
 const FREE_CHANGES: u32 = 10;
 /// Past this many different texts from one place in the code, its texts count as one message: a
-/// stranger chooses them.
+/// stranger may choose them.
 const TEXTS_PER_PLACE: usize = 16;
 /// Stands for every further text of a place.
 const ANY_TEXT: u64 = 0;

@@ -53,7 +53,7 @@ impl Default for Timings {
 }
 
 impl Timings {
-    /// Staff are alerted of a visit whose customer has been received for `received_for`.
+    /// Staff are alerted to a visit whose customer has been received for `received_for`.
     pub fn alerted(&self, visit: VisitId, received_for: Duration, now: Tick) {
         self.to_alert.observe(received_for.as_secs_f64());
         let mut alerts = self.lock();

@@ -1,8 +1,8 @@
 //! The messages of one webhook: which one is sent next, and when.
 //!
-//! Failed messages are tried again less and less often, each on its own, so that one that its receiver
-//! cannot digest does not hold back the others. A receiver that takes nothing is tried with one
-//! message at a time.
+//! Failed messages are tried again less and less often, each on its own, so that one that its
+//! receiver cannot process does not hold back the others. A receiver that takes nothing is tried
+//! with one message at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct Backlog {
 #[derive(Debug)]
 struct Entry {
     message: WebhookMessage,
-    /// Its life is over then.
+    /// When its lifetime ends.
     until: Tick,
     /// Earliest time of the next attempt.
     due: Tick,
@@ -83,7 +83,7 @@ impl Backlog {
         self.entries.remove(&id).is_some()
     }
 
-    /// The receiver has not taken it, and asks to be left alone for `pause`, if it says so.
+    /// The receiver has not taken it, and may ask for a `pause`.
     pub fn failed(&mut self, id: u64, now: Tick, pause: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
         if self.is_down() {
@@ -101,7 +101,7 @@ impl Backlog {
         self.entries.remove(&id).map(|entry| entry.message)
     }
 
-    /// The messages whose life is over.
+    /// The messages whose lifetime has ended.
     pub fn expired(&self, now: Tick) -> Vec<u64> {
         let over = |entry: &Entry| !entry.sent && entry.until <= now;
         self.entries.iter().filter(|(_, entry)| over(entry)).map(|(id, _)| *id).collect()

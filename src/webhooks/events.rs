@@ -1,4 +1,4 @@
-//! From an effect of the pipeline to the messages that webhooks get of it.
+//! Turns an effect of the pipeline into messages for webhooks.
 //!
 //! They carry the customer's handle and tier, never the card: what a customer lets staff see is not
 //! meant for other systems.
@@ -50,7 +50,7 @@ pub fn messages(
     takers.map(message).collect()
 }
 
-/// Only for visits that staff were alerted of: quiet hours, caps and customers' settings apply.
+/// Only for visits that alerted staff: quiet hours, caps and customers' settings apply.
 fn event(effect: &Effect, now: Now) -> Option<Event<'_>> {
     let (kind, visit, at, more) = match effect {
         Effect::Arrived { visit, announcement: Announcement::Alert { .. } } => {

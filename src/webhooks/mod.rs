@@ -29,7 +29,7 @@ pub struct Webhook {
     pub url: WebUrl,
     /// The same, as text: what messages are kept under.
     pub name: Arc<str>,
-    /// With what its messages are signed.
+    /// The secret that signs its messages.
     pub secret: WebhookSecret,
     /// Which events it gets.
     pub events: Vec<&'static str>,

@@ -98,7 +98,7 @@ fn settings_that_leave_customers_alone_are_taken_back_everywhere_and_harmless_on
     assert_eq!(hash(), good);
     let log = fs::read_to_string(folder.join("log")).unwrap();
     assert!(log.contains("settings of head office are taken back"), "{log}");
-    assert!(log.contains("alerts were taken up by no one"), "{log}");
+    assert!(log.contains("alerts were not claimed"), "{log}");
     let (history, _) = office.run("fleet history");
     assert!(history.contains("5 is taken back: 1 of 1 gateways have taken it back"), "{history}");
 

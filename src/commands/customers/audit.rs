@@ -1,4 +1,4 @@
-//! `grelot customers audit`: when this gateway recognised a customer, for those who ask.
+//! `grelot customers audit`: when this gateway recognised a customer, for customers who ask.
 
 use anyhow::Context;
 use serde_json::json;

@@ -92,7 +92,7 @@ pub fn prepare(mut object: Object, days: &[Day]) -> Result<Prepared, String> {
         object.insert("tks".to_owned(), tks);
     }
     let enrolment = understood(&object, &credential)?;
-    // A store learns neither of other stores nor of what the customer does not want shown.
+    // A store's line leaves out other stores, and what the customer does not want shown.
     if let Some(Value::Object(consent)) = object.get_mut("consent") {
         consent.remove("stores");
     }

@@ -100,7 +100,7 @@ fn path(global: &Global, given: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("{} names no registry", global.config.display()))
 }
 
-/// Says for what there are keys, and no more of them.
+/// Lists what there are keys for, without the keys.
 fn without_keys(mut object: Object) -> Object {
     for (name, value) in &mut object {
         match (name.as_str(), &value) {

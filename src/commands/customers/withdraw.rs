@@ -115,7 +115,7 @@ fn withdrawn(consent: Option<&Value>, at: &str) -> Value {
     }
 }
 
-/// Tells the gateways of every store, and waits until the broker has it.
+/// Publishes the withdrawal to every store, and waits until the broker has it.
 fn tell(global: &Global, args: &Args, at: &str) -> anyhow::Result<Vec<u16>> {
     let config = config::load(&global.config)?;
     let peer = Peer::of_tool(&config, "withdraw")?;

@@ -1,7 +1,7 @@
 //! The demo's terminal: a line for each customer who arrives, is taken care of, and leaves.
 //!
 //! It reads the retained visits, as any program of the store may. It does not subscribe to
-//! `arrivals`: a listener there would make the broker acknowledge alerts that no tablet shows.
+//! `arrivals`: a subscriber there would make the broker acknowledge alerts that no tablet shows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::mqtt::topics::{Filter, Topics};
 use crate::payload::{Visit, VisitState};
 use crate::pipeline::units::WallTime;
 
-/// Between two attempts to connect.
+/// Interval of attempts to connect.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Prints what happens in the store until it is dropped.

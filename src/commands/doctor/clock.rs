@@ -9,7 +9,7 @@ const ABOUT: &str = "clock";
 const REMEDY: &str = "sudo timedatectl set-ntp true, or install chrony; a machine with a \
                       real-time clock and no time server needs gateway.clock = \"trusted\"";
 
-/// Whether the clock counts, by the kernel's own word.
+/// Whether the clock counts, according to the kernel.
 pub(super) fn finding(config: Option<&Config>) -> Finding {
     let wall_clock = config.map(|config| config.wall_clock).unwrap_or_default();
     let clock = Clocks::of_gateway(wall_clock, None).now().clock;

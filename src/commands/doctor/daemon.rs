@@ -35,14 +35,14 @@ pub(super) fn version(running: &Snapshot) -> Finding {
     Finding::warn(about, says, "sudo systemctl restart grelot")
 }
 
-/// Gateways that do not tell the street from the shop, as far as their traffic says.
+/// Gateways that do not distinguish the street from the shop, judged by their traffic.
 pub(super) fn detection(running: &Snapshot) -> impl Iterator<Item = Finding> {
     let troubles = running.traffic.gateways.iter().filter_map(GatewayTraffic::trouble);
     troubles.map(|says| Finding::warn("detection", says, GatewayTraffic::REMEDY))
 }
 
 impl Daemon {
-    /// What it sees, if it runs and answers.
+    /// The daemon's snapshot, if it runs and answers.
     pub(super) fn snapshot(self, config: &Config) -> Option<Snapshot> {
         (self == Self::Runs).then(|| crate::commands::status::snapshot(&config.state).ok())?
     }

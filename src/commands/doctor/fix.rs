@@ -1,4 +1,4 @@
-//! `--fix`: repairs that no one would mind. What is found decides which; what is run is written here, for
+//! `--fix`: safe repairs. The findings decide which ones; their commands are fixed here, because
 //! the findings come from a process with fewer rights.
 
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::commands::{Global, print};
 
-/// What was found about, words of what was seen, and the repair.
+/// What the finding is about, words of what was seen, and the repair.
 const REPAIRS: [(&str, &str, &[&str]); 6] = [
     ("adapter", "is blocked", &["rfkill", "unblock", "bluetooth"]),
     ("BlueZ", "does not run", &["systemctl", "enable", "--now", "bluetooth.service"]),

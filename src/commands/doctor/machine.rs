@@ -12,12 +12,12 @@ use crate::config::Config;
 const SECTOR: f64 = 512.0;
 const MEGABYTE: f64 = 1_000_000.0;
 const DAY_SECS: f64 = 86_400.0;
-/// A shorter time says nothing of a day: starting up writes more than running.
+/// A shorter time does not represent a day: starting up writes more than running.
 const SHORTEST_UPTIME_SECS: f64 = 3_600.0;
 /// Megabytes a day: a card of 32 GB that takes 30 TB in its life is worn out after four years.
 const MUCH_A_DAY: f64 = 20_000.0;
 
-/// Where the kernel tells of the machine; another folder in tests.
+/// Where the kernel describes the machine; another folder in tests.
 #[derive(Debug, Clone)]
 pub(super) struct Kernel {
     pub(super) sys: PathBuf,
@@ -43,8 +43,8 @@ impl Kernel {
         findings
     }
 
-    /// What was written to the disk `device` (its numbers), and what it tells of its own life; `None`
-    /// for a folder that is on no disk.
+    /// What was written to the disk `device` (its numbers), and how worn the disk reports to be;
+    /// `None` for a folder that is on no disk.
     fn wear(&self, device: &str) -> Option<Finding> {
         let about = "disk wear";
         let folder = fs::canonicalize(self.sys.join("dev/block").join(device)).ok()?;
@@ -62,7 +62,7 @@ impl Kernel {
         let disk = [Some(folder.as_path()), folder.parent()];
         let life = disk.into_iter().flatten().find_map(|disk| life(&disk.join("device")));
         let Some((used, worn)) = life else {
-            says += "; the disk does not tell its life expectancy";
+            says += "; the disk does not report its wear";
             return Some(if uptime >= SHORTEST_UPTIME_SECS && a_day > MUCH_A_DAY {
                 Finding::warn(about, says, "sudo iotop -aoP shows which program writes so much")
             } else {
@@ -78,7 +78,7 @@ impl Kernel {
         })
     }
 
-    /// A Pi's own word on its power supply and temperature; `None` on other machines.
+    /// What a Pi reports of its power supply and temperature; `None` on other machines.
     fn power(&self) -> Option<Finding> {
         let file = self.sys.join("devices/platform/soc/soc:firmware/get_throttled");
         let word = fs::read_to_string(file).ok().or_else(|| self.vcgencmd());

@@ -50,8 +50,8 @@ pub(super) fn broker(config: &Config, daemon: Daemon) -> Finding {
     }
 }
 
-/// What the broker does not do of what is needed: as far as it says so itself, and a running
-/// daemon has found out.
+/// Abilities that the broker lacks: what it declares itself, and what a running daemon has found
+/// out.
 fn of_abilities(
     about: &'static str,
     says: String,
@@ -124,7 +124,7 @@ fn remedy(answers: &[(&BrokerUrl, Result<(), Disconnect>)]) -> &'static str {
     }
 }
 
-/// Logs in under a name of its own, for the daemon's would end the daemon's connection.
+/// Logs in under a client id of its own: with the daemon's it would end the daemon's connection.
 async fn log_in(broker: &BrokerUrl, peer: &Peer) -> Result<(), Disconnect> {
     let mut identity = peer.identity.clone();
     identity.client_id.push_str("-doctor");
@@ -167,7 +167,7 @@ fn port(about: &'static str, key: &str, listen: SocketAddr, daemon: Daemon) -> F
             Finding::warn(about, format!("{listen}: {error}"), "sudo grelot doctor")
         }
         (Err(error), Daemon::DoesNot) => {
-            let remedy = format!("take another port in {key}; `sudo ss -ltnp` tells who has this");
+            let remedy = format!("take another port in {key}; `sudo ss -ltnp` shows who has this");
             Finding::fail(about, format!("{listen}: {error}"), remedy)
         }
     }

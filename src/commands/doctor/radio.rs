@@ -16,7 +16,7 @@ use crate::config::{Config, Source};
 use crate::sources::kinds;
 use crate::sources::live::{self, Kind};
 
-/// Longer than a healthy bus takes, shorter than patience lasts.
+/// Longer than a healthy bus takes, and short enough to wait for.
 #[cfg(target_os = "linux")]
 const PATIENCE: Duration = Duration::from_secs(3);
 

@@ -8,7 +8,7 @@ use crate::payload::RegistryHealth;
 
 const ABOUT: &str = "registry";
 
-/// Whether there is anybody to recognise.
+/// Whether any customer can be recognised.
 pub(super) fn finding(config: &Config, running: Option<&Snapshot>) -> Finding {
     match running {
         Some(snapshot) => in_force(&snapshot.registry),

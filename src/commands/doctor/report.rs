@@ -1,4 +1,4 @@
-//! `--report`: one archive for support, without anything that names a person or opens a door.
+//! `--report`: one archive for support, without names of persons and without secrets.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use toml_edit::{DocumentMut, Item};
 use crate::commands::{Exit, Global, print, status};
 use crate::config;
 
-/// Keys of the configuration whose values open something.
+/// Keys of the configuration whose values are secrets.
 const SECRETS: [&str; 4] = ["password", "secret", "token", "key"];
 /// Fields of a status that are about a person.
 const PERSONAL: [&str; 8] =
@@ -81,7 +81,7 @@ fn run(program: &str, arguments: &[&str]) -> String {
     }
 }
 
-/// JSON without what is about a person; other text stays as it is, for it is an error's.
+/// JSON without the fields about persons; other text is an error message and stays as it is.
 fn without_people(text: &str) -> String {
     match serde_json::from_str::<Value>(text) {
         Ok(mut value) => {

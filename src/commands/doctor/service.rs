@@ -1,5 +1,5 @@
-//! The service's user: what root may do says nothing of what the service may do, so `sudo grelot
-//! doctor` looks with the service's rights.
+//! The service's user: root may do more than the service, so `sudo grelot doctor` looks with the
+//! service's rights.
 
 use std::ffi::OsString;
 use std::fs;
@@ -33,7 +33,7 @@ pub(super) fn report(global: &Global, args: &Args) -> anyhow::Result<Option<Exit
     let mut command = Command::new("setpriv");
     command.args(arguments(&user, &program, global, args));
     match command.status() {
-        // setpriv's own failures: this program's executable is not that user's to run, or old.
+        // setpriv's own failures: that user may not run this program, or setpriv is old.
         Ok(status) if status.code().is_some_and(|code| code >= 126) => {
             let program = program.display();
             complain(&format!("grelot: {user} cannot run {program}: these are root's rights"));

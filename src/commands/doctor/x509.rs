@@ -1,9 +1,9 @@
-//! From when to when a certificate counts: the one field of X.509 that is of interest here
-//! (RFC 5280, section 4.1), read from DER without trusting it.
+//! A certificate's validity: the one field of X.509 that is needed here (RFC 5280, section 4.1),
+//! read from DER without trusting it.
 
 use crate::pipeline::units::WallTime;
 
-/// From when to when.
+/// Beginning and end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Validity {
     pub(super) from: WallTime,

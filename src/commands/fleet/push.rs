@@ -20,7 +20,7 @@ use crate::mqtt::client::Peer;
 use crate::payload::DocumentState;
 use crate::pipeline::units::WallTime;
 
-/// Between two looks at what gateways say.
+/// Interval at which the reports of gateways are read.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A refusal may be of the document before: it counts once nothing has changed for this long.
 const SETTLED_AFTER: Duration = Duration::from_secs(5);
@@ -58,7 +58,7 @@ pub struct Args {
     /// once a share of them has, gateways=0.1; may be repeated
     #[arg(long, value_name = "LIMIT=NUMBER", value_parser = limit)]
     roll_back_if: Vec<(String, f64)>,
-    /// What for, in `fleet history`
+    /// A note for `fleet history`
     #[arg(long, default_value = "", hide_default_value = true)]
     note: String,
     /// Waits this long until every gateway that it is for has it or refuses it
@@ -66,7 +66,7 @@ pub struct Args {
     wait: u64,
 }
 
-/// Whom a document is for; the whole fleet, where nothing is named.
+/// The gateways a document is for; the whole fleet, if none is named.
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
     /// The stores of this group
@@ -287,7 +287,7 @@ impl Target {
     }
 }
 
-/// What gateways say of a document.
+/// What gateways report of a document.
 #[derive(Debug, Default, PartialEq)]
 struct Answers {
     in_force: usize,

@@ -14,8 +14,8 @@ use crate::fleet::FleetStore;
 Example:
   grelot --config head-office.toml fleet roll-back 17 --key grelot.key
 
-Serial numbers never go back: the settings of document 17 are pushed again, to all whom it was for,
-under the next number, at once and without a ring.")]
+Serial numbers never go back: the settings of document 17 are pushed again to the same
+gateways, under the next number, at once and without a ring.")]
 pub struct Args {
     #[command(flatten)]
     common: Common,

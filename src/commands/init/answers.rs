@@ -1,4 +1,4 @@
-//! What the command line says.
+//! The answers of the command line.
 
 use std::path::PathBuf;
 
@@ -58,7 +58,7 @@ pub struct Answers {
     /// The broker: `embedded`, or `mqtts://host:8883`; repeat it for several
     #[arg(long, value_name = "URL")]
     pub(super) broker: Vec<String>,
-    /// Who this gateway is to the broker
+    /// This gateway's username at the broker
     #[arg(long, value_name = "NAME")]
     pub(super) username: Option<String>,
     /// A file whose first line is the broker's password

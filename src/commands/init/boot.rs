@@ -18,7 +18,7 @@ const PARTITIONS: [&str; 2] = ["/boot/firmware", "/boot"];
 const CONFIGURATION: &str = "grelot.toml";
 /// Certificates, passwords and customers that the configuration names.
 const FILES: &str = "grelot";
-/// What was wrong, for who prepared the card.
+/// What was wrong, for the person who prepared the card.
 const REFUSED: &str = "grelot-refused.txt";
 
 /// Runs `grelot init --from-boot`.
@@ -40,7 +40,7 @@ fn take_in(global: &Global, args: &Args, partition: &Path) -> anyhow::Result<()>
         .and_then(|document| set_up(global, args, document, Some(&files)));
     let refused = partition.join(REFUSED);
     if let Err(error) = taken {
-        // Without a keyboard the card is the only way to say it.
+        // Without a screen the card is the only place to report it.
         let _ = fs::write(&refused, format!("{error:#}\n"));
         return Err(error);
     }

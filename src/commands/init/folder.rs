@@ -1,5 +1,5 @@
-//! The configuration's folder: what is to be written there, all of it checked before any of it takes
-//! its place; root's, and readable by the service alone.
+//! The configuration's folder: everything to be written there is checked before any of it takes its
+//! place. It belongs to root, and the service alone can read it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
@@ -59,7 +59,7 @@ impl Folder {
         self.path.join(name).is_file()
     }
 
-    /// A file of this content is to be there.
+    /// Adds a file of this content.
     pub fn add(&mut self, name: &str, octets: Vec<u8>) {
         self.files.insert(name.to_owned(), octets);
     }

@@ -55,7 +55,7 @@ pub fn invite_a_tablet(global: &Global) -> anyhow::Result<()> {
     as_service(global, &["tablets", "pair"])
 }
 
-/// What `doctor` says of the machine; what it finds is no failure of this command.
+/// Runs `doctor`; its findings are no failure of this command.
 ///
 /// # Errors
 /// It cannot be started.

@@ -1,8 +1,8 @@
 //! Removes what identifies a stranger from an advertisement.
 //!
-//! Addresses and data become keyed hashes: the same before, the same after, within one
-//! recording. The key is drawn at its start and not stored, so that later even the person who
-//! recorded cannot find out whether a given device is in it.
+//! Addresses and data become keyed hashes: equal values have equal hashes within one recording. The
+//! key is drawn at its start and not stored, so that later even the person who recorded cannot find
+//! out whether a given device is in it.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;

@@ -13,7 +13,7 @@ use crate::pipeline::units::{Dbm, Tick};
 use crate::sources::Advertisement;
 use crate::telemetry::redact;
 
-/// More than fit on any screen; beyond it the device received longest ago goes.
+/// More than fit on any screen; beyond it the device received longest ago is removed.
 const MOST_DEVICES: usize = 4_096;
 /// A device that was not received for this long is not shown.
 const SHOWN_FOR: Duration = Duration::from_mins(1);

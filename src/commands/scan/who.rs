@@ -1,4 +1,4 @@
-//! What a device is by its advertisement, and whose.
+//! What a device is, judged by its advertisement, and whose.
 
 use crate::config::{self, Config};
 use crate::pipeline::Now;
@@ -16,7 +16,7 @@ pub struct Recognised {
     pub what: String,
 }
 
-/// Who may be recognised here.
+/// The customers who may be recognised.
 pub struct Who(Option<Identity>);
 
 impl Who {

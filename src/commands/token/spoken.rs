@@ -1,4 +1,4 @@
-//! What is said, in each carrier, for people and as JSON.
+//! What a phone or card advertises, in each carrier, for people and as JSON.
 
 use std::fmt::Write;
 
@@ -13,10 +13,10 @@ use crate::pipeline::identity::window::{SKEW_MS, WINDOW_MS, Window, day_of, open
 use crate::pipeline::identity::{EidCard, eid, irk};
 use crate::pipeline::units::WallTime;
 
-/// What a card is calibrated to, for want of the card: dBm at 1 m.
+/// Calibration of a card where the card's own is not known: dBm at 1 m.
 const TX_POWER: i8 = -59;
 
-/// What a customer's phone or card says.
+/// What a customer's phone or card advertises.
 pub enum Spoken {
     /// Scheme `token`.
     Token {
@@ -35,7 +35,7 @@ pub enum Spoken {
 }
 
 impl Spoken {
-    /// What the app says at a time, and what it answers to a challenge.
+    /// What the app advertises at a time, and its answer to a challenge.
     pub fn token(key: &Key, at: WallTime, echo: Echo, nonce: Option<&[u8; 16]>) -> Self {
         let window = window_at(at);
         let states = Midstates::new(&key.0);
@@ -52,9 +52,10 @@ impl Spoken {
         Self::Token { window, token, echo, answer }
     }
 
-    /// What a card says at a time, if its keys cover it.
+    /// What a card advertises at a time, if its keys cover it.
     pub fn eid(card: &EidCard, at: WallTime) -> Option<Self> {
-        // Written either way round: the keys tell which is meant, as when a registry is loaded.
+        // The octets may be in either order: the keys show which one is meant, as when a registry
+        // is loaded.
         let shown = |offset: i64| u32::try_from(at.unix_secs().checked_add(offset)?).ok();
         let (offset, counter, key) =
             [card.offset_s, card.offset_s.checked_neg()?].into_iter().find_map(|offset| {
@@ -68,7 +69,7 @@ impl Spoken {
         Some(Self::Eid { eid, k: card.k, counter, from, until })
     }
 
-    /// What a card with a fixed identity says.
+    /// What a card with a fixed identity advertises.
     pub fn beacon(identity: &BeaconIdentity) -> Self {
         let key = identity.format().map_or("", |format| format.key);
         Self::Beacon(key, identity.advertisement().unwrap_or_default())

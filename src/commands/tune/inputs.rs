@@ -79,11 +79,11 @@ pub fn known(recordings: &[Recording]) -> anyhow::Result<()> {
     }
     ensure!(
         recordings.iter().any(|recording| !recording.is_silent()),
-        "no customer of the registry is heard in any recording\n  \
+        "no customer of the registry is received in any recording\n  \
          hint: are store and registry those the recordings were made with?"
     );
     for recording in recordings.iter().filter(|recording| recording.is_silent()) {
-        complain(&format!("{}: no customer of the registry is heard", recording.path.display()));
+        complain(&format!("{}: no customer of the registry is received", recording.path.display()));
     }
     Ok(())
 }

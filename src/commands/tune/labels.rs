@@ -1,4 +1,4 @@
-//! What staff said of visits, in the place of truth: it tells of what was announced only.
+//! Staff's feedback on visits, in place of ground truth: it covers only what was announced.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -78,8 +78,8 @@ pub fn within(labels: &[Label], start: WallTime, end: Duration) -> Vec<Labelled>
     within
 }
 
-/// Compares announcements with staff's labels of the same visits. An announcement about which
-/// they said nothing is neither right nor wrong; delays count from the announcement they saw.
+/// Compares announcements with staff's labels of the same visits. An announcement without a label
+/// is not counted; delays count from the announcement that staff saw.
 pub fn judge(labels: &[Labelled], events: &[Event]) -> Counts {
     let mut counts = Counts::default();
     for label in labels {

@@ -48,7 +48,7 @@ use state::{Key, State};
 use trial::{Bench, Board};
 use verdict::Verdict;
 
-/// More folds tell hardly more, and cost a search each.
+/// More folds give hardly more information, and cost a search each.
 const MOST_FOLDS: usize = 10;
 
 /// Arguments of `grelot tune`.
@@ -98,7 +98,7 @@ pub struct Args {
     seed: u64,
 }
 
-/// Everything there is to tell.
+/// Everything that a report contains.
 struct Outcome<'a> {
     space: &'a Space,
     recordings: &'a [Recording],

@@ -17,15 +17,15 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Of `point`, where it was tried.
+    /// The offer of `point`, if it was tried.
     pub fn of(point: &Point, board: &Board, weights: &Weights) -> Option<Self> {
         let counts = Counts::sum(board.get(point)?);
         let cost = weights.cost(&counts);
         Some(Self { point: point.clone(), counts, cost })
     }
 
-    /// What is to be small: missed, wrong, and the median delay in tenths of a second, shorter
-    /// below which no one notices.
+    /// What is minimised: missed visits, wrong events, and the median delay in tenths of a second;
+    /// a smaller difference is not noticeable.
     fn objectives(&self) -> [i64; 3] {
         #[expect(clippy::cast_possible_truncation, reason = "a delay within a recording")]
         let late = self.counts.late_s(50).map_or(i64::MAX, |s| (s.max(0.0) * 10.0).round() as i64);

@@ -1,7 +1,6 @@
 //! The trade-off as SVG: missed visits against false arrivals.
 //!
-//! A file of its own with nothing behind it: a scatter, a staircase, two axes and a cross are
-//! less than a drawing library.
+//! It uses no drawing library: a scatter, a staircase, two axes and a cross are less code.
 
 use std::fmt::Write as _;
 
@@ -82,8 +81,8 @@ pub fn draw(outcome: &Outcome<'_>) -> String {
     let axes = Axes { x: Axis::to(most.0 * 1.25), y: Axis::to((most.1 * 1.25).min(100.0)) };
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-         width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\">\n<title>What is missed against what \
-         is announced of no one</title>\n<style>{STYLE}</style>\n\
+         width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\">\n<title>Missed visits against \
+         false arrivals</title>\n<style>{STYLE}</style>\n\
          <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#fff\"/>\n"
     );
     heading(&mut svg, outcome);

@@ -12,10 +12,10 @@ use super::progress::clock;
 use super::space::Space;
 use super::verdict::Unseen;
 
-/// With less, chance alone may have chosen.
+/// Below this the choice may be due to chance.
 const SURELY: f64 = 0.9;
 
-/// With less, the search has learned its recordings by heart.
+/// Below this the search is overfitted.
 const EVEN: f64 = 0.5;
 
 pub fn text(outcome: &Outcome<'_>) -> String {
@@ -41,7 +41,7 @@ pub fn text(outcome: &Outcome<'_>) -> String {
         }
     }
     row(&mut text, "chosen", &verdict.chosen);
-    text += "\n          of all visits, announced of no one, taken for gone too early; median (95th percentile)\n";
+    text += "\n          of all visits, announced without a visit, taken for gone too early; median (95th percentile)\n";
     text += "\nChosen\n";
     for (key, value) in outcome.space.written(&verdict.chosen.point) {
         let was = outcome.space.written(&verdict.now.point);
@@ -122,7 +122,7 @@ pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     let mut remarks = Vec::new();
     if outcome.labelled > 0 {
         remarks.push(format!(
-            "{} known from staff's labels alone: whom the bell missed, staff could not label",
+            "{} known from staff's labels alone, which do not show missed visits",
             counted(outcome.labelled, "recording")
         ));
     }
@@ -132,7 +132,7 @@ pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     let visits = outcome.verdict.now.counts.visits;
     if visits < 20 {
         remarks.push(format!(
-            "{} tell little: record until there are 20 or more",
+            "{} are few: record until there are 20 or more",
             counted(visits as usize, "visit")
         ));
     }

@@ -13,7 +13,7 @@ use crate::sources::simulated::Random;
 
 /// The first neighbours are this many steps of the grid away.
 const FIRST_STEP: u16 = 4;
-/// A search that still improves after this has found no summit but a plain.
+/// A search that still improves after this many rounds is on a plateau.
 const MOST_ROUNDS: usize = 24;
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Search {
         best.map(|(_, _, point)| point.clone())
     }
 
-    /// On what it sees; rounded, so that the order of adding cannot tell two apart.
+    /// Cost on the recordings it sees, rounded so that the order of summation does not matter.
     fn cost(&self, row: &[Counts]) -> f64 {
         let seen = self.sees.iter().filter_map(|recording| row.get(*recording));
         let cost: f64 = seen.map(|counts| self.weights.cost(counts)).sum();
@@ -67,7 +67,7 @@ impl Search {
     }
 }
 
-/// Turns all searches at once until none wants more; `attempt` tries points.
+/// Runs all searches in step until none wants more; `attempt` tries points.
 ///
 /// # Errors
 /// `attempt` failed.
@@ -95,8 +95,8 @@ pub fn climb(
     Ok(())
 }
 
-/// Which fold each of `recordings` is judged in: `folds` of them, as equal as can be, dealt by
-/// chance.
+/// Which fold each of `recordings` is judged in: `folds` of them, as equal as can be, assigned at
+/// random.
 pub fn deal(recordings: usize, folds: usize, seed: u64) -> Vec<usize> {
     let mut random = Random::new(seed, &[]);
     let mut order: Vec<usize> = (0..recordings).collect();

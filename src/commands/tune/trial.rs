@@ -32,7 +32,7 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Tries all of `points` that are not on the board yet, on all cores, and tells `done` of
+    /// Tries all of `points` that are not on the board yet, on all cores, and calls `done` for
     /// each, in no particular order.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use crate::pipeline::units::Tick;
 use crate::sources::Advertisement;
 use crate::tasks;
 
-/// Between two looks at the terminal.
+/// Interval at which the terminal is read.
 const REFRESH: Duration = Duration::from_millis(200);
 const WIDTH: usize = 24;
 
@@ -68,7 +68,7 @@ impl Keyboard {
 /// How the walk goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long one stands.
+    /// Time at each stand.
     pub stand: Duration,
     /// After this each stand begins by itself; without, on Enter.
     pub pause: Option<Duration>,

@@ -45,7 +45,7 @@ pub struct Proposal {
 pub enum NoLevels {
     /// Not received for long enough.
     #[error(
-        "heard for only {seconds} s {place}, {LEAST_SECONDS} are needed\n  hint: {}",
+        "received for only {seconds} s {place}, {LEAST_SECONDS} are needed\n  hint: {}",
         faint_hint(.place)
     )]
     Faint {

@@ -12,7 +12,7 @@ use crate::pipeline::units::Tick;
 use crate::sources::live::SourceEvent;
 use crate::sources::{self, Advertisement};
 
-/// Between two looks at a recording.
+/// Interval at which a recording is read.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Where advertisements come from.
@@ -59,7 +59,7 @@ impl Receiver {
                 Some(SourceEvent::GiveUp) | None => {
                     bail!("the radio cannot be started\n  hint: grelot doctor")
                 }
-                // How it fares is in the status.
+                // The status has the state of the source.
                 Some(_) => Ok(Vec::new()),
             },
             Self::ReplaySource(replays) => {

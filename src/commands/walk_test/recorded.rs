@@ -16,7 +16,7 @@ use crate::pipeline::identity::{Identity, Registry};
 use crate::pipeline::units::{Clock, Tick};
 use crate::sources::{self, RecordKind, ReplayError};
 
-/// When one stood where, in seconds since the recording's start.
+/// Where the person stood when, in seconds since the recording's start.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Span {
     pub stand: Stand,

@@ -34,7 +34,7 @@ impl Stand {
 /// One advertisement of the walk.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Since one stood there.
+    /// Time since the person reached this stand.
     pub at: Duration,
     pub stand: Stand,
     pub heard: Advertisement,
@@ -42,11 +42,11 @@ pub struct Step {
     pub client: Option<String>,
 }
 
-/// One transmitter's loudness over the walk: at each stand the mean of every second in which it
-/// was heard.
+/// One transmitter's RSSI over the walk: at each stand the mean of every second in which it was
+/// received.
 ///
-/// Readings closer together than a second repeat each other: they share the same wall, body and
-/// fade. So seconds are counted, not readings.
+/// Readings closer together than a second are correlated: they share the same wall, body and fade.
+/// So seconds are counted, not readings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Loudness {
     seconds: BTreeMap<Stand, BTreeMap<u64, (f64, u32)>>,

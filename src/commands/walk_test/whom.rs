@@ -1,4 +1,4 @@
-//! Whose transmitter the walk is about: named, or the one that followed it.
+//! The transmitter of the walk: named, or the one whose RSSI followed it.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::pipeline::advert::{self, Identifier};
 use crate::pipeline::event::Address;
 use crate::pipeline::units::Dbm;
 
-/// A transmitter that follows the walk swings by this many of its own standard deviations.
+/// The RSSI of a transmitter that follows the walk changes by this many of its standard deviations.
 const FOLLOWS: f64 = 1.5;
 
 /// Another one that follows nearly as well makes the choice doubtful.
 const NEARLY: f64 = 0.7;
 
-/// Nothing stands so still that a decibel of difference would mean anything.
+/// Even a device that stands still varies by this standard deviation, dB.
 const LEAST_SPREAD_DB: f64 = 1.0;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Whom {
     Follower,
 }
 
-/// Whom the walk is about.
+/// The transmitter that the walk is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chosen {
     /// `client`, `beacon`, `address` or `followed`.
@@ -44,7 +44,7 @@ pub struct Chosen {
     pub loudness: Loudness,
 }
 
-/// A transmitter, as well as its advertisements tell it from others.
+/// A transmitter, as far as its advertisements distinguish it from others.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Transmitter {
     Client(String),
@@ -111,8 +111,8 @@ fn gather<'a>(steps: impl Iterator<Item = &'a Step>) -> Loudness {
     loudness
 }
 
-/// The transmitter whose loudness changed most between outside and inside, for its own spread at
-/// either.
+/// The transmitter whose RSSI changed most between outside and inside, compared with its own spread
+/// at either.
 fn follower(steps: &[Step]) -> anyhow::Result<Chosen> {
     let mut by_transmitter: BTreeMap<Transmitter, Vec<&Step>> = BTreeMap::new();
     for step in steps {
@@ -129,7 +129,7 @@ fn follower(steps: &[Step]) -> anyhow::Result<Chosen> {
     let (swing, who, loudness) = followers
         .next()
         .filter(|(swing, ..)| *swing >= FOLLOWS)
-        .with_context(|| format!("none of the {devices} devices heard followed the walk\n  hint: name yours with --client, --beacon or --address"))?;
+        .with_context(|| format!("none of the {devices} devices received followed the walk\n  hint: name yours with --client, --beacon or --address"))?;
     let doubt =
         followers.next().filter(|(other, ..)| *other >= NEARLY * swing).map(|(_, who, _)| {
             format!(
@@ -138,7 +138,7 @@ fn follower(steps: &[Step]) -> anyhow::Result<Chosen> {
                 who.name()
             )
         });
-    let name = format!("{}, which followed the walk best of {devices} heard", who.name());
+    let name = format!("{}, which followed the walk best of {devices} received", who.name());
     Ok(Chosen { by: "followed", name, doubt, loudness })
 }
 
@@ -225,7 +225,7 @@ mod tests {
         all.extend(steps(2, [-80, -70, -62], 3));
         all.extend(steps(3, [-70, -75, -70], 6));
         let chosen = choose(&Whom::Follower, &all).unwrap();
-        assert_eq!(chosen.name, "device c0:…:02, which followed the walk best of 3 heard");
+        assert_eq!(chosen.name, "device c0:…:02, which followed the walk best of 3 received");
         assert_eq!(chosen.doubt, None);
     }
 

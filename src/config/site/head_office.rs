@@ -7,7 +7,7 @@ use super::super::{HeadOffice, Tls, broker_url};
 use super::Site;
 
 impl Site<'_> {
-    /// Whose settings count; with none, anyone's.
+    /// Keys whose signatures count; without any, settings need no signature.
     pub(in crate::config) fn settings_keys(&self) -> Vec<String> {
         match self.value("head_office.public_keys") {
             Some(Value::Texts(keys)) => keys,

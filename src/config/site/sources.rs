@@ -20,7 +20,7 @@ impl Site<'_> {
         for table in tables {
             let Some(source) = self.source(&table) else { continue };
             if sources.iter().any(|other| hears_the_same(other, &source)) {
-                self.problem(&format!("{table}.kind"), "hears the same as another [[source]]")
+                self.problem(&format!("{table}.kind"), "receives the same as another [[source]]")
                     .suggest("every advertisement would count twice");
             }
             sources.push(source);

@@ -119,7 +119,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The store's own, which quiet hours are in.
+    /// The store's time zone, which quiet hours use.
     pub(in crate::config) fn time_zone(&mut self, policy: &policy::Settings) -> TimeZone {
         if policy.quiet_hours.is_some() && self.found("store.time_zone").is_none() {
             let problem = self.problem("policy.quiet_hours", "are taken in UTC");
@@ -127,7 +127,7 @@ impl<'a> Site<'a> {
             problem.suggest("say where the store is: store.time_zone = \"Europe/Paris\"");
         }
         let name = self.text("store.time_zone");
-        // UTC needs no look through the machine's time zones, which takes time and memory.
+        // UTC needs no search in the machine's time zones, which takes time and memory.
         let elsewhere = name.filter(|name| name != "UTC");
         elsewhere.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)
     }

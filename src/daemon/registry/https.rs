@@ -38,7 +38,7 @@ pub enum FetchError {
         /// How much there can be.
         longest: u64,
     },
-    /// The server says no.
+    /// The server refuses.
     #[error("{url}: the server answers {status}")]
     Status { url: String, status: StatusCode },
 }

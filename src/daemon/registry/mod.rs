@@ -31,7 +31,7 @@ use check::{Refused, Rules, made_at};
 use https::{Fetched, Remote};
 use vault::Vault;
 
-/// Interval between two looks at the file: a look is two system calls.
+/// Interval of checks of the file: each is two system calls.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Interval of the reminder that the registry has expired.
 const REMIND_EVERY: Duration = Duration::from_mins(10);
@@ -179,7 +179,7 @@ impl RegistryWatcher {
             let stamp = stamp(&path);
             self.seen = Some(stamp);
             let in_force = made_at(self.in_force.as_ref());
-            // What was taken in need not stay: it may have been dropped on a tmpfs.
+            // A file that was accepted may be removed: it may have been dropped on a tmpfs.
             let is_there = stamp[0].is_some() || in_force.is_none();
             self.loaded_by = clock;
             if is_there && self.rules.may_be_newer(&path, in_force) {
@@ -201,7 +201,8 @@ impl RegistryWatcher {
         (registry, health)
     }
 
-    /// Looks until `stop`; head office's announcements make it look at once.
+    /// Checks for new registries until `stop`; an announcement of head office triggers a check at
+    /// once.
     pub async fn run(
         mut self,
         news: mpsc::Sender<RegistryUpdate>,

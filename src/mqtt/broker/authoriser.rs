@@ -1,4 +1,4 @@
-//! Whom the embedded broker lets in, and what each may publish and subscribe to.
+//! Which clients the embedded broker admits, and what each may publish and subscribe to.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) struct Authoriser {
     pub(super) retained: Arc<RetainedMessages>,
 }
 
-/// Why a client is not let in.
+/// Why a client is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     Password,

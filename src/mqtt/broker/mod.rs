@@ -1,9 +1,9 @@
 //! A broker inside this process, for a shop that has none: the only folder that knows mqtt5.
 //!
-//! mqtt5 routes messages; who may connect, for how long, as whom, to do what, and what is
-//! retained on the disk is decided here. Sessions and their queues live in memory only, so that
-//! neither a full disk nor a withdrawn customer's name is of their concern. It listens in clear,
-//! so by default on the loopback address only.
+//! mqtt5 routes messages. This folder decides who may connect, for how long, under which login and
+//! with which rights, and what is retained on the disk. Sessions and their queues live in memory
+//! only: a full disk does not affect them, and no withdrawn customer's name stays on the disk in
+//! them. It listens in clear, so by default on the loopback address only.
 
 mod accounts;
 mod admission;
@@ -63,7 +63,7 @@ const SWEEP: Duration = Duration::from_mins(1);
 /// Without a free descriptor `accept` fails at once, and again.
 const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
 
-/// It takes a millisecond; connections that do not end are cut.
+/// A stop takes a millisecond; connections that do not end are cut.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the broker cannot start.

@@ -1,8 +1,8 @@
 //! The rights of a role as RabbitMQ's definitions, which `rabbitmqctl import_definitions` takes.
 //!
 //! RabbitMQ writes a topic with dots for slashes and `*` for `+`, compares a subscription's filter
-//! with a regular expression as it does a topic, and has a queue for each subscription that bears
-//! the client's id.
+//! with a regular expression as it does a topic, and has a queue for each subscription, whose name
+//! contains the client's id.
 
 use serde_json::{Value, json};
 

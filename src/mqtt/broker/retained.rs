@@ -47,7 +47,7 @@ pub(super) const LONGEST_DOCUMENT: usize = config::LONGEST_DOCUMENT;
 /// What a retained message costs beside its topic and payload.
 const OVERHEAD: usize = 64;
 
-/// A disk that took nothing is tried again.
+/// Interval at which a failed write is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// What a topic's messages are.

@@ -1,5 +1,5 @@
-//! Which topics each role may read and write. The same rules stand, for an external broker, in
-//! `docs/mqtt.md`.
+//! Which topics each role may read and write. `docs/mqtt.md` has the same rules for an external
+//! broker.
 
 use crate::mqtt::role::Role;
 use crate::mqtt::topics::{ROOT, Topic, Topics};
@@ -93,8 +93,8 @@ impl Rights {
         &self.writes
     }
 
-    /// Of a bridge that joins a store's broker to a central one: what the store says goes up, what
-    /// head office and staff elsewhere say comes down.
+    /// Of a bridge between a store's broker and a central one: it passes on the store's messages,
+    /// and receives those of head office and of staff elsewhere.
     pub fn of_bridge(topics: &Topics) -> Self {
         let all = |rows: &[Topic]| rows.iter().map(|row| topics.topic(*row, &[])).collect();
         let mut reads: Vec<String> = all(&[

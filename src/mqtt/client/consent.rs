@@ -1,6 +1,6 @@
 //! Whether every withdrawal of consent is known that was published while this gateway was away.
 //!
-//! A broker that delivers retained messages to wildcard subscriptions tells it at once. Elsewhere
+//! A broker that delivers retained messages to wildcard subscriptions sends them at once. Elsewhere
 //! the gateway asks: head office and the store's other gateways answer. Invariants: nothing about a
 //! customer is published before, and nothing about one who withdrew.
 
@@ -39,11 +39,11 @@ const CLOCKS_APART: Duration = Duration::from_mins(1);
 /// Gateways that wait for an answer.
 const MOST_ASKING: usize = 64;
 
-/// What was asked and is to be said on this connection.
+/// Questions and answers of this connection.
 #[derive(Debug, Default)]
 pub(super) struct Consent {
     state: ConsentState,
-    /// When it is to be said what is known, and asked what is not.
+    /// When to report what is known, and to ask for the rest.
     due: Option<Pin<Box<Sleep>>>,
     /// The question that is open, and when it is repeated.
     ask: Option<(String, Duration)>,
@@ -89,7 +89,7 @@ impl Client {
         self.consent_is(ConsentState::Retained);
     }
 
-    /// Head office's own line has said all, or is away.
+    /// Head office's own line has reported all withdrawals, or is away.
     pub(super) fn consent_by_office(&mut self) {
         let up = self.link.as_ref().is_some_and(Link::is_connected);
         let has_office = self.channels.office.is_some();
@@ -130,7 +130,7 @@ impl Client {
         }
     }
 
-    /// Says what is known; where that may not be all, asks, and again later.
+    /// Reports what is known; if that may not be all, asks, and repeats the question.
     pub(super) fn on_consent_due(&mut self) {
         self.consent.due = None;
         let asks = !self.consent.state.is_known() || self.withdrawals.has_gap();
@@ -167,7 +167,7 @@ impl Client {
         question
     }
 
-    /// A gateway says what it knows. This one's own words show whether messages expire.
+    /// A gateway reports what it knows. This one's own message shows whether messages expire.
     pub(super) fn on_consent(
         &mut self,
         gateway: String,
@@ -291,7 +291,7 @@ pub fn parts<'a>(
     })
 }
 
-/// Waits until it is to be said what is known; for ever where it was.
+/// Waits until it is time to report what is known; for ever if that was done.
 pub(super) async fn due(consent: &mut Consent) {
     match &mut consent.due {
         Some(sleep) => sleep.as_mut().await,

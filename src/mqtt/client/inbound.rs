@@ -9,8 +9,8 @@ use super::{Client, Phase};
 use crate::mqtt::inbound::{self, Inbound};
 use crate::pipeline::event::PeerState;
 
-/// Gateways of one store. A gateway that says how it is takes the place of the one that has been
-/// silent for longest: made-up names do not keep a real one out.
+/// Most gateways of one store. A new one takes the place of the one that has been silent for
+/// longest, so that made-up names do not keep a real one out.
 const MOST_OTHERS: usize = 64;
 
 /// A message and what came with it.
@@ -50,7 +50,8 @@ impl Client {
         }
     }
 
-    /// Passes on what the event loop needs: neither retained actions nor this gateway's own messages.
+    /// Passes on what the event loop needs: no retained actions, and none of this gateway's own
+    /// messages.
     pub(super) fn relevant(&mut self, inbound: Inbound, retained: bool) -> Option<Inbound> {
         match &inbound {
             Inbound::Staff { .. } | Inbound::Feedback { .. } => (!retained).then_some(inbound),
@@ -103,8 +104,8 @@ impl Client {
 }
 
 impl Client {
-    /// This gateway's own status comes back: as retained it proves that retained messages come;
-    /// as news that it is offline it is a late last will, or another's error, and is put right.
+    /// This gateway's own status comes back. If it is retained, retained messages arrive. If it
+    /// says offline, it is a late last will or another client's error, and is published again.
     fn on_own_status(&mut self, state: PeerState, retained: bool) {
         if retained {
             self.probe_succeeded();

@@ -96,14 +96,14 @@ pub struct Client {
     retained: Retained,
     /// Customers known to have withdrawn: their retained withdrawals come on each connection.
     withdrawals: Withdrawals,
-    /// Whether these are all.
+    /// Whether `withdrawals` are all.
     consent: consent::Consent,
     /// What the connection before knew, for a session that continues it.
     consent_before: ConsentState,
     /// Answers to clients that asked for the current state.
     sync_answers: sync::SyncAnswers,
-    /// What an earlier life published and nothing configured stands for, by its topic: cleared at
-    /// the broker.
+    /// Topics that an earlier process published and that the configuration no longer has: cleared
+    /// at the broker.
     stale: BTreeMap<String, Published>,
     /// The store's other gateways whose status was received, the latest last.
     others: VecDeque<String>,
@@ -116,8 +116,8 @@ pub struct Client {
     without_retain: bool,
     /// When this connection stood, RFC 3339.
     connected_at: Option<String>,
-    /// SUBACKs still to come on this connection. Nothing is published before: what the broker
-    /// retains, another gateway's word on this one's visits above all, is received first.
+    /// SUBACKs still to come on this connection. Nothing is published before: retained messages,
+    /// such as another gateway's state of this one's visits, are received first.
     awaited_subacks: usize,
     /// Runs until the broker must have delivered this gateway's own retained status.
     probe: Option<probe::Probe>,

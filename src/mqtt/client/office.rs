@@ -1,4 +1,4 @@
-//! What the line to head office and the shop's own client tell each other.
+//! Messages between the line to head office and the shop's own client.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::store::Change;
 pub struct Office {
     /// Withdrawals that came over it.
     pub withdrawals: mpsc::Receiver<WithdrawalNews>,
-    /// Whether head office has said all.
+    /// Whether head office has reported all withdrawals.
     pub answer: watch::Receiver<OfficeAnswer>,
     /// Which withdrawals are known.
     pub known: watch::Sender<KnownWithdrawals>,
 }
 
-/// What head office says of withdrawals.
+/// What head office reports of withdrawals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WithdrawalNews {
     Withdrawn(String, Option<Number>),
@@ -37,7 +37,7 @@ pub enum OfficeAnswer {
     /// It was asked, or will be in a moment.
     #[default]
     Waiting,
-    /// It has said all of them.
+    /// It has reported all of them.
     Known,
     /// It cannot be reached, or does not answer: the shop goes on without.
     Away,
@@ -88,7 +88,7 @@ impl Client {
         office.is_none_or(|office| *office.answer.borrow() != OfficeAnswer::Waiting)
     }
 
-    /// Tells the line what is known.
+    /// Passes on to the line what is known.
     pub(super) fn show_known(&self) {
         let Some(office) = &self.channels.office else { return };
         let known = self.withdrawals.known();

@@ -1,4 +1,4 @@
-//! What is needed of a broker, and what the one that is connected does of it.
+//! Tests which of the needed abilities the connected broker has.
 //!
 //! The gateway publishes its own retained status and expects to receive it with its subscription to
 //! `gateways/+/status`; where it does not, it asks for it by its exact topic. Its own `consent`

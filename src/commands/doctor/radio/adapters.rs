@@ -1,4 +1,4 @@
-//! Adapters as the kernel lists them: whether there are any, and whether a switch holds them down.
+//! Adapters as the kernel lists them: whether there are any, and whether a switch blocks them.
 
 use std::fs;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub fn findings(folder: &Path, config: Option<&Config>) -> Vec<Finding> {
     findings
 }
 
-/// Whether a software or hardware switch holds the adapter down.
+/// Whether a software or hardware switch blocks the adapter.
 fn switch(folder: &Path, adapter: &str) -> Finding {
     match rfkill::switch_in(folder, adapter) {
         Some(Switch::Hard) => {

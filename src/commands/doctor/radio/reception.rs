@@ -12,9 +12,9 @@ use crate::sources::live::SourceEvent;
 #[cfg(target_os = "linux")]
 use crate::sources::monitor::Monitor;
 
-/// A kernel's scan lasts ten seconds; a shorter sample shows nothing of a filter.
+/// A kernel's scan lasts ten seconds; a shorter sample does not show a duplicate filter.
 const SCAN: Duration = Duration::from_secs(10);
-/// Fewer devices show nothing of a controller.
+/// Fewer devices show nothing about a controller.
 const ENOUGH_DEVICES: usize = 3;
 
 /// Whether this user's process gets the HCI monitor.
