@@ -1,24 +1,23 @@
-//! What was received lately through one adapter or stream, in numbers that keep no address.
+//! Counts of what one adapter or stream received lately. They hold no address.
 
 use crate::pipeline::event::Address;
 use crate::pipeline::units::Dbm;
 use crate::sources::Advertisement;
 
-/// What was received between two looks.
+/// What was received between two samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ActivitySample {
-    /// Advertisements.
+    /// Number of advertisements.
     pub received: u64,
-    /// Those of an address and a length that were received within some seconds before.
+    /// Of these, advertisements whose address and length were received within the last seconds.
     pub repeated: u64,
     /// One bit for each of 64 classes of addresses: a rough count of devices.
     pub devices: u64,
-    /// The strongest signal.
     pub strongest: Option<Dbm>,
 }
 
 impl ActivitySample {
-    /// Adds the sample of a later look.
+    /// Adds a later sample.
     pub fn add(&mut self, later: Self) {
         self.received += later.received;
         self.repeated += later.repeated;
@@ -26,7 +25,6 @@ impl ActivitySample {
         self.strongest = self.strongest.max(later.strongest);
     }
 
-    /// Adds one advertisement.
     pub fn record(&mut self, address: Address, rssi: Option<Dbm>) {
         self.received += 1;
         self.devices |= 1 << (hash(address) >> 58);
@@ -40,13 +38,13 @@ fn hash(address: Address) -> u64 {
     octets.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// Which devices advertised lately: a bit for each of 4,096 classes of address and length (a scan
-/// response is no repetition).
+/// The devices that advertised lately: a bit for each of 4,096 classes of address and length (so a
+/// scan response is no repetition).
 #[derive(Debug)]
 pub struct RecentAddresses([u64; 64]);
 
 impl RecentAddresses {
-    /// Whether the class of `received` is in already; it is afterwards.
+    /// Adds the class of `received`; returns whether it was there already.
     pub fn insert(&mut self, received: &Advertisement) -> bool {
         let length = (received.payload.len() as u64) << 52;
         let class = (hash(received.address) ^ length) >> 52;

@@ -1,4 +1,4 @@
-//! How adapters are named.
+//! The names of adapters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub struct Hci(pub u16);
 
 impl Hci {
-    /// From its name.
+    /// `None` where it is not `hci` and a number.
     pub fn named(name: &str) -> Option<Self> {
         name.strip_prefix("hci")?.parse().ok().map(Self)
     }

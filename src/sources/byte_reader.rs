@@ -1,4 +1,4 @@
-//! Fields of a binary layout, taken one after the other.
+//! Reads fields of a binary layout, one after the other.
 
 /// A layout promised more octets than there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +19,8 @@ pub(super) fn take_slice<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [
     Ok(taken)
 }
 
-/// An address as it is sent, least significant octet first, turned to how it is written.
+/// Takes an address as it is sent, least significant octet first; returns it most significant octet
+/// first.
 pub(super) fn take_address(rest: &mut &[u8]) -> Result<[u8; 6], CutShort> {
     let mut octets = take(rest)?;
     octets.reverse();

@@ -1,9 +1,7 @@
-//! The two ways on which an adapter's advertisements reach this process.
+//! The two ways in which an adapter's advertisements reach this process.
 
-/// A capture path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CapturePath {
-    /// `BlueZ`'s D-Bus signals.
     Dbus,
     /// The kernel's HCI monitor channel.
     Monitor,

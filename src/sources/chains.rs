@@ -1,8 +1,8 @@
 //! Joins what extended advertising reports in fragments.
 //!
 //! Invariant: fragments of two advertisers, two advertising sets, two adapters or two advertising
-//! events are never joined. A fragment is not a structure's border, so what is joined wrongly, or a
-//! fragment alone, can be read as something that no device has sent.
+//! events are never joined. Fragments do not end where AD structures end, so a wrong join, or a
+//! fragment alone, could be read as something that no device has sent.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) const FRAGMENT_TIMEOUT: Duration = Duration::from_millis(2475);
 /// The most advertising data of one set (Core, Vol 6 Part B 4.4.2.10).
 const LONGEST_PAYLOAD: usize = 1650;
 
-/// Chains that are followed at a time: one for each set in range that needs fragments.
+/// Chains that are followed at a time: one for each set in range that is sent in fragments.
 const MAX_CHAINS: usize = 16;
 
 /// The chains that have begun and not ended.
@@ -32,7 +32,7 @@ pub struct Chains {
     dropped: u64,
 }
 
-/// Fragments of one advertising event, as far as they were received.
+/// The fragments of one advertising event that were received.
 #[derive(Debug)]
 struct Chain {
     adapter: u32,
@@ -46,7 +46,7 @@ struct Chain {
 }
 
 impl Chains {
-    /// The advertisement that `report` completes; a report that is whole comes back as it is.
+    /// The advertisement that `report` completes; a complete report is returned as it is.
     ///
     /// `adapter` tells receivers apart, `at` is a time that does not go back. The RSSI of a joined
     /// report is that of its first fragment.
@@ -85,12 +85,12 @@ impl Chains {
         Some(Report { rssi, payload: &self.joined, ..report })
     }
 
-    /// Chains whose end never came, or that did not fit together.
+    /// Number of chains that had no end, or did not fit together.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Chains that wait for their end.
+    /// Number of chains that wait for their end.
     pub fn unfinished(&self) -> usize {
         self.unfinished.len()
     }
@@ -101,7 +101,7 @@ impl Chains {
         self.dropped += (before - self.unfinished.len()) as u64;
     }
 
-    /// Keeps `chain` as the latest, which keeps `unfinished` in the order of time.
+    /// Keeps `chain` as the latest, so that `unfinished` stays ordered by time.
     fn follow(&mut self, mut chain: Chain, at: Duration, report: &Report<'_>) {
         chain.append(report);
         chain.latest = at;
@@ -132,8 +132,8 @@ impl Chain {
         first > 0 && self.payload.get(..first) == Some(report.payload)
     }
 
-    /// Adds a fragment; what goes beyond the longest payload is cut to one octet too many, which
-    /// marks the chain as broken.
+    /// Adds a fragment. What exceeds the longest payload is cut to one octet too many, which marks
+    /// the chain as broken.
     fn append(&mut self, report: &Report<'_>) {
         let room = (LONGEST_PAYLOAD + 1).saturating_sub(self.payload.len());
         if room > 0 {
@@ -142,8 +142,8 @@ impl Chain {
         }
     }
 
-    /// Where the last event begins, and its RSSI: at the first fragment from which on everything
-    /// is AD structures, since the end of an earlier event may be lost. `None` for a broken chain.
+    /// Where the last event begins, and its RSSI: at the first fragment from which on everything is
+    /// AD structures, because the end of an earlier event may be lost. `None` for a broken chain.
     fn whole_from(&self, status: Status) -> Option<(usize, Option<Dbm>)> {
         if self.payload.len() > LONGEST_PAYLOAD {
             return None;
@@ -156,7 +156,7 @@ impl Chain {
     }
 }
 
-/// Whether `payload` is AD structures to its end, or to the zero that ends them.
+/// Whether `payload` is AD structures to its end, or to the zero length that ends them.
 fn is_whole(payload: &[u8]) -> bool {
     let mut structures = Structures::new(payload);
     structures.by_ref().for_each(drop);
@@ -216,7 +216,7 @@ mod tests {
         let whole = chains.join(0, late, quiet(fragment(1, Status::Complete, b"\x02\x01\x06")));
         assert_eq!(whole, Some(quiet(fragment(1, Status::Complete, b"\x02\x01\x06"))));
         assert_eq!((chains.dropped(), chains.unfinished()), (1, 0));
-        // The same within the time-out: head and advertisement do not fit together.
+        // Within the time-out again: head and advertisement do not fit together.
         chains.join(0, late, fragment(1, Status::MoreToCome, HEAD));
         let whole = chains.join(0, late, quiet(fragment(1, Status::Complete, b"\x02\x01\x06")));
         let whole = whole.map(|report| (report.payload.to_vec(), report.rssi));

@@ -1,8 +1,7 @@
 //! The bounded queue between a radio and the pipeline: when it is full the oldest advertisement is
 //! dropped and counted.
 //!
-//! Presence wants to know what is received now, so an old advertisement is worth less than a new
-//! one.
+//! Presence needs what is received now, so an old advertisement is worth less than a new one.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,9 +16,8 @@ use super::Advertisement;
 /// second.
 const CAPACITY: usize = 5_000;
 
-/// Advertisements of this span are handed over together: waking up costs more than a batch.
-///
-/// Well below what a greeting or a visit can notice.
+/// Advertisements within this time are handed over together, because a wake-up costs more than a
+/// batch. It is well below what staff could notice.
 const BATCH: Duration = Duration::from_millis(25);
 
 /// Advertisements that the daemon has not taken yet.
@@ -50,7 +48,7 @@ impl DropOldestQueue {
         }
     }
 
-    /// Adds one without waiting; where the queue is full the oldest makes room.
+    /// Adds one without waiting; where the queue is full, the oldest one is dropped.
     pub fn push(&self, received: Advertisement) {
         self.received.fetch_add(1, Ordering::Relaxed);
         let was_empty = {
@@ -67,7 +65,7 @@ impl DropOldestQueue {
         }
     }
 
-    /// Waits for an advertisement, then for those right behind it, and takes all.
+    /// Waits for an advertisement, then for those within [`BATCH`], and takes all.
     ///
     /// Cancel-safe: nothing is taken before the last wait has ended.
     pub async fn batch(&self) -> Vec<Advertisement> {
@@ -83,17 +81,17 @@ impl DropOldestQueue {
         }
     }
 
-    /// Counts advertisements that were lost before they came here, as if they had been dropped.
+    /// Counts advertisements that were lost before they reached the queue as dropped ones.
     pub fn count_lost(&self, count: u64) {
         self.dropped.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Advertisements since the start, dropped ones included.
+    /// Number of advertisements since the start, dropped ones included.
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Advertisements that were dropped or lost.
+    /// Number of advertisements that were dropped or lost.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

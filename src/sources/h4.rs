@@ -1,7 +1,7 @@
 //! HCI packets from a pipe, a serial line or a file, as a remote sniffer or `btmon`'s like write
 //! them: H4 (Core, Vol 4 Part A), read by the same decoder as the live radio.
 //!
-//! What the daemon cannot take waits in the pipe, and then at its writer: nothing is lost here.
+//! What the daemon cannot take yet waits in the pipe, and then in its writer: nothing is lost here.
 
 mod frames;
 
@@ -26,11 +26,11 @@ use crate::sources::scan_health::{ScanHealth, ScanState};
 use crate::tasks;
 use frames::Frames;
 
-/// Linux's own size of a pipe: a tenth of a second of the densest air takes half of it.
+/// The size of a pipe in Linux; a tenth of a second of the densest air fills half of it.
 const CHUNK: usize = 64 * 1024;
-/// Packets that come within this of the first are read in one go.
+/// Packets that come within this time of the first are read together.
 const BATCH: Duration = Duration::from_millis(20);
-/// How often reception is checked, and a writer that has gone is looked for.
+/// Interval at which reception is checked, and at which a new writer is looked for.
 const CHECK: Duration = Duration::from_secs(1);
 
 /// HCI packets from a pipe, a device or a file.
@@ -75,7 +75,7 @@ impl Stream {
         }
     }
 
-    /// Reads one stream to its end; why it ended.
+    /// Reads one stream to its end; returns why it ended.
     async fn read(&mut self, reader: &mut Reader, events: &mpsc::Sender<SourceEvent>) -> String {
         let mut chunk = Vec::with_capacity(CHUNK);
         loop {
@@ -96,7 +96,7 @@ impl Stream {
         let mut heard = Vec::new();
         let at = self.clocks.now().tick.since(Tick::ZERO);
         self.frames.feed(chunk, |packet| {
-            // A report cut short is the writer's fault; the next one is as good.
+            // A truncated report is the writer's fault; the next one may be valid.
             for report in hci::h4_reports(packet).flatten() {
                 if let Some(whole) = self.chains.join(0, at, report) {
                     sample.record(whole.address, whole.rssi);
@@ -150,7 +150,7 @@ impl Receive for Stream {
 enum Reader {
     /// A named pipe: read as soon as there is something.
     Pipe(pipe::Receiver),
-    /// A file or a device, read by a thread that waits for the daemon as the daemon for it.
+    /// A file or a device, read by a thread. Each waits for the other.
     Thread(mpsc::Receiver<io::Result<Vec<u8>>>),
 }
 
@@ -177,7 +177,7 @@ impl Reader {
         Ok(Self::Thread(read))
     }
 
-    /// Appends what there is; 0 at the end. Cancel-safe.
+    /// Appends what is available; returns 0 at the end. Cancel-safe.
     async fn read(&mut self, chunk: &mut Vec<u8>) -> io::Result<usize> {
         match self {
             Self::Pipe(pipe) => loop {

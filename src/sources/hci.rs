@@ -1,10 +1,10 @@
-//! LE advertising reports out of HCI events, legacy (0x02) and extended (0x0D).
+//! Reads LE advertising reports from HCI events, legacy (0x02) and extended (0x0D).
 //!
-//! Layouts: Core, Vol 4 Part E 7.7.65.2 and 7.7.65.13; several reports of one event follow each
-//! other whole, as Linux and Zephyr read them.
+//! Layouts: Core, Vol 4 Part E 7.7.65.2 and 7.7.65.13; several reports in one event follow each
+//! other, as Linux and Zephyr read them.
 //!
-//! Invariant: decoders never index and never allocate; what is cut short or too long is an
-//! error of that event alone.
+//! Invariant: decoders never index and never allocate; what is cut short or too long is an error of
+//! that event alone.
 
 use super::byte_reader::{CutShort, take, take_address, take_slice};
 use super::report::{Pdu, Report, Status};
@@ -14,14 +14,14 @@ use crate::pipeline::units::Dbm;
 /// H4's packet indicator of an event (Core, Vol 4 Part A 2).
 pub const H4_EVENT: u8 = 0x04;
 
-/// Advertising data of a legacy PDU (Core, Vol 4 Part E 7.7.65.2).
+/// The longest advertising data of a legacy PDU (Core, Vol 4 Part E 7.7.65.2).
 const LONGEST_LEGACY: usize = 31;
 
 const LE_META: u8 = 0x3e;
 const ADVERTISING_REPORT: u8 = 0x02;
 const EXTENDED_ADVERTISING_REPORT: u8 = 0x0d;
 
-/// The reports of one H4 packet; none where it is no event, or one of another kind.
+/// The reports in one H4 packet; none where it is no event, or an event of another kind.
 pub fn h4_reports(packet: &[u8]) -> Reports<'_> {
     match packet.split_first() {
         Some((&H4_EVENT, event)) => reports(event),
@@ -29,7 +29,7 @@ pub fn h4_reports(packet: &[u8]) -> Reports<'_> {
     }
 }
 
-/// The reports of one event, from its event code on; none where it is of another kind.
+/// The reports in one event, from its event code on; none where it is of another kind.
 pub fn reports(event: &[u8]) -> Reports<'_> {
     let [LE_META, length, rest @ ..] = event else { return Reports::NONE };
     let parameters = rest.get(..usize::from(*length)).unwrap_or(rest);
@@ -45,7 +45,7 @@ pub fn reports(event: &[u8]) -> Reports<'_> {
 /// Why a report cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Damaged {
-    /// The event ends before the report does; there is no way to a next one.
+    /// The event ends before the report does, so there is no way to a next one.
     #[error("an advertising report is cut short")]
     CutShort,
     /// More data than a legacy PDU carries.
@@ -59,7 +59,7 @@ impl From<CutShort> for Damaged {
     }
 }
 
-/// Reads one report off an event's octets; `None` inside for a reserved event type.
+/// Reads one report from an event's octets; `None` inside for a reserved event type.
 type Layout = for<'a> fn(&mut &'a [u8]) -> Result<Option<Report<'a>>, Damaged>;
 
 /// Iterates over the reports of one event; ends after the first that is cut short.
@@ -136,7 +136,7 @@ fn extended<'a>(rest: &mut &'a [u8]) -> Result<Option<Report<'a>>, Damaged> {
             1 => Status::MoreToCome,
             _ => Status::Truncated,
         },
-        // 0xff: no set was named.
+        // 0xff: no set is given.
         set: (set != 0xff).then_some(u16::from(set)),
         is_first: false,
     }))

@@ -5,7 +5,7 @@ use super::bluez;
 use super::live::Kind;
 use super::{h4, portable};
 
-/// Every kind.
+/// Every kind of live source.
 pub const LIVE: &[&Kind] = &[
     #[cfg(target_os = "linux")]
     &bluez::KIND,

@@ -21,22 +21,22 @@ const ADDRESSEE_IS_RANDOM: u8 = 0x80;
 /// Whether a packet arrived as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crc {
-    /// By the sniffer and by our own sum.
+    /// By the sniffer and by the sum that is calculated here.
     Correct,
-    /// It was damaged: nothing in it can be relied on.
+    /// The packet was damaged: none of its fields is reliable.
     Wrong,
 }
 
-/// One packet on an advertising channel. It carries strangers' bytes: never logged.
+/// One packet on an advertising channel. It carries strangers' bytes, so it is never logged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {
     /// PDU type: the low four bits of the header.
     pub pdu_type: u8,
     /// Whether it arrived as it was sent.
     pub crc: Crc,
-    /// RSSI, in dBm.
+    /// In dBm.
     pub rssi: Option<Dbm>,
-    /// The channel index it was received on, where the capture names it.
+    /// The channel index it was received on, where the capture gives it.
     pub channel: Option<u8>,
     header: u8,
     body: &'a [u8],
@@ -48,22 +48,22 @@ impl std::fmt::Debug for Packet<'_> {
     }
 }
 
-/// What the capture holds of a packet beside its octets.
+/// What the capture holds of a packet besides its octets.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reception {
-    /// RSSI, in dBm.
+    /// In dBm.
     pub rssi: Option<Dbm>,
     /// The channel index: 37 to 39 are the primary advertising channels.
     pub channel: Option<u8>,
-    /// The sniffer's verdict on the CRC; the sum is checked here, too, where it was kept.
+    /// The sniffer's verdict on the CRC. The sum is checked here too, where the capture keeps it.
     pub crc: Option<Crc>,
     /// LE Coded: one octet, the coding indicator, follows the access address.
     pub coded: bool,
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a packet from its access address to its CRC. `None` for data channels, and for
-    /// what is too short to be a packet.
+    /// Reads a packet from its access address to its CRC. `None` for data channels, and for octets
+    /// too short for a packet.
     pub fn read(octets: &'a [u8], reception: Reception) -> Option<Self> {
         let mut rest = octets.strip_prefix(&ADVERTISING)?;
         if reception.coded {
@@ -85,8 +85,8 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// The advertiser that sent it, or that a scan or connection request is addressed to;
-    /// `None` for extended advertising, which may leave it out, and for reserved types.
+    /// The advertiser that sent it, or that a scan or connection request is for. `None` for
+    /// extended advertising, which may leave it out, and for reserved types.
     pub fn advertiser(&self) -> Option<Address> {
         let mut body = self.body;
         let random = match self.pdu_type {
@@ -100,7 +100,7 @@ impl<'a> Packet<'a> {
         Some(self.address(take_address(&mut body).ok()?, random))
     }
 
-    /// What follows the sender: AD structures, for the PDUs that carry any.
+    /// The octets after the sender: AD structures, for the PDUs that carry any.
     pub fn legacy_payload(&self) -> &'a [u8] {
         match self.pdu_type {
             0 | 2 | 4 | 6 => self.body.get(6..).unwrap_or_default(),
@@ -108,7 +108,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Whether nothing in it can be relied on: its CRC is wrong, or it has a length that no
+    /// Whether none of its fields is reliable: its CRC is wrong, or its length is one that no
     /// packet of its type has.
     pub fn is_damaged(&self) -> bool {
         self.crc == Crc::Wrong || !self.has_legal_length()
@@ -124,7 +124,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Whether it is extended advertising, which [`AuxPointers`] puts together.
+    /// Whether it is extended advertising, which [`AuxPointers`] assembles.
     pub fn is_extended(&self) -> bool {
         Pdu::from_link_layer(self.pdu_type) == Some(Pdu::Extended)
     }
@@ -168,8 +168,8 @@ fn check(header: u8, length: u8, body: &[u8], crc: &[u8]) -> Crc {
     }
 }
 
-/// CRC-24 over the PDU: polynomial 0x65b, preset 0x555555, least significant bit first; here
-/// with all registers mirrored.
+/// CRC-24 over the PDU: polynomial 0x65b, preset 0x555555, least significant bit first; here with
+/// all registers mirrored.
 fn sum(header: u8, length: u8, body: &[u8]) -> [u8; 3] {
     const POLYNOMIAL: u32 = 0x00da_6000;
     const PRESET: u32 = 0x00aa_aaaa;

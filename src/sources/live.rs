@@ -1,5 +1,5 @@
-//! What every live source is: how it is configured, started and reports. The kinds there are:
-//! [`super::kinds`].
+//! The interface of live sources: configuration, start and events. [`super::kinds`] lists the
+//! kinds.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub enum SourceEvent {
 
 /// A live source: it receives until `stop`, or until the daemon takes no more `events`.
 pub trait LiveSource: Send {
-    /// Its task.
+    /// The future of its task.
     fn run(
         self: Box<Self>,
         events: mpsc::Sender<SourceEvent>,
@@ -41,7 +41,8 @@ pub trait LiveSource: Send {
     ) -> BoxFuture<'static, ()>;
 }
 
-/// What a live source is written as; [`LiveSource`] is the same for the table of sources.
+/// The trait that a live source implements; [`LiveSource`] is its object-safe form for the table of
+/// sources.
 pub trait Receive: Send + 'static {
     /// Receives until `stop`, or until the daemon takes no more `events`. `events` may be slow.
     fn receive(
@@ -64,36 +65,36 @@ impl<T: Receive> LiveSource for T {
 /// A kind of live source, as `[[source]] kind` names it.
 #[derive(Debug)]
 pub struct Kind {
-    /// In the configuration.
+    /// The word for it in the configuration.
     pub word: &'static str,
-    /// The keys of `[[source]]` that it reads, beside `kind`.
+    /// The keys of `[[source]]` that it reads besides `kind`.
     pub keys: &'static [&'static str],
     /// What its platform cannot do, for `status` and `doctor`.
     pub limits: Option<&'static str>,
-    /// Whether an adapter can have this name.
+    /// Whether `name` is valid for an adapter.
     pub names_adapter: fn(&str) -> bool,
-    /// Makes one, which does not receive yet.
+    /// Makes a source, which does not receive yet.
     pub open: fn(&Settings, &Clocks) -> Box<dyn LiveSource>,
 }
 
-/// Kinds are the same if they have the same word.
+/// Kinds are equal if they have the same word.
 impl PartialEq for Kind {
     fn eq(&self, other: &Self) -> bool {
         self.word == other.word
     }
 }
 
-/// A `[[source]]` of a live kind.
+/// The settings of a live `[[source]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Which kind; only the settings that it reads matter.
     pub kind: &'static Kind,
     /// `adapter`: a name such as `hci0`, or an address.
     pub adapter: Option<String>,
-    /// `path`
+    /// `path`: the pipe, device or file to read.
     pub path: PathBuf,
     /// `ask_deaf_ms`, unless `ask` is false: phones with the app in the background are challenged;
-    /// with no other adapter to scan, one attempt to connect lasts this long at most.
+    /// where no other adapter scans, an attempt to connect lasts this long at most.
     pub challenge_pause: Option<Duration>,
     /// `[wake_up]`: the iBeacon to advertise beside the scan.
     pub wake_up: Option<IBeacon>,
@@ -102,7 +103,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Of a kind, with nothing configured.
+    /// A source of `kind` without further settings.
     pub const fn of(kind: &'static Kind) -> Self {
         Self {
             kind,
@@ -119,7 +120,7 @@ impl Settings {
         (self.kind.open)(self, clocks)
     }
 
-    /// As people call it, such as `bluez hci0`.
+    /// The name for people, such as `bluez hci0`.
     pub fn name(&self) -> String {
         let path = (self.path.as_os_str() != "").then(|| self.path.display().to_string());
         match self.adapter.clone().or(path) {

@@ -1,7 +1,7 @@
-//! Adverts in: recordings, captures, a simulated shop, the live radio.
+//! Sources of advertisements: recordings, captures, a simulated shop, the live radio.
 //!
-//! Recordings, captures and the simulated shop are *replay sources*: iterators of [`Record`]s in the
-//! order of time, which `replay` runs in virtual time and `run` and `demo` at a given speed.
+//! Recordings, captures and the simulated shop are *replay sources*: iterators of [`Record`]s in
+//! the order of time, which `replay` runs in virtual time and `run` and `demo` at a given speed.
 //! Live sources ([`live`], listed in [`kinds`]) send what they receive in batches.
 
 pub mod activity;
@@ -39,12 +39,12 @@ use crate::pipeline::event::Address;
 use crate::pipeline::units::{Dbm, WallTime};
 use skipped::Skipped;
 
-/// One received advertisement. It carries personal data of strangers: never logged.
+/// One received advertisement. It holds personal data of strangers, so it is never logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Advertisement {
     /// The gateway that received it, by name; `None` for this process's own.
     pub gateway: Option<Arc<str>>,
-    /// Who sent it.
+    /// The sender's address.
     pub address: Address,
     /// Received signal strength; `None` where the controller reports none.
     pub rssi: Option<Dbm>,
@@ -66,30 +66,24 @@ impl From<report::Report<'_>> for Advertisement {
     }
 }
 
-/// What a replay source says next.
+/// An event of a replay source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Since the replay source's start; never going back.
+    /// Time since the start of the replay source; it never goes back.
     pub at: Duration,
-    /// What happens then.
     pub what: RecordKind,
 }
 
-/// What happens in a replay source.
+/// The kinds of events of a replay source.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RecordKind {
     /// An advertisement is received.
     Received(Advertisement),
-    /// The truth about a customer, for scoring; never shown to the pipeline.
-    GroundTruth {
-        /// What truly happens.
-        word: GroundTruth,
-        /// The customer's handle.
-        client: String,
-    },
+    /// What truly happened to a customer, for scoring; the pipeline never gets it.
+    GroundTruth { word: GroundTruth, client: String },
 }
 
-/// Truth words of a recording.
+/// The ground truth labels of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroundTruth {
     /// Walks in.
@@ -100,7 +94,7 @@ pub enum GroundTruth {
     Inside,
     /// Steps out, still the same visit.
     StepOut,
-    /// Steps in again.
+    /// Comes back in.
     StepIn,
     /// An enrolled customer who never came in.
     Pass,
@@ -110,7 +104,7 @@ impl GroundTruth {
     const ALL: [Self; 6] =
         [Self::Enter, Self::Leave, Self::Inside, Self::StepOut, Self::StepIn, Self::Pass];
 
-    /// From its word in a recording; `None` for words of others.
+    /// The label of a word in a recording; `None` for unknown words.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|truth| truth.word() == word)
     }
@@ -136,26 +130,26 @@ pub trait ReplaySource: Iterator<Item = Result<Record, ReplayError>> + Send {
     fn store(&self) -> Option<u16>;
     /// The gateways it was recorded by, if known.
     fn gateways(&self) -> &[Arc<str>];
-    /// What was passed over so far.
+    /// What was skipped so far.
     fn skipped(&self) -> Skipped {
         Skipped::default()
     }
 }
 
-/// The longest silence within a recording or capture; more is a wrong time stamp. Every silent
-/// quarter of an hour costs the pipeline the tokens of all customers.
+/// The longest silence within a recording or capture: a longer one is a wrong time stamp. Every
+/// quarter of an hour of silence makes the pipeline compute the tokens of all customers.
 pub const MAX_SILENCE: Duration = Duration::from_hours(7 * 24);
 
 /// The longest recording or capture.
 pub const MAX_LENGTH: Duration = Duration::from_hours(366 * 24);
 
-/// Why a replay source cannot go on, or had to leave something out.
+/// Why a replay source ends early, or left something out.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The file cannot be read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// One line or frame is not readable; what follows is still read.
+    /// One line or frame cannot be read; reading continues after it.
     #[error("line {line}: {problem}")]
     Line {
         /// Line or frame, from 1.
@@ -213,7 +207,7 @@ fn open_plain(
     Ok(Box::new(recording::Recording::open(input)?))
 }
 
-/// What `input` begins with, and all of it.
+/// The first octets of `input`, and a reader of all of it.
 fn begin(
     mut input: impl BufRead + Send + 'static,
 ) -> Result<(Vec<u8>, impl BufRead + Send + 'static), ReplayError> {

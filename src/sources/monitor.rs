@@ -1,10 +1,10 @@
 //! The second capture path: the kernel's HCI monitor channel, which carries a copy of every packet
 //! that any controller exchanges with the host.
 //!
-//! Advertisements come as they were on the air, independent of BlueZ, and cost BlueZ nothing. The
-//! socket lets advertising reports through and nothing else: link keys, pairing and data of other
-//! programs' connections never reach this process. Only a process with `CAP_NET_RAW` can open it; the
-//! daemon has none and asks a helper that has ([`handover`]).
+//! Advertisements come as they were on the air, independent of BlueZ, and without cost for BlueZ.
+//! The socket's filter passes advertising reports only: link keys, pairing and data of other
+//! programs' connections never reach this process. Only a process with `CAP_NET_RAW` can open it;
+//! the daemon has none and asks a helper that has it ([`handover`]).
 
 pub mod handover;
 mod socket;
@@ -21,15 +21,15 @@ use super::report::Report;
 use crate::clock::Clocks;
 use crate::pipeline::units::Tick;
 
-/// A monitor packet's header: what, which adapter, how long; 16 bits each, least significant
-/// octet first (Linux, `struct hci_mon_hdr`).
+/// A monitor packet's header: opcode, adapter, length; 16 bits each, least significant octet first
+/// (Linux, `struct hci_mon_hdr`).
 const HEADER: usize = 6;
 
-/// The longest event, and some.
+/// The longest HCI event is 257 octets.
 const LONGEST_PACKET: usize = 512;
 
-/// Packets that come within this of the first are read in one go: a wake-up costs more than a
-/// read. The kernel's buffer holds some 270 of them, a tenth of a second of the densest air.
+/// Packets that come within this time of the first are read together, because a wake-up costs more
+/// than a read. The kernel's buffer holds some 270 of them, a tenth of a second of the densest air.
 const BATCH: Duration = Duration::from_millis(10);
 
 /// An open monitor channel.
@@ -57,7 +57,7 @@ impl Monitor {
     }
 
     /// Passes every report to `receive`, with the number of its adapter, until the channel fails;
-    /// to `lose`, how many more the kernel had no room for.
+    /// and to `lose` how many more the kernel had no room for.
     pub async fn listen(
         &mut self,
         mut receive: impl FnMut(u16, Report<'_>),
@@ -81,14 +81,14 @@ impl Monitor {
     }
 }
 
-/// Whether it is this process that may not open the channel: it has no capability, or systemd allows
-/// it no such socket.
+/// Whether this process may not open the channel: it has no capability, or systemd allows it no
+/// such socket.
 fn is_refused(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
         || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
-/// Reads until there is nothing more.
+/// Reads until nothing is left.
 fn read_all(
     socket: &mut Socket,
     chains: &mut Chains,
@@ -103,7 +103,7 @@ fn read_all(
             continue;
         };
         let index = u16::from_le_bytes([low, high]);
-        // A report cut short is the controller's fault; the next one is as good.
+        // A truncated report is the controller's fault; the next one may be valid.
         for report in hci::reports(event).flatten() {
             if let Some(whole) = chains.join(index.into(), at, report) {
                 receive(index, whole);

@@ -1,9 +1,9 @@
-//! Advertisements through btleplug, on every platform that it knows: for a laptop, to try things.
+//! Receives through btleplug, on every platform that it supports: for trials on a laptop.
 //!
 //! In a shop the `bluez` source is better. btleplug scans with the transport that the platform
 //! chooses (a dual-mode adapter on Linux spends half of its time on classic inquiry), costs calls
-//! for each device, and reports parsed fields of which some are merged. macOS hides addresses,
-//! iBeacons and what an iPhone's app advertises in the background.
+//! for each device, and reports parsed fields, some of them merged. macOS hides addresses, iBeacons
+//! and what an iPhone's app advertises in the background.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,15 +34,15 @@ pub const KIND: Kind = Kind {
     open: |settings, clocks| Box::new(Portable::new(settings.adapter.clone(), clocks.clone())),
 };
 
-/// What `status` and `doctor` say of it.
+/// The limits that `status` and `doctor` show.
 const LIMITS: &str = "btleplug, for trials: may miss half of what is on the air; on macOS no \
                           iBeacons and no addresses";
 
-/// One advertisement makes several events; those of so long are looked up together.
+/// One advertisement causes several events; events within this time are handled together.
 const BATCH: Duration = Duration::from_millis(50);
-/// How often reception is checked.
+/// Interval at which reception is checked.
 const CHECK: Duration = Duration::from_secs(1);
-/// Between attempts to begin.
+/// Pause between attempts to start.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// The radio of this machine through btleplug.
@@ -53,7 +53,7 @@ pub struct Portable {
 }
 
 impl Portable {
-    /// With the adapter of this name or address; with the first where `None`.
+    /// Uses the adapter with this name or address; the first one where `None`.
     pub fn new(adapter: Option<String>, clocks: Clocks) -> Self {
         Self { adapter, clocks }
     }
@@ -139,11 +139,12 @@ impl Receive for Portable {
     }
 }
 
-/// After this much silence the session is restarted: btleplug's events are known to stop unnoticed.
+/// After this much silence the session is restarted: btleplug's events are known to stop without an
+/// error.
 const SILENT: Duration = Duration::from_mins(2);
 
-/// The device that an event of an advertisement is about. `BlueZ` makes several events of one
-/// advertisement, spread over the calls that btleplug makes between them, of which one is the RSSI.
+/// The device that an event of an advertisement is about. One advertisement causes several events,
+/// spread over the calls that btleplug makes between them; exactly one of them is the RSSI.
 fn advertiser(event: CentralEvent) -> Option<PeripheralId> {
     match event {
         CentralEvent::DeviceDiscovered(id) | CentralEvent::RssiUpdate { id, .. } => Some(id),
@@ -157,7 +158,8 @@ fn advertiser(event: CentralEvent) -> Option<PeripheralId> {
     }
 }
 
-/// What a device advertised last; `None` where that is a memory from before the scan.
+/// The last advertisement of a device; `None` where the platform only remembers it from before the
+/// scan.
 async fn advertisement(adapter: &Adapter, id: &PeripheralId) -> Option<Advertisement> {
     let device = adapter.peripheral(id).await.ok()?;
     let properties = device.properties().await.ok()??;
@@ -167,8 +169,8 @@ async fn advertisement(adapter: &Adapter, id: &PeripheralId) -> Option<Advertise
     properties.rssi.map(|_| Advertisement { gateway: None, address, rssi, payload })
 }
 
-/// The device's address; where the platform hides it one that stands for its identifier, and is
-/// no resolvable one.
+/// The device's address. Where the platform hides it, a static random address derived from the
+/// device's identifier.
 fn address(properties: &PeripheralProperties, id: &PeripheralId) -> Address {
     let octets = properties.address.into_inner();
     if octets != [0; 6] {

@@ -6,7 +6,7 @@ use crate::pipeline::units::Dbm;
 /// What kind of advertising PDU (Core, Vol 6 Part B 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pdu {
-    /// `ADV_IND`: connectable, scannable.
+    /// `ADV_IND`: connectable and scannable.
     Ind,
     /// `ADV_DIRECT_IND`: connectable, for one peer; carries no payload.
     DirectInd,
@@ -52,24 +52,22 @@ impl Pdu {
 pub enum Status {
     /// This is all of it, or the last of it.
     Complete,
-    /// More follows.
+    /// More of it follows in another report.
     MoreToCome,
     /// The controller received no more of it.
     Truncated,
 }
 
-/// One report. It carries strangers' bytes: never logged.
+/// One report. It carries strangers' bytes, so it is never logged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Report<'a> {
-    /// What kind of PDU.
     pub pdu: Pdu,
     /// Who sent it; all zero and random for anonymous extended advertising.
     pub address: Address,
     /// Received signal strength; `None` where the controller reports none.
     pub rssi: Option<Dbm>,
-    /// AD structures.
     pub payload: &'a [u8],
-    /// Whether more follows.
+    /// Whether more of the payload follows.
     pub status: Status,
     /// Which of the sender's advertising sets (extended advertising only): the set id, and the data
     /// id above its four bits where the link layer shows it.

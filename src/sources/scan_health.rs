@@ -1,4 +1,4 @@
-//! Does a scan receive? Pure: activity samples in, a state out.
+//! Decides whether a scan receives. Pure: activity samples in, a state out.
 //!
 //! An API that reports "discovering" proves nothing; advertisements do. Silence alone proves
 //! nothing either, because the last phone of the evening leaves. A phone that walks away fades; a
@@ -10,18 +10,18 @@ use std::time::Duration;
 use crate::pipeline::units::{Dbm, Tick};
 use crate::sources::activity::ActivitySample;
 
-/// On air with at least one advertisement a second this much silence is no accident
-/// (e^-8 = 0.03 %), and leaves a second or two of the ten within which it must be reported.
+/// With at least one advertisement a second, this much silence is no accident (e^-8 = 0.03 %). It
+/// leaves a second or two of the ten within which a silence must be reported.
 const SILENCE: Duration = Duration::from_secs(8);
 /// This much silence is reported in any case.
 const LONG_SILENCE: Duration = Duration::from_mins(2);
-/// The rate of advertisements is that of this span before the silence.
+/// The rate of advertisements is measured over this time before the silence.
 const MEMORY: Duration = Duration::from_secs(30);
 /// Devices that are received in these last seconds before the silence count as a crowd.
 const CROWD_SPAN: Duration = Duration::from_secs(5);
-/// One customer may carry phone, watch and earphones; four devices do not leave at once.
+/// One customer may carry a phone, a watch and earphones; four devices do not leave at once.
 const CROWD: u32 = 4;
-/// No phone gets from this signal to none within [`FADE`], not even through a door.
+/// No phone falls from this signal to none within [`FADE`], not even through a door.
 const STRONG_DBM: i8 = -75;
 /// The last moments before the silence.
 const FADE: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ pub enum ScanState {
     NothingYet,
     /// Advertisements are received, or there are none because the devices have left.
     Receiving,
-    /// There must be advertisements, and none is received.
+    /// There should be advertisements, and none is received.
     Silent,
 }
 
@@ -47,7 +47,7 @@ pub struct ScanHealth {
 }
 
 impl ScanHealth {
-    /// A scan begins.
+    /// `now` is the start of the scan.
     pub fn new(now: Tick) -> Self {
         Self { began: now, samples: VecDeque::new(), reset: false }
     }
@@ -98,7 +98,8 @@ impl ScanHealth {
         self.samples.back().map(|(at, _)| *at)
     }
 
-    /// Sparse air is silent for longer: eight times the mean interval between advertisements.
+    /// The silence that is not yet a fault: with few advertisements, eight times their mean
+    /// interval.
     fn tolerated(&self, last: Tick) -> Duration {
         let received: u64 = self.samples.iter().map(|(_, sample)| sample.received).sum();
         let over = last.since(self.began).min(MEMORY);
@@ -129,7 +130,7 @@ mod tests {
         Tick::from_micros(secs * 1_000_000)
     }
 
-    /// `devices` devices, twice a second each, for the seconds in `when`.
+    /// Receives `devices` devices, twice a second each, in the seconds of `when`.
     fn receive(health: &mut ScanHealth, when: std::ops::Range<u64>, devices: u32, rssi: i16) {
         for second in when {
             let devices_seen = (1u64 << devices) - 1;

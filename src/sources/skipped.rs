@@ -1,4 +1,4 @@
-//! What a replay source passes over without an error, counted by reason.
+//! What a replay source skips without an error, counted by reason.
 
 use std::fmt;
 

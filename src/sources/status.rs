@@ -1,4 +1,4 @@
-//! The state of a source with adapters, for the pipeline, staff's tablets and IT.
+//! The state of a source with adapters, for the pipeline, the tablets and IT.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::adapter::Hci;
 use super::capture_path::CapturePath;
 use crate::pipeline::event::Hearing;
 
-/// The radio as a whole.
+/// The state of the radio as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// Whether at least one adapter receives.
@@ -44,14 +44,11 @@ impl Status {
     }
 }
 
-/// One adapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdapterStatus {
     /// The adapter's own address.
     pub address: String,
-    /// Whether it receives.
     pub hearing: Hearing,
-    /// On which path.
     pub path: CapturePath,
     /// Its controller reports each device once a scan, so scans are restarted.
     pub hides: bool,
@@ -59,20 +56,19 @@ pub struct AdapterStatus {
     pub reason: Option<String>,
 }
 
-/// Something that is done about an adapter, or about bluetoothd.
+/// An action on an adapter or on bluetoothd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     /// Switch the adapter on.
     PowerOn,
-    /// Start the scan.
     Scan,
     /// Restart the scan of a controller that reports each device once in a scan.
     Refresh,
     /// Stop the scan and start it again.
     Rescan,
-    /// Advertise the shop's wake-up beacon beside the scan; this one is no recovery step.
+    /// Advertise the shop's wake-up beacon beside the scan; not a recovery step.
     Advertise,
-    /// Connect to D-Bus again: BlueZ forgets what it holds of this client.
+    /// Connect to D-Bus again: BlueZ drops the state of this client.
     Reconnect,
     /// Switch the adapter off and on.
     PowerCycle,
@@ -80,7 +76,7 @@ pub enum Step {
     StartBluetoothd,
     /// Ask systemd to restart bluetoothd.
     RestartBluetoothd,
-    /// Nothing is left: the process ends, and systemd starts it again.
+    /// No step is left: the process ends, and systemd starts it again.
     GiveUp,
 }
 

@@ -12,12 +12,11 @@ const BASE: u128 = 0x0000_0000_0000_1000_8000_0080_5f9b_34fb;
 pub struct Structures(Vec<u8>);
 
 impl Structures {
-    /// None yet, with room for a legacy advertisement and its scan response.
+    /// Room for a legacy advertisement and its scan response.
     pub fn new() -> Self {
         Self(Vec::with_capacity(64))
     }
 
-    /// The octets.
     pub fn into_payload(self) -> Vec<u8> {
         self.0
     }
@@ -28,7 +27,6 @@ impl Structures {
         self.add(kind::FLAGS, &[&[flags]]);
     }
 
-    /// Complete local name.
     pub fn name(&mut self, name: &str) {
         self.add(kind::NAME, &[name.as_bytes()]);
     }
@@ -51,7 +49,6 @@ impl Structures {
         }
     }
 
-    /// Service data.
     pub fn service_data(&mut self, uuid: Uuid, data: &[u8]) {
         match short(uuid) {
             Some(octets) => self.add(kind::SERVICE_DATA_16, &[&octets, data]),
@@ -59,7 +56,6 @@ impl Structures {
         }
     }
 
-    /// Manufacturer specific data.
     pub fn manufacturer_data(&mut self, company: u16, data: &[u8]) {
         self.add(kind::MANUFACTURER, &[&company.to_le_bytes(), data]);
     }
@@ -75,7 +71,7 @@ impl Structures {
     }
 }
 
-/// The two octets, as on the air, of a UUID that has a 16-bit form.
+/// The 16-bit form of a UUID, as on the air, where it has one.
 fn short(uuid: Uuid) -> Option<[u8; 2]> {
     let uuid = uuid.as_u128();
     let short = u16::try_from(uuid >> 96).ok()?;

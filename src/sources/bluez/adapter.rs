@@ -1,4 +1,4 @@
-//! An adapter as BlueZ describes it, and where things are in BlueZ's tree of objects.
+//! An adapter as BlueZ describes it, and the paths of BlueZ's objects.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Of the chosen one; of all where `None`.
+    /// Selects the chosen adapter; all where `choice` is `None`.
     pub fn new(choice: Option<Choice>) -> Self {
         Self { choice, ..Self::default() }
     }
@@ -45,7 +45,6 @@ impl Selection {
         }
     }
 
-    /// What was chosen.
     pub fn choice(&self) -> Option<&Choice> {
         self.choice.as_ref()
     }
@@ -58,9 +57,10 @@ impl Selection {
 /// What an object path of BlueZ stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// `/org/bluez/hci0`
+    /// Path `/org/bluez/hci0`.
     Adapter(Hci),
-    /// `/org/bluez/hci0/dev_5A_11_22_33_44_55`: the device's address, most significant first.
+    /// Path `/org/bluez/hci0/dev_5A_11_22_33_44_55`: the device's address, most significant octet
+    /// first.
     Device(Hci, [u8; 6]),
 }
 
@@ -85,7 +85,6 @@ impl Place {
 /// An adapter's state, as BlueZ reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adapter {
-    /// Switched on.
     pub powered: bool,
     /// Discovery is running, of this program or another one.
     pub discovering: bool,

@@ -35,7 +35,7 @@ pub enum CallError {
     /// rfkill blocks the adapter.
     #[error("blocked by rfkill")]
     Blocked,
-    /// The same is being done already.
+    /// The same operation is in progress.
     #[error("already in progress")]
     InProgress,
     /// The adapter is not powered.
@@ -44,10 +44,10 @@ pub enum CallError {
     /// The object went away.
     #[error("the object is gone")]
     NoObject,
-    /// systemd is not to take orders about bluetoothd from this user.
+    /// polkit does not let this user give systemd orders about bluetoothd.
     #[error("systemd refuses: install the polkit rule grelot-bluetooth.rules")]
     NotAuthorised,
-    /// Anything else.
+    /// Any other error, as BlueZ or the bus words it.
     #[error("{0}")]
     Other(String),
 }
@@ -56,7 +56,7 @@ impl From<dbus::Error> for CallError {
     fn from(error: dbus::Error) -> Self {
         match error.name().unwrap_or_default() {
             "org.freedesktop.DBus.Error.Timeout" => Self::TimedOut,
-            // The bus answers so for a service that ends before it has answered.
+            // The bus answers with this for a service that ends before it has answered.
             "org.freedesktop.DBus.Error.NoReply"
             | "org.freedesktop.DBus.Error.ServiceUnknown"
             | "org.freedesktop.DBus.Error.NameHasNoOwner"
@@ -77,7 +77,7 @@ impl From<dbus::Error> for CallError {
     }
 }
 
-/// What an error without a meaning of its own says: its message, or the last part of its name.
+/// The text of an error of any other name: its message, or the last part of its name.
 fn plain(name: &str, message: &str) -> String {
     match message.trim() {
         "" => format!("bluetoothd answers \"{}\"", name.rsplit('.').next().unwrap_or_default()),
@@ -101,7 +101,7 @@ impl Bus {
     }
 
     /// Passes every signal and call that comes in to `receive`, in order, on the task that drives
-    /// the connection; what it returns is sent back.
+    /// the connection. What `receive` returns is sent back.
     pub fn receive(&self, mut receive: impl FnMut(&Message) -> Option<Message> + Send + 'static) {
         let everything = MatchRule::new();
         self.0.start_receive(
@@ -124,7 +124,7 @@ impl Bus {
         self.bus_call("AddMatch", (rule,)).await.map(drop)
     }
 
-    /// Asks the bus for no more of them.
+    /// Ends the subscription to the signals that `rule` describes.
     ///
     /// # Errors
     /// If the bus has no such rule or is gone.
@@ -179,7 +179,7 @@ impl Bus {
         self.send(Message::new_method_call(BLUEZ, path, interface, member), arguments).await
     }
 
-    /// Calls BlueZ and looks at the answer before any later message is looked at.
+    /// Calls BlueZ and passes the answer to `look` before any later message is handled.
     ///
     /// # Errors
     /// As [`Bus::call`].
@@ -211,7 +211,7 @@ impl Bus {
         look: impl FnOnce(&Message) + Send + 'static,
     ) -> Result<Message, CallError> {
         let mut call = call.map_err(CallError::Other)?;
-        // A bus that may start services would start a bluetoothd IT has stopped on purpose.
+        // Otherwise the bus would start a bluetoothd that IT has stopped on purpose.
         call.set_auto_start(false);
         call.append_all(arguments);
         let (answer, answered) = oneshot::channel();
@@ -236,8 +236,8 @@ impl Bus {
     }
 }
 
-/// libdbus blocks its thread while it connects, for up to 25 s where the daemon hangs: it gets a
-/// thread of its own, which a shutdown does not wait for.
+/// libdbus blocks its thread while it connects, for up to 25 s where the daemon hangs. So it gets
+/// its own thread, which a shutdown does not wait for.
 async fn open_channel() -> Result<Channel, CallError> {
     let (opened, open) = oneshot::channel();
     tasks::thread("dbus-connect", move || drop(opened.send(Channel::get_private(BusType::System))))

@@ -1,7 +1,7 @@
 //! GATT challenges: an iPhone whose app is in the background advertises one bit of the overflow
 //! area and nothing else, so it has to be connected to.
 //!
-//! What an answer is worth is decided in the pipeline; here it is only fetched.
+//! The pipeline decides whether an answer is valid; here it is only fetched.
 
 mod candidates;
 mod gatt;
@@ -27,14 +27,15 @@ use crate::sources::status::Status;
 use candidates::{BUDGET, BUDGET_ALONE, Candidates, Outcome};
 use gatt::{Found, NoAnswer};
 
-/// Observations that wait; what finds no room is received again within a second.
+/// Observations that may wait. One that finds no room is dropped: the phone is received again
+/// within a second.
 const WAITING: usize = 64;
-/// Challenges at a time through one adapter while another one scans: the kernel waits for all of
-/// these phones at once and connects to one after the other, each with its next advertisement.
+/// Challenges at a time through one adapter while another one scans. The kernel waits for all of
+/// these phones at once and connects to them one by one, each at its next advertisement.
 const MAX_PARALLEL: usize = 3;
-/// How often phones whose pause has ended are looked for.
+/// Interval at which phones whose pause has ended are looked for.
 const LOOK: Duration = Duration::from_millis(250);
-/// Between attempts to reach the bus.
+/// Pause between attempts to reach the bus.
 const RECONNECT: Duration = Duration::from_secs(2);
 
 /// A phone that advertises the app's bit.
@@ -44,12 +45,12 @@ pub struct Observation {
     rssi: Option<Dbm>,
 }
 
-/// Picks the phones to challenge out of what is received.
+/// Picks the phones to challenge from received advertisements.
 #[derive(Debug, Clone)]
 pub struct Observer(mpsc::Sender<Observation>);
 
 impl Observer {
-    /// Passes on what in `batch` may be the app in the background.
+    /// Passes on the advertisements in `batch` that may be the app in the background.
     pub fn observe(&self, batch: &[Advertisement]) {
         for Advertisement { address, rssi, payload, .. } in batch {
             if identifiers(payload).any(|said| said == Identifier::OverflowHint) {
@@ -59,7 +60,7 @@ impl Observer {
     }
 }
 
-/// Where observations are passed on, and where they arrive.
+/// The sender and the receiver of observations.
 pub fn channel() -> (Observer, mpsc::Receiver<Observation>) {
     let (sender, receiver) = mpsc::channel(WAITING);
     (Observer(sender), receiver)
@@ -69,22 +70,22 @@ pub fn channel() -> (Observer, mpsc::Receiver<Observation>) {
 pub struct Challenger<'r> {
     /// Adapters to connect through.
     pub selection: &'r Selection,
-    /// With no other adapter to scan meanwhile, an attempt to connect lasts this long at most.
+    /// Longest attempt to connect where no other adapter scans meanwhile.
     pub pause: Duration,
-    /// For the next advertisement of a phone.
+    /// Reports the next advertisement of a phone.
     pub mux: &'r AdvertisementMux,
-    /// How many adapters scan.
+    /// Tells how many adapters scan.
     pub status: watch::Receiver<Status>,
-    /// Orders attempts and pauses.
+    /// Times attempts and pauses.
     pub clocks: &'r Clocks,
 }
 
-/// A challenge that has come to its end.
+/// A challenge that has ended.
 struct Ended {
     address: Address,
     rssi: Option<Dbm>,
     nonce: [u8; 16],
-    /// What is still to be disconnected.
+    /// A connection that must still be closed.
     found: Option<Found>,
     answer: Result<[u8; 21], NoAnswer>,
 }
@@ -116,7 +117,8 @@ impl Challenger<'_> {
     ) {
         let mut candidates = Candidates::default();
         while !events.is_closed() {
-            // The first observation is early enough for a connection to the bus.
+            // The connection to the bus is made at the first observation: until then it is not
+            // needed.
             let Some(Observation { address, rssi }) = observed.recv().await else {
                 return std::future::pending().await;
             };
@@ -152,8 +154,8 @@ impl Challenger<'_> {
                 Some(ended) = running.next() => {
                     let Ended { address, rssi, nonce, found, answer } = ended;
                     let outcome = outcome(&answer);
-                    // The phone is left alone until it is disconnected, for BlueZ would disconnect
-                    // the next attempt as well; so is the adapter, which may still be trying to
+                    // The phone is left alone until it is disconnected: BlueZ would disconnect the
+                    // next attempt as well. So is the adapter, which may still be trying to
                     // connect. An answer counts now.
                     disconnecting.push(Box::pin(async move {
                         if let Some(found) = found {
@@ -214,7 +216,7 @@ impl Challenger<'_> {
         };
         match &answer {
             Ok(_) => tracing::debug!("a phone answered its challenge"),
-            // Most hints are of other apps: that is no fault.
+            // Most hints come from other apps: that is no fault.
             Err(error) => tracing::debug!(%error, "a phone did not answer its challenge"),
         }
         Ended { address, rssi, nonce, found, answer }

@@ -1,7 +1,7 @@
-//! What BlueZ signals of a device, turned back into the advertisement it came from.
+//! Turns what BlueZ signals of a device back into the advertisement that caused it.
 //!
-//! BlueZ reports parsed properties, not octets, so the AD structures are written again from those
-//! that a message contains. Values of BlueZ's memory were in no advertisement.
+//! BlueZ reports parsed properties, not octets, so the AD structures are rebuilt from the
+//! properties in a message. Values that BlueZ only remembers are left out.
 
 use std::collections::BTreeMap;
 
@@ -31,8 +31,8 @@ pub struct Changes {
     uuids: Option<Vec<Uuid>>,
     /// The UUIDs are those of GATT services, which `BlueZ` has just discovered.
     services_resolved: bool,
-    /// Exactly the advertisement's: with `DuplicateData`, which grelot asks for, `BlueZ`
-    /// (since 5.47) clears what it had of a device with each advertisement.
+    /// Exactly the data of the advertisement: with `DuplicateData`, which grelot asks for, `BlueZ`
+    /// (since 5.47) clears a device's old data with each advertisement.
     manufacturer: BTreeMap<u16, Vec<u8>>,
     service: BTreeMap<Uuid, Vec<u8>>,
 }
@@ -74,7 +74,7 @@ impl Changes {
     }
 }
 
-/// A device that BlueZ knows, with the parts of its advertisements that BlueZ does not repeat.
+/// A device that BlueZ knows, with those parts of its advertisements that BlueZ does not repeat.
 #[derive(Debug)]
 pub struct Device {
     address: Address,
@@ -86,9 +86,9 @@ pub struct Device {
 
 /// Service UUIDs; `BlueZ` keeps every one that it ever received from a device.
 ///
-/// It appends new ones to its list and signals the whole list then; an advertisement that repeats
-/// known UUIDs makes no signal. So the UUIDs that were appended last are the ones advertised now,
-/// as far as `BlueZ` lets anyone know: an iPhone's app advertises another UUID with each echo.
+/// It appends new ones to its list and then signals the whole list; an advertisement that repeats
+/// known UUIDs causes no signal. So the best guess is that the UUIDs appended last are advertised
+/// now: an iPhone's app advertises another UUID with each echo.
 #[derive(Debug, Default)]
 struct Uuids {
     /// The last of `BlueZ`'s list.
@@ -97,8 +97,8 @@ struct Uuids {
 }
 
 impl Uuids {
-    /// Reads `BlueZ`'s list; `advertised` is whether an advertisement brought it, rather than
-    /// a discovery of GATT services, which replaces the list until the phone is disconnected.
+    /// Reads `BlueZ`'s list. `advertised` is false for a discovery of GATT services, which replaces
+    /// the list until the phone is disconnected.
     fn update(&mut self, list: &[Uuid], advertised: bool) {
         let known = self.last.and_then(|last| list.iter().rposition(|uuid| *uuid == last));
         let new = list.get(known.map_or(0, |known| known + 1)..).unwrap_or_default();
@@ -122,7 +122,7 @@ impl Device {
         }
     }
 
-    /// Applies what BlueZ signals; the advertisement that caused it, if one did.
+    /// Applies the changes; returns the advertisement that caused them, if one did.
     pub fn update(&mut self, changes: Changes) -> Option<Advertisement> {
         let advertised = changes.is_advertisement();
         let rssi = changes.rssi.and_then(Dbm::measured);
@@ -175,7 +175,7 @@ fn uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok()
 }
 
-/// A dictionary from what `key` reads to octets inside a variant.
+/// A dictionary from what `key` reads to octets in a variant.
 fn data<K: Ord>(dictionary: Iter<'_>, key: impl Fn(Iter<'_>) -> Option<K>) -> BTreeMap<K, Vec<u8>> {
     let one = |mut entry: Iter<'_>| {
         let key = key(entry)?;
@@ -276,7 +276,7 @@ mod tests {
         "593942a4-29e3-d457-6d36-2c08e9eb802c",
     ];
 
-    /// A signal of an advertisement after which `BlueZ` knows these service UUIDs.
+    /// The signal of an advertisement after which `BlueZ` knows these service UUIDs.
     fn listed(uuids: &[&str]) -> PropMap {
         let uuids: Vec<String> = uuids.iter().map(|uuid| (*uuid).to_owned()).collect();
         properties(vec![("RSSI", Box::new(-60i16)), ("UUIDs", Box::new(uuids))])
@@ -286,7 +286,7 @@ mod tests {
         properties(vec![("RSSI", Box::new(-61i16))])
     }
 
-    /// The zones of the echoes that an advertisement says, in order.
+    /// The zones and levels of the echoes in an advertisement, in order.
     fn echoes(received: &Advertisement) -> Vec<(u8, u8)> {
         let echo = |said| match said {
             Identifier::Token { echo, .. } => Some((echo.zone, echo.level)),

@@ -1,7 +1,8 @@
-//! The D-Bus capture path: BlueZ's signals, turned into advertisements and the table of adapters.
+//! The D-Bus capture path: turns BlueZ's signals into advertisements and the table of adapters.
 //!
-//! Invariant: bounded. BlueZ forgets a device 30 s after its last advertisement and signals it.
-//! Beyond [`MAX_DEVICES`] a new device's first advertisement is received, and the device not kept.
+//! Invariant: bounded. BlueZ forgets a device 30 s after its last advertisement, and signals that.
+//! Beyond [`MAX_DEVICES`] the first advertisement of a new device is passed on, but the device is
+//! not kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,10 +18,9 @@ use super::values::{elements, entries};
 use crate::sources::Advertisement;
 use crate::sources::capture_path::CapturePath;
 
-/// Four thousand devices at once is a full station hall; each costs some 300 bytes here.
+/// Four thousand devices at once is a full station hall; each takes some 300 bytes here.
 const MAX_DEVICES: usize = 8_192;
 
-/// The interface of adapters.
 pub const ADAPTER: &str = "org.bluez.Adapter1";
 const DEVICE: &str = "org.bluez.Device1";
 
@@ -59,18 +59,16 @@ pub struct DeviceCache {
 }
 
 impl DeviceCache {
-    /// Knows nothing yet.
     pub fn new(mux: Arc<AdvertisementMux>, selection: Arc<Selection>) -> Self {
         let adapters = watch::Sender::new(None);
         Self { mux, selection, owner: None, devices: HashMap::new(), adapters }
     }
 
-    /// Follows the adapters.
     pub fn adapters(&self) -> watch::Receiver<Adapters> {
         self.adapters.subscribe()
     }
 
-    /// Takes in a signal.
+    /// Handles a signal.
     pub fn signal(&mut self, signal: &Message) {
         let (Some(member), Some(path)) = (signal.member(), signal.path()) else { return };
         if &*member == "NameOwnerChanged" {
@@ -93,7 +91,7 @@ impl DeviceCache {
         }
     }
 
-    /// bluetoothd started or ended: what it reported before is void.
+    /// bluetoothd started or ended: what it reported before is no longer valid.
     pub fn owned_by(&mut self, owner: Option<&str>) {
         if self.owner.as_deref() != owner {
             self.owner = owner.map(str::to_owned);
@@ -108,9 +106,9 @@ impl DeviceCache {
         self.adapters.send_replace(Some(adapters));
     }
 
-    /// Takes in the answer to `GetManagedObjects`: adapters, and devices of BlueZ's cache; the
-    /// devices need not advertise now. What was known of them may lack changes that were signalled
-    /// while there was no subscription, so it is replaced.
+    /// Handles the answer to `GetManagedObjects`: the adapters, and the devices of BlueZ's cache,
+    /// which need not advertise now. Devices that are known here are replaced: they may lack
+    /// changes that were signalled while there was no subscription.
     pub fn objects(&mut self, answer: &Message) {
         if answer.msg_type() != dbus::MessageType::MethodReturn {
             return;
@@ -181,7 +179,7 @@ impl DeviceCache {
         }
     }
 
-    /// Applies changes to a device; the advertisement that caused them, if one did.
+    /// Applies changes to a device; returns the advertisement that caused them, if one did.
     fn remember(&mut self, hci: Hci, address: [u8; 6], changes: Changes) -> Option<Advertisement> {
         if !self.selection.includes(hci) {
             return None;

@@ -1,20 +1,21 @@
 //! Detects a controller that reports each device once in a scan. Pure.
 //!
-//! Such a controller does not say so: it shows in what is received. A restarted scan makes it
-//! report every device again. Where many addresses are new, few advertisements are repetitions on
-//! any controller, so restarts are tried first and kept only if they bring repetitions.
+//! Such a controller does not announce it, so it is detected from what is received. A restarted
+//! scan makes it report every device again. Where many addresses are new, few advertisements are
+//! repetitions with any controller; so restarts are tried first, and kept up only if they bring
+//! repetitions.
 
 use std::time::Duration;
 
 use crate::pipeline::units::Tick;
 use crate::sources::activity::ActivitySample;
 
-/// Phones and beacons repeat themselves within this; the kernel's own scan lasts ten seconds.
+/// Phones and beacons repeat themselves within this time; the kernel's own scan lasts ten seconds.
 const WINDOW: Duration = Duration::from_secs(5);
-/// The scan is restarted for so long, then it runs undisturbed for another window.
+/// How long the scan is restarted again and again; then it runs undisturbed for another window.
 const REFRESHES_FOR: Duration = Duration::from_mins(1);
-/// Presence needs each device once a second; each restart costs some milliseconds without a scan.
-/// The caller looks each second, give or take a little.
+/// Interval between restarts: presence needs each device once a second, and each restart costs some
+/// milliseconds without a scan. The caller asks once a second, with some jitter.
 const REFRESH_EVERY: Duration = Duration::from_millis(900);
 /// A controller that reports repetitions reports at least one in this many advertisements, even
 /// where phones that advertise once a second have just changed their addresses.
@@ -23,11 +24,11 @@ const ONE_OF: u64 = 4;
 const ONE_OF_REFRESHED: u64 = 3;
 /// Length of a trial of restarts: twice the time after which repetitions are forgotten.
 const TRIAL: Duration = Duration::from_secs(10);
-/// After a trial that brought none; doubled by each further one.
+/// Pause after a trial that brought no repetitions; doubled by each further one.
 const FIRST_REST: Duration = Duration::from_mins(10);
 const LONGEST_REST: Duration = Duration::from_hours(2);
 
-/// One adapter's repetitions.
+/// Decides for one adapter whether its scan must be restarted again and again.
 #[derive(Debug)]
 pub struct DuplicateFilterDetector {
     /// Received since the window began.
@@ -50,7 +51,7 @@ enum Phase {
 }
 
 impl DuplicateFilterDetector {
-    /// A scan begins.
+    /// `now` is the start of the scan.
     pub fn new(now: Tick) -> Self {
         let window = ActivitySample::default();
         Self { window, began: now, phase: Phase::Watching, rest: FIRST_REST }
@@ -111,7 +112,7 @@ impl DuplicateFilterDetector {
         std::mem::take(&mut self.window)
     }
 
-    /// Whether the controller is known to hide repetitions.
+    /// Whether the controller is known to report no repetitions.
     pub fn hides(&self) -> bool {
         matches!(self.phase, Phase::Refreshing { .. })
     }
@@ -125,8 +126,9 @@ mod tests {
         Tick::from_micros(secs * 1_000_000)
     }
 
-    /// How often the scan was restarted, at one look a second. `received` says what comes in, and
-    /// how much of it again, by whether the scan was restarted a second ago.
+    /// How often the scan is restarted, at one call a second. `received` gives the advertisements
+    /// of a second and how many of them are repetitions, by whether the scan was restarted a second
+    /// ago.
     fn restarts(
         detector: &mut DuplicateFilterDetector,
         seconds: std::ops::Range<u64>,
@@ -159,7 +161,7 @@ mod tests {
     #[test]
     fn many_new_addresses_are_not_taken_for_a_controller_that_hides_repetitions() {
         let mut detector = DuplicateFilterDetector::new(at(0));
-        // An hour at a station: of a hundred advertisements a second ten are of a device known.
+        // An hour at a station: of a hundred advertisements a second ten come from known devices.
         let times = restarts(&mut detector, 0..3_600, |_, _| (100, 10));
         assert!(times <= 55, "{times}");
         assert!(!detector.hides());
@@ -177,7 +179,7 @@ mod tests {
     fn an_ordinary_controller_and_silence_change_nothing() {
         let mut detector = DuplicateFilterDetector::new(at(0));
         assert_eq!(restarts(&mut detector, 0..100, |_, _| (10, 8)), 0);
-        // Fifty phones once a second, with new addresses: none is known for two seconds of five.
+        // Fifty phones once a second, with new addresses: for two seconds of five none is known.
         let changed = |second: u64, _| if second % 5 < 3 { (50, 0) } else { (50, 50) };
         assert_eq!(restarts(&mut detector, 0..100, changed), 0);
         assert_eq!(restarts(&mut detector, 100..200, |_, _| (0, 0)), 0);

@@ -12,9 +12,8 @@ use tokio::sync::Notify;
 use super::adapter::Hci;
 use crate::pipeline::advert::ibeacon::IBeacon;
 
-/// Where the objects are found.
+/// The path below which the objects are.
 pub const ROOT: &str = "/org/grelot";
-/// The advertisement monitor.
 const MONITOR: &str = "/org/grelot/monitor";
 /// The shop's wake-up beacon.
 const BEACON: &str = "/org/grelot/beacon";
@@ -22,32 +21,32 @@ const BEACON: &str = "/org/grelot/beacon";
 const MONITOR_INTERFACE: &str = "org.bluez.AdvertisementMonitor1";
 const BEACON_INTERFACE: &str = "org.bluez.LEAdvertisement1";
 
-/// `BlueZ` reads an object soon after its registration.
+/// How soon `BlueZ` reads an object after its registration.
 const READ_WITHIN: Duration = Duration::from_secs(1);
 
 /// The objects, and which adapter advertises.
 #[derive(Debug, Default)]
 pub struct ExportedObjects {
     beacon: Option<IBeacon>,
-    /// The adapter that advertises the beacon: two would look like one that jumps about.
+    /// The adapter that advertises the beacon: with two, it would look like one that jumps about.
     advertiser: Mutex<Option<Hci>>,
     activated: Notify,
 }
 
 impl ExportedObjects {
-    /// With a wake-up beacon, where the shop wants one.
+    /// `beacon` is the shop's wake-up beacon, if it wants one.
     pub fn new(beacon: Option<IBeacon>) -> Self {
         Self { beacon, ..Self::default() }
     }
 
-    /// What is to be advertised through `hci`, if it is the one to do so.
+    /// The advertisement to register with `hci`, if it is the adapter that advertises.
     pub fn to_advertise_through(&self, hci: Hci) -> Option<dbus::Path<'static>> {
         self.beacon.as_ref()?;
         let advertiser = *self.advertiser().get_or_insert(hci);
         (advertiser == hci).then(|| dbus::Path::from(BEACON))
     }
 
-    /// `hci` cannot advertise, or is gone: another may.
+    /// `hci` cannot advertise, or is gone: another adapter may.
     pub fn release_beacon(&self, hci: Hci) {
         self.advertiser().take_if(|advertiser| *advertiser == hci);
     }
@@ -56,13 +55,13 @@ impl ExportedObjects {
         self.advertiser.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for `BlueZ` to put the monitor to work; not for long.
+    /// Waits until `BlueZ` uses the monitor, for at most [`READ_WITHIN`].
     pub async fn activated(&self) {
-        // It does so in its own time; a scan that begins before only has to begin again.
+        // If it takes longer, the scan that starts meanwhile only has to be restarted.
         drop(tokio::time::timeout(READ_WITHIN, self.activated.notified()).await);
     }
 
-    /// The answer to a call of one of the objects; `None` where it is none.
+    /// The answer to a call to one of the objects; `None` where the message is no such call.
     pub fn answer(&self, call: &Message) -> Option<Message> {
         let (path, member) = (call.path()?, call.member()?);
         let objects = self.objects();
@@ -97,11 +96,11 @@ impl ExportedObjects {
     }
 }
 
-/// A monitor that matches nothing on any air: that there is one at all makes the kernel scan
-/// without the controller's duplicate filter, and go on scanning between discoveries.
+/// A monitor that matches no advertisement. Its mere presence makes the kernel scan without the
+/// controller's duplicate filter, and keep scanning between discoveries.
 ///
-/// Manufacturer data of the company id that is reserved for tests, with a content that no device
-/// sends.
+/// It asks for manufacturer data of the company id that is reserved for tests, with content that no
+/// device sends.
 fn monitor() -> PropMap {
     const MANUFACTURER: u8 = 0xff;
     let unused = b"\xff\xffgrelot: no one".to_vec();
@@ -130,7 +129,7 @@ mod tests {
 
     fn call(path: &str, interface: &str, member: &str) -> Message {
         let mut call = Message::new_method_call("org.grelot", path, interface, member).unwrap();
-        // Only a call that was sent can be answered; this one was, as far as libdbus can tell.
+        // Only a call with a serial number can be answered; libdbus sets it when a call is sent.
         call.set_serial(1);
         call
     }

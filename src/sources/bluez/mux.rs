@@ -1,5 +1,5 @@
-//! The advertisement mux: joins what both capture paths receive, each advertisement once, and
-//! samples each adapter's activity.
+//! The advertisement mux: merges both capture paths, so that each advertisement is received once,
+//! and samples each adapter's activity.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,16 +26,16 @@ const RECENT_S: u64 = 5;
 struct Adapter {
     sample: ActivitySample,
     recent: RecentAddresses,
-    /// The monitor delivers, so what D-Bus says of the same advertisements does not count.
+    /// Whether the monitor delivers: then D-Bus signals of the same advertisements do not count.
     monitored: bool,
     /// Seconds since the monitor's last advertisement.
     unmonitored_for: u8,
 }
 
-/// Where both capture paths put what they receive.
+/// The one place where both capture paths deliver.
 #[derive(Debug, Default)]
 pub struct AdvertisementMux {
-    /// What goes on to the pipeline.
+    /// The queue to the pipeline.
     pub queue: DropOldestQueue,
     /// The only path that counts; both where `None`.
     only: Option<CapturePath>,
@@ -48,7 +48,7 @@ pub struct AdvertisementMux {
 }
 
 impl AdvertisementMux {
-    /// Takes advertisements of `only` one path, or of the better one.
+    /// Takes advertisements of one path only, or of the better one where `only` is `None`.
     pub fn new(only: Option<CapturePath>) -> Self {
         Self { only, ..Self::default() }
     }
@@ -78,7 +78,7 @@ impl AdvertisementMux {
         }
     }
 
-    /// A second has passed.
+    /// To be called once a second.
     pub fn age(&self) {
         let forget = self.seconds.fetch_add(1, Ordering::Relaxed).is_multiple_of(RECENT_S);
         for adapter in self.lock().values_mut() {
@@ -113,7 +113,7 @@ impl AdvertisementMux {
     /// Waits for the next advertisement of `address`, which is reported before its batch.
     pub async fn next_of(&self, address: Address) {
         *self.sought() = Some(address);
-        // One left over from a search before this one.
+        // A notification may be left over from an earlier search.
         let _ = self.found.notified().now_or_never();
         self.found.notified().await;
         *self.sought() = None;
@@ -124,7 +124,7 @@ impl AdvertisementMux {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Hci, Adapter>> {
-        // A sample is whole after every step of its change.
+        // A sample is consistent after every step of its change.
         self.adapters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Learns from bluetoothd which adapters and devices there are.
+//! Asks bluetoothd which adapters and devices there are.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +12,10 @@ use super::device_cache::{self, DeviceCache};
 use super::exported::ExportedObjects;
 use super::service::Bluetoothd;
 
-/// For the list of all devices: a slow processor takes a second for every hundred.
+/// Timeout for the list of all devices: a slow processor takes a second for every hundred.
 const LIST_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Follows bluetoothd's signals from here on.
+/// Subscribes to bluetoothd's signals.
 ///
 /// # Errors
 /// If the bus refuses the subscriptions or is gone.
@@ -38,10 +38,10 @@ pub async fn follow(
     Ok(())
 }
 
-/// Asks bluetoothd for its adapters; whether it answers.
+/// Asks bluetoothd for its adapters; returns whether it answers.
 ///
-/// By themselves: with 5,000 devices in BlueZ's memory the whole list takes a minute, and the scan
-/// need not wait for it.
+/// The devices are asked for separately: with 5,000 devices in BlueZ's memory the list takes a
+/// minute, and the scan need not wait for it.
 pub async fn list_adapters(bus: &Bus, cache: &Arc<Mutex<DeviceCache>>) -> Bluetoothd {
     let Ok(owner) = bus.bus_call("GetNameOwner", (BLUEZ,)).await else {
         return Bluetoothd::Absent;
@@ -60,8 +60,8 @@ pub async fn list_adapters(bus: &Bus, cache: &Arc<Mutex<DeviceCache>>) -> Blueto
     }
 }
 
-/// Asks bluetoothd for the devices in its memory. Their signals must be subscribed to before: what
-/// changes between the list and the subscription is signalled to no one.
+/// Asks bluetoothd for the devices in its memory. The subscription to their signals must come
+/// first: a change between the list and the subscription would be missed.
 pub async fn list_devices(bus: &Bus, cache: &Arc<Mutex<DeviceCache>>) {
     let learning = Arc::clone(cache);
     let look = move |answer: &Message| lock(&learning).objects(answer);
@@ -84,7 +84,7 @@ async fn adapters(bus: &Bus) -> Result<BTreeMap<Hci, Adapter>, CallError> {
                 adapter.learn(answer.iter_init());
                 adapters.insert(hci, adapter);
             }
-            // It was pulled meanwhile.
+            // It was unplugged meanwhile.
             Err(CallError::NoObject) => {}
             Err(error) => return Err(error),
         }
@@ -97,7 +97,7 @@ fn named(xml: &str) -> impl Iterator<Item = Hci> {
     xml.split("<node name=\"").skip(1).filter_map(|node| Hci::named(node.split('"').next()?))
 }
 
-/// Locks the tables; no message leaves them half changed.
+/// Locks the tables; even a poisoned lock is used, because no message leaves them half changed.
 pub fn lock(cache: &Mutex<DeviceCache>) -> std::sync::MutexGuard<'_, DeviceCache> {
     cache.lock().unwrap_or_else(PoisonError::into_inner)
 }

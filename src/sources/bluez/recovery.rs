@@ -1,23 +1,23 @@
 //! The recovery steps for an adapter that does not receive, and when each is due. Pure.
 //!
 //! Each step costs more than the one before (a restarted scan costs a moment, a restarted
-//! bluetoothd every other Bluetooth service of the machine). So each step waits for what the one
-//! before achieves (its patience), and has a least distance from the last time it was taken.
+//! bluetoothd every other Bluetooth service of the machine). So each step waits for the effect of
+//! the one before (its patience), and has a minimum interval from the last time it was taken.
 
 use std::time::Duration;
 
 use crate::pipeline::units::Tick;
 pub use crate::sources::status::Step;
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// `BlueZ` did what it was asked.
+    /// `BlueZ` did what it was asked to do.
     Worked,
-    /// `BlueZ` refused.
+    /// `BlueZ` refused, for a reason that another step may change.
     Refused,
-    /// `BlueZ` says that it is in progress already. A scan of a bluetoothd that was killed lives
-    /// on in the kernel for up to ten seconds, and no signal reports its end.
+    /// `BlueZ` reports the same operation in progress. The scan of a bluetoothd that was killed
+    /// continues in the kernel for up to ten seconds, and no signal reports its end.
     InProgress,
     /// Refused for a reason that no step changes: rfkill, permissions.
     Prevented,
@@ -32,11 +32,11 @@ pub enum Trouble {
     Silent,
     /// The adapter cannot be switched on, or its scan cannot be started.
     Failing,
-    /// The same, but advertisements come in all the same: another client scans.
+    /// As [`Self::Failing`], but advertisements come in: another client scans.
     FailingButReceiving,
 }
 
-/// When a recovery step may be taken: how long to wait for what it achieves, and how often at most.
+/// When a recovery step may be taken: how long to wait for its effect, and how often at most.
 struct StepRule {
     step: Step,
     patience: Duration,
@@ -85,22 +85,20 @@ impl Trouble {
 pub struct Escalation {
     /// Index of the next step.
     next: usize,
-    /// The last step is given time until then.
+    /// The last step has time for its effect until then.
     not_before: Tick,
     /// Rounds in which all steps failed; the minimum intervals double with each.
     rounds: u32,
-    /// Something was received through this adapter once.
+    /// Whether anything was ever received through this adapter.
     received: bool,
     taken: [Option<Tick>; RULES.len()],
 }
 
 impl Escalation {
-    /// Nothing was tried yet.
     pub fn new(now: Tick) -> Self {
         Self { next: 0, not_before: now, rounds: 0, received: false, taken: [None; RULES.len()] }
     }
 
-    /// Something was received.
     pub fn received(&mut self) {
         self.received = true;
     }
@@ -115,13 +113,13 @@ impl Escalation {
         (self.next, self.rounds, self.not_before) = (0, 0, now);
     }
 
-    /// bluetoothd does not answer: skips the steps that it would have to take.
+    /// bluetoothd does not answer: skips the steps that need it.
     pub fn skip_bluetoothd(&mut self) {
         self.next = self.next.max(RULES.len() - 2);
     }
 
-    /// The step that is due at `now`, if any; it counts as taken. While other adapters receive, none
-    /// that would interrupt them.
+    /// The step that is due at `now`, if any; it counts as taken. While other adapters receive, no
+    /// step is due that would interrupt them.
     pub fn due(&mut self, now: Tick, trouble: Trouble, others_receive: bool) -> Option<Step> {
         if now < self.not_before {
             return None;
@@ -166,14 +164,14 @@ mod tests {
         Tick::from_micros(secs * 1_000_000)
     }
 
-    /// Of an adapter that has received something.
+    /// The escalation of an adapter that has received something.
     fn escalation() -> Escalation {
         let mut escalation = Escalation::new(at(0));
         escalation.received();
         escalation
     }
 
-    /// The steps taken from `from` to `to`, one look a second.
+    /// The steps taken from `from` to `to`, with one call a second.
     fn taken(
         escalation: &mut Escalation,
         (from, to): (u64, u64),
@@ -255,7 +253,7 @@ mod tests {
         let mut escalation = escalation();
         let mut cycles = Vec::new();
         for minute in 0..30 {
-            // Silent for most of every minute, receiving in between.
+            // Silent for most of every minute, with reception in between.
             let from = 100 + minute * 60;
             let span = (from, from + 50);
             let steps = taken(&mut escalation, span, Trouble::Silent, Outcome::Worked);

@@ -1,4 +1,4 @@
-//! The kernel's switches that hold an adapter down.
+//! The kernel's switches that block an adapter (rfkill).
 //!
 //! BlueZ refuses to power on such an adapter with a bare "Failed", so the kernel is asked.
 
@@ -8,7 +8,7 @@ use std::path::Path;
 /// Where Linux lists Bluetooth adapters, each with its switches.
 const SYS: &str = "/sys/class/bluetooth";
 
-/// What holds an adapter down.
+/// What blocks an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
     /// A switch or key of the machine.
@@ -17,7 +17,7 @@ pub enum Switch {
     Soft,
 }
 
-/// What holds `adapter` (`hci0`) down, if anything.
+/// The switch that blocks `adapter` (`hci0`), if any.
 pub fn switch(adapter: &str) -> Option<Switch> {
     switch_in(Path::new(SYS), adapter)
 }

@@ -12,7 +12,7 @@ use super::rfkill;
 
 const ADAPTER: &str = "org.bluez.Adapter1";
 
-/// Between switching a controller off and on, for its firmware to notice.
+/// How long a controller stays off in a power cycle, so that its firmware notices.
 const OFF_FOR: Duration = Duration::from_millis(500);
 
 /// Takes one step for one adapter. Every call in it has its own time-out.
@@ -43,7 +43,7 @@ pub async fn take(
             power(bus, hci, true).await
         }
         Step::StartBluetoothd | Step::RestartBluetoothd => take_service(bus, step).await,
-        // The session's business, and the daemon's.
+        // The session and the daemon take these steps.
         Step::Reconnect | Step::GiveUp => Ok(()),
     }
 }
@@ -67,9 +67,9 @@ async fn power(bus: &Bus, hci: Hci, on: bool) -> Result<(), CallError> {
     })
 }
 
-/// LE transport only: on a dual-mode adapter, "auto" receives nothing for about half of the time,
-/// while classic inquiry has the radio. With duplicates: presence is estimated from repetitions. No
-/// UUIDs: BlueZ matches them against the list of services only, and drops service data.
+/// LE transport only: on a dual-mode adapter "auto" receives nothing for about half of the time,
+/// while classic inquiry uses the radio. With duplicates: presence is estimated from repetitions.
+/// Without a UUID filter: BlueZ applies it to the list of services only, and drops service data.
 async fn start(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(), CallError> {
     unfilter(bus, exported, hci).await?;
     let mut filter = PropMap::new();
@@ -119,7 +119,7 @@ async fn unfilter(bus: &Bus, exported: &ExportedObjects, hci: Hci) -> Result<(),
     Ok(())
 }
 
-/// Any answer will do: there may have been nothing to stop.
+/// The result does not matter: there may have been nothing to stop.
 async fn stop(bus: &Bus, hci: Hci) -> Result<(), CallError> {
     match bus.call(&adapter::path(hci), ADAPTER, "StopDiscovery", ()).await {
         Err(CallError::TimedOut) => Err(CallError::TimedOut),

@@ -7,15 +7,15 @@ use super::bus::CallError;
 use super::recovery::Step;
 use crate::pipeline::units::Tick;
 
-/// systemd restarts a bluetoothd that crashed by itself, where it is configured to.
+/// How long bluetoothd may be absent: systemd restarts one that crashed, where it is configured to.
 const ABSENT_FOR: Duration = Duration::from_secs(8);
-/// When it starts, a bluetoothd with thousands of devices in its memory reads them first, and
-/// answers nothing for minutes on a slow machine; after a restart it would begin again.
+/// How long bluetoothd may leave calls unanswered. With thousands of devices in its memory it reads
+/// them first, and answers nothing for minutes on a slow machine; a restart would begin that again.
 const UNANSWERING_FOR: Duration = Duration::from_mins(5);
-/// Between two starts, doubled by each.
+/// Pause between two starts, doubled by each.
 const FIRST_START_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_START_PAUSE: Duration = Duration::from_mins(15);
-/// Between two restarts.
+/// Pause between two restarts.
 const RESTART_PAUSE: Duration = Duration::from_mins(15);
 
 /// What is known of bluetoothd.
@@ -31,7 +31,7 @@ pub enum Bluetoothd {
     Unanswering,
 }
 
-/// Supervises bluetoothd.
+/// Decides when bluetoothd is started or restarted.
 #[derive(Debug)]
 pub struct ServiceSupervisor {
     state: Bluetoothd,
@@ -43,7 +43,7 @@ pub struct ServiceSupervisor {
 }
 
 impl ServiceSupervisor {
-    /// Knows nothing yet.
+    /// `now` is the time when supervision begins.
     pub fn new(now: Tick) -> Self {
         Self {
             state: Bluetoothd::Unknown,

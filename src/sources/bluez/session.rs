@@ -1,5 +1,5 @@
-//! One connection to D-Bus, from its start to its end: subscribes, follows the adapters, and
-//! takes the steps that their supervisors ask for.
+//! One connection to D-Bus, from its start to its end: subscribes, follows the adapters, and takes
+//! the steps that their supervisors ask for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use crate::pipeline::units::Tick;
 use crate::sources::capture_path::CapturePath;
 use crate::sources::status::{AdapterStatus, Status};
 
-/// How often supervisors look.
+/// Interval at which the supervisors are asked.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How a session ended.
@@ -35,9 +35,9 @@ const LOOK: Duration = Duration::from_secs(1);
 pub enum SessionEnd {
     /// The bus is gone, or was never reached.
     Lost(String),
-    /// A recovery step: the next session begins at once.
+    /// A recovery step asks for a new connection: the next session begins at once.
     Reconnect,
-    /// The last recovery step.
+    /// The last recovery step was taken.
     GaveUp,
 }
 
@@ -48,10 +48,10 @@ enum Target {
     Bluetoothd,
 }
 
-/// A step that has ended.
+/// The result of a step that has ended.
 type Ended = (Target, Step, Result<(), CallError>);
 
-/// Connections to BlueZ, one after the other, and what outlasts each of them.
+/// Connections to BlueZ, one after the other, and the state that outlasts each of them.
 pub struct Session<'r> {
     settings: &'r Settings,
     clocks: &'r Clocks,
@@ -59,7 +59,7 @@ pub struct Session<'r> {
     selection: &'r Arc<Selection>,
     status: &'r watch::Sender<Status>,
     supervisors: BTreeMap<Hci, AdapterSupervisor>,
-    /// What was tried for adapters that are gone: a step's least distance outlasts a fault.
+    /// What was tried for adapters that are gone: a step's minimum interval outlasts a fault.
     escalations: BTreeMap<Hci, Escalation>,
     service: ServiceSupervisor,
     /// Why there is no connection to the bus.
@@ -67,7 +67,6 @@ pub struct Session<'r> {
 }
 
 impl<'r> Session<'r> {
-    /// Not connected yet.
     pub fn new(
         settings: &'r Settings,
         clocks: &'r Clocks,
@@ -113,7 +112,8 @@ impl<'r> Session<'r> {
         SessionEnd::Lost(reason)
     }
 
-    /// The HCI monitor may receive meanwhile, so the adapters are looked at.
+    /// Until there is a connection the HCI monitor may receive, so the adapters are supervised
+    /// meanwhile.
     async fn connect(
         &mut self,
         pause: Duration,
@@ -150,7 +150,7 @@ impl<'r> Session<'r> {
         let mut steps: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
         let mut listing: FuturesUnordered<BoxFuture<'_, Bluetoothd>> = FuturesUnordered::new();
         let mut devices: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
-        // Whether devices of BlueZ's memory are unknown, or changed without a signal.
+        // Whether devices in BlueZ's memory are unknown, or changed without a signal.
         let mut unlisted = true;
         loop {
             let mut ask = false;
@@ -200,7 +200,8 @@ impl<'r> Session<'r> {
         self.clocks.now().tick
     }
 
-    /// Where the monitor receives everything, bluetoothd's signals of the same would only cost.
+    /// Where the monitor receives everything, bluetoothd's signals for the same advertisements
+    /// would be of no use.
     async fn choose_path(&self, bus: &Bus, subscribed: &mut bool) -> Result<(), CallError> {
         let wanted = self.supervisors.values().any(|one| one.path() == CapturePath::Dbus);
         if std::mem::replace(subscribed, wanted) == wanted {
@@ -210,7 +211,8 @@ impl<'r> Session<'r> {
         if wanted { bus.subscribe(&rule).await } else { bus.unsubscribe(&rule).await }
     }
 
-    /// Shows every supervisor what was received and what BlueZ says; the steps that are due.
+    /// Passes every supervisor its activity sample and the adapter's description; returns the steps
+    /// that are due.
     fn supervise(
         &mut self,
         adapters: Option<&BTreeMap<Hci, Adapter>>,
@@ -252,7 +254,7 @@ impl<'r> Session<'r> {
         self.supervisors.iter().filter(move |(_, one)| receives(one)).map(|(hci, _)| *hci)
     }
 
-    /// Keeps the supervisors of adapters that are there; which ones are gone.
+    /// Keeps the supervisors of adapters that are there; returns the adapters that are gone.
     fn retire(&mut self, there: impl Fn(Hci) -> bool) -> Vec<Hci> {
         let gone: Vec<Hci> = self.supervisors.keys().copied().filter(|hci| !there(*hci)).collect();
         for hci in &gone {
@@ -277,8 +279,8 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// Brings the status up to date, and asks to be woken by the next advertisement where there
-    /// is none.
+    /// Updates the status, and asks to be woken by the next advertisement where nothing is
+    /// received.
     fn report(&self) {
         let now = self.now();
         let adapters: BTreeMap<Hci, AdapterStatus> =
@@ -324,7 +326,7 @@ fn log(target: Target, step: Step, result: &Result<(), CallError>) {
         Target::Bluetoothd => None,
     };
     match result {
-        // Every second where it must be.
+        // This happens every second with such a controller.
         Ok(()) if step == Step::Refresh => tracing::trace!(adapter, "scan restarted"),
         Ok(()) => tracing::info!(adapter, step = step.word(), "radio step taken"),
         Err(error) => {
@@ -333,7 +335,7 @@ fn log(target: Target, step: Step, result: &Result<(), CallError>) {
     }
 }
 
-/// Changes the status; those who follow it are woken only if it differs afterwards.
+/// Changes the status; its watchers are woken only if it differs afterwards.
 fn change(status: &watch::Sender<Status>, change: impl FnOnce(&mut Status)) {
     status.send_if_modified(|status| {
         let before = status.clone();

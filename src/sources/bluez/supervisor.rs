@@ -1,5 +1,4 @@
-//! Supervises one adapter: what is known of it, whether it receives, and the step that is due.
-//! Pure.
+//! Supervises one adapter: decides whether it receives, and which step is due. Pure.
 //!
 //! Whether it receives is decided by advertisements. What BlueZ says (powered, scanning) counts
 //! only as long as none come in.
@@ -17,28 +16,29 @@ use crate::sources::capture_path::CapturePath;
 use crate::sources::scan_health::{ScanHealth, ScanState};
 use crate::sources::status::AdapterStatus;
 
-/// Pauses between attempts to switch on or to scan, doubled by each that fails.
+/// Pause between attempts to switch on or to scan, doubled by each that fails.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The longest pause where the scan of a bluetoothd that was killed is about to end.
 const IN_PROGRESS_PAUSE: Duration = Duration::from_secs(1);
-/// Attempts that fail for so long call for recovery: the kernel ends a dead bluetoothd's scan
+/// How long attempts may fail before recovery begins: the kernel ends a dead bluetoothd's scan
 /// within eleven seconds.
 const FAILING_FOR: Duration = Duration::from_secs(12);
-/// A bluetoothd that did not answer this often in a row does not answer other steps either.
+/// After this many calls in a row without an answer, bluetoothd is expected to answer no other step
+/// either.
 const MOST_UNANSWERED: u32 = 2;
-/// BlueZ stops and restarts its own discovery between two kernel scans; longer is a stop.
+/// BlueZ stops and restarts its own discovery between two kernel scans; a longer gap is a stop.
 const DISCOVERY_GAP: Duration = Duration::from_secs(4);
-/// Without a scan of its own an adapter counts as receiving for so long after an advertisement.
+/// How long after an advertisement an adapter without a scan of its own counts as receiving.
 const RECEIVED_LATELY: Duration = Duration::from_secs(8);
-/// Signals that were on their way when the scan ended are no sign of another one.
+/// Signals that were on their way when the scan ended are no sign of another scan.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
-/// Between attempts to advertise, doubled by each that fails: some adapters never can.
+/// Pause between attempts to advertise, doubled by each that fails: some adapters never can.
 const FIRST_ADVERTISE_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_ADVERTISE_PAUSE: Duration = Duration::from_hours(1);
 
-/// One adapter, from its appearance to its removal.
+/// The state of one adapter, from its appearance to its removal.
 #[derive(Debug)]
 pub struct AdapterSupervisor {
     adapter: Adapter,
@@ -46,7 +46,7 @@ pub struct AdapterSupervisor {
     reachable: bool,
     /// BlueZ accepted our scan, and nothing has ended it since.
     scanning: bool,
-    /// The scan began, or ended.
+    /// When the scan began or ended.
     changed_at: Tick,
     discovering_at: Tick,
     attempts: Attempts,
@@ -66,11 +66,11 @@ struct Attempts {
     pause: Duration,
     not_before: Tick,
     failing_since: Option<Tick>,
-    /// Calls in a row that were not answered.
+    /// Number of calls in a row that were not answered.
     unanswered: u32,
 }
 
-/// Whether the adapter advertises what it is to advertise, beside the scan.
+/// Whether the adapter advertises the wake-up beacon beside the scan.
 #[derive(Debug)]
 struct Advertising {
     on: bool,
@@ -79,7 +79,7 @@ struct Advertising {
 }
 
 impl AdapterSupervisor {
-    /// Of an adapter that has just appeared. `escalation` is what was tried before it went away.
+    /// An adapter that has just appeared. `escalation` is what was tried before it went away.
     pub fn new(now: Tick, escalation: Option<Escalation>) -> Self {
         Self {
             adapter: Adapter::default(),
@@ -98,7 +98,7 @@ impl AdapterSupervisor {
         }
     }
 
-    /// Takes in what was received since the last call.
+    /// Takes the sample since the last call.
     pub fn received(&mut self, now: Tick, (sample, path): (ActivitySample, CapturePath)) {
         self.scan_health.add(now, sample);
         if sample.received > 0 {
@@ -108,7 +108,7 @@ impl AdapterSupervisor {
         self.path = path;
     }
 
-    /// Takes in how BlueZ describes the adapter.
+    /// Takes BlueZ's description of the adapter.
     pub fn described(&mut self, now: Tick, adapter: &Adapter) {
         let switched_on = adapter.powered && !self.adapter.powered;
         if switched_on && self.busy.is_none() {
@@ -119,7 +119,7 @@ impl AdapterSupervisor {
         if adapter.discovering {
             self.discovering_at = now;
         }
-        // BlueZ ends every client's scan with the power, and does not take it up again.
+        // BlueZ ends every client's scan at power-off, and does not resume it.
         let ended = !adapter.powered || now.since(self.discovering_at) >= DISCOVERY_GAP;
         if self.scanning && ended && (!adapter.powered || !self.receives(now)) {
             self.scan_ended(now);
@@ -140,8 +140,8 @@ impl AdapterSupervisor {
         }
     }
 
-    /// The scan was taken away. What was received before says nothing about what comes, unless it
-    /// is what recovery is measured by.
+    /// The scan has ended. What was received before says nothing about what comes, except where
+    /// recovery is measured by it.
     fn scan_ended(&mut self, now: Tick) {
         self.scanning = false;
         self.changed_at = now;
@@ -215,8 +215,8 @@ impl AdapterSupervisor {
         self.problem = result.as_ref().err().map(ToString::to_string);
         self.escalation.ended(now, step, outcome);
         if step != Step::Refresh {
-            // A new bluetoothd knows nothing of the advertisement, and may accept what the last
-            // one refused; one that has it answers so.
+            // A new bluetoothd does not know the advertisement, and may accept what the last one
+            // refused; one that knows it reports so.
             self.advertising = Advertising::new(now);
         }
         match step {
@@ -237,7 +237,7 @@ impl AdapterSupervisor {
     }
 
     fn scan_tried(&mut self, now: Tick, step: Step, outcome: Outcome) {
-        // Refused is not the end of what is received: another client may scan.
+        // If the scan is refused, advertisements may still come in: another client may scan.
         self.scanning = outcome == Outcome::Worked;
         if !self.scanning {
             return;
@@ -252,7 +252,7 @@ impl AdapterSupervisor {
         }
     }
 
-    /// What was tried, for the day the adapter is back.
+    /// What was tried, for the day when the adapter is back.
     pub fn into_escalation(self) -> Escalation {
         self.escalation
     }
@@ -262,14 +262,14 @@ impl AdapterSupervisor {
         self.path
     }
 
-    /// Whether advertisements come in; what BlueZ says does not matter.
+    /// Whether advertisements come in, whatever BlueZ reports.
     fn receives(&self, now: Tick) -> bool {
         self.scan_health.last_received().is_some_and(|last| {
             last >= self.changed_at.plus(ON_THE_WAY) && now.since(last) < RECEIVED_LATELY
         })
     }
 
-    /// How it fares.
+    /// The adapter's status for IT.
     pub fn status(&self, now: Tick) -> AdapterStatus {
         let reason = self.why_blind(now);
         let hearing = if reason.is_some() { Hearing::Blind } else { Hearing::Listening };

@@ -1,11 +1,11 @@
-//! Walks D-Bus messages without copying values that are not needed.
+//! Reads D-Bus messages without copying values that are not needed.
 //!
-//! `dbus`'s own `PropMap` boxes every value of every advertisement; here a property is visited
-//! where it lies in the message.
+//! `dbus`'s own `PropMap` boxes every value of every advertisement; here a property is read in
+//! place.
 
 use dbus::arg::{ArgType, Iter};
 
-/// The entries of the dictionary `iter` stands on; none where it stands on something else.
+/// The entries of the dictionary that `iter` points to; none where it points to something else.
 pub fn entries(mut iter: Iter<'_>) -> impl Iterator<Item = Iter<'_>> {
     let mut inside = iter.recurse(ArgType::Array);
     std::iter::from_fn(move || {
@@ -16,7 +16,7 @@ pub fn entries(mut iter: Iter<'_>) -> impl Iterator<Item = Iter<'_>> {
     })
 }
 
-/// The properties (`a{sv}`) `iter` stands on: each name, and the value inside its variant.
+/// The properties (`a{sv}`) that `iter` points to: each name, and the value in its variant.
 pub fn properties(iter: Iter<'_>) -> impl Iterator<Item = (&str, Iter<'_>)> {
     entries(iter).filter_map(|mut entry| {
         let name = entry.get::<&str>()?;
@@ -25,7 +25,7 @@ pub fn properties(iter: Iter<'_>) -> impl Iterator<Item = (&str, Iter<'_>)> {
     })
 }
 
-/// The elements of the array `iter` stands on that are of type `T`.
+/// The elements of type `T` in the array that `iter` points to.
 pub fn elements<'m, T: dbus::arg::Get<'m> + 'm>(mut iter: Iter<'m>) -> impl Iterator<Item = T> {
     let mut inside = iter.recurse(ArgType::Array);
     std::iter::from_fn(move || {

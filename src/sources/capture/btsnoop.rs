@@ -38,7 +38,7 @@ impl Btsnoop {
         Ok(Self { octets, datalink, number: 0 })
     }
 
-    /// The link that the flags of a record stand for.
+    /// The link type that the flags of a record mean.
     const fn link(&self, flags: u32) -> LinkType {
         // Unencapsulated: bit 0 received, bit 1 command or event.
         const EVENT: u32 = 0b11;

@@ -1,4 +1,4 @@
-//! What stands before a packet in each kind of capture, and how to get at it.
+//! The header before a packet in each kind of capture, and the packet behind it.
 
 use crate::pipeline::units::Dbm;
 use crate::sources::ReplayError;
@@ -51,7 +51,7 @@ impl LinkType {
         ))
     }
 
-    /// What a frame's octets hold.
+    /// The content of a frame.
     pub fn read(self, octets: &[u8]) -> Content<'_> {
         const MONITOR_EVENT: [u8; 2] = 3_u16.to_be_bytes();
         let packet = match (self, octets) {
@@ -75,7 +75,7 @@ impl LinkType {
         }
     }
 
-    /// Which of several adapters in one log the frame came through.
+    /// The adapter that the frame came through, where one log has several.
     pub fn adapter(self, octets: &[u8]) -> u16 {
         match (self, octets) {
             (Self::LinuxMonitor, [high, low, ..]) => u16::from_be_bytes([*high, *low]),
@@ -85,20 +85,19 @@ impl LinkType {
     }
 }
 
-/// What a frame holds.
+/// The content of a frame.
 #[derive(Debug)]
 pub enum Content<'a> {
     /// An HCI event with advertising reports, or with none.
     Event(Reports<'a>),
     /// A packet on an advertising channel, which may be damaged.
     Packet(Packet<'a>),
-    /// Nothing of advertising.
+    /// Anything else, which holds no advertisement.
     Other,
     /// A header that this program does not know.
     Unsupported,
 }
 
-/// A header that this program does not know.
 struct Unsupported;
 
 /// A packet on an advertising channel; `None` for one on a data channel.

@@ -1,4 +1,4 @@
-//! Captures as tools of the field write them: btsnoop, pcap, pcapng.
+//! Captures of common tools: btsnoop, pcap, pcapng.
 //!
 //! Invariant: one frame is held at a time, so memory does not grow with the file; a frame that
 //! cannot be read is an error of that frame alone.
@@ -26,7 +26,7 @@ use crate::pipeline::units::WallTime;
 /// One frame of a capture.
 #[derive(Clone, Copy)]
 pub struct Frame<'a> {
-    /// From 1.
+    /// From 1 on.
     pub number: u64,
     /// Microseconds since the Unix epoch.
     pub unix_micros: i64,
@@ -58,14 +58,14 @@ pub trait Frames: Send {
     }
 }
 
-/// Which of the formats a file begins like.
+/// The formats of captures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `btmon -w`, Android's HCI log.
     Btsnoop,
-    /// tcpdump's.
+    /// As tcpdump writes it.
     Pcap,
-    /// Wireshark's.
+    /// As Wireshark writes it.
     PcapNg,
 }
 
@@ -73,7 +73,7 @@ impl Format {
     /// The longest of the formats' marks.
     pub const MARK_LENGTH: usize = 8;
 
-    /// The format of a file that begins like this.
+    /// The format of a file that begins with `head`.
     pub fn of(head: &[u8]) -> Option<Self> {
         match head {
             [b'b', b't', b's', b'n', b'o', b'o', b'p', 0, ..] => Some(Self::Btsnoop),
@@ -156,7 +156,7 @@ impl Capture {
     }
 }
 
-/// Puts advertisements together from frames.
+/// Builds advertisements from frames.
 #[derive(Debug, Default)]
 struct Assembly {
     pointers: AuxPointers,
@@ -244,19 +244,19 @@ impl ReplaySource for Capture {
     }
 }
 
-/// A clock that was set back by more than this was stepped; by less, frames of several
-/// interfaces were merged out of order.
+/// A clock that goes back by more than this was stepped; by less, frames of several interfaces were
+/// merged out of order.
 const STEP_MICROS: i64 = 1_000_000;
 
 const MAX_SILENCE_MICROS: i64 = MAX_SILENCE.as_secs().cast_signed() * 1_000_000;
 const MAX_LENGTH_MICROS: i64 = MAX_LENGTH.as_secs().cast_signed() * 1_000_000;
 
-/// Turns the capture's wall clock, which may be stepped, into time that never goes back and never
+/// Turns the capture's wall clock, which may be stepped, into a time that never goes back and never
 /// leaps: a leap of years costs the pipeline years of deadlines.
 #[derive(Debug, Clone, Copy)]
 struct CaptureClock {
     started: i64,
-    /// What to take off the wall clock: the start, less all steps since.
+    /// Subtracted from the wall clock: the start and all steps since.
     offset: i64,
     last: i64,
 }
@@ -267,8 +267,8 @@ impl CaptureClock {
     }
 
     /// # Errors
-    /// The time is more than [`MAX_SILENCE`] after the frame before: this frame takes no time, and
-    /// the next ones count from it. Or the capture is longer than [`MAX_LENGTH`].
+    /// The time is more than [`MAX_SILENCE`] after the frame before; then this frame takes no time,
+    /// and the next ones count from it. Or the capture is longer than [`MAX_LENGTH`].
     fn at(&mut self, unix_micros: i64) -> Result<Duration, String> {
         let at = unix_micros.saturating_sub(self.offset);
         let ahead = at.saturating_sub(self.last);

@@ -7,7 +7,7 @@ use crate::sources::ReplayError;
 /// No frame with an advertisement comes near this: HCI's longest packet is 64 KiB.
 pub(super) const LONGEST_FRAME: usize = 256 * 1024;
 
-/// What a file holds, in order.
+/// The content of a file, in order.
 pub(super) struct Octets {
     input: Box<dyn BufRead + Send>,
     piece: Vec<u8>,
@@ -44,7 +44,7 @@ impl Octets {
         &self.piece
     }
 
-    /// Leaves out the next `length` octets.
+    /// Skips the next `length` octets.
     pub(super) fn skip(&mut self, length: u64) -> Result<(), ReplayError> {
         let skipped = io::copy(&mut self.input.by_ref().take(length), &mut io::sink())?;
         if skipped < length {
@@ -54,7 +54,7 @@ impl Octets {
     }
 }
 
-/// Why a capture is given up at frame `number`: its lengths can no longer be believed.
+/// Why reading a capture stops at frame `number`: its lengths are no longer plausible.
 pub(super) fn too_long(number: u64, length: usize) -> ReplayError {
     let problem = format!("a frame of {length} octets: the file is damaged from here on");
     ReplayError::Line { line: number, problem }

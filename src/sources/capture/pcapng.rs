@@ -15,7 +15,7 @@ const INTERFACE: u32 = 1;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
-/// More than any capture has: a damaged file must not fill the memory.
+/// More interfaces than any capture has: a damaged file must not fill the memory.
 const MOST_INTERFACES: usize = 1024;
 
 pub(super) struct PcapNg {
@@ -33,7 +33,7 @@ impl PcapNg {
         Self { octets, section, number: 0, unknown_linktype: None, readable: false, unsupported: 0 }
     }
 
-    /// The next block's type, and the length of its body and of what repeats its length.
+    /// The next block's type, and the lengths of its body and of the repeated length after it.
     fn block(&mut self) -> Result<Option<(u32, u32)>, ReplayError> {
         let Some(kind) = self.octets.header()? else { return Ok(None) };
         let length = self.octets.header()?.unwrap_or_default();
@@ -51,7 +51,7 @@ impl PcapNg {
         Ok(Some((self.section.order.word(kind), rest)))
     }
 
-    /// Reads up to the next packet whose link is known; where it is in the last piece.
+    /// Reads up to the next packet with a known link type; its octets are in the last piece.
     fn packet(&mut self) -> Result<Option<Packet>, ReplayError> {
         while let Some((kind, length)) = self.block()? {
             if length as usize > LONGEST_FRAME {
@@ -112,12 +112,12 @@ struct Packet {
     octets: Range<usize>,
 }
 
-/// What holds from a section's header to the next one.
+/// The state of a section, from its header to the next one.
 struct Section {
     order: Order,
-    /// `None` for those whose link is unknown.
+    /// `None` for interfaces with an unknown link type.
     interfaces: Vec<Option<Interface>>,
-    /// Simple packets have no time: they happened when the last one did.
+    /// Simple packets have no time: they get that of the last packet.
     last_micros: i64,
 }
 

@@ -1,25 +1,24 @@
-//! A stream of octets, cut into H4 packets.
+//! Cuts a stream of octets into H4 packets.
 
-/// H4 packet indicators (Core, Vol 4 Part A 2), each with the length of its header and where
-/// in it the length of what follows is written, in how many octets.
+/// H4 packet indicators (Core, Vol 4 Part A 2), each with the length of its header, and the place
+/// and size in it of the length of what follows.
 const KINDS: [(u8, usize, usize, usize); 5] =
     [(0x01, 4, 3, 1), (0x02, 5, 3, 2), (0x03, 4, 3, 1), (0x04, 3, 2, 1), (0x05, 5, 3, 2)];
 
 /// ISO data packets write their length in 14 bits; ACL packets longer than this are not sent.
 const LONGEST: usize = 0x3fff;
 
-/// Cuts.
 #[derive(Debug, Default)]
 pub struct Frames {
     /// The beginning of a packet whose end has not come yet.
     begun: Vec<u8>,
-    /// Octets that began no packet.
+    /// Octets that belonged to no packet.
     skipped: u64,
 }
 
 impl Frames {
-    /// Gives every whole packet to `take`, indicator first. What is no packet is skipped, octet
-    /// by octet, until something is one.
+    /// Passes every whole packet to `take`, indicator first. Octets that begin no packet are
+    /// skipped one by one.
     pub fn feed(&mut self, octets: &[u8], mut take: impl FnMut(&[u8])) {
         let joined = std::mem::take(&mut self.begun);
         if joined.is_empty() {
@@ -60,7 +59,7 @@ enum Length {
     NoPacket,
 }
 
-/// How long the packet at the beginning of `octets` is, indicator and all.
+/// The length of the packet at the beginning of `octets`, with its indicator.
 fn length(octets: &[u8]) -> Length {
     let Some(indicator) = octets.first() else { return Length::Unknown };
     let kind = KINDS.iter().find(|(kind, ..)| kind == indicator);

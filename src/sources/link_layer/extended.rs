@@ -1,8 +1,8 @@
-//! Extended advertising on the air: who sends what an `AuxPtr` points to.
+//! Extended advertising on the air: finds the advertiser of a packet that an `AuxPtr` points to.
 //!
 //! `ADV_EXT_IND` on a primary channel points to `AUX_ADV_IND` on another channel, which may point
-//! to `AUX_CHAIN_IND`. The advertiser's address is in one of the first two only; all carry the
-//! same advertising data info (ADI), by which they are put together (Core, Vol 6 Part B 2.3.4).
+//! to `AUX_CHAIN_IND`. The advertiser's address is in one of the first two only; all carry the same
+//! advertising data info (ADI), by which they are matched (Core, Vol 6 Part B 2.3.4).
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::sources::byte_reader::{CutShort, take, take_address, take_slice};
 use crate::sources::chains::FRAGMENT_TIMEOUT;
 use crate::sources::report::{Pdu, Report, Status};
 
-/// Pointers that are remembered at a time; each is for milliseconds, seconds at most.
+/// Pointers that are kept at a time; each is valid for milliseconds, or seconds at most.
 const MAX_POINTERS: usize = 64;
 
-/// Anonymous advertising, written as HCI writes it.
+/// The address of anonymous advertising, as HCI writes it.
 const ANONYMOUS: Address = Address { kind: AddressKind::Random, octets: [0; 6] };
 
 /// The pointers whose packets may still come.
@@ -31,7 +31,8 @@ struct Pointer {
     adapter: u32,
     data_info: u16,
     address: Option<Address>,
-    /// It was in a packet without data, `ADV_EXT_IND`: the data begins where it points to.
+    /// It was in a packet without data (`ADV_EXT_IND`): the data begins in the packet that it
+    /// points to.
     announces: bool,
     channel: u8,
     received_at: Duration,
@@ -39,9 +40,9 @@ struct Pointer {
 }
 
 impl AuxPointers {
-    /// The report that an extended advertising packet is, as soon as its advertiser is known.
+    /// The report of an extended advertising packet whose advertiser is known.
     ///
-    /// `None` for a packet that only points to another one, and for those whose beginning was not
+    /// `None` for a packet that only points to another one, and for one whose beginning was not
     /// received.
     pub fn report<'a>(
         &mut self,
@@ -86,13 +87,14 @@ impl AuxPointers {
         })
     }
 
-    /// Packets with data whose advertiser is not known, since what pointed to them was lost.
+    /// Number of packets with data whose advertiser is unknown, because the pointer to them was not
+    /// received.
     pub fn orphans(&self) -> u64 {
         self.orphans
     }
 
-    /// The pointer that `header`'s packet was announced by: of the same adapter, ADI and channel,
-    /// and of those the one that is due at a time closest to `at`.
+    /// The pointer that announced `header`'s packet: of the same adapter, ADI and channel, and of
+    /// those the one whose time is closest to `at`.
     fn take(
         &mut self,
         adapter: u32,
@@ -111,7 +113,7 @@ impl AuxPointers {
         Some(self.pointers.remove(place))
     }
 
-    /// One event is announced on three primary channels: the latest pointer replaces the others.
+    /// One event is announced on three primary channels, so the latest pointer replaces the others.
     fn remember(&mut self, pointer: Pointer) {
         let key = |p: &Pointer| (p.adapter, p.data_info, p.address, p.channel);
         self.pointers.retain(|other| key(other) != key(&pointer));
@@ -122,11 +124,11 @@ impl AuxPointers {
     }
 }
 
-/// The common extended advertising payload, as far as it is of use here.
+/// The common extended advertising payload; only the fields that are used here.
 struct Header<'a> {
     address: Option<Address>,
     data_info: Option<u16>,
-    /// The channel that the next packet is on, and how long after this one it begins.
+    /// The channel of the next packet, and the time from the start of this one to its start.
     aux: Option<(u8, Duration)>,
     payload: &'a [u8],
 }
@@ -203,7 +205,7 @@ mod tests {
         [&ADVERTISING[..], &lengths, &body].concat()
     }
 
-    /// What `packets` say, a millisecond apart from `start` on, each on its channel.
+    /// The reports of `packets`, a millisecond apart from `start` on, each on its channel.
     fn said(
         air: &mut (AuxPointers, Chains),
         start: u64,
@@ -270,7 +272,7 @@ mod tests {
     fn an_end_whose_beginning_was_lost_says_nothing() {
         let mut air = Default::default();
         assert_eq!(said(&mut air, 0, &[(5, extended(false, false, b"\x02\x01\x06"))]), []);
-        // The end comes on another channel than the one that was announced.
+        // The end comes on another channel than the announced one.
         let packets =
             [(37, extended(true, true, b"")), (9, extended(false, false, b"\x02\x01\x06"))];
         assert_eq!(said(&mut air, 0, &packets), []);

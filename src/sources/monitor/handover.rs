@@ -1,8 +1,9 @@
 //! How a process without `CAP_NET_RAW` gets an open HCI monitor.
 //!
 //! `grelot-monitor.socket` listens at [`SOCKET`], for the service's user alone. For each connection
-//! systemd starts a helper (`grelot open-monitor`) with `CAP_NET_RAW` and nothing else. It opens the
-//! channel behind a filter that is locked, passes the descriptor over the connection, and ends.
+//! systemd starts a helper (`grelot open-monitor`) with `CAP_NET_RAW` and nothing else. It opens
+//! the channel behind a filter that is locked, passes the descriptor over the connection, and
+//! exits.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -19,10 +20,10 @@ use tokio::net::UnixStream;
 
 use super::socket;
 
-/// Where systemd listens.
+/// The path at which systemd listens.
 pub const SOCKET: &str = "/run/grelot-monitor.sock";
 
-/// Systemd starts a process meanwhile; a slow machine does so in a second.
+/// Timeout for the helper: systemd starts it first, which takes a second on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the helper for an open channel.
@@ -60,7 +61,7 @@ fn receive_one(connection: &impl AsFd) -> io::Result<OwnedFd> {
     })
 }
 
-/// The helper's whole work: opens the channel and passes it over `connection`.
+/// Opens the channel and passes it over `connection`: all that the helper does.
 ///
 /// # Errors
 /// The channel cannot be opened: no `CAP_NET_RAW`, or no Bluetooth in the kernel; or the caller is
@@ -74,7 +75,7 @@ fn send(connection: impl AsFd, descriptor: impl AsFd) -> io::Result<()> {
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors = [descriptor.as_fd()];
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    // The kernel passes descriptors beside at least one octet.
+    // The kernel passes descriptors only together with at least one octet.
     sendmsg(connection, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
     Ok(())
 }

@@ -35,7 +35,7 @@ pub fn register(socket: Socket) -> io::Result<AsyncFd<Socket>> {
     Ok(unsafe { AsyncFd::register(socket) }?)
 }
 
-/// Opens the channel. The filter is there before anything can come, and for good.
+/// Opens the channel. The filter is attached before any packet can come, and locked.
 ///
 /// # Errors
 /// This process may not open the channel, or the kernel has none.
@@ -64,7 +64,7 @@ fn monitor() -> SockAddr {
     }
 }
 
-/// Lets only packets through `socket` that `filter` passes.
+/// Attaches `filter` to `socket`: only packets that pass it can be read.
 fn attach(socket: &Socket, filter: &[sock_filter; 9]) -> io::Result<()> {
     let program = sock_fprog { len: 9, filter: filter.as_ptr().cast_mut() };
     set_option(socket, libc::SO_ATTACH_FILTER, &program)
@@ -94,7 +94,7 @@ fn set_option<T>(socket: &Socket, option: libc::c_int, value: &T) -> io::Result<
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Packets that came while the socket's buffer was full, since it was opened; wraps.
+/// Number of packets that came while the socket's buffer was full, since it was opened; wraps.
 #[expect(unsafe_code, reason = "socket2 does not know this option")]
 pub fn dropped(socket: &Socket) -> u32 {
     /// `SK_MEMINFO_VARS` of Linux; the last of them is `SK_MEMINFO_DROPS`.
@@ -118,9 +118,9 @@ fn advertising_reports_only() -> [sock_filter; 9] {
     /// `BPF_LD | BPF_ABS`, a half-word or an octet.
     const LOAD_HALF: u16 = 0x28;
     const LOAD_OCTET: u16 = 0x30;
-    /// `BPF_JMP | BPF_JEQ | BPF_K`
+    /// `BPF_JMP | BPF_JEQ | BPF_K`: compares and jumps.
     const IF_EQUAL: u16 = 0x15;
-    /// `BPF_RET | BPF_K`
+    /// `BPF_RET | BPF_K`: ends the filter with the number of octets to pass.
     const RETURN: u16 = 0x06;
     /// `HCI_MON_EVENT_PKT` (3), least significant octet first, as the filter's loads see it.
     const EVENT: u32 = 0x0300;

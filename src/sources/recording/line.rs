@@ -17,7 +17,7 @@ use crate::sources::GroundTruth;
 /// The longest payload there can be (Core, Vol 6 Part B 4.4.2.10).
 const LONGEST_PAYLOAD: usize = 1650;
 
-/// A line's keys; others are ignored.
+/// The keys of a line; others are ignored.
 #[derive(Deserialize)]
 pub(super) struct Line<'a> {
     t: Option<f64>,
@@ -31,7 +31,6 @@ pub(super) struct Line<'a> {
     client: Option<Text<'a>>,
 }
 
-/// A line's content.
 pub(super) enum LineContent<'a> {
     Advertisement {
         gateway: Option<&'a str>,
@@ -80,7 +79,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Where the line is broken, and not how: the parser's message would quote it.
+/// The place of the error only: the parser's message would quote the line.
 fn placed(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Data => format!("of the wrong kind up to column {}", error.column()),
@@ -147,7 +146,7 @@ pub(super) fn header(line: &[u8]) -> Result<Header, String> {
     })
 }
 
-/// A string, borrowed from the line unless it is escaped.
+/// A string, borrowed from the line unless it has escapes.
 struct Text<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {

@@ -1,8 +1,8 @@
 //! Grelot's own recordings: one JSON object a line, a header first.
 //!
-//! Invariant: one line is held at a time, so memory does not grow with the file; a line that
-//! cannot be read is an error of that line alone. Errors name lines and columns, never what stands there:
-//! it may be a stranger's.
+//! Invariant: one line is held at a time, so memory does not grow with the file; a line that cannot
+//! be read is an error of that line alone. Errors name lines and columns, never their content,
+//! which may be a stranger's.
 
 mod header;
 mod line;
@@ -23,17 +23,17 @@ use crate::pipeline::units::WallTime;
 use header::MOST_GATEWAYS;
 use line::{Line, LineContent};
 
-/// An advertisement of the greatest length takes 3,300 hexadecimal digits.
+/// The longest advertisement takes 3,300 hexadecimal digits.
 const LONGEST_LINE: usize = 64 * 1024;
 
 /// A recording as a replay source.
 pub struct Recording {
     lines: Lines<Box<dyn BufRead + Send>>,
     header: Header,
-    /// Every gateway name so far, so that each is allocated once.
+    /// All gateway names so far, so that each is allocated once.
     gateways: Vec<Arc<str>>,
     last: Duration,
-    /// The file could not be read on.
+    /// The file could not be read further.
     over: bool,
 }
 

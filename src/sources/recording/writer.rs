@@ -37,8 +37,8 @@ impl Writer<Output> {
         Self::new(output, header)
     }
 
-    /// Passes what was written to the system. A compressed recording is left as it is, since each
-    /// flush costs compression.
+    /// Passes what was written to the system. Does nothing for a compressed recording, because each
+    /// flush makes the compression worse.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -49,7 +49,7 @@ impl Writer<Output> {
         }
     }
 
-    /// Writes what is left and closes the file.
+    /// Writes the rest and closes the file.
     ///
     /// # Errors
     /// The rest cannot be written.
@@ -92,7 +92,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// What was written to.
+    /// The output that was written to.
     pub fn into_inner(self) -> W {
         self.output
     }
@@ -106,7 +106,6 @@ impl<W: Write> Writer<W> {
 /// A file, compressed or not.
 #[expect(missing_debug_implementations, reason = "the encoder has none")]
 pub enum Output {
-    /// As it is.
     Plain(BufWriter<File>),
     /// With zstd.
     Compressed(zstd::Encoder<'static, File>),

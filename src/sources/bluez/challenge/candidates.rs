@@ -1,4 +1,4 @@
-//! Which phone to challenge next, and when. Pure.
+//! Decides which phone to challenge next, and when. Pure.
 //!
 //! A connection takes an adapter away from scanning for a moment, and other apps set the same bit
 //! of the overflow area. So only near phones are challenged, the likeliest first; a phone that
@@ -14,7 +14,7 @@ use crate::pipeline::units::{Dbm, Tick};
 
 /// A phone with a weaker signal is not in the shop yet, and hard to connect to.
 const MIN_RSSI_DBM: i8 = -80;
-/// A phone that was not received within this may have left; it advertises again if not.
+/// A phone that was not received within this time may have left; if not, it advertises again.
 const FRESH: Duration = Duration::from_secs(3);
 /// iOS changes its address about every 15 minutes.
 const ADDRESS_LASTS: Duration = Duration::from_mins(15);
@@ -22,20 +22,20 @@ const ADDRESS_LASTS: Duration = Duration::from_mins(15);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Challenges without an answer that are allowed within [`BUDGET_WINDOW`], while another adapter
-/// scans. Answers cost nothing: where customers answer, the next ones are asked without delay.
+/// scans. Answers do not count: where customers answer, the next ones are challenged without delay.
 pub const BUDGET: usize = 60;
 /// The same where each attempt keeps the only adapter from scanning.
 pub const BUDGET_ALONE: usize = 12;
 const BUDGET_WINDOW: Duration = Duration::from_mins(1);
-/// Phones remembered; beyond it those received longest ago are forgotten.
+/// Phones that are remembered; beyond that, those received longest ago are forgotten.
 const MAX_PHONES: usize = 4_096;
 
-/// What came of a challenge.
+/// The result of a challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It answered; whether the answer is a customer's is decided elsewhere.
+    /// The phone answered; the pipeline decides whether the answer is a customer's.
     Answered,
-    /// Its GATT services are known, and the app's is not among them.
+    /// The phone's GATT services are known, and the app's is not among them.
     NoApp,
     /// No connection, or a connection that was lost.
     Failed,
@@ -59,7 +59,7 @@ struct Phone {
 }
 
 impl Candidates {
-    /// A phone advertised the bit.
+    /// Takes an advertisement with the app's bit.
     pub fn observe(&mut self, now: Tick, address: Address, rssi: Option<Dbm>) {
         if !self.phones.contains_key(&address) {
             make_room(&mut self.phones, MAX_PHONES, |one| one.received, |one| one.challenged);
@@ -89,7 +89,7 @@ impl Candidates {
         Some((*address, phone.rssi))
     }
 
-    /// What came of the challenge of `address`.
+    /// Takes the result of the challenge of `address`.
     pub fn settle(&mut self, now: Tick, address: Address, outcome: Outcome) {
         if outcome != Outcome::Answered {
             self.fruitless.push_back(now);

@@ -11,23 +11,25 @@ use super::super::mux::AdvertisementMux;
 use crate::pipeline::advert::token::{ANSWER, CHALLENGE};
 use crate::pipeline::event::Address;
 
-/// For `BlueZ` to say what it knows.
+/// Time that `BlueZ` has to tell what it knows of a phone.
 const LOOK_UP: Duration = Duration::from_secs(4);
-/// A phone that is not connected by then has left, or does not want to be: two of its advertising
-/// intervals, and the connections that the kernel makes before this one.
+/// Time that a phone has to be connected: two of its advertising intervals, and the connections
+/// that the kernel makes before this one. A phone that takes longer has left or refuses.
 const CONNECT: Duration = Duration::from_millis(2_500);
 /// Attempts within one challenge, where each is called off early.
 const ATTEMPTS: usize = 3;
-/// From calling off an attempt to scanning again: two programs, the kernel and the controller.
+/// Time from cancelling an attempt to scanning again: two programs, the kernel and the controller
+/// take part.
 const CALLING_OFF: Duration = Duration::from_millis(25);
-/// Discovery, a write and a read take some ten round trips of at most 50 ms.
+/// Time for discovery, a write and a read: some ten round trips of at most 50 ms.
 const CONVERSE: Duration = Duration::from_secs(4);
-/// `BlueZ` itself waits two seconds for its profiles before it disconnects.
+/// Time to disconnect: `BlueZ` itself waits two seconds for its profiles.
 const HANG_UP: Duration = Duration::from_secs(5);
-/// For `BlueZ` to make a device of the advertisement that this program has received already.
+/// Time that `BlueZ` has to add a device for an advertisement that this program has received
+/// already.
 const FORGOTTEN_AND_FOUND: Duration = Duration::from_millis(50);
 
-/// Why there is no answer.
+/// Why a challenge has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
     /// `BlueZ` or the bus refused.
@@ -36,16 +38,16 @@ pub enum NoAnswer {
     /// `BlueZ` or the bus did not reply.
     #[error("bluetoothd does not reply")]
     NoReply,
-    /// No free adapter receives it any more.
+    /// No free adapter receives the phone any more.
     #[error("the phone is not known any more")]
     Gone,
-    /// It did not accept a connection in time.
+    /// The phone did not accept a connection in time.
     #[error("no connection in time")]
     NotConnected,
-    /// It stopped half way.
+    /// The phone stopped answering half way.
     #[error("no answer within {} s", CONVERSE.as_secs())]
     Silent,
-    /// It has no such service: another app set the bit.
+    /// The phone has no such service: another app set the bit.
     #[error("the phone does not have the app")]
     NoApp,
 }
@@ -53,7 +55,7 @@ pub enum NoAnswer {
 /// A phone as one adapter knows it.
 #[derive(Debug)]
 pub struct Found {
-    /// Through which adapter.
+    /// The adapter to connect through.
     pub hci: Hci,
     phone: Peripheral,
 }
@@ -108,7 +110,7 @@ impl Found {
                 Err(NoAnswer::NotConnected) if attempts > 0 => {}
                 outcome => return outcome,
             }
-            // Ends the attempt in BlueZ, too, which then forgets the phone until it is received
+            // This ends the attempt in BlueZ too, which then forgets the phone until it is received
             // again.
             self.hang_up().await;
             if tokio::time::timeout(CONNECT, mux.next_of(address)).await.is_err() {
@@ -148,10 +150,10 @@ impl Found {
     }
 }
 
-/// Waits until an attempt to connect has to be called off.
+/// Waits until an attempt to connect must be cancelled.
 ///
 /// The kernel waits for the phone to be received; then it stops the scan and lets the controller
-/// wait for the phone's next advertisement, with which a connection can begin.
+/// wait for the phone's next advertisement, at which a connection can begin.
 async fn too_long(mux: &AdvertisementMux, address: Address, pause: Option<Duration>) {
     let Some(pause) = pause else { return tokio::time::sleep(CONNECT).await };
     if tokio::time::timeout(CONNECT, mux.next_of(address)).await.is_ok() {
@@ -159,7 +161,7 @@ async fn too_long(mux: &AdvertisementMux, address: Address, pause: Option<Durati
     }
 }
 
-/// Everything after the connection.
+/// Everything after the connection: writes the challenge and reads the answer.
 async fn converse(phone: &Peripheral, nonce: &[u8; 16]) -> Result<[u8; 21], NoAnswer> {
     phone.discover_services().await?;
     let characteristics = phone.characteristics();

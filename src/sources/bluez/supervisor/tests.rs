@@ -17,7 +17,8 @@ fn shop() -> ActivitySample {
 const SILENCE: ActivitySample =
     ActivitySample { received: 0, repeated: 0, devices: 0, strongest: None };
 
-/// Looks once a second: what BlueZ says of the adapter, what is received, and what a step brings.
+/// Calls the supervisor once a second: with BlueZ's description, the activity and the result of a
+/// step.
 struct Bench {
     supervisor: AdapterSupervisor,
     second: u64,
@@ -31,7 +32,7 @@ impl Bench {
         Self { supervisor, second: 0, steps: Vec::new(), blind: Vec::new() }
     }
 
-    /// One that scans and receives since second 1; it is second 20.
+    /// An adapter that scans and receives since second 1; now is second 20.
     fn receiving() -> Self {
         let mut bench = Self::new();
         bench.run(20, adapter(true, true), shop(), |_| Ok(()));
@@ -123,7 +124,7 @@ fn the_signals_of_a_power_cycle_do_not_hurry_the_restart_of_bluetoothd() {
     let mut bench = Bench::receiving();
     bench.run(50, adapter(true, true), SILENCE, |_| Ok(()));
     let cycled = bench.first(Step::PowerCycle).expect("the silence is noticed");
-    // Its own signals: off, on, and the scan that it needs again.
+    // Its own signals: off, on, and the scan that is needed again.
     let step = |supervisor: &mut AdapterSupervisor, micros: u64, adapter: &Adapter| {
         let now = at(50).plus(Duration::from_micros(micros));
         supervisor.described(now, adapter);
@@ -209,7 +210,7 @@ fn the_scan_of_a_dead_bluetoothd_is_tried_again_every_second() {
     assert!(bench.steps.len() >= 9, "{:?}", bench.steps);
 }
 
-/// The seconds, from 1 to `until`, when it tries to advertise; each attempt ends with `result`.
+/// The seconds, from 1 to `until`, at which it tries to advertise; each attempt ends with `result`.
 fn attempts(
     supervisor: &mut AdapterSupervisor,
     until: u64,
