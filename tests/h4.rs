@@ -118,7 +118,7 @@ fn speak(pipe: &Path, length: Duration) -> u64 {
     written
 }
 
-/// Written, heard, and the share of one core it took.
+/// Written, received, and the share of one core it took.
 fn play(length: Duration) -> (u64, u64, f64) {
     let daemon = Daemon::start();
     let (began, before) = (Instant::now(), daemon.processor_time());

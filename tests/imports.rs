@@ -1,10 +1,10 @@
-//! One direction: no circle of imports between the files of `src`, no arrow back up between its
-//! folders.
+//! One direction: no circle of imports between the files of `src`, no folder imports one above
+//! it.
 //!
 //! An import is a path in product code that names a file of the crate: a `use` line, or
 //! `crate::…`, `super::…` and `self::…` in the code itself. Re-exports (`pub use`) are followed
 //! to the file that defines the thing, and are no imports of the file that re-exports: a `mod.rs`
-//! may be its folder's shop window. Macros of other crates are not looked into.
+//! may list what its folder offers. Macros of other crates are not looked into.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -82,7 +82,7 @@ struct Store {
     dice: Dice,
     nodes: Vec<Node>,
     latency_ms: u64,
-    /// Under way: when, to whom, what.
+    /// Messages on their way: time, recipient, message.
     air: Vec<(Tick, usize, Message)>,
     last: BTreeMap<(usize, usize, String), Tick>,
     retained: BTreeMap<VisitId, payload::Visit>,
@@ -312,7 +312,7 @@ impl Store {
         }
     }
 
-    /// Lets time pass; where `rssi` says how loud, the customer is heard, four times a second.
+    /// Lets time pass; with an `rssi`, the customer is received four times a second.
     fn run(&mut self, secs: u64, rssi: Option<i16>) {
         let end = self.tick.plus(Duration::from_secs(secs));
         while self.tick < end {

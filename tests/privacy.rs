@@ -117,7 +117,7 @@ fn a_crowd_of_strangers_leaves_no_trace() {
     assert!(said.contains(SHOWN), "the search would have found a name that is there");
 }
 
-/// What strangers say, in every form it could be written in.
+/// What strangers advertise, in every form it could be written in.
 struct Traces {
     heard: u64,
     of_strangers: BTreeSet<String>,
@@ -198,7 +198,7 @@ fn customer(at: Duration, gateway: &Arc<str>, minor: u8) -> Record {
     }
 }
 
-/// Two cards that are heard, and phones that are not: each stranger's address is tried against
+/// Two cards that are received, and phones that are not: each stranger's address is tried against
 /// their keys.
 fn book() -> String {
     let line = |client: &str, minor: u8, name: &str, shown: bool| {

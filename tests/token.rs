@@ -1,11 +1,11 @@
-//! `grelot token`: app developers compare with it what their phones say.
+//! `grelot token`: app developers compare its output with what their phones advertise.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// The long-term key, and what it leads to, of the published vector.
+/// The long-term key of the published vector, and what is derived from it.
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const SERVICE_DATA: &str = "1e21f90f48f03c28dc866d41b62c99a0ea47011ae3d4576d362c08e9eb802c";
 const REGISTRY: &str = r#"{"client":"c-7f3a","tier":"gold","scheme":"token","days":{"20454":"09105c3e5587169051414225f96c0d79"},"consent":{"expires_at":"2028-11-02T00:00:00Z"}}

@@ -1,5 +1,5 @@
-//! `grelot tune`, through the real program: it finds settings that are better, tells how sure it
-//! is, and goes on where it was killed.
+//! `grelot tune`, through the real program: it finds settings that are better, reports how sure it
+//! is, and continues where it was killed.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -95,7 +95,7 @@ impl Office {
     }
 }
 
-/// How loud customers who pass by are: 14 dB fainter than customers inside, or nearly as loud.
+/// RSSI of customers who pass by: 14 dB fainter than customers inside, or nearly the same.
 const FAINT_DBM: f64 = -80.0;
 const NEARLY_AS_LOUD_DBM: f64 = -70.0;
 

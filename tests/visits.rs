@@ -538,6 +538,7 @@ fn learn(shown: &mut Visit, received: &Visit) {
     }
 }
 
+/// A `SplitMix64` generator.
 struct Random(u64);
 
 impl Random {

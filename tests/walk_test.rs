@@ -1,5 +1,5 @@
-//! `grelot walk-test`, through the real program: from a recorded walk, and from one that is heard
-//! while it is walked.
+//! `grelot walk-test`, through the real program: from a recorded walk, and from one that is
+//! received while it is walked.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
@@ -79,7 +79,8 @@ impl Shop {
 }
 
 /// Twenty seconds outside (-80), at the door (-72) and inside (-60 dBm) with a card, five seconds
-/// of walking between; beside it a louder beacon that stays, a passing phone, and the till's ear.
+/// of walking between; beside it a louder beacon that stays, a passing phone, and the till's
+/// gateway.
 fn walk(marked: bool) -> String {
     let mut lines = "{\"grelot\":\"recording\",\"version\":1,\"started_at\":\"2026-01-05T09:00:00Z\",\"store\":42,\"gateways\":[\"door\",\"till\"]}\n".to_owned();
     let heard = |t: f64, gateway: &str, minor: u32, rssi: f64| {
@@ -174,7 +175,7 @@ fn a_walk_is_heard_while_it_is_walked() {
     shop.write("shop.toml", &format!("{CONFIG}{source}"));
     let proposal = shop.walk_test(&["--pause", "5", "--client", "c-me", "--yes"]);
     let level = |key: &str| proposal[key].as_f64().unwrap();
-    // The guide, not the recording's marks, says when one stood where: some seconds late.
+    // The guide, not the recording's marks, says where the person stood when: some seconds late.
     assert!((-64.0..-58.0).contains(&level("gateway_inside_dbm")), "{proposal}");
     assert!((-84.0..-77.0).contains(&level("gateway_outside_dbm")), "{proposal}");
     assert_eq!(proposal["written"], true);

@@ -28,6 +28,7 @@ use grelot::pipeline::identity::key::{Message, Midstates};
 use grelot::pipeline::identity::{Identity, Registry, eid};
 use grelot::pipeline::units::{Clock, Tick, WallTime};
 
+/// 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600;
 const STORE: u16 = 42;
 

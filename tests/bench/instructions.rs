@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The same captures are fed ROUNDS times, 500 advertisements a second, so that the difference
-//! between two runs with different ROUNDS holds neither the start nor the first acquaintance.
+//! between two runs with different ROUNDS leaves out the start and the first contacts.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -1,4 +1,4 @@
-//! What `grelot replay` says of how much it read.
+//! What `grelot replay` reports of how much it read.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -47,7 +47,7 @@ fn how_much_was_read_and_skipped_is_in_json_beside_the_events() {
     );
 }
 
-/// A customer with a loyalty card, far down the street, heard up to the recording's last second.
+/// A customer with a loyalty card, far down the street, received up to the recording's last second.
 #[test]
 fn explain_says_why_a_customer_who_never_came_in_was_not_announced() {
     let folder = tempfile::tempdir().unwrap();

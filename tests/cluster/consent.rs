@@ -19,7 +19,7 @@ async fn a_withdrawn_customer_is_not_announced_on_a_cluster_that_forgets_withdra
     let office =
         Office::with_login(&dir.path().join("office"), &[ports[0], ports[2]], "head-office");
 
-    // Without a list it is said that gateways which are away do not learn of it.
+    // Without a list, a warning says that gateways which are away do not learn of it.
     let (_, complaint) = office.run("customers withdraw c-9");
     assert!(complaint.contains("does not deliver"), "{complaint}");
     office.run("customers withdraw c-1 --fleet fleet.db");

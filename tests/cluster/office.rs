@@ -164,7 +164,7 @@ impl Gateway {
         status["broker"]["abilities"]["withdrawals"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The customers whom it believes to be here.
+    /// The customers that it takes for present.
     pub fn here(&self) -> Vec<String> {
         let status = self.status();
         let visits = status["visits"].as_array().cloned().unwrap_or_default();

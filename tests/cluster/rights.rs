@@ -69,7 +69,7 @@ pub fn a_stolen_login_reads_and_writes_its_own_store_alone(port: u16) {
     ] {
         assert!(is_refused(stolen().publish(topic, b"{}", false)), "{topic}");
     }
-    // Nor has it another's session.
+    // It does not get another's session.
     let mut other = connect(port, "grelot-42-door", "43-door");
     assert!(is_refused(other.subscribe("grelot/v1/43/#")));
 

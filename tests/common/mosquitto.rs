@@ -26,6 +26,7 @@ pub struct BrokerOptions<'a> {
     pub durable: bool,
     /// Further lines of its configuration.
     pub lines: &'a str,
+    /// Lines of its ACL file.
     pub access: Option<&'a str>,
     /// More users, all with the password of `login`.
     pub users: &'a [&'a str],
@@ -98,6 +99,7 @@ impl Mosquitto {
         eventually("mosquitto listens", || TcpStream::connect(address).is_ok());
     }
 
+    /// SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();

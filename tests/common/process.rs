@@ -4,6 +4,7 @@ use std::process::{Child, Command};
 
 use super::waiting::eventually;
 
+/// Fields of `/proc/<id>/stat`.
 struct Stat {
     id: u32,
     parent: u32,
@@ -27,6 +28,7 @@ impl Stat {
     }
 }
 
+/// A process that is killed when dropped.
 pub struct Running(pub Child);
 
 impl Running {

@@ -1,4 +1,4 @@
-//! Waiting for real programs: for what they do, never for a time.
+//! Waiting for real programs: for events, never for a time.
 
 use std::time::{Duration, Instant};
 

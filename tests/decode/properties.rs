@@ -1,4 +1,4 @@
-//! What holds for any bytes.
+//! Properties that hold for any octets.
 
 use grelot::pipeline::advert::altbeacon::AltBeacon;
 use grelot::pipeline::advert::eddystone::{Eid, Frame, Telemetry, Uid};
@@ -52,7 +52,7 @@ fn payloads() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// What the radio's path says of a described beacon.
+/// What the radio's path decodes of a described beacon.
 fn said_of(beacon: Beacon<'_>) -> Option<Identifier> {
     let (identity, health) = (beacon.identity(), beacon.health());
     match beacon {

@@ -1,4 +1,4 @@
-//! The `AsyncAPI` document that ships with the program, against what is really said and heard.
+//! The `AsyncAPI` document that ships with the program, compared with real messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     resolve(document, found.unwrap_or_else(|| panic!("{reference} leads nowhere")))
 }
 
-/// What `value` offends against in `schema`; knows every keyword the document uses, and no other.
+/// What `value` violates in `schema`; supports exactly the keywords that the document uses.
 fn offences(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut known = BTreeSet::new();
     let mut found = structure(document, schema, value, at, &mut known);
@@ -146,7 +146,7 @@ fn matches(address: &str, topic: &str) -> bool {
         && address.iter().zip(&topic).all(|(a, t)| a.starts_with('{') || a == t)
 }
 
-/// Everything a gateway can say, said once.
+/// Every message that a gateway can send, once.
 async fn say_everything(shop: &Shop) {
     let mut arrived = visit("c-1", OPENING);
     arrived.card = Some(card());
@@ -208,7 +208,7 @@ async fn say_everything(shop: &Shop) {
     shop.delivery.set_beacon("entrance", &beacon);
 }
 
-/// A tablet's question, which makes the gateway say all of its state at once.
+/// A tablet's question, on which the gateway publishes its whole state at once.
 async fn ask(broker: &Mosquitto) {
     let answers = "grelot/v1/42/sync/tablet";
     let question = ["-t", "grelot/v1/42/sync", "-m", "{\"v\":1}"];
@@ -246,7 +246,7 @@ async fn everything_said_is_as_the_document_describes_it() {
     assert_eq!(described, promised.collect::<BTreeSet<_>>(), "each of them was said");
 }
 
-/// Holds messages against the document, and names the channels they came on.
+/// Compares messages with the document, and names the channels they came on.
 fn check(
     document: &Value,
     channels: &BTreeMap<String, Channel>,

@@ -1,4 +1,5 @@
-//! The whole `grelot run` where something is wrong around it: a clear word, the right exit code.
+//! The whole `grelot run` where something is wrong around it: a clear message and the right exit
+//! code.
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A disk that is full, broken, or somebody else's; and what must be gone from it.
+//! A disk that is full, broken, or not permitted; and data that must be erased from it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! The broker inside grelot, spoken to by mosquitto's own tools.
+//! The broker inside grelot, with mosquitto's own tools as clients.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What staff and head office say to a gateway, and what anybody else throws at it.
+//! Messages of staff and head office to a gateway, and hostile ones.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use crate::scene::{Grelot, Scene};
 /// Customers who come in in each round, one every 50 ms of real time.
 const CUSTOMERS: u16 = 14;
 
-/// What staff heard of one store: the visit ids of each customer, and how many messages.
+/// What staff received of one store: the visit ids of each customer, and how many messages.
 #[derive(Debug, Default)]
 struct Heard {
     visits: BTreeMap<String, BTreeSet<String>>,

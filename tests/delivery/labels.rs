@@ -1,5 +1,5 @@
-//! What staff say of a visit is kept as a label: for tuning, for a season, and no longer than the
-//! customer options.
+//! Staff's feedback on a visit is kept as a label for tuning: for 90 days, and not after the
+//! customer withdraws.
 
 use std::path::Path;
 use std::process::{Command, Output};

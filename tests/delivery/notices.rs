@@ -1,4 +1,4 @@
-//! What is said, where, and for how long.
+//! What is published, where, and for how long.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Three real gateways of one store on one mosquitto, one scene heard from three places.
+//! Three real gateways of one store on one mosquitto: one scene, received in three places.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the whole `grelot run` says of itself stays true and short.
+//! Reports of the whole `grelot run` stay true and short.
 
 use std::path::Path;
 use std::time::Duration;

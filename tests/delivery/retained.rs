@@ -1,4 +1,4 @@
-//! What a broker keeps for those who come later, and brokers that do not.
+//! Retained messages, and brokers that do not deliver them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -78,7 +78,7 @@ async fn a_broker_that_delivers_no_retained_status_is_reported() {
     shop.delivery.stop().await;
 }
 
-/// What a gateway says of withdrawals, and how the question in it is answered.
+/// A gateway's report on withdrawals, and the answer to the question in it.
 fn answer(said: &Received, clients: &[&str]) -> Option<(String, String)> {
     let consent = said.json();
     let answer = serde_json::json!({

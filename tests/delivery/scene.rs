@@ -28,7 +28,7 @@ impl Scene {
         self.write_from(dir, broker, "door", -45)
     }
 
-    /// The same, as the gateway of this name hears it.
+    /// The same, as the gateway of this name receives it.
     pub fn write_from(&self, dir: &Path, broker: &str, gateway: &str, rssi: i8) -> PathBuf {
         fs::write(dir.join("customers.jsonl"), self.registry()).unwrap();
         fs::write(dir.join("scene.jsonl"), self.recording(gateway, rssi)).unwrap();

@@ -1,4 +1,4 @@
-//! TLS: whom a gateway trusts, and who it is.
+//! TLS: the authorities that a gateway trusts, and its own certificate.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -23,6 +23,7 @@ use grelot::store::Store;
 use grelot::webhooks::Receivers;
 use tokio::sync::{mpsc, watch};
 
+/// 2026-01-05T09:00:00Z.
 pub const OPENING: WallTime = WallTime::from_unix_secs(1_767_603_600);
 
 pub fn settings() -> Settings {
@@ -130,7 +131,7 @@ impl Shop {
         Self { delivery, inbound, restored, clock, settings }
     }
 
-    /// What the broker tells next, beside what it retains of visits.
+    /// The next message of the broker, except states of visits.
     pub async fn next_inbound(&mut self) -> Option<Inbound> {
         loop {
             match self.inbound.recv().await {

@@ -38,7 +38,8 @@ fn status(store: u16) -> String {
     .to_string()
 }
 
-/// A gateway in each store, of which some were here an hour ago; a day's reports of a hundred stores.
+/// A gateway in each store, some of them last received an hour ago; a day's reports of a hundred
+/// stores.
 fn fill(path: &Path) {
     let mut store = FleetStore::open(path).unwrap();
     let now = now();

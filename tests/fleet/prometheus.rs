@@ -12,7 +12,7 @@ use crate::common::process::Running;
 use crate::common::waiting::eventually;
 use crate::http;
 
-/// The examples for those who watch.
+/// The example files for monitoring.
 pub fn example(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/prometheus").join(file)
 }

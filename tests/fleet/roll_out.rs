@@ -90,7 +90,7 @@ fn settings_that_leave_customers_alone_are_taken_back_everywhere_and_harmless_on
     eventually("a dozen customers have come", || ended() >= before + 12);
     assert!(is(2, "in_force"), "{}", document());
 
-    // 3 is what takes the place of 2; 4 is harmful, 5 takes its place.
+    // Document 3 replaces 2; 4 is harmful, 5 replaces it.
     let limits = "--roll-back-if unclaimed=0.5 --roll-back-if gateways=0.5 --ring 100";
     office.run(&format!("fleet push good.toml {key}"));
     office.run(&format!("fleet push harmful.toml {key} {limits}"));
@@ -102,7 +102,7 @@ fn settings_that_leave_customers_alone_are_taken_back_everywhere_and_harmless_on
     let (history, _) = office.run("fleet history");
     assert!(history.contains("5 is taken back: 1 of 1 gateways have taken it back"), "{history}");
 
-    // It never comes again, and head office's file says what happened.
+    // It is not taken again, and head office's file has the reason.
     let mut store = FleetStore::open(&office.folder.join("fleet.db")).unwrap();
     assert!(store.open_guards().unwrap().is_empty());
     let seen: Value = serde_json::from_str(&office.run("--json fleet status").0).unwrap();

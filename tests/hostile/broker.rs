@@ -64,7 +64,7 @@ impl Shop {
         self.status()["broker"]["connected"] == true
     }
 
-    /// Whether somebody believes that the customer is here.
+    /// Whether the gateway takes the customer for present.
     fn has(&self, client: &str) -> bool {
         self.status()["visits"].as_array().unwrap().iter().any(|visit| visit["client"] == client)
     }

@@ -1,6 +1,6 @@
-//! The guides of `docs/`, followed to the letter with the Debian package on a fresh Debian 12 where systemd
-//! is at work: installed, set up, updated with an open visit and an alert that waits, downgraded in
-//! vain, purged.
+//! The guides of `docs/`, followed to the letter with the Debian package on a fresh Debian 12 under
+//! systemd: install, set-up, update with an open visit and an alert that waits, a downgrade that is
+//! refused, purge.
 //!
 //! The package is built from the test's own, unoptimised program. What the test cannot show:
 //! Bluetooth, which a root without a kernel of its own has not (`tests/radio` has it), and limits of
@@ -25,7 +25,7 @@ use std::process::Command;
 
 use debian::FreshDebian;
 
-/// The guides in the order a gateway lives through them.
+/// The guides in the order of a gateway's life.
 const GUIDES: [&str; 6] = ["install", "operate", "secure", "backup", "update", "decommission"];
 
 /// Before this line: a configuration from the boot partition.
@@ -91,7 +91,7 @@ fn the_guides_work_to_the_letter_on_a_fresh_debian() {
     fs::copy(&now, debian.at("root").join(now.file_name().unwrap())).unwrap();
     fs::create_dir(debian.at("root/next")).unwrap();
     fs::copy(&next, debian.at("root/next").join(next.file_name().unwrap())).unwrap();
-    // The machine has no network of its own: what apt will want is there already.
+    // The machine has no network of its own: the packages that apt needs are there already.
     let wanted = "apt-get -qq update; cd /root; apt-get -qq install -y --download-only \
                   ./grelot_*.deb mosquitto mosquitto-clients";
     debian.chroot(wanted);

@@ -1,4 +1,4 @@
-//! The walks: the simulated radio is led along the very same ways.
+//! The walks: the simulated radio follows the same paths.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What customers decided, through the public door: no one else is recognised, and nothing else is
+//! Customers' decisions, through the whole program: no one else is recognised, and nothing else is
 //! shown.
 
 use std::collections::BTreeMap;
@@ -119,7 +119,7 @@ fn tablets_receive_what_each_customer_agreed_to() {
         let shown = (*staff == Staff::RingWithName).then(|| format!("Madame Numero {n}"));
         assert_eq!(name.map(str::to_owned), shown, "c-{n}");
     }
-    // And no secret or name of a customer got out.
+    // No secret or name of a customer leaked.
     let log = shop.log();
     assert!(!log.contains("Madame Numero"), "no name in the log");
 }

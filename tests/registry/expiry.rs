@@ -42,7 +42,7 @@ fn an_expired_bundle_recognises_no_one_and_is_reported_everywhere() {
     eventually("the card is heard on", || heard() > before + 8);
     assert_eq!(shop.status()["contacts"], contacts, "and recognised no more");
 
-    // A restart brings it back as little as an older one; a newer one does.
+    // Neither a restart nor an older bundle brings it back; a newer one does.
     drop(grelot);
     shop.record(&ends.plus(Duration::from_mins(1)).to_string(), 1..=1);
     let _grelot = shop.run();

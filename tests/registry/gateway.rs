@@ -15,7 +15,7 @@ pub use crate::common::free_port;
 pub use crate::common::process::Running;
 pub use crate::common::waiting::{PATIENCE, eventually};
 
-/// A store's back room.
+/// A folder with head office's tools, a gateway and a broker.
 pub struct Shop {
     folder: tempfile::TempDir,
     pub broker: u16,
@@ -191,7 +191,7 @@ path = "state"
         (text("verdict"), text("says"))
     }
 
-    /// What `grelot check` says against the configuration and its registry.
+    /// What `grelot check` reports of the configuration and its registry.
     pub fn check(&self) -> Result<(), String> {
         let output = Command::new(env!("CARGO_BIN_EXE_grelot"))
             .arg("check")
@@ -208,7 +208,7 @@ path = "state"
         fs::read_to_string(self.path("log")).unwrap()
     }
 
-    /// Says something on the broker, as head office would.
+    /// Publishes something on the broker, as head office would.
     pub fn say(&self, topic: &str, payload: &str, more: &[&str]) {
         let said = Command::new("mosquitto_pub")
             .args(["-V", "5", "-h", "127.0.0.1", "-p", &self.broker.to_string(), "-q", "1"])
@@ -226,7 +226,7 @@ path = "state"
         self.status()["registry"]["trouble"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Everything said on the broker from now on, a line a message: topic, blank, payload.
+    /// Every message on the broker from now on, one a line: topic, blank, payload.
     pub fn listen(&self) -> (Running, mpsc::Receiver<(Instant, String)>) {
         let mut child = Command::new("mosquitto_sub")
             .args(["-V", "5", "-h", "127.0.0.1", "-p", &self.broker.to_string(), "-t", "#", "-v"])

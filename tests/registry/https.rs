@@ -266,7 +266,7 @@ async fn a_bundle_that_is_announced_over_mqtt_is_fetched_at_once() {
         announce();
         eventually("the announced bundle is in force", || shop.customers() == 4);
 
-        // What was changed on the server, or on the way, counts as little as in a file.
+        // What was changed on the server, or on the way, is refused as in a file.
         server.state.lock().unwrap().bundle.pop();
         announce();
         eventually("the damaged one is reported", || shop.trouble().contains("does not fit"));

@@ -1,4 +1,4 @@
-//! What counts and what does not.
+//! Which bundles are accepted and which are refused.
 
 use std::fs;
 
@@ -66,7 +66,7 @@ fn a_tampered_truncated_foreign_or_stale_bundle_changes_nothing_and_is_reported(
     eventually("the missing signature is reported", || shop.trouble().contains("is missing"));
     assert!(shop.check().unwrap_err().contains("is missing"));
 
-    // Nor does a restart bring an older one in.
+    // A restart does not accept an older one either.
     drop(grelot);
     shop.put(&shop.path("old.jsonl.zst"), "customers.jsonl.zst");
     let _grelot = shop.run();

@@ -1,6 +1,6 @@
-//! The life of a registry at a gateway: signed bundles come in as files and over HTTPS, and what
-//! is tampered with, cut off, stale or foreign changes nothing; consent taken back is taken back
-//! within seconds, and stays so.
+//! The life of a registry at a gateway: signed bundles come in as files and over HTTPS, and what is
+//! tampered with, cut off, stale or foreign changes nothing; withdrawn consent takes effect within
+//! seconds, and stays withdrawn.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

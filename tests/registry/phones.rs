@@ -1,4 +1,4 @@
-//! What visits teach of a customer's phone, from visit to visit.
+//! What is learned of a customer's phone, from visit to visit.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ fn record(shop: &Shop, started_at: &str) {
     fs::write(shop.path("shop.jsonl"), minute.join("\n")).unwrap();
 }
 
-/// What a gateway that is stopped has kept: handles, and how loud their phones are.
+/// What a stopped gateway has kept: handles, and the RSSI offsets of their phones.
 fn kept(shop: &Shop) -> Vec<(String, f64)> {
     let db = Connection::open(shop.path("state/grelot.db")).unwrap();
     let mut rows = db.prepare("SELECT client, above_usual_db FROM phones").unwrap();

@@ -27,6 +27,7 @@ name = "door"
 path = "customers.jsonl"
 "#;
 
+/// 2026-01-05T09:00:00Z.
 const STARTED_AT: WallTime = WallTime::from_unix_secs(1_767_603_600);
 
 #[expect(clippy::print_stdout, reason = "says what was written")]

@@ -1,4 +1,4 @@
-//! Impossible to miss, and never a nuisance.
+//! Alerts cannot be missed, and are no nuisance.
 
 use std::time::Duration;
 

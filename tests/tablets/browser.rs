@@ -31,7 +31,7 @@ impl Chromium {
         Self::run(&mut Command::new("chromedriver"))
     }
 
-    /// The same for somebody with this home folder: their browser trusts what they trust.
+    /// The same with this home folder, whose authorities the browser trusts.
     pub fn start_at_home(home: &std::path::Path) -> Self {
         Self::run(Command::new("chromedriver").env("HOME", home).env_remove("XDG_DATA_HOME"))
     }
@@ -188,7 +188,7 @@ impl Tablet {
         self.command("POST", &format!("/element/{id}/value"), &json!({ "text": text }));
     }
 
-    /// Says who stands at the tablet.
+    /// Enters who uses the tablet.
     #[track_caller]
     pub fn i_am(&self, name: &str) {
         self.until("document.querySelector('#name').open", Duration::from_secs(10));

@@ -1,5 +1,6 @@
-//! Customers whose phone is not received, in a whole `grelot run`: checked in by hand on a tablet, or with
-//! a link that their own phone opens; and how staff get at their file, and at those who have left.
+//! Customers whose phone is not received, in a whole `grelot run`: checked in by hand on a tablet,
+//! or with a link that their own phone opens; and how staff open a customer's file, and bring back
+//! customers who have left.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};

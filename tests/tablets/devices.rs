@@ -16,6 +16,7 @@ use crate::shop::{Shop, certificate, now, visit};
 /// The version that the example was written for.
 const MQTT_JS: &str = "mqtt@5.16.0";
 
+/// Path of `mqtt.min.js`, which npm fetches once.
 fn mqtt_js() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm");
     let script = folder.join("package/dist/mqtt.min.js");

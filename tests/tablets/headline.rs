@@ -1,4 +1,4 @@
-//! What the page says first is what is true.
+//! The page's headline is true. Leaves a picture of each state in the test's scratch folder.
 //!
 //! Leaves a picture of each state in the test's scratch folder.
 

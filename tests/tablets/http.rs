@@ -1,4 +1,4 @@
-//! As much HTTP as a browser's driver, and somebody who tries the page's door, need.
+//! As much HTTP as a browser's driver and the attacks on the page need.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Result, Write as _};
@@ -19,7 +19,7 @@ impl Answer {
         self.head.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     }
 
-    /// The server's own word for what is wrong.
+    /// The server's error code.
     pub fn problem(&self) -> Option<String> {
         let answer: Value = serde_json::from_str(&self.body).ok()?;
         Some(answer["error"].as_str()?.to_owned())

@@ -1,5 +1,5 @@
-//! A shop round the page: a real mosquitto, the page's server, and a gateway that speaks as
-//! interfaces promise.
+//! A shop round the page: a real mosquitto, the page's server, and a gateway that follows the
+//! documented interfaces.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -195,7 +195,7 @@ impl Gateway {
         self.say(&format!("gateways/{}/status", self.name), true, encode(&status));
     }
 
-    /// Opens a visit, and alerts staff of it.
+    /// Opens a visit, and alerts staff to it.
     pub fn arrives(&self, visit: &Arrival) {
         self.say("arrivals", false, encode(visit));
         self.is_here(visit);
@@ -241,12 +241,12 @@ impl Gateway {
         self.say(&format!("visits/{}", visit.visit), true, Vec::new());
     }
 
-    /// What staff said of visits.
+    /// Feedback of staff on visits.
     pub fn verdicts(&self) -> Vec<String> {
         self.verdicts.lock().unwrap().clone()
     }
 
-    /// Decides on what staff ask only when the test says so.
+    /// Decides on staff's requests only when the test triggers it.
     pub fn hesitate(&self) {
         *self.held.lock().unwrap() = Some(Vec::new());
     }

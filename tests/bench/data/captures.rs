@@ -75,7 +75,7 @@ fn the_conference_room_decodes_to_its_oracle_frame_by_frame() {
             assert_eq!(&columns, expected);
             undamaged += 1;
         } else {
-            // What a damaged packet says is anybody's guess, so it must say nothing.
+            // The content of a damaged packet is not reliable, so nothing of it is decoded.
             let [number, _, rssi, _, pdu, _] = &columns;
             assert_eq!([number, rssi, pdu], [&expected[0], &expected[2], &expected[4]]);
             assert!(damaged, "frame {number}");

@@ -95,7 +95,7 @@ impl Vector {
             return None;
         }
         let beacon = expect.get("beacon").or_else(|| expect.get("beacon_by_spec"))?;
-        // Formats of others, described for their own sake: to us they are no beacons.
+        // Formats of other vendors that are described; they are no beacons to grelot.
         let foreign = self.row["scope"] == "foreign";
         Some(if foreign { Value::Null } else { beacon.clone() })
     }

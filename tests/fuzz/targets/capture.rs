@@ -1,4 +1,4 @@
-//! Files through the door that tells their format by how they begin: captures with any of the
+//! Files through the entry that detects their format by the first octets: captures with any of the
 //! link types, and anything compressed.
 #![no_main]
 
