@@ -80,7 +80,7 @@ impl Site<'_> {
             return false;
         }
         let problem = self.problem(path, "there is no bundle at the moment");
-        problem.suggest("the last one that counted serves on; put the next one there");
+        problem.suggest("the last one that was accepted stays in force; put the next one there");
         problem.severity = super::Severity::Warning;
         true
     }

@@ -520,7 +520,7 @@ impl EventLoop {
                 let payload = payload::Beacon::from(beacon);
                 if payload.missing || payload.moved || payload.cloned {
                     let (missing, moved, cloned) = (beacon.missing, beacon.moved, beacon.cloned);
-                    tracing::warn!(beacon = %beacon.name, missing, moved, cloned, "look after it");
+                    tracing::warn!(beacon = %beacon.name, missing, moved, cloned, "a beacon of the shop needs attention");
                 }
                 self.delivery.set_beacon(&beacon.name, &payload);
             }
@@ -624,7 +624,7 @@ impl EventLoop {
         let Some(watch) = &mut self.tablet_watch else { return };
         if watch.look(now) {
             if let Some(alarm) = watch.alarm() {
-                tracing::warn!(alarm, "no one would hear the bell");
+                tracing::warn!(alarm, "no tablet is connected to ring");
             } else {
                 tracing::info!("a tablet is connected again");
             }

@@ -85,7 +85,7 @@ impl HeadOffice {
             Err(problems) => {
                 this.refused = brief::lines(&problems);
                 let problems = this.refused.join("\n");
-                tracing::error!(problems, "kept settings of head office do not count any more");
+                tracing::error!(problems, "kept settings of head office are no longer valid");
                 if let Ok(in_force) = this.layers.in_force(config) {
                     this.hash = in_force.hash;
                 }

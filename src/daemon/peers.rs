@@ -75,7 +75,7 @@ impl EventLoop {
             // It has published its status, and not that it is offline.
             self.pipeline.is_present(*gateway)
         }) else {
-            tracing::warn!(gateway = name, "contacts of a gateway that is not there are refused");
+            tracing::warn!(gateway = name, "contacts of a gateway that is not online are refused");
             return;
         };
         if !is_recent(&contacts.at, now, CLOCKS_APART)
@@ -106,7 +106,7 @@ impl EventLoop {
                 let longest = self.pipeline.settings().presence.longest_visit;
                 if !is_recent(&state.arrival.arrived_at, now, longest + CLOCKS_APART) {
                     let gateway = &state.arrival.gateway;
-                    tracing::warn!(gateway, "a visit that cannot be of now is refused");
+                    tracing::warn!(gateway, "a visit with an implausible time is refused");
                     return;
                 }
                 let Some(gateway) = self.place(now, &state.arrival.gateway).await else { return };

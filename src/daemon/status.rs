@@ -384,7 +384,7 @@ pub async fn serve(listener: UnixListener, ask: mpsc::Sender<Question>, stop: Ca
         match tokio::time::timeout(PATIENCE, answer(stream, &ask)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "status was not read to the end"),
-            Err(_) => tracing::warn!("status was asked for and not given in time"),
+            Err(_) => tracing::warn!("the status was not ready in time"),
         }
     };
     socket::serve(listener, stop, answer).await;

@@ -332,7 +332,7 @@ impl Line {
 
     /// A line that is away, or does not answer, does not silence a shop.
     fn goes_on_alone(&self) {
-        tracing::warn!("head office does not say who has withdrawn: the shop goes on without");
+        tracing::warn!("head office does not report who has withdrawn: the shop works without it");
         self.channels.answer.send_replace(OfficeAnswer::Away);
     }
 

@@ -238,7 +238,7 @@ fn contacts_and_visits_that_no_gateway_of_the_store_can_have_sent_have_no_effect
         own.publish("grelot/v1/42/contacts/attic", contacts.as_bytes(), false).unwrap();
     };
     (0..50).for_each(|_| contact());
-    shop.grelot.logs("contacts of a gateway that is not there are refused");
+    shop.grelot.logs("contacts of a gateway that is not online are refused");
     assert!(!shop.has("c-2"));
 
     // The same from a gateway that is there: it is this that was refused.
@@ -257,7 +257,7 @@ fn contacts_and_visits_that_no_gateway_of_the_store_can_have_sent_have_no_effect
         )
     };
     it.publish(VISIT, forged("2026-01-06T09:00:00Z", 1).as_bytes(), true).unwrap();
-    shop.grelot.logs("a visit that cannot be of now is refused");
+    shop.grelot.logs("a visit with an implausible time is refused");
     it.publish(VISIT, forged("2026-01-05T09:00:00Z", u32::MAX).as_bytes(), true).unwrap();
     shop.grelot.logs("no visit changes so often");
 }

@@ -155,7 +155,7 @@ impl RegistryWatcher {
         };
         let kept = if watcher.rules.vault.is_sealed() { "encrypted" } else { "in clear" };
         if !watcher.rules.keys.is_empty() {
-            tracing::info!(kept, "only signed registries count here");
+            tracing::info!(kept, "only signed registries are accepted here");
         }
         let (registry, health) = watcher.first();
         Ok((watcher, registry, health))
@@ -334,7 +334,7 @@ impl RegistryWatcher {
     }
 
     fn cannot_fetch(&mut self, error: &str) -> Option<(Registry, RegistryHealth)> {
-        tracing::warn!(error, "no registry could be fetched; the one in force serves on");
+        tracing::warn!(error, "no registry could be fetched; the one in force stays");
         self.unreachable = Some(format!("no registry could be fetched: {error}"));
         None
     }
@@ -355,7 +355,7 @@ impl RegistryWatcher {
             tracing::warn!(line = refusal.line, because = %refusal.reason, "a registry line is refused");
         }
         for warning in report.warnings() {
-            tracing::warn!(%warning, "the registry is good, but");
+            tracing::warn!(%warning, "the registry is accepted with a warning");
         }
         self.in_force = header;
         self.refused = None;

@@ -39,7 +39,7 @@ pub enum OfficeAnswer {
     Waiting,
     /// It has reported all of them.
     Known,
-    /// It cannot be reached, or does not answer: the shop goes on without.
+    /// It cannot be reached, or does not answer: the shop works without it.
     Away,
 }
 
