@@ -1,4 +1,4 @@
-//! The addresses under which other machines reach this one.
+//! The addresses at which other machines reach this one.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -17,8 +17,8 @@ pub fn of_this_machine() -> Vec<IpAddr> {
     addresses
 }
 
-/// Where others reach what listens on `listen`: never "all addresses". The loopback address where
-/// there is no network.
+/// The addresses at which others reach a listener on `listen`: never "all addresses". The loopback
+/// address where there is no network.
 pub fn reaching(listen: SocketAddr) -> Vec<SocketAddr> {
     if !listen.ip().is_unspecified() {
         return vec![listen];

@@ -1,4 +1,4 @@
-//! The files of a page, compiled in, as they are sent: compressed, and named by their version
+//! The files of a page, compiled in, as they are sent: compressed, and with a version in their path
 //! (`/page/<version>/main.js`), so that a browser keeps them for good and loads all of them again
 //! after an update.
 
@@ -30,32 +30,30 @@ pub const SVG: &str = "image/svg+xml";
 /// Where the files are, without their version.
 pub const FOLDER: &str = "/page/";
 
-/// The version is in the path: what is there never changes.
+/// The version is in the path, so the content never changes.
 const FOREVER: &str = "public, max-age=31536000, immutable";
-/// Kept, and asked for again each time.
+/// Kept, and validated at each use.
 const REVALIDATED: &str = "no-cache";
 
 /// All files as they are sent.
 pub struct Assets {
     /// A hash of all of them.
     pub version: String,
-    /// Each.
     pub files: Vec<Asset>,
 }
 
-/// One file.
 pub struct Asset {
     /// Without its version.
     pub path: &'static str,
     kind: &'static str,
-    /// As it is.
+    /// Not compressed.
     pub plain: Bytes,
-    /// Compressed.
+    /// Compressed with gzip.
     pub gzip: Bytes,
 }
 
 impl Assets {
-    /// Of the path, type and content of each.
+    /// Assets of `path`, `Content-Type` and content.
     pub fn new(
         files: impl IntoIterator<Item = (&'static str, &'static str, Bytes)> + Clone,
     ) -> Self {
@@ -73,7 +71,7 @@ impl Assets {
         Self { files: files.into_iter().map(file).collect(), version }
     }
 
-    /// Routes of all of them. What is not there is for `missing` to answer.
+    /// Routes of all of them; other paths are answered by `missing`.
     pub fn routes<S: Clone + Send + Sync + 'static>(self, missing: fn() -> Response) -> Router<S> {
         let assets = Arc::new(self);
         let outside: Vec<&'static str> = assets
@@ -129,7 +127,7 @@ fn versioned(page: &[u8], version: &str) -> String {
 
 fn compressed(content: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    // To memory: this cannot fail. An empty answer is longer than no file and never sent.
+    // Writing to memory cannot fail. An empty result is longer than no file and never sent.
     match encoder.write_all(content).and_then(|()| encoder.finish()) {
         Ok(gzip) => Bytes::from(gzip),
         Err(_) => Bytes::copy_from_slice(content),

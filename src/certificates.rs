@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{addresses, state_file};
 
-/// The folder, in the state folder.
+/// Its name in the state folder.
 const FOLDER: &str = "tls";
 
 const AUTHORITY: &str = "ca.pem";
@@ -35,12 +35,12 @@ const VALID_DAYS: i64 = 365;
 /// A certificate is renewed this long before it ends.
 const RENEWED_DAYS: i64 = 60;
 
-/// Tablets trust the authority once for all.
+/// Tablets trust the authority once, for all certificates.
 const AUTHORITY_VALID_DAYS: i64 = 3_650;
 
 const DAY_SECS: i64 = 86_400;
 
-/// The networks that the authority may vouch for besides its names: private, link-local, loopback.
+/// The networks that the authority may certify besides its names: private, link-local, loopback.
 const NETWORKS: [(&str, u8); 8] = [
     ("10.0.0.0", 8),
     ("172.16.0.0", 12),
@@ -55,14 +55,9 @@ const NETWORKS: [(&str, u8); 8] = [
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// The folder cannot be read or written.
+    /// A file or folder cannot be read or written.
     #[error("{}: {source}", path.display())]
-    Storage {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Storage { path: PathBuf, source: io::Error },
     /// A key or a name cannot be used.
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
@@ -80,7 +75,7 @@ pub struct Record {
     v: u8,
     /// Names and addresses that IT gave, which every renewal keeps.
     pub given: Vec<String>,
-    /// Names that the authority may vouch for.
+    /// Names that the authority is constrained to.
     constrained_to: Vec<String>,
     /// What the certificate is for.
     pub names: Vec<String>,
@@ -88,12 +83,12 @@ pub struct Record {
     expires_at: i64,
     /// Of the authority, which is made again from it to sign: days since the Unix epoch.
     authority_since: i64,
-    /// Of the authority.
+    /// Common name of the authority.
     common_name: String,
 }
 
 impl Certificates {
-    /// Those kept under the state folder `state`.
+    /// The certificates in the state folder `state`.
     pub fn new(state: &Path) -> Self {
         Self { folder: state.join(FOLDER) }
     }
@@ -118,14 +113,14 @@ impl Certificates {
         state_file::read(&self.folder.join(RECORD), "run `grelot tls init`").ok().flatten()
     }
 
-    /// Makes an authority, unless there is one, and a certificate for `given` and this machine's own
-    /// `names` at the time `now` in seconds since the Unix epoch.
+    /// Makes an authority, unless there is one, and a certificate for `given` and this machine's
+    /// own `names` at the time `now` in seconds since the Unix epoch.
     ///
-    /// A name that an existing authority may not vouch for makes a new authority: tablets must be
-    /// shown it again.
+    /// A name that an existing authority may not certify makes a new authority necessary, which
+    /// tablets must trust again.
     ///
     /// # Errors
-    /// If the folder cannot be written, or a name is none.
+    /// The folder cannot be written, or a name is not valid.
     pub fn init(
         &self,
         given: &[String],
@@ -188,7 +183,7 @@ impl Certificates {
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &authority)?;
         let authority = self.read(AUTHORITY)?;
-        // The key first: a server that finds a new certificate finds its key, too.
+        // The key first: a server that finds a new certificate must find its key too.
         self.write(KEY, key.serialize_pem().as_bytes())?;
         self.write(CERTIFICATE, format!("{}{authority}", certificate.pem()).as_bytes())?;
         (record.names, record.expires_at) = (all, now + VALID_DAYS * DAY_SECS);
@@ -198,7 +193,7 @@ impl Certificates {
         Ok(record)
     }
 
-    /// The authority, made where there is none.
+    /// The authority; a new one where there is none.
     fn open_authority(
         &self,
         record: &Record,
@@ -261,7 +256,7 @@ impl Certificates {
     }
 }
 
-/// The names and addresses under which others reach this machine, and it itself.
+/// The names and addresses at which this machine is reached, by itself too.
 pub fn own_names() -> Vec<String> {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim().to_ascii_lowercase();
@@ -291,7 +286,8 @@ fn constraints(given: &[String], names: &[String]) -> Vec<String> {
     constrained
 }
 
-/// Whether an authority that is constrained to these names, and to [`NETWORKS`], vouches for `name`.
+/// Whether an authority that is constrained to these names, and to [`NETWORKS`], may certify
+/// `name`.
 fn vouches_for(constrained_to: &[String], name: &str) -> bool {
     if let Ok(address) = name.parse::<IpAddr>() {
         let private = NETWORKS.iter().any(|(network, prefix)| is_in(address, network, *prefix));

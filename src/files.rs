@@ -11,10 +11,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 /// Opens a regular file to read it.
 ///
 /// # Errors
-/// If it cannot be opened, or is a pipe, socket, device or folder: opening a pipe waits for its
+/// It cannot be opened, or is a pipe, socket, device or folder. Opening a pipe would wait for its
 /// other end, and a device may have no end.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    // The second look is at what was opened: the path may have changed meanwhile.
+    // Checked again on the open file: the path may have changed meanwhile.
     regular(&std::fs::metadata(path)?)?;
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
     let flags = flags.bits().cast_signed();
@@ -26,7 +26,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 /// The certificates of a PEM file.
 ///
 /// # Errors
-/// If it cannot be opened as a regular file, or is not PEM.
+/// It cannot be opened as a regular file, or is not PEM.
 pub fn pem_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
     let file = open_regular(path).map_err(pem::Error::Io)?;
     CertificateDer::pem_reader_iter(file).collect()
@@ -35,7 +35,7 @@ pub fn pem_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem
 /// The private key in a PEM file.
 ///
 /// # Errors
-/// If it cannot be opened as a regular file, is not PEM, or holds no key.
+/// It cannot be opened as a regular file, is not PEM, or holds no key.
 pub fn pem_key(path: &Path) -> Result<PrivateKeyDer<'static>, pem::Error> {
     PrivateKeyDer::from_pem_reader(open_regular(path).map_err(pem::Error::Io)?)
 }

@@ -14,10 +14,10 @@ use tokio_rustls::TlsConnector;
 
 use crate::tasks::{self, Task};
 
-/// A connection; it ends when dropped.
+/// A connection; dropping it closes it.
 pub struct Connection<B> {
     sender: SendRequest<B>,
-    /// Drives it.
+    /// The task that drives the connection.
     _task: Task<()>,
 }
 
@@ -30,7 +30,7 @@ where
     /// Connects to `host`, over TLS where `tls` is given.
     ///
     /// # Errors
-    /// If there is no connection, or the server is not who it says.
+    /// There is no connection, or the server's certificate is not valid.
     pub async fn open(
         host: &str,
         port: u16,
@@ -55,10 +55,10 @@ where
         Ok(Self { sender, _task: task })
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of the response.
     ///
     /// # Errors
-    /// If the connection breaks.
+    /// The connection is lost.
     pub async fn send(&mut self, request: Request<B>) -> io::Result<Response<Incoming>> {
         let answer = async {
             self.sender.ready().await?;

@@ -1,5 +1,5 @@
-//! A small HTTP server for machines and a few people: every connection bounded in time, all of them
-//! in number. The tablets' page has one of its own.
+//! A small HTTP server for machines and a few people: connections are bounded in time and number.
+//! The tablets' page has its own server.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 /// Connections at the same time; further ones wait.
 const MOST: usize = 32;
 
-/// For a request's head.
+/// Timeout for a request's head.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// For a connection; its client makes another one.
+/// Longest life of a connection; then its client opens another one.
 const LIFE: Duration = Duration::from_mins(5);
 
-/// For requests that are answered when the server stops.
+/// Time for open requests when the server stops.
 const STOP: Duration = Duration::from_secs(2);
 
 /// An address that cannot be listened on.
@@ -37,7 +37,7 @@ pub struct ListenError {
 /// Binds the address.
 ///
 /// # Errors
-/// If it is in use, not this machine's, or not permitted.
+/// It is in use, does not belong to this machine, or is not permitted.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
 }
@@ -53,7 +53,7 @@ pub async fn serve(listener: TcpListener, routes: Router, stop: CancellationToke
                 Ok((stream, _)) => {
                     connections.push(connection(stream, routes.clone(), stop.clone()));
                 }
-                // Such as too few file descriptors: some may be closed meanwhile.
+                // For example too few file descriptors: some may be closed meanwhile.
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -62,7 +62,7 @@ pub async fn serve(listener: TcpListener, routes: Router, stop: CancellationToke
         }
     }
     drop(listener);
-    // What takes longer is cut short.
+    // Requests that take longer are cut off.
     let _ = timeout(STOP, connections.for_each(std::future::ready)).await;
 }
 

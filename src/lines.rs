@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read as _};
 
-/// A line is longer than the format allows; the rest of it is passed over.
+/// A line is longer than the format allows; the rest of it is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("longer than {0} octets")]
 pub struct TooLong(usize);
@@ -34,7 +34,7 @@ impl<R: BufRead> Lines<R> {
     #[expect(clippy::should_implement_trait, reason = "a line borrows the buffer")]
     pub fn next(&mut self) -> io::Result<Option<Result<&[u8], TooLong>>> {
         self.line.clear();
-        // One octet more for a line end, one for what is too long.
+        // One octet more for a line end, and one to detect a line that is too long.
         let room = self.longest as u64 + 2;
         if self.from.by_ref().take(room).read_until(b'\n', &mut self.line)? == 0 {
             return Ok(None);

@@ -7,22 +7,22 @@ use std::path::Path;
 
 const FILE: u32 = 0o600;
 const FOLDER: u32 = 0o700;
-/// Folders within the state folder are nested no deeper.
+/// Folders within the state folder are nested no deeper than this.
 const DEEPEST: usize = 8;
 
-/// Makes a folder with those above it.
+/// Makes a folder and its parents.
 ///
 /// # Errors
-/// Where it cannot be made, or belongs to another user and is open to others.
+/// It cannot be made, or belongs to another user and is open to others.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER).create(path)?;
     restrict(path, FOLDER)
 }
 
-/// Begins a file, in the place of what was there.
+/// Creates a file, or truncates the one that is there.
 ///
 /// # Errors
-/// Where it cannot be written, or belongs to another user and is open to others.
+/// It cannot be written, or belongs to another user and is open to others.
 pub fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(FILE).open(path)?;
@@ -30,17 +30,17 @@ pub fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes a file where there is none, and keeps what is in it where there is one.
+/// Creates a file where there is none; an existing one keeps its content.
 ///
 /// # Errors
-/// Where it cannot be opened, or belongs to another user and is open to others.
+/// It cannot be opened, or belongs to another user and is open to others.
 pub fn touch(path: &Path) -> io::Result<()> {
     OpenOptions::new().append(true).create(true).mode(FILE).open(path)?;
     restrict(path, FILE)
 }
 
-/// Takes everybody else's rights from a folder and all that is in it, and from all files that
-/// this process makes from now on.
+/// Removes the rights of all other users from a folder and everything in it, and from all files
+/// that this process creates from now on.
 pub fn enforce(folder: &Path) {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     enforce_within(folder, DEEPEST);

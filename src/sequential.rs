@@ -1,22 +1,22 @@
-//! Tests that may be looked at after each case, and stopped at any of them, without more errors than
-//! one look would have: the likelihood ratio of a mixture of alternatives to the limit stays below
-//! 1/α for ever, with probability 1 - α, wherever the limit is kept.
+//! Sequential tests: they may be evaluated after each case and stopped at any of them, without more
+//! errors than a single evaluation. While the limit holds, the likelihood ratio of a mixture of
+//! alternatives to the limit stays below 1/α for ever, with probability 1 - α.
 //!
 //! H. Robbins, "Statistical Methods Related to the Law of the Iterated Logarithm", Annals of
 //! Mathematical Statistics 41 (1970); R. Johari, P. Koomen, L. Pekelis, D. Walsh, "Peeking at A/B
-//! Tests", KDD 2017. Both families here have a monotone likelihood ratio, so that what holds at the
+//! Tests", KDD 2017. Both families here have a monotone likelihood ratio, so what holds at the
 //! limit holds for everything within it.
 
-/// How often a test may be wrong, over all its looks.
+/// Probability of an error, over all evaluations of a test.
 pub const ALPHA: f64 = 0.01;
 
 /// Alternatives of a mixture.
 const GRID: u32 = 32;
 
-/// The largest ratio that an alternative has to the limit.
+/// The largest ratio of an alternative to the limit.
 const FARTHEST: f64 = 8.0;
 
-/// Whether a share is larger than its limit.
+/// Tests whether a share is larger than its limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShareTest {
     limit: f64,
@@ -26,12 +26,12 @@ pub struct ShareTest {
 }
 
 impl ShareTest {
-    /// Of shares above `limit`, which is between 0 and 1.
+    /// A test of shares above `limit`, which is between 0 and 1.
     pub fn new(limit: f64) -> Self {
         Self { limit, ratios: vec![0.0; GRID as usize], sure: false }
     }
 
-    /// Further cases: `count` of `of` are of the kind.
+    /// Adds cases: `count` of `of` are of the kind.
     pub fn add(&mut self, count: u32, of: u32) {
         let (hits, rest) = (f64::from(count.min(of)), f64::from(of.saturating_sub(count)));
         for (place, ratio) in (0..GRID).zip(&mut self.ratios) {
@@ -43,17 +43,18 @@ impl ShareTest {
         self.sure |= mixture(&self.ratios) >= 1.0 / ALPHA;
     }
 
-    /// Whether the share was ever surely larger.
+    /// Whether the share is larger with confidence; once true, it stays true.
     pub const fn is_sure(&self) -> bool {
         self.sure
     }
 }
 
-/// Whether a rate is surely more than `factor` times what it would be, or surely less than 1/`factor` of it.
+/// Tests whether a rate is more than `factor` times the expected one, or less than 1/`factor` of
+/// it.
 ///
-/// Each step compares a count with another one of the same time or kind, whose expected share of both
-/// is known: given their sum, the count is binomial at any rate (J. Przyborowski, H. Wilenski,
-/// Biometrika 31, 1940).
+/// Each step compares a count with another one of the same time or kind, where the expected share
+/// of the sum is known: given the sum, the count is binomial at any rate (J. Przyborowski, H.
+/// Wilenski, Biometrika 31, 1940).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RateTest {
     factor: f64,
@@ -65,20 +66,21 @@ pub struct RateTest {
 /// In which direction a rate has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It is larger.
+    /// The rate is larger.
     More,
-    /// It is smaller.
+    /// The rate is smaller.
     Fewer,
 }
 
 impl RateTest {
-    /// Of rates that differ by more than `factor`, which is larger than 1.
+    /// A test of rates that differ by more than `factor`, which is larger than 1.
     pub fn new(factor: f64) -> Self {
         let none = vec![0.0; GRID as usize];
         Self { factor, more: none.clone(), fewer: none, sure: None }
     }
 
-    /// A further step: `count` here and `other` there, where `share` of both would be here.
+    /// Adds a step: `count` here and `other` there; `share` is the expected share of `count` in the
+    /// sum.
     pub fn add(&mut self, count: u32, other: u32, share: f64) {
         if !(0.0 < share && share < 1.0) {
             return;
@@ -96,7 +98,7 @@ impl RateTest {
                     count * (after / before).ln() + other * ((1.0 - after) / (1.0 - before)).ln();
             }
         }
-        // Both together are wrong no more often than α.
+        // Both tests together have an error probability of at most α.
         let enough = 2.0 / ALPHA;
         if self.sure.is_none() && mixture(&self.more) >= enough {
             self.sure = Some(Change::More);
@@ -105,7 +107,7 @@ impl RateTest {
         }
     }
 
-    /// Which way the rate surely differs, if it ever did.
+    /// The direction in which the rate differs with confidence; once known, it stays.
     pub const fn sure(&self) -> Option<Change> {
         self.sure
     }

@@ -1,5 +1,5 @@
-//! Small JSON files in the state folder: written whole or not at all, for the service alone, and
-//! moved aside when they are damaged.
+//! Small JSON files in the state folder: written whole or not at all, readable by the service
+//! alone, and moved aside when they are damaged.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 /// Reads `path`; `None` where it does not exist, or was damaged and is moved aside.
 ///
-/// `lost` tells a person what a damaged file means, for example "tablets need new logins".
+/// `lost` tells people the consequence of a damaged file, for example "tablets need new logins".
 ///
 /// # Errors
 /// The file cannot be read or moved; the error names it.
@@ -42,11 +42,11 @@ pub fn move_aside(path: &Path, why: &dyn std::fmt::Display, lost: &str) -> io::R
     Ok(())
 }
 
-/// Replaces `path` by `value`. Mode 0600; a file that root writes gets the folder's owner, so
-/// that the service can read it.
+/// Replaces `path` by `value`. Mode 0600; a file that root writes gets the folder's owner, so that
+/// the service can read it.
 ///
 /// # Errors
-/// The disk does not take it; the error names the file, which is as it was before.
+/// The disk does not take it. The error names the file, which is unchanged.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let new = beside(path, "new");
     write_through(path, &new, value).map_err(|error| {
@@ -82,7 +82,7 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Whether the disk takes nothing, which may pass: full, read-only, or not permitted.
+/// Whether the disk takes nothing, which may pass: it is full, read-only, or not permitted.
 pub const fn is_unwritable(kind: io::ErrorKind) -> bool {
     matches!(
         kind,

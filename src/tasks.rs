@@ -1,4 +1,4 @@
-//! The one place that spawns: every task and thread has a name, an owner and an end.
+//! The one place that spawns tasks and threads: each has a name, an owner and an end.
 
 use std::io;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-/// A running task. Its owner waits for its end; dropping it ends it.
+/// A running task. Its owner waits for its end; dropping it aborts it.
 #[derive(Debug)]
 pub struct Task<T> {
     name: &'static str,
     handle: JoinHandle<T>,
 }
 
-/// Spawns a task on the current runtime; all it logs carries its name.
+/// Spawns a task on the current runtime; every log line of it has its name.
 #[expect(clippy::disallowed_methods, reason = "tasks are spawned here and nowhere else")]
 pub fn spawn<F>(name: &'static str, task: F) -> Task<F::Output>
 where
@@ -26,7 +26,7 @@ where
 /// Spawns a thread for work that blocks (`SQLite`).
 ///
 /// # Errors
-/// Where the system gives no thread.
+/// The system cannot create a thread.
 pub fn thread<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -35,7 +35,6 @@ pub fn thread<T: Send + 'static>(
 }
 
 impl<T> Task<T> {
-    /// The task's name.
     pub const fn name(&self) -> &'static str {
         self.name
     }

@@ -1,15 +1,15 @@
-//! Text from elsewhere that people will read on a page or a terminal.
+//! Text from outside that people read on a page or a terminal.
 //!
-//! Names come from staff, head office, brokers and the air. A character that turns the direction
+//! Names come from staff, head office, brokers and the air. A character that changes the direction
 //! of writing, or that is invisible, makes a text look like another one.
 
 use std::borrow::Cow;
 
-/// Whether `text` shows what it is: no control characters, none that change the direction of
+/// Whether `text` looks like what it is: no control characters, none that change the direction of
 /// writing, none that are invisible.
 ///
-/// Joiners and variation selectors are invisible, too; Persian, Indic scripts and emoji are
-/// written with them, so they are accepted within such text.
+/// Joiners and variation selectors are invisible too, but Persian, Indic scripts and emoji need
+/// them, so they are accepted within such text.
 pub fn is_displayable(text: &str) -> bool {
     let mut before = None;
     text.chars().all(|c| {
@@ -33,7 +33,7 @@ pub fn displayable(text: &str) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
-/// Whether a terminal may get this character as it is.
+/// Whether a terminal may get this character unchanged.
 pub fn is_displayable_char(c: char) -> bool {
     fits(Some(c), c)
 }

@@ -1,21 +1,18 @@
-//! Every topic of the interface, in one table: topics are built from it and parsed with it, the
-//! access rules of the embedded broker name its rows, and a test holds `docs/asyncapi.json` to it.
+//! Every topic of the interface, in one table: topics are built and parsed with it, the access
+//! rules of the embedded broker name its rows, and a test compares `docs/asyncapi.json` with it.
 
 use crate::text;
 
 /// All topics begin with it; `v1` is the version of names and payloads.
 pub const ROOT: &str = "grelot/v1";
 
-/// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
-    /// Alerts for staff.
     Arrivals,
-    /// Customers who left.
+    /// Visits that ended.
     Departures,
     /// Alerts that no one answered.
     Escalations,
-    /// The state of a visit.
     Visit,
     /// Staff claim, release or dismiss a visit.
     Claim,
@@ -25,11 +22,10 @@ pub enum Topic {
     Contacts,
     /// The state of a gateway, and its last will.
     Status,
-    /// A gateway's counts and gauges.
     Health,
     /// The state of one of the shop's beacons.
     Beacon,
-    /// Consent withdrawn.
+    /// A customer withdrew consent.
     Withdrawn,
     /// Head office has a new registry for the store.
     Registry,
@@ -43,11 +39,11 @@ pub enum Topic {
     GatewaySettings,
     /// A client asks for the current state.
     Sync,
-    /// A gateway's answer to it.
+    /// A gateway's answer to [`Self::Sync`].
     SyncAnswer,
     /// Which withdrawals a gateway knows, and its question for the rest.
     Consent,
-    /// The answer to it.
+    /// The answer to [`Self::Consent`].
     Withdrawals,
     /// A gateway's reports to head office.
     Reports,
@@ -58,9 +54,8 @@ pub enum Topic {
 /// What is fixed for a topic.
 #[derive(Debug, Clone, Copy)]
 pub struct Definition {
-    /// Which row.
     pub topic: Topic,
-    /// In `docs/asyncapi.json`.
+    /// Name of the channel in `docs/asyncapi.json`.
     pub name: &'static str,
     /// Below `grelot/v1`; a level in braces is a parameter.
     pub pattern: &'static str,
@@ -80,7 +75,7 @@ const fn row(
     Definition { topic, name, pattern, qos, retained }
 }
 
-/// The table. A row's place is its [`Topic`]'s.
+/// The table. The index of a row is its [`Topic`].
 pub const TABLE: [Definition; 22] = [
     row(Topic::Arrivals, "arrivals", "{store}/arrivals", 1, false),
     row(Topic::Departures, "departures", "{store}/departures", 1, false),

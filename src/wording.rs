@@ -1,4 +1,4 @@
-//! Decisions of the pipeline in sentences, for `explain` and debug logs.
+//! The pipeline's decisions as sentences, for `explain` and debug logs.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What Linux knows of its clocks.
+//! What Linux knows about its clocks.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Boot {
     /// The boot of this machine; `None` where the kernel does not name it.
     pub fn current() -> Option<Self> {
         let file = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-        // The unit hides that file (`ProcSubset=pid`), and passes what is in it without hyphens.
+        // The unit hides that file (`ProcSubset=pid`), and passes its content without hyphens.
         let id = file.or_else(|_| std::env::var("GRELOT_BOOT_ID")).ok()?;
         let id = Uuid::try_parse(id.trim()).ok()?.hyphenated().to_string();
         Some(Self { id, uptime: uptime()? })
@@ -40,14 +40,14 @@ const fn uptime() -> Option<Duration> {
 
 /// Whether a time server has set the clock during this boot.
 ///
-/// chrony with `rtcsync`, ntpd and timesyncd clear the kernel's `STA_UNSYNC`; chrony without it only
-/// bounds the clock's error. The kernel takes back both where no server has answered for hours; the
-/// clock is then still right to seconds, and timesyncd's file stays.
+/// chrony with `rtcsync`, ntpd and timesyncd clear the kernel's `STA_UNSYNC`; chrony without it
+/// only bounds the clock's error. The kernel resets both when no server has answered for hours; the
+/// clock is then still right to seconds, and timesyncd's file remains.
 pub fn is_synchronised() -> bool {
     kernel_is_synchronised() || Path::new(TIMESYNCD).exists()
 }
 
-/// Other systems are for trials, and set their clocks by themselves.
+/// Other systems are for trials, and set their clocks themselves.
 #[cfg(not(target_os = "linux"))]
 const fn kernel_is_synchronised() -> bool {
     true
@@ -69,7 +69,7 @@ fn kernel_is_synchronised() -> bool {
 #[cfg(target_os = "linux")]
 const UNKNOWN_ERROR_US: libc::c_long = 16_000_000;
 
-/// Whether an answer of `adjtimex` says so.
+/// Whether the result of `adjtimex` says so.
 #[cfg(target_os = "linux")]
 const fn was_set(state: libc::c_int, status: libc::c_int, error_us: libc::c_long) -> bool {
     let synchronised = state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0;

@@ -14,7 +14,7 @@ use kernel::Boot;
 /// 2026-01-01T00:00:00Z: a wall clock that reads earlier was never set.
 const BEFORE_THIS_PROGRAM: WallTime = WallTime::from_unix_secs(1_767_225_600);
 
-/// Interval at which the kernel is asked whether the clock was set, until it was.
+/// Interval at which the kernel is asked whether the clock is set, until it is.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Both clocks, read together: the machine's own, or a replay source's virtual time.
@@ -27,13 +27,13 @@ pub struct Clocks {
     speed: f64,
 }
 
-/// Which wall clock counts as set.
+/// When the wall clock counts as set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WallClock {
-    /// One that a time server has set since the machine booted.
+    /// Once a time server has set it since the machine booted.
     #[default]
     Synchronised,
-    /// Any: the machine has a real-time clock, or something that the kernel does not know of.
+    /// Always: the machine has a real-time clock, or a time source that the kernel does not know.
     Trusted,
 }
 
@@ -43,13 +43,13 @@ impl Clocks {
         Self { read: Arc::new(read), of_machine: false, speed: 1.0 }
     }
 
-    /// The machine's own clocks; the wall clock counts once a time server has set it.
+    /// The machine's own clocks; the wall clock counts as set once a time server has set it.
     pub fn machine() -> Self {
         Self::of_gateway(WallClock::Synchronised, None)
     }
 
-    /// The same for a gateway. While the wall clock does not count, it reads no earlier than
-    /// `not_before`: a machine without a battery begins in the past.
+    /// As [`Clocks::machine`], for a gateway. While the wall clock is not set, it reads no earlier
+    /// than `not_before`: a machine without a battery begins in the past.
     #[expect(clippy::disallowed_methods, reason = "clocks are read here and nowhere else")]
     pub fn of_gateway(wall_clock: WallClock, not_before: Option<WallTime>) -> Self {
         let start = Instant::now();
@@ -89,12 +89,11 @@ impl Clocks {
         Self { speed, ..Self::new(read) }
     }
 
-    /// How long `time` on these clocks takes in real time, which brokers and tablets live in.
+    /// The real time that `time` on these clocks takes, for timeouts of brokers and tablets.
     pub fn real(&self, time: Duration) -> Duration {
         Duration::try_from_secs_f64(time.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
     }
 
-    /// Both readings.
     pub fn now(&self) -> Now {
         (self.read)()
     }
@@ -117,8 +116,8 @@ fn wall_clock_reading() -> WallTime {
     WallTime::from_unix_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Whether the kernel has ever said that the clock is synchronised. It is asked now and then
-/// until it has: a clock that was set stays right to seconds for days.
+/// Whether the kernel has ever reported a synchronised clock. It is asked at intervals until it
+/// does: a clock that was set stays right to seconds for days.
 #[derive(Debug, Default)]
 struct Synchronised {
     seen: AtomicBool,

@@ -1,4 +1,4 @@
-//! From a domain effect to the messages that it has for staff.
+//! Builds messages for staff from a domain effect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::store::{MessageKind, OutboundMessage};
 /// Builds the messages of one input's effects.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageBuilder<'a> {
-    /// Gateways, and how long messages are worth something.
+    /// For the names of gateways and the lifetimes of messages.
     pub settings: &'a Settings,
     /// The time of the input.
     pub now: Now,
@@ -65,7 +65,7 @@ impl MessageBuilder<'_> {
         message(MessageKind::Arrival, visit, self.arrival(visit), visit.arrived_at, ttl)
     }
 
-    /// The alert again, for those who step in.
+    /// The alert again, when no one claimed the visit in time.
     fn escalation(self, visit: &Visit) -> OutboundMessage {
         let (now, ttl) = (self.now.clock.reading(), self.settings.policy.alert_ttl);
         message(MessageKind::Escalation, visit, self.arrival(visit), now, ttl)
@@ -80,7 +80,7 @@ impl MessageBuilder<'_> {
         self.settings.policy.tier_names.get(&*visit.tier).map(String::as_str)
     }
 
-    /// Worth as much time as the broker can retain the state that it clears.
+    /// Its lifetime is as long as the broker can retain the state that it clears.
     fn cleared(self, visit: VisitId) -> OutboundMessage {
         OutboundMessage {
             kind: MessageKind::VisitState,
@@ -92,8 +92,8 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// The name of the gateway that opened `visit`; this one's where the configuration no longer
-    /// names that one.
+    /// The name of the gateway that opened `visit`; this gateway's where that one is no longer
+    /// configured.
     fn gateway(&self, visit: &Visit) -> &str {
         let gateways = &self.settings.gateways;
         let opener = gateways.get(usize::from(visit.gateway.0)).or_else(|| gateways.first());

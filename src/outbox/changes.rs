@@ -1,4 +1,4 @@
-//! From domain effects to what the store keeps of them.
+//! From domain effects to the changes of the store.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::{Effect, Settings};
 use crate::store::{Change, Queued};
 
-/// What `effects` change, in their order; `next_id` numbers the messages.
+/// The changes that `effects` cause, in their order; `next_id` numbers the messages.
 pub fn changes(
     settings: &Settings,
     now: Now,
@@ -26,7 +26,7 @@ pub fn changes(
     changes
 }
 
-/// What the audit notes.
+/// The audit's entry for an effect.
 fn recognised(settings: &Settings, effect: &Effect, at: WallTime) -> Option<Change> {
     let (client, gateway, what) = match effect {
         Effect::Arrived { visit, .. } => (&visit.client, visit.gateway, "arrived"),

@@ -1,7 +1,7 @@
-//! The station between the pipeline and MQTT: what must reach staff, until it has.
+//! The stage between the pipeline and MQTT: it keeps messages for staff until they are delivered.
 //!
 //! A domain effect becomes a stored message ([`builder`], [`changes`]), the message waits in a
-//! queue that the disk holds as well ([`queue`]), and `mqtt` publishes it as a packet.
+//! queue that is also on disk ([`queue`]), and `mqtt` publishes it as a packet.
 //!
 //! Invariant: an alert is acknowledged by the broker, with a subscriber, or still in the outbox
 //! until it expires. Nothing here knows of topics.

@@ -1,4 +1,4 @@
-//! The queue of messages: what to publish next, and what an acknowledgement means.
+//! The queue of messages: decides what to publish next, and handles acknowledgements.
 //!
 //! Invariant: it holds what the table on disk holds; both apply the same [`Change`]s.
 
@@ -9,7 +9,7 @@ use crate::pipeline::VisitId;
 use crate::pipeline::units::{Now, Tick};
 use crate::store::{Change, OutboundMessage, Queued, Subject};
 
-/// More messages than hours without a broker bring; then the oldest alert is dropped.
+/// More messages than hours without a broker bring; beyond that, the oldest alert is dropped.
 const MAX_MESSAGES: usize = 5_000;
 
 /// How often [`Outbox::beat`] is called while the queue is not empty.
@@ -18,7 +18,7 @@ pub const TICK_EVERY: Duration = Duration::from_millis(250);
 /// Ticks without an acknowledgement after which a connection is dead: 5 s.
 const MAX_TICKS: u8 = 20;
 
-/// Ticks between two attempts while there is no subscriber, at most: 2 s.
+/// The most ticks between two attempts while there is no subscriber: 2 s.
 const MAX_REST: u8 = 8;
 
 /// Messages by their place in the queue.
@@ -51,17 +51,17 @@ struct Rest {
     whole: u8,
 }
 
-/// What a tick found.
+/// The result of a tick.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ticked {
     /// Messages that expired and are removed.
     pub expired: Vec<u64>,
-    /// The broker has not acknowledged for too long.
+    /// The broker has not acknowledged for [`MAX_TICKS`].
     pub stalled: bool,
 }
 
 impl Outbox {
-    /// The outbox with the contents of the disk.
+    /// The outbox with the messages on disk.
     pub fn of(rows: Vec<Queued>, now: Now) -> Self {
         let mut outbox = Self::default();
         for row in rows {
@@ -116,10 +116,10 @@ impl Outbox {
         oldest_alert.or_else(|| self.entries.first_key_value()).map(|(id, _)| *id)
     }
 
-    /// The next message to publish and its remaining lifetime; it counts as sent.
+    /// The next message to publish, and its remaining lifetime; it counts as sent.
     ///
-    /// A departure waits for the arrival of the same visit, so that staff see them in order; what
-    /// `may_publish` denies waits as well.
+    /// A departure waits for the arrival of the same visit, so that staff see them in order. So
+    /// does a message that `may_publish` denies.
     pub fn next(
         &mut self,
         now: Now,
@@ -138,15 +138,15 @@ impl Outbox {
         Some((*id, &entry.message, entry.until.since(now.tick)))
     }
 
-    /// The broker has it, and a subscriber exists (or it is retained). Returns whether it was still
-    /// queued.
+    /// The broker has it, and there is a subscriber (or it is retained). Returns whether it was
+    /// still queued.
     pub fn delivered(&mut self, id: u64) -> bool {
         let Some(entry) = self.entries.remove(&id) else { return false };
         self.resting.remove(&entry.message.subject());
         true
     }
 
-    /// The broker dropped it, because it has no subscriber or refuses it: it is published again,
+    /// The broker dropped it, because it has no subscriber or refuses it. It is published again
     /// soon, then less often.
     pub fn no_subscribers(&mut self, id: u64) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
@@ -159,12 +159,12 @@ impl Outbox {
         }
     }
 
-    /// Whether a queued message is published again until somebody has received it.
+    /// Whether a queued message is published again until a subscriber has received it.
     pub fn waits_for_subscriber(&self, id: u64) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.message.waits_for_subscriber())
     }
 
-    /// The connection is lost: what was not acknowledged counts as unsent.
+    /// The connection is lost: messages that were not acknowledged count as unsent.
     pub fn disconnected(&mut self) {
         for entry in self.entries.values_mut() {
             if matches!(entry.state, State::Sent { .. }) {
@@ -175,7 +175,7 @@ impl Outbox {
         self.resting.clear();
     }
 
-    /// [`TICK_EVERY`] has passed.
+    /// To be called every [`TICK_EVERY`].
     pub fn tick(&mut self, now: Now) -> Ticked {
         let mut ticked = Ticked::default();
         for (id, entry) in &mut self.entries {

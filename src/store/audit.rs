@@ -1,4 +1,4 @@
-//! Who was recognised when, by handle: for the customer's right to know, for a day or so.
+//! Records who was recognised when, by handle, for a day or so: for the customer's right of access.
 //!
 //! A file of its own, which `grelot customers audit` reads while the daemon writes. Invariants: an
 //! entry is overwritten once it is too old or its customer withdrew; a failure of this file does
@@ -12,27 +12,26 @@ use rusqlite::{Connection, OpenFlags, Result, params};
 use super::{Change, is_corrupt};
 use crate::pipeline::units::{ClockStep, WallTime};
 
-/// In the state directory.
+/// Its name in the state directory.
 const FILE: &str = "audit.db";
-/// A reader is done within this.
+/// Time that a reader may keep the file.
 const BUSY: Duration = Duration::from_secs(1);
-/// Entries that wait for the disk; further ones are dropped.
+/// Entries that may wait for the disk; further ones are dropped.
 const BACKLOG: usize = 1_000;
 
-/// The audit: one connection, beside the store's own, while customers come and go.
+/// The audit: its own connection, which is open while customers come and go.
 #[derive(Debug)]
 pub struct Audit {
     path: PathBuf,
     db: Option<Connection>,
     keep: Duration,
-    /// What the disk did not take.
+    /// Changes that the disk did not take.
     missed: Vec<Change>,
 }
 
-/// One thing that became known of a customer.
+/// One entry about a customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When.
     pub at: WallTime,
     /// `arrived`, `returned`, `departed` or `passed`.
     pub what: String,
@@ -41,7 +40,7 @@ pub struct Entry {
 }
 
 impl Audit {
-    /// The audit in the state directory `dir`. Nothing kept means no file.
+    /// The audit in the state directory `dir`. Without retention there is no file.
     pub fn open(dir: &Path, keep: Duration) -> Option<Self> {
         let path = dir.join(FILE);
         if keep.is_zero() {
@@ -51,8 +50,8 @@ impl Audit {
         Some(Self { path, db: None, keep, missed: Vec::new() })
     }
 
-    /// Applies the store's changes. What the disk does not take is tried again with the next ones;
-    /// deletions are never dropped.
+    /// Applies the store's changes. Those that the disk does not take are tried again with the next
+    /// ones; deletions are never dropped.
     pub fn follow<'a>(&mut self, changes: impl IntoIterator<Item = &'a Change>) {
         let mut all = std::mem::take(&mut self.missed);
         all.extend(changes.into_iter().filter(|change| concerns(change)).cloned());
@@ -107,7 +106,7 @@ impl Audit {
         }
         transaction.commit()?;
         if deleted > 0 {
-            // Until a checkpoint the journal still holds the pages as they were.
+            // Until a checkpoint the journal still holds the old pages.
             db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         }
         if changes.iter().any(|change| matches!(change, Change::Heartbeat { .. })) {
@@ -141,7 +140,7 @@ fn begin(path: &Path) -> Result<Connection> {
 }
 
 fn connect(path: &Path) -> Result<Connection> {
-    // The journal gets the file's own rights, so the file is made first, and private.
+    // The journal gets the file's mode, so the file is made first, and private.
     let private = crate::private::touch(path);
     private.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let db = Connection::open(path)?;
@@ -167,10 +166,10 @@ fn remove(path: &Path) {
     }
 }
 
-/// What the audit in the state directory `dir` has of `client`, oldest first.
+/// The entries about `client` in the state directory `dir`, oldest first.
 ///
 /// # Errors
-/// Where the file cannot be read.
+/// The file cannot be read.
 pub fn of(dir: &Path, client: &str) -> Result<Vec<Entry>> {
     let path = dir.join(FILE);
     if !path.exists() {

@@ -1,4 +1,4 @@
-//! Changes of an input: the log that both the disk and the outbox apply.
+//! The changes of an input: the log that both the disk and the outbox apply.
 
 use std::sync::Arc;
 
@@ -16,40 +16,32 @@ use crate::pipeline::{Settings, VisitId};
 pub enum Change {
     /// A visit as it is now.
     Visit {
-        /// The visit.
         visit: Box<Visit>,
         /// The name of the gateway that opened it.
         gateway: Arc<str>,
         /// When it was closed; `None` while it is open.
         departed_at: Option<WallTime>,
     },
-    /// A customer was alerted about.
-    Alerted {
-        /// The customer's handle.
-        client: Arc<str>,
-        /// When.
-        at: WallTime,
-    },
+    /// Staff were alerted of a customer.
+    Alerted { client: Arc<str>, at: WallTime },
     /// The RSSI offset of a customer's phone.
     Learned(KnownPhone),
-    /// What the shop's traffic says of its radio, whole.
+    /// The statistics of the shop's own traffic, complete.
     Surveyed(Survey),
     /// The RSSI offset of a customer's phone is deleted.
     Unlearned(Arc<str>),
     /// Staff said whether a visit's customer was here.
     Labelled {
-        /// Which visit.
         visit: VisitId,
-        /// What they said.
+        /// `None` takes an earlier answer back.
         was_here: Option<bool>,
-        /// When.
         at: WallTime,
     },
-    /// The broker is about to keep a state of this.
+    /// The broker is about to retain a state of this.
     Published(Published),
-    /// The broker keeps a state of this no longer.
+    /// The broker no longer retains a state of this.
     Cleared(Published),
-    /// A message takes its place at the queue's end, and that of an older one it replaces.
+    /// A message joins the end of the queue, and takes the place of an older one that it replaces.
     Queued(Queued),
     /// A message was acknowledged, or has expired.
     Done(u64),
@@ -59,53 +51,46 @@ pub enum Change {
     WebhookDone(u64),
     /// A message for a webhook was given up.
     WebhookDead {
-        /// Which message.
         id: u64,
-        /// When.
         at: WallTime,
-        /// Why.
+        /// What went wrong.
         why: String,
     },
-    /// A visit vanishes, with all that is queued about it.
+    /// A visit is deleted, with every queued message about it.
     Erased(VisitId),
-    /// A customer vanishes: visits, caps, everything queued that carries their data.
+    /// A customer is deleted: visits, caps, every queued message with their data.
     Forgotten(Arc<str>),
-    /// It became known where a customer is: for the audit alone.
+    /// A decision about where a customer is: for the audit alone.
     Recognised {
-        /// The customer's handle.
         client: Arc<str>,
-        /// When.
         at: WallTime,
         /// `arrived`, `returned`, `departed` or `passed`.
         what: &'static str,
         /// The name of the gateway that decided it.
         gateway: Arc<str>,
     },
-    /// A customer withdrew consent; remembered for good.
+    /// A customer withdrew consent; kept for good.
     Withdrawn {
-        /// The customer's handle.
         client: Arc<str>,
         /// When this gateway received it.
         at: WallTime,
     },
     /// Every withdrawal of head office's list up to this one is known.
     WithdrawnUpTo {
-        /// Which list.
         list: Arc<str>,
         /// Its last known number.
         serial: u64,
     },
     /// The wall clock was set: times that were read from it before are corrected.
     ClockSet(ClockStep),
-    /// grelot is alive, and what is too old to matter goes.
+    /// grelot is running; rows that are too old are deleted.
     Heartbeat {
-        /// When.
         heartbeat: Heartbeat,
-        /// Visits closed before this cannot be continued any more.
+        /// Visits that were closed before this cannot continue.
         closed_before: WallTime,
-        /// Alerts before this cap nothing any more.
+        /// Alerts before this no longer count for a cap.
         alerted_before: WallTime,
-        /// What visits taught before this is forgotten.
+        /// RSSI offsets from before this are deleted.
         learned_before: WallTime,
     },
 }

@@ -5,7 +5,7 @@ use rusqlite::{Error, Result, Row};
 
 use crate::pipeline::VisitId;
 
-/// Leaves out a damaged row: the others count.
+/// Leaves out a damaged row, so that the others can be read.
 pub(super) fn readable<T>(row: Result<T>) -> Option<Result<T>> {
     match row {
         Err(

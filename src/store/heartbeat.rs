@@ -1,4 +1,4 @@
-//! The last sign of life, and how long ago it was.
+//! The last sign of life, and the time since then.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use crate::clock::kernel::Boot;
 use crate::pipeline::event::Away;
 use crate::pipeline::units::{Clock, ClockStep, WallTime};
 
-/// A moment with all that a later start needs to know how long ago it was.
+/// A moment, with all that a later start needs to know how long ago it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
     /// The wall clock's reading.
     pub at: WallTime,
-    /// Whether the wall clock counted.
+    /// Whether the wall clock was known to be set.
     pub clock_set: bool,
     /// The machine's boot; `None` in virtual time.
     pub boot: Option<Boot>,
@@ -23,8 +23,8 @@ impl Heartbeat {
         Self { at: clock.reading(), clock_set: clock.known().is_some(), boot }
     }
 
-    /// Time from this heartbeat to `now`: by the kernel within one boot, else by the wall clock,
-    /// where that counted both times.
+    /// Time from this heartbeat to `now`: by the kernel within one boot, otherwise by the wall
+    /// clock, if it was set both times.
     pub fn away(&self, now: &Self) -> Away {
         if let Some(passed) = self.within_boot(now) {
             return Away::Known(passed);
@@ -36,8 +36,8 @@ impl Heartbeat {
         Away::Unknown
     }
 
-    /// How far the wall clock was set between this heartbeat, when it did not count, and `now`,
-    /// within one boot.
+    /// The step of the wall clock between this heartbeat, when it was not set, and `now`, within
+    /// one boot.
     pub fn step(&self, now: &Self) -> Option<ClockStep> {
         let passed = self.within_boot(now).filter(|_| !self.clock_set)?;
         let since = self.since()?;
@@ -50,7 +50,7 @@ impl Heartbeat {
         self.boot.as_ref().map(|boot| self.at.minus(boot.uptime))
     }
 
-    /// The earliest time that it can be in `boot`, where this heartbeat's clock counted.
+    /// The earliest possible time in `boot`, where this heartbeat's clock was set.
     pub fn earliest(&self, boot: &Boot) -> Option<WallTime> {
         let before = self.boot.as_ref().filter(|before| before.id == boot.id);
         let passed = boot.uptime.saturating_sub(before.map_or(Duration::ZERO, |b| b.uptime));

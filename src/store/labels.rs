@@ -19,24 +19,23 @@ const MOST: u32 = 20_000;
 /// What staff said of one visit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Label {
-    /// Which visit.
     pub visit: VisitId,
-    /// Whose.
+    /// The customer's handle.
     pub client: Arc<str>,
     /// The name of the gateway that opened it.
     pub gateway: String,
     /// When it was opened.
     pub arrived_at: WallTime,
-    /// How sure the pipeline was.
+    /// Confidence of the arrival.
     pub confidence: f32,
     /// Whether the customer was here.
     pub was_here: bool,
-    /// When staff said so last.
+    /// When staff last said so.
     pub said_at: WallTime,
 }
 
-/// Stores the feedback on `visit`, if the visit is known; the last feedback counts, and `None` takes
-/// it back.
+/// Stores the feedback on `visit`, if the visit is known. The last feedback counts; `None` takes it
+/// back.
 pub(super) fn put(
     db: &Transaction<'_>,
     visit: VisitId,
@@ -53,7 +52,7 @@ pub(super) fn put(
     db.prepare_cached(sql)?.execute(row).map(drop)
 }
 
-/// Drops what is too old at `now`, or too much.
+/// Deletes what is too old at `now`, and what is too much.
 pub(super) fn age(db: &Transaction<'_>, now: WallTime) -> Result<()> {
     let sql = "DELETE FROM labels WHERE said_at < ?1";
     db.prepare_cached(sql)?.execute(params![now.minus(KEPT).unix_millis()])?;
@@ -62,7 +61,7 @@ pub(super) fn age(db: &Transaction<'_>, now: WallTime) -> Result<()> {
     db.prepare_cached(sql)?.execute(params![MOST]).map(drop)
 }
 
-/// All, oldest visit first.
+/// All labels, oldest visit first.
 pub(super) fn all(db: &Connection) -> Result<Vec<Label>> {
     db.prepare("SELECT * FROM labels ORDER BY arrived_at, visit")?
         .query_map([], |row| {

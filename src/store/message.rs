@@ -9,7 +9,7 @@ use crate::pipeline::units::{Now, WallTime};
 /// A message that must reach the broker at least once while its lifetime lasts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OutboundMessage {
-    /// What it says; decides where it is published.
+    /// What it is about; decides where it is published.
     pub kind: MessageKind,
     /// The visit it is about.
     pub visit: VisitId,
@@ -28,9 +28,8 @@ pub struct OutboundMessage {
 pub enum MessageKind {
     /// A customer arrived; staff are alerted.
     Arrival,
-    /// No one answered the alert in time.
+    /// No one claimed the visit in time.
     Escalation,
-    /// A customer left.
     Departure,
     /// The state of a visit, which the broker retains.
     VisitState,
@@ -41,11 +40,10 @@ pub enum MessageKind {
 pub struct Queued {
     /// Grows with every message, across restarts.
     pub id: u64,
-    /// The message.
     pub message: OutboundMessage,
 }
 
-/// What messages share that replace each other, or wait together for a subscriber.
+/// What messages have in common that replace each other, or wait together for a subscriber.
 pub type Subject = (MessageKind, Option<VisitId>);
 
 /// The payload may carry a customer's name, so it is not shown.
@@ -57,10 +55,9 @@ impl std::fmt::Debug for OutboundMessage {
 }
 
 impl MessageKind {
-    /// All of them.
     const ALL: [Self; 4] = [Self::Arrival, Self::Escalation, Self::Departure, Self::VisitState];
 
-    /// In the store's file.
+    /// The word in the store's file.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Arrival => "arrival",
@@ -76,13 +73,13 @@ impl MessageKind {
 }
 
 impl OutboundMessage {
-    /// What is left of its lifetime; never more than the whole, even if the wall clock went back.
+    /// The rest of its lifetime; never more than the whole, even if the wall clock went back.
     pub fn remaining(&self, now: Now) -> Duration {
         let age = now.clock.reading().unix_millis().saturating_sub(self.from.unix_millis());
         self.lifetime.saturating_sub(Duration::from_millis(u64::try_from(age).unwrap_or(0)))
     }
 
-    /// Whether it says something newer of the same kind about the same visit.
+    /// Whether it has newer content of the same kind about the same visit.
     pub fn replaces(&self, older: &Self) -> bool {
         self.visit == older.visit && self.kind == older.kind
     }
@@ -92,7 +89,7 @@ impl OutboundMessage {
         self.kind == MessageKind::VisitState
     }
 
-    /// Whether it is published again until somebody has received it.
+    /// Whether it is published again until a subscriber has received it.
     pub fn waits_for_subscriber(&self) -> bool {
         matches!(self.kind, MessageKind::Arrival | MessageKind::Departure)
     }
@@ -102,7 +99,7 @@ impl OutboundMessage {
         self.is_retained() && self.payload.is_empty()
     }
 
-    /// Which other messages wait where this one waits: those of one topic.
+    /// The messages that wait together with this one: those of one topic.
     pub fn subject(&self) -> Subject {
         (self.kind, self.is_retained().then_some(self.visit))
     }

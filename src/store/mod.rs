@@ -1,5 +1,5 @@
-//! What survives a restart: open visits, caps, the outbox, withdrawals, labels, and how loud
-//! customers' phones are. One `SQLite` file.
+//! What survives a restart: open visits, caps, the outbox, withdrawals, labels, and the RSSI
+//! offsets of customers' phones. One `SQLite` file.
 //!
 //! Invariant: the changes of one input are committed together, before they are published.
 
@@ -40,7 +40,7 @@ use crate::private;
 use crate::state_file;
 use reserve::Reserve;
 
-/// The file, in the state directory.
+/// Its name in the state directory.
 const FILE: &str = "grelot.db";
 
 /// Why the store cannot be used.
@@ -49,39 +49,32 @@ pub enum StoreError {
     /// The state directory cannot be created, entered or written.
     #[error("state directory {}: {source}", path.display())]
     Directory {
-        /// Which directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// Another process has it open.
     #[error("{}: another grelot is using it", .0.display())]
     InUse(PathBuf),
-    /// Written by a later grelot.
+    /// The file was written by a later grelot.
     #[error("{}: schema version {found} is newer than this grelot knows ({known})", path.display())]
     Newer {
-        /// Which file.
         path: PathBuf,
-        /// The file's version.
+        /// The file's schema version.
         found: u32,
-        /// The newest version this program reads.
+        /// The newest schema version that this program reads.
         known: u32,
     },
     /// No space, no permission or a failing medium.
     #[error("{}: {source}", path.display())]
-    Sqlite {
-        /// Which file.
-        path: PathBuf,
-        /// What `SQLite` says.
-        source: rusqlite::Error,
-    },
+    Sqlite { path: PathBuf, source: rusqlite::Error },
 }
 
 /// The store: one connection, owned by one thread.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    /// Of the open file: another one at the path, or none, means that the folder was removed.
+    /// Inode of the open file: another one at the path, or none, means that the folder was removed.
     inode: u64,
     /// The folder was removed while grelot ran.
     removed: bool,
@@ -96,11 +89,11 @@ impl Store {
     /// Opens the store in the state directory `dir`, and creates both where they are missing.
     ///
     /// A file that is not readable as a database is moved aside to `grelot.db.corrupt`, and an
-    /// empty store takes its place: visits and caps are lost, but the shop's bell works, and the
-    /// broker still holds every withdrawal.
+    /// empty store takes its place: visits and caps are lost, but alerts work, and the broker still
+    /// retains every withdrawal.
     ///
     /// # Errors
-    /// Where the folder or the file cannot be written, another process has it, or it is newer.
+    /// The folder or the file cannot be written, another process has it open, or it is newer.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         private::create_folder(dir)
             .map_err(|source| StoreError::Directory { path: dir.to_owned(), source })?;
@@ -120,13 +113,13 @@ impl Store {
         }
     }
 
-    /// Like [`Store::open`]; but where the disk cannot be written (full, read-only, not permitted),
-    /// the store works in memory, and each commit tries the disk again. What is on the disk is
+    /// As [`Store::open`]; but where the disk cannot be written (full, read-only, not permitted),
+    /// the store works in memory, and each commit tries the disk again. The file on the disk is
     /// read, so that withdrawals are known.
     ///
     /// # Errors
-    /// Where another process or a later grelot has the store, or where it is there and cannot be
-    /// read: who withdrew would not be known.
+    /// Another process or a later grelot has the store, or it exists and cannot be read: then it is
+    /// not known who withdrew.
     pub fn open_or_remember(dir: &Path) -> Result<Self, StoreError> {
         let error = match Self::open(dir) {
             Err(error) if error.is_of_disk() => error,
@@ -160,7 +153,7 @@ impl Store {
         self.unwritable.as_deref()
     }
 
-    /// Whether there is one in the state directory `dir`.
+    /// Whether there is a store in the state directory `dir`.
     pub fn is_in(dir: &Path) -> bool {
         dir.join(FILE).exists()
     }
@@ -210,11 +203,11 @@ impl Store {
         self.audit = audit::Audit::open(self.path.parent().unwrap_or(&self.path), keep);
     }
 
-    /// The state that the pipeline begins with. Visits that closed longer than `presence.rejoin` before
-    /// `now` are left out.
+    /// The state that the pipeline begins with. Visits that closed longer than `presence.rejoin`
+    /// before `now` are left out.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// The file cannot be read.
     pub fn restored(&self, settings: &Settings, now: WallTime) -> Result<Restored, StoreError> {
         let mut restored =
             rows::restored(&self.db, settings, now).map_err(|source| self.failed(source))?;
@@ -225,11 +218,11 @@ impl Store {
         Ok(restored)
     }
 
-    /// What the pipeline begins with at `now`, with all times in the wall clock's present reading,
-    /// as far as they can be known.
+    /// The state that the pipeline begins with at `now`, with all times corrected to the wall
+    /// clock's present reading, as far as they can be known.
     ///
     /// # Errors
-    /// Where the file cannot be read, or corrected times cannot be written.
+    /// The file cannot be read, or corrected times cannot be written.
     pub fn resume(&mut self, settings: &Settings, now: &Heartbeat) -> Result<Restored, StoreError> {
         let last = self.last_heartbeat()?;
         if let Some(step) = last.as_ref().and_then(|last| last.step(now)) {
@@ -239,7 +232,7 @@ impl Store {
         restored.away = last.map_or(Away::Unknown, |last| last.away(now));
         restored.clock_since = now.since();
         if restored.away == Away::Unknown {
-            // Nothing that is kept was read from the clock as it runs now.
+            // No stored time was read from the clock as it runs now.
             let since = now.since().unwrap_or(now.at);
             restored.last_alerts.retain(|(_, at)| now.clock_set || *at < since);
         }
@@ -249,15 +242,15 @@ impl Store {
     /// The last sign of life of an earlier start.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// The file cannot be read.
     pub fn last_heartbeat(&self) -> Result<Option<Heartbeat>, StoreError> {
         rows::last_heartbeat(&self.db).map_err(|source| self.failed(source))
     }
 
-    /// The list of head office whose withdrawals are known, and up to which number.
+    /// The list of head office whose withdrawals are known, and the last known number.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// The file cannot be read.
     pub fn withdrawn_up_to(&self) -> Result<Option<(Arc<str>, u64)>, StoreError> {
         rows::withdrawn_up_to(&self.db).map_err(|source| self.failed(source))
     }
@@ -265,7 +258,7 @@ impl Store {
     /// The outbox, oldest first.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// The file cannot be read.
     pub fn queued(&self) -> Result<Vec<Queued>, StoreError> {
         let mut rows = rows::queued(&self.db).map_err(|source| self.failed(source))?;
         rows.retain(|row| !row.message.client.as_ref().is_some_and(|c| self.reserve.holds(c)));
@@ -275,7 +268,7 @@ impl Store {
     /// The messages that wait for webhooks, oldest first.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// The file cannot be read.
     pub fn webhook_messages(&self) -> Result<Vec<WebhookMessage>, StoreError> {
         let mut waiting = webhooks::waiting(&self.db).map_err(|source| self.failed(source))?;
         waiting.retain(|message| !self.reserve.holds(&message.client));
@@ -285,23 +278,23 @@ impl Store {
     /// The messages for webhooks that were given up, the latest first.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// The file cannot be read.
     pub fn dead_webhook_messages(&self) -> Result<Vec<DeadMessage>, StoreError> {
         webhooks::given_up(&self.db).map_err(|source| self.failed(source))
     }
 
-    /// What the broker keeps of this gateway, as far as earlier lives of it published it.
+    /// The states that the broker retains of this gateway, from all its earlier runs.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// The file cannot be read.
     pub fn published(&self) -> Result<Vec<Published>, StoreError> {
         published::all(&self.db).map_err(|source| self.failed(source))
     }
 
-    /// What staff said of visits, oldest visit first.
+    /// Staff feedback on visits, oldest visit first.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// The file cannot be read.
     pub fn labels(&self) -> Result<Vec<Label>, StoreError> {
         labels::all(&self.db).map_err(|source| self.failed(source))
     }
@@ -309,7 +302,7 @@ impl Store {
     /// Makes all of `changes` durable, or none.
     ///
     /// # Errors
-    /// Where the disk does not take them; withdrawals among them are kept in the reserve.
+    /// The disk does not take them. Withdrawals among them are kept in the reserve.
     pub fn commit<'a>(
         &mut self,
         changes: impl IntoIterator<Item = &'a Change> + Clone,
@@ -330,7 +323,7 @@ impl Store {
         Ok(())
     }
 
-    /// What is wrong although changes are durable, for people.
+    /// What is wrong although changes are durable, as a sentence for people.
     pub fn note(&self) -> Option<String> {
         let dir = self.path.parent().unwrap_or(&self.path).display();
         self.removed.then(|| {
@@ -375,7 +368,7 @@ impl Store {
 }
 
 impl StoreError {
-    /// Whether the disk takes nothing, which may pass.
+    /// Whether the error is the disk's, which may pass.
     fn is_of_disk(&self) -> bool {
         match self {
             Self::Directory { source, .. } => state_file::is_unwritable(source.kind()),
@@ -400,7 +393,8 @@ fn is_corrupt(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// Keeps the file as the former version left it, for the way back to that version; one such copy.
+/// Keeps a copy of the file as the former version left it, for a return to that version; one such
+/// copy.
 fn keep_former(db: &Connection, path: &Path, found: u32) {
     let (former, new) = (path.with_extension("db.former"), path.with_extension("db.former.new"));
     let keep = || -> Result<(), Box<dyn std::error::Error>> {
@@ -414,7 +408,7 @@ fn keep_former(db: &Connection, path: &Path, found: u32) {
             version = found, path = %former.display(), "the store's former version is kept"
         ),
         Err(error) => {
-            // A full disk must not keep the new version from its work.
+            // A full disk must not keep the new version from working.
             let _ = fs::remove_file(&new);
             tracing::warn!(%error, "the store's former version is not kept");
         }

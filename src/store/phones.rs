@@ -17,7 +17,7 @@ pub(super) fn forget(db: &Transaction<'_>, client: &str) -> Result<()> {
     db.prepare_cached("DELETE FROM phones WHERE client = ?1")?.execute(params![client]).map(drop)
 }
 
-/// Drops what was learned before `then`.
+/// Deletes what was learned before `then`.
 pub(super) fn age(db: &Transaction<'_>, then: WallTime) -> Result<()> {
     let sql = "DELETE FROM phones WHERE learned_at < ?1";
     db.prepare_cached(sql)?.execute(params![then.unix_millis()]).map(drop)

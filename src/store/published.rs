@@ -1,23 +1,20 @@
-//! What stays at the broker until it is cleared, so that a later life of this gateway can clear
-//! what is no longer configured.
+//! States that the broker retains until they are cleared, so that a later run of this gateway can
+//! clear those that are no longer configured.
 
 use rusqlite::{Connection, Result, Transaction, params};
 
-/// Something with a state that the broker keeps.
+/// Something with a state that the broker retains.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Published {
-    /// The store's number.
     pub store: u16,
-    /// What it is.
     pub kind: Kind,
-    /// Its name.
+    /// The name of the gateway or beacon.
     pub name: String,
 }
 
-/// What has a state that the broker keeps.
+/// The kinds of things with a retained state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A gateway.
     Gateway,
     /// One of the shop's beacons.
     Beacon,

@@ -1,8 +1,8 @@
 //! Room on the disk for withdrawals: a small file of a fixed size, written in place, so that a
 //! customer who withdraws while the disk is full is not recognised after a restart either.
 //!
-//! Its entries are what the database did not take: each is the length of the handle (0 ends the
-//! list), the handle, and the time in milliseconds since 1970, little-endian.
+//! Its entries are withdrawals that the database did not take: each is the length of the handle (0
+//! ends the list), the handle, and the time in milliseconds since 1970, little-endian.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -15,12 +15,12 @@ use super::Change;
 use crate::pipeline::units::WallTime;
 use crate::private;
 
-/// In the state directory.
+/// Its name in the state directory.
 const FILE: &str = "withdrawals.reserve";
-/// Room for 224 withdrawals of the longest handles, and for 800 of usual ones.
+/// Room for 224 withdrawals with the longest handles, and for 800 with usual ones.
 const SIZE: usize = 16 * 1024;
 
-/// The reserve, and what is in it.
+/// The reserve and its entries.
 #[derive(Debug)]
 pub(super) struct Reserve {
     /// `None` where there was no room even for it.
@@ -29,7 +29,7 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// The reserve in the state directory `dir`; takes its room where it has none yet.
+    /// The reserve in the state directory `dir`; allocates its room where it has none yet.
     pub(super) fn open(dir: &Path) -> Self {
         let path = dir.join(FILE);
         match Self::open_file(&path) {
@@ -87,7 +87,7 @@ impl Reserve {
         }
     }
 
-    /// The database has them all.
+    /// The database has all withdrawals.
     pub(super) fn clear(&mut self) {
         if !self.withdrawn.is_empty() {
             self.withdrawn.clear();
@@ -104,7 +104,7 @@ impl Reserve {
     }
 }
 
-/// As many as there is room for.
+/// Encodes as many as there is room for.
 fn write(withdrawn: &BTreeMap<Arc<str>, WallTime>) -> Vec<u8> {
     let mut content = Vec::with_capacity(SIZE);
     for (client, at) in withdrawn {

@@ -1,4 +1,4 @@
-//! Domain to rows and back.
+//! Converts domain types to rows and back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::pipeline::Settings;
 use crate::pipeline::event::{Card, Claim, GatewayIndex, Restored, RestoredVisit, Visit};
 use crate::pipeline::units::{ClockStep, WallTime};
 
-/// How long it is known which messages webhooks never took.
+/// How long messages that webhooks never took are listed.
 const DEAD_MESSAGES_KEPT: Duration = Duration::from_hours(7 * 24);
 
-/// A card as it lies on the disk.
+/// A card as it is stored.
 #[derive(Serialize, Deserialize)]
 struct CardRow {
     name: String,
@@ -44,7 +44,7 @@ pub(super) fn commit<'a>(
     }
     transaction.commit()?;
     if forgot {
-        // Until a checkpoint the journal still holds the pages as they were.
+        // Until a checkpoint the journal still holds the old pages.
         db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     }
     Ok(())
@@ -112,7 +112,7 @@ fn put_heartbeat(db: &Transaction<'_>, heartbeat: &Heartbeat) -> Result<()> {
     execute(db, "INSERT OR REPLACE INTO alive VALUES (1, ?1, ?2, ?3, ?4)", row)
 }
 
-/// Corrects what was read from the clock before it was set.
+/// Corrects times that were read from the clock before it was set.
 fn set_clock(db: &Transaction<'_>, ClockStep { since, by_millis }: ClockStep) -> Result<()> {
     let times = [
         ("visits", "arrived_at"),
@@ -239,7 +239,7 @@ fn visit(row: &rusqlite::Row<'_>, settings: &Settings) -> Result<RestoredVisit> 
     Ok(RestoredVisit { visit, departed_at })
 }
 
-/// A gateway that is gone from the configuration hands its visits to this one, the first.
+/// The visits of a gateway that is no longer configured go to this one, the first.
 fn gateway(settings: &Settings, name: &str) -> GatewayIndex {
     let place = settings.gateways.iter().position(|gateway| gateway.name == name);
     GatewayIndex(place.and_then(|place| u8::try_from(place).ok()).unwrap_or(0))
@@ -258,7 +258,7 @@ pub(super) fn last_heartbeat(db: &Connection) -> Result<Option<Heartbeat>> {
     .optional()
 }
 
-/// The list of head office whose withdrawals are known, and up to which number.
+/// The list of head office whose withdrawals are known, and the last known number.
 pub(super) fn withdrawn_up_to(db: &Connection) -> Result<Option<(Arc<str>, u64)>> {
     db.query_row("SELECT list, serial FROM withdrawn_up_to", [], |row| {
         Ok((row.get("list")?, u64::try_from(row.get::<_, i64>("serial")?).unwrap_or(0)))

@@ -1,10 +1,10 @@
-//! The tables, and how an older file becomes the newest.
+//! The tables, and the migration of an older file.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, Error, Result, ffi};
 
-/// The steps from nothing to the newest schema; step `n` leads to version `n + 1`.
+/// The migrations from an empty file to the newest schema; step `n` leads to version `n + 1`.
 const STEPS: [&str; 12] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
@@ -20,7 +20,6 @@ const STEPS: [&str; 12] = [
     include_str!("schema_12.sql"),
 ];
 
-/// All tables.
 const TABLES: [&str; 10] = [
     "visits",
     "caps",
@@ -38,13 +37,13 @@ const TABLES: [&str; 10] = [
 #[expect(clippy::cast_possible_truncation, reason = "there are few steps")]
 pub(super) const NEWEST: u32 = STEPS.len() as u32;
 
-/// Time for an earlier process to release the file.
+/// How long to wait for an earlier process to release the file.
 const BUSY: Duration = Duration::from_secs(1);
 
 /// Settings that a connection needs before it reads anything.
 ///
-/// Exclusive: one process owns the store, which also spares the shared-memory file. Full: a
-/// commit is on the medium when it returns. Secure delete: what is forgotten is overwritten.
+/// Exclusive: one process owns the store, and there is no shared-memory file. Full: a commit is on
+/// the medium when it returns. Secure delete: deleted data is overwritten.
 pub(super) fn prepare(db: &Connection) -> Result<()> {
     db.busy_timeout(BUSY)?;
     db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -59,7 +58,7 @@ pub(super) fn version(db: &Connection) -> Result<u32> {
     db.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Brings a file of version `found` to [`NEWEST`], all at once.
+/// Migrates a file of version `found` to [`NEWEST`], in one transaction.
 pub(super) fn migrate(db: &mut Connection, found: u32) -> Result<()> {
     if found == NEWEST {
         // Takes the lock that a migration would have taken.

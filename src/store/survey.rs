@@ -1,4 +1,4 @@
-//! What the shop's traffic says of its radio: counts and means, no customers.
+//! Stores the statistics of the shop's own traffic: counts and means, no customers.
 
 use rusqlite::{Connection, Result, Transaction, params};
 
@@ -9,7 +9,7 @@ const GATEWAY: &str = "gateway/";
 const BEACONS: [&str; 3] = ["beacon/door", "beacon/inside", "beacon/outside"];
 const STORE: &str = "store";
 
-/// Replaces what is kept.
+/// Replaces the stored statistics.
 pub(super) fn put(db: &Transaction<'_>, survey: &Survey) -> Result<()> {
     db.execute("DELETE FROM survey", [])?;
     let mut insert = db.prepare_cached("INSERT INTO survey VALUES (?1, ?2, ?3, ?4)")?;
@@ -33,7 +33,7 @@ pub(super) fn put(db: &Transaction<'_>, survey: &Survey) -> Result<()> {
     row(STORE, "passes", Mean { count: survey.passes, mean: 0.0 })
 }
 
-/// What is kept; a row that cannot be understood is left out.
+/// The stored statistics; rows that cannot be understood are left out.
 pub(super) fn get(db: &Connection) -> Result<Survey> {
     let mut survey = Survey::default();
     let mut query = db.prepare("SELECT of, what, count, mean FROM survey")?;

@@ -10,10 +10,10 @@ use crate::config::WEBHOOK_EVENTS;
 use crate::pipeline::VisitId;
 use crate::pipeline::units::{Now, WallTime};
 
-/// Messages that wait, of all webhooks together; beyond, the oldest is dead.
+/// Messages that may wait, of all webhooks together; beyond that, the oldest is given up.
 pub const MOST_WAITING: usize = 5_000;
 
-/// Dead messages that are remembered, without their content.
+/// Number of messages that were given up and are listed, without their content.
 const MOST_DEAD: usize = 100;
 
 /// A message for one webhook.
@@ -21,28 +21,26 @@ const MOST_DEAD: usize = 100;
 pub struct WebhookMessage {
     /// Grows with every message, across restarts.
     pub id: u64,
-    /// The webhook's URL.
     pub hook: Arc<str>,
     /// `arrival`, `claim`, `departure` or `escalation`.
     pub event: &'static str,
     /// The same whenever the same event is sent again: `webhook-id`.
     pub key: Arc<str>,
-    /// JSON.
+    /// As JSON.
     pub payload: Arc<[u8]>,
     /// When it became true.
     pub from: WallTime,
-    /// How long after `from` it is tried.
+    /// How long after `from` delivery is tried.
     pub lifetime: Duration,
     /// The visit it is about.
     pub visit: VisitId,
-    /// Whose data it carries.
+    /// The handle of the customer whose data it carries.
     pub client: Arc<str>,
 }
 
 /// A message that was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadMessage {
-    /// The webhook's URL.
     pub hook: String,
     /// `arrival`, `claim`, `departure` or `escalation`.
     pub event: String,
@@ -50,7 +48,7 @@ pub struct DeadMessage {
     pub visit: String,
     /// When it was given up.
     pub at: WallTime,
-    /// Why.
+    /// The last error.
     pub why: String,
 }
 
@@ -94,7 +92,7 @@ pub(super) fn done(db: &Transaction<'_>, id: u64) -> Result<()> {
     db.prepare_cached("DELETE FROM webhooks WHERE id = ?1")?.execute(params![sql(id)]).map(drop)
 }
 
-/// Keeps that it was given up, not what it said.
+/// Records that a message was given up, without its content.
 pub(super) fn dead(db: &Transaction<'_>, id: u64, at: WallTime, why: &str) -> Result<()> {
     db.prepare_cached(
         "UPDATE webhooks SET payload = x'', client = '', dead_at = ?2, why = ?3 WHERE id = ?1",
@@ -109,14 +107,14 @@ pub(super) fn dead(db: &Transaction<'_>, id: u64, at: WallTime, why: &str) -> Re
     .map(drop)
 }
 
-/// Forgets messages that were given up before `before`.
+/// Deletes records of messages that were given up before `before`.
 pub(super) fn age(db: &Transaction<'_>, before: WallTime) -> Result<()> {
     db.prepare_cached("DELETE FROM webhooks WHERE dead_at < ?1")?
         .execute(params![before.unix_millis()])
         .map(drop)
 }
 
-/// Those that wait, oldest first.
+/// The messages that wait, oldest first.
 pub(super) fn waiting(db: &Connection) -> Result<Vec<WebhookMessage>> {
     db.prepare("SELECT * FROM webhooks WHERE dead_at IS NULL ORDER BY id")?
         .query_map([], |row| {
@@ -141,7 +139,7 @@ pub(super) fn waiting(db: &Connection) -> Result<Vec<WebhookMessage>> {
         .collect()
 }
 
-/// Those that were given up, the latest first.
+/// The messages that were given up, latest first.
 pub(super) fn given_up(db: &Connection) -> Result<Vec<DeadMessage>> {
     db.prepare("SELECT * FROM webhooks WHERE dead_at IS NOT NULL ORDER BY dead_at DESC, id DESC")?
         .query_map([], |row| {

@@ -1,37 +1,36 @@
 //! The thread that owns the store, so that the disk does not block the event loop.
 //!
-//! Invariant: changes are on the disk before they are passed on. Only while the disk takes
-//! nothing (full, read-only) are they passed on first, loudly, and kept here until it does:
-//! staff hear the bell, and nothing is lost unless the power goes, too.
+//! Invariant: changes are on the disk before they are passed on. Only while the disk takes nothing
+//! (full, read-only) are they passed on first, with an error in the log, and kept here until it
+//! does: staff are alerted, and nothing is lost unless the power fails too.
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Change, Label, Store};
 
-/// Batches that wait for the disk; then their senders wait.
+/// Batches that may wait for the disk; then their senders wait.
 pub const QUEUE: usize = 256;
 
 /// Batches written in one transaction, at most.
 const TOGETHER: usize = 64;
 
-/// Changes kept while the disk cannot be written: days of a busy store. Then the oldest are
-/// dropped.
+/// Changes that are kept while the disk cannot be written: days of a busy store. Beyond that, the
+/// oldest are dropped.
 const BACKLOG: usize = 10_000;
 
 /// Requests to the store worker.
 #[derive(Debug)]
 pub enum Request {
-    /// Make durable, and pass on what the core asked for.
+    /// Make changes durable, and pass them on: the changes of an input.
     Commit(Vec<Change>),
-    /// Make durable: the outbox's own progress. An empty list only tries the backlog again.
+    /// Make changes durable: the progress of the outbox itself. An empty list only tries the
+    /// backlog again.
     Record(Vec<Change>),
-    /// Return the labels.
     Labels(oneshot::Sender<Vec<Label>>),
-    /// No more commits follow: let the outbox finish.
+    /// No more commits follow: the outbox may finish.
     Close,
 }
 
-/// The store's owner.
 pub struct StoreWorker {
     store: Store,
     requests: mpsc::Receiver<Request>,
@@ -42,7 +41,7 @@ pub struct StoreWorker {
     /// What is wrong with the disk, if anything.
     trouble: watch::Sender<Option<String>>,
     backlog: Vec<Change>,
-    /// Senders that wait for the labels, until earlier changes are written.
+    /// Callers that wait for the labels, until earlier changes are written.
     label_waiters: Vec<oneshot::Sender<Vec<Label>>>,
 }
 
@@ -65,14 +64,14 @@ impl StoreWorker {
         }
     }
 
-    /// Passes durable changes that concern webhooks to `webhooks`, too.
+    /// Also passes durable changes that concern webhooks to `webhooks`.
     #[must_use]
     pub fn beside(mut self, webhooks: Option<mpsc::Sender<Vec<Change>>>) -> Self {
         self.webhooks = webhooks;
         self
     }
 
-    /// Runs until all senders are dropped. Blocks.
+    /// Runs until all senders are dropped. It blocks.
     pub fn run(mut self) {
         if let Some(trouble) = self.store.unwritable() {
             self.trouble.send_replace(Some(trouble.to_owned()));
@@ -147,7 +146,7 @@ impl StoreWorker {
         }
     }
 
-    /// Drops the oldest changes, but no deletion.
+    /// Drops the oldest changes, except deletions.
     fn shorten_backlog(&mut self) {
         let mut excess = self.backlog.len().saturating_sub(BACKLOG);
         self.backlog.retain(|change| {
@@ -170,11 +169,11 @@ impl StoreWorker {
         };
         let of_webhooks: Vec<Change> = changes.iter().filter(concerns).cloned().collect();
         if let (Some(webhooks), false) = (&self.webhooks, of_webhooks.is_empty()) {
-            // Its task never waits for the store.
+            // The webhooks' task never waits for the store, so this cannot deadlock.
             let _ = webhooks.blocking_send(of_webhooks);
         }
         if let (Some(committed), false) = (&self.committed, changes.is_empty()) {
-            // Gone only when the outbox is: at the end.
+            // The receiver is gone only when the outbox is: at the end.
             let _ = committed.blocking_send(changes);
         }
     }

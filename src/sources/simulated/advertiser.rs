@@ -16,29 +16,28 @@ pub enum Advertiser {
     EidCard(EidCard),
     /// A loyalty card or beacon with a fixed identity.
     Fixed(Vec<u8>),
-    /// Somebody else's device, whose payload changes with its address.
+    /// A stranger's device, whose payload changes with its address.
     Foreign(Foreign, Vec<u8>),
 }
 
 /// The shop's app: a token for each window of 600 s of the phone's own clock.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// What it shares with head office.
+    /// The secret that it shares with head office.
     pub key: ClientKey,
-    /// The store it has been woken in.
+    /// The store whose beacon woke it.
     pub store: u16,
-    /// In which form it advertises the token.
+    /// The form in which it advertises the token.
     pub carrier: token::Carrier,
     /// The phone's clock less the true time.
     pub skew_ms: i64,
-    /// The window of the last token, and that token.
+    /// The window of the last token, and the token.
     pub said: Option<(window::Window, token::Token)>,
 }
 
 /// A card that advertises Eddystone-EID.
 #[derive(Debug, Clone)]
 pub struct EidCard {
-    /// Its identity key.
     pub key: Key,
     /// A new identity each `2^k` seconds.
     pub k: u8,
@@ -56,8 +55,8 @@ impl Advertiser {
         }
     }
 
-    /// Whether it restarts with this advertisement: Android restarts an advertising set whose
-    /// identity changes, and takes a new address for it.
+    /// Whether this advertisement starts a new advertising set: Android starts one when the
+    /// identity changes, with a new address.
     pub fn restarts(&self, now: WallTime) -> bool {
         match self {
             Self::App(app) => app.said.is_some_and(|(window, _)| window != app.window(now)),
@@ -102,24 +101,23 @@ impl EidCard {
         u32::try_from(unix_secs + self.offset_s).unwrap_or_default()
     }
 
-    /// The top half of its clock: which temporary key it uses.
+    /// The top half of the card's clock, which selects the temporary key.
     pub fn top(&self, unix_secs: i64) -> u16 {
         let [high, low, ..] = self.clock(unix_secs).to_be_bytes();
         u16::from_be_bytes([high, low])
     }
 }
 
-/// Strangers' devices, in the shares that a shopping street shows (after the
-/// conference-room capture: mostly Apple, then Microsoft, then everything else).
+/// Strangers' devices, in the proportions of a shopping street (after the conference-room capture:
+/// mostly Apple, then Microsoft, then others).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
-    /// Apple's "nearby" message, of phones and watches.
+    /// Apple's "nearby" message, as phones and watches send it.
     AppleNearby,
-    /// Apple's "find my" message, of tags and lost things.
+    /// Apple's "Find My" message, as tags and lost devices send it.
     AppleFindMy,
-    /// Microsoft's.
+    /// Microsoft's "connected devices" beacon.
     Microsoft,
-    /// Google's Fast Pair.
     FastPair,
     /// Exposure Notification's layout, still found in other apps.
     ServiceData,
@@ -128,7 +126,7 @@ pub enum Foreign {
 }
 
 impl Foreign {
-    /// Any of them.
+    /// Draws a kind in these proportions.
     pub fn any(random: &mut Random) -> Self {
         match random.below(20) {
             0..9 => Self::AppleNearby,
@@ -140,7 +138,7 @@ impl Foreign {
         }
     }
 
-    /// The payload of one of them until it changes its address.
+    /// The payload of a device of this kind until its address changes.
     pub fn payload(self, random: &mut Random) -> Vec<u8> {
         let parts: [&[u8]; 2] = match self {
             Self::AppleNearby => {
@@ -158,12 +156,12 @@ impl Foreign {
         parts.concat()
     }
 
-    /// Whether it takes a new address every quarter of an hour.
+    /// Whether it changes its address every quarter of an hour.
     pub const fn hides(self) -> bool {
         !matches!(self, Self::Named)
     }
 
-    /// A fresh address of its kind, as written.
+    /// A new address of its kind, most significant octet first.
     pub fn address(self, random: &mut Random) -> Address {
         match self {
             Self::Named => Address { kind: AddressKind::Public, octets: random.octets() },

@@ -1,4 +1,4 @@
-//! Somebody, or something, in the scene: a way through it and a device that advertises.
+//! A person or thing in the scene: a path through it and a device that advertises.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::pipeline::event::Address;
 use crate::pipeline::units::{Dbm, WallTime};
 use crate::sources::GroundTruth;
 
-/// Addresses made up by a device last for about a quarter of an hour (Core, Vol 3 Part C 10.7;
-/// Android's and Apple's choice).
+/// Random addresses last for about a quarter of an hour (Core, Vol 3 Part C 10.7; Android's and
+/// Apple's choice).
 const ADDRESS_S: f64 = 900.0;
 
-/// A device draws up to so much on top of each interval (Core, Vol 6 Part B 4.4.2.2.1).
+/// A device adds up to this random delay to each interval (Core, Vol 6 Part B 4.4.2.2.1).
 const JITTER_S: f64 = 0.010;
 
-/// How often the app ranges the beacons, as iOS does.
+/// Interval at which the app ranges the beacons, as on iOS.
 const RANGING_S: f64 = 1.0;
 
 /// The app advertises for this long after it last received a beacon of the shop.
@@ -33,21 +33,19 @@ const BEACON_AT_1_M_DBM: f64 = -59.0;
 /// A phone receives no beacon below this.
 const PHONE_SENSITIVITY_DBM: f64 = -96.0;
 
-/// Somebody or something.
+/// A person or thing with one device.
 #[derive(Debug)]
 pub struct Agent {
     path: Path,
     truth: VecDeque<(f64, GroundTruth)>,
     client: Option<Arc<str>>,
     device: Device,
-    /// One for each gateway.
+    /// One radio path for each gateway.
     receivers: Vec<RadioPath>,
 }
 
-/// What advertises.
 #[derive(Debug)]
 pub struct Device {
-    /// What it advertises.
     pub advertiser: Advertiser,
     /// Where it is carried.
     pub carried: Carried,
@@ -55,15 +53,15 @@ pub struct Device {
     pub at_1_m_dbm: f64,
     /// Seconds between two advertisements.
     pub interval_s: f64,
-    /// Its address for now.
+    /// Its current address.
     pub address: Address,
-    /// When it takes another; never, for most things that are not phones.
+    /// When it changes its address; never, for most things that are not phones.
     pub next_address_s: f64,
     /// When it advertises next.
     pub next_s: f64,
     /// The shop's beacons that it receives, if it ranges them.
     pub ranging: Option<Ranging>,
-    /// Its own randomness.
+    /// Random numbers of this device alone.
     pub random: Random,
 }
 
@@ -72,24 +70,24 @@ pub struct Device {
 pub struct Ranging {
     /// Each beacon with its zone.
     pub beacons: Vec<(u8, RadioPath)>,
-    /// How long the phone takes to wake the app once it receives a beacon.
+    /// How long the phone takes to wake the app after it receives a beacon.
     pub wake_s: f64,
-    /// When it looks again.
+    /// When it ranges again.
     pub next_s: f64,
-    /// Since when, and until when, it advertises.
+    /// From when to when it advertises.
     pub speaks: Option<(f64, f64)>,
-    /// The beacon it receives best, as it reports it.
+    /// The echo that it advertises.
     pub echo: Echo,
 }
 
-/// What happens next to somebody.
+/// The next event of an agent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Next {
-    /// A truth holds from then on.
+    /// The ground truth changes at this time.
     GroundTruth(f64),
-    /// Their device advertises.
+    /// Its device advertises at this time.
     Advertises(f64),
-    /// They are gone.
+    /// It has left the scene.
     Gone,
 }
 
@@ -105,7 +103,6 @@ impl Agent {
         Self { path: walk.path, truth, client, device, receivers }
     }
 
-    /// What happens next.
     pub fn next(&self) -> Next {
         let advertises = self.device.next_s;
         match self.truth.front() {
@@ -115,13 +112,13 @@ impl Agent {
         }
     }
 
-    /// Takes the next truth.
+    /// Takes the next change of the ground truth.
     pub fn tell(&mut self) -> Option<(GroundTruth, Arc<str>)> {
         let (_, word) = self.truth.pop_front()?;
         Some((word, Arc::clone(self.client.as_ref()?)))
     }
 
-    /// Packets a second on each channel.
+    /// Packets a second on each advertising channel.
     pub fn load(&self) -> f64 {
         1.0 / self.device.interval_s
     }
@@ -154,7 +151,7 @@ impl Device {
         Phone { at_s, place, facing, carried: self.carried, at_1_m_dbm: self.at_1_m_dbm }
     }
 
-    /// What it reports of the beacons; `None` while it does not advertise.
+    /// Ranges the beacons; the echo to advertise, or `None` while the app does not advertise.
     fn range(&mut self, at_s: f64, place: Point, facing: Point) -> Option<Echo> {
         const NONE: Echo = Echo { zone: 0, level: 0 };
         let mut phone = self.phone(at_s, place, facing);
@@ -168,7 +165,7 @@ impl Device {
         (at_s >= from && at_s <= until).then_some(ranging.echo)
     }
 
-    /// Changes its address when it is time, or when its advertiser restarts.
+    /// Changes the address when it is time, or when a new advertising set starts.
     fn hide(&mut self, at_s: f64, now: WallTime) {
         let restarts = self.advertiser.restarts(now);
         if at_s < self.next_address_s && !restarts {
@@ -186,7 +183,7 @@ impl Device {
 }
 
 impl Ranging {
-    /// Each beacon's level is the mean of a few packets, as ranging gives it.
+    /// The level of each beacon is the mean of a few packets, as ranging gives it.
     fn look(&mut self, phone: &Phone) {
         const PACKETS: u8 = 3;
         let levels = self.beacons.iter_mut().map(|(zone, link)| {

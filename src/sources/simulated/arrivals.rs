@@ -1,4 +1,4 @@
-//! Who comes when, with which plan and which device.
+//! Decides who comes when, with which trajectory and device.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,20 +18,21 @@ use crate::pipeline::event::{Address, AddressKind};
 /// RSSI of phones at 1 m: mean, as in the measured walks, and standard deviation.
 const PHONE_AT_1_M_DBM: (f64, f64) = (-60.0, 4.0);
 
-/// Between two customers on an ordinary day, in seconds: three or four are inside at a time.
+/// Mean time between two customers on an ordinary day, in seconds: three or four are inside at a
+/// time.
 const BETWEEN_CUSTOMERS_S: f64 = 40.0;
 
-/// When the day's first customer crosses the door: soon enough for a spectator, late enough
-/// to be seen to come.
+/// When the day's first customer crosses the door: soon enough for a spectator, and late enough to
+/// be seen coming.
 const FIRST_CROSSING_S: f64 = 11.0;
 
-/// Thirty years.
+/// Stands for "never": thirty years.
 const FOR_EVER_S: f64 = 1e9;
 
 /// The UUID of the chain's beacons.
 pub const CHAIN_UUID: [u8; 16] = 0xd8b6_5f4e_0c1b_4d0a_9a55_3e1f_6b7c_2f10_u128.to_be_bytes();
 
-/// The people who are yet to come.
+/// The people who have not come yet.
 #[derive(Debug)]
 pub struct Arrivals {
     seed: u64,
@@ -41,7 +42,7 @@ pub struct Arrivals {
     daily: Option<Daily>,
     opened: bool,
     next_stranger_s: Option<f64>,
-    /// Strangers and things so far.
+    /// Number of strangers and things so far.
     strangers: u64,
 }
 
@@ -52,7 +53,7 @@ struct Daily {
     next_s: f64,
 }
 
-/// Streams of randomness, by what they are for.
+/// Random streams, by their purpose.
 mod stream {
     pub const ARRIVALS: u64 = 1;
     pub const ROLE: u64 = 2;
@@ -62,7 +63,7 @@ mod stream {
 }
 
 impl Arrivals {
-    /// Of `scene`.
+    /// The arrivals of `scene`.
     pub fn new(scene: &Scene, seed: u64) -> Self {
         let (mut roles, daily) = match &scene.people.customers {
             Customers::Planned(roles) => {
@@ -79,7 +80,7 @@ impl Arrivals {
         Self { seed, random, roles, daily, opened: false, next_stranger_s, strangers: 0 }
     }
 
-    /// When somebody comes next.
+    /// The next time when somebody comes.
     pub fn next_s(&self) -> Option<f64> {
         if !self.opened {
             return Some(0.0);
@@ -256,7 +257,7 @@ fn any_trajectory(random: &mut Random) -> Trajectory {
     }
 }
 
-/// Cards live in purses and pockets, phones anywhere.
+/// Where a phone or card is carried: cards in purses and pockets, phones anywhere.
 fn any_pocket(random: &mut Random, phone: bool) -> Carried {
     use Carried::{BackPocket, Ear, FrontPocket, Hand, Purse};
     const PHONES: [Carried; 10] =
@@ -266,7 +267,7 @@ fn any_pocket(random: &mut Random, phone: bool) -> Carried {
     random.pick(places).unwrap_or(Carried::Hand)
 }
 
-/// Somewhere around: half inside, the rest next door and above the street.
+/// A random place: half of them inside, the others next door and along the street.
 fn anywhere(random: &mut Random) -> Point {
     let reach = if random.chance(0.5) { HALF_WIDTH } else { 20.0 };
     let x = random.between(-reach, reach);

@@ -12,7 +12,7 @@ use crate::pipeline::identity::eid;
 use crate::pipeline::identity::key::{ClientKey, Key};
 use crate::pipeline::units::WallTime;
 
-/// Family names, French ones first; none is anybody's in particular.
+/// Family names, French ones first; none belongs to a particular person.
 const NAMES: [&str; 40] = [
     "Aubert", "Barbier", "Caron", "Delmas", "Étienne", "Fabre", "Garnier", "Hervé", "Imbert",
     "Jacquet", "Klein", "Lambert", "Marchand", "Noël", "Olivier", "Perrin", "Quentin", "Renard",
@@ -43,7 +43,7 @@ const NOTES_EN: [&str; 5] = [
 /// The UUID of the chain's loyalty cards with a fixed identity.
 const CARD_UUID: [u8; 16] = 0x0f6b_2a6e_51c4_4e1f_9c62_7d1b_8a55_0c21_u128.to_be_bytes();
 
-/// One made-up customer: the same for the same seed and number.
+/// One made-up customer: always the same for the same seed and number.
 #[derive(Debug, Clone)]
 pub struct Customer {
     number: u32,
@@ -51,23 +51,22 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// Number `number` of the customers that belong to `seed`.
+    /// Customer `number` among those of `seed`.
     pub const fn new(seed: u64, number: u32) -> Self {
         Self { number, seed }
     }
 
-    /// The opaque handle.
     pub fn client(&self) -> String {
         format!("c-{}", hex::encode(self.random(b'h').octets::<4>()))
     }
 
-    /// A stream of one of the customer's traits.
+    /// A random stream for one of the customer's traits.
     fn random(&self, of: u8) -> Random {
         Random::new(self.seed, &[u64::from(b'c'), u64::from(self.number), u64::from(of)])
     }
 
-    /// Most carry the app, some a card; the first few all the app, so that a short demonstration
-    /// shows what is usual.
+    /// Most carry the app, some a card. The first few all have the app, so that a short
+    /// demonstration shows the usual case.
     fn scheme(&self) -> Scheme {
         match self.number % 12 {
             7 => Scheme::BeaconCard,
@@ -81,7 +80,7 @@ impl Customer {
     pub fn advertiser(&self, store: u16) -> Advertiser {
         match self.scheme() {
             Scheme::App(carrier) => {
-                // A phone keeps its clock by the network, to within a few seconds.
+                // A phone sets its clock by the network, to within a few seconds.
                 #[expect(clippy::cast_possible_truncation, reason = "a cast from f64 saturates")]
                 let skew_ms = (self.random(b's').normal() * 4_000.0) as i64;
                 Advertiser::App(App { key: self.app_key(), store, carrier, skew_ms, said: None })
@@ -91,7 +90,7 @@ impl Customer {
         }
     }
 
-    /// Whether it is a phone that receives the shop's beacons, not a card.
+    /// Whether it is a phone that receives the shop's beacons, rather than a card.
     pub fn has_the_app(&self) -> bool {
         matches!(self.scheme(), Scheme::App(_))
     }
@@ -180,7 +179,7 @@ impl Customer {
         self.name() < FRENCH
     }
 
-    /// Neighbours in number have different names, and both languages take turns.
+    /// Customers with neighbouring numbers have different names, and the languages alternate.
     fn name(&self) -> usize {
         (self.number as usize * 13 + usize::try_from(self.seed % 40).unwrap_or(0)) % NAMES.len()
     }

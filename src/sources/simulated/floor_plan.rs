@@ -1,24 +1,24 @@
-//! Where everything is: the shop, the street, the shop next door, and what stands between.
+//! The floor plan: the shop, the street, the shop next door, and the walls and shelves.
 //!
-//! Metres. The facade lies along `y = 0`, the street below it; the door is around `x = 0`; the
-//! shop reaches up to `DEPTH`, and to `HALF_WIDTH` on both sides.
+//! Metres. The facade lies along `y = 0`, the street below it; the door is around `x = 0`; the shop
+//! reaches up to `DEPTH`, and to `HALF_WIDTH` on both sides.
 
 /// A place, or a direction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// Along the street.
+    /// Along the street, in metres.
     pub x: f64,
-    /// Into the shop.
+    /// Into the shop, in metres.
     pub y: f64,
 }
 
-/// Half of the shop's front.
+/// Half the width of the shop's front.
 pub const HALF_WIDTH: f64 = 4.0;
 
 /// From the door to the back wall.
 pub const DEPTH: f64 = 14.0;
 
-/// Half of the open door.
+/// Half the width of the open door.
 pub const HALF_DOOR: f64 = 0.8;
 
 /// Panes and frames of a shop front at 2.4 GHz: ITU-R P.2040-3 gives 2 to 4 dB for plain double
@@ -28,7 +28,7 @@ const FACADE_DB: f64 = 3.5;
 /// A party wall: ITU-R P.2040-3 for 10 to 15 cm of brick at 2.4 GHz.
 const PARTY_WALL_DB: f64 = 9.0;
 
-/// A row of shelves with goods: between nothing (wire) and 4 dB (a full gondola); an assumption.
+/// A row of shelves with goods: between 0 dB (wire) and 4 dB (a full gondola); an assumption.
 const SHELVES_DB: f64 = 2.0;
 
 /// Rows of shelves along `x`, from the first `y` to the second.
@@ -53,7 +53,7 @@ impl Point {
         (distance > 1e-9).then_some(direction)
     }
 
-    /// On the way to `other`, `part` (0 to 1) of it done.
+    /// The point at `part` (0 to 1) of the way to `other`.
     #[must_use]
     pub fn on_the_way(self, other: Self, part: f64) -> Self {
         Self::at(self.x + (other.x - self.x) * part, self.y + (other.y - self.y) * part)
@@ -71,7 +71,7 @@ impl Point {
     }
 }
 
-/// What walls and shelves on the straight line between two places take away, in dB.
+/// Attenuation by walls and shelves on the straight line between two places, in dB.
 pub fn obstruction_db(a: Point, b: Point) -> f64 {
     let mut loss = 0.0;
     if let Some(x) = crossing((a.y, a.x), (b.y, b.x), 0.0)

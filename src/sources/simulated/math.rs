@@ -1,7 +1,7 @@
 //! Logarithm and exponential from exact arithmetic only.
 //!
-//! The standard library's come from the platform and differ in their last bits; a seed is to
-//! give the same bytes everywhere. Both are good to 1e-12, relatively.
+//! The standard library takes them from the platform, and they differ in their last bits; but a
+//! seed must give the same bytes everywhere. Both have a relative error of at most 1e-12.
 
 use std::f64::consts::{LN_2, LN_10, SQRT_2};
 
@@ -20,12 +20,10 @@ pub(super) fn ln(x: f64) -> f64 {
     exponent * LN_2 + 2.0 * s * series
 }
 
-/// Power to decibels.
 pub(super) fn decibels(power: f64) -> f64 {
     10.0 / LN_10 * ln(power.max(1e-30))
 }
 
-/// Decibels to power.
 pub(super) fn power(decibels: f64) -> f64 {
     exp(decibels * LN_10 / 10.0)
 }

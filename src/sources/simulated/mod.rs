@@ -1,8 +1,8 @@
-//! A simulated shop: door, street, aisles, people and their phones, with the truth about them.
+//! A simulated shop: door, street, aisles, people and their phones, with the ground truth.
 //!
-//! Invariant: the same scene, seed and start give the same records, on every machine. Each
-//! random number comes from the stream of the thing that it is drawn for, so that another gateway or another
-//! stranger does not change the others' paths.
+//! Invariant: the same scene, seed and start give the same records, on every machine. Each random
+//! number comes from the stream of its purpose, so that another gateway or another stranger does
+//! not change the others' paths.
 
 mod advertiser;
 mod agent;
@@ -41,9 +41,9 @@ pub struct Shop {
     arrivals: Arrivals,
     agents: Vec<Option<Agent>>,
     vacant: Vec<usize>,
-    /// When each walker, or life itself, wants to go on.
+    /// When each agent, or the arrivals, have their next event.
     due: BinaryHeap<Reverse<(Moment, Turn)>>,
-    /// Packets a second on each advertising channel, of everybody present.
+    /// Packets a second on each advertising channel, of all devices present.
     load: f64,
     waiting: VecDeque<Record>,
 }
@@ -51,12 +51,12 @@ pub struct Shop {
 /// Microseconds since the start.
 type Moment = u64;
 
-/// Whose turn it is.
+/// What the next event belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Turn {
-    /// Somebody comes.
+    /// The next person comes.
     Arrivals,
-    /// The agent at this place in `agents`.
+    /// The agent at this index of `agents`.
     Agent(usize),
 }
 
@@ -67,7 +67,6 @@ impl std::fmt::Debug for Shop {
 }
 
 impl Shop {
-    /// Opens the shop.
     pub fn new(scene: Scene, seed: u64, started_at: WallTime) -> Self {
         let mut shop = Self {
             gateways: scene.gateways.iter().map(|(name, _)| Arc::clone(name)).collect(),
@@ -85,8 +84,8 @@ impl Shop {
         shop
     }
 
-    /// The registry of its customers, one line each, with keys for the day the scene begins on
-    /// and the `days` from then on.
+    /// The registry of its customers, one line each, with keys for the day on which the scene
+    /// begins and `days` more.
     pub fn registry_lines(&self, days: u32) -> impl Iterator<Item = String> + '_ {
         let today = window::day_of(window::window_at(self.started_at));
         let line = move |number| {

@@ -6,15 +6,15 @@ use super::random::Random;
 /// Pedestrians' mean speed and its deviation (Weidmann, Transporttechnik der Fussgänger, 1993).
 const WALKING: (f64, f64) = (1.34, 0.26);
 
-/// Among shelves people stroll at about half of that.
+/// Among shelves people walk at about half of that.
 const STROLLING: f64 = 0.5;
 
-/// A way through the scene: moments in order, straight lines between them.
+/// A path through the scene: points with times, in order, with straight lines between them.
 #[derive(Debug, Clone)]
 pub struct Path {
     marks: Vec<Mark>,
     speed: f64,
-    /// The mark that was passed last, where the search begins: time only goes on.
+    /// The last point that was passed. The search begins there, because time never goes back.
     passed: usize,
 }
 
@@ -22,12 +22,12 @@ pub struct Path {
 struct Mark {
     at_s: f64,
     place: Point,
-    /// From here on.
+    /// From this point on.
     facing: Point,
 }
 
 impl Path {
-    /// Begins at `place` at `at_s`, at a walking speed of one's own.
+    /// Begins at `place` at `at_s`, at a walking speed of its own.
     pub fn new(at_s: f64, place: Point, random: &mut Random) -> Self {
         let (mean, deviation) = WALKING;
         let speed = (mean + deviation * random.normal()).clamp(0.8, 1.9);
@@ -35,7 +35,7 @@ impl Path {
         Self { marks: vec![Mark { at_s, place, facing }], speed, passed: 0 }
     }
 
-    /// The end so far.
+    /// The last point so far.
     fn end(&self) -> Mark {
         let nowhere = Mark { at_s: 0.0, place: Point::at(0.0, 0.0), facing: Point::at(0.0, 1.0) };
         self.marks.last().copied().unwrap_or(nowhere)
@@ -46,12 +46,12 @@ impl Path {
         self.end().at_s
     }
 
-    /// Walks on to `place`; when one gets there.
+    /// Walks to `place`; returns the time of arrival.
     pub fn walk(&mut self, place: Point) -> f64 {
         self.go(place, self.speed)
     }
 
-    /// Strolls on to `place`; when one gets there.
+    /// Strolls to `place`; returns the time of arrival.
     pub fn stroll(&mut self, place: Point) -> f64 {
         self.go(place, self.speed * STROLLING)
     }
@@ -67,7 +67,6 @@ impl Path {
         at_s
     }
 
-    /// Stays, facing `facing`.
     pub fn stay(&mut self, seconds: f64, facing: Point) {
         if let Some(mark) = self.marks.last_mut() {
             mark.facing = facing;
@@ -76,7 +75,7 @@ impl Path {
         self.marks.push(Mark { at_s: end.at_s + seconds, ..end });
     }
 
-    /// Stays, turning to something else every `each` seconds or so.
+    /// Stays and turns in a new direction about every `each` seconds.
     pub fn linger(&mut self, seconds: f64, each: f64, random: &mut Random) {
         let until = self.end_s() + seconds;
         while self.end_s() < until {
@@ -85,7 +84,7 @@ impl Path {
         }
     }
 
-    /// Where one is at `at_s` and which way one faces. Times asked for must not go back.
+    /// Position and facing direction at `at_s`. Times must not go back.
     pub fn at(&mut self, at_s: f64) -> (Point, Point) {
         while self.marks.get(self.passed + 1).is_some_and(|next| next.at_s <= at_s) {
             self.passed += 1;

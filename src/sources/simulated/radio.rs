@@ -1,51 +1,50 @@
 //! The RSSI of a phone at a gateway: the radio model.
 //!
-//! In this order: what distance and obstacles leave of the direct path, what the body of the person who
-//! carries the phone leaves of that, what the room scatters beside it, slow shadowing, fast
-//! fading on each of the three advertising channels, the receiver's own limits. Every constant
-//! is compared with published measurements by `cargo run --example
-//! realism`.
+//! In this order: attenuation of the direct path by distance and obstacles, attenuation by the body
+//! of the person who carries the phone, the room's scattered field, slow shadowing, fast fading on
+//! each of the three advertising channels, the receiver's limits. `cargo run --example realism`
+//! compares every constant with published measurements.
 
 use super::floor_plan::{Point, obstruction_db};
 use super::math::{decibels, exp, power};
 use super::random::Random;
 use crate::pipeline::units::Dbm;
 
-/// Direct path: a little less than free space's 2.
+/// Path-loss exponent of the direct path: a little less than 2 in free space.
 const DIRECT_EXPONENT: f64 = 1.75;
 
-/// The scattered field of a room falls more slowly (Andersen et al., IEEE Antennas and
-/// Propagation Magazine 49, 2007). Both together fall by the exponent 1.46 that ITU-R P.1238-11,
-/// table 2, gives for offices in sight, and as in the walks.
+/// Path-loss exponent of the scattered field of a room (Andersen et al., IEEE Antennas and
+/// Propagation Magazine 49, 2007). Both together give the exponent 1.46 that ITU-R P.1238-11, table
+/// 2, has for offices in sight, and that the walks have.
 const SCATTERED_EXPONENT: f64 = 1.2;
 
-/// The scattered field at 1 m, against the direct one (fitted: walks and body positions).
+/// The scattered field at 1 m, relative to the direct one (fitted: walks and body positions).
 const SCATTERED_AT_1_M_DB: f64 = -7.0;
 
-/// What the body takes away from behind, at most (fitted: body positions).
+/// Attenuation by the body from behind, at most (fitted: body positions).
 const BODY_DB: f64 = 16.0;
 
-/// Slow shadowing: log-normal with this deviation (fitted: walks), and ...
+/// Slow shadowing: log-normal with this standard deviation (fitted: walks), and ...
 const SHADOWING_DB: f64 = 3.0;
 
 /// ... an exponential correlation over this distance (Gudmundson, Electronics Letters 27, 1991;
 /// fitted to the walks).
 const SHADOWING_METRES: f64 = 2.2;
 
-/// Fast fading is another one half a wavelength on (Clarke, Bell System Technical Journal 47,
+/// Fast fading is independent after half a wavelength (Clarke, Bell System Technical Journal 47,
 /// 1968): 12.3 cm at 2.44 GHz.
 const FADING_METRES: f64 = 0.0615;
 
-/// Around somebody who stands still, people and hands move: as if the phone moved this fast.
+/// Around a person who stands still, people and hands move: as if the phone moved at this speed.
 const RESTLESSNESS_M_PER_S: f64 = 0.03;
 
 /// An advertisement of 31 octets takes this long on the air at 1 Mbit/s (Core, Vol 6 Part B 2.1).
 const AIR_TIME_S: f64 = 376e-6;
 
-/// Of two packets at once the stronger survives so often (an assumption).
+/// Probability that the stronger of two colliding packets survives (an assumption).
 const CAPTURE: f64 = 0.5;
 
-/// Half of the packets at this level are lost, as of a usual receiver ...
+/// Half of the packets at this level are lost, as in a common receiver ...
 const SENSITIVITY_DBM: f64 = -95.0;
 
 /// ... and nearly none this much above.
@@ -58,9 +57,7 @@ pub enum Carried {
     Hand,
     /// At the left ear.
     Ear,
-    /// Front pocket, left.
     FrontPocket,
-    /// Back pocket.
     BackPocket,
     /// Purse, on the right.
     Purse,
@@ -69,8 +66,8 @@ pub enum Carried {
 }
 
 impl Carried {
-    /// Cosine and sine of the angle to the left from where the owner faces, and what the place
-    /// takes away even in front of it, in dB (fitted: body positions).
+    /// Cosine and sine of the angle to the left of the owner's direction, and the attenuation of
+    /// the place even in front of it, in dB (fitted: body positions).
     const fn bearing(self) -> Option<((f64, f64), f64)> {
         match self {
             Self::Hand => Some(((1.0, 0.0), 0.0)),
@@ -83,22 +80,21 @@ impl Carried {
     }
 }
 
-/// A phone's place, the way its owner faces, and its power.
+/// A phone's place, its owner's direction, and its power.
 #[derive(Debug, Clone, Copy)]
 pub struct Phone {
     /// Seconds since the start.
     pub at_s: f64,
-    /// Where.
     pub place: Point,
-    /// Which way its owner faces.
+    /// The direction in which its owner faces.
     pub facing: Point,
-    /// How it is carried.
+    /// Where it is carried.
     pub carried: Carried,
     /// RSSI at 1 m in the open, in dBm.
     pub at_1_m_dbm: f64,
 }
 
-/// The radio path between one phone and one fixed place, with its memory.
+/// The radio path between one phone and one fixed place, with the state of its fading.
 #[derive(Debug, Clone)]
 pub struct RadioPath {
     fixed: Point,
@@ -119,7 +115,7 @@ impl RadioPath {
         Self { fixed, random, shadowing, scattered, last: None, open: false }
     }
 
-    /// The same in a room of its own, without the shop's walls and shelves.
+    /// A path in a room of its own, without the shop's walls and shelves.
     pub fn in_the_open(fixed: Point, random: Random) -> Self {
         Self { open: true, ..Self::new(fixed, random) }
     }
@@ -140,8 +136,8 @@ impl RadioPath {
             + decibels(real * real + imaginary * imaginary)
     }
 
-    /// What the body leaves of the direct path, in dB (0 or less): nothing lost in the direction
-    /// the phone is worn on, most in the opposite one, a raised cosine between.
+    /// Attenuation of the direct path by the body, in dB (0 or less): none in the direction in
+    /// which the phone is worn, most in the opposite one, a raised cosine between.
     fn body_db(&self, phone: &Phone) -> f64 {
         let Some((bearing, lost_anyway)) = phone.carried.bearing() else { return 0.0 };
         let Some(direction) = phone.place.towards(self.fixed) else { return -lost_anyway };
@@ -149,7 +145,7 @@ impl RadioPath {
         -lost_anyway - BODY_DB * (1.0 - cosine) / 2.0
     }
 
-    /// Ages shadowing and fading by how far the phone and the world have moved on.
+    /// Updates shadowing and fading by the distance that the phone has moved, and by time.
     fn move_on(&mut self, phone: &Phone) {
         let Some((then, there)) = self.last.replace((phone.at_s, phone.place)) else { return };
         let moved = there.distance(phone.place) + (phone.at_s - then) * RESTLESSNESS_M_PER_S;
@@ -164,8 +160,8 @@ impl RadioPath {
         }
     }
 
-    /// One packet as a receiver reports it; `None` where it is lost, in noise or to one of
-    /// `packets_per_s` others on the channel (pure ALOHA: Abramson, AFIPS 37, 1970).
+    /// One packet as a receiver reports it; `None` where it is lost, in noise or by collision with
+    /// one of `packets_per_s` others on the channel (pure ALOHA: Abramson, AFIPS 37, 1970).
     pub fn hear(&mut self, phone: &Phone, packets_per_s: f64) -> Option<Dbm> {
         let level = self.level_dbm(phone);
         let over = (level - SENSITIVITY_DBM) / SENSITIVITY_WIDTH_DB;

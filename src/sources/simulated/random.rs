@@ -14,48 +14,47 @@ pub struct Random {
 }
 
 impl Random {
-    /// The stream that belongs to `seed` and `of`: streams of different things are independent,
-    /// so that one more gateway, for example, does not change the paths through the shop.
+    /// The stream of `seed` and `of`. Streams for different things are independent, so that one
+    /// more gateway, for example, does not change the paths through the shop.
     pub fn new(seed: u64, of: &[u64]) -> Self {
         let next = |seed| SplitMix64::seed_from_u64(seed).next_u64();
         let stream = of.iter().fold(seed, |seed, word| next(seed) ^ *word);
         Self { generator: Xoshiro256PlusPlus::seed_from_u64(stream), spare: None }
     }
 
-    /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.generator.next_u64()
     }
 
-    /// From 0 up to, but without, 1.
+    /// Uniformly distributed, 0 included, 1 excluded.
     pub fn unit(&mut self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
         let mantissa = (self.bits() >> 11) as f64;
         mantissa / 9_007_199_254_740_992.0
     }
 
-    /// From `low` up to, but without, `high`.
+    /// Uniformly distributed, `low` included, `high` excluded.
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
-    /// True so often.
+    /// True with this probability.
     pub fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 
-    /// From 0 up to, but without, `bound`.
+    /// Uniformly distributed, 0 included, `bound` excluded.
     pub fn below(&mut self, bound: u32) -> u32 {
         let scaled = (self.bits() >> 32) * u64::from(bound);
         u32::try_from(scaled >> 32).unwrap_or_default()
     }
 
-    /// A place in a list of `length`; 0 in an empty one.
+    /// An index of a list of `length`; 0 for an empty list.
     pub fn index(&mut self, length: usize) -> usize {
         self.below(u32::try_from(length).unwrap_or(u32::MAX)) as usize
     }
 
-    /// One of `items`; `None` of none.
+    /// One of `items`; `None` where there is none.
     pub fn pick<T: Copy>(&mut self, items: &[T]) -> Option<T> {
         items.get(self.index(items.len())).copied()
     }
@@ -76,12 +75,12 @@ impl Random {
         }
     }
 
-    /// Exponentially distributed with this mean: the wait for the next of independent events.
+    /// Exponentially distributed with this mean: the time until the next of independent events.
     pub fn wait(&mut self, mean: f64) -> f64 {
         -mean * ln(1.0 - self.unit())
     }
 
-    /// A direction, none more likely than another.
+    /// A unit vector, uniformly distributed.
     pub fn direction(&mut self) -> Point {
         let centre = Point::at(0.0, 0.0);
         loop {
@@ -93,7 +92,6 @@ impl Random {
         }
     }
 
-    /// Random octets.
     pub fn octets<const N: usize>(&mut self) -> [u8; N] {
         std::array::from_fn(|_| self.bits().to_le_bytes()[7])
     }
@@ -111,7 +109,7 @@ mod tests {
         assert_ne!(bits(1, &[2, 3]), bits(2, &[2, 3]));
     }
 
-    /// Recordings of a simulated shop depend on it.
+    /// Recordings of a simulated shop depend on these numbers.
     #[test]
     fn a_stream_never_changes() {
         let mut random = Random::new(7, &[1, 2]);

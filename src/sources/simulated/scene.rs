@@ -1,4 +1,4 @@
-//! What is simulated: where gateways and beacons stand, and who comes.
+//! A scene: where gateways and beacons stand, and who comes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,54 +10,49 @@ use crate::pipeline::Place;
 /// A simulated shop, its surroundings and its people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scene {
-    /// The store's number.
     pub store: u16,
     /// Its gateways: names and places.
     pub gateways: Vec<(Arc<str>, Point)>,
     /// Its beacons: zones and places. Without any, the app always advertises.
     pub beacons: Vec<(u8, Point)>,
-    /// Who comes.
     pub people: People,
-    /// When it is over; never, where absent.
+    /// When the scene ends; never, where absent.
     pub lasts: Option<Duration>,
 }
 
 /// Who comes to a scene.
 #[derive(Debug, Clone, PartialEq)]
 pub struct People {
-    /// Enrolled customers.
     pub customers: Customers,
-    /// Strangers' devices that stay all the time.
+    /// Number of strangers' devices that stay all the time.
     pub staying: u32,
-    /// Strangers who walk past or come in, for each minute.
+    /// Number of strangers a minute who walk past or come in.
     pub passing_per_minute: f64,
 }
 
-/// Enrolled customers of a scene.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Customers {
-    /// Each with a plan, from a moment on.
+    /// Each with a trajectory and a start.
     Planned(Vec<Role>),
-    /// They come and go without end, out of this many.
+    /// They come and go without end; there are this many.
     Daily(u32),
 }
 
-/// A customer with a plan.
+/// A customer's part in the scene.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Role {
     /// The customer's number.
     pub customer: u32,
-    /// When it begins.
+    /// When the trajectory begins.
     pub at: Duration,
-    /// What the customer means to do.
     pub trajectory: Trajectory,
-    /// Walks beside this many others with the same trajectory.
+    /// Number of others with the same trajectory who walk beside this customer.
     pub beside: u8,
 }
 
 impl Scene {
-    /// An ordinary day in `store`, for demonstrations: where its gateways and beacons stand by
-    /// what the configuration says of them (a gateway of which it says nothing, at the door).
+    /// An ordinary day in `store`, for demonstrations. Gateways and beacons stand where the
+    /// configuration says; a gateway without a place stands at the door.
     pub fn daily(store: u16, gateways: &[(&str, Option<Place>)], zones: &[Option<Place>]) -> Self {
         let post = |(name, place): &(&str, Option<Place>)| {
             (Arc::from(*name), gateway_at(place.unwrap_or(Place::Door)))
@@ -76,7 +71,7 @@ impl Scene {
         }
     }
 
-    /// Only strangers, `staying` of them at a time, for `lasts`.
+    /// Strangers only, `staying` of them at a time, for `lasts`.
     pub fn crowd(staying: u32, lasts: Duration) -> Self {
         let mut scene = Self::daily(42, &[("door", None)], &[]);
         scene.people =
@@ -85,7 +80,7 @@ impl Scene {
         scene
     }
 
-    /// How many customers the registry has.
+    /// Number of customers in the registry.
     pub fn enrolled(&self) -> u32 {
         match &self.people.customers {
             Customers::Daily(enrolled) => *enrolled,
@@ -96,7 +91,7 @@ impl Scene {
     }
 }
 
-/// Enough that hardly anybody comes twice within the hours between two alerts.
+/// Enough that few people come twice within the hours between two alerts.
 const DAILY_CUSTOMERS: u32 = 240;
 
 /// Where a gateway usually hangs.
@@ -108,7 +103,7 @@ pub const fn gateway_at(place: Place) -> Point {
     }
 }
 
-/// Where a beacon usually sticks.
+/// Where a beacon is usually attached.
 pub const fn beacon_at(place: Place) -> Point {
     match place {
         Place::Door => Point::at(-0.9, -0.3),

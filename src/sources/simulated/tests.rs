@@ -1,4 +1,4 @@
-//! The simulated shop against the real registry, identity layer and its own promises.
+//! The simulated shop against the real registry and identity layer, and its own guarantees.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,7 +37,7 @@ fn registry(shop: &Shop) -> Registry {
     registry
 }
 
-/// Who is recognised how often, by handle.
+/// How often each customer is recognised, by handle.
 fn recognised(records: &[Record], shop: &Shop) -> BTreeMap<String, usize> {
     let moment = |at| Now { tick: Tick::ZERO.plus(at), clock: Clock::Set(STARTED_AT.plus(at)) };
     let mut identity = Identity::new(42, registry(shop), moment(Duration::ZERO));

@@ -1,80 +1,77 @@
-//! What people mean to do, as ways through the scene with the truth about them.
+//! What people do, as paths through the scene with the ground truth.
 
 use super::floor_plan::{DEPTH, HALF_WIDTH, Point};
 use super::path::Path;
 use super::random::Random;
 use crate::sources::GroundTruth;
 
-/// What somebody means to do.
+/// What a person does in the scene.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Trajectory {
     /// Comes in at once, strolls for about this many seconds, pays, goes.
     ComeIn {
-        /// Among the shelves, in seconds.
+        /// Time among the shelves, in seconds.
         for_s: f64,
     },
     /// Looks at the window first, then comes in.
     LookFirst {
-        /// Before the window, in seconds.
+        /// Time at the window, in seconds.
         look_s: f64,
-        /// Among the shelves, in seconds.
+        /// Time among the shelves, in seconds.
         for_s: f64,
     },
     /// Lingers before the window and goes.
     LingerAndGo {
-        /// Before the window, in seconds.
+        /// Time at the window, in seconds.
         for_s: f64,
     },
-    /// Walks past.
     PassBy,
     /// Comes in and sits down at the back.
     Sit {
-        /// In the chair, in seconds.
+        /// Time in the chair, in seconds.
         for_s: f64,
     },
     /// Steps out in the middle of the visit, for a cigarette or a call, and comes back.
     StepOut {
-        /// Outside, in seconds.
+        /// Time outside, in seconds.
         for_s: f64,
     },
     /// Goes to the shop next door.
     NextDoor {
-        /// In there, in seconds.
+        /// Time in there, in seconds.
         for_s: f64,
     },
     /// Is inside when the scene begins, strolls, goes.
     AlreadyInside {
-        /// Among the shelves, in seconds.
+        /// Time among the shelves, in seconds.
         for_s: f64,
     },
     /// Stays where they are all the time: staff, or things that advertise.
     Stay {
-        /// Where.
         place: Point,
-        /// So long, in seconds.
+        /// In seconds.
         for_s: f64,
     },
 }
 
-/// A way through the scene, and what is true along it.
+/// A path through the scene, and the ground truth along it.
 #[derive(Debug, Clone)]
 pub struct Walk {
-    /// Where one is.
     pub path: Path,
-    /// When which truth holds, in seconds; in the order of time.
+    /// Changes of the ground truth with their time in seconds, in order.
     pub truth: Vec<(f64, GroundTruth)>,
 }
 
-/// The street's end, out of the radio's reach or nearly.
+/// The end of the street, barely or not within radio range.
 const STREET_END: f64 = 25.0;
 
 const TO_THE_SHOP: Point = Point::at(0.0, 1.0);
 
-/// How far somebody walks beside another.
+/// Distance between people who walk side by side.
 const BESIDE: f64 = 0.6;
 
 impl Trajectory {
-    /// How it is done from `at_s` on by somebody walking `beside` (0 alone, 1 the second) others.
+    /// The walk from `at_s` on of a person beside `beside` others (0 alone, 1 the second).
     pub fn walk(self, at_s: f64, beside: u8, random: &mut Random) -> Walk {
         let side = if random.chance(0.5) { STREET_END } else { -STREET_END };
         let offset = BESIDE * f64::from(beside);
@@ -143,14 +140,14 @@ impl Walk {
         self.path.walk(Point::at(0.0, -1.0 - offset));
     }
 
-    /// To the till, and out.
+    /// Walks to the till, then out.
     fn leave(&mut self, offset: f64) {
         self.path.stroll(Point::at(-2.8, 2.6));
         self.path.stay(20.0, Point::at(-1.0, 0.0));
         self.go_out(offset, GroundTruth::Leave);
     }
 
-    /// From one thing to the next, stopping before most.
+    /// Walks from one shelf to the next, and stops at most of them.
     fn among_the_shelves(&mut self, for_s: f64, random: &mut Random) {
         let until = self.path.end_s() + for_s;
         while self.path.end_s() < until {
@@ -194,7 +191,7 @@ impl Walk {
     }
 }
 
-/// Where a customer looks at goods.
+/// A random place where a customer looks at goods.
 fn somewhere_inside(random: &mut Random) -> Point {
     let side = HALF_WIDTH - 0.5;
     Point::at(random.between(-side, side), random.between(2.0, DEPTH - 1.0))
