@@ -1,5 +1,5 @@
-//! What messages say: the wire's own types, JSON with a version. `docs/asyncapi.json` describes
-//! them, and a test holds real messages against it.
+//! The payloads of messages: types of the wire alone, JSON with a version. `docs/asyncapi.json`
+//! describes them, and a test validates real messages with it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::pipeline::event::{self, DepartureReason, GatewayIndex, PeerState};
 use crate::pipeline::peers::PeerContact;
 use crate::pipeline::units::{Dbm, WallTime};
 
-/// The version every payload carries as `"v"`.
+/// The version, which every payload has as `"v"`.
 pub const VERSION: u8 = 1;
 
 /// Highest revision of a visit: one a second for a day is less. A higher one is forged, and would
@@ -21,7 +21,7 @@ pub const MAX_REVISION: u32 = 100_000;
 /// Characters of a tablet's id.
 const LONGEST_TABLET_ID: usize = 32;
 
-/// Whether a tablet may call itself so: a few letters and digits.
+/// Whether a tablet may have this id: a few letters and digits.
 pub fn is_tablet_id(id: &str) -> bool {
     (1..=LONGEST_TABLET_ID).contains(&id.len()) && id.bytes().all(|c| c.is_ascii_alphanumeric())
 }
@@ -29,15 +29,13 @@ pub fn is_tablet_id(id: &str) -> bool {
 /// `arrivals`: the notification; `escalations` repeats it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Arrival {
-    /// [`VERSION`]
     pub v: u8,
-    /// The visit's id.
+    /// The visit's id, a UUID.
     pub visit: String,
     /// The customer's opaque handle.
     pub client: String,
-    /// The customer's tier.
     pub tier: String,
-    /// What people call the tier, where head office says it.
+    /// Display name of the tier, where head office gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier_name: Option<String>,
     /// Only where the customer consented to be shown.
@@ -61,7 +59,7 @@ pub struct Card {
     /// Preferred language, as a BCP 47 tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// What helps staff.
+    /// A note for staff: "Order 1182 is ready to collect".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -69,9 +67,8 @@ pub struct Card {
 /// `departures`: the end of a visit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Departure {
-    /// [`VERSION`]
     pub v: u8,
-    /// The visit's id.
+    /// The visit's id, a UUID.
     pub visit: String,
     /// The customer's opaque handle.
     pub client: String,
@@ -84,12 +81,12 @@ pub struct Departure {
 /// `visits/<visit>`: the retained state of an open visit; an empty message ends it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Visit {
-    /// What the notification said, or would have said.
+    /// The arrival as it was announced, or would have been.
     #[serde(flatten)]
     pub arrival: Arrival,
     /// Whether somebody takes care of the customer.
     pub state: VisitState,
-    /// Who does; with `claimed` only.
+    /// Who takes care of the customer; with `claimed` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
     /// Whether staff were alerted.
@@ -107,16 +104,16 @@ pub struct Visit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VisitState {
-    /// Not claimed.
+    /// No one takes care of the customer.
     Present,
-    /// Somebody.
+    /// A member of staff takes care of the customer.
     Claimed,
 }
 
 /// Who takes care of a customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// As the member of staff calls themself.
+    /// The name that the member of staff chose.
     pub by: String,
     /// The id of their tablet, where it has one: two people may have one name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,70 +125,67 @@ pub struct Claim {
 /// `gateways/<gateway>/status`: retained, and the last will.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// [`VERSION`]
     pub v: u8,
     /// Whether the gateway can do its job.
     pub state: GatewayState,
-    /// What people call the gateway, where IT says it.
+    /// Display name of the gateway, where IT gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// grelot's version.
+    /// The version of grelot.
     pub version: String,
     /// A hash of the configuration in force.
     pub config: String,
-    /// Since when the state is what it is: RFC 3339, UTC; `null` in a last will, which the broker
-    /// publishes at a time it does not tell, and while the clock is not set.
+    /// Since when the gateway has this state: RFC 3339, UTC. `null` while the clock is not set, and
+    /// in a last will, whose time of publication the broker does not give.
     pub since: Option<String>,
-    /// When this connection to the broker began, RFC 3339, UTC: a last will came true later than
-    /// this. Absent while the clock is not set.
+    /// When this connection to the broker began, RFC 3339, UTC: a last will was published later
+    /// than this. Absent while the clock is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connected_at: Option<String>,
-    /// Why a pushed configuration was refused, one line a problem, at most 22; absent where none
-    /// was.
+    /// Why a pushed configuration was refused, one problem a line, at most 22 lines; absent where
+    /// none was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<String>,
-    /// What does not work as it should, one line each, at most 21; absent where all does.
+    /// What does not work, one problem a line, at most 21 lines; absent where everything works.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// The group of stores whose settings it follows; absent where it follows none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// What became of head office's settings, widest first; absent where none came.
+    /// The state of head office's settings, widest reach first; absent where none came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<DocumentStatus>,
 }
 
-/// What became of a document of head office.
+/// The state of a document of head office.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentStatus {
     /// `fleet`, `group`, `store` or `gateway`.
     pub reach: String,
-    /// The number of the last one; absent where it had none.
+    /// Serial number of the last document; absent where it had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<u64>,
-    /// Whether it counts.
     pub state: DocumentState,
-    /// From when, where it waits: RFC 3339, UTC.
+    /// When it comes into force, where it waits: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Which limit was exceeded, where it fell back.
+    /// The limit that was exceeded, where it fell back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
-/// Whether a document of head office counts.
+/// Whether a document of head office is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentState {
-    /// It does.
     InForce,
-    /// Its time has not come: the one before it does.
+    /// Its time has not come: the one before it is in force.
     Waits,
-    /// Its ring is without this store: the one before it does.
+    /// Its ring does not contain this store: the one before it is in force.
     OtherStores,
-    /// A limit of its `roll_back_if` was exceeded here: the one before it does.
+    /// A limit of its `roll_back_if` was exceeded here: the one before it is in force.
     FellBack,
-    /// It runs beside what counts, and alerts no one.
+    /// It runs beside the settings in force, and alerts no one.
     Shadow,
 }
 
@@ -199,7 +193,6 @@ pub enum DocumentState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GatewayState {
-    /// It receives.
     Online,
     /// It runs, but its radio receives nothing.
     Blind,
@@ -210,7 +203,6 @@ pub enum GatewayState {
 /// `gateways/<gateway>/health`: counts since the start, and gauges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Health {
-    /// [`VERSION`]
     pub v: u8,
     /// RFC 3339, UTC.
     pub at: String,
@@ -234,25 +226,23 @@ pub struct Health {
     pub visits: u64,
     /// Arrivals that were announced.
     pub alerts: u64,
-    /// Times that the identity of a loyalty card was received from two senders in turns: the card
+    /// How often the identity of a loyalty card was received from two senders in turns: the card
     /// was copied.
     #[serde(default)]
     pub copied_cards: u64,
     /// The registry in force.
     pub registry: RegistryHealth,
-    /// The way to the tablets.
+    /// The path to the tablets.
     pub delivery: DeliveryHealth,
     /// Event streams and MQTT connections of tablets at this gateway's page.
     #[serde(default)]
     pub tablets: u64,
 }
 
-/// One adapter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RadioHealth {
     /// Such as `hci0`.
     pub adapter: String,
-    /// Whether it receives.
     pub listening: bool,
     /// The capture path: `dbus` or `monitor`.
     pub ear: String,
@@ -277,22 +267,22 @@ pub struct RegistryHealth {
     pub trouble: Option<String>,
 }
 
-/// The way to the tablets.
+/// The path to the tablets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryHealth {
-    /// Notices not yet acknowledged.
+    /// Messages not yet acknowledged.
     pub queued: u64,
-    /// Notices acknowledged.
+    /// Messages that were acknowledged.
     pub delivered: u64,
-    /// Notices sent more than once: their acknowledgement was lost with a connection.
+    /// Messages sent more than once: their acknowledgement was lost with a connection.
     pub repeated: u64,
-    /// Notices dropped because their time was over.
+    /// Messages dropped because their lifetime had ended.
     pub expired: u64,
-    /// Notices dropped because the queue was full, or because no broker takes them.
+    /// Messages dropped because the queue was full, or because no broker takes them.
     pub shed: u64,
-    /// Messages from the broker that made no sense.
+    /// Messages from the broker that could not be understood.
     pub refused: u64,
-    /// Times the connection was established.
+    /// How often the connection was established.
     pub connections: u64,
     /// What is wrong with the store on disk, if anything.
     pub store: Option<String>,
@@ -305,25 +295,24 @@ pub struct DeliveryHealth {
 /// `beacons/<beacon>`: the state of one of the shop's own beacons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Beacon {
-    /// [`VERSION`]
     pub v: u8,
     /// RFC 3339, UTC; `null` before it was ever received.
     pub last_heard: Option<String>,
     /// Not received for longer than it should be.
     pub missing: bool,
-    /// Far louder or fainter than usual: moved, or something stands before it.
+    /// Far louder or fainter than usual: it was moved, or something stands in front of it.
     #[serde(default)]
     pub moved: bool,
-    /// Heard from two senders at once.
+    /// Received from two senders at once.
     #[serde(default)]
     pub cloned: bool,
-    /// How loud of late, in dBm.
+    /// Mean RSSI of the last readings, in dBm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rssi_dbm: Option<f64>,
-    /// As Eddystone-TLM says.
+    /// Of the battery, as the beacon reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub battery_mv: Option<u16>,
-    /// As Eddystone-TLM says.
+    /// As the beacon reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature_c: Option<f64>,
 }
@@ -331,11 +320,10 @@ pub struct Beacon {
 /// `contacts/<gateway>`: what a gateway receives of matched customers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contacts {
-    /// [`VERSION`]
     pub v: u8,
     /// RFC 3339, UTC.
     pub at: String,
-    /// One entry a customer.
+    /// One entry for each customer.
     pub heard: Vec<Contact>,
 }
 
@@ -344,10 +332,10 @@ pub struct Contacts {
 pub struct Contact {
     /// The customer's opaque handle.
     pub client: String,
-    /// How loud, in dBm; absent if unknown.
+    /// Mean RSSI, in dBm; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rssi: Option<i8>,
-    /// How often.
+    /// Number of advertisements.
     pub count: u16,
     /// The phone's echo: which of the shop's beacons it receives best, and how well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -357,23 +345,22 @@ pub struct Contact {
     pub arriving_at: Option<String>,
 }
 
-/// `gateways/<gateway>/consent`: which withdrawals a gateway knows. Head office takes it for the
-/// acknowledgement of those; with `ask` it is the question for the rest.
+/// `gateways/<gateway>/consent`: the withdrawals that a gateway knows. For head office this
+/// acknowledges them; with `ask` it also asks for the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consent {
-    /// [`VERSION`]
     pub v: u8,
-    /// Whether the gateway knows all that were published before now. While it does not, it
+    /// Whether the gateway knows all withdrawals that were published before now. Until it does, it
     /// announces no one.
     pub known: bool,
-    /// Which list of head office `serial` counts in; absent where no withdrawal had a number.
+    /// The list of head office that `serial` belongs to; absent where no withdrawal had a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
     /// It knows every withdrawal of the list up to this one.
     pub serial: u64,
     /// How many customers have withdrawn, numbered or not.
     pub withdrawn: u64,
-    /// What the answer has to name; absent where nothing is asked.
+    /// A value that the answer must repeat; absent where nothing is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ask: Option<String>,
 }
@@ -381,11 +368,10 @@ pub struct Consent {
 /// `gateways/<gateway>/withdrawals`: a part of the answer to a gateway's question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawals {
-    /// [`VERSION`]
     pub v: u8,
     /// The question's `ask`.
     pub answers: String,
-    /// Which list of head office `serial` counts in.
+    /// The list of head office that `serial` belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
     /// With the whole answer, every withdrawal of the list up to this one is known.
@@ -396,15 +382,14 @@ pub struct Withdrawals {
     pub last: bool,
 }
 
-/// `withdrawn/<client>`, as far as a program reads it: any other content is a withdrawal, too.
+/// `withdrawn/<client>`, as far as a program reads it: any other content is a withdrawal too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawal {
-    /// [`VERSION`]
     pub v: u8,
     /// RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn_at: Option<String>,
-    /// Which list of head office `serial` counts in.
+    /// The list of head office that `serial` belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
     /// Its place in the store's list, from 1, without gaps.
@@ -412,11 +397,10 @@ pub struct Withdrawal {
     pub serial: Option<u64>,
 }
 
-/// `sync/<client>`: a part of a gateway's answer to a client that asks for the current state: what
-/// the gateway would have the broker retain.
+/// `sync/<client>`: a part of a gateway's answer to a client that asks for the current state. It
+/// holds the messages that the broker should retain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SyncAnswer {
-    /// [`VERSION`]
     pub v: u8,
     /// The gateway that answers.
     pub gateway: String,
@@ -426,13 +410,13 @@ pub struct SyncAnswer {
     pub last: bool,
 }
 
-/// `gateways/<gateway>/reports`: what a gateway reports to head office, once, however long the line
-/// was away. It names no customer.
+/// `gateways/<gateway>/reports`: a gateway's reports to head office. Each counts once, however long
+/// there was no connection. They name no customer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReportBatch {
-    /// [`VERSION`]
     pub v: u8,
-    /// In which queue the reports' numbers count; a gateway that lost its disk begins another.
+    /// The queue that the reports' numbers belong to; a gateway that lost its disk begins another
+    /// one.
     pub queue: String,
     /// Reports that the queue had no room for, since it began.
     pub dropped: u64,
@@ -443,15 +427,14 @@ pub struct ReportBatch {
 /// `gateways/<gateway>/reported`: head office has the reports up to a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reported {
-    /// [`VERSION`]
     pub v: u8,
-    /// The reports' queue.
+    /// As in [`ReportBatch`].
     pub queue: String,
-    /// All of it up to this number.
+    /// Head office has all reports of the queue up to this number.
     pub n: u64,
 }
 
-/// One report. A number that is known already is a repetition.
+/// One report. A report with a known number is a repetition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Its number, which grows.
@@ -459,27 +442,25 @@ pub struct Report {
     pub n: u64,
     /// RFC 3339, UTC.
     pub at: String,
-    /// What is reported.
     #[serde(flatten)]
     pub what: ReportKind,
 }
 
-/// What is reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ReportKind {
     /// A visit that ended.
     Visit(VisitReport),
-    /// What staff said of a visit.
+    /// Staff feedback on a visit.
     Label(VisitLabel),
-    /// What an hour brought.
+    /// The counts of an hour.
     Hour(HourReport),
-    /// What a candidate for settings would have changed in it.
+    /// What a candidate for settings would have changed in an hour.
     Shadow(ShadowReport),
 }
 
 impl ReportKind {
-    /// As `kind` says it.
+    /// The word in `kind`.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Visit(_) => "visit",
@@ -489,7 +470,7 @@ impl ReportKind {
         }
     }
 
-    /// The reference to the visit it is about; empty where it is about none.
+    /// The reference of the visit that it is about; empty where there is none.
     pub fn visit(&self) -> &str {
         match self {
             Self::Visit(VisitReport { visit, .. }) | Self::Label(VisitLabel { visit, .. }) => visit,
@@ -498,10 +479,10 @@ impl ReportKind {
     }
 }
 
-/// A visit that ended, without whose it was.
+/// A visit that ended, without the customer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct VisitReport {
-    /// A reference of the gateway's own making, which leads to no customer.
+    /// A reference that the gateway makes up, and that does not lead to a customer.
     pub visit: String,
     /// From arrival to departure, in seconds.
     pub stayed_s: u64,
@@ -511,57 +492,55 @@ pub struct VisitReport {
     pub announced: bool,
     /// Whether staff dismissed it.
     pub dismissed: bool,
-    /// From arrival until a member of staff took care, in seconds; absent where no one did.
+    /// From arrival until a member of staff claimed the visit, in seconds; absent where no one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_after_s: Option<u64>,
     /// `left`, `silent` or `too_long`.
     pub reason: String,
 }
 
-/// What staff said of a visit.
+/// Staff feedback on a visit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VisitLabel {
-    /// The reference that the visit's own report has.
+    /// The reference in the visit's own report.
     pub visit: String,
     /// Whether the customer was here.
     pub was_here: bool,
 }
 
-/// What an hour brought: counts.
+/// The counts of an hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HourReport {
     /// Seconds that are counted; fewer than 3,600 after a start.
     pub seconds: u64,
-    /// Of those, the ones in which nothing could be received.
+    /// Of those, the seconds in which nothing could be received.
     pub blind_s: u64,
     /// Advertisements received.
     pub advertisements: u64,
     /// Of those, the ones of enrolled customers.
     pub contacts: u64,
-    /// Visits that began.
     pub arrivals: u64,
-    /// Of those, the ones that staff were alerted about.
+    /// Arrivals that staff were alerted of.
     pub alerts: u64,
-    /// Visits that ended.
     pub departures: u64,
 }
 
-/// What a candidate for settings would have changed: arrivals, counted.
+/// The arrivals that a candidate for settings would have changed, counted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShadowReport {
-    /// The document's number.
+    /// Serial number of the candidate's document.
     pub serial: u64,
     /// Arrivals that are the same with it.
     pub same: u64,
-    /// Arrivals with it alone.
+    /// Arrivals that only the candidate has.
     pub more: u64,
-    /// Arrivals without it alone.
+    /// Arrivals that the candidate does not have.
     pub fewer: u64,
     /// Arrivals that are sooner with it.
     pub sooner: u64,
     /// Arrivals that are later with it.
     pub later: u64,
-    /// Arrivals of the same moment with another confidence, or with an alert in one case alone.
+    /// Arrivals at the same time with another confidence, or with an alert in one case only.
     pub otherwise: u64,
     /// The first of them, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -571,7 +550,6 @@ pub struct ShadowReport {
 /// One arrival that a candidate would have changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShadowChange {
-    /// How.
     pub kind: ShadowKind,
     /// Seconds later than without it.
     pub by_s: f64,
@@ -583,15 +561,13 @@ pub struct ShadowChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShadowKind {
-    /// It is there with the candidate alone.
+    /// Only the candidate has it.
     More,
-    /// It is there without the candidate alone.
+    /// The candidate does not have it.
     Fewer,
-    /// It is sooner.
     Sooner,
-    /// It is later.
     Later,
-    /// It is of the same moment.
+    /// It is at the same time, with another confidence or alert.
     Otherwise,
 }
 
@@ -621,7 +597,7 @@ impl From<Contact> for PeerContact {
 
 impl From<&BeaconState> for Beacon {
     fn from(state: &BeaconState) -> Self {
-        // A tenth of a decibel, or of a degree, is more than is measured.
+        // A tenth of a decibel, or of a degree, is finer than the measurement.
         let tenth = |value: f32| (f64::from(value) * 10.0).round() / 10.0;
         Self {
             v: VERSION,
@@ -653,7 +629,8 @@ impl From<&event::Card> for Card {
 }
 
 impl Arrival {
-    /// Of a visit that the gateway of this name opened; head office calls its tier `tier_name`.
+    /// The arrival of `visit`, which the gateway named `gateway` opened; `tier_name` is head
+    /// office's name of its tier.
     pub fn of(visit: &event::Visit, gateway: &str, tier_name: Option<&str>) -> Self {
         Self {
             v: VERSION,
@@ -671,8 +648,8 @@ impl Arrival {
 }
 
 impl Visit {
-    /// The state of a visit that the gateway of this name opened; head office calls its tier
-    /// `tier_name`.
+    /// The state of `visit`, which the gateway named `gateway` opened; `tier_name` is head office's
+    /// name of its tier.
     pub fn of(visit: &event::Visit, gateway: &str, tier_name: Option<&str>) -> Self {
         let claim = visit.claim.as_ref().map(|claim| Claim {
             by: claim.by.to_string(),
@@ -690,8 +667,8 @@ impl Visit {
         }
     }
 
-    /// What another gateway, at that place among the store's, says of a visit; `None` where a
-    /// time or an id cannot be one. What consent allows to be shown is for this gateway to say.
+    /// The visit as another gateway, the one at index `gateway`, describes it; `None` where a time
+    /// or an id is not valid. This gateway decides what consent allows to show.
     pub fn heard(&self, gateway: GatewayIndex) -> Option<event::Visit> {
         let Arrival { visit, client, tier, arrived_at, confidence, discreet, .. } = &self.arrival;
         let claim = self.claim.as_ref().map(|claim| {
@@ -723,7 +700,7 @@ impl Visit {
 }
 
 impl Departure {
-    /// Of a visit that ended.
+    /// The departure of `visit`.
     pub fn of(visit: &event::Visit, at: WallTime, reason: DepartureReason) -> Self {
         Self {
             v: VERSION,
@@ -735,12 +712,12 @@ impl Departure {
     }
 }
 
-/// What a payload looks like on the wire.
+/// The payload as it is sent.
 pub fn encode(payload: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(payload).unwrap_or_default()
 }
 
-/// A confidence is not known to more digits, and `0.97` must not read `0.9700000286102295`.
+/// A confidence is not known to more digits, and `0.97` must not be sent as `0.9700000286102295`.
 fn to_thousandths(confidence: f32) -> f64 {
     (f64::from(confidence) * 1000.0).round() / 1000.0
 }

@@ -56,7 +56,7 @@ pub enum Input<'a> {
     Deadline,
 }
 
-/// An advertisement of a customer whom a pipeline recognised.
+/// An advertisement of a customer, as another pipeline recognised it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CustomerContact {
     pub client: Arc<str>,

@@ -129,7 +129,6 @@ impl Tokens {
 }
 
 impl DayKeys {
-    /// Number of credentials.
     pub const fn count(&self) -> usize {
         self.len
     }

@@ -6,7 +6,6 @@
 
 use super::gaussian::Joint;
 
-/// Number of places.
 pub const PLACES: usize = 8;
 
 /// One value for each place.

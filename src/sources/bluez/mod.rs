@@ -47,13 +47,13 @@ use challenge::{Challenger, Observer};
 use mux::AdvertisementMux;
 use session::{Session, SessionEnd};
 
-/// Between the first attempts to open the monitor, doubling up to [`LONGEST_REOPEN`]: the kernel's
-/// Bluetooth module may be loaded at any time.
+/// Pause between the first attempts to open the monitor, doubled up to [`LONGEST_REOPEN`]: the
+/// kernel's Bluetooth module may be loaded at any time.
 const REOPEN: Duration = Duration::from_secs(30);
 const LONGEST_REOPEN: Duration = Duration::from_hours(1);
-/// From a fault to the monitor's next opening: a fault comes seldom alone.
+/// Pause between a fault and the monitor's next opening: faults seldom come alone.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Between attempts to reach the bus.
+/// Pause between attempts to reach the bus.
 const RECONNECT: Duration = Duration::from_secs(2);
 
 /// The radio through BlueZ.
@@ -83,7 +83,7 @@ impl Radio {
         Self { settings, selection, clocks, status: watch::Sender::new(Status::starting()) }
     }
 
-    /// The HCI monitor, where this process gets it; opened again after each fault.
+    /// Runs the HCI monitor, where this process may open it, and opens it again after each fault.
     async fn monitor(&self, mux: &AdvertisementMux) {
         let receive = |index, report: Report<'_>| {
             let hci = Hci(index);
@@ -127,7 +127,7 @@ impl Radio {
         }
     }
 
-    /// One session with BlueZ after the other; each ends with its connection to the bus.
+    /// Runs one session with BlueZ after the other; each ends with its connection to the bus.
     async fn sessions(&self, mux: &Arc<AdvertisementMux>, events: &mpsc::Sender<SourceEvent>) {
         let mut session =
             Session::new(&self.settings, &self.clocks, mux, &self.selection, &self.status);
@@ -178,7 +178,7 @@ impl Receive for Radio {
     }
 }
 
-/// Waits until `concerns` is true of a status and the one after it.
+/// Waits until `concerns` holds for a status and the one after it.
 async fn changed(status: &mut watch::Receiver<Status>, concerns: fn(&Status, &Status) -> bool) {
     let mut before = status.borrow_and_update().clone();
     while status.changed().await.is_ok() {
@@ -235,7 +235,7 @@ async fn hand_over(
     }
 }
 
-/// The event of a changed status; a mere count of advertisements is none.
+/// The event of a changed status; `None` where only a count of advertisements changed.
 fn change(reported: &Status, now: &Status) -> Option<SourceEvent> {
     let unchanged = Status { heard: reported.heard, ..now.clone() } == *reported;
     (!unchanged).then(|| SourceEvent::Radio(Box::new(now.clone())))

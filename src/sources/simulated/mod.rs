@@ -32,7 +32,6 @@ use agent::{Agent, Next};
 use arrivals::Arrivals;
 use customer::Customer;
 
-/// A running scene.
 pub struct Shop {
     scene: Scene,
     seed: u64,

@@ -41,7 +41,6 @@ pub enum Customers {
 /// A customer's part in the scene.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Role {
-    /// The customer's number.
     pub customer: u32,
     /// When the trajectory begins.
     pub at: Duration,
