@@ -1,5 +1,5 @@
-//! grelot itself, in two ways that say the same: its pipeline over a replay source, as `replay` runs
-//! it, and its presence machine alone over a tape, which is fast enough to search settings.
+//! Runs grelot in two equivalent ways: its pipeline over a replay source, as `replay` runs it, and
+//! its presence filter alone over a tape, which is fast enough to search settings.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -42,15 +42,15 @@ pub fn settings(setup: &Setup, layout: &Layout) -> Settings {
     }
 }
 
-/// Plays a scene through the pipeline; what was heard stays on the tape.
+/// Plays a scene through the pipeline, and records the contacts on a tape.
 pub fn play_scene(scene: Scene, seed: u64, settings: &Settings) -> anyhow::Result<(Score, Tape)> {
     let shop = Shop::new(scene, seed, STARTED_AT);
     let registries = (registry(&shop)?, registry(&shop)?);
     play(shop, registries, settings)
 }
 
-/// Plays a replay source through the pipeline, as `replay` does. One registry is the pipeline's, the
-/// other tells the tape whom it hears.
+/// Plays a replay source through the pipeline, as `replay` does. One registry is the pipeline's;
+/// the tape identifies customers with the other.
 pub fn play(
     replay: impl ReplaySource + 'static,
     (registry, of_tape): (Registry, Registry),
@@ -93,15 +93,15 @@ fn registry(shop: &Shop) -> anyhow::Result<Registry> {
     Ok(reading.load_from(lines.join("\n").as_bytes(), path)?.0)
 }
 
-/// The presence machine over a tape.
+/// Runs the presence filter over a tape.
 pub fn judge(tape: &Tape, settings: &Settings) -> Score {
     judge_knowing(tape, settings, &mut Phones::new())
 }
 
-/// What earlier visits said of phones, by their owners' handles.
+/// RSSI offsets of phones from earlier visits, by their owners' handles.
 pub type Phones = BTreeMap<String, Loudness>;
 
-/// The same where `phones` are known already; more is known of them afterwards.
+/// As [`judge`], with `phones` known from earlier visits; the tape's visits update them.
 pub fn judge_knowing(tape: &Tape, settings: &Settings, phones: &mut Phones) -> Score {
     let mut presence =
         Presence::new(settings.clone(), Survey::default(), Start::Followed, Tick::ZERO);
@@ -145,8 +145,8 @@ pub fn judge_knowing(tape: &Tape, settings: &Settings, phones: &mut Phones) -> S
     score(tape, events)
 }
 
-/// Scores what was said of a tape. Whoever was still inside at its end did not leave: the
-/// silence after it is the tape's.
+/// Scores the events of a tape. Departures after its end do not count: the silence there is the
+/// tape's.
 pub fn score(tape: &Tape, mut events: Vec<Event>) -> Score {
     let left = |client: &str| {
         let last = tape.facts.iter().rev().find(|fact: &&Fact| fact.client == client);

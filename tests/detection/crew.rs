@@ -1,11 +1,11 @@
-//! Work for all cores, its results in the order of the work.
+//! Parallel work on all cores, with the results in the order of the work.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Does `work` on each of `items`.
+/// Runs `work` on each of `items`, in parallel.
 pub fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());

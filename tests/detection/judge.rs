@@ -1,14 +1,16 @@
-//! Arrivals in shops that nothing was fitted on: `cargo run --release --example judge -- [SHOPS [EQUIPMENT]]`.
+//! Arrivals in shops that nothing was fitted on: `cargo run --release --example judge -- [SHOPS
+//! [EQUIPMENT]]`.
 //!
-//! Every cell is one equipment in one radio world, drawn `SHOPS` times (six by default) by the second
-//! generator (`judge/mod.rs`). Prints a row for each cell and, for each equipment, the median and the worst
-//! cell, on the first day and once the gateway has learned from three days of traffic; and how often an
-//! announcement was right, by its confidence.
+//! Every cell is one equipment in one radio world, drawn `SHOPS` times (six by default) by the
+//! second generator (`judge/mod.rs`). Prints a row for each cell and, for each equipment, the
+//! median and the worst cell, on the first day and once the gateway has learned from three days of
+//! traffic; and how often an announcement was right, by its confidence.
 //!
-//! `cargo run --release --example judge -- family [SHOPS]` prints the same of the first family of random
-//! shops (`family/mod.rs`), which constants are fitted on: another radio, other people. `-- measured DATA`
-//! plays the measured doors and walks, `-- fit` counts the constants of `pipeline::presence::fitted`,
-//! `-- rows FILE [SHOPS]` writes what `fit/head.py` fits the network on.
+//! `cargo run --release --example judge -- family [SHOPS]` prints the same of the first family of
+//! random shops (`family/mod.rs`), which constants are fitted on: another radio, other people. `--
+//! measured DATA` plays the measured doors and walks, `-- fit` counts the constants of
+//! `pipeline::presence::fitted`, `-- rows FILE [SHOPS]` writes what `fit/head.py` fits the network
+//! on.
 
 #![expect(clippy::print_stdout, reason = "the tables are what it is for")]
 #![allow(dead_code, reason = "the modules are the other table's, which needs more of them")]
@@ -40,36 +42,36 @@ use grelot::pipeline::Settings;
 use tape::Tape;
 use trial::{Announced, Trial};
 
-/// Shops of a cell, unless the first argument says otherwise.
+/// Shops of a cell, unless the first argument gives another number.
 const SHOPS: u64 = 6;
 
-/// Seeds of shops for judging.
+/// First seed of the shops for evaluation.
 const FIRST_SEED: u64 = 700_000;
 
-/// The same of the family, whose equipment and places go round.
+/// The same for the family, where equipment and places take turns.
 const FAMILY_SHOPS: u64 = 400;
 const FAMILY_SEED: u64 = 300_000;
 
-/// Days of traffic before the day that is judged.
+/// Days of traffic before the day that is evaluated.
 const DAYS: u64 = 3;
 
-/// With what the gateway knows of the shop.
+/// What the gateway knows of the shop.
 const WAYS: [&str; 4] =
     ["first day", "first day, walk test", "fourth day", "fourth day, walk test"];
 
-/// How sure announcements are put together that are about as sure.
+/// Limits of the confidence classes of the reliability table.
 const SURE: [f32; 6] = [0.5, 0.8, 0.9, 0.95, 0.98, 1.01];
 
-/// Found within 10 s and 60 s of 100 visits, and false arrivals for 100 visits.
+/// Visits found within 10 s, within 60 s, and false arrivals, each for 100 visits.
 type Figures = [f64; 3];
 
-/// What became of one shop, each way; and who was announced.
+/// The result of one shop in each way, and who was announced.
 struct Played {
     scores: [Score; WAYS.len()],
     announced: Vec<Announced>,
 }
 
-/// Plays the last of a shop's days, without and with the days before.
+/// Plays the last of a shop's days, with and without the days before it.
 fn play(days: &[Tape], settings: &[Settings; 2]) -> Played {
     let [no_walk_test, walk_test] = settings;
     let mut announced = Vec::new();
@@ -159,7 +161,7 @@ fn print_row(equipment: &str, cell: &str, figures: [Figures; WAYS.len()]) {
     println!("| {equipment} | {cell} | {} |", cells.join(" | "));
 }
 
-/// The median cell and the worst one, figure by figure.
+/// The median cell and the worst one, for each figure.
 fn print_summary(equipment: &str, rows: &[[Figures; WAYS.len()]]) {
     let of = |pick: fn(Vec<f64>, bool) -> f64| {
         [0, 1, 2, 3].map(|way| {
@@ -171,8 +173,8 @@ fn print_summary(equipment: &str, rows: &[[Figures; WAYS.len()]]) {
     print_row(equipment, "**worst**", of(worst));
 }
 
-/// Of those who were announced as surely as that, the share that was inside; and the expected calibration
-/// error.
+/// For each class of confidence, the fraction of announced customers who were inside; and the
+/// expected calibration error.
 fn print_reliability(announced: &[Announced]) {
     println!("\n| confidence | announced | mean confidence | were inside |");
     println!("|---|---|---|---|");

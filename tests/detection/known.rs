@@ -1,5 +1,5 @@
 //! Customers whose phones are known: each has come in three times before, on other days, with the
-//! same phone, carried anyhow.
+//! same phone carried in other ways.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::crew;
 use super::scenes::{self, Layout, Setup};
 use super::tape::Tape;
 
-/// How often each has come before.
+/// Number of earlier visits of each customer.
 const VISITS: u64 = 3;
 
-/// The street scenes of `seeds`, which are on `tapes`, where everybody's phone is known.
+/// Scores the street scenes of `seeds`, which are on `tapes`, with everyone's phone known.
 pub fn judge(
     setup: &Setup,
     seeds: impl Iterator<Item = u64>,
@@ -34,7 +34,7 @@ pub fn judge(
     })
 }
 
-/// What the earlier visits of everybody in the street scene of `seed` taught.
+/// The RSSI offsets from earlier visits of everyone in the street scene of `seed`.
 pub fn phones(setup: &Setup, seed: u64, settings: &Settings) -> anyhow::Result<Phones> {
     let mut phones = Phones::new();
     for visit in 0..VISITS {
@@ -44,8 +44,8 @@ pub fn phones(setup: &Setup, seed: u64, settings: &Settings) -> anyhow::Result<P
     Ok(phones)
 }
 
-/// Everybody comes in once. The seed makes the phones, so it is the scene's own; the way and the
-/// pocket come with the moment, which is another one.
+/// A scene in which everyone comes in once. The seed determines the phones, so it is the scene's own;
+/// path and pocket are drawn with the time, which is another one.
 fn earlier(setup: &Setup, seed: u64, visit: u64) -> Scene {
     let mut random = Random::new(seed, &[u64::from(b'k'), visit]);
     let mut scene = scenes::street(setup, &Layout::USUAL, seed);

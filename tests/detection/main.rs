@@ -1,5 +1,5 @@
-//! Arrival detection never gets worse unnoticed: a part of the tables in `docs/detection.md`,
-//! pinned. The pipeline is deterministic, so every count is exact.
+//! Pins a part of the tables in `docs/detection.md`, so that arrival detection does not get worse
+//! unnoticed. The pipeline is deterministic, so every count is exact.
 #![allow(dead_code, reason = "the modules are the table's, which needs more of them")]
 #![allow(
     clippy::unwrap_used,

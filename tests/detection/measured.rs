@@ -1,4 +1,4 @@
-//! The measured traces: a real door between ten receivers, walks past twelve.
+//! The measured traces: ten receivers around a real door, and walks past twelve.
 
 use std::path::Path;
 
@@ -18,19 +18,19 @@ use crate::traces::{door, walks};
 
 /// One set of receivers and its recordings.
 pub struct Measured {
-    /// As the tables call it.
+    /// Its name in the tables.
     pub name: &'static str,
-    /// The shop's configuration, its levels from the calibrating recordings.
+    /// The shop's configuration; the levels come from the calibration recordings.
     pub settings: Settings,
-    /// What rules may be tuned on.
+    /// The recordings that rules may be tuned on.
     pub calibrating: Vec<Tape>,
-    /// What they are judged on.
+    /// The recordings that rules are evaluated on.
     pub judging: Vec<Tape>,
-    /// What the pipeline itself made of the latter.
+    /// The pipeline's score on the latter.
     pub score: Score,
 }
 
-/// All four sets.
+/// Reads the four sets in `data`.
 pub fn read(data: &Path) -> anyhow::Result<Vec<Measured>> {
     let out = tempfile::tempdir()?;
     let door = door::import(&data.join("rssi_door_SAL"), out.path()).context("the door data")?;

@@ -7,7 +7,7 @@ pub const HEAD: &str = "\
 | rule | found within 10 s | found | false for 100 visits (pass, early, again) | delay p50, p95 | false departures |\n\
 |---|---|---|---|---|---|";
 
-/// A rule's row.
+/// The row of a rule.
 pub fn row(name: &str, score: &Score) -> String {
     let percent = |count: u32| f64::from(count) * 100.0 / f64::from(score.visits.max(1));
     let delays = Delays::of(&score.arrival_delays_s);
@@ -28,7 +28,7 @@ pub fn row(name: &str, score: &Score) -> String {
     )
 }
 
-/// A row in counts, where there are few.
+/// A row with counts, for small numbers.
 pub fn counts(name: &str, score: &Score) -> String {
     let delays = Delays::of(&score.arrival_delays_s);
     let seconds = |delay: Option<f64>| delay.map_or("–".into(), |delay| format!("{delay:.1}"));

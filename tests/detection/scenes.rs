@@ -1,8 +1,8 @@
-//! The simulated scenes: who comes to the shop, and what hears them.
+//! The simulated scenes: who comes to the shop, and the equipment that receives them.
 //!
-//! A street scene is ten minutes of arrivals, everything that arrival detection gets wrong
-//! among them; a chair scene is one customer who sits at the back for an hour. Calibrating,
-//! tuning and judging never share a seed.
+//! A street scene is ten minutes of arrivals, with all the cases that arrival detection gets wrong;
+//! a chair scene is one customer who sits at the back for an hour. Calibration, tuning and
+//! evaluation never share a seed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,13 +13,11 @@ use grelot::sources::simulated::floor_plan::Point;
 use grelot::sources::simulated::scene::{beacon_at, gateway_at};
 use grelot::sources::simulated::{Customers, People, Random, Role, Scene, Trajectory};
 
-/// The store's number.
 pub const STORE: u16 = 42;
 
-/// What a shop has been given to hear with.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
-    /// As the tables call it.
+    /// Its name in the tables.
     pub name: &'static str,
     /// Gateways: one alone hangs inside, the first of two at the door.
     pub gateways: &'static [(&'static str, Place)],
@@ -38,7 +36,7 @@ pub const SETUPS: [Setup; 4] = [
     Setup { name: "(d) two, echoes", gateways: &[DOOR, INSIDE], beacons: true },
 ];
 
-/// The same equipment, hung elsewhere.
+/// The same equipment at other places.
 pub const ELSEWHERE: [(Setup, Layout); 5] = [
     (
         Setup { name: "(a) the gateway at the door", gateways: &[DOOR], beacons: false },
@@ -106,8 +104,8 @@ impl Layout {
         inside_beacon: beacon_at(Place::Inside),
     };
 
-    /// The same shop, its inside gateway at the till and its beacons where they come to hand: inside
-    /// the door, and well within.
+    /// The same shop with its inside gateway at the till and its beacons at convenient places: just
+    /// inside the door, and well within.
     const AT_HAND: Self = Self {
         inside_gateway: Point::at(-3.0, 7.0),
         door_beacon: Point::at(-0.9, 0.3),
@@ -115,7 +113,7 @@ impl Layout {
         ..Self::USUAL
     };
 
-    /// Another shop, one for each seed: gateway and beacon on either side of the door, the rest
+    /// Another shop for each seed: gateway and beacon on either side of the door, the others
     /// somewhere within.
     pub fn other(seed: u64) -> Self {
         let mut random = Random::new(seed, &[u64::from(b'l')]);
@@ -140,7 +138,7 @@ impl Layout {
     }
 }
 
-/// What a scene is for; each has seeds of its own.
+/// The purpose of a scene; each has its own seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The model's constants were chosen on these.
@@ -204,7 +202,7 @@ pub fn chair(setup: &Setup, layout: &Layout, _seed: u64) -> Scene {
     scene
 }
 
-/// The number of the `nth` customer whose phone has the app: the others carry cards, which hear
+/// The number of the `nth` customer whose phone has the app. The others carry cards, which receive
 /// no beacon.
 fn app(nth: usize) -> u32 {
     let with_app = (0_u32..).filter(|number| !matches!(number % 12, 7 | 10));

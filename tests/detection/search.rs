@@ -1,15 +1,15 @@
-//! The same search for everybody: settings drawn at random, the worthiest kept.
+//! One search for every rule: settings are drawn at random, and the best are kept.
 
 use grelot::commands::score::Score;
 use grelot::sources::simulated::Random;
 
 use super::crew;
 
-/// So many settings are tried for each rule.
+/// Number of settings that are tried for each rule.
 pub const TRIED: usize = 150;
 
-/// What a shop wants: a customer found within ten seconds is worth a point, one found later half
-/// a point, and a false arrival costs one. For a hundred visits.
+/// The value of a score to a shop, for 100 visits: a customer found within ten seconds is worth a
+/// point, one found later half a point, and a false arrival or departure costs one.
 pub fn worth(score: &Score) -> f64 {
     let (soon, found) = (f64::from(score.found_within(10.0)), f64::from(score.found));
     let wrong = f64::from(score.false_arrivals.total() + score.false_departures);
@@ -17,7 +17,7 @@ pub fn worth(score: &Score) -> f64 {
     (soon + (found - soon) / 2.0 - wrong) * 100.0 / visits
 }
 
-/// The worthiest of [`TRIED`] draws.
+/// The best of [`TRIED`] draws.
 pub fn best<S: Sync + Send>(
     seed: u64,
     draw: impl Fn(&mut Random) -> S,

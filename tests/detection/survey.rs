@@ -7,16 +7,16 @@ use grelot::sources::simulated::radio::{Carried, Phone, RadioPath};
 
 use super::scenes::{Layout, Part, Setup};
 
-/// Before both windows and the door.
+/// In front of both windows and the door.
 const OUTSIDE: [Point; 3] = [Point::at(-2.5, -1.0), Point::at(0.0, -1.5), Point::at(2.5, -1.0)];
 
-/// A few steps in.
+/// A few steps inside.
 const INSIDE: [Point; 3] = [Point::at(-1.5, 2.5), Point::at(0.0, 1.5), Point::at(1.5, 3.0)];
 
 /// Packets in 20 s at four a second.
 const PACKETS: u32 = 80;
 
-/// What each gateway measures, on average.
+/// The mean level at each gateway.
 pub fn levels(setup: &Setup, layout: &Layout) -> Vec<Levels> {
     let seed = Part::Calibrating.seeds(1).start;
     let gateway = |(nth, (_, place)): (u64, &(_, _))| {
@@ -42,7 +42,7 @@ pub fn levels(setup: &Setup, layout: &Layout) -> Vec<Levels> {
     (0..).zip(setup.gateways).map(gateway).collect()
 }
 
-/// One turns round once on each spot.
+/// The direction that the person faces, who turns round once on each spot.
 fn turn(packet: u32) -> Point {
     let (sine, cosine) = (f64::from(packet) / f64::from(PACKETS) * std::f64::consts::TAU).sin_cos();
     Point::at(cosine, sine)

@@ -1,4 +1,4 @@
-//! Arrival detection, measured: grelot beside the published rules of its peers.
+//! Measures arrival detection: grelot beside the published rules of its peers.
 //!
 //! `cargo run --release --example detection -- [DATA_DIR]`: simulated scenes, and with `DATA_DIR`
 //! (which holds `rssi_door_SAL` and `rssi_walk_position_danis`) the measured ones. Prints the
@@ -35,12 +35,12 @@ use row::{HEAD, counts, row};
 use scenes::{ELSEWHERE, Layout, Part, SETUPS, Setup};
 use tape::Tape;
 
-/// Scenes of each kind.
+/// Number of scenes of each kind.
 const STREETS: u64 = 200;
 const CHAIRS: u64 = 100;
 const TUNED_ON: u64 = 40;
 
-/// How sure to be: the trade-off.
+/// The values of `arrive_confidence` in the trade-off.
 const CONFIDENCES: [f32; 5] = [0.8, 0.9, 0.97, 0.98, 0.99];
 
 fn main() -> anyhow::Result<()> {
@@ -80,7 +80,7 @@ fn simulated(setup: &Setup) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// grelot as delivered in a shop for each scene.
+/// grelot with its defaults, with another shop for each scene.
 fn in_shops(setup: &Setup, layout: impl Fn(u64) -> Layout + Sync) -> anyhow::Result<Score> {
     let seeds: Vec<u64> = Part::Judging.seeds(STREETS).collect();
     let play = |seed: &u64| {
@@ -106,7 +106,7 @@ fn variants(settings: &Settings) -> Vec<(String, Settings)> {
     variants
 }
 
-/// Each peer with the settings that did best on `tapes`.
+/// Each peer with the settings that are best on `tapes`.
 fn tuned(tapes: &[Tape], settings: &Settings, quick: bool) -> Vec<(Name, Peer)> {
     let seed = Part::Tuning.seeds(1).start;
     let tune = |name: Name| {
@@ -124,7 +124,7 @@ fn real(set: &Measured) {
     }
 }
 
-/// Scenes of one kind through the pipeline.
+/// Plays scenes of one kind through the pipeline.
 fn play(
     setup: &Setup,
     part: Part,

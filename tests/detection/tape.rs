@@ -1,5 +1,4 @@
-//! What one scene gave to hear, contact by contact, and the truth about it: played as often as
-//! rules are to be tried on it.
+//! The contacts of one scene, with the ground truth: recorded once, played for each rule.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,66 +11,61 @@ use grelot::pipeline::identity::Identity;
 use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
 use grelot::sources::{GroundTruth, Record, RecordKind, ReplayError, ReplaySource};
 
-/// One contact, in eight octets: there are millions of them.
+/// One contact, in eight octets, because there are millions of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Contact {
     at_us: u32,
-    /// In the order of [`Tape::clients`].
+    /// Index in [`Tape::clients`].
     pub customer: u8,
-    /// In the order of the setup.
+    /// Index in the order of the setup.
     pub gateway: u8,
     rssi: i8,
     echo: u8,
 }
 
 impl Contact {
-    /// At a time since the start, of a customer and a gateway by their numbers, in dBm, with the
-    /// echo's octet.
+    /// `rssi` is in dBm, `echo` the echo's octet.
     pub const fn new(at_us: u32, customer: u8, gateway: u8, rssi: i8, echo: u8) -> Self {
         Self { at_us, customer, gateway, rssi, echo }
     }
 
-    /// Since the start.
+    /// Time since the start.
     pub fn at(&self) -> Tick {
         Tick::from_micros(self.at_us.into())
     }
 
-    /// Since the start, in seconds.
+    /// Seconds since the start.
     pub fn at_s(&self) -> f64 {
         f64::from(self.at_us) / 1e6
     }
 
-    /// How loud.
     pub fn rssi(&self) -> Option<Dbm> {
         Dbm::measured(self.rssi.into())
     }
 
-    /// In dBm.
     pub fn dbm(&self) -> f64 {
         self.rssi.into()
     }
 
-    /// What the phone said it hears.
     pub fn echo(&self) -> Option<Echo> {
         Some(Echo::from_byte(self.echo)).filter(|echo| echo.zone != 0)
     }
 }
 
-/// A scene's contacts and truth.
+/// The contacts and the ground truth of a scene.
 #[derive(Debug, Default)]
 pub struct Tape {
     /// In the order of time.
     pub contacts: Vec<Contact>,
     /// In the order of time.
     pub facts: Vec<Fact>,
-    /// The customers' handles.
     pub clients: Vec<String>,
-    /// When it ended.
+    /// The length of the scene.
     pub ended_at: Duration,
 }
 
 impl Tape {
-    /// Whether a customer was inside then.
+    /// Whether a customer was inside at `at`.
     pub fn is_inside(&self, client: &str, at: Duration) -> bool {
         let facts = self.facts.iter().filter(|fact| fact.client == client && fact.at <= at);
         facts.fold(false, |inside, fact| match fact.word {
@@ -82,7 +76,7 @@ impl Tape {
     }
 }
 
-/// A replay source that leaves its contacts on a tape while somebody else plays it.
+/// A replay source that records its contacts on a tape while it is played.
 pub struct Taped<S> {
     replay: S,
     identity: Identity,
@@ -92,7 +86,8 @@ pub struct Taped<S> {
 }
 
 impl<S: ReplaySource> Taped<S> {
-    /// Of `replay source`, whose gateways' order is `gateways`; `identity` tells whom it hears.
+    /// Wraps `replay`, whose gateways are numbered as in `gateways`; `identity` identifies the
+    /// customers.
     pub fn new(replay: S, identity: Identity, gateways: Vec<Arc<str>>) -> (Self, Arc<Mutex<Tape>>) {
         let tape = Arc::<Mutex<Tape>>::default();
         let known = BTreeMap::new();
@@ -140,7 +135,7 @@ impl<S: ReplaySource> Taped<S> {
     }
 }
 
-/// What both clocks say at `tick` of a replay source that began at `started_at`.
+/// The time at `tick` of a replay source that began at `started_at`.
 pub fn moment(started_at: WallTime, tick: Tick) -> Now {
     Now { tick, clock: Clock::Set(started_at.plus(tick.since(Tick::ZERO))) }
 }

@@ -10,18 +10,17 @@ use grelot::pipeline::identity::CustomerIndex;
 use grelot::pipeline::presence::{Presence, PresenceChange, PresenceEvent, Survey};
 use grelot::pipeline::units::Tick;
 
-/// Somebody was announced.
+/// A customer who was announced.
 pub struct Announced {
-    /// As sure as this.
     pub confidence: f32,
-    /// And was inside.
+    /// Whether the customer was inside.
     pub inside: bool,
 }
 
 /// A shop's gateway, day after day.
 #[derive(Default)]
 pub struct Trial {
-    /// What traffic says of the shop's radio.
+    /// The statistics of the traffic so far.
     pub survey: Survey,
 }
 
@@ -61,7 +60,7 @@ impl Trial {
     }
 }
 
-/// All verdicts that time alone brings until then.
+/// Handles all events that time alone brings until `until`.
 pub fn pass(presence: &mut Presence, until: Tick, say: &mut dyn FnMut(Tick, PresenceEvent)) {
     while let Some(due) = presence.next_deadline().filter(|due| *due < until) {
         while let Some(event) = presence.expire(due) {

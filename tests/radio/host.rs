@@ -1,4 +1,4 @@
-//! The test bed's outside: builds the machine, boots it, reads what came out.
+//! The outside of the test bed: builds the machine, boots it, and reads the results.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;

@@ -1,5 +1,5 @@
 //! The radio test bed: real BlueZ and D-Bus of a Debian release on a stock kernel in a small
-//! emulated machine, controllers of our own, the real `grelot`. `README.md` beside this file.
+//! emulated machine, emulated controllers, the real `grelot`. See `README.md` beside this file.
 //!
 //! Fails, and says why, where the machine cannot be built (no qemu, no Debian mirror).
 #![allow(

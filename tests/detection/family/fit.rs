@@ -17,21 +17,21 @@ use grelot::pipeline::presence::places::{
 };
 use grelot::pipeline::presence::survey::{Heard, Survey, kind};
 
-/// Shops for fitting, and never for anything else.
+/// Seeds of shops for fitting, and for nothing else.
 const SEEDS: std::ops::Range<u64> = 100_000..101_400;
-/// Days of traffic, and customers of each.
+/// Days of traffic, and customers a day.
 const DAYS: u64 = 4;
 const CUSTOMERS: u8 = 60;
-/// Points at each place.
+/// Random points that are measured at each place.
 const POINTS: u32 = 80;
-/// What carrying a phone takes, on average, in dB.
+/// Mean attenuation by carrying the phone, in dB.
 const CARRIED_DB: f64 = 3.5;
-/// Between two looks at somebody, in seconds.
+/// Interval at which a customer's place is counted, in seconds.
 const LOOK_S: f64 = 0.25;
-/// Nobody was received.
+/// Stands for the level of a device that received nothing.
 const NOTHING_DBM: f64 = -96.0;
 
-/// Levels at places with how they scatter there, and what was observed.
+/// Levels at the places with their variances, and the measured quantities.
 struct Row<const N: usize> {
     kind: usize,
     levels: [f64; N],
@@ -47,7 +47,7 @@ struct Counted {
     passes: f64,
 }
 
-/// Where somebody is in a shop.
+/// The place in a shop that a point belongs to.
 fn place(shop: &Shop, at: Point, moving: bool) -> usize {
     if at.y <= 0.0 {
         let near = (at.x - shop.door_x).abs() < 5.0;
@@ -70,7 +70,7 @@ fn place(shop: &Shop, at: Point, moving: bool) -> usize {
     }
 }
 
-/// Somewhere at a place.
+/// A random point of a place.
 fn point(shop: &Shop, place: usize, random: &mut Random) -> Point {
     let z = random.between(0.7, 1.3);
     let lane = |random: &mut Random| -random.between(shop.pavement.0, shop.pavement.1);
@@ -101,7 +101,7 @@ fn point(shop: &Shop, place: usize, random: &mut Random) -> Point {
     Point { x, y, z }
 }
 
-/// Mean and variance of the level between somebody at each place and a device.
+/// Mean and variance of the level between a phone at each place and a device.
 fn levels(shop: &Shop, device: &Device, random: &mut Random) -> ([f64; PLACES], [f64; PLACES]) {
     let (mut mean, mut variance) = ([0.0; PLACES], [0.0; PLACES]);
     for at in 0..PLACES {
@@ -122,7 +122,7 @@ fn levels(shop: &Shop, device: &Device, random: &mut Random) -> ([f64; PLACES], 
     (mean, variance)
 }
 
-/// What traffic says, straight from a tape.
+/// The survey of tapes, without a presence filter.
 pub fn survey(shop: &Shop, tapes: &[Tape]) -> Survey {
     let mut survey = Survey::default();
     let gateways = shop.settings(None).gateways;
@@ -265,7 +265,6 @@ fn print_joint<const N: usize>(name: &str, kind: &str, spread_name: &str, rows: 
     println!("];\n");
 }
 
-/// Prints the constants.
 pub fn print() {
     let seeds: Vec<u64> = SEEDS.collect();
     let counted = crew::each(&seeds, |seed| count(*seed));

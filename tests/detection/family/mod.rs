@@ -1,6 +1,6 @@
-//! A family of random shops, for fitting, tuning and a first judging: each seed is a shop with its
-//! radio, its people and its equipment, in three dimensions. Contacts come directly, not as
-//! advertisements: thousands of shops are heard in minutes.
+//! A family of random shops, for fitting, tuning and a first evaluation: each seed is a shop with
+//! its radio, its people and its equipment, in three dimensions. Contacts are made directly, not
+//! from advertisements, so thousands of shops take minutes.
 
 pub mod fit;
 pub mod people;
@@ -23,14 +23,14 @@ use people::{Plan, Way};
 use radio::Link;
 use shop::{Equipment, Point, Shop, Spot};
 
-/// A packet at 1 m of an average phone and receiver, in dBm.
+/// RSSI at 1 m between an average phone and receiver, in dBm.
 const AT_1_M_DBM: f64 = -57.0;
-/// Fainter packets are lost more and more.
+/// Weaker packets are lost with increasing probability.
 const FAINT_DBM: f64 = -93.0;
-/// A tape lasts for so long, in seconds.
+/// Length of a tape, in seconds.
 const TAPE_S: f64 = 3000.0;
 
-/// The shop of a seed, equipment and spot going round.
+/// The shop of a seed; equipment and spot take turns.
 pub fn shop(seed: u64) -> Shop {
     let nth = usize::try_from(seed).unwrap_or(0);
     let equipment = Equipment::ALL[nth % Equipment::ALL.len()];
@@ -38,7 +38,6 @@ pub fn shop(seed: u64) -> Shop {
     Shop::draw(equipment, spot, &mut Random::new(seed, &[u64::from(b's')]))
 }
 
-/// A customer's phone.
 struct Phone {
     sends_db: f64,
     hears_db: f64,
@@ -68,7 +67,7 @@ impl Phone {
     }
 }
 
-/// So many customers come by on day `day` of the shop of `seed`; what is heard of them.
+/// The contacts of `customers` who come by on day `day` of the shop of `seed`.
 pub fn tape(shop: &Shop, seed: u64, day: u64, customers: u8) -> Tape {
     let mut tape = Tape::default();
     for nth in 0..customers {
@@ -133,7 +132,7 @@ fn contact(at_s: f64, customer: u8, gateway: u8, dbm: f64, echo: u8) -> Contact 
     Contact::new((at_s * 1e6) as u32, customer, gateway, (dbm.round() as i8).min(-1), echo)
 }
 
-/// The beacon that a phone hears best over a second, as an echo's octet.
+/// The echo's octet of the beacon that a phone receives best over a second.
 fn hear_beacons(
     shop: &Shop,
     phone: &Phone,
@@ -166,7 +165,8 @@ fn hear_beacons(
     })
 }
 
-/// What one phone measures in 20 s on each of three places before the door and a few steps in.
+/// The levels that one phone gives in 20 s at each of three places in front of the door and a few
+/// steps inside.
 pub fn walk_test(shop: &Shop, seed: u64) -> Vec<Levels> {
     let mut random = Random::new(seed, &[u64::from(b'w')]);
     let phone = random.normal() * 4.0;

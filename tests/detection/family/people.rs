@@ -1,10 +1,10 @@
-//! Who comes by, and how: a way of points with pauses.
+//! Who comes by, and how: paths of points with pauses.
 
 use grelot::sources::simulated::Random;
 
 use super::shop::{Point, Shop};
 
-/// What somebody does.
+/// What a customer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     ComeIn,
@@ -15,16 +15,16 @@ pub enum Plan {
     NextDoor,
 }
 
-/// Somebody's way.
+/// The path of a customer.
 #[derive(Debug)]
 pub struct Way {
-    /// When at each corner, and where.
+    /// When they are at each corner, and where it is.
     pub corners: Vec<(f64, Point)>,
     pub enters_s: Option<f64>,
     pub leaves_s: Option<f64>,
 }
 
-/// Everybody begins and ends so far down the street.
+/// Distance down the street at which every path begins and ends.
 const OUT_OF_SIGHT_M: f64 = 22.0;
 
 impl Plan {
@@ -149,7 +149,7 @@ impl Way {
         Self { corners: walker.corners, enters_s, leaves_s }
     }
 
-    /// Where somebody is, and which way they are turned.
+    /// Where the customer is, and the direction they face.
     pub fn at(&self, at_s: f64) -> Option<(Point, (f64, f64))> {
         let next = self.corners.partition_point(|(corner_s, _)| *corner_s <= at_s);
         let ((a_s, a), (b_s, b)) =
@@ -158,7 +158,7 @@ impl Way {
         let at = Point { x: a.x + (b.x - a.x) * part, y: a.y + (b.y - a.y) * part, z: a.z };
         let length = a.distance(*b).max(1e-6);
         let facing = ((b.x - a.x) / length, (b.y - a.y) / length);
-        // Whoever stands looks somewhere, by the place they shift to.
+        // A customer who stands faces the place that they shift to.
         Some((at, facing))
     }
 

@@ -4,31 +4,30 @@ use grelot::sources::simulated::Random;
 
 use super::shop::{Point, Shop};
 
-/// What differs from one radio world to another.
+/// The parameters of a radio world.
 #[derive(Debug, Clone, Copy)]
 pub struct World {
-    /// As tables call it.
+    /// Its name in the tables.
     pub name: &'static str,
-    /// Path-loss exponent.
     pub exponent: f64,
     /// Standard deviation of shadowing, in dB.
     pub shadowing_db: f64,
-    /// Over so many metres shadows are alike.
+    /// Correlation distance of shadowing, in metres.
     pub correlated_m: f64,
-    /// Through glass, a brick wall, an inner wall, in dB.
+    /// Attenuation by glass, a brick wall, an inner wall, in dB.
     pub glass_db: f64,
     pub wall_db: f64,
     pub inner_db: f64,
-    /// What a body that stands in the way takes, in dB.
+    /// Attenuation by a body that stands in the way, in dB.
     pub body_db: f64,
-    /// Rician factor of fading.
+    /// Rician K factor of fading.
     pub rice: f64,
-    /// What other people do to a link, in dB.
+    /// Attenuation by other people, in dB.
     pub crowd_db: f64,
 }
 
 impl World {
-    /// Draws a radio world; the name is that of the nearest kind.
+    /// Draws a radio world; its name is that of the most similar kind.
     pub fn draw(random: &mut Random) -> Self {
         let exponent = random.between(1.6, 3.2);
         let shadowing_db = random.between(2.0, 6.0);
@@ -53,7 +52,7 @@ impl World {
     }
 }
 
-/// A field of shadows around one receiver: sums of waves of random directions.
+/// Shadowing around one receiver: a sum of waves of random directions.
 #[derive(Debug, Clone)]
 pub struct Shadows {
     waves: [(f64, f64, f64); 10],
@@ -75,7 +74,7 @@ impl Shadows {
     }
 }
 
-/// What changes from moment to moment between one phone and one receiver.
+/// The changing state between one phone and one receiver.
 #[derive(Debug, Clone, Default)]
 pub struct Link {
     fades: [(f64, f64); 3],
@@ -84,7 +83,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Moves on to `at_s` and `place`; the level of a packet, in dB beside what it would be at 1 m.
+    /// Moves on to `at_s` and `place`; returns the level of a packet, in dB relative to 1 m.
     pub fn gain_db(
         &mut self,
         at_s: f64,
@@ -99,7 +98,7 @@ impl Link {
             Some((then, before)) => (at_s - then, before.distance(place)),
             None => (100.0, 100.0),
         };
-        // A fade lasts for a few centimetres, and some seconds where everybody stands still.
+        // A fade lasts for a few centimetres, or some seconds where nobody moves.
         let keep = (-moved / 0.06 - elapsed / 8.0).exp();
         let renew = (1.0 - keep * keep).sqrt();
         for (re, im) in &mut self.fades {
@@ -115,7 +114,7 @@ impl Link {
         let fade_db = 10.0 * power.max(1e-3).log10();
         let away = place.distance(receiver).max(0.4);
         let (to_x, to_y) = ((receiver.x - place.x) / away, (receiver.y - place.y) / away);
-        // Whoever faces the receiver carries the phone before the body, more often than not.
+        // A person who faces the receiver mostly carries the phone in front of the body.
         let behind = 0.5 - 0.5 * (to_x * facing.0 + to_y * facing.1);
         -10.0 * world.exponent * away.log10()
             - shop.walls_db(place, receiver)

@@ -1,4 +1,4 @@
-//! What `fit/head.py` fits the network on: a row of 32-bit floats for contacts of random shops.
+//! Writes the training data of `fit/head.py`: a row of 32-bit floats for contacts of random shops.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,19 +16,19 @@ use crate::crew;
 use crate::tape::Tape;
 use crate::trial::{Trial, pass};
 
-/// Shops for fitting the network, and never for anything else.
+/// Seeds of shops for fitting the network, and for nothing else.
 const FIRST_SEED: u64 = 200_000;
-/// Days of traffic: some shops begin without.
+/// Days of traffic; some shops begin without any.
 const DAYS: u32 = 3;
 const CUSTOMERS: u8 = 60;
-/// Between two rows of one customer and gateway, in seconds.
+/// Minimum time between two rows of one customer and gateway, in seconds.
 const EVERY_S: f64 = 0.4;
-/// Of so many the app is woken on the way, or inside.
+/// Fraction of customers whose app wakes on the way or inside.
 const WOKEN: f64 = 0.3;
-/// Shops at a time.
+/// Shops that are computed at a time.
 const CHUNK: usize = 16;
 
-/// Writes the rows of so many shops.
+/// Writes the rows of `shops` shops.
 pub fn write(path: &str, shops: u64) {
     let mut file = BufWriter::new(File::create(path).expect("the file can be written"));
     let seeds: Vec<u64> = (FIRST_SEED..FIRST_SEED + shops).collect();
@@ -41,8 +41,8 @@ pub fn write(path: &str, shops: u64) {
     file.flush().expect("the file can be written");
 }
 
-/// Shop, customer, seconds, inside or not, seconds since entering, whether this customer comes in at all,
-/// and what the network looks at; for each contact.
+/// The rows of one shop, one for each contact: shop, customer, seconds, inside or not, seconds
+/// since entering, whether the customer comes in at all, and the inputs of the network.
 fn rows(seed: u64) -> Vec<f32> {
     let shop = shop(seed);
     let mut random = Random::new(seed, &[u64::from(b'r')]);
@@ -81,7 +81,7 @@ fn rows(seed: u64) -> Vec<f32> {
     rows
 }
 
-/// Whether a customer is inside, for how long, and whether they come in at all.
+/// Whether a customer is inside, since when in seconds, and whether they come in at all.
 fn truth(tape: &Tape, customer: u8, at_s: f64) -> [f32; 3] {
     let client = tape.clients.get(usize::from(customer));
     let (mut inside, mut since_s, mut comes) = (0.0, -1.0, 0.0);

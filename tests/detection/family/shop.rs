@@ -1,5 +1,5 @@
-//! Random shops and streets in three dimensions, and where a person hangs equipment in them. The
-//! front is the line y = 0; the shop lies behind it (y > 0), the pavement before it.
+//! Random shops and streets in three dimensions, and the places where a person installs equipment
+//! in them. The front is the line y = 0; the shop lies behind it (y > 0), the pavement before it.
 
 use grelot::pipeline::{Gateway, Levels, Place, Settings, policy, presence};
 use grelot::sources::simulated::Random;
@@ -21,7 +21,7 @@ impl Point {
     }
 }
 
-/// What hangs in the shop: the rows of the tables.
+/// What is installed in the shop: the rows of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Equipment {
     One,
@@ -57,7 +57,7 @@ impl Equipment {
     }
 }
 
-/// Where the gateway hangs: the columns.
+/// Where the gateway is installed: the columns of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spot {
     Door,
@@ -108,23 +108,22 @@ impl Spot {
 pub struct Device {
     pub at: Point,
     pub place: Place,
-    /// Between this receiver and an average one, in dB; of a beacon what it sends.
+    /// A receiver's deviation from an average one, in dB; for a beacon, its power.
     pub offset_db: f64,
     pub shadows: Shadows,
 }
 
-/// One shop.
 #[derive(Debug, Clone)]
 pub struct Shop {
     pub width: f64,
     pub depth: f64,
     pub door_x: f64,
     pub door_width: f64,
-    /// Between door and window panes the front is wall.
+    /// Fraction of the front beside the door that is glass; the rest is wall.
     pub glass: f64,
     /// An inner wall across the shop, if any.
     pub inner_y: Option<f64>,
-    /// People walk so far before the front, in metres.
+    /// Distance range in front of the shop in which people walk, in metres.
     pub pavement: (f64, f64),
     pub mall: bool,
     pub sister: bool,
@@ -134,9 +133,9 @@ pub struct Shop {
     pub spot: Spot,
     pub gateways: Vec<Device>,
     pub beacons: Vec<Device>,
-    /// Of those customers who come near, so many come in.
+    /// Fraction of the customers who come near that come in.
     pub visiting: f64,
-    /// Of packets, so many are lost anyway.
+    /// Fraction of packets that are lost at any level.
     pub lost: f64,
 }
 
@@ -262,7 +261,7 @@ impl Shop {
         }
     }
 
-    /// What stands between two places, in dB.
+    /// Attenuation by the walls between two places, in dB.
     pub fn walls_db(&self, from: Point, to: Point) -> f64 {
         let mut db = 0.0;
         let cross = |level: f64, a: f64, b: f64| (a - level) * (b - level) < 0.0;
@@ -296,7 +295,8 @@ impl Shop {
         db
     }
 
-    /// As configured: places are, levels are what a walk test of one phone found, if there was one.
+    /// The configuration: places are declared; levels are those of a walk test with one phone, if
+    /// there was one.
     pub fn settings(&self, levels: Option<&[Levels]>) -> Settings {
         let gateway = |(nth, device): (usize, &Device)| Gateway {
             name: format!("g{nth}"),

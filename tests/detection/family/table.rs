@@ -10,13 +10,13 @@ use crate::{
     DAYS, Played, WAYS, crew, figures, play, print_head, print_reliability, print_summary,
 };
 
-/// Customers of each day.
+/// Customers a day.
 const CUSTOMERS: u8 = 60;
 
-/// Visits that a cell needs to count.
+/// Visits that a cell must have to count.
 const FEWEST_VISITS: u32 = 8;
 
-/// One shop, and what became of it.
+/// The result of one shop.
 struct Row {
     equipment: Equipment,
     cell: (&'static str, &'static str),
@@ -32,7 +32,7 @@ fn row(seed: u64) -> Row {
     Row { equipment: shop.equipment, cell: (shop.spot.name(), shop.world.name), played }
 }
 
-/// Prints the table of the shops of these seeds.
+/// Prints the table of the shops with these seeds.
 pub fn print(seeds: std::ops::Range<u64>) {
     let seeds: Vec<u64> = seeds.collect();
     let rows = crew::each(&seeds, |seed| row(*seed));

@@ -1,8 +1,8 @@
 //! The second generator: shops that nothing is fitted or tuned on.
 //!
-//! Written apart from the first, with another radio (walls, bodies and a few rays against
-//! log-distance with shadowing) and other people (social forces against way-points), so that what
-//! holds here holds for more than one simulator. For judging only.
+//! It is independent of the first, with another radio model (walls, bodies and a few rays instead
+//! of log-distance with shadowing) and other people (social forces instead of way-points), so that
+//! a result here holds for more than one simulator. It is for evaluation only.
 
 mod people;
 mod plan;
@@ -25,24 +25,24 @@ use plan::{FloorPlan, Point};
 use radio::{Body, Carried, gain_db};
 use world::{Hung, declared};
 
-/// What an average phone and a beacon are heard at, one metre away in free space, in dBm.
+/// RSSI of an average phone, and of a beacon, at 1 m in free space, in dBm.
 const PHONE_DBM: f64 = -57.0;
 const BEACON_DBM: f64 = -62.0;
 
-/// How phones scatter in what they send and hear, in dB (551 models, Exposure Notification
-/// calibration, 2020).
+/// Standard deviations of phones' transmission and reception, in dB (551 models, Exposure
+/// Notification calibration, 2020).
 const SENDS_DB: f64 = 7.4;
 const HEARS_DB: f64 = 4.4;
 
-/// What a receiver just hears, in dBm, and how soft its edge is, in dB.
+/// Sensitivity of a receiver, in dBm, and the softness of that limit, in dB.
 const SENSITIVITY_DBM: f64 = -93.0;
 const EDGE_DB: f64 = 2.0;
 
-/// Visits of a day.
+/// Visits a day.
 const VISITS: u32 = 24;
 
-/// How long people keep coming, and when the day is over in any case, in seconds: as many visits
-/// as on a long day, one after another.
+/// How long people keep coming, and when the day ends in any case, in seconds: as many visits as on
+/// a long day, one after the other.
 const OPEN_S: f64 = 2400.0;
 const CLOSED_S: f64 = 4200.0;
 
@@ -56,7 +56,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// The shop that `seed` draws.
+    /// The shop drawn with `seed`.
     pub fn draw(equipment: Equipment, world: World, seed: u64) -> Self {
         let mut random = Random::new(seed, &[u64::from(b'j'), equipment as u64, world as u64]);
         let plan = FloorPlan::draw(&world.building(), &mut random);
@@ -65,7 +65,8 @@ impl Shop {
         Self { world, seed: random.bits(), plan, hung, loss }
     }
 
-    /// Its configuration: places declared, levels as one phone's walk test found them or none.
+    /// Its configuration: places are declared; levels are those of a walk test with one phone, or
+    /// none.
     pub fn settings(&self, walk_test: bool) -> Settings {
         let levels = walk_test.then(|| self.walk_test());
         let gateways = self.hung.gateways.iter().enumerate().map(|(nth, at)| Gateway {
@@ -88,12 +89,12 @@ impl Shop {
         }
     }
 
-    /// What is heard on its `nth` day, and the truth about it.
+    /// The contacts of its `nth` day, with the ground truth.
     pub fn day(&self, nth: u64) -> Tape {
         Day::new(self, nth).play()
     }
 
-    /// The level of a phone that sends at `dbm`, if `there` receives the packet.
+    /// The level of a packet that a phone sends at `dbm`, if `there` receives it.
     fn received(
         &self,
         dbm: f64,
@@ -108,7 +109,8 @@ impl Shop {
         (!random.chance(self.loss) && random.chance(heard)).then_some(level)
     }
 
-    /// One phone of unknown loudness in the hand, 20 s on each of three spots on either side.
+    /// A walk test with one random phone in the hand, 20 s on each of three spots on either side of
+    /// the door.
     fn walk_test(&self) -> Vec<Levels> {
         let mut random = Random::new(self.seed, &[u64::from(b'w')]);
         let phone_dbm = PHONE_DBM + SENDS_DB * random.normal();
@@ -156,7 +158,7 @@ struct Customer {
     passed: bool,
 }
 
-/// One day of a shop, as it is played.
+/// The state of one day while it is played.
 struct Day<'a> {
     shop: &'a Shop,
     random: Random,
@@ -246,7 +248,7 @@ impl<'a> Day<'a> {
         self.customers.iter().any(|one| !one.walker.is_gone())
     }
 
-    /// People without the app walk past outside.
+    /// Moves people without the app who walk past outside.
     fn stroll(&mut self, now_s: f64) {
         let (_, outside) = self.shop.world.crowd();
         self.crowd.retain(|one| !one.is_gone() || one.body.at.1 > 0.0);
@@ -259,7 +261,7 @@ impl<'a> Day<'a> {
         }
     }
 
-    /// Everybody who is about: customers, then the crowd.
+    /// Everyone present: customers, then the crowd.
     fn bodies(&self, now_s: f64) -> Vec<(Option<u8>, Body)> {
         let about =
             self.customers.iter().filter(|one| one.begins_s <= now_s && !one.walker.is_gone());
@@ -344,7 +346,8 @@ fn others(bodies: &[(Option<u8>, Body)], number: u8, at: (f64, f64), reach_m: f6
     others.map(|(_, body)| *body).collect()
 }
 
-/// The octet of a second's mean level of the beacon that a phone hears best (`docs/app-protocol.md`).
+/// The echo's octet of the beacon that a phone receives best, by its mean level over a second
+/// (`docs/app-protocol.md`).
 fn echo(
     shop: &Shop,
     held: (Body, Carried),

@@ -1,23 +1,23 @@
-//! People who walk by social forces (Helbing and Molnár, 1995): each wants to go somewhere, and
-//! keeps away from the others and from walls.
+//! People who walk by social forces (Helbing and Molnár, 1995): each walks to a goal, and keeps
+//! away from the others and from walls.
 
 use grelot::sources::simulated::Random;
 
 use super::plan::{DOOR_HALF, FloorPlan};
 use super::radio::Body;
 
-/// Between two looks at everybody, in seconds.
+/// Time step of the simulation, in seconds.
 pub const STEP_S: f64 = 0.2;
 
-/// Of the social force: how soon somebody walks as they want to, in seconds; the push of somebody
-/// else, in m/s², and how far it reaches, in metres.
+/// Parameters of the social force: relaxation time to the desired velocity, in seconds; repulsion
+/// by others, in m/s², and its range, in metres.
 const RELAX_S: f64 = 0.6;
 const PUSH: (f64, f64) = (2.0, 0.35);
 
-/// What a customer is about.
+/// What a customer comes for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Errand {
-    /// Comes straight in and goes about.
+    /// Comes straight in and walks about.
     Visit,
     /// Looks at the window first.
     LookThenVisit,
@@ -25,7 +25,6 @@ pub enum Errand {
     StepOut,
     /// In and out within a minute and a half.
     Quick,
-    /// Walks past.
     Pass,
     /// Studies the window for up to two minutes, and goes.
     Window,
@@ -38,12 +37,12 @@ pub enum Errand {
 }
 
 impl Errand {
-    /// Whether it leads into the shop.
+    /// Whether the customer comes in.
     pub const fn comes_in(self) -> bool {
         matches!(self, Self::Visit | Self::LookThenVisit | Self::StepOut | Self::Quick)
     }
 
-    /// Where it leads: each place with how long somebody stays there, in seconds.
+    /// The route: each place, and how long the customer stays there, in seconds.
     pub fn route(self, plan: &FloorPlan, random: &mut Random) -> Vec<((f64, f64), f64)> {
         let side = if random.chance(0.5) { 1.0 } else { -1.0 };
         let lane = -random.between(0.6, plan.pavement.max(0.8));
@@ -126,10 +125,10 @@ fn about_the_shop(
     route.push(((0.0, -0.8), 0.0));
 }
 
-/// Somebody on the way.
+/// A person on a route.
 #[derive(Debug, Clone)]
 pub struct Walker {
-    /// Now.
+    /// The current position, direction and phone.
     pub body: Body,
     speed: f64,
     moving: (f64, f64),
@@ -140,7 +139,7 @@ pub struct Walker {
 }
 
 impl Walker {
-    /// At the beginning of `route`.
+    /// A person at the beginning of `route`.
     pub fn new(route: Vec<((f64, f64), f64)>, random: &mut Random) -> Self {
         let mut route = route.into_iter();
         let at = route.next().map_or((0.0, -3.0), |(at, _)| at);
@@ -150,7 +149,7 @@ impl Walker {
         Self { body, speed, moving: (0.0, 0.0), route, goal, stays_until_s: 0.0, tired_s: 0.0 }
     }
 
-    /// Somebody who stays about `at`, as sellers and other customers do.
+    /// A person who stays near `at`, as sellers and other customers do.
     pub fn standing(at: (f64, f64)) -> Self {
         let body = Body { at, facing: (0.0, -1.0) };
         let route = Vec::new().into_iter();
@@ -170,7 +169,7 @@ impl Walker {
         self.goal.is_none()
     }
 
-    /// One step among `others`.
+    /// Moves the person by one step among `others`.
     pub fn step(&mut self, now_s: f64, others: &[Body], random: &mut Random) {
         let Some((goal, stay_s)) = self.goal else { return };
         let (x, y) = self.body.at;
@@ -183,7 +182,7 @@ impl Walker {
             }
             return;
         }
-        // Somebody who is held up gives up, so that no scene hangs.
+        // A person who is blocked gives up after a while, so that no scene hangs.
         self.tired_s += STEP_S;
         if far < 0.35 || self.tired_s > 90.0 {
             if self.stays_until_s == 0.0 && stay_s > 0.0 {

@@ -1,4 +1,4 @@
-//! One shop and its street, in three dimensions: walls that weaken, shelves, reflectors.
+//! One shop and its street, in three dimensions: walls that attenuate, shelves, reflectors.
 //!
 //! The door is at the origin, `x` runs along the front, `y` into the shop, `z` up; all in metres.
 
@@ -7,11 +7,11 @@ use grelot::sources::simulated::Random;
 /// A point in space, in metres.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// Along the front.
+    /// Along the front, in metres.
     pub x: f64,
     /// Into the shop; negative in the street.
     pub y: f64,
-    /// Above the floor.
+    /// Above the floor, in metres.
     pub z: f64,
 }
 
@@ -33,14 +33,14 @@ impl Point {
 pub struct Wall {
     from: (f64, f64),
     to: (f64, f64),
-    /// What passes above it is not weakened.
+    /// Signals that pass above it are not attenuated.
     height: f64,
-    /// What it takes from a signal through it, in dB.
+    /// Attenuation, in dB.
     loss_db: f64,
 }
 
 impl Wall {
-    /// The loss on the way from `one` to `other`, in dB.
+    /// Attenuation on the way from `one` to `other`, in dB.
     fn between(&self, one: Point, other: Point) -> f64 {
         let (way_x, way_y) = (other.x - one.x, other.y - one.y);
         let (wall_x, wall_y) = (self.to.0 - self.from.0, self.to.1 - self.from.1);
@@ -57,16 +57,15 @@ impl Wall {
     }
 }
 
-/// A surface that throws signals back.
+/// A surface that reflects signals.
 #[derive(Debug, Clone, Copy)]
 pub struct Reflector {
-    /// Where.
     pub at: Point,
-    /// Amplitude thrown back, 0 to 1.
+    /// Reflected amplitude, 0 to 1.
     pub strength: f64,
 }
 
-/// A shop, its neighbour and what lies before them.
+/// A shop, the shop next door, and what lies in front of them.
 #[derive(Debug, Clone)]
 pub struct FloorPlan {
     /// The shop's left and right wall.
@@ -75,12 +74,11 @@ pub struct FloorPlan {
     pub depth: f64,
     /// How wide the pavement is, or the corridor of a mall.
     pub pavement: f64,
-    /// Where somebody can look in: from, to.
+    /// Where people can look in: from, to.
     pub windows: Vec<(f64, f64)>,
     /// The right wall of the shop next door, of the same chain.
     pub neighbour: f64,
     walls: Vec<Wall>,
-    /// What throws signals back.
     pub reflectors: Vec<Reflector>,
 }
 
@@ -90,22 +88,22 @@ pub const DOOR_HALF: f64 = 0.7;
 /// What shops of one kind have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct Building {
-    /// Width of the front, least and most.
+    /// Width of the front: least and most, in metres.
     pub width: (f64, f64),
-    /// Depth, least and most.
+    /// Depth: least and most, in metres.
     pub depth: (f64, f64),
-    /// What a wall takes, least and most, in dB.
+    /// Attenuation by a wall: least and most, in dB.
     pub wall_db: (f64, f64),
-    /// What a window takes, least and most, in dB.
+    /// Attenuation by a window: least and most, in dB.
     pub glass_db: (f64, f64),
-    /// How many shelves stand about, at the most.
+    /// The largest number of shelves.
     pub shelves: u32,
-    /// How wide the pavement is, least and most.
+    /// Width of the pavement: least and most, in metres.
     pub pavement: (f64, f64),
 }
 
 impl FloorPlan {
-    /// One shop among those of its kind.
+    /// Draws a shop of a kind.
     pub fn draw(kind: &Building, random: &mut Random) -> Self {
         let width = random.between(kind.width.0, kind.width.1);
         let depth = random.between(kind.depth.0, kind.depth.1);
@@ -162,7 +160,7 @@ impl FloorPlan {
         Self { sides, depth, pavement, windows, neighbour, walls, reflectors }
     }
 
-    /// What all walls on the way take, in dB.
+    /// Attenuation by all walls on the way, in dB.
     pub fn walls_db(&self, one: Point, other: Point) -> f64 {
         self.walls.iter().map(|wall| wall.between(one, other)).sum()
     }

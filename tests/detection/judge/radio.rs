@@ -1,6 +1,7 @@
 //! A multi-wall radio with few rays (after ITU-R P.1238 and COST 231): free space, every wall on
 //! the way, the carrier's body and the bodies between, and reflections that add up in phase, so
-//! that a phone that does not move hears the same again and another advertising channel differs.
+//! that the level of a phone that does not move stays the same, and differs between advertising
+//! channels.
 
 use grelot::sources::simulated::Random;
 
@@ -9,17 +10,17 @@ use super::plan::{FloorPlan, Point};
 /// Wavelengths of the advertising channels 37, 38 and 39 (2402, 2426, 2480 MHz), in metres.
 const WAVELENGTHS_M: [f64; 3] = [0.124_81, 0.123_57, 0.120_88];
 
-/// What a body on the way takes, in dB, and the most that several take.
+/// Attenuation by a body on the way, in dB, and the most by several bodies.
 const BODY_DB: (f64, f64) = (2.5, 10.0);
 
 /// Where on the body a phone is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried {
-    /// Before the chest.
+    /// In front of the chest.
     Hand,
     /// On the thigh.
     FrontPocket,
-    /// Behind.
+    /// Behind the body.
     BackPocket,
     /// At the side.
     Bag,
@@ -28,13 +29,13 @@ pub enum Carried {
 impl Carried {
     const ALL: [Self; 4] = [Self::Hand, Self::FrontPocket, Self::BackPocket, Self::Bag];
 
-    /// Anyhow.
+    /// Draws a place at random.
     pub fn draw(random: &mut Random) -> Self {
         random.pick(&Self::ALL).unwrap_or(Self::Hand)
     }
 
-    /// Its height in metres, its direction against where the carrier faces, as cosine and sine,
-    /// and what its cover and the whole body behind it take, in dB.
+    /// Its height in metres, its direction relative to where the carrier faces, as cosine and sine,
+    /// and the attenuation by its cover and by the whole body behind it, in dB.
     const fn about(self) -> (f64, (f64, f64), f64, f64) {
         match self {
             Self::Hand => (1.2, (1.0, 0.0), 0.0, 7.0),
@@ -45,16 +46,16 @@ impl Carried {
     }
 }
 
-/// Somebody at one moment.
+/// A person at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Body {
-    /// Where on the floor.
+    /// Position on the floor plan.
     pub at: (f64, f64),
-    /// Which way they face, as a unit vector.
+    /// Direction they face, as a unit vector.
     pub facing: (f64, f64),
 }
 
-/// Where the phone is, the direction that is free of the body, and the body's losses.
+/// Position of the phone, the direction in which the body does not cover it, and the attenuation.
 struct Held {
     at: Point,
     free: (f64, f64),
@@ -71,7 +72,7 @@ impl Held {
         Self { at, free, cover_db, behind_db }
     }
 
-    /// What the carrier's body takes of a signal that comes from `there`, in dB.
+    /// Attenuation by the carrier's body for a signal from `there`, in dB.
     fn shadow_db(&self, there: Point) -> f64 {
         let (x, y) = (there.x - self.at.x, there.y - self.at.y);
         let cosine = (x * self.free.0 + y * self.free.1) / (x * x + y * y).sqrt().max(0.1);
@@ -79,8 +80,7 @@ impl Held {
     }
 }
 
-/// The level between a carried phone and something that hangs at `there`, in dB over what both
-/// would have one metre apart in free space.
+/// The level between a carried phone and a device at `there`, in dB relative to 1 m in free space.
 pub fn gain_db(
     plan: &FloorPlan,
     (body, carried): (Body, Carried),

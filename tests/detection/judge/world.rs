@@ -1,20 +1,21 @@
-//! What a cell of the table is: the equipment, where it hangs, and the radio world around it.
+//! The parts of a cell of the table: the equipment, where it is installed, and the radio world
+//! around it.
 
 use grelot::pipeline::Place;
 use grelot::sources::simulated::Random;
 
 use super::plan::{Building, FloorPlan, Point};
 
-/// A shop's equipment, as IT hangs it.
+/// A shop's equipment, as IT installs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Equipment {
-    /// One gateway where there is a socket.
+    /// One gateway at a random socket.
     OneAnywhere,
     /// One gateway beside the door.
     OneAtTheDoor,
     /// One gateway about four metres in.
     OneFourMetresIn,
-    /// One gateway where there is a socket, two beacons where they come to hand.
+    /// One gateway at a random socket, two beacons at random places.
     OneAndBeaconsAnywhere,
     /// One gateway four metres in, two beacons as `docs/install.md` says.
     OneAndBeaconsAsAdvised,
@@ -22,12 +23,11 @@ pub enum Equipment {
     DoorAndInside,
     /// One gateway outside, one at the door.
     OutsideAndDoor,
-    /// Two gateways inside.
     TwoInside,
 }
 
 impl Equipment {
-    /// All of them, in the order of the table.
+    /// All, in the order of the table.
     pub const ALL: [Self; 8] = [
         Self::OneAnywhere,
         Self::OneAtTheDoor,
@@ -39,7 +39,7 @@ impl Equipment {
         Self::TwoInside,
     ];
 
-    /// As the table calls it.
+    /// Its name in the table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::OneAnywhere => "one gateway anywhere",
@@ -53,7 +53,7 @@ impl Equipment {
         }
     }
 
-    /// Where its gateways and beacons hang in `plan`; beacons by zone, from 1 on.
+    /// Where its gateways and beacons are installed in `plan`; beacons by zone, from 1 on.
     pub fn hang(self, plan: &FloorPlan, random: &mut Random) -> Hung {
         let door = gateway_at_the_door(random);
         let four = Point::at(random.between(-1.5, 1.5), 4.0_f64.min(plan.depth - 0.3), 1.5);
@@ -84,7 +84,7 @@ impl Equipment {
     }
 }
 
-/// Where everything hangs.
+/// Where everything is installed.
 #[derive(Debug, Clone)]
 pub struct Hung {
     /// In the order of the configuration.
@@ -93,7 +93,7 @@ pub struct Hung {
     pub beacons: Vec<Point>,
 }
 
-/// The place that IT would declare for a gateway there.
+/// The place that IT would declare for a gateway at `at`.
 pub fn declared(at: Point) -> Place {
     if at.y < 0.0 {
         Place::Outside
@@ -118,7 +118,7 @@ fn inside(plan: &FloorPlan, random: &mut Random) -> Point {
     )
 }
 
-/// Where there is a socket: door, shop window, counter, back wall, ceiling, cellar stairs.
+/// A random place with a socket: door, shop window, counter, back wall, ceiling, cellar stairs.
 fn anywhere(plan: &FloorPlan, random: &mut Random) -> Point {
     match random.below(6) {
         0 => gateway_at_the_door(random),
@@ -133,7 +133,7 @@ fn anywhere(plan: &FloorPlan, random: &mut Random) -> Point {
     }
 }
 
-/// What surrounds the shops of a cell.
+/// The building, people and phones of the shops of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum World {
     /// A light shop in a street, phones four times a second.
@@ -149,10 +149,10 @@ pub enum World {
 }
 
 impl World {
-    /// All of them, in the order of the table.
+    /// All, in the order of the table.
     pub const ALL: [Self; 5] = [Self::Street, Self::Thick, Self::Busy, Self::Slow, Self::Mall];
 
-    /// As the table calls it.
+    /// Its name in the table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Street => "street",
@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// What its shops are like.
+    /// What its shops have in common.
     pub const fn building(self) -> Building {
         let street = Building {
             width: (5.0, 12.0),
@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    /// Share of packets that nothing receives, though they are loud enough.
+    /// Fraction of packets that are lost although they are loud enough.
     pub fn loss(self, random: &mut Random) -> f64 {
         match self {
             Self::Busy => random.between(0.4, 0.7),
@@ -198,7 +198,7 @@ impl World {
         }
     }
 
-    /// How often a phone advertises, in seconds.
+    /// Advertising interval of a phone, in seconds.
     pub fn interval_s(self, random: &mut Random) -> f64 {
         match self {
             Self::Slow => random.between(1.5, 5.0),
@@ -206,7 +206,7 @@ impl World {
         }
     }
 
-    /// How many who never come in pass by for each visit.
+    /// Number of people who pass by without coming in, for each visit.
     pub const fn passers(self) -> f64 {
         match self {
             Self::Mall => 8.0,
@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    /// People without the app who stand about inside and walk past outside.
+    /// Number of people without the app who stand inside and walk past outside.
     pub const fn crowd(self) -> (u32, u32) {
         match self {
             Self::Busy => (14, 4),

@@ -1,6 +1,6 @@
-//! Bermuda: every interval the latest distance is taken at once where it is nearer than before,
-//! and averaged with the nearest of the last samples where it is farther: fast to come near,
-//! slow to retreat. The nearest scanner within the radius has the device.
+//! Bermuda: at each interval a nearer distance is taken at once, and a farther one is averaged with
+//! the nearest of the last samples: fast to approach, slow to retreat. The nearest scanner within
+//! the radius has the device.
 //!
 //! Source: github.com/agittins/bermuda, `custom_components/bermuda/bermuda_advert.py`
 //! (`calculate_data`). Left out: the limit on velocity, which its defaults never reach indoors.
@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 use super::{Near, Rule, metres, nearest};
 use crate::tape::Contact;
 
-/// Follows one customer.
 pub struct Bermuda {
     interval_s: f64,
     samples: usize,
@@ -25,7 +24,7 @@ struct Scanner {
 }
 
 impl Bermuda {
-    /// Looks every `interval_s`, and averages so many `samples`.
+    /// Updates every `interval_s`, and averages `samples` values.
     pub fn new(gateways: usize, interval_s: f64, samples: usize) -> Self {
         let scanners = vec![Scanner::default(); gateways];
         Self { interval_s, samples, scanners, metres: vec![None; gateways] }

@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use super::{Near, Rule, metres, nearest};
 use crate::tape::Contact;
 
-/// Follows one customer.
 pub struct Espresense {
     readings: usize,
     heard: Vec<VecDeque<f64>>,
@@ -19,7 +18,7 @@ pub struct Espresense {
 }
 
 impl Espresense {
-    /// Filters over so many readings.
+    /// Filters over `readings` values.
     pub fn new(gateways: usize, readings: usize) -> Self {
         Self { readings, heard: vec![VecDeque::new(); gateways], metres: vec![None; gateways] }
     }

@@ -1,8 +1,8 @@
-//! The rules that trackers of the field publish, restated: what each makes of the same contacts.
+//! Published rules of other trackers, reimplemented and run on the same contacts.
 //!
-//! Ours are restatements, not their code: each file names its source and what was left out. All
-//! are granted what their owners leave to automations: the gateways that stand outside never
-//! count as the shop, and who comes back within grelot's own `rejoin` is no new arrival.
+//! The code is ours: each file names its source and what was left out. All get what their owners
+//! leave to automations: gateways outside never count as the shop, and a customer who comes back
+//! within grelot's own `rejoin` is no new arrival.
 
 mod bermuda;
 mod espresense;
@@ -23,32 +23,30 @@ use espresense::Espresense;
 use room_assistant::RoomAssistant;
 use threshold::Threshold;
 
-/// One customer, as a peer's rule follows them.
+/// The state of one customer by a peer's rule.
 pub trait Rule {
-    /// Takes in a contact; where the customer is now, by the level or distance of each gateway
-    /// that was heard lately: `None` nowhere near.
+    /// Takes a contact. Returns where the customer is now, by the level or distance at each gateway
+    /// that received them lately; `None` if near no gateway.
     fn hear(&mut self, contact: &Contact) -> Option<Near>;
 }
 
-/// The gateway that a rule takes for the nearest, and how far it takes it to be.
+/// The gateway that a rule considers nearest, and the distance to it.
 #[derive(Debug, Clone, Copy)]
 pub struct Near {
-    /// Which.
     pub gateway: u8,
-    /// In metres.
     pub metres: f64,
 }
 
-/// What every rule decides with.
+/// The thresholds that every rule uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// In the shop within so many metres of the first gateway, and of the others.
+    /// Inside within this distance, in metres, of the first gateway, and of the others.
     pub enter_m: [f64; 2],
-    /// Out again beyond so many times that.
+    /// Outside again beyond this multiple of the distance.
     pub exit_factor: f64,
-    /// Within for so long before it counts.
+    /// Seconds inside before it counts.
     pub dwell_s: f64,
-    /// Gone after so much silence, or so long beyond.
+    /// Seconds of silence, or beyond the exit distance, before the customer is gone.
     pub timeout_s: f64,
 }
 
@@ -61,32 +59,26 @@ impl Bounds {
 /// A peer's rule with its settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer {
-    /// Whose.
     pub name: Name,
     bounds: Bounds,
-    /// What its filter is set to; what that means is the rule's own.
+    /// Parameters of its filter; their meaning is the rule's own.
     filter: (f64, usize),
 }
 
-/// The peers.
+/// The rules that grelot is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
-    /// A plain threshold.
     Threshold,
-    /// `ESPresense`.
     Espresense,
-    /// Bermuda.
     Bermuda,
-    /// room-assistant.
     RoomAssistant,
 }
 
 impl Name {
-    /// All of them.
     pub const ALL: [Self; 4] =
         [Self::Threshold, Self::Espresense, Self::Bermuda, Self::RoomAssistant];
 
-    /// As the tables call it.
+    /// The name in the tables.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Threshold => "threshold, dwell",
@@ -98,7 +90,7 @@ impl Name {
 }
 
 impl Peer {
-    /// Settings drawn from all that make sense; `quick` where visits last for seconds only.
+    /// Settings drawn from a sensible range; `quick` where visits last for seconds only.
     pub fn draw(name: Name, quick: bool, random: &mut Random) -> Self {
         let mut log = |low: f64, high: f64| low * (high / low).powf(random.unit());
         let bounds = Bounds {
@@ -116,7 +108,7 @@ impl Peer {
         Self { name, bounds, filter }
     }
 
-    /// What it says of a tape.
+    /// The score of the rule on a tape.
     pub fn judge(&self, tape: &Tape, settings: &Settings) -> Score {
         let (gateways, (filter, samples)) = (settings.gateways.len(), self.filter);
         let bounds = &self.bounds;
@@ -141,7 +133,7 @@ pub fn metres(dbm: f64) -> f64 {
     10_f64.powf((-60.0 - dbm) / 25.0)
 }
 
-/// The shortest of the distances that are fresh.
+/// The gateway with the shortest distance among those that are fresh.
 pub fn nearest(metres: &[Option<(f64, f64)>], now_s: f64, fresh_s: f64) -> Option<Near> {
     let fresh = (0_u8..).zip(metres).filter_map(|(gateway, heard)| {
         let (at_s, metres) = (*heard)?;
@@ -150,7 +142,7 @@ pub fn nearest(metres: &[Option<(f64, f64)>], now_s: f64, fresh_s: f64) -> Optio
     fresh.min_by(|one, other| one.metres.total_cmp(&other.metres))
 }
 
-/// What a rule says of a tape.
+/// The score of a rule on a tape.
 pub fn judge<R: Rule>(
     tape: &Tape,
     settings: &Settings,
@@ -177,7 +169,7 @@ pub fn judge<R: Rule>(
     score(tape, events.collect())
 }
 
-/// From where the rule takes a customer to be, to arrivals and departures.
+/// Turns the places that the rule gives for a customer into arrivals and departures.
 struct Follow<'a, R> {
     rule: R,
     bounds: &'a Bounds,
@@ -235,7 +227,7 @@ impl<'a, R: Rule> Follow<'a, R> {
         }
     }
 
-    /// Silence until `now_s`.
+    /// Lets time pass without a contact until `now_s`.
     fn pass(&mut self, now_s: f64) {
         let due_s = self.last_s + self.bounds.timeout_s;
         if self.here && now_s > due_s {

@@ -5,13 +5,12 @@
 //! Source: github.com/mKeRix/room-assistant,
 //! `src/integrations/bluetooth-low-energy/bluetooth-low-energy.service.ts`
 //! (`KalmanFilterable(Object, 0.8, 15)`: process and measurement noise, "determined
-//! experimentally") and `src/integrations/room-presence` (nearest wins). Left out: the
-//! protocol between instances; they are taken to agree at once.
+//! experimentally") and `src/integrations/room-presence` (nearest wins). Left out: the protocol
+//! between instances; they are assumed to agree at once.
 
 use super::{Near, Rule, metres, nearest};
 use crate::tape::Contact;
 
-/// Follows one customer.
 pub struct RoomAssistant {
     process: f64,
     measurement: f64,
@@ -27,7 +26,6 @@ struct Level {
 }
 
 impl RoomAssistant {
-    /// With these noises.
     pub fn new(gateways: usize, process: f64, measurement: f64) -> Self {
         Self { process, measurement, levels: vec![None; gateways], metres: vec![None; gateways] }
     }

@@ -1,12 +1,11 @@
-//! A plain threshold with dwell and time-out, as every do-it-yourself replay source has it: the mean of
-//! the last moments above a level for long enough. (A level is a distance by another name.)
+//! A plain threshold with dwell and time-out, as do-it-yourself solutions have it: the mean level
+//! of the last seconds is above a threshold for long enough. (A level stands for a distance.)
 
 use std::collections::VecDeque;
 
 use super::{Near, Rule, metres, nearest};
 use crate::tape::Contact;
 
-/// Follows one customer.
 pub struct Threshold {
     window_s: f64,
     heard: Vec<VecDeque<(f64, f64)>>,
@@ -14,7 +13,6 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    /// Averages over `window_s`.
     pub fn new(gateways: usize, window_s: f64) -> Self {
         Self { window_s, heard: vec![VecDeque::new(); gateways], metres: vec![None; gateways] }
     }

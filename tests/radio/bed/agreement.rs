@@ -1,10 +1,11 @@
 //! Two recordings of the same air, one through BlueZ and one through the HCI monitor, compared
-//! advertisement by advertisement: BlueZ keeps what a device advertised before, and must not be
-//! believed that it is advertised still.
+//! advertisement by advertisement. BlueZ keeps what a device advertised before, which must not be
+//! taken for its current advertisement.
 //!
-//! bluetoothd joins and delays what it signals, on a busy machine for seconds. One device stamps its
-//! advertisements: each that comes through BlueZ is found in the monitor's recording, must equal it,
-//! and shows how late the signals are at that moment. The other devices' are compared within that.
+//! bluetoothd merges and delays its signals, on a busy machine for seconds. One device stamps its
+//! advertisements: each one that comes through BlueZ is looked up in the monitor's recording, must
+//! be equal, and shows the delay of the signals at that moment. The advertisements of other devices
+//! are compared within that delay.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,24 +15,24 @@ use serde_json::Value;
 
 use super::bond;
 
-/// Joined and delayed by this much beyond what the stamps show.
+/// How much the delay may exceed the one of the stamps, in seconds.
 const TOLERANCE_S: f64 = 3.0;
-/// The two recordings' clocks differ by less.
+/// The difference between the two recordings' clocks is less than this, in seconds.
 const CLOCKS_S: f64 = 0.5;
-/// A structure that is not on the air for so long has left it.
+/// A structure that was not on the air for this long, in seconds, is no longer advertised.
 const PAUSE_S: f64 = 1.5;
 /// AD types that can identify a customer: service UUIDs, service data, manufacturer data. BlueZ
-/// reports flags, names and power once, for good.
+/// reports flags, names and power only once.
 const COMPARED: [u8; 5] = [0x03, 0x07, 0x16, 0x21, 0xff];
 /// A complete local name.
 const NAME: u8 = 0x09;
-/// What begins the structure with a stamp.
+/// The first octets of the structure with a stamp.
 const STAMP: [u8; 5] = [0xff, 0xff, 0xff, 0xca, 0x11];
 
 /// One advertisement of a recording.
 #[derive(Debug)]
 struct Received {
-    /// Seconds since 1970.
+    /// In seconds since 1970.
     at: f64,
     rssi: Option<i64>,
     structures: Vec<Vec<u8>>,
@@ -50,8 +51,8 @@ impl Received {
 /// By kind of address and address.
 type Devices = BTreeMap<String, Vec<Received>>;
 
-/// What one of them received and the other did not. BlueZ reports the phones of the keys `bonded`
-/// under their identity addresses.
+/// The advertisements that one of them received and the other did not. BlueZ reports the phones
+/// with the keys in `bonded` under their identity addresses.
 pub fn differences(bluez: &Path, monitor: &Path, bonded: &[String]) -> Vec<String> {
     let (bluez, monitor) = (read(bluez, &[]), read(monitor, bonded));
     let through_bluez = |device: &str| bluez.get(device).map_or(&[][..], Vec::as_slice);
@@ -75,11 +76,11 @@ pub fn differences(bluez: &Path, monitor: &Path, bonded: &[String]) -> Vec<Strin
     found
 }
 
-/// How late each stamped advertisement came through BlueZ: when, and by how much.
+/// When each stamped advertisement came through BlueZ, and its delay.
 struct Delays(Vec<(f64, f64)>);
 
 impl Delays {
-    /// The longest around that time, or of all where there is none.
+    /// The longest delay around that time, or of all where there is none.
     fn at(&self, time: f64) -> f64 {
         let longest = |near: f64| {
             let around = self.0.iter().filter(|(at, _)| (at - time).abs() <= near);
@@ -95,14 +96,14 @@ impl Delays {
     }
 }
 
-/// Each advertisement through BlueZ against the one on the air that it is: RSSI and name.
+/// Compares each stamped advertisement through BlueZ with the one on the air: RSSI and name.
 fn compare_stamped(bluez: &[Received], monitor: &[Received]) -> (Delays, Vec<String>) {
     let by_stamp: BTreeMap<_, _> =
         monitor.iter().filter_map(|one| Some((one.stamp()?, one))).collect();
     let (mut delays, mut found) = (Vec::new(), Vec::new());
     for one in bluez {
         let Some(sent) = one.stamp().and_then(|stamp| by_stamp.get(stamp)) else {
-            // The monitor's recording begins and ends at another moment.
+            // The monitor's recording begins and ends at other times.
             if monitor.first().is_some_and(|first| one.at - CLOCKS_S > first.at) {
                 found.push(format!("{one:x?} is received through BlueZ and not on the air"));
             }

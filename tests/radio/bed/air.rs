@@ -1,4 +1,4 @@
-//! Who advertises what, when: a schedule that is the same in every run.
+//! The schedule of advertisements: the same in every run.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,18 +13,18 @@ use super::scenario::{Air, Pdu};
 
 /// One advertisement on the air.
 pub struct Advertisement {
-    /// Since the air was opened.
+    /// Time since the air was opened.
     pub at: Duration,
     /// Least significant octet first, as HCI has it.
     pub address: [u8; 6],
     pub rssi: i8,
     pub pdu: Pdu,
     pub payload: Vec<u8>,
-    /// Says at its end when it was sent.
+    /// Its last octets get the time of sending.
     pub stamped: bool,
-    /// What answers a connection.
+    /// The phone that answers a connection.
     pub phone: Option<Phone>,
-    /// Number of connections that fail before that.
+    /// Number of connections that fail before one succeeds.
     pub refuses: u64,
 }
 
@@ -33,7 +33,7 @@ impl Advertisement {
         Self { at, ..self }
     }
 
-    /// Writes down that it is sent `now`, since the air was opened.
+    /// Writes the time of sending into it: `now`, since the air was opened.
     pub fn stamp(&mut self, now: Duration) {
         let milliseconds = u32::try_from(now.as_millis()).expect("a scenario is short");
         if let Some(last) = self.payload.last_chunk_mut().filter(|_| self.stamped) {
@@ -42,11 +42,11 @@ impl Advertisement {
     }
 }
 
-/// Everything on the air, in the order of time.
+/// All advertisements, ordered by time.
 pub struct Schedule {
-    /// Each with the time from which its own times count.
+    /// Each group with the time that its own times count from.
     groups: Vec<(Duration, Air)>,
-    /// When, which group, which of its devices, its how manieth advertisement.
+    /// Time, group, device in the group, number of the device's advertisement.
     due: BinaryHeap<Reverse<(Duration, usize, u64, u64)>>,
 }
 
@@ -71,7 +71,6 @@ impl Schedule {
         }
     }
 
-    /// The next one.
     pub fn next(&mut self) -> Option<Advertisement> {
         loop {
             let Reverse((at, index, device, count)) = self.due.pop()?;
@@ -116,7 +115,7 @@ fn advertisement(
     Advertisement { at, address, rssi, pdu, payload, stamped, phone, refuses }
 }
 
-/// The same number for a seed in every run.
+/// A pseudo-random number, the same for a seed in every run.
 fn mix(seed: u64) -> u64 {
     SplitMix64::seed_from_u64(seed).next_u64()
 }

@@ -1,4 +1,5 @@
-//! What was on the air against what was received: a scenario's result, as figures and failures.
+//! Compares what was on the air with what was received: the result of a scenario, as figures and
+//! failures.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,18 +12,18 @@ use super::listener::Report;
 use super::recording;
 use super::scenario::{Listener, Scenario};
 
-/// What happened in a scenario.
+/// The events of a scenario.
 pub struct Run {
     /// When the devices began to advertise.
     pub opened: Instant,
     pub opened_at: SystemTime,
-    /// When every listener received, and figures begin.
+    /// When every listener received; figures count from then.
     pub measured: Instant,
     pub closed: Instant,
     /// What the controllers had counted by then, and at the end.
     pub before: Vec<Counts>,
     pub after: Vec<Counts>,
-    /// What each listener had received when figures begin.
+    /// What each listener had received by then.
     pub heard_before: Vec<u64>,
     pub reports: Vec<Report>,
     /// When each fault struck, and when it was ended.
@@ -40,7 +41,6 @@ pub struct Services {
     pub signals: Option<u64>,
 }
 
-/// A scenario's result.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     pub scenario: String,
@@ -58,30 +58,30 @@ pub struct Outcome {
 #[derive(Debug, Serialize)]
 pub struct Measurements {
     pub name: String,
-    /// On the air, for the adapters it listens to.
+    /// Advertisements on the air, for the adapters that it listens to.
     pub on_air: u64,
-    /// Of them, what the controllers passed on.
+    /// Of these, the ones that the controllers passed on.
     pub passed_on: u64,
     pub heard: u64,
-    /// Of what was on the air.
+    /// Fraction of what was on the air that it received.
     pub share: f64,
-    /// Shed by its own queue.
+    /// Advertisements that its own queue dropped.
     pub shed: u64,
     pub inquiries: u64,
     pub scans: u64,
     pub longest_scan_hole_ms: u128,
-    /// Lines in a row that report `blind`, each with more received than the one before.
+    /// Number of successive lines that report `blind`, each with more received than the one before.
     pub blind_while_receiving: usize,
     pub longest_gap_ms: u64,
     pub late: u64,
     pub processor_ms: u128,
     pub first_kib: u64,
     pub last_kib: u64,
-    /// For each fault: seconds from its strike to the word "blind".
+    /// For each fault: seconds from its start to the word "blind".
     pub blind_after_s: Vec<Option<f64>>,
     /// For each fault: seconds from its end to the next advertisement.
     pub back_after_s: Vec<Option<f64>>,
-    /// What the host's advertising is, as hex.
+    /// The host's advertising data, as hex.
     pub advertises: Option<String>,
     pub connections: u64,
     /// Of `grelot run`: customers who arrived, who are there, and when the first was recognised.
@@ -89,16 +89,17 @@ pub struct Measurements {
     pub open: Option<u64>,
     pub first_contact_s: Option<f64>,
     pub first_arrival_s: Option<f64>,
-    /// From the last fault to its last word, where it ended by itself.
+    /// Seconds from the last fault to its last line, where it ended by itself.
     pub gave_up_after_s: Option<f64>,
     /// Of a recording: the longest time between two advertisements of one device.
     pub longest_silence_ms: Option<u64>,
-    /// Of a recording: from being sent to being received; half of all, 99 of 100, all.
+    /// Of a recording: from sending to reception; the median, the 99th percentile and the maximum.
     pub ages_ms: Option<[u64; 3]>,
 }
 
-/// Number of lines in a row with `blind` although each has received more: then the state is wrong.
-/// Lines come four times a second, and the state follows within a second or two.
+/// Number of successive lines that may report `blind` although each has received more; beyond it
+/// the state is wrong. Lines come four times a second, and the state follows within a second or
+/// two.
 const MOST_WRONG_LINES: usize = 12;
 
 /// Checks what each listener received and reported.
@@ -131,7 +132,7 @@ pub fn check(name: &str, scenario: &Scenario, run: Run) -> Outcome {
     }
 }
 
-/// Whether enough was passed on, and enough of that received.
+/// Checks that enough was passed on, and that enough of it was received.
 fn shares(described: &Listener, measured: &Measurements) -> impl Iterator<Item = String> + use<> {
     let passed_on = measured.passed_on as f64 / measured.on_air.max(1) as f64;
     let share = measured.heard as f64 / measured.passed_on.max(1) as f64;
@@ -142,7 +143,7 @@ fn shares(described: &Listener, measured: &Measurements) -> impl Iterator<Item =
     first.into_iter().chain(second)
 }
 
-/// Whether the customers arrived, and the beacon advertises.
+/// Checks that the customers arrived, and that the beacon advertises.
 fn customers(
     described: &Listener,
     measured: &Measurements,
@@ -150,14 +151,14 @@ fn customers(
     let here = (measured.arrivals, measured.open);
     let arrived = described.arrivals.is_none_or(|wanted| here == (Some(wanted), Some(wanted)));
     let first = (!arrived).then(|| format!("{:?} arrived, {:?} are there", here.0, here.1));
-    // Flags, which the kernel puts before it, are its own business.
+    // The kernel adds the Flags before it; they are not compared.
     let advertised = measured.advertises.as_deref().unwrap_or_default();
     let wrong = described.advertises.as_ref().is_some_and(|wanted| !advertised.ends_with(wanted));
     let second = wrong.then(|| format!("advertises {:?}", measured.advertises));
     first.into_iter().chain(second)
 }
 
-/// Whether its recording agrees with the other one.
+/// Checks that its recording agrees with the other one.
 fn differences(
     scenario: &Scenario,
     described: &Listener,
@@ -169,7 +170,7 @@ fn differences(
         .flatten()
 }
 
-/// Whether it recovered from every fault, and its state was right all the time.
+/// Checks that it recovered from every fault, and that its state was always right.
 fn state(
     scenario: &Scenario,
     described: &Listener,
@@ -205,7 +206,7 @@ fn state(
     failures.into_iter()
 }
 
-/// The longest row of lines that say `blind`, each with more received than the line before.
+/// The longest run of lines that report `blind`, each with more received than the line before.
 fn blind_while_receiving(lines: &[(Instant, Value)]) -> usize {
     let (mut longest, mut row, mut last) = (0, 0, None);
     for (_, line) in lines {
@@ -292,7 +293,7 @@ fn measure(
     }
 }
 
-/// The longest time without a scan through any of these adapters.
+/// The longest time without a scan on any of these adapters.
 fn longest_hole(through: &[&Counts], since: Instant) -> Duration {
     let Some((first, others)) = through.split_first() else { return Duration::ZERO };
     let everywhere = others.iter().fold(first.holes.clone(), |holes, other| {
@@ -306,7 +307,8 @@ fn longest_hole(through: &[&Counts], since: Instant) -> Duration {
     measured.map(|(from, to)| to.duration_since(*from)).max().unwrap_or_default()
 }
 
-/// The longest time without an advertisement, to the fineness of the listener's lines.
+/// The longest time without an advertisement, in milliseconds, to the resolution of the listener's
+/// lines.
 fn longest_gap(lines: &[(Instant, Value)], opened: Instant) -> u64 {
     let (mut last, mut count, mut longest) = (opened, 0, Duration::ZERO);
     for (at, line) in lines.iter().filter(|(at, _)| *at >= opened) {
@@ -319,7 +321,7 @@ fn longest_gap(lines: &[(Instant, Value)], opened: Instant) -> u64 {
     u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A fault: when it struck, when it ended, and the lines before the next one struck.
+/// A fault: its start, its end, and the lines until the next one.
 struct Struck<'l> {
     at: Instant,
     ended: Instant,
@@ -350,8 +352,8 @@ fn blind_after(fault: &Struck) -> Option<f64> {
     Some(at.duration_since(fault.at).as_secs_f64())
 }
 
-/// From its end to the first line with more received, where there was silence before
-/// it; 0 where the fault made none worth the name.
+/// Seconds from its end to the first line with more received, where there was silence before; 0
+/// where the fault caused no silence worth mentioning.
 fn back_after(fault: &Struck) -> Option<f64> {
     const SILENCE: Duration = Duration::from_millis(1500);
     let mut last: Option<(Instant, u64)> = None;

@@ -10,7 +10,7 @@ pub fn key(hex: &str) -> [u8; 16] {
     octets.try_into().expect("a key has 16 octets")
 }
 
-/// The hash of a private address, least significant octet first as in HCI.
+/// The hash of a private address, least significant octet first, as in HCI.
 pub fn hash(irk: &str, prand: [u8; 3]) -> [u8; 3] {
     let mut block = [0; 16];
     block[13..].copy_from_slice(&reversed(prand));
@@ -25,14 +25,14 @@ pub fn identity_address(irk: &str) -> String {
     format!("AC:DE:48:{a:02X}:{b:02X}:{c:02X}")
 }
 
-/// Whether a private address, as text, is by this key.
+/// Whether a private address, as text, was made with this key.
 pub fn resolves(irk: &str, address: &str) -> bool {
     let Ok(octets) = hex::decode(address.replace(':', "")) else { return false };
     let [a, b, c, x, y, z] = octets.as_slice() else { return false };
     hash(irk, [*c, *b, *a]) == [*z, *y, *x]
 }
 
-/// HCI has the least significant octet first.
+/// Reverses the order of octets: HCI has the least significant one first.
 pub fn reversed<const N: usize>(mut octets: [u8; N]) -> [u8; N] {
     octets.reverse();
     octets

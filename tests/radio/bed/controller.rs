@@ -1,7 +1,8 @@
-//! An emulated controller on `/dev/vhci`: speaks HCI with the kernel, hears what is on the air.
+//! An emulated controller on `/dev/vhci`: speaks HCI with the kernel and receives what is on the
+//! air.
 //!
-//! One thread each. It counts what was on the air while it was asked to listen, what it passed
-//! on, and for how long at a stretch it was not listening.
+//! Each has a thread. It counts what was on the air while it was asked to scan, what it passed on,
+//! and the intervals in which it did not scan.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -19,28 +20,28 @@ use super::gatt::Phone;
 use super::hci;
 use super::scenario::{Air, ControllerKind, Filters, Pdu};
 
-/// The longest the thread waits before it looks for orders.
+/// The longest time that the thread waits before it looks for orders.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Orders to a controller.
 pub enum Order {
     /// These devices advertise from now on, and no others.
     Air(Vec<Air>),
-    /// So do these.
+    /// These devices advertise as well.
     More(Vec<Air>),
-    /// They fall silent.
+    /// No device advertises.
     Silence,
-    /// Pulled out of the machine.
+    /// It is pulled out of the machine.
     Unplug,
-    /// Plugged in again.
+    /// It is plugged in again.
     Plug,
-    /// Ends its scan, and refuses to start another one until it is reset.
+    /// It ends its scan, and refuses to start another one until it is reset.
     ScanRefused,
-    /// Reports nothing more until its scan is restarted.
+    /// It reports nothing more until its scan is restarted.
     ScanDies,
-    /// Reports nothing more until it is reset.
+    /// It reports nothing more until it is reset.
     ControllerDies,
-    /// Reports nothing more.
+    /// It reports nothing more, even after a reset.
     ControllerDiesForGood,
 }
 
@@ -49,15 +50,15 @@ pub enum Order {
 pub struct Counts {
     /// Its name in the kernel.
     pub name: Option<String>,
-    /// Advertisements on the air.
+    /// Advertisements on the air while it was asked to scan.
     pub on_air: u64,
-    /// Those it passed on to the kernel.
+    /// Advertisements that it passed on to the kernel.
     pub passed_on: u64,
-    /// Those that came more than 20 ms late, because the machine was slow.
+    /// Of these, the ones that came more than 20 ms late, because the machine was slow.
     pub late: u64,
-    /// Classic inquiries that were requested; LE does not scan meanwhile.
+    /// Classic inquiries that were requested; there is no LE scan meanwhile.
     pub inquiries: u64,
-    /// Scans started.
+    /// Number of scans that were started.
     pub scans: u64,
     /// From when to when there was no scan, after the first one had begun.
     pub holes: Vec<(Instant, Instant)>,
@@ -67,7 +68,7 @@ pub struct Counts {
     pub active: bool,
     /// The host's advertising, as it was last switched on: the AD structures.
     pub advertises: Option<Vec<u8>>,
-    /// Connections asked for.
+    /// Number of connections that were requested.
     pub connections: u64,
 }
 
@@ -79,7 +80,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Plugs one in. `number` makes its address its own.
+    /// Plugs one in; `number` makes its address unique.
     pub fn plug(kind: ControllerKind, number: u8) -> Self {
         let (orders, received) = mpsc::sync_channel(16);
         let counts = Arc::new(Mutex::new(Counts::default()));
@@ -92,7 +93,6 @@ impl Controller {
         Self { orders, counts, thread }
     }
 
-    /// Gives an order.
     pub fn order(&self, order: Order) {
         self.orders.send(order).expect("the controller's thread lives");
     }
@@ -102,7 +102,7 @@ impl Controller {
         self.counts.lock().unwrap().clone()
     }
 
-    /// Pulls it out for good.
+    /// Removes it for good.
     pub fn unplug(self) {
         drop(self.orders);
         self.thread.join().expect("the controller's thread ended well");
@@ -228,7 +228,7 @@ impl Machine {
         }
     }
 
-    /// Answers the kernel, for at most so long.
+    /// Handles the kernel's packets, for at most `wait`.
     fn serve(&mut self, wait: Duration) {
         let Some(device) = &self.device else {
             std::thread::sleep(wait);
@@ -255,7 +255,7 @@ impl Machine {
 
     fn packet(&mut self, packet: &[u8]) {
         match packet {
-            // The kernel tells which number it gave.
+            // The kernel reports the number that it gave.
             [0xff, _, low, high, ..] => {
                 let name = format!("hci{}", u16::from_le_bytes([*low, *high]));
                 self.counts.lock().unwrap().name = Some(name);
@@ -301,7 +301,7 @@ impl Machine {
                 }
                 self.done(opcode);
             }
-            // Inquiry: a length in units of 1.28 s; LE does not scan meanwhile.
+            // Inquiry: a length in units of 1.28 s; there is no LE scan meanwhile.
             (0x0401, [_, _, _, length, ..]) => {
                 let length = Duration::from_millis(1280) * u32::from(*length);
                 self.inquiry_ends = Some(Instant::now() + length);
@@ -376,7 +376,7 @@ impl Machine {
         }
     }
 
-    /// A connection begins with the device's next advertisement, and not before.
+    /// A connection begins at the device's next advertisement.
     fn connect(&mut self, opcode: u16, parameters: &[u8]) {
         self.counts.lock().unwrap().connections += 1;
         self.send(&hci::begun(opcode));

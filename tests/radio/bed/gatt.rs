@@ -19,7 +19,6 @@ const CHARACTERISTIC: u16 = 0x2803;
 const READ: u8 = 0x02;
 const WRITE: u8 = 0x08;
 
-/// ATT error codes.
 const INVALID_HANDLE: u8 = 0x01;
 const NOT_SUPPORTED: u8 = 0x06;
 const NOT_FOUND: u8 = 0x0a;
@@ -38,7 +37,7 @@ impl Phone {
         Self { day_key: day_key.try_into().expect("the key has 16 octets"), nonce: Vec::new() }
     }
 
-    /// Answers one ATT PDU; commands and confirmations need no answer.
+    /// Answers one ATT PDU; commands and confirmations get no answer.
     pub fn answer(&mut self, pdu: &[u8]) -> Option<Vec<u8>> {
         let (&opcode, rest) = pdu.split_first()?;
         let word = |at: usize| Some(u16::from_le_bytes([*rest.get(at)?, *rest.get(at + 1)?]));
@@ -91,8 +90,8 @@ impl Phone {
     }
 }
 
-/// Read by group type: BlueZ asks on from where the last answer ended, so one form of UUID an
-/// answer will do.
+/// Read by group type: BlueZ continues where the last answer ended, so one size of UUID in an
+/// answer is enough.
 fn services(from: u16, to: u16) -> Option<Vec<u8>> {
     let within = |handle: u16| (from..=to).contains(&handle);
     if within(1) {
@@ -101,7 +100,7 @@ fn services(from: u16, to: u16) -> Option<Vec<u8>> {
     within(16).then(|| [&[0x11, 20, 16, 0, 20, 0][..], &SERVICE.to_le_bytes()].concat())
 }
 
-/// Read by type, likewise.
+/// Read by type, in the same way.
 fn characteristics(from: u16, to: u16) -> Option<Vec<u8>> {
     let within = |handle: u16| (from..=to).contains(&handle);
     if within(2) {

@@ -1,9 +1,9 @@
-//! What an emulated controller answers to the kernel (Core, Vol 4 Part E 7), and the events it
-//! sends of its own accord.
+//! The answers of an emulated controller to the kernel (Core, Vol 4 Part E 7), and the events that
+//! it sends by itself.
 
 use super::scenario::ControllerKind;
 
-/// H4 packet indicators.
+/// H4 packet indicators (Core, Vol 4 Part A 2).
 pub const COMMAND: u8 = 1;
 pub const ACL_DATA: u8 = 2;
 const EVENT: u8 = 4;
@@ -13,7 +13,6 @@ pub fn own_address(number: u8) -> [u8; 6] {
     [number + 1, 0, 0, 0x0d, 0xf0, 0x00]
 }
 
-/// An event packet.
 fn event(code: u8, parameters: &[u8]) -> Vec<u8> {
     let length = u8::try_from(parameters.len()).unwrap();
     [&[EVENT, code, length], parameters].concat()
@@ -36,13 +35,12 @@ pub fn refused(opcode: u16) -> Vec<u8> {
     event(0x0e, &[1, low, high, 0x0c])
 }
 
-/// Command status: begun.
+/// Command status, with the status "pending".
 pub fn begun(opcode: u16) -> Vec<u8> {
     let [low, high] = opcode.to_le_bytes();
     event(0x0f, &[0, 1, low, high])
 }
 
-/// Inquiry complete.
 pub fn inquiry_complete() -> Vec<u8> {
     event(0x01, &[0])
 }
@@ -68,12 +66,12 @@ pub fn connected([low, high]: [u8; 2], peer: &[u8]) -> Vec<u8> {
     le_event(0x01, &[&[0, low, high, 0x00], peer, &tail].concat())
 }
 
-/// The host called an attempt to connect off (Core, Vol 1 Part F 2).
+/// The host cancelled an attempt to connect (Core, Vol 1 Part F 2).
 pub const UNKNOWN_CONNECTION: u8 = 0x02;
 /// The phone did not answer on the new connection.
 pub const FAILED_TO_ESTABLISH: u8 = 0x3e;
 
-/// LE connection complete, and there is none.
+/// LE connection complete, with an error in place of a connection.
 pub fn not_connected(status: u8, peer: &[u8]) -> Vec<u8> {
     le_event(0x01, &[&[status, 0, 0, 0x00], peer, &[0; 7]].concat())
 }
@@ -95,8 +93,8 @@ pub fn report(extended: bool, kind: u8, address: &[u8; 6], data: &[u8], rssi: i8
     le_event(0x0d, &[&[1, kind, 0, 1], &address[..], &place, data].concat())
 }
 
-/// What a query of the controller's abilities is answered with; `None` for all other commands,
-/// which only need a "done".
+/// The answer to a query of the controller's abilities; `None` for all other commands, which only
+/// need a "complete".
 pub fn ability(
     opcode: u16,
     parameters: &[u8],

@@ -1,7 +1,7 @@
-//! A program that listens, and what it says it heard, stamped as it says it.
+//! A program that receives, and its output with the time of each line.
 //!
-//! `grelot run` says it on its status socket, which is asked four times a second; all others
-//! print one JSON object a line.
+//! `grelot run` reports on its status socket, which is asked four times a second; all others print
+//! one JSON object a line.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -21,32 +21,31 @@ use super::scenario::Listener as Described;
 use super::shop;
 use super::{ARGUMENTS, ORDER};
 
-/// Not root, in group bluetooth.
+/// The user id of the listeners: not root, in group bluetooth.
 pub const SERVICE: u32 = 1000;
 const GROUP_BLUETOOTH: u32 = 101;
 
-/// What the HCI monitor needs, by its number in Linux.
+/// The capability that the HCI monitor needs, by its number in Linux.
 const CAP_NET_RAW: u32 = 13;
-/// `grelot` without and with that capability on the file, which counts nowhere below systemd's /tmp:
-/// it is mounted with `nosuid`.
+/// `grelot` without and with that capability on the file. The capability has no effect below
+/// systemd's /tmp, which is mounted with `nosuid`.
 const GRELOT: &str = "./grelot";
 const GRELOT_NET_RAW: &str = "/usr/bin/grelot-net-raw";
 /// Where the units expect it.
 const INSTALLED: &str = "/usr/bin/grelot";
 
-/// The unit as it is shipped, with nothing changed but where the bed's shop is.
+/// The unit as it is shipped; only the path of the bed's shop is changed.
 const SERVICE_UNIT: &str = "grelot.service";
 const SHOP_DROP_IN: &str = "/etc/systemd/system/grelot.service.d/shop.conf";
 const SHOP: &str = "[Unit]\nConditionPathExists=\n[Service]\nExecStart=\n\
                     ExecStart=/usr/bin/grelot run --config /tmp/shop/grelot.toml\n\
                     PrivateTmp=no\nReadWritePaths=/tmp/shop\n";
 
-/// How often a daemon is asked.
+/// Interval at which a daemon is asked.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
 type Lines = Arc<Mutex<Vec<(Instant, Value)>>>;
 
-/// A running listener.
 pub struct Listener {
     child: Child,
     lines: Lines,
@@ -54,24 +53,24 @@ pub struct Listener {
     reader: JoinHandle<()>,
     first_memory: Option<u64>,
     recording: Option<PathBuf>,
-    /// It is systemd's child, not this process's.
+    /// Whether it is systemd's child, not this process's.
     unit: bool,
 }
 
-/// What a listener cost and said.
+/// What a listener printed and used.
 pub struct Report {
     pub lines: Vec<(Instant, Value)>,
     pub processor: Duration,
     /// Resident memory in KiB: a while after its start, and at its end.
     pub memory: (u64, u64),
-    /// It had ended by itself, saying that something failed.
+    /// Whether it ended by itself with a failure.
     pub gave_up: bool,
-    /// What it recorded.
+    /// The file that it recorded.
     pub recording: Option<PathBuf>,
 }
 
 impl Listener {
-    /// Starts it; it prints one JSON object a line, and its complaints go to `log`.
+    /// Starts it. It prints one JSON object a line; its error output goes to `log`.
     pub fn start(described: &Described, log: &str) -> Self {
         let unit = described.run == SERVICE_UNIT;
         let mut command = if unit {
@@ -115,8 +114,8 @@ impl Listener {
         Self { child, lines, ended, reader, first_memory: None, recording, unit }
     }
 
-    /// Whether it has said anything, if it is one that speaks: on a slow machine one starts long
-    /// after the other.
+    /// Whether it has printed anything, if it prints at all: on a slow machine one listener starts
+    /// long after the other.
     pub fn is_up(&self) -> bool {
         self.recording.is_some() || !self.lines.lock().unwrap().is_empty()
     }
@@ -139,7 +138,7 @@ impl Listener {
         lines.iter().any(|(at, line)| *at >= when && line["hearing"] == "blind")
     }
 
-    /// Whether it received something after `when`, and says so.
+    /// Whether it received something after `when`, and reports so.
     pub fn receives_since(&self, when: Instant) -> bool {
         let lines = self.lines.lock().unwrap();
         let after = lines.partition_point(|(at, _)| *at < when);
@@ -154,12 +153,12 @@ impl Listener {
         Path::new(&format!("/proc/{}/exe", self.child.id())).read_link().is_err()
     }
 
-    /// Remembers how much memory it takes, once.
+    /// Stores how much memory it uses, once.
     pub fn weigh(&mut self) {
         self.first_memory.get_or_insert_with(|| memory(self.child.id()));
     }
 
-    /// Ends it, politely.
+    /// Ends it with SIGTERM.
     pub fn end(mut self) -> Report {
         let processor = processor_time(self.child.id());
         let last_memory = memory(self.child.id());
@@ -204,7 +203,7 @@ pub fn grant_net_raw() {
         .expect("root may grant capabilities");
 }
 
-/// Takes down what a program prints.
+/// Stores the lines that a program prints.
 fn read(output: ChildStdout, lines: &Lines) {
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         if let Ok(said) = serde_json::from_str(&line) {
@@ -213,7 +212,7 @@ fn read(output: ChildStdout, lines: &Lines) {
     }
 }
 
-/// Asks a daemon how it is, in the words of `grelot scan --json`.
+/// Asks a daemon for its status, and stores it in the form of `grelot scan --json`.
 fn ask(lines: &Lines, ended: &AtomicBool) {
     while !ended.load(Ordering::Relaxed) {
         std::thread::sleep(ASK_EVERY);

@@ -1,4 +1,4 @@
-//! The machine's own services, by systemd: dbus-daemon, polkitd, bluetoothd. Also rfkill, the
+//! The machine's services, run by systemd: dbus-daemon, polkitd, bluetoothd. Also rfkill, the
 //! clock, `main.conf`.
 
 use std::fs::{self, File};
@@ -16,10 +16,10 @@ use super::scenario::{Installed, Scenario};
 const MAIN_CONF: &str = "/etc/bluetooth/main.conf";
 const BLUETOOTH: &str = "bluetooth.service";
 
-/// An emulated processor on a busy machine takes its time.
+/// Timeout for everything: an emulated processor on a busy machine is slow.
 pub const PATIENCE: Duration = Duration::from_mins(10);
 
-/// What runs: systemd, dbus-daemon, polkitd and bluetoothd, with Debian's own units.
+/// Runs systemd, dbus-daemon, polkitd and bluetoothd, with Debian's own units.
 pub struct Machine {
     main_conf: String,
 }
@@ -31,7 +31,7 @@ impl Machine {
         Self { main_conf }
     }
 
-    /// Installs grelot's files and starts bluetoothd, with no memory of former scenarios.
+    /// Installs grelot's files and starts bluetoothd, without the devices of earlier scenarios.
     pub fn start(&mut self, scenario: &Scenario) {
         let Scenario { main_conf, install: files, remembered, bonded, .. } = scenario;
         let changed = main_conf.iter().fold(self.main_conf.clone(), |text, line| {
@@ -71,7 +71,7 @@ impl Machine {
         systemctl(&["reset-failed"]);
     }
 
-    /// Starts bluetoothd and waits for it to be on the bus.
+    /// Starts bluetoothd and waits until it is on the bus.
     pub fn start_bluetoothd(&self) {
         systemctl(&["start", BLUETOOTH]);
     }
@@ -86,12 +86,11 @@ impl Machine {
         systemctl(&["kill", "--signal", name, BLUETOOTH]);
     }
 
-    /// Kills the bus.
     pub fn kill_dbus(&self) {
         systemctl(&["kill", "--signal", "KILL", "dbus.service"]);
     }
 
-    /// What bluetoothd and dbus-daemon have spent on the processor.
+    /// Processor time of bluetoothd and dbus-daemon.
     pub fn processor_time(&self) -> [Duration; 2] {
         [BLUETOOTH, "dbus.service"]
             .map(|unit| main_process(unit).map_or(Duration::ZERO, processor_time))
@@ -103,7 +102,7 @@ impl Machine {
     }
 }
 
-/// Writes devices into the first adapter's memory, as BlueZ does with those that were connected.
+/// Writes devices into the first adapter's storage, as BlueZ does for those that were connected.
 fn remember(devices: u32) {
     for number in 0..devices {
         let [a, b, c, d] = number.to_be_bytes();
@@ -114,7 +113,7 @@ fn remember(devices: u32) {
     }
 }
 
-/// Writes bonds with the phones of these keys into the first adapter's memory.
+/// Writes bonds with the phones of these keys into the first adapter's storage.
 fn bond(keys: &[String]) {
     for key in keys {
         // BlueZ and the kernel have keys least significant octet first.
@@ -128,7 +127,7 @@ fn bond(keys: &[String]) {
     }
 }
 
-/// Writes what the first adapter remembers of a device.
+/// Writes what the first adapter stores of a device.
 fn write_info(device: &str, info: &str) {
     let mut adapter = hci::own_address(0).map(|octet| format!("{octet:02X}"));
     adapter.reverse();
@@ -154,7 +153,7 @@ fn install(wanted: bool, file: &str, place: &str) {
     }
 }
 
-/// Asks systemd, and complains where it refuses.
+/// Runs systemctl; panics where systemd refuses.
 pub fn systemctl(arguments: &[&str]) {
     let done = Command::new("systemctl").args(arguments).output().expect("systemctl starts");
     if !done.status.success() {
@@ -170,7 +169,7 @@ fn main_process(unit: &str) -> Option<u32> {
     String::from_utf8_lossy(&shown.stdout).trim().parse().ok().filter(|process| *process != 0)
 }
 
-/// Writes the journal of everything so far beside the results.
+/// Writes the journal so far to the results.
 pub fn save_journal() {
     let file = File::create("journal").expect("a log can be written");
     Command::new("journalctl")
@@ -180,7 +179,6 @@ pub fn save_journal() {
         .ok();
 }
 
-/// Sends a signal.
 pub fn signal(child: &Child, name: &str) {
     let process = child.id().to_string();
     let sent = Command::new("kill").args([&format!("-{name}"), &process]).status();
@@ -203,7 +201,7 @@ pub fn processor_time(process: u32) -> Duration {
     Duration::from_millis(10 * ticks.filter_map(|tick| tick.parse::<u64>().ok()).sum::<u64>())
 }
 
-/// Switches an adapter on or off, as a person would in the settings.
+/// Switches an adapter on or off, as a user does in the settings.
 pub fn power(adapter: usize, on: bool) {
     let bus = Connection::new_system().expect("the bus is there");
     let path = format!("/org/bluez/hci{adapter}");
@@ -232,7 +230,7 @@ pub fn set_quirk(name: &str) {
     fs::write(&file, "Y").unwrap_or_else(|error| panic!("{file}: {error}"));
 }
 
-/// Waits for what must come.
+/// Waits until `there` holds; panics after [`PATIENCE`].
 pub fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
     let began = Instant::now();
     while !there() {

@@ -1,4 +1,4 @@
-//! The radio test bed's inside: plays scenarios with emulated controllers, real BlueZ and real
+//! The inside of the radio test bed: plays scenarios with emulated controllers, real BlueZ and real
 //! listeners, and checks what they received. Runs as root in the test bed's machine, as a test of
 //! the same executable that boots the machine: nothing else needs to be built.
 
@@ -19,7 +19,7 @@ mod scenario;
 mod shop;
 mod signal_counter;
 
-/// Says what to do, in the machine; the test below does nothing where it is not set.
+/// What to do in the machine; the test below does nothing where it is not set.
 pub const ORDER: &str = "GRELOT_RADIO_BED_INSIDE";
 
 /// The arguments that make the test's own executable do it.

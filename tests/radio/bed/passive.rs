@@ -1,5 +1,5 @@
-//! What comes through a passive scan: an advertisement monitor that wants the air's own
-//! advertisements, and no discovery. Counts what `BlueZ` tells of it.
+//! Counts what `BlueZ` signals of a passive scan: an advertisement monitor that matches the test's
+//! advertisements, and no discovery.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub fn listen(adapter: &str) {
         );
         match registered {
             Ok(()) => break,
-            // The answer came too late: BlueZ had asked meanwhile, and was not answered.
+            // The answer came too late: BlueZ had asked meanwhile and got no answer.
             Err(error) if error.name() == Some("org.bluez.Error.AlreadyExists") => break,
             Err(error) if begun.elapsed() > Duration::from_secs(30) => panic!("{error}"),
             // bluetoothd has just been started.

@@ -1,5 +1,5 @@
-//! btleplug as its own example uses it: the first adapter's events, a scan with the default
-//! filter. Beside it: which adapter, and a count each second.
+//! Receives through btleplug as its own example does: the first adapter's events, a scan with the
+//! default filter. Added: the choice of the adapter, and a count each second.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use btleplug::api::{Central as _, CentralEvent, Manager as _, ScanFilter};
 use btleplug::platform::{Adapter, Manager};
 use futures::StreamExt as _;
 
-/// Listens until it is ended, and prints how many events of advertisements it saw.
+/// Listens until it is ended, and prints how many advertisement events it received.
 pub async fn listen(adapter: &str) {
     let manager = Manager::new().await.expect("btleplug starts");
     let central = loop {
@@ -27,8 +27,8 @@ pub async fn listen(adapter: &str) {
     loop {
         tokio::select! {
             event = events.next() => match event {
-                // One advertisement makes several events; exactly one of them is of these kinds
-                // where its device is known, and the first one is the discovery.
+                // One advertisement causes several events. Exactly one of them is of these kinds
+                // where the device is known; where it is new, the discovery.
                 Some(CentralEvent::DeviceDiscovered(_)
                     | CentralEvent::ManufacturerDataAdvertisement { .. }) => heard += 1,
                 Some(_) => {}

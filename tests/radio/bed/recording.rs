@@ -1,5 +1,5 @@
-//! What `grelot record` wrote: how much, how old each advertisement was when it was heard, and
-//! whom `grelot replay` finds in it.
+//! Evaluates a recording of `grelot record`: the number of advertisements, the age of each when it
+//! was received, and the customers that `grelot replay` finds.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,23 +11,23 @@ use serde_json::Value;
 
 use super::shop;
 
-/// A recording that was read.
+/// The figures of a recording.
 pub struct Recorded {
-    /// Advertisements.
+    /// Number of advertisements.
     pub heard: u64,
-    /// Milliseconds from being sent to being heard, of half of them, 99 of 100, and all; where
-    /// they were stamped.
+    /// Milliseconds from sending to reception, where advertisements were stamped: the median, the
+    /// 99th percentile and the maximum.
     pub ages_ms: Option<[u64; 3]>,
     /// The longest time between two advertisements of one device, in milliseconds.
     pub longest_silence_ms: u64,
-    /// Of a replay: arrivals, who is there at its end, and when the first came, since the air
-    /// was opened.
+    /// Of a replay: arrivals, customers who are present at its end, and the time of the first
+    /// arrival since the air was opened.
     pub arrivals: u64,
     pub open: u64,
     pub first_arrival_s: Option<f64>,
 }
 
-/// Reads the recording that was made while the air was opened at `opened_at`.
+/// Reads the recording of an air that was opened at `opened_at`.
 pub fn read(file: &Path, opened_at: SystemTime, stamped: bool) -> Recorded {
     let text = fs::read_to_string(file).expect("a recording was written");
     let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -56,13 +56,13 @@ fn began(header: &Value) -> f64 {
     Duration::try_from(began.as_duration()).expect("it is after 1970").as_secs_f64()
 }
 
-/// From the stamp in the last four octets of manufacturer data, `late` seconds after the stamps'
-/// zero the recording's.
+/// Reads the stamp in the last four octets of manufacturer data; the recording began `late` seconds
+/// after the stamps' zero.
 fn age(line: &Value, late: f64) -> Option<u64> {
     let payload = hex::decode(line["adv"].as_str()?).ok()?;
     let sent = u32::from_le_bytes(*payload.last_chunk()?);
     let heard = (line["t"].as_f64()? + late) * 1000.0;
-    // The two clocks' zeros are some milliseconds apart.
+    // The zeros of the two clocks differ by some milliseconds.
     Some((heard - f64::from(sent)).max(0.0) as u64)
 }
 

@@ -1,7 +1,7 @@
 //! Runs scenarios, one after the other, in the order of their files' names.
 //!
-//! A scenario goes on when what must happen has happened, however slow the machine is: seconds
-//! in a scenario are the least.
+//! A scenario continues when its conditions hold, however slow the machine is: times in a scenario
+//! are minimum times.
 
 use std::fs;
 use std::path::Path;
@@ -18,9 +18,9 @@ use super::signal_counter::SignalCounter;
 /// The kernel switches a new controller off again two seconds after its set-up when no program
 /// claims it; the driver's quirks can be set while it is off.
 const LEFT_ALONE: Duration = Duration::from_secs(4);
-/// How often progress is looked at.
+/// Interval at which conditions are checked.
 const LOOK: Duration = Duration::from_millis(50);
-/// The least that a listener has received when figures begin.
+/// The least that a listener must have received before figures count.
 const WARMED_UP: u64 = 5;
 
 /// Runs every scenario of a folder.
@@ -39,7 +39,8 @@ pub fn run(folder: &Path) {
         println!("{name}: {}", scenario.what);
         let run = run_one(&name, &scenario, &mut machine);
         results.push(assertions::check(&name, &scenario, run));
-        // After each: a machine that dies later has reported what it knew.
+        // Written after each scenario, so that a machine that fails later has reported these
+        // results.
         let json = serde_json::to_string_pretty(&results).expect("results are JSON");
         fs::write("results.json", json).expect("results can be written");
         machine::save_journal();
@@ -131,8 +132,7 @@ fn set_quirks(scenario: &Scenario, controllers: &[Controller]) {
     }
 }
 
-/// Lets a fault happen, ends it, and waits for the listeners to recover: when it struck, and when
-/// it was ended.
+/// Causes a fault, ends it, and waits for the listeners to recover. Returns its start and its end.
 fn strike(
     fault: &Fault,
     scenario: &Scenario,
@@ -159,7 +159,7 @@ fn strike(
     (struck, ended)
 }
 
-/// Waits until every listener has what it must have, and the beacon is on the air.
+/// Waits until every listener has what it needs, and the beacon is on the air.
 fn wait_for_the_end(scenario: &Scenario, controllers: &[Controller], listeners: &[Listener]) {
     let has = |described: &Described, listener: &Listener| {
         (described.arrivals.is_none() || listener.last("arrivals") >= described.arrivals)
@@ -175,7 +175,7 @@ fn wait_for_the_end(scenario: &Scenario, controllers: &[Controller], listeners: 
     }
 }
 
-/// Waits until what the controllers passed on has come through, or nothing more comes.
+/// Waits until all that the controllers passed on has arrived, or nothing more arrives.
 fn wait_for_the_rest(
     scenario: &Scenario,
     after: &[Counts],
@@ -201,7 +201,7 @@ fn wait_for_the_rest(
     }
 }
 
-/// Waits for what the assertions ask for afterwards; they report it if it does not come.
+/// Waits for what the assertions check afterwards; they report it if it does not come.
 fn wait(what: &str, mut there: impl FnMut() -> bool) {
     let began = Instant::now();
     while !there() {
@@ -259,7 +259,7 @@ fn end_fault(
         FaultKind::Rfkill => machine::rfkill(false),
         FaultKind::Unplugged => controller.order(Order::Plug),
         FaultKind::BackUnderAnotherName => {
-            // The one that is plugged in first takes the free name.
+            // The first one that is plugged in takes the free name.
             let number = u8::try_from(controllers.len()).expect("few controllers");
             let usurper = plug(scenario.controllers[fault.adapter], number);
             controllers[fault.adapter].order(Order::Plug);

@@ -1,12 +1,11 @@
-//! A scenario file: what is plugged in, what is on the air, which programs receive it, what fails.
+//! A scenario file: the controllers, what is on the air, which programs receive it, what fails.
 
 use serde::Deserialize;
 
-/// One scenario.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// One sentence, for the table.
+    /// A sentence for the table.
     pub what: String,
     /// How long advertisements are on the air.
     pub seconds: u64,
@@ -45,7 +44,6 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
 }
 
-/// Files of the package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Installed {
@@ -93,54 +91,54 @@ pub enum Filters {
     SameAddress,
 }
 
-/// Devices that advertise.
+/// A group of devices that advertise.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Air {
-    /// Number of devices.
     pub devices: u64,
     /// Advertising interval of each.
     pub every_ms: u64,
-    /// Seconds between new addresses; 0 is never.
+    /// Interval between address changes, in seconds; 0 is never.
     #[serde(default)]
     pub rotate_s: u64,
-    /// Resolvable private addresses by this key, as hex, most significant octet first.
+    /// The key of resolvable private addresses, as hex, most significant octet first.
     #[serde(default)]
     pub irk: Option<String>,
-    /// RSSI in dBm, with a spread of 3 dB.
+    /// In dBm, with a spread of 3 dB.
     #[serde(default = "usual_rssi")]
     pub rssi: i8,
-    /// Several RSSIs, one after the other, each for `turn_ms`; after the last the first again.
+    /// Several RSSIs, one after the other, each for `turn_ms`; then from the first one again.
     #[serde(default)]
     pub rssis: Vec<i8>,
-    /// How they advertise.
     #[serde(default)]
     pub pdu: Pdu,
     /// AD structures, as hex; by default flags and manufacturer data of the test company.
     #[serde(default)]
     pub payload: Option<String>,
-    /// Several, one after the other, each for `turn_ms`; after the last the first again.
+    /// Several payloads, one after the other, each for `turn_ms`; then from the first one again.
     #[serde(default)]
     pub payloads: Vec<String>,
-    /// For how long each of `payloads` and `rssis` lasts.
+    /// How long each of `payloads` and `rssis` lasts.
     #[serde(default)]
     pub turn_ms: u64,
-    /// On the air once every listener receives; `from` and `until` count from then.
+    /// On the air only once every listener receives; `from` and `until` count from then.
     #[serde(default)]
     pub once_received: bool,
-    /// On the air from here on, in seconds.
+    /// When it goes on the air, in seconds.
     #[serde(default)]
     pub from: u64,
-    /// And until here.
+    /// When it goes off the air, in seconds.
     #[serde(default)]
     pub until: Option<u64>,
-    /// The last four octets are the time of sending, in milliseconds, for its age when it is received.
+    /// Whether the last four octets are the time of sending, in milliseconds, which gives the age
+    /// at reception.
     #[serde(default)]
     pub stamped: bool,
     /// Number of connections that fail before one succeeds.
     #[serde(default)]
     pub refuses: u64,
-    /// Answers connections with grelot's GATT service, with this customer's day key, as hex.
+    /// The customer's day key, as hex; with it the device answers connections with grelot's GATT
+    /// service.
     #[serde(default)]
     pub gatt_key: Option<String>,
 }
@@ -153,7 +151,6 @@ const fn usual_rssi() -> i8 {
     -60
 }
 
-/// How a device advertises.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pdu {
@@ -168,41 +165,41 @@ pub enum Pdu {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
-    /// As the table calls it.
+    /// Its name in the table.
     pub name: String,
-    /// `grelot`, `btleplug` or `passive`, and arguments; or `grelot.service`, the unit as it is
+    /// `grelot`, `btleplug` or `passive`, with arguments; or `grelot.service`, the unit as it is
     /// shipped.
     pub run: String,
-    /// With `CAP_NET_RAW`, which may listen to the HCI monitor, beyond what every user of group
-    /// bluetooth may.
+    /// Whether it has `CAP_NET_RAW`, for the HCI monitor, beyond the rights of every user of group
+    /// bluetooth.
     #[serde(default)]
     pub net_raw: bool,
     /// The adapter whose advertisements it receives; all where absent.
     #[serde(default)]
     pub adapter: Option<usize>,
-    /// The least share of what is on the air that the controller must have been made to pass on.
+    /// The least fraction of what is on the air that the controller must pass on.
     #[serde(default)]
     pub passed_on: f64,
-    /// The least share of that which must be received.
+    /// The least fraction of that which must be received.
     #[serde(default)]
     pub receives: f64,
-    /// It must receive again after every fault, before the next one strikes.
+    /// Whether it must receive again after every fault, before the next one starts.
     #[serde(default)]
     pub recovers: bool,
     /// Words that no reported reason may contain.
     #[serde(default)]
     pub never_reports: Vec<String>,
-    /// Of `grelot run`: how many customers must have arrived, and all of them be there still.
+    /// Of `grelot run`: how many customers must have arrived, and must all be present at the end.
     #[serde(default)]
     pub arrivals: Option<u64>,
-    /// Of `grelot run`: it must end by itself after the last fault.
+    /// Of `grelot run`: whether it must end by itself after the last fault.
     #[serde(default)]
     pub gives_up: bool,
     /// Of `grelot record`: another recording of the same air, which must agree with this one
     /// advertisement by advertisement.
     #[serde(default)]
     pub agrees_with: Option<String>,
-    /// What the gateway must be advertising in the end, or within half a minute of it, as hex.
+    /// What the gateway must advertise at the end, or within half a minute of it, as hex.
     #[serde(default)]
     pub advertises: Option<String>,
 }
@@ -211,17 +208,16 @@ pub struct Listener {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// When, in seconds.
+    /// In seconds.
     pub at: u64,
-    /// What.
     pub kind: FaultKind,
-    /// For how many seconds at least.
+    /// How many seconds it lasts at least.
     #[serde(default)]
     pub lasts: u64,
-    /// It lasts until every listener that recovers has reported `blind`.
+    /// Whether it lasts until every listener that recovers has reported `blind`.
     #[serde(default)]
     pub until_blind: bool,
-    /// Which adapter, where it is one's.
+    /// The adapter, for faults of one.
     #[serde(default)]
     pub adapter: usize,
 }
@@ -240,7 +236,7 @@ pub enum FaultKind {
     BluetoothdHangs,
     /// bluetoothd hangs (SIGSTOP) until something else than the bed ends it.
     BluetoothdHangsForGood,
-    /// Somebody switches the adapter off, and on after a while.
+    /// The adapter is switched off, and on after a while.
     PoweredOff,
     /// rfkill, for a while.
     Rfkill,
@@ -254,7 +250,7 @@ pub enum FaultKind {
     ScanDies,
     /// The controller reports nothing more until it is reset.
     ControllerDies,
-    /// The controller reports nothing more.
+    /// The controller reports nothing more, even after a reset.
     ControllerDiesForGood,
     /// dbus-daemon is killed; systemd starts it at the next connection.
     DbusKilled,

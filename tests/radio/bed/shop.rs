@@ -9,9 +9,8 @@ use serde_json::json;
 
 /// Where the shop is.
 const FOLDER: &str = "/tmp/shop";
-/// Its configuration.
 pub const CONFIGURED: &str = "/tmp/shop/grelot.toml";
-/// Where its daemon answers.
+/// The socket of its daemon.
 pub const STATUS: &str = "/tmp/shop/state/status.sock";
 /// The chain's UUID, in its wake-up beacon and on its loyalty cards.
 const UUID: &str = "426c7565-4368-6172-6d42-6561636f6e73";
@@ -31,8 +30,8 @@ path = "state"
 uuid = "426c7565-4368-6172-6d42-6561636f6e73"
 "#;
 
-/// Sets it up again from the start, for the user `owner`; phones hold the day keys `keys`. `source` is the
-/// of its radio.
+/// Sets it up from the start, for the user `owner`; phones hold the day keys `keys`. `source` is
+/// the of its radio.
 pub fn open<'k>(owner: u32, source: &str, keys: impl Iterator<Item = &'k str>) {
     fs::remove_dir_all(FOLDER).ok();
     fs::create_dir_all(FOLDER).expect("a folder can be made");

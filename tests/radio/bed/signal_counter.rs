@@ -1,5 +1,5 @@
-//! An independent count of what bluetoothd says of advertisements on the bus: what a listener
-//! that hears by D-Bus alone could hear at the very most.
+//! Counts independently what bluetoothd signals of advertisements on the bus: the most that a
+//! listener by D-Bus alone can receive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,13 +14,12 @@ use dbus::message::MatchRule;
 
 const DEVICE: &str = "org.bluez.Device1";
 
-/// The signals that may come of an advertisement.
+/// The signals that an advertisement can cause.
 const RULES: [&str; 2] = [
     "type='signal',sender='org.bluez',member='PropertiesChanged',arg0='org.bluez.Device1'",
     "type='signal',sender='org.bluez',member='InterfacesAdded'",
 ];
 
-/// A running count.
 pub struct SignalCounter {
     over: Arc<AtomicBool>,
     said: Arc<AtomicU64>,
@@ -28,7 +27,6 @@ pub struct SignalCounter {
 }
 
 impl SignalCounter {
-    /// Begins to count.
     pub fn start() -> Self {
         let (over, said) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (ended, count) = (Arc::clone(&over), Arc::clone(&said));
@@ -36,7 +34,7 @@ impl SignalCounter {
         Self { over, said, thread }
     }
 
-    /// Ends it: the number of signals for advertisements.
+    /// Ends it and returns the number of signals for advertisements.
     pub fn end(self) -> u64 {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().expect("the counter ends well");
@@ -72,7 +70,7 @@ fn listen(over: &AtomicBool, said: &Arc<AtomicU64>) {
     }
 }
 
-/// Whether a signal tells of one, rather than of something else about a device.
+/// Whether a signal is caused by an advertisement, rather than by something else about a device.
 pub fn is_for_advertisement(signal: &Message) -> bool {
     let mut arguments = signal.iter_init();
     arguments.next();
@@ -87,7 +85,7 @@ pub fn is_for_advertisement(signal: &Message) -> bool {
     }
 }
 
-/// Whether the properties are such as only an advertisement brings.
+/// Whether the properties are such that only an advertisement sets them.
 fn heard_now(properties: Iter<'_>) -> bool {
     let brought = ["RSSI", "ManufacturerData", "ServiceData"];
     entries(properties).any(|mut property| property.get().is_some_and(|p| brought.contains(&p)))
