@@ -4,8 +4,8 @@
     python tests/detection/fit/head.py ROWS >src/pipeline/presence/head_fitted.rs
 
 ROWS has a row of 32-bit floats for each contact of random shops: shop, customer, seconds, inside or not,
-seconds since entering, whether this customer comes in at all, and what the network looks at. Two thirds of
-the shops are for fitting. Needs numpy and scikit-learn. What it reports goes to standard error.
+seconds since entering, whether this customer comes in at all, and the inputs of the network. Two thirds of
+the shops are for fitting. Needs numpy and scikit-learn. The report goes to standard error.
 """
 
 import sys
@@ -54,7 +54,7 @@ def main():
     chance = np.random.default_rng(1)
     inputs, inside = rows[:, ABOUT:], rows[:, 3]
     fitting = rows[:, 0].astype(int) % 3 != 0
-    # Those who have been inside for long are easy, and many.
+    # Customers who have been inside for long are easy cases, and there are many.
     counts = (inside == 0) | (rows[:, 4] < 60) | (chance.random(len(rows)) < 0.15)
     nth = np.flatnonzero(fitting & counts)
     nth = chance.choice(nth, min(len(nth), int(sys.argv[2]) if len(sys.argv) > 2 else 1_500_000), replace=False)

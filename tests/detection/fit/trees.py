@@ -1,10 +1,10 @@
-"""What boosted trees make of the inputs of the network that `head.py` fits: an upper bound.
+"""Evaluates boosted trees on the inputs of the network that `head.py` fits: an upper bound.
 
     cargo run --release --example judge -- rows ROWS
     python tests/detection/fit/trees.py ROWS
 
-For all equipment together, and for shops with one gateway alone. Found within 10 s / within 60 s / false for
-100 visits, of the third of the shops that nothing was fitted on. Needs numpy and scikit-learn.
+For all equipment together, and for shops with one gateway. Prints found within 10 s / within 60 s / false for
+100 visits, on the third of the shops that nothing was fitted on. Needs numpy and scikit-learn.
 """
 
 import sys
@@ -23,7 +23,7 @@ def main():
     chance = np.random.default_rng(1)
     shop = rows[:, 0].astype(int)
     inside = rows[:, 3]
-    # As for the network: those who have been inside for long are easy, and many.
+    # As for the network: customers who have been inside for long are easy cases, and there are many.
     counts = (inside == 0) | (rows[:, 4] < 60) | (chance.random(len(rows)) < 0.15)
     for name, of in (("all", shop >= 0), ("one gateway", shop % EQUIPMENT == 0)):
         nth = np.flatnonzero((shop % 3 != 0) & counts & of)

@@ -102,7 +102,7 @@ fn before_window(plan: &FloorPlan, random: &mut Random) -> (f64, f64) {
     (random.between(from.max(-6.0), to.min(6.0)), -random.between(0.4, 1.1))
 }
 
-/// In by the door, from shelf to shelf, and out again.
+/// Through the door, from shelf to shelf, and out again.
 fn about_the_shop(
     plan: &FloorPlan,
     for_s: f64,

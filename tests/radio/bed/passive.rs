@@ -68,7 +68,7 @@ fn is_below(signal: &Message, devices: &str) -> bool {
     object.is_some_and(|object| object.starts_with(devices))
 }
 
-/// Of the monitor: manufacturer data that the air's devices send.
+/// Answers BlueZ's calls to the monitor, which matches the manufacturer data of the test's devices.
 fn answer(call: &Message) -> Message {
     const MANUFACTURER: u8 = 0xff;
     let patterns: Vec<(u8, u8, Vec<u8>)> = vec![(0, MANUFACTURER, vec![0xff, 0xff])];
