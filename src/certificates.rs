@@ -81,7 +81,7 @@ pub struct Record {
     pub names: Vec<String>,
     /// Seconds since the Unix epoch.
     expires_at: i64,
-    /// Of the authority, which is made again from it to sign: days since the Unix epoch.
+    /// First day of the authority, in days since the Unix epoch: needed to rebuild it for signing.
     authority_since: i64,
     /// Common name of the authority.
     common_name: String,

@@ -212,7 +212,7 @@ pub struct Health {
     pub clock_set: bool,
     /// Advertisements received.
     pub advertisements: u64,
-    /// Of those, the ones of enrolled customers.
+    /// Of those, advertisements of enrolled customers.
     pub contacts: u64,
     /// Advertisements shed because a queue was full.
     pub shed: u64,
@@ -517,7 +517,7 @@ pub struct HourReport {
     pub blind_s: u64,
     /// Advertisements received.
     pub advertisements: u64,
-    /// Of those, the ones of enrolled customers.
+    /// Of those, advertisements of enrolled customers.
     pub contacts: u64,
     pub arrivals: u64,
     /// Arrivals that staff were alerted of.

@@ -21,17 +21,17 @@ impl fmt::Display for Why {
             }
             Self::Returned { rejoin, confidence } => write!(
                 f,
-                "came back within {} s ({:.0} % sure): the visit goes on, no alert",
+                "came back within {} s ({:.0} % sure): the visit continues, no alert",
                 rejoin.as_secs(),
                 confidence * 100.0
             ),
             Self::Departed { reason, silent_for } => {
                 let silent_s = silent_for.as_secs_f32();
-                write!(f, "departed ({}): last heard {silent_s:.1} s ago", reason.word())
+                write!(f, "departed ({}): last received {silent_s:.1} s ago", reason.word())
             }
             Self::Passed { best, needed, evidence } => write!(
                 f,
-                "not announced: never surer than {:.0} % of being inside, {:.0} % needed, {evidence}",
+                "not announced: at most {:.0} % sure, {:.0} % needed, {evidence}",
                 best * 100.0,
                 needed * 100.0
             ),
@@ -44,12 +44,12 @@ impl fmt::Display for Why {
 
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "within earshot for {:.1} s", self.received_for.as_secs_f32())?;
+        write!(f, "received for {:.1} s", self.received_for.as_secs_f32())?;
         if let Some((gateway, dbm)) = &self.level {
-            write!(f, "; at its surest {gateway} heard {dbm:.0} dBm")?;
+            write!(f, "; when surest, {gateway} measured {dbm:.0} dBm")?;
         }
         if let Some((place, dbm)) = self.echo {
-            write!(f, ", the phone the {} beacon at {dbm} dBm", place.word())?;
+            write!(f, ", and the phone the {} beacon at {dbm} dBm", place.word())?;
         }
         match offset(self.phone) {
             Some(offset) => write!(f, "; its phone is usually {offset}"),

@@ -115,7 +115,7 @@ impl Stream {
         let (hearing, reason) = match self.scan_health.state(self.clocks.now().tick) {
             ScanState::Receiving => (Hearing::Listening, None),
             ScanState::NothingYet if self.frames.skipped() > 0 => {
-                (Hearing::Blind, Some("what comes is no HCI packets".to_owned()))
+                (Hearing::Blind, Some("the stream has no HCI packets".to_owned()))
             }
             ScanState::NothingYet => (Hearing::Blind, Some("nothing received yet".to_owned())),
             ScanState::Silent => (Hearing::Blind, Some("fell silent".to_owned())),

@@ -59,7 +59,7 @@ impl Audit {
             return;
         }
         if let Err(error) = self.write(&all) {
-            tracing::warn!(%error, "the audit takes no notes");
+            tracing::warn!(%error, "the audit cannot be written");
             let mut room = BACKLOG;
             all.retain(|change| {
                 let note = matches!(change, Change::Recognised { .. });
@@ -131,7 +131,7 @@ const fn concerns(change: &Change) -> bool {
 fn begin(path: &Path) -> Result<Connection> {
     match connect(path) {
         Err(error) if is_corrupt(&error) => {
-            tracing::error!(path = %path.display(), %error, "the audit cannot be read: an empty one takes its place");
+            tracing::error!(path = %path.display(), %error, "the audit cannot be read; it is replaced by an empty one");
             remove(path);
             connect(path)
         }

@@ -410,7 +410,7 @@ fn keep_former(db: &Connection, path: &Path, found: u32) {
         Err(error) => {
             // A full disk must not keep the new version from working.
             let _ = fs::remove_file(&new);
-            tracing::warn!(%error, "the store's former version is not kept");
+            tracing::warn!(%error, "cannot keep the store's former version");
         }
     }
 }

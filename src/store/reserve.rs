@@ -35,7 +35,7 @@ impl Reserve {
         match Self::open_file(&path) {
             Ok((file, withdrawn)) => Self { file: Some(file), withdrawn },
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "no room can be kept for withdrawals");
+                tracing::warn!(path = %path.display(), %error, "cannot reserve room for withdrawals");
                 Self { file: None, withdrawn: BTreeMap::new() }
             }
         }
@@ -99,7 +99,7 @@ impl Reserve {
         let Some(file) = &self.file else { return };
         let content = write(&self.withdrawn);
         if let Err(error) = file.write_all_at(&content, 0).and_then(|()| file.sync_data()) {
-            tracing::error!(%error, "withdrawals are kept in memory alone");
+            tracing::error!(%error, "withdrawals are kept in memory only");
         }
     }
 }

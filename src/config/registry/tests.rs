@@ -61,7 +61,7 @@ fn every_mistake_names_its_key_and_repeats_no_value() {
         (
             "09105c3e5587169051414225f96c0d79",
             "00000000000000000000000000000000",
-            "a key of zeros is no key",
+            "the key is all zeros",
         ),
         ("\"expires_at\":\"2028-11-02T00:00:00Z\",", "", "consent.expires_at: missing"),
         ("2028-11-02T00", "2028-13-02T00", "consent.expires_at: no RFC 3339 time"),

@@ -63,7 +63,7 @@ pub struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// Over manufacturer data after the company identifier.
+    /// Walks manufacturer data after the company identifier.
     pub const fn new(data: &'a [u8]) -> Self {
         Self { rest: data }
     }

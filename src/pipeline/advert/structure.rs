@@ -48,7 +48,7 @@ pub struct Structures<'a> {
 }
 
 impl<'a> Structures<'a> {
-    /// Over `payload`, the AD structures as they were on the air.
+    /// Walks `payload`, the AD structures as they were on the air.
     pub const fn new(payload: &'a [u8]) -> Self {
         Self { rest: payload }
     }

@@ -48,7 +48,7 @@ pub struct Match {
     pub customer: CustomerIndex,
     /// The shop's beacon that their phone receives best (scheme `token` only).
     pub echo: Option<Echo>,
-    /// By an identity that never changes, so that another device can copy it.
+    /// Whether the identity never changes, so that another device can copy it.
     pub is_fixed: bool,
 }
 

@@ -107,10 +107,10 @@ pub enum Reason {
         other: u32,
     },
     /// Another line of the same customer contradicts it.
-    #[error("the customer stands on an earlier line with another tier, card, wish or expiry")]
+    #[error("the customer is on an earlier line with another tier, card, wish or expiry")]
     Contradiction,
     /// A key of zeros only.
-    #[error("a key of zeros is no key")]
+    #[error("the key is all zeros")]
     ZeroKey,
     /// More customers or credentials than this machine can hold.
     #[error("more customers, tiers or text than a registry can hold")]

@@ -20,8 +20,8 @@ const MAX_UUIDS: usize = 14;
 /// The properties of a device that one message sets.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Of a phone that is bonded while it is connected: its identity address, on the object that
-    /// is still named after its resolvable private address.
+    /// The identity address of a phone that is bonded while it is connected; its object is still
+    /// named after its resolvable private address.
     address: Option<[u8; 6]>,
     kind: Option<AddressKind>,
     rssi: Option<i16>,

@@ -54,7 +54,7 @@ pub async fn list_adapters(bus: &Bus, cache: &Arc<Mutex<DeviceCache>>) -> Blueto
         }
         Err(CallError::NoService) => Bluetoothd::Absent,
         Err(error) => {
-            tracing::debug!(%error, "bluetoothd did not name its adapters");
+            tracing::debug!(%error, "bluetoothd did not list its adapters");
             Bluetoothd::Unanswering
         }
     }

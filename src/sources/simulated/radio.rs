@@ -53,7 +53,7 @@ const SENSITIVITY_WIDTH_DB: f64 = 1.2;
 /// Where a phone is on its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried {
-    /// In the hand, before the chest.
+    /// In the hand, in front of the chest.
     Hand,
     /// At the left ear.
     Ear,

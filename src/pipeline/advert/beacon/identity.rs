@@ -27,7 +27,7 @@ impl Default for BeaconIdentity {
 }
 
 impl BeaconIdentity {
-    /// Of no format: no beacon has it.
+    /// Belongs to no format, so no beacon has it.
     pub const NONE: Self = Self([0; 1 + LONGEST]);
 
     /// As octets that no other identity has.
