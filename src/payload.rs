@@ -51,6 +51,17 @@ pub struct Arrival {
     pub discreet: bool,
 }
 
+/// `gateways/<gateway>/canary`: the gateway's synthetic customer arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// [`VERSION`]
+    pub v: u8,
+    /// Which run.
+    pub run: String,
+    /// RFC 3339, UTC.
+    pub arrived_at: String,
+}
+
 /// What staff may see of a customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {

@@ -49,6 +49,8 @@ pub enum Topic {
     Reports,
     /// Head office has a gateway's reports.
     Reported,
+    /// A gateway's synthetic customer has arrived.
+    Canary,
 }
 
 /// What is fixed for a topic.
@@ -76,7 +78,7 @@ const fn row(
 }
 
 /// The table. The index of a row is its [`Topic`].
-pub const TABLE: [Definition; 22] = [
+pub const TABLE: [Definition; 23] = [
     row(Topic::Arrivals, "arrivals", "{store}/arrivals", 1, false),
     row(Topic::Departures, "departures", "{store}/departures", 1, false),
     row(Topic::Escalations, "escalations", "{store}/escalations", 1, false),
@@ -99,6 +101,7 @@ pub const TABLE: [Definition; 22] = [
     row(Topic::Withdrawals, "withdrawals", "{store}/gateways/{gateway}/withdrawals", 1, false),
     row(Topic::Reports, "reports", "{store}/gateways/{gateway}/reports", 1, false),
     row(Topic::Reported, "reported", "{store}/gateways/{gateway}/reported", 1, false),
+    row(Topic::Canary, "canary", "{store}/gateways/{gateway}/canary", 1, false),
 ];
 
 impl Topic {

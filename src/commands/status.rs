@@ -14,7 +14,7 @@ use super::live::remedy;
 use super::{Exit, Global};
 use crate::config;
 use crate::daemon::status::{
-    self, DeadMessage, GatewayTraffic, Snapshot, Source, Tablets, Traffic, Webhook,
+    self, Canary, DeadMessage, GatewayTraffic, Snapshot, Source, Tablets, Traffic, Webhook,
 };
 use crate::payload::{DocumentState, DocumentStatus, GatewayState};
 use crate::sources::kinds;
@@ -188,6 +188,7 @@ fn view(now: &Snapshot) -> String {
             delivery.queued, delivery.delivered, delivery.expired
         ),
     );
+    canary(now.canary.as_ref(), &mut row);
     for hook in &now.webhooks {
         row("webhook", webhook_line(hook));
     }
@@ -242,6 +243,20 @@ fn tablets(tablets: &Tablets, row: &mut impl FnMut(&str, String)) {
     }
     if let Some(alarm) = &tablets.alarm {
         row("", format!("WRONG: {alarm}"));
+    }
+}
+
+fn canary(canary: Option<&Canary>, row: &mut impl FnMut(&str, String)) {
+    let Some(canary) = canary else { return };
+    let failures: u64 = canary.failures.values().sum();
+    let last = match (&canary.succeeded_at, canary.returned_s) {
+        (Some(at), Some(s)) => format!("came through at {at} in {s:.1} s"),
+        _ => "has not come through yet".to_owned(),
+    };
+    row("canary", format!("{last}; {failures} of its runs failed"));
+    if let Some(failure) = &canary.failed {
+        row("", format!("WRONG: {failure}"));
+        row("", format!("hint: {}", failure.remedy()));
     }
 }
 

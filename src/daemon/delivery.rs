@@ -15,7 +15,7 @@ use crate::mqtt::client::{Channels, Client, Office, Peer, Publication, Withdrawa
 use crate::mqtt::counts::Counts;
 use crate::mqtt::inbound::Inbound;
 use crate::mqtt::retained::Retained;
-use crate::mqtt::topics::Topics;
+use crate::mqtt::topics::{Addressee, Topics};
 use crate::outbox::{self, MessageBuilder, Outbox};
 use crate::payload::{self, Beacon, Contacts, DeliveryHealth, Health, Status};
 use crate::pipeline::event::{Away, Restored};
@@ -23,7 +23,8 @@ use crate::pipeline::units::{Now, WallTime};
 use crate::pipeline::{Effect, Settings, VisitId};
 use crate::store::worker::{self, Request, StoreWorker};
 use crate::store::{
-    self, DeadMessage, Heartbeat, Kind, Published, Store, StoreError, WebhookMessage,
+    self, DeadMessage, Heartbeat, Kind, OutboundMessage, Published, Queued, Store, StoreError,
+    WebhookMessage,
 };
 use crate::tasks::{self, Task};
 use crate::webhooks::{self, Receivers, Sender, Webhook};
@@ -114,13 +115,15 @@ impl Delivery {
         let (for_webhooks, dead) = (store.webhook_messages()?, store.dead_webhook_messages()?);
         let last_id = rows.last().map(|row| row.id).max(for_webhooks.last().map(|last| last.id));
         let next_id = last_id.map_or(1, |last| last + 1);
-        // An alert of unknown age may be yesterday's.
-        let (rows, too_old): (Vec<_>, Vec<_>) = rows
-            .into_iter()
-            .partition(|row| row.message.is_retained() || restored.away != Away::Unknown);
-        let mut retained = states(&peer.here.topics, restored, settings, now);
+        // An alert of unknown age may be yesterday's; no one waits for the canary of an earlier process.
+        let may_be_old = restored.away == Away::Unknown;
+        let (too_old, rows): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|Queued { message, .. }| {
+                message.is_canary() || (may_be_old && !message.is_retained())
+            });
+        let mut retained = states(&peer.here, restored, settings, now);
         for row in &rows {
-            retained.follow(&peer.here.topics, &row.message, now);
+            retained.follow(&peer.here, &row.message, now);
         }
 
         let (store_requests, requests) = mpsc::channel(worker::QUEUE);
@@ -190,6 +193,13 @@ impl Delivery {
         if !changes.is_empty() {
             self.commit(changes).await;
         }
+    }
+
+    /// Sends the gateway's canary on its way as an alert goes, unless the disk is slower than the shop.
+    pub fn send_canary(&self, message: OutboundMessage) {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let queued = store::Change::Queued(Queued { id, message });
+        let _ = self.store_requests.try_send(Request::Commit(vec![queued]));
     }
 
     /// Records in the store that grelot is alive, so that a restart knows how long it was not.
@@ -347,13 +357,13 @@ fn stale(
 }
 
 /// The states of the visits that were open.
-fn states(topics: &Topics, restored: &Restored, settings: &Settings, now: Now) -> Retained {
+fn states(here: &Addressee, restored: &Restored, settings: &Settings, now: Now) -> Retained {
     let builder = MessageBuilder { settings, now };
     let mut retained = Retained::default();
     let goes_on = restored.away.is_within(settings.presence.rejoin);
     let open = restored.visits.iter().filter(|restored| restored.departed_at.is_none());
     for open in open.filter(|_| goes_on) {
-        retained.follow(topics, &builder.state(&open.visit), now);
+        retained.follow(here, &builder.state(&open.visit), now);
     }
     retained
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::canary::Canary;
 use super::contact_rates::ContactRates;
 use super::delivery::Delivery;
 use super::guard::GuardWatch;
@@ -95,6 +96,8 @@ pub struct EventLoop {
     pub(super) guard: GuardWatch,
     /// A candidate for settings, where head office has pushed one.
     pub(super) shadow: Option<Shadow>,
+    /// The synthetic customer, where one is configured.
+    pub(super) canary: Option<Canary>,
     /// The line to head office, where there is one.
     pub(super) office: Option<OfficeEnds>,
     /// To the task that looks for new registries.
@@ -188,7 +191,8 @@ impl EventLoop {
         let deadline =
             [self.pipeline.next_deadline(), shadow].into_iter().flatten().min().map(real);
         let record = replays.next_due().map(|at| real(Tick::ZERO.plus(at)).max(BATCH));
-        [deadline, record].into_iter().flatten().min().unwrap_or(HEALTH)
+        let canary = self.canary.as_ref().map(|canary| real(canary.next_deadline()).max(BATCH));
+        [deadline, record, canary].into_iter().flatten().min().unwrap_or(HEALTH)
     }
 
     /// Feeds all records and deadlines of the past, before an input of now: time does not go back, so a
@@ -197,7 +201,9 @@ impl EventLoop {
         self.moment = self.clocks.now();
         let tick = self.moment.tick;
         self.play(replays, tick).await;
-        self.pass_time_until(tick.plus(Duration::from_micros(1))).await;
+        let soon = tick.plus(Duration::from_micros(1));
+        self.pass_time_until(soon).await;
+        self.pass_canary_time(soon);
     }
 
     /// Feeds all records that are due at `tick`, each at its own time, so that a replay source gives the same
@@ -232,6 +238,25 @@ impl EventLoop {
             if let Some(shadow) = &mut self.shadow {
                 shadow.feed(now, Input::Deadline);
             }
+        }
+    }
+
+    /// Does what is due of the canary before `tick`.
+    fn pass_canary_time(&mut self, tick: Tick) {
+        let mut passed = false;
+        while let Some(canary) = &mut self.canary {
+            let due = canary.next_deadline();
+            if due >= tick {
+                break;
+            }
+            let now = Now { tick: due, clock: clock_at(due, self.pace, &self.clocks) };
+            if let Some(message) = canary.pass_time(now, &self.pipeline) {
+                self.delivery.send_canary(message);
+            }
+            passed = true;
+        }
+        if passed {
+            self.publish_status();
         }
     }
 
@@ -391,6 +416,12 @@ impl EventLoop {
                 self.on_contacts(now, &gateway, contacts).await;
             }
             Inbound::Peer { gateway, state } => self.on_peer(now, &gateway, state).await,
+            Inbound::CanaryAcknowledged(visit) => {
+                self.on_canary(|canary| canary.acknowledged(visit, now.tick));
+            }
+            Inbound::CanaryReturned(visit) => {
+                self.on_canary(|canary| canary.returned(visit, now.tick));
+            }
             Inbound::Visit { visit, state } => self.on_visit(now, visit, state).await,
             // The client's own.
             Inbound::WithdrawalCleared { .. }
@@ -399,6 +430,13 @@ impl EventLoop {
             | Inbound::Consent { .. }
             | Inbound::Withdrawals(_)
             | Inbound::Reported(_) => {}
+        }
+    }
+
+    fn on_canary(&mut self, news: impl FnOnce(&mut Canary)) {
+        if let Some(canary) = &mut self.canary {
+            news(canary);
+            self.publish_status();
         }
     }
 
@@ -645,11 +683,15 @@ impl EventLoop {
     /// Both clocks at `tick`, which is now or was a moment ago.
     fn at(&mut self, tick: Tick) -> Now {
         self.latest = self.latest.max(tick);
-        let clock = match self.pace {
-            Some(pace) => Clock::Set(pace.started_at.plus(self.latest.since(Tick::ZERO))),
-            None => self.clocks.now().clock,
-        };
-        Now { tick: self.latest, clock }
+        Now { tick: self.latest, clock: clock_at(self.latest, self.pace, &self.clocks) }
+    }
+}
+
+/// What the wall clock says at `tick`, which is now or was a moment ago.
+fn clock_at(tick: Tick, pace: Option<Pace>, clocks: &Clocks) -> Clock {
+    match pace {
+        Some(pace) => Clock::Set(pace.started_at.plus(tick.since(Tick::ZERO))),
+        None => clocks.now().clock,
     }
 }
 

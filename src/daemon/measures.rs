@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::status::{Question, Snapshot, Source};
+use super::status::{Canary, Question, Snapshot, Source};
 use crate::http_server;
 use crate::payload::GatewayState;
 use crate::pipeline::units::WallTime;
@@ -49,6 +49,9 @@ fn measures(snapshot: &Snapshot, timings: &Timings) -> Measures {
     customers(&mut measures, snapshot, timings);
     way_to_staff(&mut measures, snapshot);
     head_office(&mut measures, snapshot);
+    if let Some(one) = &snapshot.canary {
+        canary(&mut measures, one);
+    }
     measures
 }
 
@@ -71,9 +74,7 @@ fn itself(measures: &mut Measures, snapshot: &Snapshot) {
     measures.flag("registry_trouble", help, registry.trouble.is_some());
     if let Some(expires) = registry.expires_at.as_deref().and_then(WallTime::parse) {
         let help = "When recognition stops without a newer registry, since the Unix epoch.";
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries fit")]
-        let seconds = expires.unix_millis() as f64 / 1000.0;
-        measures.gauge("registry_expiry_timestamp_seconds", help, seconds);
+        measures.gauge("registry_expiry_timestamp_seconds", help, timestamp(expires));
     }
 }
 
@@ -172,6 +173,32 @@ fn head_office(measures: &mut Measures, snapshot: &Snapshot) {
         let help = "Reports that wait for head office.";
         measures.gauge("head_office_reports", help, whole(line.reports_waiting));
     }
+}
+
+fn canary(measures: &mut Measures, canary: &Canary) {
+    let help = "Between two runs of the synthetic customer.";
+    measures.gauge("canary_period_seconds", help, whole(canary.every_s));
+    measures.count("canary_successes", "Runs that came through.", canary.successes);
+    let failures = canary.failures.iter();
+    let failures =
+        failures.map(|(stage, count)| (vec![("stage", stage.word().to_owned())], *count));
+    let help = "Runs that did not come through, by the stage that they did not reach.";
+    measures.counts("canary_failures", help, failures);
+    let times = [("acknowledged", canary.acknowledged_s), ("returned", canary.returned_s)];
+    let times = times
+        .into_iter()
+        .filter_map(|(stage, seconds)| Some((vec![("stage", stage.to_owned())], seconds?)));
+    let help = "From the first advertisement to a stage, when a run last came through.";
+    measures.gauges("canary_duration_seconds", help, times);
+    if let Some(at) = canary.succeeded_at.as_deref().and_then(WallTime::parse) {
+        let help = "When a run last came through, since the Unix epoch.";
+        measures.gauge("canary_last_success_timestamp_seconds", help, timestamp(at));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries fit")]
+fn timestamp(at: WallTime) -> f64 {
+    at.unix_millis() as f64 / 1000.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a measure needs no 53 bits")]

@@ -1,5 +1,6 @@
 //! Wiring, no decisions: event loop, signals, systemd.
 
+mod canary;
 mod contact_rates;
 pub mod delivery;
 pub mod differences;

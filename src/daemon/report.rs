@@ -1,5 +1,6 @@
 //! Reports of the event loop: for the broker and for `grelot status`.
 
+use super::canary::Canary;
 use super::event_loop::EventLoop;
 use super::office_ends::OfficeEnds;
 use super::status::{
@@ -91,6 +92,7 @@ impl EventLoop {
             dead_messages: webhooks.dead.into_iter().map(dead_message).collect(),
             traffic: traffic(self.pipeline.survey()),
             head_office: self.office.as_ref().map(head_office),
+            canary: self.canary.as_ref().map(|canary| canary.report(now)),
         }
     }
 }
@@ -119,7 +121,8 @@ fn warnings(daemon: &EventLoop) -> Vec<String> {
     let connection = daemon.delivery.connection().borrow().clone();
     let tablets = tablets_alarm(daemon);
     let warnings = withdrawals(&connection).into_iter().chain(tablets).map(str::to_owned);
-    brief::lines(warnings.chain(webhook_alarms(daemon)).chain(delivery.store))
+    let canary = daemon.canary.as_ref().and_then(Canary::trouble);
+    brief::lines(warnings.chain(canary).chain(webhook_alarms(daemon)).chain(delivery.store))
 }
 
 /// That no tablet is connected, if one should be.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::canary::Canary;
 use super::contact_rates::ContactRates;
 use super::delivery::Delivery;
 use super::event_loop::{Ended, EventLoop, Inputs};
@@ -184,6 +185,7 @@ impl Daemon {
         let event_loop = EventLoop {
             guard: GuardWatch::new(&config.state),
             shadow,
+            canary: config.canary_every.map(|every| Canary::new(every, now.tick)),
             config,
             config_file,
             clocks,

@@ -5,6 +5,7 @@
 //! it is never stale, and an event loop that hangs does not answer.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -82,6 +83,9 @@ pub struct Snapshot {
     /// The line to head office; `None` where the configuration has none.
     #[serde(default)]
     pub head_office: Option<HeadOfficeLine>,
+    /// The synthetic customer, where one is configured.
+    #[serde(default)]
+    pub canary: Option<Canary>,
 }
 
 /// What the gateway has learned of its shop from customers who were received: numbers, no customers.
@@ -188,6 +192,98 @@ pub struct HeadOfficeLine {
     pub reports_waiting: u64,
     /// Why the disk takes no reports, if it does not.
     pub trouble: Option<String>,
+}
+
+/// The synthetic customer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Canary {
+    /// Between two runs.
+    pub every_s: u64,
+    /// When the last one came through: RFC 3339, UTC.
+    pub succeeded_at: Option<String>,
+    /// How long it took, from the first advertisement to the broker's acknowledgement.
+    pub acknowledged_s: Option<f64>,
+    /// The same until it came back from the broker.
+    pub returned_s: Option<f64>,
+    /// Runs that came through since the start.
+    pub successes: u64,
+    /// Those that did not, by the stage that they did not reach.
+    pub failures: BTreeMap<CanaryStage, u64>,
+    /// Where the last one ended, if it failed.
+    pub failed: Option<CanaryFailure>,
+}
+
+/// A stage on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CanaryStage {
+    /// A visit is opened.
+    Recognised,
+    /// Staff would be alerted.
+    Announced,
+    /// The broker has the message.
+    Acknowledged,
+    /// The broker has passed it on.
+    Returned,
+}
+
+/// That a run ended too early.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryFailure {
+    /// The stage that it did not reach.
+    pub stage: CanaryStage,
+    /// Why it was not announced.
+    pub because: Option<String>,
+}
+
+impl CanaryStage {
+    /// In their order.
+    pub const ALL: [Self; 4] =
+        [Self::Recognised, Self::Announced, Self::Acknowledged, Self::Returned];
+
+    /// As measures and logs have it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Recognised => "recognised",
+            Self::Announced => "announced",
+            Self::Acknowledged => "acknowledged",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+impl fmt::Display for CanaryFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.stage {
+            CanaryStage::Recognised => "the canary is not recognised",
+            CanaryStage::Announced => "the canary is not announced",
+            CanaryStage::Acknowledged => "the broker does not acknowledge the canary",
+            CanaryStage::Returned => "the canary does not come back from the broker",
+        })?;
+        self.because.iter().try_for_each(|because| write!(f, " ({because})"))
+    }
+}
+
+impl CanaryFailure {
+    /// What to do about it.
+    pub const fn remedy(&self) -> &'static str {
+        match self.stage {
+            CanaryStage::Recognised => {
+                "the [presence] settings in force recognise no one: grelot walk-test, or take head \
+                 office's last settings back (grelot fleet roll-back)"
+            }
+            CanaryStage::Announced => {
+                "look at alerts_per_visit, tiers and quiet_hours of the [policy] in force, and at the clock"
+            }
+            CanaryStage::Acknowledged => {
+                "look at broker, withdrawals and disk in grelot status; the broker must let this gateway \
+                 write its `canary` topic (grelot broker rules)"
+            }
+            CanaryStage::Returned => {
+                "the broker must let this gateway read its `canary` topic (grelot broker rules)"
+            }
+        }
+    }
 }
 
 /// The settings in force.
@@ -446,6 +542,7 @@ mod tests {
             webhooks: Vec::new(),
             dead_messages: Vec::new(),
             head_office: None,
+            canary: None,
         }
     }
 

@@ -57,6 +57,10 @@ pub enum Inbound {
     SyncAnswer(payload::SyncAnswer),
     /// Head office has this gateway's reports up to a number.
     Reported(payload::Reported),
+    /// This gateway's own canary came back from the broker.
+    CanaryReturned(VisitId),
+    /// The broker has acknowledged it: of the client's own.
+    CanaryAcknowledged(VisitId),
     /// Head office has a new registry for this store.
     RegistryAnnounced,
     Configuration {
@@ -187,6 +191,7 @@ pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Re
         (Topic::SyncAnswer, [client]) if *client == to.gateway => sync_answer(payload),
         (Topic::Consent, [gateway]) => consent(gateway, payload),
         (Topic::Withdrawals, [gateway]) if *gateway == to.gateway => withdrawals(payload),
+        (Topic::Canary, [gateway]) if *gateway == to.gateway => canary(payload),
         (Topic::Reported, [gateway]) if *gateway == to.gateway => {
             let reported: payload::Reported = read(payload)?;
             known_version(reported.v)?;
@@ -284,6 +289,14 @@ fn consent(gateway: &str, payload: &[u8]) -> Result<Inbound, Refused> {
         return Err(Refused::OutOfBounds("`list` or `ask` cannot be one"));
     }
     Ok(Inbound::Consent { gateway: gateway.to_owned(), consent })
+}
+
+fn canary(payload: &[u8]) -> Result<Inbound, Refused> {
+    bounded(payload)?;
+    let payload::Canary { v, run, .. } = read(payload)?;
+    known_version(v)?;
+    let run = run.parse().map_err(|_| Refused::OutOfBounds("`run` cannot be one"))?;
+    Ok(Inbound::CanaryReturned(run))
 }
 
 fn withdrawals(payload: &[u8]) -> Result<Inbound, Refused> {

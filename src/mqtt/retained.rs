@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::topics::Topics;
+use super::topics::Addressee;
 use crate::pipeline::units::{Now, Tick};
 use crate::store::OutboundMessage;
 
@@ -26,8 +26,8 @@ pub struct Kept {
 
 impl Retained {
     /// Follows what a message sets or clears.
-    pub fn follow(&mut self, topics: &Topics, message: &OutboundMessage, now: Now) {
-        let topic = topics.of_message(message);
+    pub fn follow(&mut self, here: &Addressee, message: &OutboundMessage, now: Now) {
+        let topic = here.of_message(message);
         if message.clears() {
             self.0.remove(&topic);
         } else if message.is_retained() {

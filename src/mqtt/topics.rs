@@ -86,16 +86,6 @@ impl Topics {
         self.topic(Topic::Beacon, &[beacon])
     }
 
-    /// Where a stored message is published.
-    pub fn of_message(&self, message: &OutboundMessage) -> String {
-        match message.kind {
-            MessageKind::Arrival => self.arrivals(),
-            MessageKind::Escalation => self.escalations(),
-            MessageKind::Departure => self.departures(),
-            MessageKind::VisitState => self.visit(message.visit),
-        }
-    }
-
     /// Where the state of something that the broker keeps is.
     pub fn published(published: &Published) -> String {
         let topics = Self::of(published.store);
@@ -151,6 +141,7 @@ impl Addressee {
             own(Topic::SyncAnswer),
             all(Topic::Consent),
             own(Topic::Withdrawals),
+            Filter { retained: Retained::Skip, ..own(Topic::Canary) },
         ];
         filters.extend(self.settings());
         [vec![Filter { qos: Qos::AtMostOnce, ..all(Topic::Withdrawn) }], filters]
@@ -159,6 +150,17 @@ impl Addressee {
     /// The state of every gateway of the store.
     pub fn every_status(&self) -> Filter {
         Filter::new(self.topics.topic(Topic::Status, &[]))
+    }
+
+    /// Where a stored message is published.
+    pub fn of_message(&self, message: &OutboundMessage) -> String {
+        match message.kind {
+            MessageKind::Arrival => self.topics.arrivals(),
+            MessageKind::Escalation => self.topics.escalations(),
+            MessageKind::Departure => self.topics.departures(),
+            MessageKind::VisitState => self.topics.visit(message.visit),
+            MessageKind::Canary => self.topics.topic(Topic::Canary, &[&self.gateway]),
+        }
     }
 
     /// Its retained status.

@@ -56,6 +56,8 @@ struct Rest {
 pub struct Ticked {
     /// Messages that expired and are removed.
     pub expired: Vec<u64>,
+    /// How many of them were for staff.
+    pub lost: u64,
     /// The broker has not acknowledged for [`MAX_TICKS`].
     pub stalled: bool,
 }
@@ -101,7 +103,8 @@ impl Outbox {
 
     fn queue(&mut self, Queued { id, message }: &Queued, now: Now) -> Option<u64> {
         self.entries.retain(|_, entry| !message.replaces(&entry.message));
-        let evicted = (self.entries.len() >= MAX_MESSAGES).then(|| self.least_worth()).flatten();
+        let is_full = !message.is_canary() && self.len() >= MAX_MESSAGES;
+        let evicted = is_full.then(|| self.least_worth()).flatten();
         if let Some(id) = evicted {
             self.entries.remove(&id);
         }
@@ -112,14 +115,17 @@ impl Outbox {
     }
 
     fn least_worth(&self) -> Option<u64> {
-        let oldest_alert = self.entries.iter().find(|(_, entry)| !entry.message.is_retained());
-        oldest_alert.or_else(|| self.entries.first_key_value()).map(|(id, _)| *id)
+        let mut all = self.entries.iter().filter(|(_, entry)| !entry.message.is_canary());
+        let oldest = all.clone().next();
+        let oldest_alert = all.find(|(_, entry)| !entry.message.is_retained());
+        oldest_alert.or(oldest).map(|(id, _)| *id)
     }
 
     /// The next message to publish, and its remaining lifetime; it counts as sent.
     ///
     /// A departure waits for the arrival of the same visit, so that staff see them in order. So
-    /// does a message that `may_publish` denies.
+    /// does a message that `may_publish` denies. A canary is published once: a broker that ends the
+    /// connection for it does not end the next.
     pub fn next(
         &mut self,
         now: Now,
@@ -131,19 +137,20 @@ impl Outbox {
             let held = spoken && !no_subscribers.insert(entry.message.visit);
             let rests = entry.tried && rests(&self.resting, entry.message.subject());
             let waits = entry.state == State::Waiting && now.tick < entry.until;
-            waits && !held && !rests && may_publish(&entry.message)
+            let once = entry.tried && entry.message.is_canary();
+            waits && !once && !held && !rests && may_publish(&entry.message)
         })?;
         entry.state = State::Sent { ticks: 0 };
         entry.tried = true;
         Some((*id, &entry.message, entry.until.since(now.tick)))
     }
 
-    /// The broker has it, and there is a subscriber (or it is retained). Returns whether it was
+    /// The broker has it, and there is a subscriber (or it is retained). Returns the message if it was
     /// still queued.
-    pub fn delivered(&mut self, id: u64) -> bool {
-        let Some(entry) = self.entries.remove(&id) else { return false };
+    pub fn delivered(&mut self, id: u64) -> Option<OutboundMessage> {
+        let entry = self.entries.remove(&id)?;
         self.resting.remove(&entry.message.subject());
-        true
+        Some(entry.message)
     }
 
     /// The broker dropped it, because it has no subscriber or refuses it. It is published again
@@ -169,7 +176,7 @@ impl Outbox {
         for entry in self.entries.values_mut() {
             if matches!(entry.state, State::Sent { .. }) {
                 entry.state = State::Waiting;
-                self.repeated += 1;
+                self.repeated += u64::from(!entry.message.is_canary());
             }
         }
         self.resting.clear();
@@ -181,6 +188,7 @@ impl Outbox {
         for (id, entry) in &mut self.entries {
             if now.tick >= entry.until {
                 ticked.expired.push(*id);
+                ticked.lost += u64::from(!entry.message.is_canary());
             } else if let State::Sent { ticks } = &mut entry.state {
                 *ticks = ticks.saturating_add(1);
                 ticked.stalled |= *ticks > MAX_TICKS;
@@ -205,9 +213,9 @@ impl Outbox {
         self.entries.keys().copied()
     }
 
-    /// Messages not yet acknowledged.
+    /// Messages for staff not yet acknowledged.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.values().filter(|entry| !entry.message.is_canary()).count()
     }
 
     /// Whether everything is acknowledged.
@@ -215,9 +223,10 @@ impl Outbox {
         self.entries.is_empty()
     }
 
-    /// Whether anything can be published or acknowledged now.
+    /// Whether anything for staff can be published or acknowledged now.
     pub fn is_busy(&self) -> bool {
-        self.entries.values().any(|entry| {
+        let mut for_staff = self.entries.values().filter(|entry| !entry.message.is_canary());
+        for_staff.any(|entry| {
             entry.state != State::Waiting || !rests(&self.resting, entry.message.subject())
         })
     }
@@ -249,6 +258,7 @@ mod tests {
                 "arrivals" => MessageKind::Arrival,
                 "departures" => MessageKind::Departure,
                 "escalations" => MessageKind::Escalation,
+                "canary" => MessageKind::Canary,
                 _ => MessageKind::VisitState,
             },
             payload: b"{}".as_slice().into(),
@@ -274,7 +284,7 @@ mod tests {
         let mut outbox = Outbox::of(rows, at(0));
         let said: Vec<_> = std::iter::from_fn(|| next(&mut outbox, at(0))).collect();
         assert_eq!(said, [1, 2, 3]);
-        assert!(outbox.delivered(1) && !outbox.delivered(1));
+        assert!(outbox.delivered(1).is_some() && outbox.delivered(1).is_none());
         assert_eq!(outbox.len(), 2);
     }
 
@@ -284,7 +294,7 @@ mod tests {
         assert_eq!(next(&mut outbox, at(0)), Some(1));
         outbox.apply(&Change::Queued(row(2, "state", 1)), at(0));
         assert_eq!(next(&mut outbox, at(0)), Some(2), "although the older is on its way");
-        assert!(!outbox.delivered(1), "the acknowledgement of the older one is ignored");
+        assert!(outbox.delivered(1).is_none(), "the acknowledgement of the older one is ignored");
         assert_eq!(outbox.len(), 1);
     }
 
@@ -359,6 +369,24 @@ mod tests {
         let back = Clock::Set(WallTime::from_unix_secs(-50));
         let outbox = &mut Outbox::of(vec![row(1, "arrivals", 1)], Now { clock: back, ..at(0) });
         assert_eq!(outbox.tick(at(120)).expired, [1], "never longer than its lifetime");
+    }
+
+    #[test]
+    fn a_canary_is_published_once_and_takes_no_alerts_place_or_count() {
+        let mut outbox = Outbox::of(vec![row(1, "canary", 1)], at(0));
+        assert_eq!((outbox.len(), outbox.is_busy(), outbox.is_empty()), (0, false, false));
+        assert_eq!(next(&mut outbox, at(0)), Some(1));
+        outbox.disconnected();
+        assert_eq!((next(&mut outbox, at(0)), outbox.repeated()), (None, 0));
+        for id in 2..5_002 {
+            let change = Change::Queued(row(id, "arrivals", u128::from(id)));
+            assert_eq!(outbox.apply(&change, at(0)), None);
+        }
+        assert_eq!(outbox.apply(&Change::Queued(row(5_002, "canary", 5_002)), at(0)), None);
+        let one_more = Change::Queued(row(5_003, "arrivals", 5_003));
+        assert_eq!(outbox.apply(&one_more, at(0)), Some(2), "the oldest alert, as without it");
+        let ticked = outbox.tick(at(120));
+        assert_eq!((ticked.expired.len(), ticked.lost), (5_002, 5_000));
     }
 
     #[test]

@@ -200,6 +200,11 @@ impl Pipeline {
         self.contacts
     }
 
+    /// What each gateway measures of a phone that stays inside, in dBm.
+    pub fn inside_levels(&self) -> impl Iterator<Item = (GatewayIndex, f32)> {
+        self.presence.inside_levels()
+    }
+
     /// What the shop's traffic says of its radio.
     pub fn survey(&self) -> &Survey {
         self.presence.survey()

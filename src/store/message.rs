@@ -33,6 +33,8 @@ pub enum MessageKind {
     Departure,
     /// The state of a visit, which the broker retains.
     VisitState,
+    /// The gateway's synthetic customer arrived: not for staff, and in no count.
+    Canary,
 }
 
 /// A message and its place in the queue.
@@ -55,7 +57,8 @@ impl std::fmt::Debug for OutboundMessage {
 }
 
 impl MessageKind {
-    const ALL: [Self; 4] = [Self::Arrival, Self::Escalation, Self::Departure, Self::VisitState];
+    const ALL: [Self; 5] =
+        [Self::Arrival, Self::Escalation, Self::Departure, Self::VisitState, Self::Canary];
 
     /// The word in the store's file.
     pub(super) const fn word(self) -> &'static str {
@@ -64,6 +67,7 @@ impl MessageKind {
             Self::Escalation => "escalation",
             Self::Departure => "departure",
             Self::VisitState => "visit_state",
+            Self::Canary => "canary",
         }
     }
 
@@ -92,6 +96,11 @@ impl OutboundMessage {
     /// Whether it is published again until a subscriber has received it.
     pub fn waits_for_subscriber(&self) -> bool {
         matches!(self.kind, MessageKind::Arrival | MessageKind::Departure)
+    }
+
+    /// Whether it is the gateway's own canary.
+    pub fn is_canary(&self) -> bool {
+        self.kind == MessageKind::Canary
     }
 
     /// Whether it clears a retained message.

@@ -1,13 +1,15 @@
 //! The `AsyncAPI` document that ships with the program, compared with real messages.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use grelot::mqtt::topics::{Addressee, ROOT, TABLE, Topics};
 use grelot::mqtt::{ASYNCAPI, inbound};
-use grelot::payload::{Beacon, Contact, Contacts, Health, RadioHealth, RegistryHealth};
+use grelot::payload::{Beacon, Canary, Contact, Contacts, Health, RadioHealth, RegistryHealth};
 use grelot::pipeline::Effect;
 use grelot::pipeline::event::{Claim, DepartureReason};
 use grelot::pipeline::units::WallTime;
+use grelot::store::{MessageKind, OutboundMessage};
 use serde_json::Value;
 
 use crate::mosquitto::{BrokerOptions, Mosquitto, Received};
@@ -194,6 +196,7 @@ async fn say_everything(shop: &Shop) {
         registry: RegistryHealth::default(),
         delivery: shop.delivery.health(),
     });
+    shop.delivery.send_canary(canary());
     let (battery_mv, temperature_c) = (Some(2950), Some(21.5));
     let beacon = Beacon {
         v: 1,
@@ -206,6 +209,20 @@ async fn say_everything(shop: &Shop) {
         temperature_c,
     };
     shop.delivery.set_beacon("entrance", &beacon);
+}
+
+/// The synthetic customer's arrival.
+fn canary() -> OutboundMessage {
+    let visit = visit("c-canary", OPENING).id;
+    let payload = Canary { v: 1, run: visit.to_string(), arrived_at: OPENING.to_string() };
+    OutboundMessage {
+        kind: MessageKind::Canary,
+        visit,
+        payload: serde_json::to_vec(&payload).unwrap().into(),
+        from: OPENING,
+        lifetime: Duration::from_mins(2),
+        client: None,
+    }
 }
 
 /// A tablet's question, on which the gateway publishes its whole state at once.
@@ -230,8 +247,10 @@ async fn everything_said_is_as_the_document_describes_it() {
     while said.last().is_none_or(|last: &Received| !last.topic.ends_with("/beacons/entrance")) {
         said.push(all.next().await);
     }
-    if !said.iter().any(|said| said.topic.ends_with("/consent")) {
-        said.push(all.next_on("/gateways/door/consent").await);
+    for topic in ["/gateways/door/consent", "/gateways/door/canary"] {
+        if !said.iter().any(|said| said.topic.ends_with(topic)) {
+            said.push(all.next_on(topic).await);
+        }
     }
     ask(&broker).await;
     all.next_on("/42/sync").await;

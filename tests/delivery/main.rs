@@ -27,6 +27,7 @@ mod common;
 mod agreement;
 mod asyncapi;
 mod cable;
+mod canary;
 mod clock;
 mod daemon;
 mod disk;

@@ -23,6 +23,7 @@ mod http;
 #[path = "../cluster/office.rs"]
 mod office;
 
+mod canary;
 mod measures;
 mod page;
 mod prometheus;

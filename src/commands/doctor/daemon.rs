@@ -41,6 +41,17 @@ pub(super) fn detection(running: &Snapshot) -> impl Iterator<Item = Finding> {
     troubles.map(|says| Finding::warn("detection", says, GatewayTraffic::REMEDY))
 }
 
+/// Whether the synthetic customer comes through, where one is configured.
+pub(super) fn canary(running: &Snapshot) -> Option<Finding> {
+    let about = "canary";
+    let canary = running.canary.as_ref()?;
+    Some(match (&canary.failed, &canary.succeeded_at) {
+        (Some(failure), _) => Finding::warn(about, failure.to_string(), failure.remedy()),
+        (None, Some(at)) => Finding::ok(about, format!("came through at {at}")),
+        (None, None) => Finding::ok(about, "has not run yet"),
+    })
+}
+
 impl Daemon {
     /// The daemon's snapshot, if it runs and answers.
     pub(super) fn snapshot(self, config: &Config) -> Option<Snapshot> {

@@ -132,6 +132,7 @@ fn of_the_site(config: &Config) -> Vec<Finding> {
     let running = daemon.snapshot(config);
     findings.extend(running.as_ref().map(daemon::version));
     findings.extend(running.iter().flat_map(daemon::detection));
+    findings.extend(running.as_ref().and_then(daemon::canary));
     findings.extend(machine::Kernel::default().findings(config));
     if !config.sources.iter().any(|source| matches!(source, Source::Simulated { .. })) {
         findings.push(registry::finding(config, running.as_ref()));

@@ -329,13 +329,22 @@ pub(super) const METRICS: Section = Section {
     name: "metrics",
     repeats: false,
     says: "Measures of this gateway for Prometheus, at `/metrics`. They name no customer.",
-    keys: &[Key::new(
-        "listen",
-        Form::Listen,
-        Absent::Means("none are served"),
-        "where they are served, in clear and without a password: to this machine alone, or to the monitoring network",
-    )
-    .example("\"127.0.0.1:9464\"")],
+    keys: &[
+        Key::new(
+            "listen",
+            Form::Listen,
+            Absent::Means("none are served"),
+            "where they are served, in clear and without a password: to this machine alone, or to the monitoring network",
+        )
+        .example("\"127.0.0.1:9464\""),
+        Key::new(
+            "canary_secs",
+            Form::Integer { least: 0, most: 86_400 },
+            Absent::Is("0"),
+            "between two runs of a synthetic customer, unseen by staff, who proves the whole way from an advertisement to the broker and back; 0 runs none",
+        )
+        .unit("seconds"),
+    ],
 };
 
 pub(super) const STATE: Section = Section {

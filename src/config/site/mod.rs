@@ -11,6 +11,7 @@ mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::document::{Document, Found};
 use super::form::Value;
@@ -91,6 +92,16 @@ impl<'a> Site<'a> {
 
     pub(super) fn file(&self, path: &str) -> Option<PathBuf> {
         self.text(path).map(|file| self.folder.join(file))
+    }
+
+    /// A number of seconds, or of what the key's unit is; zero where there is none.
+    fn secs(&self, path: &str) -> Duration {
+        Duration::from_secs(self.integer(path).and_then(|secs| secs.try_into().ok()).unwrap_or(0))
+    }
+
+    /// Between two runs of the canary.
+    pub(in crate::config) fn canary_every(&self) -> Option<Duration> {
+        Some(self.secs("metrics.canary_secs")).filter(|every| !every.is_zero())
     }
 
     pub(in crate::config) fn address(&self, path: &str) -> Option<SocketAddr> {

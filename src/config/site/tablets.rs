@@ -32,10 +32,6 @@ impl Site<'_> {
         Some(self.secs("tablets.escalate_secs")).filter(|after| !after.is_zero())
     }
 
-    fn secs(&self, path: &str) -> Duration {
-        Duration::from_secs(self.integer(path).and_then(|secs| secs.try_into().ok()).unwrap_or(0))
-    }
-
     fn words(&mut self) -> Words {
         let path = "tablets.words";
         let Some(file) = self.file(path) else { return Words::default() };

@@ -78,9 +78,12 @@ impl Class {
             | [_, "visits", _, _]
             | [_, "contacts", _]
             | [_, "sync", ..]
-            | [_, "gateways", _, "health" | "consent" | "withdrawals" | "reports" | "reported"] => {
-                Self::Fleeting
-            }
+            | [
+                _,
+                "gateways",
+                _,
+                "health" | "consent" | "withdrawals" | "reports" | "reported" | "canary",
+            ] => Self::Fleeting,
             [_, "gateways", _, _] => Self::Gateway,
             _ => Self::Other,
         }

@@ -60,8 +60,8 @@ impl Rights {
             Role::Gateway => {
                 reads.push(fleet);
                 writes.extend([topics.contacts(name), topics.status(name), topics.health(name)]);
-                writes
-                    .extend([Topic::Consent, Topic::Reports].map(|row| topics.topic(row, &[name])));
+                let own = [Topic::Consent, Topic::Reports, Topic::Canary];
+                writes.extend(own.map(|row| topics.topic(row, &[name])));
                 writes.push(topics.beacon("+"));
             }
             Role::HeadOffice => {
@@ -225,11 +225,23 @@ mod tests {
         for filter in here.subscriptions().into_iter().flatten() {
             assert!(rights.may_read(&filter.path), "{}", filter.path);
         }
-        for below in ["arrivals", VISIT, "contacts/till", "gateways/till/status", "beacons/window"]
-        {
+        for below in [
+            "arrivals",
+            VISIT,
+            "contacts/till",
+            "gateways/till/status",
+            "gateways/till/canary",
+            "beacons/window",
+        ] {
             assert!(rights.may_write(&topic(below)), "{below}");
         }
-        for below in ["contacts/door", "gateways/door/status", "gateways/till/config", "config"] {
+        for below in [
+            "contacts/door",
+            "gateways/door/status",
+            "gateways/door/canary",
+            "gateways/till/config",
+            "config",
+        ] {
             assert!(!rights.may_write(&topic(below)), "{below}");
         }
         assert!(!rights.may_write("grelot/v1/43/arrivals"));

@@ -80,7 +80,7 @@ impl Client {
         self.begin_probe();
         self.set_status_message();
         let now = self.clocks.now();
-        let of_message = |message| self.peer.here.topics.of_message(message);
+        let of_message = |message| self.peer.here.of_message(message);
         let queued: BTreeSet<String> = self.outbox.messages().map(of_message).collect();
         let topics = self.retained.topics(now).filter(|topic| !queued.contains(*topic));
         self.to_republish = topics.chain(self.stale.keys()).cloned().collect();

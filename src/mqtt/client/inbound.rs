@@ -54,7 +54,9 @@ impl Client {
     /// messages.
     pub(super) fn relevant(&mut self, inbound: Inbound, retained: bool) -> Option<Inbound> {
         match &inbound {
-            Inbound::Staff { .. } | Inbound::Feedback { .. } => (!retained).then_some(inbound),
+            Inbound::Staff { .. } | Inbound::Feedback { .. } | Inbound::CanaryReturned(_) => {
+                (!retained).then_some(inbound)
+            }
             Inbound::Contacts { gateway, .. } => {
                 (!retained && *gateway != self.peer.here.gateway).then_some(inbound)
             }
@@ -97,6 +99,7 @@ impl Client {
             | Inbound::SyncAnswer(_)
             | Inbound::Consent { .. }
             | Inbound::Withdrawals(_)
+            | Inbound::CanaryAcknowledged(_)
             | Inbound::Reported(_) => None,
             Inbound::Configuration { .. } | Inbound::RegistryAnnounced => Some(inbound),
         }

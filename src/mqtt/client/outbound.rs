@@ -1,6 +1,7 @@
 //! Publications and their acknowledgements.
 
 use super::{Client, Publication};
+use crate::mqtt::inbound::Inbound;
 use crate::mqtt::link::{Disconnect, InFlight, Link, Message, PublishOutcome};
 use crate::payload::{self, Status};
 use crate::store::worker::Request;
@@ -12,7 +13,7 @@ impl Client {
         let now = self.clocks.now();
         for change in &changes {
             if let Change::Queued(queued) = change {
-                self.retained.follow(&self.peer.here.topics, &queued.message, now);
+                self.retained.follow(&self.peer.here, &queued.message, now);
             }
             if let Some(evicted) = self.outbox.apply(change, now) {
                 self.channels.counts.shed.one();
@@ -84,9 +85,12 @@ impl Client {
     }
 
     fn done(&mut self, id: u64) {
-        if self.outbox.delivered(id) {
+        let Some(message) = self.outbox.delivered(id) else { return };
+        self.unrecorded.push(Change::Done(id));
+        if message.is_canary() {
+            self.pending.push_back(Inbound::CanaryAcknowledged(message.visit));
+        } else {
             self.channels.counts.delivered.one();
-            self.unrecorded.push(Change::Done(id));
         }
     }
 
@@ -99,7 +103,7 @@ impl Client {
 
     pub(super) fn on_tick(&mut self) {
         let tick = self.outbox.tick(self.clocks.now());
-        self.channels.counts.expired.more(u64::try_from(tick.expired.len()).unwrap_or(0));
+        self.channels.counts.expired.more(tick.lost);
         self.unrecorded.extend(tick.expired.into_iter().map(Change::Done));
         if self.channels.trouble.borrow().is_some() {
             let _ = self.channels.store_requests.try_send(Request::Record(Vec::new()));
@@ -144,7 +148,7 @@ impl Client {
             return false;
         };
         let Some(link) = &mut self.link else { return false };
-        let topic = self.peer.here.topics.of_message(queued);
+        let topic = self.peer.here.of_message(queued);
         let octets = queued.payload.len();
         let message = Message {
             topic: &topic,

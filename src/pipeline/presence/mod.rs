@@ -278,6 +278,11 @@ impl Presence {
         self.phones.customers()
     }
 
+    /// What each gateway measures of a phone that stays inside, in dBm.
+    pub fn inside_levels(&self) -> impl Iterator<Item = (GatewayIndex, f32)> {
+        self.site.inside_levels()
+    }
+
     pub fn survey(&self) -> &Survey {
         &self.survey
     }

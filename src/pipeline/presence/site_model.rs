@@ -220,6 +220,17 @@ impl SiteModel {
         self.gateways.get(usize::from(gateway.0)).unwrap_or(&self.unknown)
     }
 
+    /// What each gateway measures of a phone that stays inside, in dBm.
+    pub fn inside_levels(&self) -> impl Iterator<Item = (GatewayIndex, f32)> {
+        (0..).map(GatewayIndex).zip(&self.gateways).map(|(gateway, usual)| {
+            let above_db = match usual.steady {
+                Steady::Inside { .. } => usual.steady_db,
+                Steady::Outside | Steady::Neither => 0.0,
+            };
+            (gateway, usual.inside_dbm + above_db - usual.offset_db)
+        })
+    }
+
     /// The gateways of the store.
     pub fn gateways(&self) -> &[Usual] {
         &self.gateways

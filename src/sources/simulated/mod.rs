@@ -4,7 +4,7 @@
 //! number comes from the stream of its purpose, so that another gateway or another stranger does
 //! not change the others' paths.
 
-mod advertiser;
+pub(crate) mod advertiser;
 mod agent;
 mod arrivals;
 mod customer;
