@@ -290,10 +290,10 @@ pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     unpack(File::open(path)?)
 }
 
-/// As [`open`], for a path from a configuration: pipes and devices are errors.
+/// As [`open()`], for a path from a configuration: pipes and devices are errors.
 ///
 /// # Errors
-/// As [`open`], and if it is no regular file.
+/// As [`open()`], and if it is no regular file.
 pub fn open_regular(path: &Path) -> io::Result<Box<dyn BufRead>> {
     unpack(files::open_regular(path)?)
 }

@@ -66,7 +66,7 @@ impl Words {
     /// These languages and the one of `file`, which takes the place of one with its tag.
     ///
     /// # Errors
-    /// If the file is not what [`parse`] wants, or a text is not one of the page's.
+    /// If the file cannot be parsed, or a text is not one of the page's.
     pub fn with(mut self, text: &str) -> Result<Self, Misfit> {
         let (mut file, lines) = parse(text)?;
         let Some((_, english)) = self.0.first() else { return Ok(self) };

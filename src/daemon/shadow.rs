@@ -104,7 +104,7 @@ impl Shadow {
         }
     }
 
-    /// The latest time of the next [`Shadow::pass_time`].
+    /// The latest time of the next [`Shadow::feed`].
     pub fn next_deadline(&self) -> Option<Tick> {
         self.pipeline.next_deadline()
     }

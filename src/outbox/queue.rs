@@ -12,7 +12,7 @@ use crate::store::{Change, OutboundMessage, Queued, Subject};
 /// More messages than hours without a broker bring; beyond that, the oldest alert is dropped.
 const MAX_MESSAGES: usize = 5_000;
 
-/// How often [`Outbox::beat`] is called while the queue is not empty.
+/// How often [`Outbox::tick`] is called while the queue is not empty.
 pub const TICK_EVERY: Duration = Duration::from_millis(250);
 
 /// Ticks without an acknowledgement after which a connection is dead: 5 s.
@@ -58,7 +58,7 @@ pub struct Ticked {
     pub expired: Vec<u64>,
     /// How many of them were for staff.
     pub lost: u64,
-    /// The broker has not acknowledged for [`MAX_TICKS`].
+    /// The broker has not acknowledged for `MAX_TICKS`.
     pub stalled: bool,
 }
 

@@ -1,6 +1,6 @@
 //! The store's gateways: where they stand, and whether they receive.
 
-/// This gateway's index in [`Settings::gateways`].
+/// This gateway's index in [`Settings::gateways`](super::settings::Settings::gateways).
 pub const HERE: GatewayIndex = GatewayIndex(0);
 
 /// Where in the store a gateway or a beacon stands.
@@ -46,7 +46,7 @@ pub struct Levels {
     pub outside_dbm: f32,
 }
 
-/// A gateway's index in [`Settings::gateways`].
+/// A gateway's index in [`Settings::gateways`](super::settings::Settings::gateways).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GatewayIndex(pub u8);
 

@@ -65,7 +65,7 @@ impl DropOldestQueue {
         }
     }
 
-    /// Waits for an advertisement, then for those within [`BATCH`], and takes all.
+    /// Waits for an advertisement, then for those within `BATCH`, and takes all.
     ///
     /// Cancel-safe: nothing is taken before the last wait has ended.
     pub async fn batch(&self) -> Vec<Advertisement> {

@@ -170,7 +170,7 @@ pub fn open(path: &Path) -> Result<Box<dyn ReplaySource>, ReplayError> {
     open_stream(BufReader::new(File::open(path)?))
 }
 
-/// As [`open`], from memory.
+/// As [`open()`], from memory.
 ///
 /// # Errors
 /// The octets are no recording and no capture.

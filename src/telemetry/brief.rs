@@ -19,7 +19,7 @@ pub fn lines(lines: impl IntoIterator<Item = impl Display>) -> Vec<String> {
     brief
 }
 
-/// A text, cut after [`LONGEST_LINE`] characters.
+/// A text, cut after `LONGEST_LINE` characters.
 pub fn line(text: &impl Display) -> String {
     let text = text.to_string();
     match text.char_indices().nth(LONGEST_LINE) {

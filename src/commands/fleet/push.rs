@@ -41,7 +41,7 @@ the exit code is 1 while a gateway refuses it or has not answered.")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// TOML with [presence] and [policy]
+    /// A TOML file with the tables presence and policy
     file: PathBuf,
     #[command(flatten)]
     target: Target,

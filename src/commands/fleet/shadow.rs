@@ -25,7 +25,7 @@ changed on what it received. The next document of the same topic ends it.")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// TOML with [presence] and [policy]
+    /// A TOML file with the tables presence and policy
     #[arg(required_unless_present = "results")]
     file: Option<PathBuf>,
     #[command(flatten)]

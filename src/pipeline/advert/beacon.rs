@@ -1,7 +1,7 @@
 //! The beacon formats: which there are, and by which octets each is found.
 //!
 //! To add a format: a file of its own in `beacon/` with a type that implements [`Format`], and
-//! its line in [`formats`]. If cards or `[[beacon]]` can name its beacons, also its line in
+//! its line in `formats!`. If cards or `[[beacon]]` can name its beacons, also its line in
 //! [`IDENTITIES`] and its key in a registry's lines (`config/registry/line.rs`).
 
 pub mod altbeacon;

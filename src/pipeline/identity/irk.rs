@@ -144,7 +144,7 @@ impl Irks {
         }
     }
 
-    /// [`Priority::Now`] while addresses wait to be tried.
+    /// `Priority::Now` while addresses wait to be tried.
     pub fn priority(&self) -> Priority {
         if self.waiting.is_empty() && self.trying.addresses.is_empty() {
             Priority::None

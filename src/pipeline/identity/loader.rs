@@ -58,7 +58,7 @@ pub struct Report {
     pub skipped: Skipped,
     /// Lines that could not be read or contradict others.
     pub refused: usize,
-    /// The first [`MOST_ERRORS`] of these, by line.
+    /// The first `MOST_ERRORS` of these, by line.
     pub refusals: Vec<LineError>,
     /// Keys that every new address is tried against.
     pub irks: usize,

@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_millis(250);
 /// Customers in one message; a gateway receives fewer at once.
 const MAX_CUSTOMERS: usize = 256;
 
-/// What a gateway received of one customer within [`EVERY`].
+/// What a gateway received of one customer within `EVERY`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerContact {
     /// The customer's opaque handle.

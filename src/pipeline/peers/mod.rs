@@ -129,7 +129,7 @@ impl Peers {
         online.min_by(|a, b| after(a).cmp(&after(b))) == Some(HERE)
     }
 
-    /// A peer that has been down for [`GIVEN_UP_AFTER`]; each is returned once.
+    /// A peer that has been down for `GIVEN_UP_AFTER`; each is returned once.
     pub fn give_up(&mut self, now: Tick) -> Option<GatewayIndex> {
         self.gives_up_at.filter(|due| now >= *due)?;
         let is_due = |peer: &Peer| peer.down_since.is_some_and(|at| now >= at.plus(GIVEN_UP_AFTER));

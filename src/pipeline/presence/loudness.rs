@@ -30,7 +30,7 @@ const SPEAKS_FOR_S: f32 = 2.0;
 pub struct Loudness {
     /// Relative to an average phone, in dB.
     pub above_usual_db: f32,
-    /// Number of visits behind the estimate, at most [`MOST_VISITS`].
+    /// Number of visits behind the estimate, at most `MOST_VISITS`.
     pub visits: u8,
 }
 

@@ -287,7 +287,7 @@ impl Presence {
         &self.survey
     }
 
-    /// The survey, if it has changed; at most every [`SURVEY_EVERY`].
+    /// The survey, if it has changed; at most every `SURVEY_EVERY`.
     pub fn take_survey(&mut self, now: Tick) -> Option<Survey> {
         if !self.surveyed || now < self.survey_due {
             return None;

@@ -28,7 +28,7 @@ pub const KINDS: usize = 3;
 /// A running mean and the number of customers in it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Mean {
-    /// Customers, at most [`MOST`].
+    /// Customers, at most `MOST`.
     pub count: f32,
     /// In dBm; a fraction (0 to 1) where it is one of echoes.
     pub mean: f32,

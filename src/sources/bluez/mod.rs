@@ -8,9 +8,9 @@
 //!
 //! No call is made per advertisement: BlueZ's signals carry everything. Whether an adapter
 //! receives is decided by its advertisements ([`scan_health`](super::scan_health)). A supervisor for each adapter
-//! ([`supervisor`]) decides what to do about one that does not ([`recovery`]), and one for
-//! bluetoothd ([`service`]) starts it. They are pure, as is what detects a controller that reports
-//! each device only once in a scan ([`duplicate_filter`]).
+//! (`supervisor`) decides what to do about one that does not (`recovery`), and one for
+//! bluetoothd (`service`) starts it. They are pure, as is what detects a controller that reports
+//! each device only once in a scan (`duplicate_filter`).
 
 mod adapter;
 mod bus;
