@@ -179,7 +179,7 @@ pub fn walk_test(shop: &Shop, seed: u64) -> Vec<Levels> {
             let (mut link, mut sum, mut count) = (Link::default(), 0.0, 0.0);
             for (x, y) in places {
                 for packet in 0..40 {
-                    let turn = f64::from(packet) / 40.0 * 6.28;
+                    let turn = f64::from(packet) / 40.0 * std::f64::consts::TAU;
                     let place = Point { x: *x, y: *y, z: 1.1 };
                     let at_s = f64::from(packet) * 0.5;
                     let around = (turn.cos(), turn.sin());

@@ -147,6 +147,8 @@ fn strike(
         .filter(|(one, _)| one.recovers)
         .map(|(_, l)| l)
         .collect();
+    let scans = |controllers: &[Controller]| controllers[fault.adapter].counts().scans;
+    let scans_before = scans(controllers);
     let struck = Instant::now();
     break_it(fault, machine, controllers);
     std::thread::sleep(Duration::from_secs(fault.lasts));
@@ -155,8 +157,24 @@ fn strike(
     }
     end_fault(fault, machine, controllers, scenario);
     let ended = Instant::now();
-    wait("recovery", || recovering.iter().all(|one| one.receives_since(ended)));
+    if ends_the_scan(fault.kind) && !recovering.is_empty() {
+        wait("a new scan", || scans(controllers) > scans_before);
+    }
+    let scanned = Instant::now();
+    wait("recovery", || recovering.iter().all(|one| one.receives_since(scanned)));
     (struck, ended)
+}
+
+/// Whether the kernel ends the scan at once, since the process that asked for it is gone. What was received before
+/// may still be on its way to a listener on a busy machine, and is no recovery.
+fn ends_the_scan(fault: FaultKind) -> bool {
+    matches!(
+        fault,
+        FaultKind::BluetoothdStopped
+            | FaultKind::BluetoothdStoppedForGood
+            | FaultKind::BluetoothdKilled
+            | FaultKind::DbusKilled
+    )
 }
 
 /// Waits until every listener has what it needs, and the beacon is on the air.
