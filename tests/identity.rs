@@ -74,7 +74,7 @@ fn from(identity: &mut Identity, now: Now, payload: &[u8], address: Address) -> 
     Some(identity.customer(found.customer).unwrap().client.to_string())
 }
 
-/// What the app of customer `n` says in `window` when it hears `store`'s beacon.
+/// What the app of customer `n` advertises in `window` when it receives `store`'s beacon.
 fn identifiers(n: u8, store: u16, epoch: u16, window: u32) -> [u8; 31] {
     let key = client_key(n).store_day_key(day_of(window), store, epoch);
     token::service_data(&Midstates::new(&key.0).token(&Message::token(window)), ECHO)
@@ -539,7 +539,7 @@ struct Phone {
     customer: u8,
     store: u16,
     epoch: u16,
-    /// When it speaks, in ms since W opened.
+    /// When it advertises, in ms since W opened.
     speaks: i64,
     /// When it, or the device that recorded it, is received.
     heard: i64,

@@ -80,7 +80,7 @@ async fn scan(global: &Global, args: &Args) -> anyhow::Result<Exit> {
                         screen.table.add(now.tick, heard, || who.says(now, heard));
                     }
                 }
-                // A change of the state is worth a line of its own.
+                // A change of the state gets a line of its own.
                 Some(_) => refresh.reset_immediately(),
                 None => break,
             },

@@ -111,7 +111,7 @@ impl Detection {
         text
     }
 
-    /// 16 hexadecimal digits that tell whether two gateways run with the same settings.
+    /// 16 hexadecimal digits, equal for gateways that run with the same settings.
     pub fn hash(&self) -> String {
         use sha2::Digest as _;
         let digest = sha2::Sha256::digest(self.in_force());

@@ -176,7 +176,7 @@ impl Problems {
         self.0.dedup();
     }
 
-    /// One after the other.
+    /// In the order of files and lines.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
     }
@@ -186,12 +186,10 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// Number of errors.
     pub fn errors(&self) -> usize {
         self.0.iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
-    /// Number of warnings.
     pub fn warnings(&self) -> usize {
         self.0.len() - self.errors()
     }

@@ -1,5 +1,5 @@
-//! What a pushed document says of itself: its serial number, from when and for which share of stores
-//! it counts, and who signed it.
+//! The header of a pushed document: its serial number, from when and for which share of stores it
+//! counts, and who signed it.
 //!
 //! ```toml
 //! [document]
@@ -28,7 +28,7 @@ use crate::pipeline::units::WallTime;
 /// The signature's first line.
 const SIGNATURE: &str = "# untrusted comment:";
 
-/// What a document says of itself.
+/// The header of a document.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Header {
     /// A lower number than one seen before is refused.
@@ -271,7 +271,7 @@ pub fn signable(text: &str) -> String {
     if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
 }
 
-/// A document's settings, without what it says of itself and without its signature.
+/// A document's settings, without its header and its signature.
 ///
 /// # Errors
 /// Where it is no TOML.
@@ -341,7 +341,6 @@ pub struct FellBack {
 pub struct Pushed {
     /// The document as it came, signature included.
     pub text: String,
-    /// What it says of itself.
     pub header: Header,
 }
 

@@ -114,7 +114,7 @@ pub struct Loaded {
     pub registry: Registry,
     /// What became of the lines.
     pub report: Report,
-    /// What a bundle says of itself.
+    /// The bundle's header.
     pub header: Option<Header>,
 }
 

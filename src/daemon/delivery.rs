@@ -286,7 +286,7 @@ impl Delivery {
         self
     }
 
-    /// How the receivers of webhooks fare.
+    /// The state of the receivers of webhooks.
     pub fn webhooks(&self) -> webhooks::Report {
         self.webhook_report.borrow().clone()
     }

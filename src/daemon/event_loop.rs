@@ -100,7 +100,7 @@ pub struct EventLoop {
     pub(super) canary: Option<Canary>,
     /// The line to head office, where there is one.
     pub(super) office: Option<OfficeEnds>,
-    /// To the task that looks for new registries.
+    /// To the task that checks for new registries.
     pub(super) registry_hints: mpsc::Sender<registry::Hint>,
     pub(super) health: Health,
     pub(super) timings: Timings,
@@ -399,7 +399,7 @@ impl EventLoop {
                 self.publish_status();
             }
             Inbound::RegistryAnnounced => {
-                // If it is full, registries are looked for anyway.
+                // If it is full, registries are checked anyway.
                 let _ = self.registry_hints.try_send(registry::Hint::Announced);
             }
             Inbound::Feedback { visit, was_here } => {
@@ -467,7 +467,7 @@ impl EventLoop {
         }
     }
 
-    /// What the candidate would have changed goes to head office.
+    /// What the candidate would have changed is reported to head office.
     fn report_shadow(&mut self, now: Now) {
         if let (Some(shadow), Some(office)) = (&mut self.shadow, &self.office) {
             office.shadow(shadow.take_report(now.tick), now.clock.reading());

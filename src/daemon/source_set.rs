@@ -120,7 +120,7 @@ fn source_name(source: &Source) -> String {
     }
 }
 
-/// A replay source begins at its beginning; the live radio begins in the middle of the shop's life,
+/// A replay source begins at its beginning; the live radio begins while customers are in the shop,
 /// unless grelot was away for a moment only.
 pub fn is_followed(config: &Config, away: Away) -> Start {
     let live =

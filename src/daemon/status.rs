@@ -42,7 +42,6 @@ pub struct Snapshot {
     pub store: u16,
     /// The store as staff call it.
     pub store_name: String,
-    /// This gateway's name.
     pub gateway: String,
     /// Whether it can do its job.
     pub state: GatewayState,
@@ -61,7 +60,6 @@ pub struct Snapshot {
     pub arrivals: u64,
     /// Of those, the ones that alerted staff.
     pub alerts: u64,
-    /// Open visits.
     pub visits: Vec<Visit>,
     /// The registry in force.
     pub registry: RegistryHealth,
@@ -77,7 +75,7 @@ pub struct Snapshot {
     /// Messages that webhooks never took, the latest first.
     #[serde(default)]
     pub dead_messages: Vec<DeadMessage>,
-    /// What the shop's own traffic says of its radio.
+    /// What is learned of the shop's radio from its own traffic.
     #[serde(default)]
     pub traffic: Traffic,
     /// The line to head office; `None` where the configuration has none.
@@ -136,7 +134,7 @@ impl GatewayTraffic {
     }
 }
 
-/// How the receiver of a webhook fares.
+/// The state of a webhook's receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
     /// Where it is, without path.
@@ -186,7 +184,7 @@ pub struct HeadOfficeLine {
     pub connected: bool,
     /// Why it is not connected.
     pub problem: Option<String>,
-    /// Whether head office has said on this connection who has withdrawn.
+    /// Whether head office has reported on this connection who has withdrawn.
     pub answered: bool,
     /// Reports on the disk that head office does not have yet.
     pub reports_waiting: u64,
@@ -309,9 +307,9 @@ pub struct Source {
     pub note: Option<String>,
     /// Advertisements since the start.
     pub heard: u64,
-    /// Advertisements a second, of late.
+    /// Advertisements a second over the last ten to twenty seconds.
     pub per_second: f64,
-    /// Advertisements shed because a queue was full.
+    /// Advertisements dropped because a queue was full.
     pub shed: u64,
     /// Of the live radio: its adapters.
     #[serde(default)]
@@ -415,7 +413,7 @@ pub struct BrokerAbilities {
     pub wildcard: Option<bool>,
     /// It delivers them to a subscription of their exact topic.
     pub read_back: Option<bool>,
-    /// It passes on what is left of a message's life.
+    /// It passes on the rest of a message's lifetime.
     pub expiry: Option<bool>,
     /// It keeps a session for some seconds.
     pub session: Option<bool>,

@@ -22,7 +22,7 @@ use crate::clock::Clocks;
 use crate::pipeline::units::Tick;
 use crate::telemetry::measures::CONTENT_TYPE;
 
-/// The tablets' look, and what only this page has.
+/// The tablets' style, and that of this page alone.
 const FILES: [(&str, &str, &[u8]); 5] = [
     ("/", HTML, include_bytes!("page/index.html")),
     ("/page/style.css", CSS, include_bytes!("../tablets/page/style.css")),

@@ -85,7 +85,7 @@ pub struct Abilities {
     pub wildcard: Ability,
     /// It delivers them to a subscription of their exact topic.
     pub read_back: Ability,
-    /// It passes on what is left of a message's life.
+    /// It passes on the rest of a message's lifetime.
     pub expiry: Ability,
     /// It keeps a session for some seconds.
     pub session: Ability,

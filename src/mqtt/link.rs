@@ -118,9 +118,9 @@ pub enum ConnectionEvent<T = InFlight> {
         payload: Vec<u8>,
         /// Published before this connection subscribed.
         retained: bool,
-        /// What is left of its life, where it has an end.
+        /// The rest of its lifetime, where it has one.
         expiry: Option<Duration>,
-        /// Where an answer goes, where it is a question.
+        /// The topic for an answer, where it is a question.
         response_topic: Option<String>,
     },
     /// The connection is gone, for good.
@@ -271,7 +271,6 @@ impl<T: Send + 'static> Link<T> {
         self.client.try_subscribe_many(filters).is_ok()
     }
 
-    /// Unsubscribes from `filter`.
     pub fn unsubscribe(&self, filter: String) -> bool {
         self.client.try_unsubscribe(filter).is_ok()
     }

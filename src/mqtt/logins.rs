@@ -147,8 +147,8 @@ impl Logins {
         Ok(Secret(password))
     }
 
-    /// Removes the login of that name; false where there is none. Connections that use it can
-    /// neither publish nor subscribe any more.
+    /// Removes the login of that name; false where there is none. Connections that use it can no
+    /// longer publish or subscribe.
     ///
     /// # Errors
     /// The state folder does not take it.

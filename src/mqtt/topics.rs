@@ -163,7 +163,6 @@ impl Addressee {
         }
     }
 
-    /// Its retained status.
     pub fn status(&self) -> String {
         self.topics.status(&self.gateway)
     }

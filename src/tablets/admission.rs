@@ -34,7 +34,6 @@ const PROTECTIONS: [(HeaderName, &str); 6] = [
 pub enum Admission {
     /// All: the address is the loopback's.
     Everyone,
-    /// Only paired tablets.
     Paired {
         pairings: Arc<Pairings>,
         /// Whether the page is served over TLS; then its cookie is for TLS only.

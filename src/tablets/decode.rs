@@ -85,7 +85,7 @@ fn claim(said: payload::Claim) -> Option<Claim> {
     Some(Claim { since: WallTime::parse(&said.since)?, by: said.by, tablet: said.tablet })
 }
 
-/// The one action that the visit's new state does not tell: it is empty.
+/// The one action that the visit's new state does not show: it is empty.
 fn dismissal(id: VisitId, payload: &[u8]) -> Option<InboundMessage> {
     #[derive(Deserialize)]
     struct Asked {

@@ -47,9 +47,9 @@ pub struct SourceHealth {
     /// What is wrong, or worth knowing: "no adapter".
     pub note: Option<String>,
     pub heard: u64,
-    /// Advertisements shed because its queue was full.
+    /// Advertisements dropped because its queue was full.
     pub shed: u64,
-    /// Advertisements a second, of late.
+    /// Advertisements a second over the last ten to twenty seconds.
     pub rate: Rate,
     /// The state of the live radio, where it is one.
     pub radio: Option<Status>,

@@ -68,7 +68,6 @@ impl Measures {
         self.0.register(name, sentence(help), family);
     }
 
-    /// Adds a distribution.
     pub fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.0.register(name, sentence(help), histogram.clone());
     }

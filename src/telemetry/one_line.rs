@@ -1,5 +1,5 @@
 //! One event, one line: client ids, topics, names and error texts come from elsewhere, and none of
-//! them may begin a line of its own, or turn the terminal's text around.
+//! them may begin a line of its own, or reverse the direction of the terminal's text.
 
 use std::io::{self, Write};
 

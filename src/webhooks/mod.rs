@@ -60,7 +60,7 @@ pub struct Receivers {
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
-/// How all receivers fare.
+/// The state of all receivers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     pub webhooks: Vec<WebhookHealth>,
@@ -68,7 +68,7 @@ pub struct Report {
     pub dead: Vec<DeadMessage>,
 }
 
-/// How a receiver fares.
+/// The state of a receiver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebhookHealth {
     /// Where it is, without path and query, which may be a password.

@@ -17,7 +17,7 @@ use crate::clock::Clocks;
 use crate::store::worker::Request;
 use crate::store::{Change, DeadMessage, MOST_WAITING, WebhookMessage};
 
-/// How often the backlogs are looked at for messages that are due.
+/// Interval of checks of the backlogs for messages that are due.
 const TICK: Duration = Duration::from_millis(250);
 
 /// Dead messages in a report.
@@ -28,7 +28,7 @@ pub struct Channels {
     /// What the store has made durable; closed when the daemon stops.
     pub committed: mpsc::Receiver<Vec<Change>>,
     pub store_requests: mpsc::Sender<Request>,
-    /// How the receivers fare.
+    /// The state of the receivers.
     pub report: watch::Sender<Report>,
 }
 

@@ -43,7 +43,7 @@ fn sighting(random: &mut Random) -> Sighting<'static> {
     Sighting { gateway: GatewayIndex(0), address, rssi: None, payload: &[2, 1, 6] }
 }
 
-/// The best of some rounds of `batch` addresses never heard before.
+/// The best of some rounds of `batch` new addresses.
 fn new_addresses(identity: &mut Identity, batch: usize) -> Duration {
     let at = now(3_600_000);
     let mut random = Random(batch as u64);

@@ -36,7 +36,7 @@ async fn pushed_settings_are_numbered_signed_and_kept_and_forged_ones_refused_an
     eventually("head office knows the gateway", || ended(&office, known).1.contains("42/door"));
     assert_eq!(ended(&office, known).0, Some(0), "{}", ended(&office, known).1);
 
-    // A file with a mistake goes nowhere.
+    // A file with a mistake is not pushed.
     fs::write(office.folder.join("bad.toml"), "[presence]\ndwel_secs = 4\n").unwrap();
     let (code, output) = ended(&office, "fleet push bad.toml --key keys/grelot.key");
     assert!(code == Some(78) && output.contains("did you mean `presence.dwell_secs`?"), "{output}");

@@ -38,7 +38,7 @@ pub struct RabbitMq {
 
 impl RabbitMq {
     /// Starts that many nodes at once and waits until each serves. `rights` are what `grelot broker
-    /// rules --rabbitmq` prints, for a user each; who has no login may do everything.
+    /// rules --rabbitmq` prints, for a user each; a client without a login may do everything.
     pub fn start(nodes: usize, rights: &[Value]) -> Self {
         let root = debian_root();
         let folder = PathBuf::from(format!("var/lib/rabbitmq/{}", std::process::id()));

@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use super::gateway::{Shop, next};
 
-/// A card that is in the shop for a minute from `started_at` on, as loud as a phone at the door.
+/// A card that is in the shop for a minute from `started_at` on, with the RSSI of a phone at the
+/// door.
 fn record(shop: &Shop, started_at: &str) {
     shop.record(started_at, 1..=1);
     let text = fs::read_to_string(shop.path("shop.jsonl")).unwrap();

@@ -117,7 +117,7 @@ pub struct Gateway {
     verdicts: Arc<Mutex<Vec<String>>>,
     /// What was retained of visits that staff hid.
     hidden: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
-    /// Claims heard and not decided on yet, while `slow`.
+    /// Claims received and not decided on yet, while `slow`.
     held: Arc<Mutex<Option<Held>>>,
 }
 
@@ -333,7 +333,7 @@ pub fn visit(number: u8, name: &str, tier: &str, seconds_ago: i64) -> Arrival {
     }
 }
 
-/// What goes with the name.
+/// The rest of the card.
 pub fn with_card(mut visit: Arrival, language: &str, note: &str) -> Arrival {
     let card = visit.card.as_mut().unwrap();
     card.language = Some(language.to_owned());

@@ -36,8 +36,8 @@ const SECONDS_PER_FRAME: f64 = 0.1;
 
 const MISSED: i16 = -100;
 
-/// The carrier leaves for as little as 14 s: so soon must a visit be closed, and the next one
-/// be a visit of its own.
+/// The carrier leaves for as little as 14 s: a visit must be closed by then, so that the next one
+/// is a visit of its own.
 const PRESENCE: [(&str, f64); 3] =
     [("leave_after_secs", 5.0), ("rejoin_secs", 0.0), ("dwell_secs", 0.0)];
 

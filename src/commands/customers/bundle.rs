@@ -21,8 +21,8 @@ use crate::pipeline::units::WallTime;
 
 /// Compression: higher levels gain 2 % on keys, which are random, and take ten times as long.
 const LEVEL: i32 = 3;
-/// How far back compression looks, 2^19 octets: a gateway holds as much while it reads a bundle,
-/// and keys, which are random, repeat nothing.
+/// Window of the compression, 2^19 octets: a gateway holds as much while it reads a bundle, and
+/// keys, which are random, repeat nothing.
 const WINDOW_LOG: u32 = 19;
 /// Number of mistakes that are printed.
 const MOST_SHOWN: usize = 20;
@@ -244,8 +244,8 @@ impl Bundle {
         Ok(())
     }
 
-    /// The signature takes its place first: a gateway that reads in between finds that both do
-    /// not fit, changes nothing, and looks again.
+    /// The signature takes its place first: a gateway that reads in between finds that the two do
+    /// not fit, changes nothing, and reads again.
     fn finish(mut self, key: &SecretKey) -> anyhow::Result<Bundled> {
         self.encoder.finish()?.flush()?;
         let file = self.file.file();

@@ -3,7 +3,6 @@
 
 use crate::pipeline::units::WallTime;
 
-/// Beginning and end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Validity {
     pub(super) from: WallTime,

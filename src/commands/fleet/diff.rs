@@ -73,7 +73,7 @@ fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, Stri
         let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match value {
             toml::Value::Table(table) => flatten(&key, table, values),
-            // A number of its own is no difference.
+            // Another document number alone is no difference.
             _ if key == "document.serial" => {}
             value => drop(values.insert(key, value.to_string())),
         }

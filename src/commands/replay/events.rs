@@ -40,7 +40,7 @@ pub struct Event {
 #[serde(rename_all = "snake_case")]
 pub enum Word {
     Arrival,
-    /// A closed visit goes on.
+    /// A closed visit continues.
     Return,
     Departure,
     /// Why (only with `--explain`).
@@ -48,7 +48,7 @@ pub enum Word {
 }
 
 impl Event {
-    /// What `effect` looks like; `None` where there is nothing to print.
+    /// The event of `effect`; `None` where there is nothing to print.
     pub fn of(at: Duration, effect: &Effect, settings: &Settings, explain: bool) -> Option<Self> {
         let bare = |event, visit: Option<String>, client: &str| Self {
             t: (at.as_secs_f64() * 1000.0).round() / 1000.0,

@@ -44,7 +44,6 @@ pub struct Recording {
 pub enum Known {
     /// The recording says it.
     GroundTruth,
-    /// Feedback of staff.
     Labels(Vec<Labelled>),
     /// Neither the recording nor staff say it.
     Nothing,

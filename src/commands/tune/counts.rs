@@ -1,4 +1,4 @@
-//! What one setting did on one recording, and what that is worth.
+//! What one setting did on one recording, and its cost.
 
 use serde::{Deserialize, Serialize};
 
@@ -96,7 +96,7 @@ pub struct Weights {
     pub late: f64,
     /// A customer taken for gone while still here.
     pub dropped: f64,
-    /// A minute for which staff see somebody who has left.
+    /// A minute during which staff see a customer who has left.
     pub lingering: f64,
 }
 

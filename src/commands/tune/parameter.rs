@@ -55,7 +55,7 @@ impl Parameter {
         let presence = &mut settings.presence;
         let seconds = Duration::try_from_secs_f64(value).unwrap_or_default();
         match self {
-            // The parameter after this one lowers it by what it says.
+            // The next parameter sets the leaving level, below this one.
             Self::Arrive => presence.arrive_rssi_dbm = value as f32,
             Self::Hysteresis => {
                 let leave = f64::from(presence.arrive_rssi_dbm) - value;

@@ -48,7 +48,7 @@ impl Progress {
         }
     }
 
-    /// Wipes the line, and tells how long it took.
+    /// Wipes the line, and returns how long it took.
     pub fn end(&mut self) -> Duration {
         if self.visible && self.shown.is_some() {
             let mut out = std::io::stderr().lock();

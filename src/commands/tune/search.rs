@@ -40,7 +40,7 @@ impl Search {
         if self.step == 0 { Vec::new() } else { space.around(&self.best, self.step) }
     }
 
-    /// Takes what was tried into account: moves to something better, or looks closer.
+    /// Takes what was tried into account: moves to a better point, or takes smaller steps.
     pub fn go_on(&mut self, space: &Space, board: &Board) {
         self.mine.extend(self.wants(space));
         let better = self.choose(space, board);

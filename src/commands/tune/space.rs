@@ -103,8 +103,8 @@ impl Space {
         start.0.iter().zip(&point.0).map(|(a, b)| u32::from(a.abs_diff(*b))).sum()
     }
 
-    /// Points spread evenly over the whole space: a Halton sequence (Numer. Math. 2, 1960), moved
-    /// round by chance (Cranley and Patterson, SIAM J. Numer. Anal. 13, 1976).
+    /// Points spread evenly over the whole space: a Halton sequence (Numer. Math. 2, 1960), shifted
+    /// at random (Cranley and Patterson, SIAM J. Numer. Anal. 13, 1976).
     pub fn halton_points(&self, count: usize, seed: u64) -> BTreeSet<Point> {
         let mut random = Random::new(seed, &[]);
         let moved: Vec<f64> = self.dimensions.iter().map(|_| random.unit()).collect();

@@ -65,7 +65,7 @@ impl Keyboard {
     }
 }
 
-/// How the walk goes.
+/// Settings of the walk.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// Time at each stand.

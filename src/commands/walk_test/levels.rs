@@ -76,11 +76,10 @@ fn faint_hint(place: &str) -> &'static str {
     }
 }
 
-/// Proposes levels; `offset_db` is what the configuration adds to everything this gateway
-/// measures.
+/// Proposes levels; `offset_db` is what the configuration adds to everything this gateway measures.
 ///
 /// # Errors
-/// The walk does not support levels; the error tells why.
+/// The walk does not support levels; the error gives the reason.
 pub fn propose(loudness: &Loudness, offset_db: f64) -> Result<Proposal, NoLevels> {
     let enough = |stand: Stand| {
         let measured = loudness.at(stand);

@@ -81,7 +81,6 @@ impl Loudness {
 pub struct Measured {
     /// Seconds in which anything was received.
     pub seconds: u32,
-    /// Advertisements received.
     pub readings: u32,
     /// Mean of the seconds' means.
     pub mean_dbm: f64,

@@ -26,7 +26,7 @@ pub enum Line {
     Customer(Box<Enrolment>),
 }
 
-/// What a bundle says of itself, on its first line.
+/// The header of a bundle: its first line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The store it is for.

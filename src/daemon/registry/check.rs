@@ -132,8 +132,8 @@ impl Rules {
         self.folder.join("accepted")
     }
 
-    /// Whether a file has anything newer than what is in force, as far as its unverified header
-    /// tells; registries without one always may.
+    /// Whether a file may be newer than what is in force, by its unverified header; registries
+    /// without a header always may be.
     pub fn may_be_newer(&self, path: &Path, in_force: Option<WallTime>) -> bool {
         let header = registry::open_regular(path).ok().and_then(registry::peek);
         header.zip(in_force).is_none_or(|(header, in_force)| header.made_at != in_force)

@@ -36,7 +36,7 @@ enum Refusal {
     TooManyGuesses,
     /// A gateway's client id, and not that gateway's login.
     ClientId,
-    /// Its last will goes where it may not publish.
+    /// The topic of its last will is not permitted.
     Will,
     /// Its login has as many connections as it may.
     TooMany,

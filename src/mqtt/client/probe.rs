@@ -1,8 +1,8 @@
 //! Tests which of the needed abilities the connected broker has.
 //!
 //! The gateway publishes its own retained status and expects to receive it with its subscription to
-//! `gateways/+/status`; where it does not, it asks for it by its exact topic. Its own `consent`
-//! message, which expires, shows whether the broker passes on what is left of a message's life.
+//! `gateways/+/status`; otherwise it subscribes to the exact topic. Its own `consent` message,
+//! which expires, shows whether the broker passes on the rest of a message's lifetime.
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -15,7 +15,7 @@ fn recordings(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Levels heard and customers who came in, over all recordings of a set.
+/// Levels received and customers who came in, over all recordings of a set.
 fn counted(judging: &Path) -> (usize, usize) {
     let (mut heard, mut entered) = (0, 0);
     for folder in [judging, &judging.with_file_name("calibrating")] {
