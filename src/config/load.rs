@@ -198,6 +198,7 @@ fn settle(
         tablets: site.tablets(files != Files::Elsewhere),
         webhooks: site.webhooks(files != Files::Elsewhere),
         metrics: site.address("metrics.listen"),
+        traces: site.traces(),
         canary_every: site.canary_every(),
         state: state.unwrap_or_else(|| default_state(folder)),
         presence: detection.presence,

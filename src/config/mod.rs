@@ -97,6 +97,8 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// `[metrics] listen`: where measures are served; without it none are.
     pub metrics: Option<SocketAddr>,
+    /// `[metrics] traces`: the collector of traces; without it none are sent.
+    pub traces: Option<WebUrl>,
     /// `[metrics] canary_secs`: between two runs of the canary; without it none runs.
     pub canary_every: Option<Duration>,
     /// `[state] path`: where what survives a restart lives. By default `$STATE_DIRECTORY`, else

@@ -27,6 +27,7 @@ use crate::store::{
     WebhookMessage,
 };
 use crate::tasks::{self, Task};
+use crate::telemetry::Timings;
 use crate::webhooks::{self, Receivers, Sender, Webhook};
 
 /// Inbound messages that wait for the event loop; beyond, the connection is not read.
@@ -91,16 +92,20 @@ impl Delivery {
         receivers: Receivers,
         clocks: Clocks,
     ) -> Result<(Self, mpsc::Receiver<Inbound>), StartError> {
-        Self::start_beside(None, store, restored, peer, settings, status, receivers, clocks)
+        let timings = Timings::default();
+        Self::start_beside(
+            None, timings, store, restored, peer, settings, status, receivers, clocks,
+        )
     }
 
-    /// The same beside a line to head office.
+    /// The same beside a line to head office; `timings` is how long alerts take.
     ///
     /// # Errors
     /// As [`Delivery::start`].
     #[expect(clippy::too_many_arguments, reason = "each is another part of the daemon")]
     pub fn start_beside(
         office: Option<Office>,
+        timings: Timings,
         mut store: Store,
         restored: &Restored,
         peer: Peer,
@@ -143,6 +148,7 @@ impl Delivery {
             publications: published,
             status: status_seen,
             inbound: hearing.clone(),
+            timings,
             office,
             connection: connecting,
             trouble: trouble.clone(),

@@ -629,8 +629,8 @@ impl EventLoop {
             Effect::Changed(visit) if visit.claim.is_some() => {
                 self.timings.claimed(visit.id, now.tick);
             }
-            Effect::Departed { visit, .. } => self.timings.over(visit.id),
-            Effect::Erased { visit } => self.timings.over(*visit),
+            Effect::Departed { visit, .. } => self.timings.departed(visit.id, now.tick),
+            Effect::Erased { visit } => self.timings.erased(*visit),
             _ => {}
         }
     }

@@ -231,7 +231,7 @@ mod tests {
             timings.shown(visit, at(11));
             timings.claimed(visit, at(40));
         }
-        timings.over(visit);
+        timings.departed(visit, at(50));
         timings.shown(visit, at(50));
         let mut measures = Measures::new(&[]);
         measures.histogram("recognition_seconds", "", &timings.to_alert);

@@ -25,3 +25,4 @@ pub mod status;
 pub mod systemd;
 mod tablet_watch;
 pub mod tap;
+mod traces;

@@ -23,6 +23,7 @@ use super::since::Since;
 use super::source_set::{self, SourceSet};
 use super::tablet_watch::TabletWatch;
 use super::tap::{self, Tap};
+use super::traces::{Exporter, resource};
 use super::{labels, measures, socket, status, systemd};
 use crate::certificates::Certificates;
 use crate::clock::Clocks;
@@ -48,6 +49,7 @@ use crate::tablets::{
 use crate::tasks::{self, Task};
 use crate::telemetry::Timings;
 use crate::telemetry::health::Health;
+use crate::telemetry::spans::{self, Span, Spans};
 use crate::webhooks::{Receivers, Webhook};
 
 /// Time for a task to end after it was cancelled.
@@ -81,7 +83,8 @@ impl Daemon {
         let (ask, questions) = mpsc::channel(4);
         let tap = Tap::default();
         tasks.extend(serve_tap(&config, tap.clone(), ask.clone(), &stop)?);
-        let timings = Timings::default();
+        let (spans, ended_spans) = spans(&config);
+        let timings = Timings::default().traced(spans);
         if let Some(address) = config.metrics {
             let listener = http_server::bind(address).await?;
             let served = measures::serve(listener, ask.clone(), timings.clone(), stop.clone());
@@ -94,6 +97,7 @@ impl Daemon {
             Some(pace) => Clocks::paced(pace.started_at, pace.speed),
             None => Clocks::of_gateway(config.wall_clock, earliest(&store)?),
         };
+        tasks.extend(export_traces(&config, ended_spans, &clocks, &stop)?);
         let now = clocks.now();
         let head_office = HeadOffice::new(&config);
         let settings = with_gateways(head_office.settings(&config), &source_set.gateways);
@@ -119,6 +123,7 @@ impl Daemon {
         };
         let (delivery, inbound) = Delivery::start_beside(
             end,
+            timings.clone(),
             store,
             &restored,
             peer,
@@ -256,6 +261,24 @@ impl Daemon {
 fn earliest(store: &Store) -> Result<Option<WallTime>, StoreError> {
     let last = store.last_heartbeat()?;
     Ok(last.zip(Boot::current()).and_then(|(last, boot)| last.earliest(&boot)))
+}
+
+/// The way of spans to the collector, where one is configured.
+fn spans(config: &Config) -> (Option<Spans>, mpsc::Receiver<Span>) {
+    let (spans, ended) = mpsc::channel(spans::WAITING);
+    (config.traces.is_some().then_some(Spans(spans)), ended)
+}
+
+fn export_traces(
+    config: &Config,
+    ended: mpsc::Receiver<Span>,
+    clocks: &Clocks,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Task<()>>> {
+    let Some(url) = config.traces.clone() else { return Ok(None) };
+    let tls = if url.tls { Some(tls::of_the_web(&config.tls)?) } else { None };
+    let exporter = Exporter { url, tls, resource: resource(config), clocks: clocks.clone() };
+    Ok(Some(tasks::spawn("traces", exporter.run(ended, stop.clone()))))
 }
 
 fn serve_status(

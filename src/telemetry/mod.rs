@@ -8,6 +8,7 @@ pub mod measures;
 mod one_line;
 pub mod redact;
 mod repeats;
+pub mod spans;
 pub mod timings;
 
 pub use health::Health;

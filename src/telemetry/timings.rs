@@ -1,4 +1,5 @@
-//! How long the way from a customer's phone to staff takes, as histograms.
+//! How long the way from a customer's phone to staff takes, as histograms and, where they are wanted, as
+//! spans.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,6 +7,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::spans::{Spans, Trace};
 use crate::pipeline::VisitId;
 use crate::pipeline::units::Tick;
 
@@ -31,14 +33,17 @@ pub struct Timings {
     /// From the alert until a member of staff takes care of the customer.
     pub to_claim: Histogram,
     alerts: Arc<Mutex<BTreeMap<VisitId, Alert>>>,
+    spans: Option<Spans>,
 }
 
 /// An alert of a visit that is open.
 #[derive(Debug, Clone, Copy)]
 struct Alert {
     at: Tick,
+    acknowledged: bool,
     shown: bool,
     claimed: bool,
+    trace: Option<Trace>,
 }
 
 impl Default for Timings {
@@ -48,11 +53,18 @@ impl Default for Timings {
             to_page: Histogram::new(TO_PAGE),
             to_claim: Histogram::new(TO_CLAIM),
             alerts: Arc::default(),
+            spans: None,
         }
     }
 }
 
 impl Timings {
+    /// The same, and each span to `spans`.
+    #[must_use]
+    pub fn traced(self, spans: Option<Spans>) -> Self {
+        Self { spans, ..self }
+    }
+
     /// Staff are alerted to a visit whose customer has been received for `received_for`.
     pub fn alerted(&self, visit: VisitId, received_for: Duration, now: Tick) {
         self.to_alert.observe(received_for.as_secs_f64());
@@ -62,7 +74,18 @@ impl Timings {
         {
             alerts.remove(&oldest);
         }
-        alerts.insert(visit, Alert { at: now, shown: false, claimed: false });
+        let trace = self.spans.as_ref().and_then(|spans| spans.begin(received_for, now));
+        let (acknowledged, shown, claimed) = (false, false, false);
+        alerts.insert(visit, Alert { at: now, acknowledged, shown, claimed, trace });
+    }
+
+    /// The broker has the alert, and someone has subscribed to it.
+    pub fn acknowledged(&self, visit: VisitId, now: Tick) {
+        if let Some(alert) = self.lock().get_mut(&visit)
+            && !std::mem::replace(&mut alert.acknowledged, true)
+        {
+            self.trace(alert, "deliver", now);
+        }
     }
 
     /// A page shows the visit.
@@ -71,6 +94,7 @@ impl Timings {
             && !std::mem::replace(&mut alert.shown, true)
         {
             self.to_page.observe(now.since(alert.at).as_secs_f64());
+            self.trace(alert, "show", now);
         }
     }
 
@@ -80,12 +104,28 @@ impl Timings {
             && !std::mem::replace(&mut alert.claimed, true)
         {
             self.to_claim.observe(now.since(alert.at).as_secs_f64());
+            self.trace(alert, "claim", now);
         }
     }
 
-    /// The visit is over.
-    pub fn over(&self, visit: VisitId) {
+    /// The customer has left.
+    pub fn departed(&self, visit: VisitId, now: Tick) {
+        let alert = self.lock().remove(&visit);
+        if let (Some(spans), Some(trace)) = (&self.spans, alert.and_then(|alert| alert.trace)) {
+            spans.whole(&trace, now);
+        }
+    }
+
+    /// The visit is not known any more.
+    pub fn erased(&self, visit: VisitId) {
         self.lock().remove(&visit);
+    }
+
+    /// A span from the alert until now.
+    fn trace(&self, alert: &Alert, name: &'static str, now: Tick) {
+        if let (Some(spans), Some(trace)) = (&self.spans, &alert.trace) {
+            spans.part(trace, name, alert.at, now);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<VisitId, Alert>> {

@@ -107,7 +107,7 @@ fn a_broker_that_dies_is_noticed_by_it_and_its_return_too() {
 }
 
 /// What an event stream of the page says, as it comes.
-fn listen(port: u16) -> Arc<Mutex<Vec<Value>>> {
+pub fn listen(port: u16) -> Arc<Mutex<Vec<Value>>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(stream, "GET /events?tab=a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
     let boards = Arc::new(Mutex::new(Vec::new()));

@@ -29,3 +29,4 @@ mod page;
 mod prometheus;
 mod roll_out;
 mod shadow;
+mod traces;

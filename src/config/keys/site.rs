@@ -344,6 +344,13 @@ pub(super) const METRICS: Section = Section {
             "between two runs of a synthetic customer, unseen by staff, who proves the whole way from an advertisement to the broker and back; 0 runs none",
         )
         .unit("seconds"),
+        Key::new(
+            "traces",
+            Form::WebUrl,
+            Absent::Means("none are sent"),
+            "a collector of OpenTelemetry (OTLP over HTTP) that gets a trace of each visit that alerts staff: when and how long, and no one's identity",
+        )
+        .example("\"http://127.0.0.1:4318/v1/traces\""),
     ],
 };
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::document::{Document, Found};
 use super::form::Value;
 use super::problem::{Problem, Problems};
-use super::{Tls, keys};
+use super::{Tls, WebUrl, keys, web_url};
 
 /// Values with the places they came from, and what is wrong with them together.
 pub(super) struct Site<'a> {
@@ -102,6 +102,11 @@ impl<'a> Site<'a> {
     /// Between two runs of the canary.
     pub(in crate::config) fn canary_every(&self) -> Option<Duration> {
         Some(self.secs("metrics.canary_secs")).filter(|every| !every.is_zero())
+    }
+
+    /// The collector of traces.
+    pub(in crate::config) fn traces(&self) -> Option<WebUrl> {
+        web_url::parse(&self.text("metrics.traces")?).ok()
     }
 
     pub(in crate::config) fn address(&self, path: &str) -> Option<SocketAddr> {

@@ -36,6 +36,7 @@ use crate::payload::Status;
 use crate::pipeline::units::{Tick, WallTime};
 use crate::store::worker::Request;
 use crate::store::{Change, Published};
+use crate::telemetry::Timings;
 
 /// A message beside the outbox: without a connection it is not published, or later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub struct Channels {
     pub trouble: watch::Receiver<Option<String>>,
     /// For the health report.
     pub counts: Arc<Counts>,
+    /// How long alerts take.
+    pub timings: Timings,
     /// The line to head office, where there is one.
     pub office: Option<Office>,
 }

@@ -5,7 +5,7 @@ use crate::mqtt::inbound::Inbound;
 use crate::mqtt::link::{Disconnect, InFlight, Link, Message, PublishOutcome};
 use crate::payload::{self, Status};
 use crate::store::worker::Request;
-use crate::store::{Change, OutboundMessage};
+use crate::store::{Change, MessageKind, OutboundMessage};
 
 impl Client {
     pub(super) fn on_committed(&mut self, changes: Option<Vec<Change>>) {
@@ -88,9 +88,11 @@ impl Client {
         let Some(message) = self.outbox.delivered(id) else { return };
         self.unrecorded.push(Change::Done(id));
         if message.is_canary() {
-            self.pending.push_back(Inbound::CanaryAcknowledged(message.visit));
-        } else {
-            self.channels.counts.delivered.one();
+            return self.pending.push_back(Inbound::CanaryAcknowledged(message.visit));
+        }
+        self.channels.counts.delivered.one();
+        if message.kind == MessageKind::Arrival {
+            self.channels.timings.acknowledged(message.visit, self.clocks.now().tick);
         }
     }
 

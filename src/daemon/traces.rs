@@ -1,0 +1,164 @@
+//! `[metrics] traces`: spans to a collector of OpenTelemetry, by OTLP over HTTP.
+//!
+//! A collector that does not answer delays nothing: its spans are dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{self as wire, ResourceSpans, ScopeSpans};
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clocks;
+use crate::config::{Config, WebUrl};
+use crate::http::Connection;
+use crate::pipeline::Now;
+use crate::pipeline::units::Tick;
+use crate::telemetry::spans::{self, Span};
+
+/// Spans that end within this time are sent together.
+const TOGETHER: Duration = Duration::from_secs(1);
+/// For the collector's answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Octets of an answer that are read; it means nothing.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// Where spans go, and whose they are.
+pub struct Exporter {
+    pub url: WebUrl,
+    /// TLS settings; `None` where the address needs none.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    pub resource: Resource,
+    pub clocks: Clocks,
+}
+
+/// The gateway, as all of its spans name it.
+pub fn resource(config: &Config) -> Resource {
+    let attributes = [
+        ("service.name", "grelot".to_owned()),
+        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("grelot.store", config.store.id.to_string()),
+        ("grelot.gateway", config.gateway.clone()),
+    ];
+    let attributes = attributes.map(|(key, value)| attribute(key, value)).into();
+    Resource { attributes, ..Resource::default() }
+}
+
+impl Exporter {
+    /// Sends what `spans` brings until stopped.
+    pub async fn run(self, mut spans: mpsc::Receiver<Span>, stop: CancellationToken) {
+        let mut batch = Vec::new();
+        let mut answers = true;
+        let mut zero = Zero::default();
+        while let Some(1..) =
+            stop.run_until_cancelled(spans.recv_many(&mut batch, spans::WAITING)).await
+        {
+            let _ = stop.run_until_cancelled(sleep(TOGETHER)).await;
+            while let Ok(span) = spans.try_recv() {
+                batch.push(span);
+            }
+            let sent = match timeout(PATIENCE, self.send(self.encode(&batch, &mut zero))).await {
+                Ok(sent) => sent.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            };
+            if let (Err(why), true) = (&sent, answers) {
+                let collector = self.url.place();
+                tracing::warn!(collector, why, "the collector takes no traces: they are dropped");
+            }
+            answers = sent.is_ok();
+            batch.clear();
+        }
+    }
+
+    async fn send(&self, message: Bytes) -> std::io::Result<()> {
+        let mut request = Request::new(Full::new(message));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.path.parse().unwrap_or_default();
+        let headers = request.headers_mut();
+        let host = HeaderValue::from_str(&self.url.authority());
+        headers.insert(HOST, host.map_err(std::io::Error::other)?);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        let WebUrl { host, port, .. } = &self.url;
+        let mut connection = Connection::open(host, *port, self.tls.clone()).await?;
+        let answer = connection.send(request).await?;
+        let status = answer.status();
+        let mut body = answer.into_body();
+        let mut read = 0;
+        while read < LONGEST_ANSWER
+            && let Some(frame) = body.frame().await
+        {
+            read += frame.map_err(std::io::Error::other)?.data_ref().map_or(0, Bytes::len);
+        }
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(std::io::Error::other(format!("the collector answers {status}")))
+        }
+    }
+
+    fn encode(&self, spans: &[Span], zero: &mut Zero) -> Bytes {
+        zero.follow(self.clocks.now());
+        let scope = InstrumentationScope { name: "grelot".to_owned(), ..Default::default() };
+        let spans = ScopeSpans {
+            scope: Some(scope),
+            spans: spans.iter().map(|span| on_the_wire(span, zero)).collect(),
+            ..ScopeSpans::default()
+        };
+        let of_gateway = ResourceSpans {
+            resource: Some(self.resource.clone()),
+            scope_spans: vec![spans],
+            ..ResourceSpans::default()
+        };
+        ExportTraceServiceRequest { resource_spans: vec![of_gateway] }.encode_to_vec().into()
+    }
+}
+
+/// What the wall clock said at [`Tick::ZERO`], in nanoseconds. The clock has milliseconds; that of the first
+/// spans serves until it is set, so that the spans of a trace fit together.
+#[derive(Debug, Default)]
+struct Zero(Option<i128>);
+
+impl Zero {
+    fn follow(&mut self, now: Now) {
+        /// Nanoseconds.
+        const NEGLIGIBLE: u128 = 1_000_000_000;
+        let reading = i128::from(now.clock.reading().unix_millis()) * 1_000_000;
+        let zero = reading - i128::from(now.tick.as_micros()) * 1_000;
+        if self.0.is_none_or(|before| before.abs_diff(zero) > NEGLIGIBLE) {
+            self.0 = Some(zero);
+        }
+    }
+
+    fn nanos(&self, tick: Tick) -> u64 {
+        let nanos = self.0.unwrap_or_default() + i128::from(tick.as_micros()) * 1_000;
+        u64::try_from(nanos).unwrap_or(0)
+    }
+}
+
+fn on_the_wire(span: &Span, zero: &Zero) -> wire::Span {
+    wire::Span {
+        trace_id: span.trace.to_vec(),
+        span_id: span.id.to_vec(),
+        parent_span_id: span.parent.map(Vec::from).unwrap_or_default(),
+        name: span.name.to_owned(),
+        kind: wire::span::SpanKind::Internal.into(),
+        start_time_unix_nano: zero.nanos(span.from),
+        end_time_unix_nano: zero.nanos(span.until),
+        ..wire::Span::default()
+    }
+}
+
+fn attribute(key: &str, value: String) -> KeyValue {
+    let value = Some(AnyValue { value: Some(any_value::Value::StringValue(value)) });
+    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+}
