@@ -15,7 +15,7 @@ pub fn invitation(urls: &[String], code: &Code) -> String {
         lines.push("and type".to_owned());
     }
     lines.push(format!("  {}", in_groups_of_three(&code.digits)));
-    lines.push("It pairs one tablet, within ten minutes.".to_owned());
+    lines.push("It pairs one tablet, within ten minutes; a newer code takes its place.".to_owned());
     lines.join("\n")
 }
 

@@ -21,6 +21,7 @@ use super::pairing::PairingError;
 use super::staff::{Action, Feedback, Member};
 use super::viewers::LookingOn;
 use super::{bridge, check_in, page, trust};
+use crate::clock::Clocks;
 use crate::pipeline::VisitId;
 use crate::text;
 
@@ -180,7 +181,8 @@ async fn pair(
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let pairings = Arc::clone(pairings);
-    let now = app.clocks.now().clock.reading();
+    // Another process has made the code by the machine's clock; that of a simulation may be elsewhere.
+    let now = Clocks::machine().now().clock.reading();
     let code: String = pair.code.chars().filter(char::is_ascii_digit).collect();
     let label: String = text::displayable(&pair.label).chars().take(40).collect();
     // In turn: guessers occupy one thread, and wait as long as others.

@@ -1,7 +1,8 @@
-//! The demo's terminal: a line for each customer who arrives, is taken care of, and leaves.
+//! The demo's terminal: a line for each customer who arrives, is taken care of, hidden, and leaves.
 //!
-//! It reads the retained visits, as any program of the store may. It does not subscribe to
-//! `arrivals`: a subscriber there would make the broker acknowledge alerts that no tablet shows.
+//! It reads the retained visits and the departures, as any program of the store may. It does not
+//! subscribe to `arrivals`: a subscriber there would make the broker acknowledge alerts that no tablet
+//! shows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::config::BrokerUrl;
 use crate::mqtt::Identity;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link};
 use crate::mqtt::topics::{Filter, Topics};
-use crate::payload::{Visit, VisitState};
+use crate::payload::{Departure, Visit};
 use crate::pipeline::units::WallTime;
 
 /// Interval of attempts to connect.
@@ -33,7 +34,7 @@ pub struct Console {
 impl Console {
     /// Connects, prints, and connects again.
     pub async fn run(self) {
-        let mut visits = BTreeMap::new();
+        let mut known = Known::default();
         let clocks = Clocks::machine();
         loop {
             let mut link =
@@ -41,11 +42,12 @@ impl Console {
             loop {
                 match link.next_event().await {
                     ConnectionEvent::Connected => {
-                        link.subscribe([Filter::new(self.topics.under("visits/+"))]);
+                        let visits = self.topics.under("visits/+");
+                        link.subscribe([visits, self.topics.departures()].map(Filter::new));
                     }
                     ConnectionEvent::Received { topic, payload, .. } => {
                         let now = clocks.now().clock.reading();
-                        for event in events(&mut visits, &topic, &payload) {
+                        if let Some(event) = known.events(&topic, &payload) {
                             // A closed terminal ends the demo by its own signal.
                             drop(print(&line(now, &event)));
                         }
@@ -59,23 +61,45 @@ impl Console {
     }
 }
 
-/// What a visit's new state means to somebody at the terminal.
-fn events(visits: &mut BTreeMap<Vec<u8>, Visit>, topic: &[u8], payload: &[u8]) -> Vec<String> {
-    if payload.is_empty() {
-        let left = visits.remove(topic);
-        return left.map(|visit| format!("{} left", name(&visit))).into_iter().collect();
+/// The visits that were seen, by their ids.
+#[derive(Default)]
+struct Known(BTreeMap<String, Seen>);
+
+struct Seen {
+    visit: Visit,
+    /// Taken off the tablets, by staff or by a withdrawal, while the customer is still here.
+    hidden: bool,
+}
+
+impl Known {
+    /// What a message means to somebody at the terminal.
+    fn events(&mut self, topic: &[u8], payload: &[u8]) -> Option<String> {
+        let last = topic.rsplit(|octet| *octet == b'/').next()?;
+        if last == b"departures" {
+            let departure = serde_json::from_slice::<Departure>(payload).ok()?;
+            let left = self.0.remove(&departure.visit)?;
+            return Some(format!("{} left", name(&left.visit)));
+        }
+        if payload.is_empty() {
+            let seen = self.0.get_mut(std::str::from_utf8(last).ok()?)?;
+            seen.hidden = true;
+            return Some(format!("{} is shown no more", name(&seen.visit)));
+        }
+        let visit = serde_json::from_slice::<Visit>(payload).ok()?;
+        let id = visit.arrival.visit.clone();
+        let before = self.0.insert(id, Seen { visit: visit.clone(), hidden: false });
+        let Some(before) = before else { return Some(arrival(&visit)) };
+        let by = |visit: &Visit| visit.claim.as_ref().map(|claim| claim.by.clone());
+        match (by(&before.visit), by(&visit)) {
+            _ if before.hidden => Some(format!("{} is shown again", name(&visit))),
+            (was, Some(is)) if was.as_ref() != Some(&is) => {
+                let from = was.map(|was| format!(", after {was}")).unwrap_or_default();
+                Some(format!("{is} takes care of {}{from}", name(&visit)))
+            }
+            (Some(was), None) => Some(format!("{was} gives {} back", name(&visit))),
+            _ => None,
+        }
     }
-    let Ok(visit) = serde_json::from_slice::<Visit>(payload) else { return Vec::new() };
-    let before = visits.insert(topic.to_vec(), visit.clone());
-    let mut events = Vec::new();
-    if before.is_none() {
-        events.push(arrival(&visit));
-    }
-    let was_claimed = before.is_some_and(|before| before.state == VisitState::Claimed);
-    if let (Some(claim), false) = (&visit.claim, was_claimed) {
-        events.push(format!("{} takes care of {}", claim.by, name(&visit)));
-    }
-    events
 }
 
 fn arrival(visit: &Visit) -> String {
@@ -119,17 +143,30 @@ mod tests {
 
     #[test]
     fn somebody_without_a_browser_sees_the_bell_ring() {
-        let mut visits = BTreeMap::new();
-        let arrived = events(&mut visits, b"v", &state("present", ""));
-        assert_eq!(arrived.len(), 1);
-        assert!(
-            arrived[0].starts_with("the bell rings: c-1, gold customer, came in (door, 97 % sure)")
-        );
-        assert!(events(&mut visits, b"v", &state("present", "")).is_empty());
-        let claim = r#","claim":{"by":"Léa","since":"2026-01-05T09:00:09Z"}"#;
-        let claimed = events(&mut visits, b"v", &state("claimed", claim));
-        assert!(claimed[0].ends_with("Léa takes care of c-1"), "{claimed:?}");
-        assert!(events(&mut visits, b"v", b"").concat().ends_with("c-1 left"));
-        assert!(visits.is_empty());
+        let mut known = Known::default();
+        let mut say = |payload: &[u8]| known.events(b"grelot/v1/42/visits/x", payload);
+        let claim = |by: &str| {
+            state("claimed", &format!(r#","claim":{{"by":"{by}","since":"2026-01-05T09:00:09Z"}}"#))
+        };
+        let rings = "the bell rings: c-1, gold customer, came in (door, 97 % sure)";
+        assert_eq!(say(&state("present", "")).as_deref(), Some(rings));
+        assert_eq!(say(&state("present", "")), None);
+        assert_eq!(say(&claim("Léa")).as_deref(), Some("Léa takes care of c-1"));
+        assert_eq!(say(&claim("Tom")).as_deref(), Some("Tom takes care of c-1, after Léa"));
+        assert_eq!(say(&state("present", "")).as_deref(), Some("Tom gives c-1 back"));
+        assert_eq!(say(b"").as_deref(), Some("c-1 is shown no more"));
+        assert_eq!(say(&state("present", "")).as_deref(), Some("c-1 is shown again"));
+    }
+
+    #[test]
+    fn a_customer_leaves_once() {
+        let mut known = Known::default();
+        let (visit, departures) = (b"grelot/v1/42/visits/x", b"grelot/v1/42/departures");
+        known.events(visit, &state("present", ""));
+        let departure = br#"{"v":1,"visit":"x","client":"c-1",
+            "departed_at":"2026-01-05T09:10:00Z","reason":"silent"}"#;
+        assert_eq!(known.events(departures, departure).as_deref(), Some("c-1 left"));
+        assert_eq!(known.events(visit, b""), None);
+        assert_eq!(known.events(departures, departure), None);
     }
 }
