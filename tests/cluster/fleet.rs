@@ -56,6 +56,16 @@ async fn pushed_settings_are_numbered_signed_and_kept_and_forged_ones_refused_an
         of_other.0 == Some(1) && of_other.1.contains("none of the pinned keys"),
         "{of_other:?}"
     );
+    let trouble = || ended(&office, known);
+    eventually("head office sees it", || {
+        let (code, output) = trouble();
+        code == Some(1)
+            && output.contains("refused: grelot/v1/config/fleet")
+            && output.contains("warns")
+    });
+    office.run("fleet acknowledge 42 door --note forged");
+    assert_eq!(trouble().0, Some(0), "{}", trouble().1);
+
     // Head office, which would repeat its own document meanwhile, is away.
     drop(serving);
     let of_other = ended(&office, "fleet history --show 2").1;
@@ -67,17 +77,8 @@ async fn pushed_settings_are_numbered_signed_and_kept_and_forged_ones_refused_an
         publish(broker.port, &["-t", TOPIC, "-m", document]).await;
         eventually(why, || door.status()["configuration"]["refused"].to_string().contains(why));
     }
-    let serving = office.serve();
     assert_eq!(hash(&door), pushed);
-    let trouble = || ended(&office, known);
-    eventually("head office sees it", || {
-        let (code, output) = trouble();
-        code == Some(1)
-            && output.contains("refused: grelot/v1/config/fleet")
-            && output.contains("warns")
-    });
-    office.run("fleet acknowledge 42 door --note forged");
-    assert_eq!(trouble().0, Some(0), "{}", trouble().1);
+    let serving = office.serve();
 
     // A document of the pinned key counts again, after the other's number; the first is older now.
     office.run("fleet push one.toml --key keys/grelot.key --wait 60");
