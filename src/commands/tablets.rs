@@ -169,7 +169,8 @@ fn list(global: &Global, pairings: &Pairings) -> anyhow::Result<Exit> {
         print(&if global.json {
             json!({ "id": tablet.id, "label": tablet.label, "paired_at": paired_at }).to_string()
         } else {
-            format!("{}  {paired_at}  {}", tablet.id, tablet.label)
+            let name = if tablet.label.is_empty() { "(no name)" } else { &tablet.label };
+            format!("{}  {paired_at}  {name}", tablet.id)
         })?;
     }
     if tablets.is_empty() && !global.json {

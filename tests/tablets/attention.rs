@@ -64,9 +64,9 @@ fn an_escalated_visit_rings_once_more_and_says_so() {
     tablet.until("buzzed === 1", SOON);
     shop.gateway.change(&duval, |state| state.escalated = true);
     tablet.until("buzzed === 2", SOON);
-    tablet.shows("no one has come yet");
+    tablet.shows("no one takes care");
     let said = tablet.run("return heard.textContent");
-    assert_eq!(said, "Mme Duval has been waiting, and no one has come yet.");
+    assert_eq!(said, "Mme Duval has been waiting, and no one takes care.");
     assert_eq!(tablet.run("return document.querySelector('.card').dataset.age"), "late");
 }
 

@@ -14,6 +14,8 @@ use crate::browser::Chromium;
 use crate::http;
 use crate::shop::{Shop, certificate, now, visit};
 
+const SOON: Duration = Duration::from_secs(20);
+
 #[test]
 fn an_unpaired_tablet_shows_no_customer_until_the_code_is_typed_and_stays_paired() {
     let mut shop = Shop::open_with(|config| config.pairing = Pairing::Required);
@@ -23,6 +25,9 @@ fn an_unpaired_tablet_shows_no_customer_until_the_code_is_typed_and_stays_paired
     tablet.open(&shop.url());
     tablet.shows("Let this tablet in");
     tablet.picture("pair");
+    assert_eq!(tablet.run("return headline.textContent"), "This tablet is not paired");
+    let of_wifi = "return /Wi-Fi|Reconnecting/.test(document.documentElement.outerHTML)";
+    assert_eq!(tablet.run(of_wifi), false);
     assert!(!tablet.run("return document.body.innerText").as_str().unwrap().contains("Duval"));
 
     tablet.type_into("#code", "123 456");
@@ -41,6 +46,10 @@ fn an_unpaired_tablet_shows_no_customer_until_the_code_is_typed_and_stays_paired
     tablet.shows_within("Reconnecting since", Duration::from_secs(20));
     shop.start_page();
     tablet.shows_within("Live", Duration::from_secs(20));
+    shop.gateway.arrives(&visit(2, "Mr Byrne", "gold", 0));
+    tablet.until("heard.textContent.includes('Mr Byrne')", SOON);
+    tablet.tap("#welcome .card .main");
+    tablet.shows("You take care of Mr Byrne.");
 
     let paired = grelot(&shop, &["tablets", "list"]);
     assert_eq!(paired["label"], "till");
@@ -48,10 +57,31 @@ fn an_unpaired_tablet_shows_no_customer_until_the_code_is_typed_and_stays_paired
     assert_eq!(revoked["label"], "till");
     tablet.shows_within("Let this tablet in", Duration::from_secs(20));
     tablet.hides("Mme Duval");
+    // Nothing of her is left, where a screen reader hears it or in what no one sees.
+    tablet.until("!/Duval|Byrne|c-000/.test(document.documentElement.outerHTML)", SOON);
+    assert_eq!(tablet.run("return headline.textContent"), "This tablet is not paired");
+    assert_eq!(
+        tablet.run("return document.querySelector('#link').textContent"),
+        "This tablet is not paired"
+    );
+    assert_eq!(tablet.run("return banner.hidden"), true, "nothing of Wi-Fi");
+    assert_eq!(tablet.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn a_tablet_without_a_name_is_listed() {
+    let shop = Shop::open_with(|config| config.pairing = Pairing::Required);
+    Pairings::new(shop.state.path()).add(now(), "").unwrap();
+    let listed = printed(&shop, &["tablets", "list"]);
+    assert!(listed.trim_end().ends_with("(no name)"), "{listed}");
 }
 
 /// What IT does on the gateway; its answer, if any.
 fn grelot(shop: &Shop, arguments: &[&str]) -> Value {
+    serde_json::from_str(&printed(shop, &[&["--json"], arguments].concat())).unwrap_or_default()
+}
+
+fn printed(shop: &Shop, arguments: &[&str]) -> String {
     let config = shop.state.path().join("grelot.toml");
     let state = shop.state.path().display();
     let text = format!(
@@ -60,9 +90,9 @@ fn grelot(shop: &Shop, arguments: &[&str]) -> Value {
     );
     std::fs::write(&config, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_grelot"));
-    let ended = command.arg("--json").arg("--config").arg(config).args(arguments).output().unwrap();
+    let ended = command.arg("--config").arg(config).args(arguments).output().unwrap();
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    serde_json::from_slice(&ended.stdout).unwrap_or_default()
+    String::from_utf8(ended.stdout).unwrap()
 }
 
 #[test]

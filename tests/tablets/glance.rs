@@ -177,13 +177,23 @@ fn five_customers_or_their_number_are_in_sight_in_six_sizes() {
         assert_eq!(tablet.run(OVERFLOWING), json!([]), "{width}x{height}");
         assert_eq!(tablet.run(IN_SIGHT), json!("5"), "their number: {width}x{height}");
         assert_eq!(tablet.run(SMALL_PRINT), json!([]), "{width}x{height}");
+        assert_eq!(tablet.run(BROKEN), json!([]), "broken in two: {width}x{height}");
         let mine_first = "return document.querySelector('#care .card').dataset.mine === ''";
         assert_eq!(tablet.run(mine_first), true, "mine before others'");
     }
     let ages = "return [...document.querySelectorAll('#welcome .card')].map((c) => c.dataset.age)";
     assert_eq!(tablet.run(ages), json!(["waiting", "waiting", "waiting", "late", "stale"]));
     assert_eq!(tablet.violations(), Vec::<String>::new());
+    tablet.tap("#language");
+    tablet.shows("Je m’en occupe");
+    tablet.picture("five-fr");
+    assert_eq!(tablet.run(BROKEN), json!([]), "360 pixels, in French");
 }
+
+/// What fits one line and has two: handles of the usual length, and what to do.
+const BROKEN: &str = "
+    const short = document.querySelectorAll('.handle:not([data-long]), .welcome .main .do');
+    return [...short].filter((e) => e.getClientRects().length > 1).map((e) => e.textContent);";
 
 /// How many wait, if the number is in sight.
 const IN_SIGHT: &str = "

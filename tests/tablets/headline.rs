@@ -54,7 +54,17 @@ fn a_tablet_whose_screen_may_sleep_says_so() {
     tablet.before_load("localStorage.setItem('names', '[\"Léa\"]')");
     // As browsers do where the page comes without TLS.
     tablet.before_load("delete Navigator.prototype.wakeLock");
+    tablet.before_load("Object.defineProperty(window, 'isSecureContext', { get: () => false })");
     tablet.open(&shop.url());
     tablet.tap("#sound");
     headline(&tablet, "Keep this screen on", "may-sleep");
+    tablet.resize(360, 640);
+    tablet.tap("#link");
+    tablet.shows("IT can change that with “grelot tls init” on the gateway");
+    let close = "document.querySelector('#tools-close').getBoundingClientRect()";
+    assert_eq!(tablet.run(&format!("return {close}.bottom <= innerHeight - 16")), json!(true));
+    assert_eq!(tablet.violations(), Vec::<String>::new());
+    tablet.picture("may-sleep-why");
+    tablet.tap("#tools-close");
+    tablet.until("!document.querySelector('#tools').open", std::time::Duration::from_secs(5));
 }

@@ -343,6 +343,10 @@ fn nothing_overflows_on_tablets_and_phones_in_either_language() {
                 let shade = if dark { "dark" } else { "light" };
                 tablet.picture(&format!("busy-{language}-{shade}-{width}"));
                 assert_eq!(tablet.run(OVERFLOWING), json!([]), "{language} {width}x{height}");
+                let aligned = "return [...document.querySelectorAll('.left li')].every((line) => { \
+                    const [name, when] = ['.name', '.when'].map((part) => line.querySelector(part).getBoundingClientRect()); \
+                    return name.left === when.left; })";
+                assert_eq!(tablet.run(aligned), true, "{language} {width}x{height}");
             }
         }
         tablet.tap("#language");

@@ -73,9 +73,16 @@ fn a_hidden_page_says_how_many_wait_and_the_browser_keeps_no_customer() {
         "Browser.grantPermissions",
         &json!({ "origin": origin, "permissions": ["notifications"] }),
     );
-    tablet.tap("#notify");
     tablet.shows("Notifications are on");
     tablet.picture("notifications");
+    tablet.tap("#notify");
+    tablet.shows("Notifications are off");
+    tablet.picture("notifications-off");
+    let border = "return getComputedStyle(document.querySelector('#notify')).borderStyle";
+    assert_eq!(tablet.run(border), "dashed", "off looks off");
+    assert_eq!(tablet.violations(), Vec::<String>::new());
+    tablet.tap("#notify");
+    tablet.shows("Notifications are on");
     tablet.tap("#tools-close");
     tablet.until("navigator.serviceWorker.controller", SOON);
 
@@ -122,7 +129,7 @@ fn a_hidden_page_says_how_many_wait_and_the_browser_keeps_no_customer() {
         kept.contains("Someone to welcome") && kept.contains("Léa"),
         "page and staff's name are kept"
     );
-    let customers = ["Duval", "Okafor", "1182", "c-0001", "c-0003"];
+    let customers = ["Duval", "Okafor", "Order 1182", "c-0001", "c-0003"];
     assert_eq!(customers.iter().filter(|word| kept.contains(**word)).count(), 0, "{kept}");
     let profile = tablet.ended();
     assert_eq!(
@@ -131,6 +138,38 @@ fn a_hidden_page_says_how_many_wait_and_the_browser_keeps_no_customer() {
         "the profile is looked at"
     );
     assert_eq!(files_with(profile.path(), &customers), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_tapped_notification_brings_who_came_last_into_view() {
+    let shop = Shop::open();
+    for (number, seconds) in [(1, 400), (2, 300), (3, 200), (4, 100)] {
+        shop.gateway.is_here(&visit(number, "Mme Duval", "gold", seconds));
+    }
+    let chromium = Chromium::start();
+    let tablet = chromium.tablet("en", 360, 640);
+    tablet.before_load("localStorage.setItem('names', '[\"Léa\"]')");
+    let in_view = "(() => { const card = document.querySelector('#welcome .card'); \
+        if (!card) return false; \
+        const [box, bar] = [card, document.querySelector('.bar')].map((e) => e.getBoundingClientRect()); \
+        return card.dataset.visit.endsWith('04') && box.top >= bar.bottom && box.bottom <= innerHeight \
+            && card.contains(document.activeElement); })()";
+    let is_at_the_end = "scrollTo(0, document.body.scrollHeight); return scrollY > 300";
+    tablet.open(&shop.url());
+    tablet.until("document.querySelectorAll('#welcome .card').length === 4", SOON);
+    assert_eq!(tablet.run(is_at_the_end), true);
+    assert_eq!(tablet.run(&format!("return {in_view}")), false);
+    // What the service worker says to a page that is open.
+    tablet.run(
+        "navigator.serviceWorker.dispatchEvent(new MessageEvent('message', { data: 'welcome' }))",
+    );
+    tablet.until(in_view, SOON);
+
+    // A page that the service worker opens.
+    tablet.open("about:blank");
+    tablet.open(&format!("{}#welcome", shop.url()));
+    tablet.until(in_view, SOON);
+    assert_eq!(tablet.run("return location.hash"), "");
 }
 
 /// The files below a folder that hold one of the words, in one of the forms that browsers write.

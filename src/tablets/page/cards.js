@@ -6,6 +6,7 @@ import { ago, clock, knows, languageName, say } from "./words.js";
 
 const FRESH = 60_000; // an arrival is news for a minute
 const STALE = 1_800_000; // after half an hour no one is likely to wait still
+const CALLED = 3_000; // a card stands out that was asked for
 const SETTLING = 400; // about the time a finger is already on its way
 const SHAPES = { platinum: "◆", gold: "★", silver: "●", bronze: "▲" };
 const OTHER_SHAPES = ["■", "✚", "⬟", "◗"];
@@ -80,7 +81,7 @@ function drawCard(visit, { now, desk, labels, late }) {
   part("tier").dataset.tier = visit.tier;
   const gateway = labels.get(visit.gateway) ?? visit.gateway;
   write(part("when"), `${ago(Date.parse(visit.arrived_at), now)} · ${gateway}`);
-  write(part("age"), { late: say(visit.escalated ? "escalated" : "late"), stale: say("stale") }[state] ?? "");
+  write(part("age"), waiting(visit, state, desk.givenBack.get(visit.visit)));
   write(part("name"), name);
   write(part("note"), visit.card?.note ?? "");
   for (const text of [part("name"), part("note")]) text.lang = visit.card?.language ?? "";
@@ -88,17 +89,18 @@ function drawCard(visit, { now, desk, labels, late }) {
   const language = visit.card?.language && languageName(visit.card.language);
   write(part("speaks"), language ? say("speaks", { language }) : "");
   write(part("handle"), visit.client);
+  part("handle").toggleAttribute("data-long", visit.client.length > 22);
   part("file").hidden = !visit.crm_url;
   if (visit.crm_url) part("crm").href = visit.crm_url;
   button(part("crm"), say("crm"), name);
   drawClaim(card, visit.claim, mine);
   button(part("main"), say(visit.claim ? "give_back" : "take"), name);
   part("main").hidden = others;
-  button(part("take-over"), say("take_over"), name);
+  choice(part("take-over"), "take_over", name);
   part("take-over").hidden = !others;
-  button(part("present"), say("was_here"), name);
-  button(part("absent"), say("was_not_here"), name);
-  button(part("dismiss"), say("dismiss"), name);
+  choice(part("present"), "was_here", name);
+  choice(part("absent"), "was_not_here", name);
+  choice(part("dismiss"), "dismiss", name);
   part("more").setAttribute("aria-label", `${say("more")}: ${name}`);
   for (const name of ["main", "take-over", "present", "absent", "dismiss"]) part(name).disabled = pending || desk.cutOff;
   card.dataset.age = state;
@@ -107,6 +109,13 @@ function drawCard(visit, { now, desk, labels, late }) {
   card.toggleAttribute("data-pending", pending);
   card.dataset.action = visit.claim ? "release" : "claim";
   return card;
+}
+
+/** What a card says of the waiting; `former` gave the customer back. */
+function waiting(visit, state, former) {
+  if (state === "stale") return say("stale");
+  if (former && waits(visit)) return say("given_back", { by: former });
+  return state === "late" ? say(visit.escalated ? "escalated" : "late") : "";
 }
 
 function drawClaim(card, claim, mine) {
@@ -138,12 +147,23 @@ function makeCard(id, desk) {
   return card;
 }
 
+/** Brings who came last of those who wait into view. */
+export function showNewest() {
+  const card = $("welcome").firstElementChild;
+  if (!card) return;
+  card.dataset.called = "";
+  setTimeout(() => card.removeAttribute("data-called"), CALLED);
+  card.scrollIntoView({ block: "center" });
+  card.querySelector(".main").focus({ preventScroll: true });
+}
+
 /** Opens the menu of `card`, and closes every other. */
 function openMenu(card) {
   for (const menu of document.querySelectorAll(".card .menu")) {
     menu.hidden = menu.closest(".card") !== card;
     menu.closest(".card").querySelector(".more").setAttribute("aria-expanded", !menu.hidden);
   }
+  card?.querySelector(".menu").scrollIntoView({ block: "nearest" });
 }
 
 addEventListener("pointerdown", ({ target }) => {
@@ -220,6 +240,12 @@ function keepFocus(drawing) {
 function button(element, text, name) {
   write(element.querySelector(".do"), text);
   write(element.querySelector(".unseen"), `: ${name}`);
+}
+
+/** A button of a card's menu, which also says what it does. */
+function choice(element, key, name) {
+  button(element, say(key), name);
+  write(element.querySelector(".why"), say(`${key}_more`));
 }
 
 /** Leaves what is unchanged alone, so that a screen reader is not made to say it again. */

@@ -16,7 +16,7 @@ export const problem = (word) => say(word === "broker_away" ? "broker_away_now" 
 
 /** `changed()` draws the page again; `askName(then)` asks who is at the tablet. */
 export function makeDesk({ changed, askName }) {
-  const desk = { pending: new Map(), cutOff: true, act, label, checkIn, bringBack, settle, undo };
+  const desk = { pending: new Map(), givenBack: new Map(), cutOff: true, act, label, checkIn, bringBack, settle, undo, clear };
   let board = { visits: [], hidden: [], left: [] };
   let message = null; // what the toast says: of which visit, and how it is undone
   let timer = 0;
@@ -96,7 +96,10 @@ export function makeDesk({ changed, askName }) {
       } else if (!visit && tap.action !== "recall") forget(id);
     }
     for (const visit of former.visits) {
-      const claim = find(visit.visit)?.claim;
+      const now = find(visit.visit);
+      const claim = now?.claim;
+      if (visit.claim && now && !claim) desk.givenBack.set(visit.visit, visit.claim.by);
+      if (!now || claim) desk.givenBack.delete(visit.visit);
       if (isMine(visit.claim) && claim && !isMine(claim) && !answered.has(visit.visit)) {
         toast(say("taken_over", { by: claim.by, name: called(visit) }), { visit: visit.visit });
       }
@@ -130,6 +133,14 @@ export function makeDesk({ changed, askName }) {
     $("toast").hidden = false;
     clearTimeout(timer);
     timer = setTimeout(hide, back ? UNDO : READ);
+    if (visit) requestAnimationFrame(() => uncover(visit));
+  }
+
+  /** Scrolls, if the toast covers the card that it is about. */
+  function uncover(visit) {
+    const card = document.querySelector(`.card[data-visit="${CSS.escape(visit)}"]`)?.getBoundingClientRect();
+    const cover = $("toast").getBoundingClientRect();
+    if (card && card.top < cover.top && card.bottom > cover.top) scrollBy(0, card.bottom - cover.top + 8);
   }
 
   function hide() {
@@ -138,6 +149,14 @@ export function makeDesk({ changed, askName }) {
     $("toast").hidden = true;
     $("toast-text").textContent = "";
     if (focused) $("welcome-title").focus();
+  }
+
+  /** Forgets all customers: the tablet may not see them any more. */
+  function clear() {
+    for (const id of [...desk.pending.keys()]) forget(id);
+    board = { visits: [], hidden: [], left: [] };
+    desk.givenBack.clear();
+    hide();
   }
 
   function undo() {

@@ -60,19 +60,25 @@ export function connect({ onBoard, onLink, onUnpaired }) {
 
   function lost() {
     close();
-    report({ up: false });
+    // A tablet that is not paired is not lost: the first answer says which it is.
+    if (link.up !== null || failures > 0) report({ up: false });
     timer = setTimeout(probe, RETRY[Math.min(failures++, RETRY.length - 1)]);
   }
 
   /** Asks again each second until one request is answered: one that hangs may hang for minutes. */
   async function probe() {
-    timer = setTimeout(probe, PROBE);
+    timer = setTimeout(() => {
+      report({ up: false });
+      probe();
+    }, PROBE);
     const answer = await admission();
-    if (source || answer === "none") return;
+    if (source) return;
+    if (answer === "none") return report({ up: false });
     clearTimeout(timer);
+    if (answer === "not_paired") return onUnpaired();
     report({ full: answer === "full" });
-    if (answer === "not_paired") onUnpaired();
-    else if (answer === "full") timer = setTimeout(probe, FULL);
+    if (answer === "full") report({ up: false });
+    if (answer === "full") timer = setTimeout(probe, FULL);
     else open();
   }
 

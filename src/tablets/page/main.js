@@ -2,10 +2,10 @@
 
 import { attention, waits } from "./attention.js";
 import { bellState, onBellChange, ring, switchBell, unlockBell } from "./bell.js";
-import { called, draw } from "./cards.js";
+import { called, draw, showNewest } from "./cards.js";
 import { makeDesk, problem } from "./desk.js";
 import { connect, now, reportShown, send } from "./link.js";
-import { clearNotice, canNotify, notice, wantNotices } from "./notices.js";
+import { canNotify, clearNotice, notice, onNoticeTap, switchNotices } from "./notices.js";
 import { badge, isOver, me, signIn, signOut, tablet, usedNames } from "./people.js";
 import { truth } from "./truth.js";
 import { loadWords, nextLanguage, say, switchLanguage, translate } from "./words.js";
@@ -13,11 +13,13 @@ import { loadWords, nextLanguage, say, switchLanguage, translate } from "./words
 const EMPTY = { visits: [], left: [], hidden: [], gateways: [], settings: { repeat_secs: 0, late_secs: 300 } };
 
 // How the link's word looks in each state.
-const LINK = { lost: "lost", broker: "lost", deaf: "warn", partial: "warn", off: "warn", locked: "warn", sleep: "live", calm: "live" };
+const LINK = { lost: "lost", broker: "lost", deaf: "warn", partial: "warn", off: "warn", locked: "warn", sleep: "live", calm: "live", unpaired: "warn" };
 
 const $ = (id) => document.getElementById(id);
 let board = null;
 let link = { up: null, sure: false, since: null };
+let unpaired = false;
+let tapped = false; // whether a notification was tapped whose customer is not in view yet
 let awake = false;
 let afterName = null;
 let bar = ""; // what the bar says
@@ -30,6 +32,7 @@ const desk = makeDesk({ changed: show, askName });
 const live = connect({
   onBoard(next) {
     const first = !board;
+    unpaired = false;
     board = { ...EMPTY, ...next };
     desk.settle(board);
     show();
@@ -41,12 +44,23 @@ const live = connect({
   },
   onUnpaired() {
     board = null;
-    desk.settle(EMPTY);
+    unpaired = true;
+    forget();
     show();
-    $("name").close();
     if (!$("pair").open) $("pair").showModal();
   },
 });
+
+/** Takes everything of customers off the page. */
+function forget() {
+  desk.clear();
+  spoken = [];
+  $("heard").textContent = "";
+  $("handle").value = "";
+  $("check-in-outcome").textContent = "";
+  for (const dialog of ["name", "tools"]) $(dialog).close();
+  clearNotice();
+}
 
 /** Rings, speaks and notifies for what is new on a board that can be trusted. */
 function attend() {
@@ -72,8 +86,8 @@ function attend() {
 
 /** Draws everything as it is now. */
 function show() {
-  const shown = truth({ link, board, bell: bellState(), awake, now: now() });
-  desk.cutOff = ["lost", "broker"].includes(shown.state) || !link.sure;
+  const shown = truth({ link, board, unpaired, bell: bellState(), awake, now: now() });
+  desk.cutOff = ["lost", "broker", "unpaired"].includes(shown.state) || !link.sure;
   $("board").toggleAttribute("data-stale", desk.cutOff);
   $("board").toggleAttribute("data-veiled", Boolean(board) && !link.sure);
   $("veil").hidden = !board || link.sure;
@@ -83,12 +97,16 @@ function show() {
   showTruth(shown);
   write($("store"), board?.store.name ?? "Grelot");
   const waiting = (board?.visits ?? []).filter(waits).length;
+  write($("who-waits"), waiting ? say("notify_body", { n: waiting }) : "");
   // Numbers only: titles end up in a browser's history.
   document.title = (waiting ? `(${waiting}) ` : "") + (board?.store.name ?? "Grelot");
   if (board && link.up && isOver(board.settings, now())) handOver();
   if (board && link.up && link.sure) reportShown(board.visits);
   // A hidden page rings for what it receives; one that has just woken up waits for a new board.
   if (board && link.up && (link.sure || document.hidden)) attend();
+  if (!tapped || !board || !link.sure) return;
+  tapped = false;
+  showNewest();
 }
 
 function showTruth(shown) {
@@ -125,9 +143,12 @@ function showTools() {
   $("me").toggleAttribute("data-named", Boolean(me()));
   $("more-tools").setAttribute("aria-label", say("tablet"));
   write($("looking-on"), link.up && link.lookingOn ? say("looking_on", { n: link.lookingOn }) : "");
-  $("notify").hidden = canNotify() === "never";
-  write($("notify"), say(canNotify() === "on" ? "notify_on" : canNotify() === "denied" ? "notify_denied" : "notify"));
-  $("notify").disabled = canNotify() !== "ask";
+  const notices = canNotify();
+  $("notify").hidden = notices === "never";
+  write($("notify"), { ask: say("notify"), never: "" }[notices] ?? say(`notify_${notices}`));
+  $("notify").dataset.state = notices;
+  $("notify").disabled = notices === "denied";
+  write($("why-asleep"), !window.isSecureContext ? say("plain_http") : awake ? "" : say("no_wake_lock"));
 }
 
 function askName(then = null) {
@@ -179,12 +200,17 @@ $("language").onclick = () => {
   translate(document);
   show();
 };
-$("more-tools").onclick = () => {
+const openTools = () => {
   write($("test-outcome"), "");
   write($("check-in-outcome"), "");
   $("handle").value = "";
   $("tools").showModal();
 };
+$("more-tools").onclick = openTools;
+// What these say of the screen is explained there.
+for (const id of ["link", "headline", "headline-more"]) {
+  $(id).onclick = () => document.body.dataset.truth === "sleep" && openTools();
+}
 $("tools").onclick = ({ target }) => {
   // A handler that returns false would keep the form's button from submitting.
   if (target === $("tools")) $("tools").close();
@@ -195,7 +221,7 @@ $("test-bell").onclick = async () => {
   const silent = bellState() === "off" ? "test_silent" : "bell_is_locked";
   write($("test-outcome"), ring("arrival") ? "" : say(silent));
 };
-$("notify").onclick = () => wantNotices().then(show);
+$("notify").onclick = () => switchNotices().then(show);
 $("check-in").onsubmit = async (event) => {
   event.preventDefault();
   if (!me()) return askName();
@@ -217,6 +243,7 @@ $("pair").querySelector("form").onsubmit = async (event) => {
   $("pair-problem").textContent = outcome === "ok" ? "" : problem(outcome);
   if (outcome !== "ok") return;
   $("pair").close();
+  unpaired = false;
   live.open();
 };
 
@@ -254,6 +281,10 @@ function keep(state) {
 
 document.addEventListener("visibilitychange", stayAwake);
 onBellChange(show);
+onNoticeTap(() => {
+  tapped = true;
+  show();
+});
 translate(document);
 show();
 stayAwake();

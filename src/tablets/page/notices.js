@@ -5,13 +5,29 @@ const TAG = "grelot";
 const worker = "serviceWorker" in navigator && window.isSecureContext;
 if (worker) navigator.serviceWorker.register("/sw.js").catch(() => {});
 
-/** "never" without HTTPS, "ask", "on" or "denied". */
-export function canNotify() {
-  if (!worker || !("Notification" in window)) return "never";
-  return { granted: "on", denied: "denied", default: "ask" }[Notification.permission];
+/** Calls `listener` when a notification was tapped: on this page, or to open it. */
+export function onNoticeTap(listener) {
+  if (location.hash === "#welcome") {
+    history.replaceState(null, "", "/");
+    listener();
+  }
+  if (worker) navigator.serviceWorker.onmessage = ({ data }) => data === "welcome" && listener();
 }
 
-export const wantNotices = () => Notification.requestPermission().catch(() => {});
+/** "never" without HTTPS, "ask", "on", "off" or "denied". */
+export function canNotify() {
+  if (!worker || !("Notification" in window)) return "never";
+  const granted = localStorage.getItem("notices") === "off" ? "off" : "on";
+  return { granted, denied: "denied", default: "ask" }[Notification.permission];
+}
+
+/** Asks the browser for leave, or switches between on and off. */
+export async function switchNotices() {
+  const wanted = canNotify() !== "on";
+  localStorage.setItem("notices", wanted ? "on" : "off");
+  if (canNotify() === "ask") await Notification.requestPermission().catch(() => {});
+  if (!wanted) await takeBack();
+}
 
 /** Shows it, if the page is hidden and staff want it. */
 export async function notice(title, body) {
@@ -22,7 +38,10 @@ export async function notice(title, body) {
 
 /** Takes it back: no one waits any more. */
 export async function clearNotice() {
-  if (canNotify() !== "on") return;
+  if (canNotify() === "on") await takeBack();
+}
+
+async function takeBack() {
   const registration = await navigator.serviceWorker.getRegistration();
   for (const shown of (await registration?.getNotifications({ tag: TAG })) ?? []) shown.close();
 }

@@ -51,9 +51,14 @@ async function store(answer) {
   await cache.addAll([...links].map(([, path]) => path));
 }
 
+// Who taps the notification wants to see who waits.
 addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(
-    clients.matchAll({ type: "window" }).then(([page]) => (page ? page.focus() : clients.openWindow("/"))),
+    clients.matchAll({ type: "window" }).then(async ([page]) => {
+      if (!page) return clients.openWindow("/#welcome");
+      page.postMessage("welcome");
+      await page.focus();
+    }),
   );
 });

@@ -8,12 +8,13 @@ const GONE_FOR_GOOD = 86_400_000; // a gateway that is off for a day may never c
  * The page's state and its sentences.
  *
  * `state` is "wait", "checking", "lost", "broker", "deaf" (no gateway receives), "partial" (one does
- * not), "off", "locked", "sleep" or "calm"; `troubles` are for the bar, the worst first.
+ * not), "off", "locked", "sleep", "calm" or "unpaired"; `troubles` are for the bar, the worst first.
  */
-export function truth({ link, board, bell, awake, now }) {
+export function truth({ link, board, unpaired, bell, awake, now }) {
   const at = (time) => clock(typeof time === "string" ? Date.parse(time) : time, now);
   const lost = () =>
     link.full ? say("full") : board ? say("lost_more", { time: at(link.since) }) : say("lost_first");
+  if (unpaired) return quiet("unpaired", "not_paired", "not_paired", "not_paired_more");
   if (link.up === false) {
     const chip = say("lost", { time: at(link.since) });
     return { state: "lost", severe: true, chip, troubles: [lost()], headline: ["unknown", "unknown_more"] };
