@@ -535,7 +535,7 @@ const QUESTIONS: [&str; 8] = [
     "Head office's bundle",
 ];
 
-fn answered<'a>(answers: [&'a str; 8]) -> Vec<(&'static str, &'a str)> {
+fn answered(answers: [&str; 8]) -> Vec<(&'static str, &str)> {
     QUESTIONS.into_iter().zip(answers).collect()
 }
 

@@ -1,5 +1,5 @@
 //! `grelot customers`: from a CRM's export to a signed registry that a gateway recognises.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

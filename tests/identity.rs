@@ -1,5 +1,5 @@
 //! Who is recognised, when and where, and who never is: lines of a registry in, matches out.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::time::Duration;

@@ -7,7 +7,6 @@
 //! may list what its folder offers. Macros of other crates are not looked into.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
     reason = "a test fails by panicking"

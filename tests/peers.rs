@@ -52,6 +52,7 @@ impl Dice {
 }
 
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "few wait at a time")]
 enum Message {
     Visit(VisitId, Option<payload::Visit>),
     Status(usize, PeerState),

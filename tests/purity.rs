@@ -132,7 +132,7 @@ fn has_word(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         let after = code[at + word.len()..].chars().next();
-        !part(before) && !(part(word.chars().next_back()) && part(after))
+        !(part(before) || part(word.chars().next_back()) && part(after))
     })
 }
 

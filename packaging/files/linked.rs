@@ -36,7 +36,7 @@ pub fn all() -> anyhow::Result<Vec<Linked>> {
     ])?;
     let metadata = cargo(&["metadata", "--locked", "--format-version", "1"])?;
     let metadata: Value = serde_json::from_str(&metadata)?;
-    let packages = metadata["packages"].as_array().context("no packages")?;
+    let packages = metadata.get("packages").and_then(Value::as_array).context("no packages")?;
     let mut known = BTreeMap::new();
     for package in packages {
         let field = |key: &str| package[key].as_str().unwrap_or_default().to_owned();

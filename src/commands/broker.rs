@@ -67,7 +67,7 @@ enum Action {
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
     let logins = Logins::new(&config.state);
-    let used = || format!("cannot use the state folder {}", config.state.display());
+    let unusable = || format!("cannot use the state folder {}", config.state.display());
     match &args.action {
         Action::Add { role, name } => add(global, &config, &logins, *role, name),
         Action::Rules { role, name, user, all_stores, rabbitmq } => {
@@ -87,9 +87,12 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
             })?;
             Ok(Exit::Done)
         }
-        Action::List => list(global, &logins).with_context(used),
+        Action::List => list(global, &logins).with_context(unusable),
         Action::Remove { name } => {
-            anyhow::ensure!(logins.remove(name).with_context(used)?, "no login is called {name:?}");
+            anyhow::ensure!(
+                logins.remove(name).with_context(unusable)?,
+                "no login is called {name:?}"
+            );
             Ok(Exit::Done)
         }
     }

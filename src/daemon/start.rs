@@ -241,7 +241,9 @@ impl Daemon {
     /// Runs until stopped, then disconnects from the broker and the tablets and closes the store.
     pub async fn run(self) -> Ended {
         systemd::ready("listening");
-        let (ended, delivery) = self.event_loop.run(self.inputs, self.stop.clone()).await;
+        // Tens of kilobytes, which every future that waits for this one would hold.
+        let running = Box::pin(self.event_loop.run(self.inputs, self.stop.clone()));
+        let (ended, delivery) = running.await;
         self.stop.cancel();
         delivery.stop().await;
         if let Some(tablets) = self.tablets {

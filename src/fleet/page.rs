@@ -43,12 +43,15 @@ const STORY_HOURS: i64 = 7 * 24;
 /// Reports of visits in a history.
 const STORY_REPORTS: usize = 50;
 
+/// When the stores were read, and what was read.
+type Reading = (Tick, Arc<Vec<StoreOverview>>);
+
 /// The file, read again where what is known of it is not fresh.
 #[derive(Clone)]
 struct Fleet {
     path: PathBuf,
     clocks: Clocks,
-    seen: Arc<Mutex<Option<(Tick, Arc<Vec<StoreOverview>>)>>>,
+    seen: Arc<Mutex<Option<Reading>>>,
 }
 
 /// Why there is no answer.

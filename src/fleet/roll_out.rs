@@ -111,12 +111,12 @@ impl RollOuts {
     ) -> Result<Option<String>, FleetError> {
         let pushed = WallTime::parse(&document.pushed_at).unwrap_or(now);
         let first = hour(header.from.map_or(pushed, |from| from.max(pushed))) + 1;
-        let (comparison, next) = match self.comparisons.remove(&document.serial) {
-            Some(known) => known,
-            None => {
-                let (in_ring, others) = store.alerts((first - WEEKS * WEEK)..(first - 1), ring)?;
-                (Comparison::new(factor, in_ring, others), first)
-            }
+        let known = self.comparisons.remove(&document.serial);
+        let (comparison, next) = if let Some(known) = known {
+            known
+        } else {
+            let (in_ring, others) = store.alerts((first - WEEKS * WEEK)..(first - 1), ring)?;
+            (Comparison::new(factor, in_ring, others), first)
         };
         let (mut comparison, mut next) = (comparison, next);
         // Reports of an hour come up to an hour after it, and some minutes later.
@@ -228,9 +228,9 @@ mod tests {
         let sum = |of: fn(&(u64, u64)) -> u64| before.iter().map(of).sum::<u64>();
         let mut comparison = Comparison::new(1.5, sum(|one| one.0), sum(|one| one.1)).unwrap();
         (1..=14).find(|_| {
-            day(&mut random, factor)
-                .into_iter()
-                .for_each(|(ring, others)| comparison.add(ring, others));
+            for (ring, others) in day(&mut random, factor) {
+                comparison.add(ring, others);
+            }
             comparison.verdict().is_some()
         })
     }

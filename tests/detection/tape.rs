@@ -30,24 +30,24 @@ impl Contact {
     }
 
     /// Time since the start.
-    pub fn at(&self) -> Tick {
+    pub fn at(self) -> Tick {
         Tick::from_micros(self.at_us.into())
     }
 
     /// Seconds since the start.
-    pub fn at_s(&self) -> f64 {
+    pub fn at_s(self) -> f64 {
         f64::from(self.at_us) / 1e6
     }
 
-    pub fn rssi(&self) -> Option<Dbm> {
+    pub fn rssi(self) -> Option<Dbm> {
         Dbm::measured(self.rssi.into())
     }
 
-    pub fn dbm(&self) -> f64 {
+    pub fn dbm(self) -> f64 {
         self.rssi.into()
     }
 
-    pub fn echo(&self) -> Option<Echo> {
+    pub fn echo(self) -> Option<Echo> {
         Some(Echo::from_byte(self.echo)).filter(|echo| echo.zone != 0)
     }
 }

@@ -8,7 +8,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "a test that stops here has failed, and says so; it waits on real processes"
+    clippy::float_cmp,
+    reason = "a test that stops here fails, and says so; it waits on real processes; counts are whole"
 )]
 
 #[allow(dead_code, reason = "tests/tablets uses the rest")]

@@ -29,7 +29,7 @@ fn status(store: u16) -> String {
         13 => ("online", json!(["the disk is full <img src=x onerror=alert(1)>"])),
         _ => ("online", json!([])),
     };
-    let place = if store % 10 == 0 { "in_force" } else { "other_stores" };
+    let place = if store.is_multiple_of(10) { "in_force" } else { "other_stores" };
     json!({
         "v": 1, "state": state, "version": "0.1.0", "config": "0011223344556677", "since": null,
         "warnings": warnings,

@@ -43,8 +43,9 @@ impl Prometheus {
     pub fn start(folder: &Path, targets: &[String]) -> Self {
         let rules = example("alerts.yml");
         let config = format!(
-            "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: [{rules:?}]\n\
-             scrape_configs:\n  - job_name: grelot\n    static_configs:\n      - targets: {targets:?}\n"
+            "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: [\"{}\"]\n\
+             scrape_configs:\n  - job_name: grelot\n    static_configs:\n      - targets: {targets:?}\n",
+            rules.display()
         );
         let path = folder.join("prometheus.yml");
         fs::write(&path, config).unwrap();

@@ -75,7 +75,7 @@ fn print(name: &str, place: &str, turns: &[Turn]) {
 
 /// One turn for each receiver and environment that was measured all round.
 fn measured(rows: &[csv::Row], name: &str, environments: &[&str]) -> anyhow::Result<Vec<Turn>> {
-    let mut turns: BTreeMap<(String, String), Vec<(f64, f64, f64)>> = BTreeMap::new();
+    let mut turns = BTreeMap::<_, Vec<_>>::new();
     for row in rows {
         let cell = |column| row.get(column).map(String::as_str).context("a column is missing");
         let (environment, receiver) = (cell("environment")?, cell("receiver")?);

@@ -91,16 +91,16 @@ fn a_hidden_page_says_how_many_wait_and_the_browser_keeps_no_customer() {
     let other = tablet.command("POST", "/window/new", &json!({ "type": "tab" }));
     tablet.command("POST", "/window", &json!({ "handle": other["handle"] }));
     tablet.open(&format!("{}healthz", shop.url()));
-    let shown = "return navigator.serviceWorker.getRegistration('/') \
+    let script = "return navigator.serviceWorker.getRegistration('/') \
         .then((registration) => registration.getNotifications()) \
         .then((all) => all.map(({ title, body, tag, data }) => ({ title, body, tag, data })))";
     let shows = |expected: Value| {
         let deadline = std::time::Instant::now() + SOON;
-        while tablet.run(shown) != expected {
+        while tablet.run(script) != expected {
             assert!(
                 std::time::Instant::now() < deadline,
                 "{} and not {expected}",
-                tablet.run(shown)
+                tablet.run(script)
             );
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -132,11 +132,7 @@ fn a_hidden_page_says_how_many_wait_and_the_browser_keeps_no_customer() {
     let customers = ["Duval", "Okafor", "Order 1182", "c-0001", "c-0003"];
     assert_eq!(customers.iter().filter(|word| kept.contains(**word)).count(), 0, "{kept}");
     let profile = tablet.ended();
-    assert_eq!(
-        files_with(profile.path(), &["grelot-page"]).is_empty(),
-        false,
-        "the profile is looked at"
-    );
+    assert!(!files_with(profile.path(), &["grelot-page"]).is_empty(), "the profile is looked at");
     assert_eq!(files_with(profile.path(), &customers), Vec::<PathBuf>::new());
 }
 

@@ -56,6 +56,7 @@ pub struct Args {
     /// A gateway takes the settings back once it is sure that this limit is exceeded: alerts=1.5
     /// (times more, or fewer, than in other weeks), not_here=0.3, unclaimed=0.8, blind=0.1 (shares); all do
     /// once a share of them has, gateways=0.1; may be repeated
+    #[allow(clippy::doc_markdown, reason = "the help text shows what to type")]
     #[arg(long, value_name = "LIMIT=NUMBER", value_parser = limit)]
     roll_back_if: Vec<(String, f64)>,
     /// A note for `fleet history`

@@ -31,8 +31,12 @@ pub fn run(global: &Global, args: &Args, now: &Config, other: &Config) -> anyhow
         exit = exit.max(reading::report(global, file, &played));
         let (after, _) = arrivals(file, other, args)?;
         let mut differences = Differences::default();
-        before.into_iter().for_each(|was| differences.add_before(was));
-        after.into_iter().for_each(|is| differences.add_after(is));
+        for was in before {
+            differences.add_before(was);
+        }
+        for is in after {
+            differences.add_after(is);
+        }
         for difference in differences.settled(f64::INFINITY) {
             match difference {
                 Difference::Same => {}

@@ -170,8 +170,8 @@ impl Heard {
         if !self.begun {
             (self.first_ms, self.last_ms, self.begun) = (now_ms, now_ms, true);
         }
-        let gap_ms = now_ms.wrapping_sub(std::mem::replace(&mut self.last_ms, now_ms));
-        let gap_s = Duration::from_millis(gap_ms.into()).as_secs_f32();
+        let since_ms = now_ms.wrapping_sub(std::mem::replace(&mut self.last_ms, now_ms));
+        let gap_s = Duration::from_millis(since_ms.into()).as_secs_f32();
         let seconds = gap_s.min(SPEAKS_FOR_S);
         let level = self.gateways.get_mut(usize::from(gateway.0));
         if let (Some(level), Some(dbm)) = (level, dbm) {

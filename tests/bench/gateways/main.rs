@@ -115,12 +115,12 @@ async fn gateway(
         answer,
         link,
     };
-    let line = Line::new(brokers, identity, here, Duration::from_secs(5), channels).run(stop);
-    let mut line = std::pin::pin!(line);
+    let running = Line::new(brokers, identity, here, Duration::from_secs(5), channels).run(stop);
+    let mut running = std::pin::pin!(running);
     let mut minute = tokio::time::interval(Duration::from_mins(1));
     loop {
         tokio::select! {
-            () = &mut line => return,
+            () = &mut running => return,
             Some(news) = inbound.recv() => {
                 let Inbound::Configuration { reach, document } = news else { continue };
                 head_office.push(&config, reach, &document, clocks.now().clock.known());

@@ -179,7 +179,9 @@ fn count(seed: u64) -> Counted {
     }
     for device in &shop.beacons {
         let (mut mean, variance) = levels(&shop, device, &mut random);
-        mean.iter_mut().for_each(|level| *level -= 2.0);
+        for level in &mut mean {
+            *level -= 2.0;
+        }
         let Some(traffic) = survey.beacons.get(kind(device.place)) else { continue };
         if traffic.stays.count < 3.0 || traffic.passes.count < 1.0 {
             continue;
@@ -279,9 +281,9 @@ pub fn print() {
     }
     for from in 0..PLACES {
         let left: f64 = (0..PLACES).filter(|to| *to != from).map(|to| moves[from][to]).sum();
-        for to in 0..PLACES {
-            let count = if to == from { -left } else { moves[from][to] };
-            moves[from][to] = count / at[from].max(1.0) / LOOK_S;
+        for (to, moves) in moves[from].iter_mut().enumerate() {
+            let count = if to == from { -left } else { *moves };
+            *moves = count / at[from].max(1.0) / LOOK_S;
         }
     }
     let inside: f64 = at[THRESHOLD..].iter().sum();

@@ -80,7 +80,7 @@ pub fn tape(shop: &Shop, seed: u64, day: u64, customers: u8) -> Tape {
         follow(shop, &way, nth, &mut tape.contacts, &mut random);
         tape.clients.push(client);
     }
-    tape.contacts.sort_by_key(Contact::at);
+    tape.contacts.sort_by_key(|contact| contact.at());
     tape.facts.sort_by_key(|fact| fact.at);
     tape.ended_at = Duration::from_secs_f64(TAPE_S);
     tape

@@ -117,7 +117,7 @@ impl Way {
                 let off = beyond * walker.random.between(0.5, 5.0);
                 walker.to(x + off, lane);
                 walker.to(x + off, 0.0);
-                for _ in 0..walker.random.below(4) + 1 {
+                for _ in 0..=walker.random.below(4) {
                     let (x, y) = (
                         x + beyond * walker.random.between(0.0, 6.0),
                         walker.random.between(0.5, shop.depth),
@@ -152,9 +152,9 @@ impl Way {
     /// Where the customer is, and the direction they face.
     pub fn at(&self, at_s: f64) -> Option<(Point, (f64, f64))> {
         let next = self.corners.partition_point(|(corner_s, _)| *corner_s <= at_s);
-        let ((a_s, a), (b_s, b)) =
+        let ((left_s, a), (reached_s, b)) =
             (self.corners.get(next.checked_sub(1)?)?, self.corners.get(next)?);
-        let part = (at_s - a_s) / (b_s - a_s).max(1e-6);
+        let part = (at_s - left_s) / (reached_s - left_s).max(1e-6);
         let at = Point { x: a.x + (b.x - a.x) * part, y: a.y + (b.y - a.y) * part, z: a.z };
         let length = a.distance(*b).max(1e-6);
         let facing = ((b.x - a.x) / length, (b.y - a.y) / length);

@@ -181,15 +181,12 @@ impl Shop {
             E::OutsideInside => &[None, Some(inside)],
         };
         for spot in spots {
-            let (at, place) = match spot {
-                Some(spot) => (self.point(*spot, random), spot.place()),
-                None => {
-                    let x = self.door_x + random.between(-2.5, 2.5);
-                    (
-                        Point { x, y: random.between(-0.6, -0.1), z: random.between(1.5, 3.0) },
-                        Place::Outside,
-                    )
-                }
+            let (at, place) = if let Some(spot) = spot {
+                (self.point(*spot, random), spot.place())
+            } else {
+                let x = self.door_x + random.between(-2.5, 2.5);
+                let (y, z) = (random.between(-0.6, -0.1), random.between(1.5, 3.0));
+                (Point { x, y, z }, Place::Outside)
             };
             self.gateways.push(self.device(at, place, 2.0, random));
         }

@@ -239,7 +239,7 @@ impl<'a> Day<'a> {
             self.advertise(now_s, &bodies);
             now_s += STEP_S;
         }
-        self.tape.contacts.sort_by_key(Contact::at);
+        self.tape.contacts.sort_by_key(|contact| contact.at());
         self.tape.ended_at = Duration::from_secs_f64(now_s);
         self.tape
     }

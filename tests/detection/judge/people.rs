@@ -50,7 +50,7 @@ impl Errand {
         let mut route = vec![(from, 0.0)];
         match self {
             Self::Visit => {
-                about_the_shop(plan, random.wait(200.0).clamp(60.0, 1200.0), random, &mut route)
+                about_the_shop(plan, random.wait(200.0).clamp(60.0, 1200.0), random, &mut route);
             }
             Self::Quick => about_the_shop(plan, random.between(35.0, 90.0), random, &mut route),
             Self::LookThenVisit => {

@@ -32,7 +32,7 @@ impl Bermuda {
 }
 
 impl Rule for Bermuda {
-    fn hear(&mut self, contact: &Contact) -> Option<Near> {
+    fn hear(&mut self, contact: Contact) -> Option<Near> {
         let (gateway, now_s) = (usize::from(contact.gateway), contact.at_s());
         let scanner = self.scanners.get_mut(gateway)?;
         if scanner.updated_s.is_none_or(|at_s| now_s - at_s >= self.interval_s) {

@@ -25,7 +25,7 @@ impl Espresense {
 }
 
 impl Rule for Espresense {
-    fn hear(&mut self, contact: &Contact) -> Option<Near> {
+    fn hear(&mut self, contact: Contact) -> Option<Near> {
         let (gateway, now_s) = (usize::from(contact.gateway), contact.at_s());
         let heard = self.heard.get_mut(gateway)?;
         heard.push_back(contact.dbm());

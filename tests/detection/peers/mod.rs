@@ -27,7 +27,7 @@ use threshold::Threshold;
 pub trait Rule {
     /// Takes a contact. Returns where the customer is now, by the level or distance at each gateway
     /// that received them lately; `None` if near no gateway.
-    fn hear(&mut self, contact: &Contact) -> Option<Near>;
+    fn hear(&mut self, contact: Contact) -> Option<Near>;
 }
 
 /// The gateway that a rule considers nearest, and the distance to it.
@@ -155,7 +155,7 @@ pub fn judge<R: Rule>(
     let mut customers: Vec<_> = tape.clients.iter().map(|_| follow()).collect();
     for contact in &tape.contacts {
         if let Some(customer) = customers.get_mut(usize::from(contact.customer)) {
-            customer.hear(contact, &outside);
+            customer.hear(*contact, &outside);
         }
     }
     let events = customers.into_iter().zip(&tape.clients).flat_map(|(customer, client)| {
@@ -197,7 +197,7 @@ impl<'a, R: Rule> Follow<'a, R> {
         }
     }
 
-    fn hear(&mut self, contact: &Contact, outside: &[bool]) {
+    fn hear(&mut self, contact: Contact, outside: &[bool]) {
         let now_s = contact.at_s();
         self.pass(now_s);
         self.last_s = now_s;

@@ -32,7 +32,7 @@ impl RoomAssistant {
 }
 
 impl Rule for RoomAssistant {
-    fn hear(&mut self, contact: &Contact) -> Option<Near> {
+    fn hear(&mut self, contact: Contact) -> Option<Near> {
         let (gateway, now_s) = (usize::from(contact.gateway), contact.at_s());
         let level = self.levels.get_mut(gateway)?;
         let next = match *level {

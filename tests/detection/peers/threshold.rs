@@ -19,7 +19,7 @@ impl Threshold {
 }
 
 impl Rule for Threshold {
-    fn hear(&mut self, contact: &Contact) -> Option<Near> {
+    fn hear(&mut self, contact: Contact) -> Option<Near> {
         let (gateway, now_s) = (usize::from(contact.gateway), contact.at_s());
         let heard = self.heard.get_mut(gateway)?;
         heard.push_back((now_s, contact.dbm()));

@@ -28,8 +28,9 @@ pub fn identity_address(irk: &str) -> String {
 /// Whether a private address, as text, was made with this key.
 pub fn resolves(irk: &str, address: &str) -> bool {
     let Ok(octets) = hex::decode(address.replace(':', "")) else { return false };
-    let [a, b, c, x, y, z] = octets.as_slice() else { return false };
-    hash(irk, [*c, *b, *a]) == [*z, *y, *x]
+    let Ok(octets) = <[u8; 6]>::try_from(octets) else { return false };
+    let [high, mid, low, hashed @ ..] = octets;
+    hash(irk, [low, mid, high]) == reversed(hashed)
 }
 
 /// Reverses the order of octets: HCI has the least significant one first.

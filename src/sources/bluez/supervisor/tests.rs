@@ -35,7 +35,7 @@ impl Bench {
     /// An adapter that scans and receives since second 1; now is second 20.
     fn receiving() -> Self {
         let mut bench = Self::new();
-        bench.run(20, adapter(true, true), shop(), |_| Ok(()));
+        bench.run(20, &adapter(true, true), shop(), |_| Ok(()));
         assert_eq!(bench.steps, [(0, Step::Scan)]);
         bench.steps.clear();
         bench.blind.clear();
@@ -45,14 +45,14 @@ impl Bench {
     fn run(
         &mut self,
         until: u64,
-        adapter: Adapter,
+        adapter: &Adapter,
         received: ActivitySample,
         result: impl Fn(Step) -> Result<(), CallError>,
     ) {
         while self.second < until {
             let now = at(self.second);
             self.supervisor.received(now, (received, CapturePath::Dbus));
-            self.supervisor.described(now, &adapter);
+            self.supervisor.described(now, adapter);
             if let Some(step) = self.supervisor.next_step(now, false, || false) {
                 self.steps.push((self.second, step));
                 self.supervisor.ended(now, step, &result(step));
@@ -77,7 +77,7 @@ fn a_scan_refused_for_ever_goes_through_every_recovery_step() {
             Step::Scan => Err(refusal.clone()),
             _ => Ok(()),
         };
-        bench.run(200, adapter(true, false), SILENCE, refuse);
+        bench.run(200, &adapter(true, false), SILENCE, refuse);
         let steps = [Step::Reconnect, Step::PowerCycle, Step::RestartBluetoothd, Step::GiveUp];
         let taken: Vec<_> = steps.iter().filter_map(|step| bench.first(*step)).collect();
         assert!(taken.len() == 4 && taken.is_sorted(), "{refusal}: {:?}", bench.steps);
@@ -93,7 +93,7 @@ fn an_adapter_that_cannot_be_switched_on_goes_through_every_recovery_step() {
         Step::PowerOn | Step::PowerCycle => Err(CallError::Other("busy".to_owned())),
         _ => Ok(()),
     };
-    bench.run(120, adapter(false, false), SILENCE, refuse);
+    bench.run(120, &adapter(false, false), SILENCE, refuse);
     assert!(bench.first(Step::RestartBluetoothd).is_some(), "{:?}", bench.steps);
     assert!(bench.first(Step::GiveUp).is_some(), "{:?}", bench.steps);
 }
@@ -101,7 +101,7 @@ fn an_adapter_that_cannot_be_switched_on_goes_through_every_recovery_step() {
 #[test]
 fn a_scan_that_bluez_accepts_and_does_not_run_goes_through_the_recovery_steps() {
     let mut bench = Bench::new();
-    bench.run(120, adapter(true, false), SILENCE, |_| Ok(()));
+    bench.run(120, &adapter(true, false), SILENCE, |_| Ok(()));
     assert!(bench.first(Step::RestartBluetoothd).is_some(), "{:?}", bench.steps);
 }
 
@@ -109,12 +109,12 @@ fn a_scan_that_bluez_accepts_and_does_not_run_goes_through_the_recovery_steps() 
 fn rfkill_and_missing_permissions_restart_nothing() {
     for prevented in [CallError::Blocked, CallError::Denied] {
         let mut bench = Bench::new();
-        bench.run(600, adapter(false, false), SILENCE, |_| Err(prevented.clone()));
+        bench.run(600, &adapter(false, false), SILENCE, |_| Err(prevented.clone()));
         assert!(bench.steps.iter().all(|(_, step)| *step == Step::PowerOn), "{:?}", bench.steps);
         assert!(bench.steps.len() < 70, "{}", bench.steps.len());
         bench.steps.clear();
         let unblocked = bench.second;
-        bench.run(unblocked + 1, adapter(true, false), SILENCE, |_| Ok(()));
+        bench.run(unblocked + 1, &adapter(true, false), SILENCE, |_| Ok(()));
         assert_eq!(bench.steps, [(unblocked, Step::Scan)]);
     }
 }
@@ -122,7 +122,7 @@ fn rfkill_and_missing_permissions_restart_nothing() {
 #[test]
 fn the_signals_of_a_power_cycle_do_not_hurry_the_restart_of_bluetoothd() {
     let mut bench = Bench::receiving();
-    bench.run(50, adapter(true, true), SILENCE, |_| Ok(()));
+    bench.run(50, &adapter(true, true), SILENCE, |_| Ok(()));
     let cycled = bench.first(Step::PowerCycle).expect("the silence is noticed");
     // Its own signals: off, on, and the scan that is needed again.
     let step = |supervisor: &mut AdapterSupervisor, micros: u64, adapter: &Adapter| {
@@ -137,7 +137,7 @@ fn the_signals_of_a_power_cycle_do_not_hurry_the_restart_of_bluetoothd() {
         assert!(!matches!(step, Some(Step::RestartBluetoothd)), "{step:?}");
     }
     bench.second = 51;
-    bench.run(200, adapter(true, true), SILENCE, |_| Ok(()));
+    bench.run(200, &adapter(true, true), SILENCE, |_| Ok(()));
     let restarted = bench.first(Step::RestartBluetoothd).expect("it goes on");
     assert!(restarted >= cycled + 30, "cycled at {cycled}, restarted at {restarted}");
     let gave_up = bench.first(Step::GiveUp).expect("it goes on");
@@ -151,7 +151,7 @@ fn the_state_is_not_blind_while_advertisements_are_received() {
         Step::Scan => Err(CallError::InProgress),
         _ => Ok(()),
     };
-    bench.run(300, adapter(true, true), shop(), refuse);
+    bench.run(300, &adapter(true, true), shop(), refuse);
     assert!(bench.blind.iter().all(|second| *second < 3), "{:?}", bench.blind);
     assert!(bench.first(Step::Reconnect).is_some(), "{:?}", bench.steps);
     assert_eq!(bench.first(Step::PowerCycle), None, "it would end the other client's scan");
@@ -162,14 +162,14 @@ fn a_refused_restart_of_the_scan_does_not_make_the_state_blind() {
     let mut bench = Bench::receiving();
     bench.supervisor.busy = Some(Step::Refresh);
     bench.supervisor.ended(at(20), Step::Refresh, &Err(CallError::InProgress));
-    bench.run(60, adapter(true, true), shop(), |_| Err(CallError::InProgress));
+    bench.run(60, &adapter(true, true), shop(), |_| Err(CallError::InProgress));
     assert!(bench.blind.is_empty(), "{:?}", bench.blind);
 }
 
 #[test]
 fn an_adapter_that_is_switched_off_is_blind_at_once() {
     let mut bench = Bench::receiving();
-    bench.run(21, adapter(false, false), SILENCE, |_| Err(CallError::Blocked));
+    bench.run(21, &adapter(false, false), SILENCE, |_| Err(CallError::Blocked));
     assert_eq!(bench.blind, [20]);
     let status = bench.supervisor.status(at(20));
     assert_eq!(status.reason.as_deref(), Some("switched off: blocked by rfkill"));
@@ -178,7 +178,7 @@ fn an_adapter_that_is_switched_off_is_blind_at_once() {
 #[test]
 fn a_bluetoothd_that_hangs_is_restarted_within_a_minute() {
     let mut bench = Bench::receiving();
-    bench.run(120, adapter(true, true), SILENCE, |step| match step {
+    bench.run(120, &adapter(true, true), SILENCE, |step| match step {
         Step::RestartBluetoothd => Ok(()),
         _ => Err(CallError::TimedOut),
     });
@@ -189,24 +189,24 @@ fn a_bluetoothd_that_hangs_is_restarted_within_a_minute() {
 #[test]
 fn a_bluetoothd_that_is_back_is_not_reconnected_to_for_old_failures() {
     let mut bench = Bench::new();
-    bench.run(20, adapter(true, false), SILENCE, |_| Err(CallError::TimedOut));
+    bench.run(20, &adapter(true, false), SILENCE, |_| Err(CallError::TimedOut));
     bench.supervisor.unreachable(at(20));
     bench.steps.clear();
-    bench.run(30, adapter(true, true), shop(), |_| Ok(()));
+    bench.run(30, &adapter(true, true), shop(), |_| Ok(()));
     assert_eq!(bench.steps, [(20, Step::Scan)]);
 }
 
 #[test]
 fn an_adapter_that_receives_is_left_alone() {
     let mut bench = Bench::receiving();
-    bench.run(5_000, adapter(true, true), shop(), |_| Ok(()));
+    bench.run(5_000, &adapter(true, true), shop(), |_| Ok(()));
     assert_eq!(bench.steps, []);
 }
 
 #[test]
 fn the_scan_of_a_dead_bluetoothd_is_tried_again_every_second() {
     let mut bench = Bench::new();
-    bench.run(10, adapter(true, false), SILENCE, |_| Err(CallError::InProgress));
+    bench.run(10, &adapter(true, false), SILENCE, |_| Err(CallError::InProgress));
     assert!(bench.steps.len() >= 9, "{:?}", bench.steps);
 }
 
