@@ -182,16 +182,18 @@ impl EventLoop {
         (ended, self.delivery)
     }
 
-    /// How long there is nothing to do: until the pipeline's next deadline or the next record,
-    /// but records are worth waking up for only once a batch.
+    /// How long there is nothing to do: until the pipeline's next deadline or the next record, but
+    /// records are worth waking up for only once a batch. The batch begins at the last catch-up, so that
+    /// frequent questions in between do not put it off.
     fn next_wake(&self, replays: &mut ReplaySources) -> Duration {
         let tick = self.clocks.now().tick;
+        let batch = BATCH.saturating_sub(self.clocks.real(tick.since(self.moment.tick)));
         let real = |due: Tick| self.clocks.real(due.since(tick));
         let shadow = self.shadow.as_ref().and_then(Shadow::next_deadline);
         let deadline =
             [self.pipeline.next_deadline(), shadow].into_iter().flatten().min().map(real);
-        let record = replays.next_due().map(|at| real(Tick::ZERO.plus(at)).max(BATCH));
-        let canary = self.canary.as_ref().map(|canary| real(canary.next_deadline()).max(BATCH));
+        let record = replays.next_due().map(|at| real(Tick::ZERO.plus(at)).max(batch));
+        let canary = self.canary.as_ref().map(|canary| real(canary.next_deadline()).max(batch));
         [deadline, record, canary].into_iter().flatten().min().unwrap_or(HEALTH)
     }
 
