@@ -77,6 +77,21 @@ pub struct Inputs {
     pub questions: mpsc::Receiver<Question>,
 }
 
+/// What ended the event loop's wait.
+enum Wake {
+    Radio(usize, SourceEvent),
+    Inbound(Inbound),
+    Registry(registry::RegistryUpdate),
+    CheckIn(desk::Request),
+    Question(Question),
+    Connection,
+    Trouble,
+    Beat,
+    Minute,
+    /// A deadline or a record.
+    Due,
+}
+
 /// The event loop: owner of the pipeline.
 pub struct EventLoop {
     pub(super) config: Config,
@@ -132,42 +147,41 @@ impl EventLoop {
         let mut trouble = self.delivery.trouble();
         let ended = loop {
             let wait = self.next_wake(&mut inputs.replays);
-            tokio::select! {
+            let wake = tokio::select! {
                 () = stop.cancelled() => break Ended::Stopped,
-                Some((source, event)) = inputs.radio.recv() => {
-                    self.catch_up(&mut inputs.replays).await;
+                Some((source, event)) = inputs.radio.recv() => Wake::Radio(source, event),
+                Some(inbound) = inputs.inbound.recv() => Wake::Inbound(inbound),
+                Some(news) = inputs.registries.recv() => Wake::Registry(news),
+                Some(request) = inputs.check_ins.recv() => Wake::CheckIn(request),
+                Some(question) = inputs.questions.recv() => Wake::Question(question),
+                Ok(()) = connection.changed() => Wake::Connection,
+                Ok(()) = trouble.changed() => Wake::Trouble,
+                () = beat_of(&mut beat) => Wake::Beat,
+                _ = minute.tick() => Wake::Minute,
+                () = tokio::time::sleep(wait) => Wake::Due,
+            };
+            self.catch_up(&mut inputs.replays).await;
+            match wake {
+                Wake::Radio(source, event) => {
                     if self.on_radio(source, event).await.is_break() {
                         break Ended::GaveUp;
                     }
                 }
-                Some(inbound) = inputs.inbound.recv() => {
-                    self.catch_up(&mut inputs.replays).await;
-                    self.on_inbound(inbound).await;
-                }
-                Some(news) = inputs.registries.recv() => {
-                    self.catch_up(&mut inputs.replays).await;
-                    self.on_registry(news).await;
-                }
-                Some(request) = inputs.check_ins.recv() => {
-                    self.catch_up(&mut inputs.replays).await;
-                    self.on_check_in(request).await;
-                }
-                Some(question) = inputs.questions.recv() => {
+                Wake::Inbound(inbound) => self.on_inbound(inbound).await,
+                Wake::Registry(news) => self.on_registry(news).await,
+                Wake::CheckIn(request) => self.on_check_in(request).await,
+                Wake::Question(question) => {
                     // The asking client may be gone.
                     let _ = question.send(self.snapshot());
                 }
-                Ok(()) = connection.changed() => {
-                    self.catch_up(&mut inputs.replays).await;
+                Wake::Connection => {
                     let connection = connection.borrow_and_update().clone();
                     self.on_connection(&connection).await;
                 }
-                Ok(()) = trouble.changed() => self.publish_status(),
-                () = beat_of(&mut beat) => watchdog.feed(),
-                _ = minute.tick() => {
-                    self.catch_up(&mut inputs.replays).await;
-                    self.each_minute().await;
-                }
-                () = tokio::time::sleep(wait) => self.catch_up(&mut inputs.replays).await,
+                Wake::Trouble => self.publish_status(),
+                Wake::Beat => watchdog.feed(),
+                Wake::Minute => self.each_minute().await,
+                Wake::Due => {}
             }
             self.look_after_settings().await;
         };
@@ -183,17 +197,15 @@ impl EventLoop {
     }
 
     /// How long there is nothing to do: until the pipeline's next deadline or the next record, but
-    /// records are worth waking up for only once a batch. The batch begins at the last catch-up, so that
-    /// frequent questions in between do not put it off.
+    /// records are worth waking up for only once a batch.
     fn next_wake(&self, replays: &mut ReplaySources) -> Duration {
         let tick = self.clocks.now().tick;
-        let batch = BATCH.saturating_sub(self.clocks.real(tick.since(self.moment.tick)));
         let real = |due: Tick| self.clocks.real(due.since(tick));
         let shadow = self.shadow.as_ref().and_then(Shadow::next_deadline);
         let deadline =
             [self.pipeline.next_deadline(), shadow].into_iter().flatten().min().map(real);
-        let record = replays.next_due().map(|at| real(Tick::ZERO.plus(at)).max(batch));
-        let canary = self.canary.as_ref().map(|canary| real(canary.next_deadline()).max(batch));
+        let record = replays.next_due().map(|at| real(Tick::ZERO.plus(at)).max(BATCH));
+        let canary = self.canary.as_ref().map(|canary| real(canary.next_deadline()).max(BATCH));
         [deadline, record, canary].into_iter().flatten().min().unwrap_or(HEALTH)
     }
 
