@@ -3,9 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use hyper::body::{Body, Incoming};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::response::Parts;
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,6 +16,31 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::tasks::{self, Task};
+
+/// Octets that [`Connection::exchange`] reads of an answer.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// A POST that ends its connection. `authority` is the host and port as the `Host` header has them.
+pub fn post(
+    authority: &str,
+    path: &str,
+    content_type: &'static str,
+    payload: Bytes,
+) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(payload));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    let headers = request.headers_mut();
+    headers.insert(HOST, header(authority));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    request
+}
+
+/// A header's value; empty where HTTP allows no such text.
+pub fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
 
 /// A connection; dropping it closes it.
 pub struct Connection<B> {
@@ -65,5 +93,21 @@ where
             self.sender.send_request(request).await
         };
         answer.await.map_err(io::Error::other)
+    }
+
+    /// Sends a request whose answer's content means nothing, and waits for its end: only then is the server
+    /// done. Returns the head of the answer.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn exchange(&mut self, request: Request<B>) -> io::Result<Parts> {
+        let (head, mut body) = self.send(request).await?.into_parts();
+        let mut read = 0;
+        while read < LONGEST_ANSWER
+            && let Some(frame) = body.frame().await
+        {
+            read += frame.map_err(io::Error::other)?.data_ref().map_or(0, Bytes::len);
+        }
+        Ok(head)
     }
 }

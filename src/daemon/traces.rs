@@ -5,10 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -20,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clocks;
 use crate::config::{Config, WebUrl};
-use crate::http::Connection;
+use crate::http::{self, Connection};
 use crate::pipeline::Now;
 use crate::pipeline::units::Tick;
 use crate::telemetry::spans::{self, Span};
@@ -29,8 +26,6 @@ use crate::telemetry::spans::{self, Span};
 const TOGETHER: Duration = Duration::from_secs(1);
 /// For the collector's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Octets of an answer that are read; it means nothing.
-const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// Where spans go, and whose they are.
 pub struct Exporter {
@@ -80,25 +75,10 @@ impl Exporter {
     }
 
     async fn send(&self, message: Bytes) -> std::io::Result<()> {
-        let mut request = Request::new(Full::new(message));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.url.path.parse().unwrap_or_default();
-        let headers = request.headers_mut();
-        let host = HeaderValue::from_str(&self.url.authority());
-        headers.insert(HOST, host.map_err(std::io::Error::other)?);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        let WebUrl { host, port, .. } = &self.url;
+        let WebUrl { host, port, path, .. } = &self.url;
+        let request = http::post(&self.url.authority(), path, "application/x-protobuf", message);
         let mut connection = Connection::open(host, *port, self.tls.clone()).await?;
-        let answer = connection.send(request).await?;
-        let status = answer.status();
-        let mut body = answer.into_body();
-        let mut read = 0;
-        while read < LONGEST_ANSWER
-            && let Some(frame) = body.frame().await
-        {
-            read += frame.map_err(std::io::Error::other)?.data_ref().map_or(0, Bytes::len);
-        }
+        let status = connection.exchange(request).await?.status;
         if status.is_success() {
             Ok(())
         } else {

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
-};
-use hyper::{Method, Request, StatusCode};
+use hyper::header::{HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::{Request, StatusCode};
 
 use super::Webhook;
 use super::signature::signature;
-use crate::http::Connection;
+use crate::http::{self, Connection, header};
 use crate::pipeline::units::WallTime;
 use crate::store::WebhookMessage;
 
@@ -22,9 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The longest pause that a receiver may ask for.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
-
-/// Octets of an answer that are read; it means nothing.
-const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,17 +54,8 @@ async fn attempt(
 ) -> std::io::Result<Outcome> {
     let mut connection =
         Connection::open(&hook.url.host, hook.url.port, tls.filter(|_| hook.url.tls)).await?;
-    let answer = connection.send(request).await?;
-    let outcome = outcome(answer.status(), answer.headers());
-    // A receiver is done once it has answered in full.
-    let mut body = answer.into_body();
-    let mut read = 0;
-    while read < LONGEST_ANSWER
-        && let Some(frame) = body.frame().await
-    {
-        read += frame.map_err(std::io::Error::other)?.data_ref().map_or(0, Bytes::len);
-    }
-    Ok(outcome)
+    let head = connection.exchange(request).await?;
+    Ok(outcome(head.status, &head.headers))
 }
 
 fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
@@ -88,13 +74,9 @@ fn request(hook: &Webhook, message: &WebhookMessage, now: WallTime) -> Request<F
     let payload = Bytes::copy_from_slice(&message.payload);
     let timestamp = now.unix_secs();
     let signature = signature(&hook.secret, &message.key, timestamp, &payload);
-    let mut request = Request::new(Full::new(payload));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = hook.url.path.parse().unwrap_or_default();
+    let url = &hook.url;
+    let mut request = http::post(&url.authority(), &url.path, "application/json", payload);
     let headers = request.headers_mut();
-    headers.insert(HOST, header(&hook.url.authority()));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(
         USER_AGENT,
         HeaderValue::from_static(concat!("grelot/", env!("CARGO_PKG_VERSION"))),
@@ -104,8 +86,4 @@ fn request(hook: &Webhook, message: &WebhookMessage, now: WallTime) -> Request<F
     headers.insert("webhook-timestamp", header(&timestamp.to_string()));
     headers.insert("webhook-signature", header(&signature));
     request
-}
-
-fn header(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
