@@ -103,7 +103,9 @@ impl Outbox {
 
     fn queue(&mut self, Queued { id, message }: &Queued, now: Now) -> Option<u64> {
         self.entries.retain(|_, entry| !message.replaces(&entry.message));
-        let is_full = !message.is_canary() && self.len() >= MAX_MESSAGES;
+        // Counted only where it can be full: the count looks at each message.
+        let may_be_full = !message.is_canary() && self.entries.len() >= MAX_MESSAGES;
+        let is_full = may_be_full && self.len() >= MAX_MESSAGES;
         let evicted = is_full.then(|| self.least_worth()).flatten();
         if let Some(id) = evicted {
             self.entries.remove(&id);
@@ -115,10 +117,8 @@ impl Outbox {
     }
 
     fn least_worth(&self) -> Option<u64> {
-        let mut all = self.entries.iter().filter(|(_, entry)| !entry.message.is_canary());
-        let oldest = all.clone().next();
-        let oldest_alert = all.find(|(_, entry)| !entry.message.is_retained());
-        oldest_alert.or(oldest).map(|(id, _)| *id)
+        let oldest_alert = self.for_staff().find(|(_, entry)| !entry.message.is_retained());
+        oldest_alert.or_else(|| self.for_staff().next()).map(|(id, _)| *id)
     }
 
     /// The next message to publish, and its remaining lifetime; it counts as sent.
@@ -213,9 +213,14 @@ impl Outbox {
         self.entries.keys().copied()
     }
 
+    /// All but the canary, in their order.
+    fn for_staff(&self) -> impl Iterator<Item = (&u64, &Entry)> {
+        self.entries.iter().filter(|(_, entry)| !entry.message.is_canary())
+    }
+
     /// Messages for staff not yet acknowledged.
     pub fn len(&self) -> usize {
-        self.entries.values().filter(|entry| !entry.message.is_canary()).count()
+        self.for_staff().count()
     }
 
     /// Whether everything is acknowledged.
@@ -225,8 +230,7 @@ impl Outbox {
 
     /// Whether anything for staff can be published or acknowledged now.
     pub fn is_busy(&self) -> bool {
-        let mut for_staff = self.entries.values().filter(|entry| !entry.message.is_canary());
-        for_staff.any(|entry| {
+        self.for_staff().any(|(_, entry)| {
             entry.state != State::Waiting || !rests(&self.resting, entry.message.subject())
         })
     }
