@@ -35,7 +35,7 @@ pub struct Loudness {
 }
 
 impl Loudness {
-    /// A phone of which nothing is known: an average one.
+    /// An average phone: nothing is known of it.
     pub const UNKNOWN: Self = Self { above_usual_db: 0.0, visits: 0 };
 
     /// The estimate after one more visit, during which the phone was `heard_db` above an average

@@ -159,13 +159,13 @@ impl Track {
         self.heard_by & bit(gateway) != 0
     }
 
-    /// Opens a visit, whatever the evidence.
+    /// Opens a visit without looking at the evidence.
     pub fn adopt(&mut self, now: Tick) {
         self.stage = Stage::here(now);
         self.restart_silence(now);
     }
 
-    /// Closes the visit, whatever the evidence. Returns the phone's new RSSI offset, if the visit
+    /// Closes the visit without looking at the evidence. Returns the phone's new RSSI offset, if the visit
     /// gave an estimate.
     pub fn release(&mut self, now: Tick, set: &Settings) -> Option<Loudness> {
         let learned = match self.stage {

@@ -262,7 +262,7 @@ impl AdapterSupervisor {
         self.path
     }
 
-    /// Whether advertisements come in, whatever BlueZ reports.
+    /// Whether advertisements come in; BlueZ may report otherwise.
     fn receives(&self, now: Tick) -> bool {
         self.scan_health.last_received().is_some_and(|last| {
             last >= self.changed_at.plus(ON_THE_WAY) && now.since(last) < RECEIVED_LATELY

@@ -98,7 +98,7 @@ impl Link {
             Some((then, before)) => (at_s - then, before.distance(place)),
             None => (100.0, 100.0),
         };
-        // A fade lasts for a few centimetres, or some seconds where nobody moves.
+        // A fade lasts for a few centimetres, or some seconds where everyone stands still.
         let keep = (-moved / 0.06 - elapsed / 8.0).exp();
         let renew = (1.0 - keep * keep).sqrt();
         for (re, im) in &mut self.fades {
