@@ -68,7 +68,8 @@ impl Pipeline {
         for client in &restored.withdrawn {
             identity.withdraw(client);
         }
-        let presence = Presence::new(settings.clone(), restored.survey, start, now.tick);
+        let presence = Presence::new(settings.clone(), restored.survey, start, now.tick)
+            .listening(restored.listening);
         let clock_since = restored.clock_since.unwrap_or(now.clock.reading());
         let caps = Caps::restored(restored.last_alerts, clock_since);
         let away = restored.away;

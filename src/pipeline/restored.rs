@@ -21,6 +21,9 @@ pub struct Restored {
     pub phones: Vec<KnownPhone>,
     /// What the shop's traffic said of its radio.
     pub survey: Survey,
+    /// A bit for each gateway, by its index: it has received some customer already, so its silence
+    /// means something.
+    pub listening: u64,
     /// How long the gateway was away.
     pub away: Away,
     /// Times from then on were read from the wall clock as it runs now; `None` where only times of

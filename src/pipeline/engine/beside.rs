@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use crate::pipeline::event::CustomerContact;
+use crate::pipeline::presence::Survey;
 use crate::pipeline::restored::{Restored, RestoredVisit};
 use crate::pipeline::settings::Settings;
 use crate::pipeline::start::Start;
@@ -17,6 +18,27 @@ impl Pipeline {
         let (found, gateway, rssi) = self.last_contact?;
         let client = self.identity.customer(found.customer)?.client;
         Some(CustomerContact { client, gateway, rssi, echo: found.echo })
+    }
+
+    /// Whether presence tracks the customer of that handle, inside or not.
+    pub fn follows(&self, client: &str) -> bool {
+        self.identity.index_of(client).is_some_and(|who| self.presence.follows(who))
+    }
+
+    /// The RSSI offset of a customer's phone, in whole dB; 0 where it is not known.
+    pub fn discount_db(&self, client: &str) -> i8 {
+        let who = self.identity.index_of(client);
+        who.map_or(0, |who| self.presence.discount_db(who, self.latest.tick))
+    }
+
+    /// The gateways whose silence means something, and those that receive nothing: a bit for each.
+    pub fn receiving(&self) -> (u64, u64) {
+        self.presence.receiving()
+    }
+
+    /// Replaces what is known of the shop's radio.
+    pub fn learn_site(&mut self, survey: Survey) {
+        self.presence.learn_site(survey);
     }
 
     /// A pipeline with other settings, and the customers and open visits of this one.

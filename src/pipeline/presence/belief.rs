@@ -120,7 +120,7 @@ impl Belief {
         let rest_ms = (steps.fract() * SHORTEST_STEP_S * 1000.0) as u32;
         self.updated = millis(now).wrapping_sub(rest_ms).max(1);
         self.fresh = false;
-        let [.., a, b, c, d] = now.as_micros().to_be_bytes();
+        let [.., a, b, c, d] = (now.as_micros() % PERIOD_US).to_be_bytes();
         self.share = Packed::new(&grid, u32::from_be_bytes([a, b, c, d]));
         Whereabouts::of(&grid)
     }
@@ -194,6 +194,10 @@ struct Elapsed {
 
 /// The unit of a stamp: fine enough for ten packets a second; stamps wrap after 17 minutes.
 const STAMP_S: f32 = 0.016;
+
+/// Ticks that differ by this, in microseconds, are the same to the filter: the stamps wrap, and the
+/// dither repeats. So a customer's contacts give the same result again at another time.
+pub const PERIOD_US: u64 = 16_000 << 16;
 
 impl Elapsed {
     fn until(now: Tick, recent: bool) -> Self {

@@ -47,9 +47,17 @@ impl Loudness {
         Self { above_usual_db, visits: (visits + 1).min(MOST_VISITS) }
     }
 
+    /// What is subtracted from readings, in whole dB: the estimate is no better, and the number says
+    /// little about which phone it is.
+    pub fn discount_db(self) -> i8 {
+        #[expect(clippy::cast_possible_truncation, reason = "between -6 and 6")]
+        let whole = self.above_usual_db.clamp(-MOST_DB, MOST_DB).round() as i8;
+        whole
+    }
+
     /// `reading` as an average phone would have caused it.
     pub fn discount<'a>(self, reading: &Reading<'a>) -> Reading<'a> {
-        let known_db = self.above_usual_db.clamp(-MOST_DB, MOST_DB);
+        let known_db = f32::from(self.discount_db());
         let rssi_dbm = reading.rssi_dbm.map(|rssi_dbm| rssi_dbm - known_db);
         Reading { rssi_dbm, ..*reading }
     }

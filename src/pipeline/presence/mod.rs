@@ -33,6 +33,7 @@ pub mod survey;
 mod timers;
 mod track;
 
+pub use belief::PERIOD_US;
 pub use event::{PeakEvidence, PresenceChange, PresenceEvent};
 pub use loudness::Loudness;
 pub use settings::Settings;
@@ -98,6 +99,34 @@ impl Presence {
             blind: 0,
             warm_until,
         }
+    }
+
+    /// Gateways whose silence means something from the start, a bit for each.
+    #[must_use]
+    pub fn listening(self, listening: u64) -> Self {
+        Self { listening, ..self }
+    }
+
+    /// The gateways whose silence means something, and those that receive nothing: a bit for each.
+    pub fn receiving(&self) -> (u64, u64) {
+        (self.listening, self.blind)
+    }
+
+    /// The RSSI offset of a customer's phone, in whole dB; 0 where it is not known.
+    pub fn discount_db(&self, who: CustomerIndex, now: Tick) -> i8 {
+        self.phones.of(who, now).discount_db()
+    }
+
+    /// Whether the customer is tracked, inside or not.
+    pub fn follows(&self, who: CustomerIndex) -> bool {
+        self.tracks.contains_key(&who)
+    }
+
+    /// Replaces what is known of the shop's radio.
+    pub fn learn_site(&mut self, survey: Survey) {
+        self.survey = survey;
+        self.survey.keep(&self.settings.gateways);
+        self.site = SiteModel::new(&self.settings, &self.survey);
     }
 
     /// Restores the RSSI offset of a customer's phone, to be deleted at `until`.
