@@ -1,9 +1,13 @@
 //! The payloads of messages: types of the wire alone, JSON with a version. `docs/asyncapi.json`
 //! describes them, and a test validates real messages with it.
 
+pub mod trace;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use trace::{Trace, WithdrawnTraces};
 
 use crate::pipeline::advert::Echo;
 use crate::pipeline::beacons::BeaconState;
@@ -468,6 +472,10 @@ pub enum ReportKind {
     Hour(HourReport),
     /// What a candidate for settings would have changed in an hour.
     Shadow(ShadowReport),
+    /// A stay near the shop, as the presence filter received it.
+    Trace(Box<Trace>),
+    /// Traces of a customer who withdrew consent.
+    WithdrawnTraces(WithdrawnTraces),
 }
 
 impl ReportKind {
@@ -478,6 +486,8 @@ impl ReportKind {
             Self::Label(_) => "label",
             Self::Hour(_) => "hour",
             Self::Shadow(_) => "shadow",
+            Self::Trace(_) => "trace",
+            Self::WithdrawnTraces(_) => "withdrawn_traces",
         }
     }
 
@@ -485,7 +495,8 @@ impl ReportKind {
     pub fn visit(&self) -> &str {
         match self {
             Self::Visit(VisitReport { visit, .. }) | Self::Label(VisitLabel { visit, .. }) => visit,
-            Self::Hour(_) | Self::Shadow(_) => "",
+            Self::Trace(trace) => trace.visit.as_deref().unwrap_or_default(),
+            Self::Hour(_) | Self::Shadow(_) | Self::WithdrawnTraces(_) => "",
         }
     }
 }

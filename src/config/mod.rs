@@ -189,6 +189,9 @@ pub struct HeadOffice {
     pub tls: Tls,
     /// Longest interval between two attempts to connect.
     pub longest_wait: std::time::Duration,
+    /// For how long traces of contacts wait, and are known as their customer's; `None` where none
+    /// are made.
+    pub keep_traces: Option<std::time::Duration>,
 }
 
 /// Where the broker is.

@@ -23,6 +23,7 @@ use super::status::Question;
 use super::systemd::{self, Watchdog};
 use super::tablet_watch::TabletWatch;
 use super::tap::Tap;
+use super::trace_recorder::TraceRecorder;
 use crate::clock::Clocks;
 use crate::config::Config;
 use crate::mqtt::ConnectionState;
@@ -111,6 +112,8 @@ pub struct EventLoop {
     pub(super) guard: GuardWatch,
     /// A candidate for settings, where head office has pushed one.
     pub(super) shadow: Option<Shadow>,
+    /// Records traces of contacts, where head office gets them.
+    pub(super) trace_recorder: Option<TraceRecorder>,
     /// The synthetic customer, where one is configured.
     pub(super) canary: Option<Canary>,
     /// The line to head office, where there is one.
@@ -519,6 +522,7 @@ impl EventLoop {
         if let Some(shadow) = &mut self.shadow {
             shadow.follow(now, self.pipeline.last_contact(), &effects);
         }
+        self.record(now, &effects);
         if !effects.is_empty() {
             self.perform(now, &effects).await;
         }
@@ -526,6 +530,9 @@ impl EventLoop {
 
     pub(super) async fn feed(&mut self, now: Now, input: Input<'_>) {
         let same = self.shadow.as_ref().and_then(|_| for_shadow(&input));
+        if let Some(recorder) = &mut self.trace_recorder {
+            recorder.precede(&input);
+        }
         let effects = self.pipeline.handle(now, input);
         if let Some(shadow) = &mut self.shadow {
             let contact = if same.is_none() { self.pipeline.last_contact() } else { None };
@@ -534,8 +541,19 @@ impl EventLoop {
                 shadow.feed(now, input);
             }
         }
+        self.record(now, &effects);
         if !effects.is_empty() {
             self.perform(now, &effects).await;
+        }
+    }
+
+    /// Traces of contacts that are complete go to head office.
+    fn record(&mut self, now: Now, effects: &[Effect]) {
+        let (Some(recorder), Some(office)) = (&mut self.trace_recorder, &self.office) else {
+            return;
+        };
+        for finished in recorder.follow(now, &self.pipeline, effects) {
+            office.trace(finished, now.clock.reading());
         }
     }
 
@@ -545,8 +563,8 @@ impl EventLoop {
             self.log_effect(now, effect);
             self.time(now, effect);
             self.guard(effect);
-            if let Some(office) = &self.office {
-                office.report(effect);
+            if let Some(office) = &mut self.office {
+                office.report(now, effect);
             }
         }
         self.delivery.perform(self.pipeline.settings(), now, effects).await;

@@ -25,4 +25,6 @@ pub mod status;
 pub mod systemd;
 mod tablet_watch;
 pub mod tap;
+pub mod trace_playback;
+pub mod trace_recorder;
 mod traces;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
+use super::trace_recorder::Finished;
 use crate::config::{Config, HeadOffice};
 use crate::mqtt::Identity;
 use crate::mqtt::client::{self, KnownWithdrawals, OfficeAnswer, WithdrawalNews};
@@ -77,7 +79,7 @@ impl OfficeParts {
         now: Now,
         stop: CancellationToken,
     ) -> Result<(OfficeEnds, Task<()>), StartError> {
-        let HeadOffice { urls, username, password, tls, longest_wait } = self.line;
+        let HeadOffice { urls, username, password, tls, longest_wait, keep_traces } = self.line;
         let secure = urls.iter().any(|url| url.tls);
         let identity = Identity {
             client_id: format!("grelot-{}-{}-office", config.store.id, config.gateway),
@@ -106,8 +108,16 @@ impl OfficeParts {
         let to_office = Line::new(urls, identity, here, longest_wait, channels);
         let task = tasks::spawn("head_office", to_office.run(stop));
         let hour = Hour::begin(now, &Health::default());
-        let ends =
-            OfficeEnds { reports: self.reports, health, link, waiting, hour, thread: self.thread };
+        let ends = OfficeEnds {
+            reports: self.reports,
+            health,
+            link,
+            waiting,
+            hour,
+            thread: self.thread,
+            keep_traces,
+            withdrawn: Vec::new(),
+        };
         Ok((ends, task))
     }
 }
@@ -120,13 +130,39 @@ pub struct OfficeEnds {
     waiting: watch::Receiver<Waiting>,
     hour: Hour,
     thread: JoinHandle<()>,
+    /// For how long traces of contacts wait, where they are made at all.
+    keep_traces: Option<Duration>,
+    /// Customers whose traces are still to be deleted.
+    withdrawn: Vec<Arc<str>>,
 }
 
 impl OfficeEnds {
-    /// Reports a visit that ended.
-    pub fn report(&self, effect: &Effect) {
-        if let Effect::Departed { visit, at, reason } = effect {
-            self.reports.visit(visit, *at, *reason);
+    /// Reports a visit that ended, and deletes the traces of a customer who withdrew.
+    pub fn report(&mut self, now: Now, effect: &Effect) {
+        match effect {
+            Effect::Departed { visit, at, reason } => self.reports.visit(visit, *at, *reason),
+            Effect::Forget { client } => self.forget([Arc::clone(client)], now.clock.reading()),
+            _ => {}
+        }
+    }
+
+    /// Deletes the traces of customers who withdrew consent, also of traces from before a restart.
+    pub fn forget(&mut self, clients: impl IntoIterator<Item = Arc<str>>, at: WallTime) {
+        self.withdrawn.extend(clients);
+        if !self.withdrawn.is_empty() && self.reports.forget(self.withdrawn.clone(), at) {
+            self.withdrawn.clear();
+        }
+    }
+
+    /// Whether traces of contacts are made.
+    pub const fn takes_traces(&self) -> bool {
+        self.keep_traces.is_some()
+    }
+
+    /// Reports a stay near the shop, without whose it was.
+    pub fn trace(&self, Finished { client, visit, trace }: Finished, at: WallTime) {
+        if let Some(keep) = self.keep_traces {
+            self.reports.trace(client, visit, trace, at, at.plus(keep));
         }
     }
 
@@ -145,6 +181,7 @@ impl OfficeEnds {
     pub fn each_minute(&mut self, now: Now, health: &Health, hearing: Hearing) -> bool {
         // Without a connection counts of a minute are dropped.
         let _ = self.health.try_send(payload::encode(&health.payload(now)));
+        self.forget([], now.clock.reading());
         self.hour.minute(hearing);
         let is_over = now.tick.since(self.hour.began.tick) >= HOUR;
         if is_over {

@@ -14,7 +14,7 @@ use super::delivery::Delivery;
 use super::event_loop::{Ended, EventLoop, Inputs};
 use super::guard::GuardWatch;
 use super::head_office::HeadOffice;
-use super::office_ends::OfficeParts;
+use super::office_ends::{OfficeEnds, OfficeParts};
 use super::playback::{Gateways, with_gateways};
 use super::registry::{self, RegistryWatcher};
 use super::renewal;
@@ -23,6 +23,7 @@ use super::since::Since;
 use super::source_set::{self, SourceSet};
 use super::tablet_watch::TabletWatch;
 use super::tap::{self, Tap};
+use super::trace_recorder::TraceRecorder;
 use super::traces::{Exporter, resource};
 use super::{labels, measures, socket, status, systemd};
 use crate::certificates::Certificates;
@@ -134,7 +135,8 @@ impl Daemon {
         )?;
         let office = match office {
             Some(parts) => {
-                let (ends, task) = parts.start(&config, &delivery, now, stop.clone())?;
+                let (mut ends, task) = parts.start(&config, &delivery, now, stop.clone())?;
+                ends.forget(restored.withdrawn.iter().cloned(), now.clock.reading());
                 tasks.push(task);
                 Some(ends)
             }
@@ -190,6 +192,10 @@ impl Daemon {
         let event_loop = EventLoop {
             guard: GuardWatch::new(&config.state),
             shadow,
+            trace_recorder: office
+                .as_ref()
+                .is_some_and(OfficeEnds::takes_traces)
+                .then(TraceRecorder::default),
             canary: config.canary_every.map(|every| Canary::new(every, now.tick)),
             config,
             config_file,

@@ -59,7 +59,7 @@ pub(super) fn count(
             not_here: u64::from(!label.was_here),
             ..Figures::default()
         },
-        ReportKind::Visit(_) | ReportKind::Shadow(_) => return Ok(true),
+        _ => return Ok(true),
     };
     add(db, day(at), store, &figures)?;
     Ok(true)

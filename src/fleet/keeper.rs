@@ -31,6 +31,9 @@ const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// For how long reports are kept, in days.
 const KEEP_DAYS: u32 = 90;
 
+/// For how long traces of contacts are kept, in days.
+const KEEP_TRACES_DAYS: u32 = 30;
+
 /// Interval of checks for reports that are too old.
 const AGE_EVERY: Duration = Duration::from_mins(10);
 
@@ -60,6 +63,8 @@ pub struct Keeper {
     published: BTreeMap<String, Tick>,
     /// For how long reports are kept, in days.
     keep_days: u32,
+    /// For how long traces of contacts are kept, in days.
+    keep_traces_days: u32,
     /// Of documents that may be taken back.
     roll_outs: RollOuts,
     /// When they are looked at next.
@@ -89,15 +94,16 @@ impl Keeper {
             waiting: VecDeque::new(),
             published: BTreeMap::new(),
             keep_days: KEEP_DAYS,
+            keep_traces_days: KEEP_TRACES_DAYS,
             roll_outs: RollOuts::default(),
             look_at: Tick::ZERO,
         }
     }
 
-    /// Deletes reports after this number of days.
+    /// Deletes reports, and traces of contacts, after these numbers of days.
     #[must_use]
-    pub fn keeping(self, days: u32) -> Self {
-        Self { keep_days: days, ..self }
+    pub fn keeping(self, days: u32, traces_days: u32) -> Self {
+        Self { keep_days: days, keep_traces_days: traces_days, ..self }
     }
 
     /// Connects, answers and repeats until `stop`.
@@ -206,11 +212,14 @@ impl Keeper {
                 Some(answer) => return self.synced(store, &answer),
                 None => None,
             },
-            Topic::Reports => match read::<payload::ReportBatch>(payload) {
-                Some(batch) => {
+            Topic::Reports => match reports(payload) {
+                Some(Reported { batch, last, unreadable }) => {
+                    if unreadable > 0 {
+                        tracing::warn!(store, gateway, unreadable, "reports are refused");
+                    }
                     let new = self.store.report(store, gateway, &batch)?;
                     tracing::debug!(store, gateway, new, "reports");
-                    self.confirm(store, gateway, batch);
+                    self.confirm(store, gateway, batch.queue, last);
                     return Ok(());
                 }
                 None => None,
@@ -289,9 +298,8 @@ impl Keeper {
     }
 
     /// The gateway may forget its reports.
-    fn confirm(&mut self, store: u16, gateway: &str, batch: payload::ReportBatch) {
-        let Some(last) = batch.reports.last() else { return };
-        let reported = payload::Reported { v: payload::VERSION, queue: batch.queue, n: last.n };
+    fn confirm(&mut self, store: u16, gateway: &str, queue: String, n: u64) {
+        let reported = payload::Reported { v: payload::VERSION, queue, n };
         self.wait(Waiting {
             topic: Topics::of(store).topic(Topic::Reported, &[gateway]),
             payload: payload::encode(&reported),
@@ -394,6 +402,8 @@ impl Keeper {
     /// Deletes what is too old.
     fn age(&mut self) -> Result<(), FleetError> {
         let deleted = self.store.age(self.clocks.now().clock.reading(), self.keep_days)?;
+        let now = self.clocks.now().clock.reading();
+        let deleted = deleted + self.store.age_traces(now, self.keep_traces_days)?;
         if deleted > 0 {
             tracing::info!(deleted, "old reports are deleted");
         }
@@ -424,11 +434,35 @@ fn said_by(topic: &[u8]) -> Option<(Topic, u16, &str)> {
 
 /// A payload of the version that this program knows.
 fn read<T: DeserializeOwned>(payload: &[u8]) -> Option<T> {
-    let value: serde_json::Value = serde_json::from_slice(payload).ok()?;
+    read_value(serde_json::from_slice(payload).ok()?)
+}
+
+fn read_value<T: DeserializeOwned>(value: serde_json::Value) -> Option<T> {
     if value.get("v")?.as_u64()? != u64::from(payload::VERSION) {
         return None;
     }
     serde_json::from_value(value).ok()
+}
+
+/// A gateway's message of reports.
+struct Reported {
+    /// What can be read of it.
+    batch: payload::ReportBatch,
+    /// The number of the last report, readable or not: the rest must not wait for one that never
+    /// will be.
+    last: u64,
+    unreadable: usize,
+}
+
+fn reports(payload: &[u8]) -> Option<Reported> {
+    let mut value: serde_json::Value = serde_json::from_slice(payload).ok()?;
+    let all = value.get_mut("reports")?.as_array_mut()?;
+    let last = all.last()?.get("n")?.as_u64()?;
+    let sent = all.len();
+    all.retain(|one| <payload::Report as serde::Deserialize>::deserialize(one).is_ok());
+    let unreadable = sent - all.len();
+    let batch: payload::ReportBatch = read_value(value)?;
+    Some(Reported { batch, last, unreadable })
 }
 
 /// Topic and payload of a numbered withdrawal.

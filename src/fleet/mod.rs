@@ -16,9 +16,12 @@ pub mod shadow;
 pub mod statistics;
 pub mod store;
 pub mod stores;
+mod trace_rows;
+pub mod traces;
 
 pub use documents::Document;
 pub use keeper::Keeper;
 pub use overview::{Condition, GatewayOverview};
 pub use store::{FleetError, FleetStore};
 pub use stores::StoreOverview;
+pub use traces::StoredTrace;

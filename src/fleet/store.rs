@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Result, TransactionBehavior, params};
 
-use super::figures;
+use super::{figures, trace_rows};
 use crate::payload::{Report, ReportBatch, ReportKind};
 use crate::pipeline::units::WallTime;
 use crate::private;
@@ -14,12 +14,13 @@ use crate::private;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// The steps from nothing to the newest schema.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 
 /// Why the file cannot be used.
@@ -193,9 +194,20 @@ impl FleetStore {
             let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut new = 0;
             for report in &batch.reports {
-                if matches!(report.what, ReportKind::Hour(_)) {
-                    new += usize::from(figures::count(&transaction, store, gateway, report)?);
-                    continue;
+                match &report.what {
+                    ReportKind::Hour(_) => {
+                        new += usize::from(figures::count(&transaction, store, gateway, report)?);
+                        continue;
+                    }
+                    ReportKind::Trace(trace) => {
+                        let is_new = trace_rows::put(&transaction, store, gateway, report, trace)?;
+                        new += usize::from(is_new);
+                        continue;
+                    }
+                    ReportKind::WithdrawnTraces(withdrawn) => {
+                        trace_rows::withdraw(&transaction, store, gateway, report, withdrawn)?;
+                    }
+                    _ => {}
                 }
                 let text = serde_json::to_string(report).unwrap_or_default();
                 let kind = report.what.word();

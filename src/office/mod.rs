@@ -7,6 +7,7 @@
 pub mod line;
 mod queue;
 pub mod reports;
+mod traces;
 
 pub use line::{Line, OfficeLink};
 pub use reports::Reports;

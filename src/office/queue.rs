@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Result, params};
 
-use crate::payload::{Report, ReportBatch};
+use super::traces;
+use crate::payload::{Report, ReportBatch, ReportKind, Trace};
+use crate::pipeline::units::WallTime;
 use crate::private;
 
 /// In the state directory.
@@ -14,6 +16,9 @@ const FILE: &str = "reports.db";
 
 /// Reports that wait: weeks of a busy shop, about 10 MB. Then the oldest are dropped, and counted.
 const MOST: i64 = 50_000;
+
+/// The steps from nothing to the newest schema.
+const STEPS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// Octets of one batch, about.
 const BATCH: usize = 24 * 1024;
@@ -49,9 +54,9 @@ impl ReportQueue {
         db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "cache_size", -64)?;
         let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version == 0 {
-            let schema = include_str!("schema_1.sql");
-            db.execute_batch(&format!("BEGIN; {schema} PRAGMA user_version = 1; COMMIT;"))?;
+        let steps = (1..).zip(STEPS).filter(|(step, _)| *step > version);
+        for (step, schema) in steps {
+            db.execute_batch(&format!("BEGIN; {schema} PRAGMA user_version = {step}; COMMIT;"))?;
         }
         let (id, secret) =
             db.query_row("SELECT id, secret FROM queue", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -70,11 +75,42 @@ impl ReportQueue {
         let last = self.db.last_insert_rowid();
         let sql = "DELETE FROM reports WHERE n <= ?1";
         let dropped = self.db.prepare_cached(sql)?.execute([last - MOST])?;
+        self.count_dropped(dropped)
+    }
+
+    fn count_dropped(&self, dropped: usize) -> Result<()> {
         if dropped > 0 {
             let dropped = i64::try_from(dropped).unwrap_or(i64::MAX);
             self.db.execute("UPDATE queue SET dropped = dropped + ?1", params![dropped])?;
         }
         Ok(())
+    }
+
+    /// Adds a trace of `customer`, a hash; both are deleted after `until`.
+    pub(super) fn add_trace(
+        &self,
+        trace: Trace,
+        customer: &str,
+        at: WallTime,
+        until: WallTime,
+    ) -> Result<()> {
+        let id = traces::new_id(&self.db)?;
+        let what = ReportKind::Trace(Box::new(Trace { trace: id.clone(), ..trace }));
+        let report = Report { n: 0, at: at.to_string(), what };
+        let dropped = traces::add(&self.db, (&id, customer), &report, until)?;
+        self.count_dropped(dropped)
+    }
+
+    /// Deletes traces that waited for too long at `now`.
+    pub(super) fn age(&self, now: WallTime) -> Result<()> {
+        let dropped = traces::age(&self.db, now)?;
+        self.count_dropped(dropped)
+    }
+
+    /// These customers, as hashes, have withdrawn consent: deletes their traces here, and reports to
+    /// head office which they were.
+    pub(super) fn forget(&self, customers: &[String], at: WallTime) -> Result<()> {
+        traces::forget(&self.db, customers, at)
     }
 
     /// The oldest reports, as one message; `None` where none waits.

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
 
 use super::queue::ReportQueue;
-use crate::payload::{Report, ReportBatch, ReportKind, VisitLabel, VisitReport};
+use crate::payload::{Report, ReportBatch, ReportKind, Trace, VisitLabel, VisitReport};
 use crate::pipeline::VisitId;
 use crate::pipeline::event::{DepartureReason, Visit};
 use crate::pipeline::units::WallTime;
@@ -16,6 +17,9 @@ use crate::tasks;
 
 /// Reports that wait for the disk; further ones are dropped.
 const WAITING: usize = 256;
+
+/// Seconds of a day.
+const DAY_S: i64 = 86_400;
 
 /// Takes reports from the daemon and hands them to the thread of the queue.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub struct Reports {
 #[derive(Debug)]
 enum Request {
     Add(Box<Draft>),
+    Trace(Box<TraceDraft>),
+    Forget(Vec<Arc<str>>, WallTime),
     Acknowledged(u64),
 }
 
@@ -35,6 +41,16 @@ struct Draft {
     at: WallTime,
     visit: Option<VisitId>,
     what: ReportKind,
+}
+
+/// A trace, before only a hash says whose it is.
+#[derive(Debug)]
+struct TraceDraft {
+    client: Arc<str>,
+    visit: Option<VisitId>,
+    trace: Trace,
+    at: WallTime,
+    until: WallTime,
 }
 
 impl Reports {
@@ -85,6 +101,26 @@ impl Reports {
         self.add(at, None, ReportKind::Hour(hour));
     }
 
+    /// Adds a trace of contacts, which waits until `until` at the longest. Only the day of `at` is
+    /// reported.
+    pub fn trace(
+        &self,
+        client: Arc<str>,
+        visit: Option<VisitId>,
+        trace: Trace,
+        at: WallTime,
+        until: WallTime,
+    ) {
+        let draft = TraceDraft { client, visit, trace, at, until };
+        self.request(Request::Trace(Box::new(draft)));
+    }
+
+    /// Deletes the traces of customers who withdrew consent, here and at head office. False where the
+    /// disk is too slow: then it is to be asked again.
+    pub fn forget(&self, clients: Vec<Arc<str>>, at: WallTime) -> bool {
+        self.requests.try_send(Request::Forget(clients, at)).is_ok()
+    }
+
     /// Head office has all up to this number.
     pub(super) fn acknowledged(&self, last: u64) {
         // What is not deleted is published again, under the same number.
@@ -92,8 +128,11 @@ impl Reports {
     }
 
     fn add(&self, at: WallTime, visit: Option<VisitId>, what: ReportKind) {
-        let draft = Request::Add(Box::new(Draft { at, visit, what }));
-        if self.requests.try_send(draft).is_err() {
+        self.request(Request::Add(Box::new(Draft { at, visit, what })));
+    }
+
+    fn request(&self, request: Request) {
+        if self.requests.try_send(request).is_err() {
             tracing::warn!("the disk is too slow: a report to head office is dropped");
         }
     }
@@ -149,12 +188,28 @@ fn attend(
     };
     while let Some(request) = backlog.first() {
         match request {
-            Request::Add(draft) => queue.add(&report(queue.secret(), draft))?,
+            Request::Add(draft) => {
+                queue.age(draft.at)?;
+                queue.add(&report(queue.secret(), draft))?;
+            }
+            Request::Trace(draft) => add_trace(queue, draft)?,
+            Request::Forget(clients, at) => {
+                let customer = |client: &Arc<str>| hash(queue.secret(), client);
+                queue.forget(&clients.iter().map(customer).collect::<Vec<_>>(), *at)?;
+            }
             Request::Acknowledged(last) => queue.acknowledged(*last)?,
         }
         backlog.remove(0);
     }
     Ok(Waiting { next: queue.batch()?, reports: queue.len()?, trouble: None })
+}
+
+fn add_trace(queue: &ReportQueue, draft: &TraceDraft) -> rusqlite::Result<()> {
+    let visit = draft.visit.map(|visit| reference(queue.secret(), visit));
+    let trace = Trace { visit, ..draft.trace.clone() };
+    let customer = hash(queue.secret(), &draft.client);
+    let day = WallTime::from_unix_secs(draft.at.unix_secs().div_euclid(DAY_S) * DAY_S);
+    queue.add_trace(trace, &customer, day, draft.until)
 }
 
 fn report(secret: &[u8], Draft { at, visit, what }: &Draft) -> Report {
@@ -163,7 +218,7 @@ fn report(secret: &[u8], Draft { at, visit, what }: &Draft) -> Report {
         match &mut what {
             ReportKind::Visit(VisitReport { visit, .. })
             | ReportKind::Label(VisitLabel { visit, .. }) => *visit = reference(secret, *id),
-            ReportKind::Hour(_) | ReportKind::Shadow(_) => {}
+            _ => {}
         }
     }
     Report { n: 0, at: at.to_string(), what }
@@ -172,9 +227,14 @@ fn report(secret: &[u8], Draft { at, visit, what }: &Draft) -> Report {
 /// Connects a visit with its label, and nothing with a customer: anyone who knows a handle and a
 /// time could compute a visit's id.
 fn reference(secret: &[u8], visit: VisitId) -> String {
+    hash(secret, &visit.to_string())
+}
+
+/// 16 hexadecimal digits.
+fn hash(secret: &[u8], text: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(secret);
-    hash.update(visit.to_string());
+    hash.update(text);
     hex::encode(hash.finalize().get(..8).unwrap_or_default())
 }
 

@@ -51,8 +51,18 @@ fn private_file(path: &Path, text: &str) {
 }
 
 /// Recordings are older than 90 days.
-const SERVE: [&str; 8] =
-    ["--config", "grelot.toml", "fleet", "serve", "--state", "fleet.db", "--keep-days", "3650"];
+const SERVE: [&str; 10] = [
+    "--config",
+    "grelot.toml",
+    "fleet",
+    "serve",
+    "--state",
+    "fleet.db",
+    "--keep-days",
+    "3650",
+    "--keep-traces-days",
+    "3650",
+];
 
 pub struct Office {
     pub folder: PathBuf,

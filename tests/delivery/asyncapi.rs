@@ -5,7 +5,14 @@ use std::time::Duration;
 
 use grelot::mqtt::topics::{Addressee, ROOT, TABLE, Topics};
 use grelot::mqtt::{ASYNCAPI, inbound};
-use grelot::payload::{Beacon, Canary, Contact, Contacts, Health, RadioHealth, RegistryHealth};
+use grelot::payload::trace::{
+    Trace, TraceContact, TraceCut, TraceDecision, TraceEvent, TraceGateway, TracePlace,
+    TraceReception, TraceSurvey, TraceTraffic, TraceZone, WithdrawnTraces,
+};
+use grelot::payload::{
+    Beacon, Canary, Contact, Contacts, Health, RadioHealth, RegistryHealth, Report, ReportBatch,
+    ReportKind,
+};
 use grelot::pipeline::Effect;
 use grelot::pipeline::event::{Claim, DepartureReason};
 use grelot::pipeline::units::WallTime;
@@ -335,4 +342,48 @@ fn every_example_is_heard_and_fits_its_schema() {
         heard, 10,
         "claim, feedback, withdrawal, announcement, four scopes of settings, withdrawals, reported"
     );
+}
+
+#[test]
+fn a_trace_of_contacts_is_as_the_document_describes_it() {
+    let means = [(3.0, -60.5), (3.0, -52.0), (0.0, 0.0), (3.0, -61.0)];
+    let trace = Trace {
+        trace: "0123456789abcdef".to_owned(),
+        visit: Some("fedcba9876543210".to_owned()),
+        gateways: vec![TraceGateway { name: "door".to_owned(), place: Some(TracePlace::Door) }],
+        zones: vec![TraceZone { zone: 1, place: TracePlace::Inside }],
+        phase_us: 1_048_575_999_999,
+        phone_db: -6,
+        listening: vec![0],
+        reception: vec![TraceReception { at_us: 7, gateway: 0, blind: true }],
+        surveys: vec![TraceSurvey {
+            at_us: 0,
+            stays: 3.0,
+            passes: 0.5,
+            gateways: vec![TraceTraffic { name: "door".to_owned(), means }],
+            beacons: vec![means; 3],
+        }],
+        received: vec![TraceContact(0, 0, Some(-60), Some(0x1a)), TraceContact(9, 0, None, None)],
+        decisions: vec![TraceDecision {
+            at_us: 9,
+            what: TraceEvent::Arrived,
+            confidence: Some(0.9),
+        }],
+        ended_us: 20,
+        cut: Some(TraceCut::Full),
+    };
+    let withdrawn = WithdrawnTraces { traces: vec![trace.trace.clone()] };
+    let report = |(n, what)| Report { n, at: OPENING.to_string(), what };
+    let both = [ReportKind::Trace(Box::new(trace)), ReportKind::WithdrawnTraces(withdrawn)];
+    let batch = ReportBatch {
+        v: 1,
+        queue: "0123456789abcdef".to_owned(),
+        dropped: 0,
+        reports: (1..).zip(both).map(report).collect(),
+    };
+    let document = document();
+    let schema = &document["components"]["schemas"]["Reports"];
+    let sent = serde_json::to_value(&batch).unwrap();
+    let offences = offences(&document, schema, &sent, "reports");
+    assert!(offences.is_empty(), "{offences:#?}");
 }

@@ -25,6 +25,7 @@ mod http;
 mod office;
 
 mod canary;
+mod closed_loop;
 mod measures;
 mod page;
 mod prometheus;

@@ -41,6 +41,9 @@ pub struct Args {
     /// Reports that are older are deleted
     #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     keep_days: u32,
+    /// Traces of contacts that are older are deleted
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    keep_traces_days: u32,
 }
 
 /// Runs the command.
@@ -53,8 +56,8 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let peer = Peer::of_tool(&config, "fleet")?;
     let store = FleetStore::open(&args.common.state)?;
     let clocks = Clocks::machine();
-    let keeper =
-        Keeper::new(store, peer.brokers, peer.identity, clocks.clone()).keeping(args.keep_days);
+    let keeper = Keeper::new(store, peer.brokers, peer.identity, clocks.clone())
+        .keeping(args.keep_days, args.keep_traces_days);
     runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

@@ -322,6 +322,19 @@ pub(super) const HEAD_OFFICE: Section = Section {
             "longest interval between two attempts to connect: all stores' attempts are spread over this time",
         )
         .unit("seconds"),
+        Key::new(
+            "traces",
+            Form::Flag,
+            Absent::Is("false"),
+            "whether head office gets traces of contacts, for `grelot tune --fleet`: of each recognised customer how strong the phone was and when, without an address, a handle or a name. Personal data: see docs/privacy.md",
+        ),
+        Key::new(
+            "trace_days",
+            Form::Integer { least: 1, most: 30 },
+            Absent::Is("1"),
+            "for how long a trace waits for head office, and this gateway knows whose it is, so that a withdrawal deletes it here and at head office",
+        )
+        .unit("days"),
     ],
 };
 

@@ -17,8 +17,16 @@ impl Site<'_> {
 
     /// The line, where one is named; `tls` serves where it has no files of its own.
     pub(in crate::config) fn head_office(&mut self, tls: &Tls) -> Option<HeadOffice> {
-        const KEYS: [&str; 6] =
-            ["username", "password_file", "ca", "certificate", "key", "longest_wait_secs"];
+        const KEYS: [&str; 8] = [
+            "username",
+            "password_file",
+            "ca",
+            "certificate",
+            "key",
+            "longest_wait_secs",
+            "traces",
+            "trace_days",
+        ];
         let Some(Value::Texts(urls)) = self.value("head_office.urls") else {
             let path = |key| format!("head_office.{key}");
             if let Some(given) = KEYS.into_iter().map(path).find(|path| self.found(path).is_some())
@@ -51,6 +59,12 @@ impl Site<'_> {
         };
         let longest_wait = self.integer("head_office.longest_wait_secs");
         let longest_wait = longest_wait.and_then(|secs| u64::try_from(secs).ok()).unwrap_or(60);
+        let traces = self.flag("head_office.traces") == Some(true);
+        if self.found("head_office.trace_days").is_some() && !traces {
+            self.problem("head_office.trace_days", "needs head_office.traces = true");
+        }
+        let days = self.integer("head_office.trace_days");
+        let days = days.and_then(|days| u64::try_from(days).ok()).unwrap_or(1);
         Some(HeadOffice {
             urls: urls.iter().filter_map(|url| broker_url::parse(url).ok()).collect(),
             username: self.text("head_office.username"),
@@ -61,6 +75,7 @@ impl Site<'_> {
                 key,
             },
             longest_wait: Duration::from_secs(longest_wait),
+            keep_traces: traces.then(|| Duration::from_hours(24 * days)),
         })
     }
 }

@@ -1,0 +1,58 @@
+//! Rows of traces of contacts, as gateways' reports bring and delete them.
+
+use rusqlite::{Connection, Result, params};
+
+use super::figures::day;
+use crate::payload::trace::is_reference;
+use crate::payload::{Report, Trace, WithdrawnTraces};
+use crate::pipeline::units::WallTime;
+
+/// Traces of one store: a month of a busy one. Further ones are refused until these are too old.
+const MOST_OF_A_STORE: u32 = 10_000;
+
+/// Takes a trace; false where it is there already, or was withdrawn.
+pub(super) fn put(
+    db: &Connection,
+    store: u16,
+    gateway: &str,
+    report: &Report,
+    trace: &Trace,
+) -> Result<bool> {
+    let at = WallTime::parse(&report.at).ok_or("its day is no time");
+    let day = match trace.check().and(at) {
+        Ok(at) => day(at),
+        Err(why) => {
+            tracing::warn!(store, gateway, why, "a trace of contacts is refused");
+            return Ok(false);
+        }
+    };
+    let sql = "SELECT count(*) FROM traces WHERE store = ?1";
+    let known: u32 = db.prepare_cached(sql)?.query_row([store], |row| row.get(0))?;
+    if known >= MOST_OF_A_STORE {
+        tracing::warn!(store, gateway, known, "too many traces of contacts: one is refused");
+        return Ok(false);
+    }
+    let text = serde_json::to_string(report).unwrap_or_default();
+    let sql = "INSERT INTO traces (store, trace, gateway, day, report) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (store, trace) DO NOTHING";
+    let row = params![store, trace.trace, gateway, day, text];
+    Ok(db.prepare_cached(sql)?.execute(row)? == 1)
+}
+
+/// Deletes the traces of a customer who withdrew consent.
+pub(super) fn withdraw(
+    db: &Connection,
+    store: u16,
+    gateway: &str,
+    report: &Report,
+    withdrawn: &WithdrawnTraces,
+) -> Result<()> {
+    let Some(at) = WallTime::parse(&report.at) else { return Ok(()) };
+    let sql = "INSERT INTO traces (store, trace, gateway, day, report) VALUES (?1, ?2, ?3, ?4, '')
+               ON CONFLICT (store, trace) DO UPDATE SET report = ''
+               WHERE traces.gateway = ?3";
+    for trace in withdrawn.traces.iter().filter(|trace| is_reference(trace)) {
+        db.prepare_cached(sql)?.execute(params![store, trace, gateway, day(at)])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! The loop closed: a shop plays four days, staff say on tablets who was there, head office gets traces
+//! of contacts without whose they were, and finds better settings on them.
+//!
+//! What it cannot show: how well the settings do in a shop of stone.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use grelot::config::detection::Detection;
+use grelot::daemon::trace_playback;
+use grelot::fleet::{FleetStore, StoredTrace};
+use serde_json::Value;
+
+use crate::common::mosquitto::{BrokerOptions, Mosquitto};
+use crate::common::process::Running;
+use crate::common::waiting::eventually;
+use crate::office::{Office, grelot, start, status};
+
+const DAYS: u32 = 4;
+
+/// Customers of one day: some come in, some stop at the window and ring, some pass at a distance.
+const A_DAY: u32 = 12;
+
+/// Between two customers, in seconds.
+const EVERY: u32 = 60;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Walk {
+    In,
+    Window,
+    Past,
+}
+
+fn walk(n: u32) -> Walk {
+    match n % 4 {
+        0 | 1 => Walk::In,
+        2 => Walk::Window,
+        _ => Walk::Past,
+    }
+}
+
+/// Seconds since the beginning of the customer's day; the gateway has started by then.
+fn begins(n: u32) -> u32 {
+    600 + n % A_DAY * EVERY
+}
+
+/// Octets of every customer's advertisement, with their own minor, and of a stranger's.
+const UUID: &str = "e2c56db5dffb48d2b060d0f5a71096e0";
+const STRANGER: &str = "5a11223344ff";
+
+fn recording(day: u32) -> String {
+    let mut lines = Vec::new();
+    for n in day * A_DAY..(day + 1) * A_DAY {
+        let (lasts, level) = match walk(n) {
+            Walk::In => (110 + n % 5 * 4, -55),
+            Walk::Window => (13, -55),
+            Walk::Past => (12, -88),
+        };
+        for step in 0..lasts * 3 {
+            let t = f64::from(begins(n)) + f64::from(step) * 0.333;
+            let far = (6 - i32::try_from(step.min(lasts * 3 - step)).unwrap()).max(0) * 5;
+            let noise = i32::try_from((n * 31 + step * 17) % 7).unwrap() - 3;
+            let mut heard = |address: &str, rssi: i32, adv: &str| {
+                let line = format!(
+                    "{{\"t\":{t:.3},\"gw\":\"door\",\"addr\":\"{address}\",\"kind\":\"random\",\"rssi\":{rssi},\"adv\":\"{adv}\"}}\n"
+                );
+                lines.push((t, line));
+            };
+            let address = format!("c0:de:ca:fe:00:{n:02x}");
+            heard(&address, level - far + noise, &format!("1aff4c000215{UUID}0001{n:04x}c5"));
+            heard("5a:11:22:33:44:ff", -50, "03ff990142");
+        }
+    }
+    lines.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let header = format!(
+        "{{\"grelot\":\"recording\",\"version\":1,\"started_at\":\"2026-01-{:02}T10:00:00Z\",\"store\":42,\"gateways\":[\"door\"]}}\n",
+        day + 5
+    );
+    header + &lines.into_iter().map(|(_, line)| line).collect::<String>()
+}
+
+fn customers() -> String {
+    let customer = |n: u32| {
+        format!(
+            r#"{{"client":"c-guest-{n}","tier":"platinum","scheme":"beacon","ibeacon":{{"uuid":"{UUID}","major":1,"minor":{n}}},"consent":{{"expires_at":"2099-11-02T00:00:00Z","show_name":true}},"name":"Madame Visible {n}"}}"#
+        ) + "\n"
+    };
+    (0..DAYS * A_DAY).map(customer).collect()
+}
+
+struct Shop {
+    folder: PathBuf,
+}
+
+impl Shop {
+    fn new(folder: &Path, broker: u16, cluster: u16, speed: u32) -> Self {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("customers.jsonl"), customers()).unwrap();
+        let text = format!(
+            "[store]\nid = 42\ngateways = {{ door = \"door\" }}\n[gateway]\nname = \"door\"\n\
+             [broker]\nurls = [\"mqtt://127.0.0.1:{broker}\"]\n\
+             [head_office]\nurls = [\"mqtt://127.0.0.1:{cluster}\"]\nlongest_wait_secs = 1\n\
+             traces = true\ntrace_days = 30\n\
+             [[source]]\nkind = \"recording\"\npath = \"day.jsonl\"\nspeed = {speed}.0\n\
+             [registry]\npath = \"customers.jsonl\"\n[state]\npath = \"state\"\n\
+             [policy]\nalert_ttl_secs = 3600\n"
+        );
+        fs::write(folder.join("grelot.toml"), text).unwrap();
+        Self { folder: folder.to_owned() }
+    }
+
+    fn run(&self, day: u32) -> Running {
+        fs::write(self.folder.join("day.jsonl"), recording(day)).unwrap();
+        let process = start(&self.folder, &["--config", "grelot.toml", "run"]);
+        eventually("the gateway answers", || !status(&self.folder).is_null());
+        process
+    }
+
+    /// What `grelot replay` announces of the day: whom, and milliseconds since the first contact.
+    fn replayed(&self) -> Vec<(String, f64)> {
+        let arguments = ["--config", "grelot.toml", "--json", "replay", "day.jsonl"];
+        let output = grelot(&self.folder, &arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let arrival = |line: &str| {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let client = event["client"].as_str()?.to_owned();
+            let n: u32 = client.rsplit('-').next()?.parse().ok()?;
+            let since = event["t"].as_f64()? - f64::from(begins(n));
+            (event["event"] == "arrival").then(|| (client, (since * 1000.0).round()))
+        };
+        lines.lines().filter_map(arrival).collect()
+    }
+}
+
+/// Everything that is published on a broker, into a file.
+fn listen(port: u16, topic: &str, file: &Path) -> Running {
+    let mut command = Command::new("mosquitto_sub");
+    command.args(["-V", "5", "-h", "127.0.0.1", "-p", &port.to_string(), "-t", topic, "-v"]);
+    Running(command.stdout(File::create(file).unwrap()).stderr(Stdio::null()).spawn().unwrap())
+}
+
+fn publish(port: u16, topic: &str, payload: &[u8]) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), payload).unwrap();
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-V", "5", "-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-t", topic]);
+    assert!(command.arg("-f").arg(file.path()).status().unwrap().success());
+}
+
+/// Staff tap on every notification: whether the customer was here.
+fn tap(port: u16, notifications: &Path, tapped: &mut BTreeSet<String>) {
+    for line in fs::read_to_string(notifications).unwrap().lines() {
+        let Some((_, payload)) = line.split_once(' ') else { continue };
+        let Ok(arrival) = serde_json::from_str::<Value>(payload) else { continue };
+        let visit = arrival["visit"].as_str().unwrap();
+        let client = arrival["client"].as_str().unwrap();
+        if tapped.insert(client.to_owned()) {
+            let n: u32 = client.rsplit('-').next().unwrap().parse().unwrap();
+            let verdict = if walk(n) == Walk::In { "was_here" } else { "was_not_here" };
+            let topic = format!("grelot/v1/42/visits/{visit}/feedback");
+            publish(port, &topic, format!("{{\"v\":1,\"verdict\":\"{verdict}\"}}").as_bytes());
+        }
+    }
+}
+
+fn traces(office: &Office) -> Vec<StoredTrace> {
+    FleetStore::open(&office.folder.join("fleet.db")).unwrap().traces(42).unwrap()
+}
+
+#[test]
+fn taps_and_traces_of_contacts_become_better_settings_and_name_no_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let [broker, cluster] = ["broker", "cluster"].map(|name| {
+        fs::create_dir_all(dir.path().join(name)).unwrap();
+        Mosquitto::start(&dir.path().join(name), &BrokerOptions::default())
+    });
+    let office = Office::new(&dir.path().join("office"), &[cluster.port]);
+    let _serving = office.serve();
+    let (notifications, up) = (dir.path().join("notifications"), dir.path().join("up"));
+    let _staff = listen(broker.port, "grelot/v1/42/arrivals", &notifications);
+    let _wire = listen(cluster.port, "#", &up);
+    let shop = Shop::new(&dir.path().join("door"), broker.port, cluster.port, 400);
+    let mut tapped = BTreeSet::new();
+    for day in 0..DAYS {
+        let mut door = shop.run(day);
+        eventually("head office has every trace, and what staff said", || {
+            tap(broker.port, &notifications, &mut tapped);
+            let all = traces(&office);
+            let judged = all.iter().filter(|one| one.was_here.is_some()).count();
+            all.len() == ((day + 1) * A_DAY) as usize && judged == tapped.len()
+        });
+        door.stop();
+    }
+    let all = traces(&office);
+    let said = |what| all.iter().filter(|one| one.was_here == Some(what)).count();
+    let inside = (0..DAYS * A_DAY).filter(|n| walk(*n) == Walk::In).count();
+    assert_eq!(said(true), inside);
+    assert!(said(false) > 5, "the settings in force ring at the window, too: {}", said(false));
+    assert_eq!(all.iter().map(|one| one.day).collect::<BTreeSet<_>>().len(), DAYS as usize);
+
+    // What went up is enough for the same decisions, to the tick ...
+    let registry = trace_playback::registry().unwrap();
+    let mut arrived = Vec::new();
+    let first = all[0].day;
+    for one in &all {
+        let registry = registry.without_credentials();
+        let again = trace_playback::arrivals(&one.trace, Detection::default(), registry);
+        assert_eq!(again.first().copied(), one.trace.arrived());
+        let millis = again.iter().map(|at| (at.as_secs_f64() * 1000.0).round());
+        arrived.extend(millis.filter(|_| one.day == first));
+    }
+    // On later days the gateway knows more of the shop's radio than a replay.
+    fs::write(shop.folder.join("day.jsonl"), recording(0)).unwrap();
+    let mut replayed: Vec<f64> = shop.replayed().iter().map(|(_, since)| *since).collect();
+    arrived.sort_by(f64::total_cmp);
+    replayed.sort_by(f64::total_cmp);
+    assert_eq!(arrived, replayed);
+
+    // ... and does not say whose they are.
+    let wire = fs::read_to_string(&up).unwrap();
+    assert!(wire.matches("\"kind\":\"trace\"").count() >= all.len());
+    let lower = wire.to_lowercase();
+    for octets in [
+        "guest",
+        "platinum",
+        "visible",
+        UUID,
+        "e2c56db5-",
+        "deca",
+        "de:ca",
+        STRANGER,
+        "5a:11",
+        "ff9901",
+    ] {
+        assert!(!lower.contains(octets), "{octets} went up");
+    }
+
+    // Garbage neither counts nor hinders anyone.
+    let sound = all[0].trace.clone();
+    let strange = |n: u32, trace: &str| {
+        let mut trace: Value = serde_json::from_str(trace).unwrap();
+        trace["n"] = n.into();
+        trace["at"] = "2026-01-05T00:00:00Z".into();
+        trace["kind"] = "trace".into();
+        trace
+    };
+    let mut overfull = sound.clone();
+    overfull.trace = "00000000000000aa".to_owned();
+    overfull.received = vec![overfull.received[0]; 50_000];
+    let fresh = serde_json::to_string(&sound).unwrap().replace(&sound.trace, "00000000000000bb");
+    let batch = serde_json::json!({"v": 1, "queue": "evil", "dropped": 0, "reports": [
+        strange(1, &serde_json::to_string(&overfull).unwrap()),
+        {"n": 2, "at": "yesterday", "kind": "trace", "received": "\u{0}"},
+        {"n": 3, "at": "2026-01-05T00:00:00Z", "kind": "of a later version"},
+        strange(4, &fresh),
+        {"n": 5, "at": "2026-01-05T00:00:00Z", "kind": "trace"},
+    ]});
+    let topic = "grelot/v1/42/gateways/evil/reports";
+    for garbage in [&b"\0\xff"[..], b"{}", b"{\"v\":1,\"reports\":[]}", b"[[[[[[[["] {
+        publish(cluster.port, topic, garbage);
+    }
+    publish(cluster.port, topic, batch.to_string().as_bytes());
+    eventually("what is sound of it is taken", || traces(&office).len() == all.len() + 1);
+    eventually("all of it is answered", || {
+        let wire = fs::read(&up).unwrap();
+        let wire = String::from_utf8_lossy(&wire);
+        wire.lines().any(|line| line.contains("/evil/reported") && line.contains("\"n\":5"))
+    });
+    let mut kept = traces(&office);
+    kept.retain(|one| one.trace.trace != "00000000000000bb");
+    assert_eq!(kept, all);
+
+    // A customer withdraws: their trace is deleted at head office, too.
+    let _door = shop.run(0);
+    office.run("customers withdraw c-guest-0 --fleet fleet.db");
+    let text = |one: &StoredTrace| serde_json::to_string(&one.trace).unwrap();
+    eventually("the trace of the first customer is deleted", || {
+        let left: BTreeSet<String> = traces(&office).iter().map(text).collect();
+        all.iter().filter(|one| !left.contains(&text(one))).count() == 1
+    });
+}
+
+#[test]
+fn a_withdrawal_deletes_traces_that_wait_for_head_office() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
+    let shop = Shop::new(&dir.path().join("door"), broker.port, 1, 600);
+    let _door = shop.run(0);
+    let file = shop.folder.join("state/reports.db");
+    let waiting = |sql: &str| {
+        let file = rusqlite::Connection::open(&file).unwrap();
+        file.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap_or_default()
+    };
+    let traces = "SELECT count(*) FROM reports WHERE trace IS NOT NULL";
+    eventually("traces of the first day wait", || waiting(traces) >= A_DAY);
+    let before = waiting("SELECT count(*) FROM traces");
+    publish(broker.port, "grelot/v1/42/withdrawn/c-guest-0", b"{\"v\":1}");
+    eventually("one of them is deleted", || {
+        waiting("SELECT count(*) FROM reports WHERE report LIKE '%withdrawn_traces%'") == 1
+    });
+    assert!(waiting("SELECT count(*) FROM traces") >= before - 1);
+    let links = "SELECT count(*) FROM traces";
+    assert_eq!(waiting(traces), waiting(links), "whose they are, and they themselves");
+    for name in ["reports.db", "reports.db-wal"] {
+        let octets = fs::read(shop.folder.join("state").join(name)).unwrap_or_default();
+        for octets_of_a_customer in [&b"guest"[..], b"platinum", b"Visible", UUID.as_bytes()] {
+            let found = octets
+                .windows(octets_of_a_customer.len())
+                .any(|some| some.eq_ignore_ascii_case(octets_of_a_customer));
+            assert!(!found, "a customer is named in {name}");
+        }
+    }
+}
