@@ -6,7 +6,7 @@ use crate::text;
 /// All topics begin with it; `v1` is the version of names and payloads.
 pub const ROOT: &str = "grelot/v1";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
     Arrivals,
     /// Visits that ended.

@@ -19,6 +19,7 @@ build-essential   cc
 mosquitto         mosquitto
 mosquitto-clients mosquitto_sub
 prometheus        promtool
+postgresql        pg_lsclusters
 openssl           openssl
 libnss3-tools     certutil
 chromium          chromium

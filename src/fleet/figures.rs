@@ -1,8 +1,8 @@
 //! What reports bring, by store and day.
 
-use rusqlite::{Connection, params};
 use serde::Serialize;
 
+use super::database::{Database, FleetError, values};
 use crate::payload::{HourReport, Report, ReportKind};
 use crate::pipeline::units::WallTime;
 
@@ -32,13 +32,28 @@ pub struct Figures {
     pub not_here: u64,
 }
 
+impl Figures {
+    /// Their columns, in order.
+    pub(super) const COLUMNS: [&str; 9] = [
+        "seconds",
+        "blind_s",
+        "arrivals",
+        "alerts",
+        "announced",
+        "claimed",
+        "claimed_s",
+        "here",
+        "not_here",
+    ];
+}
+
 /// Adds a report to its day, and an hour's to the hours; false where it is there already.
 pub(super) fn count(
-    db: &Connection,
+    db: &mut Database,
     store: u16,
     gateway: &str,
     report: &Report,
-) -> rusqlite::Result<bool> {
+) -> Result<bool, FleetError> {
     let Some(at) = WallTime::parse(&report.at) else { return Ok(false) };
     let figures = match &report.what {
         ReportKind::Hour(hour) => {
@@ -66,34 +81,40 @@ pub(super) fn count(
 }
 
 fn insert_hour(
-    db: &Connection,
+    db: &mut Database,
     store: u16,
     gateway: &str,
     at: WallTime,
     hour: &HourReport,
-) -> rusqlite::Result<bool> {
-    let sql = "INSERT OR IGNORE INTO hours VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-    let row = params![
+) -> Result<bool, FleetError> {
+    let sql = "INSERT INTO hours (store, gateway, at, seconds, blind_s, advertisements, contacts,
+                   arrivals, alerts, departures)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
+    let row = values![
         store,
         gateway,
         at.unix_millis() / 1000,
-        integer(hour.seconds),
-        integer(hour.blind_s),
-        integer(hour.advertisements),
-        integer(hour.contacts),
-        integer(hour.arrivals),
-        integer(hour.alerts),
-        integer(hour.departures),
+        credible(hour.seconds),
+        credible(hour.blind_s),
+        credible(hour.advertisements),
+        credible(hour.contacts),
+        credible(hour.arrivals),
+        credible(hour.alerts),
+        credible(hour.departures),
     ];
-    Ok(db.prepare_cached(sql)?.execute(row)? == 1)
+    Ok(db.execute(sql, row)? == 1)
 }
 
-fn add(db: &Connection, day: i64, store: u16, figures: &Figures) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-               ON CONFLICT (day, store) DO UPDATE SET
-                   seconds = seconds + ?3, blind_s = blind_s + ?4, arrivals = arrivals + ?5,
-                   alerts = alerts + ?6, announced = announced + ?7, claimed = claimed + ?8,
-                   claimed_s = claimed_s + ?9, here = here + ?10, not_here = not_here + ?11";
+fn add(db: &mut Database, day: i64, store: u16, figures: &Figures) -> Result<(), FleetError> {
+    let sums =
+        Figures::COLUMNS.map(|column| format!("{column} = days.{column} + excluded.{column}"));
+    let sql = format!(
+        "INSERT INTO days (day, store, {})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (day, store) DO UPDATE SET {}",
+        Figures::COLUMNS.join(", "),
+        sums.join(", "),
+    );
     let Figures {
         seconds,
         blind_s,
@@ -105,20 +126,20 @@ fn add(db: &Connection, day: i64, store: u16, figures: &Figures) -> rusqlite::Re
         here,
         not_here,
     } = *figures;
-    let row = params![
+    let row = values![
         day,
         store,
-        integer(seconds),
-        integer(blind_s),
-        integer(arrivals),
-        integer(alerts),
-        integer(announced),
-        integer(claimed),
-        integer(claimed_s),
-        integer(here),
-        integer(not_here),
+        credible(seconds),
+        credible(blind_s),
+        credible(arrivals),
+        credible(alerts),
+        credible(announced),
+        credible(claimed),
+        credible(claimed_s),
+        credible(here),
+        credible(not_here),
     ];
-    db.prepare_cached(sql)?.execute(row).map(drop)
+    db.execute(&sql, row).map(drop)
 }
 
 /// The day of a time, since the Unix epoch.
@@ -126,7 +147,9 @@ pub(super) fn day(at: WallTime) -> i64 {
     (at.unix_millis() / 1000).div_euclid(DAY_S)
 }
 
-/// `SQLite` has signed integers.
-fn integer(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+/// No gateway counts more in an hour; sums of what is credible fit into a column.
+const MOST_IN_AN_HOUR: u64 = 1 << 40;
+
+fn credible(count: u64) -> u64 {
+    count.min(MOST_IN_AN_HOUR)
 }

@@ -1,16 +1,19 @@
 //! Head office: the state of all gateways, and messages that are repeated until each gateway acknowledges them.
 //!
-//! One `SQLite` file holds the list of withdrawals with their numbers and what gateways reported;
-//! [`keeper`] answers gateways that ask and repeats what they missed. Invariant: a number of a
-//! store's list is given once, and no number is left out.
+//! One database, an SQLite file or PostgreSQL, holds the list of withdrawals with their numbers and
+//! what gateways reported; [`keeper`] answers gateways that ask and repeats what they missed.
+//! Invariant: a number of a store's list is given once, and no number is left out.
 
+mod database;
 pub mod documents;
 pub mod figures;
+mod inbox;
 pub mod keeper;
 mod measures;
 pub mod overview;
 pub mod page;
 mod picture;
+mod responder;
 pub mod roll_out;
 pub mod shadow;
 pub mod statistics;
@@ -19,9 +22,11 @@ pub mod stores;
 mod trace_rows;
 pub mod traces;
 
+pub use database::{FleetError, Location};
 pub use documents::Document;
 pub use keeper::Keeper;
 pub use overview::{Condition, GatewayOverview};
-pub use store::{FleetError, FleetStore};
+pub use responder::KeepDays;
+pub use store::FleetStore;
 pub use stores::StoreOverview;
 pub use traces::StoredTrace;

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use rusqlite::params;
 use serde::Serialize;
 
-use super::store::{FleetError, FleetStore, unsigned};
+use super::database::{FleetError, Row, values};
+use super::store::FleetStore;
 use crate::payload::{DocumentStatus, GatewayState, Health, Status};
 use crate::pipeline::units::WallTime;
 
@@ -100,7 +100,7 @@ impl GatewayOverview {
     }
 }
 
-/// As it lies in the file.
+/// As it lies in the database.
 struct GatewayRow {
     store: u16,
     name: String,
@@ -115,7 +115,7 @@ impl FleetStore {
     /// Every gateway that ever reported, by store and name.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where the database cannot be read.
     pub fn overview(&mut self, now: WallTime) -> Result<Vec<GatewayOverview>, FleetError> {
         self.of(None, now)
     }
@@ -123,7 +123,7 @@ impl FleetStore {
     /// Those of one store.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where the database cannot be read.
     pub fn gateways_of(
         &mut self,
         store: u16,
@@ -138,35 +138,29 @@ impl FleetStore {
         now: WallTime,
     ) -> Result<Vec<GatewayOverview>, FleetError> {
         let sql = "SELECT g.store, g.name, g.seen_at, g.status, g.health,
-                       max(coalesce(w.last, 0) - g.serial, 0), a.trouble, a.note
+                       coalesce(w.last, 0) - g.serial, a.trouble, a.note
                    FROM gateways g
                    LEFT JOIN (SELECT store, max(serial) AS last FROM withdrawals GROUP BY store) w
                        ON w.store = g.store
                    LEFT JOIN acknowledged a ON a.store = g.store AND a.name = g.name
-                   WHERE ?1 IS NULL OR g.store = ?1
+                   WHERE g.store = ?1 OR ?1 IS NULL
                    ORDER BY g.store, g.name";
-        let rows = self.connection().prepare_cached(sql).and_then(|mut query| {
-            let row = |row: &rusqlite::Row<'_>| {
-                let trouble: Option<String> = row.get(6)?;
-                Ok(GatewayRow {
-                    store: row.get(0)?,
-                    name: row.get(1)?,
-                    seen_at: row.get(2)?,
-                    status: row.get(3)?,
-                    health: row.get(4)?,
-                    behind: unsigned(row, 5)?,
-                    acknowledged: trouble.zip(row.get(7)?),
-                })
-            };
-            query.query_map(params![store], row)?.collect::<rusqlite::Result<Vec<_>>>()
-        });
-        Ok(self.done(rows)?.into_iter().map(|row| overview(row, now)).collect())
+        let row = |row: &Row| GatewayRow {
+            store: row.number(0),
+            name: row.text(1),
+            seen_at: row.integer(2),
+            status: row.optional(3),
+            health: row.optional(4),
+            behind: row.number(5),
+            acknowledged: row.optional(6).zip(row.optional(7)),
+        };
+        self.db().query(sql, values![store], |found| overview(row(found), now))
     }
 
     /// Records that a person knows of a gateway's present troubles; false where it has none.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// Where the database cannot be written.
     pub fn acknowledge(
         &mut self,
         store: u16,
@@ -179,10 +173,11 @@ impl FleetStore {
         let Some(found) = found.filter(|one| one.condition != Condition::Well) else {
             return Ok(false);
         };
-        let row = params![store, gateway, found.trouble(), now.to_string(), note];
-        let sql = "INSERT OR REPLACE INTO acknowledged VALUES (?1, ?2, ?3, ?4, ?5)";
-        let written = self.connection().execute(sql, row);
-        self.done(written.map(|_| true))
+        let (trouble, at) = (found.trouble(), now.to_string());
+        let sql = "INSERT INTO acknowledged (store, name, trouble, at, note)
+                   VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (store, name) DO UPDATE SET
+                       trouble = excluded.trouble, at = excluded.at, note = excluded.note";
+        self.db().execute(sql, values![store, gateway, &trouble, &at, note]).map(|_| true)
     }
 }
 
@@ -230,52 +225,4 @@ fn overview(row: GatewayRow, now: WallTime) -> GatewayOverview {
     overview.acknowledged =
         row.acknowledged.filter(|(known, _)| *known == trouble).map(|(_, note)| note);
     overview
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::store::Said;
-    use super::*;
-
-    const NOW: WallTime = WallTime::from_unix_secs(1_767_603_600);
-
-    fn status(state: &str, warnings: &str) -> String {
-        format!(
-            r#"{{"v":1,"state":"{state}","version":"0.1.0","config":"cafe","since":null,"warnings":{warnings}}}"#
-        )
-    }
-
-    #[test]
-    fn a_trouble_that_is_known_counts_again_once_it_is_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = FleetStore::open(&folder.path().join("fleet.db")).unwrap();
-        let say = |store: &mut FleetStore, text: &str| {
-            store.heard(42, "door", Said::Status(text), NOW).unwrap();
-            let all = store.overview(NOW).unwrap();
-            (all[0].condition, all[0].needs_attention())
-        };
-        assert_eq!(say(&mut store, &status("online", "[]")), (Condition::Well, false));
-        assert!(!store.acknowledge(42, "door", "", NOW).unwrap(), "there is nothing to know of");
-        let blind = status("blind", "[]");
-        assert_eq!(say(&mut store, &blind), (Condition::Blind, true));
-        assert!(store.acknowledge(42, "door", "the adapter is on its way", NOW).unwrap());
-        assert_eq!(say(&mut store, &blind), (Condition::Blind, false));
-        assert_eq!(
-            say(&mut store, &status("blind", r#"["the disk is full"]"#)),
-            (Condition::Blind, true)
-        );
-        assert_eq!(say(&mut store, &status("online", r#"["x"]"#)), (Condition::Warns, true));
-        let later = NOW.plus(std::time::Duration::from_secs(200));
-        assert_eq!(store.overview(later).unwrap()[0].condition, Condition::Silent);
-    }
-
-    #[test]
-    fn a_gateway_that_does_not_know_a_withdrawal_needs_attention() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = FleetStore::open(&folder.path().join("fleet.db")).unwrap();
-        store.heard(42, "door", Said::Status(&status("online", "[]")), NOW).unwrap();
-        store.withdraw(42, "c-1", "2026-01-05T09:00:00Z").unwrap();
-        let found = store.overview(NOW).unwrap().remove(0);
-        assert!(found.needs_attention() && found.withdrawals_behind == 1, "{found:?}");
-    }
 }

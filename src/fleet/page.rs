@@ -1,6 +1,5 @@
 //! `grelot fleet serve --listen`: all stores on a page, and as measures for Prometheus. It only reads.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +12,9 @@ use axum::{Json, Router, middleware};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::database::{FleetError, Location};
 use super::overview::{Condition, GatewayOverview};
-use super::store::{FleetError, FleetStore};
+use super::store::FleetStore;
 use super::stores::StoreOverview;
 use super::{measures, picture};
 use crate::assets::{Assets, CSS, HTML, SCRIPT, SVG};
@@ -41,37 +41,43 @@ const FRESH: Duration = Duration::from_secs(2);
 const STORY_HOURS: i64 = 7 * 24;
 
 /// Reports of visits in a history.
-const STORY_REPORTS: usize = 50;
+const STORY_REPORTS: u32 = 50;
 
 /// When the stores were read, and what was read.
 type Reading = (Tick, Arc<Vec<StoreOverview>>);
 
-/// The file, read again where what is known of it is not fresh.
+/// The database, read again where what is known of it is not fresh.
 #[derive(Clone)]
 struct Fleet {
-    path: PathBuf,
+    location: Location,
+    /// Open, while no request uses it.
+    open: Arc<Mutex<Option<FleetStore>>>,
     clocks: Clocks,
     seen: Arc<Mutex<Option<Reading>>>,
 }
 
 /// Why there is no answer.
 enum Unanswered {
-    File(FleetError),
+    Database(FleetError),
     Ended,
     Unknown,
 }
 
 impl From<FleetError> for Unanswered {
     fn from(error: FleetError) -> Self {
-        Self::File(error)
+        Self::Database(error)
     }
 }
 
 impl IntoResponse for Unanswered {
     fn into_response(self) -> Response {
         match self {
-            Self::File(error) => {
-                tracing::error!(%error, "the page cannot read head office's file");
+            // The task that writes into it says so, once.
+            Self::Database(error) if error.may_pass() => {
+                StatusCode::SERVICE_UNAVAILABLE.into_response()
+            }
+            Self::Database(error) => {
+                tracing::error!(%error, "the page cannot read head office's database");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
             Self::Ended => StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -80,8 +86,8 @@ impl IntoResponse for Unanswered {
     }
 }
 
-/// All routes, over head office's file.
-pub fn routes(path: PathBuf, clocks: Clocks) -> Router {
+/// All routes, over head office's database.
+pub fn routes(location: Location, clocks: Clocks) -> Router {
     let files = FILES.map(|(path, kind, content)| (path, kind, Bytes::from_static(content)));
     Router::new()
         .merge(Assets::new(files).routes(|| StatusCode::NOT_FOUND.into_response()))
@@ -90,7 +96,7 @@ pub fn routes(path: PathBuf, clocks: Clocks) -> Router {
         .route("/map.svg", get(map))
         .route("/metrics", get(metrics))
         .layer(middleware::map_response(protect))
-        .with_state(Fleet { path, clocks, seen: Arc::default() })
+        .with_state(Fleet { location, open: Arc::default(), clocks, seen: Arc::default() })
 }
 
 /// The page loads nothing from elsewhere, and is shown in no other page.
@@ -110,15 +116,22 @@ async fn protect(mut response: Response) -> Response {
 }
 
 impl Fleet {
-    /// Reads the file on a thread of its own.
+    /// Reads the database on a thread of its own.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Self, &mut FleetStore) -> Result<T, Unanswered> + Send + 'static,
     ) -> Result<T, Unanswered> {
         let this = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
-            let mut store = FleetStore::open(&this.path)?;
-            read(&this, &mut store)
+            let kept = || this.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = kept().take();
+            let mut store = match open {
+                Some(store) => store,
+                None => FleetStore::open(this.location.clone())?,
+            };
+            let answer = read(&this, &mut store)?;
+            *kept() = Some(store);
+            Ok(answer)
         });
         reading.await.map_err(|_| Unanswered::Ended)?
     }

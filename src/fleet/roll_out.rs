@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
-
+use super::database::{FleetError, values};
 use super::documents::Document;
 use super::overview::GatewayOverview;
-use super::store::{FleetError, FleetStore, unsigned};
+use super::store::FleetStore;
 use crate::config::pushed::{Guard, Header, place};
 use crate::payload::DocumentState;
 use crate::pipeline::units::WallTime;
@@ -19,7 +18,7 @@ const WEEKS: i64 = 4;
 
 const WEEK: i64 = 7 * 24;
 
-const HOUR_MS: i64 = 3_600_000;
+const HOUR_S: i64 = 3_600;
 
 /// Alerts of the ring in those weeks, without which its share is not known well enough.
 const FEWEST: u64 = 200;
@@ -79,7 +78,7 @@ impl RollOuts {
     /// Whether a guarded document is to be taken back, and why.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where the database cannot be read.
     pub fn verdict(
         &mut self,
         store: &mut FleetStore,
@@ -156,19 +155,17 @@ fn taken_back(serial: u64, limits: &Guard, gateways: &[GatewayOverview]) -> Opti
 }
 
 fn hour(at: WallTime) -> i64 {
-    at.unix_millis().div_euclid(HOUR_MS)
+    at.unix_millis().div_euclid(HOUR_S * 1000)
 }
 
 impl FleetStore {
     /// Alerts in these hours: of the stores in the ring, and of all others.
     fn alerts(&mut self, hours: std::ops::Range<i64>, ring: f64) -> Result<(u64, u64), FleetError> {
-        let sql = "SELECT store, sum(alerts) FROM hours
-                   WHERE at > ?1 * 3600 AND at <= ?2 * 3600 GROUP BY store";
-        let all = self.connection().prepare_cached(sql).and_then(|mut query| {
-            let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u16>(0)?, unsigned(row, 1)?));
-            query.query_map(params![hours.start, hours.end], row)?.collect()
-        });
-        let all: Vec<(u16, u64)> = self.done(all)?;
+        let sql = "SELECT store, CAST(sum(alerts) AS BIGINT) FROM hours
+                   WHERE at > ?1 AND at <= ?2 GROUP BY store";
+        let (after, until) = (hours.start * HOUR_S, hours.end * HOUR_S);
+        let all: Vec<(u16, u64)> =
+            self.db().query(sql, values![after, until], |row| (row.number(0), row.number(1)))?;
         let (mut in_ring, mut others) = (0, 0);
         for (store, alerts) in all {
             *if place(store) < ring { &mut in_ring } else { &mut others } += alerts;
@@ -267,7 +264,7 @@ mod tests {
             )
         };
         let folder = tempfile::tempdir().unwrap();
-        let mut store = FleetStore::open(&folder.path().join("fleet.db")).unwrap();
+        let mut store = FleetStore::open(folder.path().join("fleet.db")).unwrap();
         let now = WallTime::from_unix_secs(1_767_603_600);
         for number in 1..=5 {
             let state = if number == 3 { "fell_back" } else { "in_force" };

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
 use serde::Serialize;
 
-use super::store::{FleetError, FleetStore};
-use crate::payload::{Report, ReportKind, ShadowChange};
+use super::database::{FleetError, values};
+use super::store::{FleetStore, report};
+use crate::payload::{ReportKind, ShadowChange};
 
 /// Changes that are listed one by one.
 const MOST_TOLD: usize = 20;
@@ -36,19 +36,17 @@ impl FleetStore {
     /// What each candidate would have changed, the latest first.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where the database cannot be read.
     pub fn shadows(&mut self) -> Result<Vec<ShadowResult>, FleetError> {
         let sql = "SELECT store, report FROM reports WHERE kind = 'shadow' ORDER BY at DESC";
-        let rows = self.connection().prepare_cached(sql).and_then(|mut query| {
-            let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u16>(0)?, row.get(1)?));
-            query.query_map(params![], row)?.collect()
-        });
-        let rows: Vec<(u16, String)> = self.done(rows)?;
+        let rows: Vec<(u16, String)> =
+            self.db().query(sql, values![], |row| (row.number(0), row.text(1)))?;
         let mut stores: BTreeMap<u64, Vec<u16>> = BTreeMap::new();
         let mut results: BTreeMap<u64, ShadowResult> = BTreeMap::new();
         for (store, text) in rows {
-            let report = serde_json::from_str::<Report>(&text).map(|report| report.what);
-            let Ok(ReportKind::Shadow(report)) = report else { continue };
+            let Some(ReportKind::Shadow(report)) = report(&text).map(|report| report.what) else {
+                continue;
+            };
             let result = results.entry(report.serial).or_default();
             result.serial = report.serial;
             result.same += report.same;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
 use serde::Serialize;
 
+use super::database::{FleetError, Row, values};
 use super::figures::{DAY_S, Figures, day};
 use super::overview::{Condition, GatewayOverview};
 use super::statistics::{Share, float};
-use super::store::{FleetError, FleetStore, unsigned};
+use super::store::{FleetStore, report};
 use crate::payload::{DocumentStatus, Report};
 use crate::pipeline::units::WallTime;
 
@@ -58,7 +58,7 @@ impl FleetStore {
     /// Every store, by number.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where the database cannot be read.
     pub fn stores(&mut self, now: WallTime) -> Result<Vec<StoreOverview>, FleetError> {
         let gateways = self.overview(now)?;
         self.stores_of(&gateways, now)
@@ -67,7 +67,7 @@ impl FleetStore {
     /// The stores of these gateways, which are in the order of their stores.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where the database cannot be read.
     pub fn stores_of(
         &mut self,
         gateways: &[GatewayOverview],
@@ -84,83 +84,66 @@ impl FleetStore {
     /// What the gateways of a store reported of visits last, the latest first.
     ///
     /// # Errors
-    /// Where the file cannot be read.
-    pub fn latest_reports(&mut self, store: u16, most: usize) -> Result<Vec<Report>, FleetError> {
+    /// Where the database cannot be read.
+    pub fn latest_reports(&mut self, store: u16, most: u32) -> Result<Vec<Report>, FleetError> {
         let sql = "SELECT report FROM reports WHERE store = ?1 ORDER BY at DESC LIMIT ?2";
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let texts = self.connection().prepare_cached(sql).and_then(|mut query| {
-            query.query_map(params![store, most], |row| row.get(0))?.collect()
-        });
-        let texts: Vec<String> = self.done(texts)?;
-        Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+        let reports = self.db().query(sql, values![store, most], |row| report(&row.text(0)))?;
+        Ok(reports.into_iter().flatten().collect())
     }
 
     fn figures(&mut self, now: WallTime) -> Result<BTreeMap<u16, Figures>, FleetError> {
         let since = day(now) - DAYS;
-        let sql = "SELECT store, sum(seconds), sum(blind_s), sum(arrivals), sum(alerts),
-                       sum(announced), sum(claimed), sum(claimed_s), sum(here), sum(not_here)
-                   FROM days WHERE day > ?1 GROUP BY store";
-        let row = |row: &rusqlite::Row<'_>| {
+        let sums = Figures::COLUMNS.map(|column| format!("CAST(sum({column}) AS BIGINT)"));
+        let sql =
+            format!("SELECT store, {} FROM days WHERE day > ?1 GROUP BY store", sums.join(", "));
+        let row = |row: &Row| {
             let figures = Figures {
-                seconds: unsigned(row, 1)?,
-                blind_s: unsigned(row, 2)?,
-                arrivals: unsigned(row, 3)?,
-                alerts: unsigned(row, 4)?,
-                announced: unsigned(row, 5)?,
-                claimed: unsigned(row, 6)?,
-                claimed_s: unsigned(row, 7)?,
-                here: unsigned(row, 8)?,
-                not_here: unsigned(row, 9)?,
+                seconds: row.number(1),
+                blind_s: row.number(2),
+                arrivals: row.number(3),
+                alerts: row.number(4),
+                announced: row.number(5),
+                claimed: row.number(6),
+                claimed_s: row.number(7),
+                here: row.number(8),
+                not_here: row.number(9),
             };
-            Ok((row.get(0)?, figures))
+            (row.number(0), figures)
         };
-        let all = self
-            .connection()
-            .prepare_cached(sql)
-            .and_then(|mut query| query.query_map(params![since], row)?.collect());
-        self.done(all)
+        Ok(self.db().query(&sql, values![since], row)?.into_iter().collect())
     }
 
     /// The hours of a store since the hour `since`, in order.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where the database cannot be read.
     pub fn hours(&mut self, store: u16, since: i64) -> Result<Vec<Hour>, FleetError> {
         // An hour that is reported at its end belongs to the time before.
-        let sql =
-            "SELECT (at - 1) / 3600 AS hour, sum(arrivals), sum(alerts), sum(seconds), sum(blind_s)
-                   FROM hours WHERE store = ?1 AND at > ?2 * 3600 GROUP BY hour ORDER BY hour";
-        let row = |row: &rusqlite::Row<'_>| {
-            Ok(Hour {
-                hour: row.get(0)?,
-                arrivals: unsigned(row, 1)?,
-                alerts: unsigned(row, 2)?,
-                seconds: unsigned(row, 3)?,
-                blind_s: unsigned(row, 4)?,
-            })
-        };
-        let all = self
-            .connection()
-            .prepare_cached(sql)
-            .and_then(|mut query| query.query_map(params![store, since], row)?.collect());
-        self.done(all)
+        let sql = "SELECT (at - 1) / 3600 AS hour,
+                       CAST(sum(arrivals) AS BIGINT), CAST(sum(alerts) AS BIGINT),
+                       CAST(sum(seconds) AS BIGINT), CAST(sum(blind_s) AS BIGINT)
+                   FROM hours WHERE store = ?1 AND at > ?2 GROUP BY hour ORDER BY hour";
+        self.db().query(sql, values![store, since * 3600], |row| Hour {
+            hour: row.integer(0),
+            arrivals: row.number(1),
+            alerts: row.number(2),
+            seconds: row.number(3),
+            blind_s: row.number(4),
+        })
     }
 
     /// Deletes what is older than `days` days. Returns how many reports and hours those were.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// Where the database cannot be written.
     pub fn age(&mut self, now: WallTime, days: u32) -> Result<usize, FleetError> {
         let oldest = now.unix_millis() / 1000 - i64::from(days) * DAY_S;
         let before = WallTime::from_unix_millis(oldest * 1000).to_string();
-        let db = self.connection();
-        let deleted = (|| {
-            let reports = db.execute("DELETE FROM reports WHERE at < ?1", params![before])?;
-            let hours = db.execute("DELETE FROM hours WHERE at < ?1", params![oldest])?;
-            db.execute("DELETE FROM days WHERE day < ?1", params![oldest.div_euclid(DAY_S)])?;
-            Ok(reports + hours)
-        })();
-        self.done(deleted)
+        let db = self.db();
+        let reports = db.execute("DELETE FROM reports WHERE at < ?1", values![&before])?;
+        let hours = db.execute("DELETE FROM hours WHERE at < ?1", values![oldest])?;
+        db.execute("DELETE FROM days WHERE day < ?1", values![oldest.div_euclid(DAY_S)])?;
+        Ok(reports + hours)
     }
 }
 

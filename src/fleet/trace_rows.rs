@@ -1,7 +1,6 @@
 //! Rows of traces of contacts, as gateways' reports bring and delete them.
 
-use rusqlite::{Connection, Result, params};
-
+use super::database::{Database, FleetError, values};
 use super::figures::day;
 use crate::payload::trace::is_reference;
 use crate::payload::{Report, Trace, WithdrawnTraces};
@@ -12,12 +11,12 @@ const MOST_OF_A_STORE: u32 = 10_000;
 
 /// Takes a trace; false where it is there already, or was withdrawn.
 pub(super) fn put(
-    db: &Connection,
+    db: &mut Database,
     store: u16,
     gateway: &str,
     report: &Report,
     trace: &Trace,
-) -> Result<bool> {
+) -> Result<bool, FleetError> {
     let at = WallTime::parse(&report.at).ok_or("its day is no time");
     let day = match trace.check().and(at) {
         Ok(at) => day(at),
@@ -27,7 +26,7 @@ pub(super) fn put(
         }
     };
     let sql = "SELECT count(*) FROM traces WHERE store = ?1";
-    let known: u32 = db.prepare_cached(sql)?.query_row([store], |row| row.get(0))?;
+    let known: u32 = db.first(sql, values![store], |row| row.number(0))?.unwrap_or(0);
     if known >= MOST_OF_A_STORE {
         tracing::warn!(store, gateway, known, "too many traces of contacts: one is refused");
         return Ok(false);
@@ -35,24 +34,23 @@ pub(super) fn put(
     let text = serde_json::to_string(report).unwrap_or_default();
     let sql = "INSERT INTO traces (store, trace, gateway, day, report) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT (store, trace) DO NOTHING";
-    let row = params![store, trace.trace, gateway, day, text];
-    Ok(db.prepare_cached(sql)?.execute(row)? == 1)
+    Ok(db.execute(sql, values![store, &trace.trace, gateway, day, &text])? == 1)
 }
 
 /// Deletes the traces of a customer who withdrew consent.
 pub(super) fn withdraw(
-    db: &Connection,
+    db: &mut Database,
     store: u16,
     gateway: &str,
     report: &Report,
     withdrawn: &WithdrawnTraces,
-) -> Result<()> {
+) -> Result<(), FleetError> {
     let Some(at) = WallTime::parse(&report.at) else { return Ok(()) };
     let sql = "INSERT INTO traces (store, trace, gateway, day, report) VALUES (?1, ?2, ?3, ?4, '')
                ON CONFLICT (store, trace) DO UPDATE SET report = ''
                WHERE traces.gateway = ?3";
     for trace in withdrawn.traces.iter().filter(|trace| is_reference(trace)) {
-        db.prepare_cached(sql)?.execute(params![store, trace, gateway, day(at)])?;
+        db.execute(sql, values![store, trace, gateway, day(at)])?;
     }
     Ok(())
 }

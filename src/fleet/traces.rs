@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Result;
-
+use super::database::{FleetError, values};
 use super::figures::day;
-use super::store::{FleetError, FleetStore};
-use crate::payload::{Report, ReportKind, Trace, VisitLabel, VisitReport};
+use super::store::{FleetStore, report};
+use crate::payload::{ReportKind, Trace, VisitLabel, VisitReport};
 use crate::pipeline::units::WallTime;
 
 /// A trace, and what staff said of it.
@@ -24,21 +23,17 @@ impl FleetStore {
     /// Stores of which there are traces.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where the database cannot be read.
     pub fn traced_stores(&mut self) -> Result<Vec<u16>, FleetError> {
         let sql = "SELECT DISTINCT store FROM traces WHERE report <> '' ORDER BY store";
-        let found = self
-            .connection()
-            .prepare_cached(sql)
-            .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect());
-        self.done(found)
+        self.db().query(sql, values![], |row| row.number(0))
     }
 
     /// The traces of a store by day, with what staff said. A claimed visit counts as one of a customer
     /// who was here, unless staff said that they were not.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where the database cannot be read.
     pub fn traces(&mut self, store: u16) -> Result<Vec<StoredTrace>, FleetError> {
         let mut was_here: BTreeMap<String, bool> = BTreeMap::new();
         let reports = self.reports(store)?;
@@ -56,13 +51,10 @@ impl FleetStore {
         }
         let sql = "SELECT day, report FROM traces WHERE store = ?1 AND report <> ''
                    ORDER BY day, trace";
-        let rows = self.connection().prepare_cached(sql).and_then(|mut query| {
-            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            query.query_map([store], row)?.collect::<Result<Vec<(i64, String)>>>()
-        });
-        let stored = self.done(rows)?.into_iter().filter_map(|(day, text)| {
-            let report: Report = serde_json::from_str(&text).ok()?;
-            let ReportKind::Trace(trace) = report.what else { return None };
+        let rows =
+            self.db().query(sql, values![store], |row| (row.integer(0), report(&row.text(1))))?;
+        let stored = rows.into_iter().filter_map(|(day, report)| {
+            let ReportKind::Trace(trace) = report?.what else { return None };
             let said = trace.visit.as_ref().and_then(|visit| was_here.get(visit).copied());
             Some(StoredTrace { store, day, trace: *trace, was_here: said })
         });
@@ -72,12 +64,11 @@ impl FleetStore {
     /// Deletes traces that are older than this number of days; returns how many.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// Where the database cannot be written.
     pub fn age_traces(&mut self, now: WallTime, days: u32) -> Result<usize, FleetError> {
         let oldest = day(now) - i64::from(days);
         let sql = "DELETE FROM traces WHERE day < ?1";
-        let deleted = self.connection().execute(sql, [oldest]);
-        self.done(deleted)
+        self.db().execute(sql, values![oldest])
     }
 }
 
@@ -85,13 +76,13 @@ impl FleetStore {
 mod tests {
     use super::*;
     use crate::payload::trace::{TraceContact, TraceGateway};
-    use crate::payload::{ReportBatch, WithdrawnTraces};
+    use crate::payload::{Report, ReportBatch, WithdrawnTraces};
 
     const NOW: WallTime = WallTime::from_unix_secs(1_767_603_600);
 
     fn store() -> (tempfile::TempDir, FleetStore) {
         let folder = tempfile::tempdir().unwrap();
-        let store = FleetStore::open(&folder.path().join("fleet.db")).unwrap();
+        let store = FleetStore::open(folder.path().join("fleet.db")).unwrap();
         (folder, store)
     }
 
@@ -159,7 +150,7 @@ mod tests {
         report(&mut store, 3, vec![ReportKind::WithdrawnTraces(withdrawn)]);
         report(&mut store, 1, vec![trace(1, None)]);
         assert_eq!(known(&mut store), [(format!("{:016x}", 2), None)]);
-        let again = FleetStore::open(&folder.path().join("fleet.db")).unwrap().traces(42).unwrap();
+        let again = FleetStore::open(folder.path().join("fleet.db")).unwrap().traces(42).unwrap();
         assert_eq!(again.len(), 1);
     }
 

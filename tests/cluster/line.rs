@@ -140,7 +140,7 @@ async fn a_shop_whose_line_is_cut_for_hours_rings_and_reports_everything_once() 
     drop(std::mem::replace(&mut serving, office.serve()));
     until("nothing waits", || waiting() == 0).await;
 
-    let store = FleetStore::open(&office.folder.join("fleet.db")).unwrap();
+    let mut store = FleetStore::open(office.folder.join("fleet.db")).unwrap();
     let reports = store.reports(42).unwrap();
     let visits: Vec<_> = reports
         .iter()

@@ -113,7 +113,7 @@ impl Office {
 
     /// Up to which number each gateway knows the withdrawals of store 42.
     pub fn acknowledged(&self) -> Vec<(String, u64)> {
-        let store = grelot::fleet::FleetStore::open(&self.folder.join("fleet.db")).unwrap();
+        let mut store = grelot::fleet::FleetStore::open(self.folder.join("fleet.db")).unwrap();
         let all = store.of_store(42).unwrap();
         all.into_iter().map(|one| (one.gateway, one.serial)).collect()
     }

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod daemon;
 pub mod mosquitto;
 pub mod page;
+pub mod postgres;
 pub mod process;
 pub mod waiting;
 

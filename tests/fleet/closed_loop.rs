@@ -167,7 +167,7 @@ fn tap(port: u16, notifications: &Path, tapped: &mut BTreeSet<String>) {
 }
 
 fn traces(office: &Office) -> Vec<StoredTrace> {
-    FleetStore::open(&office.folder.join("fleet.db")).unwrap().traces(42).unwrap()
+    FleetStore::open(office.folder.join("fleet.db")).unwrap().traces(42).unwrap()
 }
 
 #[test]

@@ -26,8 +26,10 @@ mod office;
 
 mod canary;
 mod closed_loop;
+mod database;
 mod measures;
 mod page;
+mod postgres;
 mod prometheus;
 mod roll_out;
 mod shadow;

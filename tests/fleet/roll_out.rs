@@ -103,7 +103,7 @@ fn settings_that_leave_customers_alone_are_taken_back_everywhere_and_harmless_on
     assert!(history.contains("5 is taken back: 1 of 1 gateways have taken it back"), "{history}");
 
     // It is not taken again, and head office's file has the reason.
-    let mut store = FleetStore::open(&office.folder.join("fleet.db")).unwrap();
+    let mut store = FleetStore::open(office.folder.join("fleet.db")).unwrap();
     assert!(store.open_guards().unwrap().is_empty());
     let seen: Value = serde_json::from_str(&office.run("--json fleet status").0).unwrap();
     assert_eq!(seen["documents"][0]["serial"], 6, "{seen}");

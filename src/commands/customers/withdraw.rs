@@ -1,5 +1,6 @@
 //! `grelot customers withdraw`: consent taken back, at head office and in the stores.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::clock::Clocks;
 use crate::commands::publish::{Needs, Retained, publish};
 use crate::commands::run::runtime;
 use crate::config::{self, BrokerUrl};
-use crate::fleet::{FleetStore, keeper};
+use crate::fleet::FleetStore;
 use crate::mqtt::client::Peer;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link};
 use crate::mqtt::topics::{Filter, Topics, is_level};
@@ -34,7 +35,7 @@ Examples:
 The configuration names the broker, and the store where no --store does. The message is retained:
 gateways that are away act on it as soon as they are back, and it holds against older registries.
 Not every broker delivers retained messages to gateways that were away. With --fleet the withdrawal
-gets a number in head office's file, and `grelot fleet serve` repeats it until each gateway has
+gets a number in head office's database, and `grelot fleet serve` repeats it until each gateway has
 acknowledged it.")]
 pub struct Args {
     /// The customer's handle
@@ -45,9 +46,10 @@ pub struct Args {
     /// Marks the customer in the customer list as well, so that no further bundle has them
     #[arg(long, value_name = "FILE")]
     book: Option<PathBuf>,
-    /// Enters the withdrawal in head office's file, from which it is repeated until acknowledged
-    #[arg(long, value_name = "FILE")]
-    fleet: Option<PathBuf>,
+    /// Enters the withdrawal in head office's database, the --state of `grelot fleet`, from which it is
+    /// repeated until acknowledged
+    #[arg(long, value_name = "FILE|URL")]
+    fleet: Option<OsString>,
     /// Marks the customer list only: publishes nothing to the gateways
     #[arg(long, requires = "book")]
     no_broker: bool,
@@ -134,18 +136,27 @@ fn tell(global: &Global, args: &Args, at: &str) -> anyhow::Result<Vec<u16>> {
     Ok(stores)
 }
 
-/// Each store's message; numbered where head office has a file.
+/// Each store's message; numbered where head office has a database.
 fn messages(args: &Args, stores: &[u16], at: &str) -> anyhow::Result<Vec<Retained>> {
-    let Some(path) = &args.fleet else {
-        let payload = json!({"v": 1, "withdrawn_at": at}).to_string().into_bytes();
-        let topic = |store: &u16| Topics::of(*store).withdrawn(&args.client);
-        let message = |store| Retained { topic: topic(store), payload: payload.clone() };
-        return Ok(stores.iter().map(message).collect());
-    };
-    let mut file = FleetStore::open(path)?;
+    if let Some(fleet) = &args.fleet {
+        return numbered(fleet, &args.client, stores, at);
+    }
+    let payload = json!({"v": 1, "withdrawn_at": at}).to_string().into_bytes();
+    let topic = |store: &u16| Topics::of(*store).withdrawn(&args.client);
+    let message = |store| Retained { topic: topic(store), payload: payload.clone() };
+    Ok(stores.iter().map(message).collect())
+}
+
+fn numbered(
+    fleet: &OsStr,
+    client: &str,
+    stores: &[u16],
+    at: &str,
+) -> anyhow::Result<Vec<Retained>> {
+    let mut fleet = FleetStore::open(fleet)?;
     let message = |store: &u16| {
-        let entered = file.withdraw(*store, &args.client, at)?;
-        let (topic, payload) = keeper::withdrawal(*store, file.list(), &entered);
+        let entered = fleet.withdraw(*store, client, at)?;
+        let (topic, payload) = entered.message(*store, fleet.list());
         Ok(Retained { topic, payload })
     };
     stores.iter().map(message).collect()

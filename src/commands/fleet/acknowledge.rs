@@ -27,9 +27,9 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// Where the database cannot be written.
 pub fn run(_global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let mut store = FleetStore::open(&args.common.state)?;
+    let mut store = FleetStore::open(args.common.state.clone())?;
     let Args { store: number, gateway, note, .. } = args;
     let now = Clocks::machine().now().clock.reading();
     if store.acknowledge(*number, gateway, note, now)? {

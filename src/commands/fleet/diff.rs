@@ -29,7 +29,7 @@ pub struct Args {
 /// # Errors
 /// Where a document or a file cannot be read.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let mut store = FleetStore::open(&args.common.state)?;
+    let mut store = FleetStore::open(args.common.state.clone())?;
     let before = settings(&mut store, &args.before)?;
     let after = settings(&mut store, &args.after)?;
     let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();

@@ -28,9 +28,9 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// Where the file cannot be read.
+/// Where the database cannot be read.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let mut store = FleetStore::open(&args.common.state)?;
+    let mut store = FleetStore::open(args.common.state.clone())?;
     if let Some(serial) = args.show {
         let Some(document) = store.document(serial)? else {
             anyhow::bail!("there is no document {serial}");

@@ -9,9 +9,8 @@ mod serve;
 mod shadow;
 mod status;
 
-use std::path::PathBuf;
-
 use super::{Exit, Global};
+use crate::fleet::Location;
 
 /// Arguments of `grelot fleet`.
 #[derive(Debug, clap::Args)]
@@ -23,9 +22,10 @@ pub struct Args {
 /// What every command of the fleet needs.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// Head office's file: withdrawals, settings, and what gateways said
-    #[arg(long, value_name = "FILE", default_value = "fleet.db")]
-    state: PathBuf,
+    /// Head office's database: an SQLite file, or postgres://USER@HOST/DATABASE
+    #[allow(clippy::doc_markdown, reason = "the help text shows what to type")]
+    #[arg(long, value_name = "FILE|URL", default_value = "fleet.db")]
+    state: Location,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -51,7 +51,7 @@ enum Command {
 /// Runs the command.
 ///
 /// # Errors
-/// Where the file or the broker cannot be used.
+/// Where the database or the broker cannot be used.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Status(args) => status::run(global, args),

@@ -36,7 +36,7 @@ Examples:
       --roll-back-if alerts=1.5 --roll-back-if not_here=0.3 --roll-back-if gateways=0.1
 
 The file has [presence] and [policy] alone. It is checked, numbered, signed with --key, kept in head
-office's file and published; `grelot fleet serve` repeats it to gateways that were away. With --wait
+office's database and published; `grelot fleet serve` repeats it to gateways that were away. With --wait
 the exit code is 1 while a gateway refuses it or has not answered.")]
 pub struct Args {
     #[command(flatten)]
@@ -132,7 +132,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let roll_back_if = (!args.roll_back_if.is_empty()).then_some(guard);
     let head = Head { ring: args.ring, from: args.from, roll_back_if, shadow: false };
     let body = pushed::signable(&text);
-    let mut store = FleetStore::open(&args.common.state)?;
+    let mut store = FleetStore::open(args.common.state.clone())?;
     let before = store.newest(&topic)?;
     let document = enter(&mut store, &topic, &args.note, &head, &body, &args.signing)?;
     if roll_back_if.is_some() {
@@ -209,7 +209,7 @@ pub(super) fn tell(global: &Global, document: &Document) -> anyhow::Result<()> {
     let message =
         Retained { topic: document.topic.clone(), payload: document.text.clone().into_bytes() };
     publish(&peer, &[message], Needs::Nothing).map(drop).with_context(|| {
-        format!("document {} is in head office's file and not published", document.serial)
+        format!("document {} is in head office's database and not published", document.serial)
     })
 }
 

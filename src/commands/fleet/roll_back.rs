@@ -30,7 +30,7 @@ pub struct Args {
 /// # Errors
 /// Where there is no such document, or no broker takes it.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let mut store = FleetStore::open(&args.common.state)?;
+    let mut store = FleetStore::open(args.common.state.clone())?;
     let earlier = store.document(args.serial)?;
     let earlier = earlier.with_context(|| format!("there is no document {}", args.serial))?;
     let body = pushed::settings(&earlier.text).context("the document cannot be read")?;

@@ -12,7 +12,7 @@ use super::super::{Exit, Global};
 use super::Common;
 use crate::clock::Clocks;
 use crate::config;
-use crate::fleet::{FleetStore, Keeper, page};
+use crate::fleet::{FleetStore, KeepDays, Keeper, page};
 use crate::http_server;
 use crate::mqtt::client::Peer;
 use crate::tasks;
@@ -26,9 +26,10 @@ const PAGE_ENDS_WITHIN: Duration = Duration::from_secs(5);
 #[command(after_help = "\
 Examples:
   grelot --config head-office.toml fleet serve --state fleet.db
+  grelot --config head-office.toml fleet serve --state postgres://fleet@db.example/grelot
   grelot --config head-office.toml fleet serve --listen 127.0.0.1:8480
 
-The configuration names the broker and the login. Withdrawals come into the file with
+The configuration names the broker and the login. Withdrawals come into the database with
 `grelot customers withdraw --fleet fleet.db`. With --listen there is a page of all stores, and `/metrics`
 for Prometheus; it has no log-in of its own: put it behind a reverse proxy that has one. Runs until
 SIGTERM or SIGINT.")]
@@ -49,15 +50,15 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// Where the configuration or the file cannot be used.
+/// Where the configuration or the database cannot be used.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     logs::start(tracing::Level::INFO);
     let config = config::load(&global.config)?;
     let peer = Peer::of_tool(&config, "fleet")?;
-    let store = FleetStore::open(&args.common.state)?;
+    let store = FleetStore::open(args.common.state.clone())?;
     let clocks = Clocks::machine();
-    let keeper = Keeper::new(store, peer.brokers, peer.identity, clocks.clone())
-        .keeping(args.keep_days, args.keep_traces_days);
+    let keep = KeepDays { reports: args.keep_days, traces: args.keep_traces_days };
+    let keeper = Keeper::new(store, peer.brokers, peer.identity, clocks.clone(), keep);
     runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

@@ -43,9 +43,9 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// Where the settings are wrong, the file cannot be used, or no broker takes them.
+/// Where the settings are wrong, the database cannot be used, or no broker takes them.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let mut store = FleetStore::open(&args.common.state)?;
+    let mut store = FleetStore::open(args.common.state.clone())?;
     let Some(file) = &args.file else { return results(global, &mut store) };
     let text =
         std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;

@@ -19,7 +19,7 @@ Examples:
   grelot fleet status --condition blind --condition silent --json
   grelot fleet status --watch 5
 
-Shows what `grelot fleet serve` has written into the file. Exit code 1 while a gateway needs
+Shows what `grelot fleet serve` has written into the database. Exit code 1 while a gateway needs
 attention: it is offline, silent for three minutes, blind, warns, refuses settings, or has not
 acknowledged a withdrawal; and no person has acknowledged exactly that.")]
 pub struct Args {
@@ -55,9 +55,9 @@ enum Sort {
 /// Runs the command.
 ///
 /// # Errors
-/// Where the file cannot be read.
+/// Where the database cannot be read.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
-    let mut store = FleetStore::open(&args.common.state)?;
+    let mut store = FleetStore::open(args.common.state.clone())?;
     loop {
         let all = store.overview(Clocks::machine().now().clock.reading())?;
         let shown = shown(args, &all);

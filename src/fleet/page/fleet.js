@@ -1,4 +1,4 @@
-// All stores: what the server has read of head office's file, again every ten seconds.
+// All stores: what the server has read of head office's database, again every ten seconds.
 
 const AGAIN = 10_000;
 const LONGEST_PRESS = 2_000;

@@ -190,7 +190,7 @@ async fn many_gateways_at_a_cluster_of_three_nodes() {
     let begun = Instant::now();
     run(count, dir.path(), &ports, &seen, &stop);
     all_have("connected, and head office has answered", begun, &|one| one.answered);
-    let mut file = FleetStore::open(&office.folder.join("fleet.db")).unwrap();
+    let mut file = FleetStore::open(office.folder.join("fleet.db")).unwrap();
     let now = || Clocks::machine().now().clock.reading();
     let mut known = || {
         let all = file.overview(now()).unwrap();

@@ -1,0 +1,380 @@
+//! What head office does with what gateways say: it enters it in the database, and answers.
+//!
+//! The database may make it wait: it runs on a thread for work that blocks. Invariant: an answer goes
+//! out once everything that it is about is committed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::database::{Database, FleetError, transaction};
+use super::documents::Document;
+use super::inbox::Received;
+use super::roll_out::RollOuts;
+use super::store::{FleetStore, Said};
+use crate::clock::Clocks;
+use crate::mqtt::client::consent;
+use crate::mqtt::topics::{Topic, Topics, is_level};
+use crate::payload;
+use crate::pipeline::units::{Tick, WallTime};
+
+/// Interval of checks of documents that may be taken back, while no gateway has taken one back.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// Withdrawals of one gateway that are repeated at once; the rest follows.
+const MOST_REPEATED: u32 = 100;
+
+/// An answer is of no use to a later connection.
+const LIFE: Duration = Duration::from_mins(1);
+
+/// Least time between two publications of one document: one message reaches all its gateways.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// For how long what gateways report is kept, in days.
+#[derive(Debug, Clone, Copy)]
+pub struct KeepDays {
+    pub reports: u32,
+    /// Traces of contacts.
+    pub traces: u32,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Gateways said this.
+    Messages(Vec<Received>),
+    /// Withdrawals that are not acknowledged are repeated, and roll-outs are examined.
+    Repeat,
+    /// Reports that are too old are deleted.
+    Age,
+}
+
+/// What is to go out.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    Publish(Publication),
+    /// The gateways of this store say their status.
+    AskForStatus(u16),
+}
+
+/// A message to publish.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Publication {
+    pub(super) topic: String,
+    pub(super) payload: Vec<u8>,
+    pub(super) retain: bool,
+    pub(super) expiry: Option<Duration>,
+}
+
+/// Head office's side of all conversations.
+pub(super) struct Responder {
+    store: FleetStore,
+    clocks: Clocks,
+    /// When each document was published last, by its topic.
+    published: BTreeMap<String, Tick>,
+    keep: KeepDays,
+    /// Of documents that may be taken back.
+    roll_outs: RollOuts,
+    /// When they are examined next.
+    look_at: Tick,
+    replies: Vec<Reply>,
+}
+
+impl AsMut<Database> for Responder {
+    fn as_mut(&mut self) -> &mut Database {
+        self.store.as_mut()
+    }
+}
+
+impl Responder {
+    pub(super) fn new(store: FleetStore, clocks: Clocks, keep: KeepDays) -> Self {
+        Self {
+            store,
+            clocks,
+            published: BTreeMap::new(),
+            keep,
+            roll_outs: RollOuts::default(),
+            look_at: Tick::ZERO,
+            replies: Vec::new(),
+        }
+    }
+
+    /// All of a job, or nothing of it; what is to go out afterwards.
+    pub(super) fn work(&mut self, job: &Job) -> Result<Vec<Reply>, FleetError> {
+        self.replies.clear();
+        let worked = match job {
+            Job::Messages(messages) => transaction(self, |this| {
+                messages.iter().try_for_each(|message| this.received(message))
+            }),
+            Job::Repeat => transaction(self, Self::repeat),
+            Job::Age => self.age(),
+        };
+        if worked.is_err() {
+            // None of it went out.
+            self.published.clear();
+        }
+        worked.map(|()| std::mem::take(&mut self.replies))
+    }
+
+    fn received(&mut self, message: &Received) -> Result<(), FleetError> {
+        let Received { topic, store, gateway, payload, at } = message;
+        let text = std::str::from_utf8(payload).unwrap_or_default();
+        let taken: Option<()> = match topic {
+            Topic::Consent => match read::<payload::Consent>(payload) {
+                Some(said) => return self.consent(*store, gateway, &said, *at),
+                None => None,
+            },
+            // An empty one retires the gateway; `fleet status` shows when it last reported.
+            Topic::Status if payload.is_empty() => return Ok(()),
+            Topic::Status => match read::<payload::Status>(payload) {
+                Some(status) => return self.status(*store, gateway, text, &status, *at),
+                None => None,
+            },
+            Topic::Health => match read::<payload::Health>(payload) {
+                Some(_) => return self.health(*store, gateway, text, *at),
+                None => None,
+            },
+            // The client's name is head office's own; the gateway's is in the answer.
+            Topic::SyncAnswer => match read::<payload::SyncAnswer>(payload) {
+                Some(answer) => return self.synced(*store, &answer, *at),
+                None => None,
+            },
+            Topic::Reports => match reports(payload) {
+                Some(reported) => return self.reports(*store, gateway, reported),
+                None => None,
+            },
+            _ => return Ok(()),
+        };
+        if taken.is_none() {
+            tracing::warn!(store, gateway, ?topic, "a gateway's message is refused");
+        }
+        Ok(())
+    }
+
+    /// A gateway's status with the settings that it has: it is sent newer ones.
+    fn status(
+        &mut self,
+        store: u16,
+        gateway: &str,
+        text: &str,
+        status: &payload::Status,
+        at: WallTime,
+    ) -> Result<(), FleetError> {
+        let now = self.clocks.now().tick;
+        self.store.heard(store, gateway, Said::Status(text), at)?;
+        if status.documents.iter().any(|one| one.state == payload::DocumentState::FellBack) {
+            self.look_at = Tick::ZERO;
+        }
+        if status.state == payload::GatewayState::Offline {
+            return Ok(());
+        }
+        let topics = Topics::of(store);
+        let group = status.group.as_ref().map(|group| Topic::GroupSettings.of(&[group]));
+        for (reach, topic) in [
+            ("fleet", Some(Topic::FleetSettings.of(&[]))),
+            ("group", group),
+            ("store", Some(topics.topic(Topic::StoreSettings, &[]))),
+            ("gateway", Some(topics.topic(Topic::GatewaySettings, &[gateway]))),
+        ] {
+            let Some(topic) = topic else { continue };
+            let known = status.documents.iter().find(|known| known.reach == reach);
+            let known = known.and_then(|known| known.serial).unwrap_or(0);
+            let recently = |at: &Tick| now.since(*at) < AGAIN_AFTER;
+            if self.published.get(&topic).is_some_and(recently) {
+                continue;
+            }
+            if let Some(document) = self.store.newest(&topic)?
+                && document.serial > known
+            {
+                tracing::info!(topic, serial = document.serial, "settings are published again");
+                self.published.insert(topic.clone(), now);
+                self.publish(topic, document.text.into_bytes(), true, None);
+            }
+        }
+        Ok(())
+    }
+
+    fn health(
+        &mut self,
+        store: u16,
+        gateway: &str,
+        text: &str,
+        at: WallTime,
+    ) -> Result<(), FleetError> {
+        // A gateway that is known only from other messages: not every broker retains its status.
+        if !self.store.heard(store, gateway, Said::Health(text), at)? {
+            self.replies.push(Reply::AskForStatus(store));
+        }
+        Ok(())
+    }
+
+    fn synced(
+        &mut self,
+        store: u16,
+        answer: &payload::SyncAnswer,
+        at: WallTime,
+    ) -> Result<(), FleetError> {
+        let below = format!("gateways/{}/status", answer.gateway);
+        let status = answer.retained.get(&below).filter(|_| is_level(&answer.gateway));
+        let Some(payload) = status.map(payload::encode) else { return Ok(()) };
+        let text = String::from_utf8_lossy(&payload).into_owned();
+        match read::<payload::Status>(&payload) {
+            Some(status) => self.status(store, &answer.gateway, &text, &status, at),
+            None => Ok(()),
+        }
+    }
+
+    fn reports(
+        &mut self,
+        store: u16,
+        gateway: &str,
+        Reported { batch, last, unreadable }: Reported,
+    ) -> Result<(), FleetError> {
+        if unreadable > 0 {
+            tracing::warn!(store, gateway, unreadable, "reports are refused");
+        }
+        let new = self.store.report(store, gateway, &batch)?;
+        tracing::debug!(store, gateway, new, "reports");
+        self.confirm(store, gateway, batch.queue, last);
+        Ok(())
+    }
+
+    /// The gateway may forget its reports.
+    fn confirm(&mut self, store: u16, gateway: &str, queue: String, n: u64) {
+        let reported = payload::Reported { v: payload::VERSION, queue, n };
+        let topic = Topics::of(store).topic(Topic::Reported, &[gateway]);
+        self.publish(topic, payload::encode(&reported), false, Some(LIFE));
+    }
+
+    /// The withdrawals that a gateway knows: it is sent the rest.
+    fn consent(
+        &mut self,
+        store: u16,
+        gateway: &str,
+        said: &payload::Consent,
+        at: WallTime,
+    ) -> Result<(), FleetError> {
+        self.store.acknowledged(store, gateway, said.list.as_deref(), said.serial, at)?;
+        let known = if said.list.as_deref() == Some(self.store.list()) { said.serial } else { 0 };
+        match &said.ask {
+            Some(ask) if is_level(ask) => self.answer(store, gateway, ask, known),
+            _ => self.tell(store, known),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        store: u16,
+        gateway: &str,
+        ask: &str,
+        known: u64,
+    ) -> Result<(), FleetError> {
+        let rest = self.store.withdrawals(store, known, u32::MAX)?;
+        let serial = rest.last().map_or(known, |last| last.serial);
+        tracing::info!(
+            store,
+            gateway,
+            withdrawals = rest.len(),
+            "a gateway asks who has withdrawn"
+        );
+        let clients: Vec<String> = rest.into_iter().map(|one| one.client).collect();
+        let list = self.store.list().to_owned();
+        let topic = Topics::of(store).withdrawals(gateway);
+        for part in consent::parts(ask, Some(&list), serial, &clients) {
+            self.publish(topic.clone(), payload::encode(&part), false, Some(LIFE));
+        }
+        Ok(())
+    }
+
+    /// Publishes the withdrawals of a store after number `known`.
+    fn tell(&mut self, store: u16, known: u64) -> Result<(), FleetError> {
+        for one in self.store.withdrawals(store, known, MOST_REPEATED)? {
+            let (topic, payload) = one.message(store, self.store.list());
+            self.publish(topic, payload, true, None);
+        }
+        Ok(())
+    }
+
+    /// What gateways have not acknowledged.
+    fn repeat(&mut self) -> Result<(), FleetError> {
+        let behind = self.store.behind()?;
+        if !behind.is_empty() {
+            tracing::info!(gateways = behind.len(), "withdrawals are not acknowledged everywhere");
+        }
+        for gateway in behind {
+            self.tell(gateway.store, gateway.serial)?;
+        }
+        self.look_at_roll_outs()
+    }
+
+    /// Takes documents back that a share of their gateways has taken back, or that surely exceed a
+    /// limit.
+    fn look_at_roll_outs(&mut self) -> Result<(), FleetError> {
+        let now = self.clocks.now();
+        let open = if now.tick < self.look_at { Vec::new() } else { self.store.open_guards()? };
+        if open.is_empty() {
+            return Ok(());
+        }
+        self.look_at = now.tick.plus(LOOK_EVERY);
+        let (now, gateways) = (now.clock.reading(), self.store.overview(now.clock.reading())?);
+        for document in open {
+            let verdict = self.roll_outs.verdict(&mut self.store, &document, &gateways, now)?;
+            let Some(why) = verdict else { continue };
+            tracing::error!(serial = document.serial, why, "settings are taken back everywhere");
+            let back = self.store.take_back(document.serial, &why, &now.to_string())?;
+            if let Some(Document { topic, text, .. }) = back {
+                self.publish(topic, text.into_bytes(), true, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what is too old.
+    fn age(&mut self) -> Result<(), FleetError> {
+        let now = self.clocks.now().clock.reading();
+        let deleted = self.store.age(now, self.keep.reports)?;
+        let deleted = deleted + self.store.age_traces(now, self.keep.traces)?;
+        if deleted > 0 {
+            tracing::info!(deleted, "old reports are deleted");
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, topic: String, payload: Vec<u8>, retain: bool, expiry: Option<Duration>) {
+        self.replies.push(Reply::Publish(Publication { topic, payload, retain, expiry }));
+    }
+}
+
+/// A payload of the version that this program knows.
+fn read<T: DeserializeOwned>(payload: &[u8]) -> Option<T> {
+    read_value(serde_json::from_slice(payload).ok()?)
+}
+
+fn read_value<T: DeserializeOwned>(value: serde_json::Value) -> Option<T> {
+    if value.get("v")?.as_u64()? != u64::from(payload::VERSION) {
+        return None;
+    }
+    serde_json::from_value(value).ok()
+}
+
+/// A gateway's message of reports.
+struct Reported {
+    /// What can be read of it.
+    batch: payload::ReportBatch,
+    /// The number of the last report, readable or not: the rest must not wait for one that never
+    /// will be.
+    last: u64,
+    unreadable: usize,
+}
+
+fn reports(payload: &[u8]) -> Option<Reported> {
+    let mut value: serde_json::Value = serde_json::from_slice(payload).ok()?;
+    let all = value.get_mut("reports")?.as_array_mut()?;
+    let last = all.last()?.get("n")?.as_u64()?;
+    let sent = all.len();
+    all.retain(|one| <payload::Report as serde::Deserialize>::deserialize(one).is_ok());
+    let unreadable = sent - all.len();
+    let batch: payload::ReportBatch = read_value(value)?;
+    is_level(&batch.queue).then_some(Reported { batch, last, unreadable })
+}
