@@ -70,6 +70,7 @@ pub mod tablets;
 
 pub mod config;
 
+#[cfg(feature = "head-office")]
 pub mod fleet;
 
 pub mod office;

@@ -6,6 +6,7 @@ mod customers;
 mod decode;
 mod demo;
 mod doctor;
+#[cfg(feature = "head-office")]
 mod fleet;
 mod init;
 mod invitation;
@@ -96,6 +97,7 @@ enum Command {
     /// Adds, lists and removes logins of the embedded broker
     Broker(broker::Args),
     /// All gateways of all stores, at head office
+    #[cfg(feature = "head-office")]
     Fleet(fleet::Args),
     /// Opens the HCI monitor for the daemon; systemd starts it
     #[cfg(target_os = "linux")]
@@ -136,7 +138,9 @@ pub fn description() -> clap::Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     crate::telemetry::logs::start(match cli.command {
-        Command::Run(_) | Command::Fleet(_) => tracing::Level::INFO,
+        Command::Run(_) => tracing::Level::INFO,
+        #[cfg(feature = "head-office")]
+        Command::Fleet(_) => tracing::Level::INFO,
         _ => tracing::Level::WARN,
     });
     let ended = match &cli.command {
@@ -158,6 +162,7 @@ pub fn run() -> ExitCode {
         Command::Tablets(args) => tablets::run(&cli.global, args),
         Command::Tls(args) => tls::run(&cli.global, args),
         Command::Broker(args) => broker::run(&cli.global, args),
+        #[cfg(feature = "head-office")]
         Command::Fleet(args) => fleet::run(&cli.global, args),
         #[cfg(target_os = "linux")]
         Command::OpenMonitor => open_monitor::run(),

@@ -15,6 +15,7 @@ use crate::clock::Clocks;
 use crate::commands::publish::{Needs, Retained, publish};
 use crate::commands::run::runtime;
 use crate::config::{self, BrokerUrl};
+#[cfg(feature = "head-office")]
 use crate::fleet::FleetStore;
 use crate::mqtt::client::Peer;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link};
@@ -147,6 +148,7 @@ fn messages(args: &Args, stores: &[u16], at: &str) -> anyhow::Result<Vec<Retaine
     Ok(stores.iter().map(message).collect())
 }
 
+#[cfg(feature = "head-office")]
 fn numbered(
     fleet: &OsStr,
     client: &str,
@@ -160,6 +162,11 @@ fn numbered(
         Ok(Retained { topic, payload })
     };
     stores.iter().map(message).collect()
+}
+
+#[cfg(not(feature = "head-office"))]
+fn numbered(_: &OsStr, _: &str, _: &[u16], _: &str) -> anyhow::Result<Vec<Retained>> {
+    bail!("--fleet: this grelot is built without the feature head-office")
 }
 
 /// Whether the broker delivers a withdrawal to a gateway that subscribes later.
