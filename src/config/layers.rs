@@ -116,6 +116,16 @@ impl Layers {
     /// # Errors
     /// Everything that is wrong in any of the documents.
     pub fn in_force(&self, config: &Config) -> Result<InForce, Problems> {
+        let detection = self.detection(config)?;
+        let hash = detection.hash();
+        Ok(InForce { settings: config.settings_with(detection), hash })
+    }
+
+    /// The detection settings alone that result from the file and all layers.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any of the documents.
+    pub fn detection(&self, config: &Config) -> Result<Detection, Problems> {
         let mut values = Values::new();
         let mut problems = Problems::default();
         for (reach, layer) in Reach::ALL.into_iter().zip(&self.layers) {
@@ -131,8 +141,7 @@ impl Layers {
             problems.sort();
             return Err(problems);
         }
-        let hash = detection.hash();
-        Ok(InForce { settings: config.settings_with(detection), hash })
+        Ok(detection)
     }
 }
 

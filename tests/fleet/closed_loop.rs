@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use grelot::config::detection::Detection;
 use grelot::daemon::trace_playback;
 use grelot::fleet::{FleetStore, StoredTrace};
+use grelot::payload::Trace;
 use serde_json::Value;
 
 use crate::common::mosquitto::{BrokerOptions, Mosquitto};
@@ -21,7 +22,7 @@ use crate::office::{Office, grelot, start, status};
 const DAYS: u32 = 4;
 
 /// Customers of one day: some come in, some stop at the window and ring, some pass at a distance.
-const A_DAY: u32 = 12;
+const A_DAY: u32 = 8;
 
 /// Between two customers, in seconds.
 const EVERY: u32 = 60;
@@ -34,10 +35,10 @@ enum Walk {
 }
 
 fn walk(n: u32) -> Walk {
-    match n % 4 {
-        0 | 1 => Walk::In,
-        2 => Walk::Window,
-        _ => Walk::Past,
+    match n % 8 {
+        0 | 1 | 4 | 5 => Walk::In,
+        3 => Walk::Past,
+        _ => Walk::Window,
     }
 }
 
@@ -54,13 +55,13 @@ fn recording(day: u32) -> String {
     let mut lines = Vec::new();
     for n in day * A_DAY..(day + 1) * A_DAY {
         let (lasts, level) = match walk(n) {
-            Walk::In => (110 + n % 5 * 4, -55),
+            Walk::In => (40 + n % 5 * 3, -55),
             Walk::Window => (13, -55),
             Walk::Past => (12, -88),
         };
-        for step in 0..lasts * 3 {
-            let t = f64::from(begins(n)) + f64::from(step) * 0.333;
-            let far = (6 - i32::try_from(step.min(lasts * 3 - step)).unwrap()).max(0) * 5;
+        for step in 0..lasts * 2 {
+            let t = f64::from(begins(n)) + f64::from(step) * 0.5;
+            let far = (6 - i32::try_from(step.min(lasts * 2 - step)).unwrap()).max(0) * 5;
             let noise = i32::try_from((n * 31 + step * 17) % 7).unwrap() - 3;
             let mut heard = |address: &str, rssi: i32, adv: &str| {
                 let line = format!(
@@ -170,42 +171,98 @@ fn traces(office: &Office) -> Vec<StoredTrace> {
     FleetStore::open(office.folder.join("fleet.db")).unwrap().traces(42).unwrap()
 }
 
+/// A shop, its staff, and head office.
+struct World {
+    shop: Shop,
+    broker: Mosquitto,
+    cluster: Mosquitto,
+    office: Office,
+    notifications: PathBuf,
+    /// Everything on head office's cluster.
+    wire: PathBuf,
+    processes: [Running; 3],
+}
+
+impl World {
+    fn new(dir: &Path) -> Self {
+        let [broker, cluster] = ["broker", "cluster"].map(|name| {
+            fs::create_dir_all(dir.join(name)).unwrap();
+            Mosquitto::start(&dir.join(name), &BrokerOptions::default())
+        });
+        let office = Office::new(&dir.join("office"), &[cluster.port]);
+        let (notifications, wire) = (dir.join("notifications"), dir.join("wire"));
+        let staff = listen(broker.port, "grelot/v1/42/arrivals", &notifications);
+        let processes = [office.serve(), staff, listen(cluster.port, "#", &wire)];
+        let shop = Shop::new(&dir.join("door"), broker.port, cluster.port, 400);
+        Self { shop, broker, cluster, office, notifications, wire, processes }
+    }
+
+    /// What head office has in the end.
+    fn live(&self) -> Vec<StoredTrace> {
+        let mut tapped = BTreeSet::new();
+        for day in 0..DAYS {
+            let mut door = self.shop.run(day);
+            eventually("head office has every trace, and what staff said", || {
+                tap(self.broker.port, &self.notifications, &mut tapped);
+                let all = traces(&self.office);
+                let judged = all.iter().filter(|one| one.was_here.is_some()).count();
+                all.len() == ((day + 1) * A_DAY) as usize && judged == tapped.len()
+            });
+            door.stop();
+        }
+        traces(&self.office)
+    }
+
+    fn heard(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.wire).unwrap()).into_owned()
+    }
+
+    fn tune(&self, arguments: &str) -> Value {
+        let (report, _) = self.office.run(&format!("--json tune --fleet fleet.db {arguments}"));
+        let mut report: Value = serde_json::from_str(&report).unwrap();
+        report["tune"].take()
+    }
+
+    /// Runs a command as it is printed.
+    fn say(&self, command: &Value) {
+        let command = command.as_str().unwrap();
+        let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let output = grelot(&self.office.folder, &arguments);
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn taps_and_traces_of_contacts_become_better_settings_and_name_no_one() {
     let dir = tempfile::tempdir().unwrap();
-    let [broker, cluster] = ["broker", "cluster"].map(|name| {
-        fs::create_dir_all(dir.path().join(name)).unwrap();
-        Mosquitto::start(&dir.path().join(name), &BrokerOptions::default())
-    });
-    let office = Office::new(&dir.path().join("office"), &[cluster.port]);
-    let _serving = office.serve();
-    let (notifications, up) = (dir.path().join("notifications"), dir.path().join("up"));
-    let _staff = listen(broker.port, "grelot/v1/42/arrivals", &notifications);
-    let _wire = listen(cluster.port, "#", &up);
-    let shop = Shop::new(&dir.path().join("door"), broker.port, cluster.port, 400);
-    let mut tapped = BTreeSet::new();
-    for day in 0..DAYS {
-        let mut door = shop.run(day);
-        eventually("head office has every trace, and what staff said", || {
-            tap(broker.port, &notifications, &mut tapped);
-            let all = traces(&office);
-            let judged = all.iter().filter(|one| one.was_here.is_some()).count();
-            all.len() == ((day + 1) * A_DAY) as usize && judged == tapped.len()
-        });
-        door.stop();
-    }
-    let all = traces(&office);
+    let world = World::new(dir.path());
+    let all = world.live();
     let said = |what| all.iter().filter(|one| one.was_here == Some(what)).count();
-    let inside = (0..DAYS * A_DAY).filter(|n| walk(*n) == Walk::In).count();
-    assert_eq!(said(true), inside);
-    assert!(said(false) > 5, "the settings in force ring at the window, too: {}", said(false));
+    assert_eq!(said(true), (0..DAYS * A_DAY).filter(|n| walk(*n) == Walk::In).count());
+    assert!(said(false) >= DAYS as usize, "the settings in force ring at the window, too");
     assert_eq!(all.iter().map(|one| one.day).collect::<BTreeSet<_>>().len(), DAYS as usize);
 
-    // What went up is enough for the same decisions, to the tick ...
+    they_replay_to_the_tick(&world, &all);
+    they_name_no_one(&world, &all);
+    garbage_neither_counts_nor_hinders(&world, &all);
+    settings_are_found_shadowed_and_pushed(&world, said(false));
+
+    // A customer withdraws: their trace is deleted at head office, too.
+    let _door = world.shop.run(0);
+    world.office.run("customers withdraw c-guest-0 --fleet fleet.db");
+    let text = |one: &StoredTrace| serde_json::to_string(&one.trace).unwrap();
+    eventually("the trace of the first customer is deleted", || {
+        let left: BTreeSet<String> = traces(&world.office).iter().map(text).collect();
+        all.iter().filter(|one| !left.contains(&text(one))).count() == 1
+    });
+    assert!(world.processes.into_iter().all(|mut one| !one.has_ended()), "all worked to the end");
+}
+
+fn they_replay_to_the_tick(world: &World, all: &[StoredTrace]) {
     let registry = trace_playback::registry().unwrap();
     let mut arrived = Vec::new();
     let first = all[0].day;
-    for one in &all {
+    for one in all {
         let registry = registry.without_credentials();
         let again = trace_playback::arrivals(&one.trace, Detection::default(), registry);
         assert_eq!(again.first().copied(), one.trace.arrived());
@@ -213,14 +270,15 @@ fn taps_and_traces_of_contacts_become_better_settings_and_name_no_one() {
         arrived.extend(millis.filter(|_| one.day == first));
     }
     // On later days the gateway knows more of the shop's radio than a replay.
-    fs::write(shop.folder.join("day.jsonl"), recording(0)).unwrap();
-    let mut replayed: Vec<f64> = shop.replayed().iter().map(|(_, since)| *since).collect();
+    fs::write(world.shop.folder.join("day.jsonl"), recording(0)).unwrap();
+    let mut replayed: Vec<f64> = world.shop.replayed().iter().map(|(_, since)| *since).collect();
     arrived.sort_by(f64::total_cmp);
     replayed.sort_by(f64::total_cmp);
     assert_eq!(arrived, replayed);
+}
 
-    // ... and does not say whose they are.
-    let wire = fs::read_to_string(&up).unwrap();
+fn they_name_no_one(world: &World, all: &[StoredTrace]) {
+    let wire = world.heard();
     assert!(wire.matches("\"kind\":\"trace\"").count() >= all.len());
     let lower = wire.to_lowercase();
     for octets in [
@@ -237,22 +295,27 @@ fn taps_and_traces_of_contacts_become_better_settings_and_name_no_one() {
     ] {
         assert!(!lower.contains(octets), "{octets} went up");
     }
+}
 
-    // Garbage neither counts nor hinders anyone.
-    let sound = all[0].trace.clone();
-    let strange = |n: u32, trace: &str| {
-        let mut trace: Value = serde_json::from_str(trace).unwrap();
+fn garbage_neither_counts_nor_hinders(world: &World, all: &[StoredTrace]) {
+    let strange = |n: u32, trace: &Trace| {
+        let mut trace = serde_json::to_value(trace).unwrap();
         trace["n"] = n.into();
         trace["at"] = "2026-01-05T00:00:00Z".into();
         trace["kind"] = "trace".into();
         trace
     };
-    let mut overfull = sound.clone();
-    overfull.trace = "00000000000000aa".to_owned();
+    let of = |trace: &str| Trace {
+        trace: trace.to_owned(),
+        // Staff said nothing of it.
+        visit: Some("ffffffffffffffff".to_owned()),
+        ..all[0].trace.clone()
+    };
+    let mut overfull = of("00000000000000aa");
     overfull.received = vec![overfull.received[0]; 50_000];
-    let fresh = serde_json::to_string(&sound).unwrap().replace(&sound.trace, "00000000000000bb");
+    let fresh = of("00000000000000bb");
     let batch = serde_json::json!({"v": 1, "queue": "evil", "dropped": 0, "reports": [
-        strange(1, &serde_json::to_string(&overfull).unwrap()),
+        strange(1, &overfull),
         {"n": 2, "at": "yesterday", "kind": "trace", "received": "\u{0}"},
         {"n": 3, "at": "2026-01-05T00:00:00Z", "kind": "of a later version"},
         strange(4, &fresh),
@@ -260,27 +323,48 @@ fn taps_and_traces_of_contacts_become_better_settings_and_name_no_one() {
     ]});
     let topic = "grelot/v1/42/gateways/evil/reports";
     for garbage in [&b"\0\xff"[..], b"{}", b"{\"v\":1,\"reports\":[]}", b"[[[[[[[["] {
-        publish(cluster.port, topic, garbage);
+        publish(world.cluster.port, topic, garbage);
     }
-    publish(cluster.port, topic, batch.to_string().as_bytes());
-    eventually("what is sound of it is taken", || traces(&office).len() == all.len() + 1);
+    publish(world.cluster.port, topic, batch.to_string().as_bytes());
+    eventually("what is sound of it is taken", || traces(&world.office).len() == all.len() + 1);
     eventually("all of it is answered", || {
-        let wire = fs::read(&up).unwrap();
-        let wire = String::from_utf8_lossy(&wire);
+        let wire = world.heard();
         wire.lines().any(|line| line.contains("/evil/reported") && line.contains("\"n\":5"))
     });
-    let mut kept = traces(&office);
+    let mut kept = traces(&world.office);
     kept.retain(|one| one.trace.trace != "00000000000000bb");
     assert_eq!(kept, all);
+}
 
-    // A customer withdraws: their trace is deleted at head office, too.
-    let _door = shop.run(0);
-    office.run("customers withdraw c-guest-0 --fleet fleet.db");
-    let text = |one: &StoredTrace| serde_json::to_string(&one.trace).unwrap();
-    eventually("the trace of the first customer is deleted", || {
-        let left: BTreeSet<String> = traces(&office).iter().map(text).collect();
-        all.iter().filter(|one| !left.contains(&text(one))).count() == 1
-    });
+fn settings_are_found_shadowed_and_pushed(world: &World, rang_at_the_window: usize) {
+    let report = world.tune("--store 42 --points 12 --out tuned.toml");
+    let (now, chosen) = (&report["now"], &report["chosen"]);
+    assert_eq!((&report["stores"][0], report["recordings"].as_u64()), (&42.into(), Some(4)));
+    // Those in force are what staff saw.
+    assert_eq!(now["missed"], 0);
+    assert_eq!(now["false"].as_u64(), Some(rang_at_the_window as u64));
+    assert_eq!(now["arrival_delay_s"]["p95"], 0.0);
+    assert!(chosen["false"].as_u64() <= Some(1) && chosen["missed"] == 0, "{chosen}");
+    let unseen = &report["unseen"];
+    assert!(unseen["folds"] == 4 && unseen["better_than_now"].as_f64() > Some(0.9), "{unseen}");
+
+    // The commands that follow work as they are printed.
+    let mut door = world.shop.run(0);
+    let document = || status(&world.shop.folder)["configuration"]["documents"][0].clone();
+    let [shadow, results, push] = &report["next"].as_array().unwrap()[..] else {
+        panic!("{report}")
+    };
+    world.say(shadow);
+    eventually("it runs in the shadow", || document()["state"] == "shadow");
+    world.say(results);
+    world.say(push);
+    eventually("it is in force", || document()["state"] == "in_force");
+    door.stop();
+    let again = world.tune("--points 2 --out next.toml");
+    assert_eq!(again["now"]["false"], chosen["false"], "the search begins with it");
+    assert_eq!(again["group"], "stores with 1 gateway (door)");
+    assert_eq!(again["next"][0], "grelot fleet diff 2 next.toml --state fleet.db");
+    world.say(&again["next"][0]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::labels::{self, Labelled};
+use super::traces::Judged;
 use crate::commands::complain;
 use crate::config::Config;
 use crate::config::registry::{self, Reading, line};
@@ -40,11 +41,13 @@ pub struct Recording {
 }
 
 /// How it is known who came.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Known {
     /// The recording says it.
     GroundTruth,
     Labels(Vec<Labelled>),
+    /// It is traces of contacts, and staff say it of each.
+    Traces(Box<Judged>),
     /// Neither the recording nor staff say it.
     Nothing,
 }
@@ -91,6 +94,21 @@ impl Recording {
             known,
             unreadable: heard.unreadable,
         })
+    }
+
+    /// A day of a store, as traces of contacts.
+    pub fn of_traces(name: String, store: u16, judged: Judged) -> Self {
+        Self {
+            path: name.into(),
+            records: Arc::new([]),
+            started_at: WallTime::from_unix_secs(0),
+            gateways: Arc::new([]),
+            ends_at: Duration::ZERO,
+            registry: Vec::new(),
+            store,
+            known: Known::Traces(Box::new(judged)),
+            unreadable: 0,
+        }
     }
 
     /// Whether any customer was received.

@@ -174,6 +174,11 @@ impl std::str::FromStr for Wish {
     }
 }
 
+/// `1 visit`, `2 visits`
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
+use super::counts::counted;
 use super::{Outcome, report};
 use crate::commands::customers::secret::Replacement;
 use crate::config::Config;
@@ -21,8 +22,8 @@ const MARK: &str = "# Detection settings found by `grelot tune`";
 /// The configuration's file cannot be read.
 pub fn write(outcome: &Outcome<'_>, config: &Config) -> anyhow::Result<String> {
     let chosen = &outcome.verdict.chosen;
-    let mut text = format!("{MARK} on {}", report::counted(outcome.recordings.len(), "recording"));
-    let _ = writeln!(text, " with {}.", report::counted(chosen.counts.visits as usize, "visit"));
+    let mut text = format!("{MARK} on {}", counted(outcome.recordings.len(), "recording"));
+    let _ = writeln!(text, " with {}.", counted(chosen.counts.visits as usize, "visit"));
     if let Some(unseen) = &outcome.verdict.unseen {
         let counts = &unseen.counts;
         let _ = writeln!(

@@ -67,7 +67,7 @@ pub fn read(
 /// # Errors
 /// No recording has ground truth or labels.
 pub fn known(recordings: &[Recording]) -> anyhow::Result<()> {
-    let unknown: Vec<_> = recordings.iter().filter(|r| r.known == Known::Nothing).collect();
+    let unknown: Vec<_> = recordings.iter().filter(|r| matches!(r.known, Known::Nothing)).collect();
     if !unknown.is_empty() {
         let names = unknown.iter().map(|r| format!("\n  {}", r.path.display()));
         bail!(

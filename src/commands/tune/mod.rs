@@ -13,6 +13,7 @@ mod confidence;
 mod corpus;
 mod counts;
 mod document;
+mod fleet;
 mod inputs;
 mod labels;
 mod parameter;
@@ -23,6 +24,7 @@ mod report;
 mod search;
 mod space;
 mod state;
+mod traces;
 mod trial;
 mod verdict;
 
@@ -40,6 +42,7 @@ use crate::pipeline::units::Clock;
 use crate::sources;
 use corpus::{Known, Recording};
 use counts::{Weights, Wish};
+use fleet::Group;
 use pareto::Offer;
 use progress::Progress;
 use search::Search;
@@ -58,15 +61,29 @@ Examples:
   grelot --config shop.toml tune monday.jsonl.zst tuesday.jsonl.zst --out tuned.toml
   grelot --config shop.toml tune *.jsonl.zst --out tuned.toml --weight false=3
   grelot --config shop.toml tune *.jsonl.zst --labels labels.jsonl --out tuned.toml
+  grelot --config head-office.toml tune --fleet fleet.db --store 42 --out tuned.toml
+  grelot --config head-office.toml tune --fleet fleet.db --all --out tuned.toml
 
 Recordings need the truth ({\"t\":12.3,\"truth\":\"enter\",\"client\":\"c-7f3a\"}), or labels as
 `grelot labels` prints them. --out also draws the trade-off (tuned.svg) and keeps what was tried
 (tuned.toml.state): a run that was killed goes on there, and other weights need no new trials.
+With --fleet the search begins with the configuration's [presence] and what head office has pushed; several
+searches write tuned-42.toml, or tuned-layout-1.toml.
 The document has [presence] alone, to be put into the configuration or pushed over MQTT.")]
 pub struct Args {
     /// Recordings or captures
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "fleet", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Head office's file instead of recordings: traces of contacts that gateways reported, and what
+    /// staff said of them; one search for each layout of stores
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "labels", "registry"])]
+    fleet: Option<PathBuf>,
+    /// This store's traces alone
+    #[arg(long, value_name = "NUMBER", requires = "fleet", value_parser = clap::value_parser!(u16).range(1..))]
+    store: Option<u16>,
+    /// One search for each store, not for each layout
+    #[arg(long, requires = "fleet", conflicts_with = "store")]
+    all: bool,
     /// Writes the chosen settings here, a picture and the state of the search beside
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -110,6 +127,8 @@ struct Outcome<'a> {
     /// Points that an earlier run had tried.
     known_before: usize,
     took: Duration,
+    /// Where the recordings are from, if they are traces of head office's file.
+    group: Option<&'a Group>,
 }
 
 /// Runs the command.
@@ -119,6 +138,9 @@ struct Outcome<'a> {
 /// written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
+    if let Some(fleet) = &args.fleet {
+        return from_fleet(global, args, fleet, &config);
+    }
     let customers = inputs::customers(args, &config)?;
     if let Some(out) = &args.out {
         document::may_replace(out)?;
@@ -131,7 +153,8 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let space = Space::new(Detection::from(&config), &receivers, options);
     let bench = Bench { config: &config, space: &space, recordings: &recordings };
     let weights = Weights::default().with(&args.weight);
-    let (verdict, known_before) = search(args, &bench, &weights, key, &mut progress)?;
+    let out = args.out.as_deref();
+    let (verdict, known_before) = search(args, out, &bench, &weights, key, &mut progress)?;
     check(&bench, &customers, [&verdict.now, &verdict.chosen])?;
     let outcome = Outcome {
         space: &space,
@@ -141,21 +164,63 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         known_before,
         verdict,
         took: progress.end(),
+        group: None,
     };
-    tell(global, args, &config, &outcome)?;
+    tell(global, out, &config, &outcome)?;
+    Ok(Exit::Done)
+}
+
+/// One search for each group of stores.
+fn from_fleet(global: &Global, args: &Args, file: &Path, config: &Config) -> anyhow::Result<Exit> {
+    let groups = fleet::read(file, config, args.store, args.all)?;
+    let out = |group: &Group| {
+        let out = args.out.as_ref()?;
+        let several = groups.len() > 1 || args.all;
+        Some(if several { group.beside(out) } else { out.clone() })
+    };
+    for out in groups.iter().filter_map(out) {
+        document::may_replace(&out)?;
+    }
+    for (nth, group) in groups.iter().enumerate() {
+        if nth > 0 && !global.json {
+            print("")?;
+        }
+        let mut progress = Progress::new();
+        let options = SearchOptions { levels: args.levels, rejoin: args.rejoin };
+        let space = Space::new(group.in_force.clone(), &group.receivers, options);
+        let bench = Bench { config: &group.config, space: &space, recordings: &group.recordings };
+        let weights = Weights::default().with(&args.weight);
+        let mut key = group.key()?;
+        key.text(&format!("{} {} {}", args.seed, args.levels, args.rejoin));
+        let out = out(group);
+        let out = out.as_deref();
+        let (verdict, known_before) = search(args, out, &bench, &weights, key, &mut progress)?;
+        let outcome = Outcome {
+            space: &space,
+            recordings: &group.recordings,
+            labelled: group.recordings.len(),
+            unreadable: 0,
+            known_before,
+            verdict,
+            took: progress.end(),
+            group: Some(group),
+        };
+        tell(global, out, &group.config, &outcome)?;
+    }
     Ok(Exit::Done)
 }
 
 /// The search, and how many points an earlier run had tried.
 fn search(
     args: &Args,
+    out: Option<&Path>,
     bench: &Bench<'_>,
     weights: &Weights,
     key: Key,
     progress: &mut Progress,
 ) -> anyhow::Result<(Verdict, usize)> {
     let files = bench.recordings.len();
-    let (mut state, mut board) = match &args.out {
+    let (mut state, mut board) = match out {
         Some(out) => {
             let (state, board) = State::open(&beside(out, "state"), &key.done(), files)?;
             (Some(state), board)
@@ -216,22 +281,29 @@ fn check(bench: &Bench<'_>, customers: &Path, offers: [&Offer; 2]) -> anyhow::Re
 
 fn tell(
     global: &Global,
-    args: &Args,
+    out: Option<&Path>,
     config: &Config,
     outcome: &Outcome<'_>,
 ) -> anyhow::Result<()> {
     let text = document::write(outcome, config)?;
+    let next = out
+        .map(|out| outcome.group.map(|group| group.next(out, &global.config)).unwrap_or_default());
     if global.json {
-        print(&report::json(outcome).to_string())?;
+        print(&report::json(outcome, next.as_deref()).to_string())?;
     } else {
         print(report::text(outcome).trim_end())?;
     }
-    let Some(out) = &args.out else { return Ok(()) };
+    let Some(out) = out else { return Ok(()) };
     let picture = out.with_extension("svg");
     document::put(out, &text)?;
     document::put(&picture, &picture::draw(outcome))?;
-    if !global.json {
-        let (out, picture, store) = (out.display(), picture.display(), config.store.id);
+    let (out, picture, store) = (out.display(), picture.display(), config.store.id);
+    if let (Some(next), false) = (next.filter(|next| !next.is_empty()), global.json) {
+        print(&format!("\nWritten  {out}, {picture}"))?;
+        for (what, command) in next {
+            print(&format!("{what:<8} {command}"))?;
+        }
+    } else if !global.json {
         print(&format!(
             "\nWritten  {out}, {picture}\n\
              Try it   grelot --config CONFIG replay --diff OTHER FILE…\n\

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::confidence::RESAMPLES;
-use super::counts::Counts;
+use super::counts::{Counts, counted};
 use super::pareto::Offer;
 use super::progress::clock;
 use super::space::Space;
@@ -20,8 +20,10 @@ const EVEN: f64 = 0.5;
 
 pub fn text(outcome: &Outcome<'_>) -> String {
     let verdict = &outcome.verdict;
-    let mut text = format!(
-        "{}, {}; {} tried in {}\n",
+    let mut text = outcome.group.map(|group| format!("{}\n", group.name)).unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "{}, {}; {} tried in {}",
         counted(outcome.recordings.len(), "recording"),
         counted(verdict.now.counts.visits as usize, "visit"),
         counted(verdict.tried.len(), "setting"),
@@ -120,7 +122,9 @@ pub fn doubt(unseen: Option<&Unseen>) -> Option<&'static str> {
 /// What to know before deciding.
 pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     let mut remarks = Vec::new();
-    if outcome.labelled > 0 {
+    if let Some(group) = outcome.group {
+        remarks.extend(group.remarks());
+    } else if outcome.labelled > 0 {
         remarks.push(format!(
             "{} known from staff's labels alone, which do not show missed visits",
             counted(outcome.labelled, "recording")
@@ -144,7 +148,8 @@ pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     remarks
 }
 
-pub fn json(outcome: &Outcome<'_>) -> Value {
+/// `next` are the commands that follow, where there is a document.
+pub fn json(outcome: &Outcome<'_>, next: Option<&[(&str, String)]>) -> Value {
     let verdict = &outcome.verdict;
     let offer = |offer: &Offer| {
         let mut value = counts(&offer.counts);
@@ -170,7 +175,7 @@ pub fn json(outcome: &Outcome<'_>) -> Value {
         }
         value
     });
-    json!({ "tune": {
+    let mut report = json!({
         "recordings": outcome.recordings.len(),
         "labelled": outcome.labelled,
         "unreadable": outcome.unreadable,
@@ -181,7 +186,14 @@ pub fn json(outcome: &Outcome<'_>) -> Value {
         "chosen": offer(&verdict.chosen),
         "unseen": unseen,
         "front": verdict.front.iter().map(offer).collect::<Vec<_>>(),
-    }})
+    });
+    if let (Some(group), Some(report)) = (outcome.group, report.as_object_mut()) {
+        report.insert("group".to_owned(), json!(group.name));
+        report.insert("stores".to_owned(), json!(group.stores));
+        let commands = next.unwrap_or_default().iter().map(|(_, command)| command);
+        report.insert("next".to_owned(), json!(commands.collect::<Vec<_>>()));
+    }
+    json!({ "tune": report })
 }
 
 fn counts(counts: &Counts) -> Value {
@@ -209,9 +221,4 @@ fn settings(space: &Space, offer: &Offer) -> Value {
         (key.to_owned(), value)
     };
     Value::Object(space.written(&offer.point).into_iter().map(read).collect())
-}
-
-/// `1 visit`, `2 visits`
-pub fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -94,6 +94,9 @@ impl Bench<'_> {
 /// # Errors
 /// The recording's registry cannot be loaded, or the recording cannot be played.
 pub fn counts(config: &Config, settings: Detection, on: &Recording) -> anyhow::Result<Counts> {
+    if let Known::Traces(judged) = &on.known {
+        return Ok(judged.counts(&settings));
+    }
     play(config, settings, on, on.replay(), on.registry()?)
         .with_context(|| format!("trying on {}", on.path.display()))
 }
@@ -118,7 +121,7 @@ pub fn play(
     })?;
     Ok(match &on.known {
         Known::Labels(said) => labels::judge(said, &arrivals),
-        Known::GroundTruth | Known::Nothing => Counts::from(&score_input.score(on.ends_at)),
+        _ => Counts::from(&score_input.score(on.ends_at)),
     })
 }
 

@@ -1,0 +1,316 @@
+//! What `grelot tune --fleet` searches on: traces of contacts in head office's file, by layout or by
+//! store. A day of a store takes the place of a recording.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+
+use super::corpus::Recording;
+use super::counts::counted;
+use super::state::Key;
+use super::traces::{Judged, Stay};
+use crate::clock::Clocks;
+use crate::commands::complain;
+use crate::config::Config;
+use crate::config::detection::Detection;
+use crate::config::layers::{Layers, Reach};
+use crate::config::pushed::Rules;
+use crate::daemon::trace_playback;
+use crate::fleet::{FleetStore, StoredTrace};
+use crate::payload::Trace;
+use crate::payload::trace::TracePlace;
+use crate::pipeline::Place;
+use crate::pipeline::units::WallTime;
+
+/// Stores for which commands are printed; the others' are the same.
+const MOST_NAMED: usize = 3;
+
+/// Seconds of a day.
+const DAY_S: i64 = 86_400;
+
+/// Stores that are searched together.
+pub struct Group {
+    /// For people.
+    pub name: String,
+    /// In a file's name.
+    slug: String,
+    pub stores: Vec<u16>,
+    /// Head office's.
+    file: PathBuf,
+    /// Whether head office knows no other store.
+    is_all: bool,
+    /// Of the first of the stores.
+    pub config: Config,
+    /// The detection settings that the search begins with.
+    pub in_force: Detection,
+    /// The number of the document that a push would replace.
+    replaces: Option<u64>,
+    /// Gateways that received a customer, with their places.
+    pub receivers: Vec<(String, Option<Place>)>,
+    pub recordings: Vec<Recording>,
+    /// Everything that is in them.
+    content: String,
+    unjudged: usize,
+    passed: usize,
+}
+
+/// The groups in head office's file: one store, each store, or each layout.
+///
+/// # Errors
+/// The file cannot be read, a pushed document is wrong, or staff judged no trace.
+pub fn read(
+    file: &Path,
+    config: &Config,
+    store: Option<u16>,
+    each_store: bool,
+) -> anyhow::Result<Vec<Group>> {
+    ensure!(file.exists(), "{}: there is no such file", file.display());
+    let mut fleet = FleetStore::open(file)?;
+    let stores = match store {
+        Some(store) => vec![store],
+        None => fleet.traced_stores()?,
+    };
+    let by_layout = store.is_none() && !each_store;
+    let mut groups: BTreeMap<(String, u16), Vec<StoredTrace>> = BTreeMap::new();
+    for store in stores {
+        for trace in fleet.traces(store)? {
+            let key = if by_layout { (layout(&trace.trace), 0) } else { (String::new(), store) };
+            groups.entry(key).or_default().push(trace);
+        }
+    }
+    let mut found = Vec::new();
+    for (nth, ((layout, store), traces)) in (1..).zip(groups) {
+        let (name, slug) = match store {
+            0 => (format!("stores with {layout}"), format!("layout-{nth}")),
+            store => (format!("store {store}"), store.to_string()),
+        };
+        if traces.iter().any(|one| matches!(Stay::of(one), Some(Stay::Here(_) | Stay::NotHere))) {
+            found.push(Group::of((&mut fleet, file), config, (name, slug), traces)?);
+        } else {
+            complain(&format!("{name}: left out, staff judged no visit that there is a trace of"));
+        }
+    }
+    ensure!(
+        !found.is_empty(),
+        "{}: no trace of contacts that staff judged\n  hint: gateways report traces with \
+         `head_office.traces = true`, and staff say on the tablets whether the customer was here",
+        file.display()
+    );
+    Ok(found)
+}
+
+impl Group {
+    fn of(
+        (fleet, file): (&mut FleetStore, &Path),
+        config: &Config,
+        (name, slug): (String, String),
+        traces: Vec<StoredTrace>,
+    ) -> anyhow::Result<Self> {
+        let now = Clocks::machine().now().clock.reading();
+        let stores: BTreeSet<u16> = traces.iter().map(|one| one.store).collect();
+        let known: BTreeSet<u16> = fleet.overview(now)?.iter().map(|one| one.store).collect();
+        let first = traces.last().context("no trace")?;
+        let mut config = of_store(config, first);
+        let overview = fleet.gateways_of(first.store, now)?;
+        config.store.group = overview.into_iter().find_map(|one| one.group);
+        let reaches = match stores.len() {
+            1 => &[Reach::Fleet, Reach::Group, Reach::Store][..],
+            _ => &[Reach::Fleet],
+        };
+        let mut group = Self {
+            name,
+            slug,
+            file: file.to_owned(),
+            is_all: known.is_subset(&stores),
+            stores: stores.into_iter().collect(),
+            in_force: pushed(fleet, &config, reaches, now)?,
+            replaces: None,
+            receivers: receivers(&traces),
+            config,
+            recordings: Vec::new(),
+            content: String::new(),
+            unjudged: 0,
+            passed: 0,
+        };
+        let reach = match &group.stores[..] {
+            _ if group.is_whole_fleet() => Some(Reach::Fleet),
+            [_] => Some(Reach::Store),
+            _ => None,
+        };
+        if let Some(topic) = reach.and_then(|reach| reach.topic(&group.config)) {
+            group.replaces = fleet.newest(&topic)?.map(|document| document.serial);
+        }
+        group.record(traces)?;
+        Ok(group)
+    }
+
+    /// Makes a recording of each day of each store.
+    fn record(&mut self, traces: Vec<StoredTrace>) -> anyhow::Result<()> {
+        let registry = trace_playback::registry()?;
+        let mut days: BTreeMap<(u16, i64), Vec<(Trace, Stay)>> = BTreeMap::new();
+        for stored in traces {
+            let Some(stay) = Stay::of(&stored) else {
+                self.unjudged += 1;
+                continue;
+            };
+            self.passed += usize::from(stay == Stay::Passed);
+            self.content += &format!("{stay:?} {}\n", serde_json::to_string(&stored.trace)?);
+            days.entry((stored.store, stored.day)).or_default().push((stored.trace, stay));
+        }
+        for ((store, day), traces) in days {
+            let name = format!("store {store}, {}", date(day));
+            let judged = Judged::new(traces, registry.without_credentials());
+            self.recordings.push(Recording::of_traces(name, store, judged));
+        }
+        Ok(())
+    }
+
+    /// A hash of all that can change a result, but the arguments.
+    ///
+    /// # Errors
+    /// This program cannot be read.
+    pub fn key(&self) -> anyhow::Result<Key> {
+        let mut key = Key::default();
+        key.text(env!("CARGO_PKG_VERSION"));
+        key.file(&std::env::current_exe().context("cannot find this program")?)?;
+        key.text(&format!("{:?}", self.in_force));
+        key.text(&self.content);
+        Ok(key)
+    }
+
+    /// `tuned.toml` gives `tuned-42.toml`.
+    pub fn beside(&self, out: &Path) -> PathBuf {
+        let stem = out.file_stem().unwrap_or_default().to_string_lossy();
+        let end = out.extension().map(|end| format!(".{}", end.to_string_lossy()));
+        out.with_file_name(format!("{stem}-{}{}", self.slug, end.unwrap_or_default()))
+    }
+
+    /// What to know of the traces.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = vec![
+            "a recording is a day of a store, as traces of contacts; staff say who was here, and \
+             cannot say who was missed"
+                .to_owned(),
+        ];
+        if self.passed > 0 {
+            remarks.push(format!(
+                "{} did not ring and count as not here",
+                counted(self.passed, "stay")
+            ));
+        }
+        if self.unjudged > 0 {
+            remarks.push(format!(
+                "{} left out: staff said nothing, or the trace ends before",
+                counted(self.unjudged, "stay")
+            ));
+        }
+        remarks
+    }
+
+    /// The commands that follow, with the configuration at `config`: what the document replaces, the
+    /// shadow, then a ring.
+    pub fn next(&self, out: &Path, config: &Path) -> Vec<(&'static str, String)> {
+        let (out, config, state) = (out.display(), config.display(), self.file.display());
+        let mut next = Vec::new();
+        if let Some(serial) = self.replaces {
+            next.push(("Replaces", format!("grelot fleet diff {serial} {out} --state {state}")));
+        }
+        let (push, ring) = if self.is_whole_fleet() { ("Ring", "--ring 5 ") } else { ("Push", "") };
+        let targets = if self.is_whole_fleet() {
+            vec![String::new()]
+        } else {
+            let named = self.stores.iter().take(MOST_NAMED);
+            named.map(|store| format!("--store {store} ")).collect()
+        };
+        let office = format!("grelot --config {config} fleet");
+        for target in &targets {
+            next.push(("Shadow", format!("{office} shadow {out} {target}--state {state}")));
+        }
+        next.push(("Results", format!("grelot fleet shadow --results --state {state}")));
+        let limits = "--roll-back-if alerts=1.5 --roll-back-if not_here=0.3";
+        for target in &targets {
+            let command = format!("{office} push {out} {target}{ring}--state {state} {limits}");
+            next.push((push, command));
+        }
+        next
+    }
+
+    /// A push of the document is for the whole fleet, and may begin with a ring.
+    fn is_whole_fleet(&self) -> bool {
+        self.is_all && self.stores.len() > 1
+    }
+}
+
+/// The configuration of a trace's store, as far as head office knows it.
+fn of_store(config: &Config, stored: &StoredTrace) -> Config {
+    let StoredTrace { store, trace, .. } = stored;
+    let mut config = config.clone();
+    config.store.id = *store;
+    let placed =
+        trace.gateways.iter().filter_map(|one| Some((one.name.clone(), one.place?.into())));
+    config.store.gateways = placed.collect();
+    if let Some(first) = trace.gateways.first() {
+        config.gateway.clone_from(&first.name);
+    }
+    config.store.zones = [None; 16];
+    for one in &trace.zones {
+        if let Some(place) = config.store.zones.get_mut(usize::from(one.zone)) {
+            *place = Some(one.place.into());
+        }
+    }
+    config
+}
+
+/// The settings that head office has pushed, over those of the configuration.
+fn pushed(
+    fleet: &mut FleetStore,
+    config: &Config,
+    reaches: &[Reach],
+    now: WallTime,
+) -> anyhow::Result<Detection> {
+    let mut layers = Layers::default();
+    // Head office's own file: signatures are for the way to the gateways.
+    let rules = Rules { store: config.store.id, keys: &[], now: Some(now) };
+    for reach in reaches {
+        let Some(topic) = reach.topic(config) else { continue };
+        // A candidate that runs in the shadow leaves in force what came before it.
+        for document in fleet.history(Some(&topic))?.iter().rev() {
+            layers.set(*reach, &topic, document.text.as_bytes(), &rules)?;
+        }
+    }
+    Ok(layers.detection(config)?)
+}
+
+/// The gateways that received a customer.
+fn receivers(traces: &[StoredTrace]) -> Vec<(String, Option<Place>)> {
+    let mut found = BTreeMap::new();
+    for StoredTrace { trace, .. } in traces {
+        let heard: BTreeSet<usize> = trace.received.iter().map(|one| one.1.into()).collect();
+        let named = heard.into_iter().filter_map(|index| trace.gateways.get(index));
+        found.extend(named.map(|one| (one.name.clone(), one.place.map(Place::from))));
+    }
+    found.into_iter().collect()
+}
+
+/// How many gateways a store has, and where they and its beacons stand.
+fn layout(trace: &Trace) -> String {
+    let word = |place: TracePlace| Place::from(place).word();
+    let mut gateways: Vec<&str> =
+        trace.gateways.iter().map(|one| one.place.map_or("anywhere", word)).collect();
+    gateways.sort_unstable();
+    let beacons: BTreeSet<&str> = trace.zones.iter().map(|one| word(one.place)).collect();
+    let beacons: Vec<&str> = beacons.into_iter().collect();
+    let gateways = format!("{} ({})", counted(gateways.len(), "gateway"), gateways.join(", "));
+    if beacons.is_empty() {
+        gateways
+    } else {
+        format!("{gateways}, beacons {}", beacons.join(", "))
+    }
+}
+
+/// As people write it.
+fn date(day: i64) -> String {
+    let midnight = WallTime::from_unix_secs(day.saturating_mul(DAY_S)).to_string();
+    midnight.split('T').next().unwrap_or_default().to_owned()
+}
