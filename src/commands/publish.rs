@@ -9,8 +9,9 @@ use crate::config::BrokerUrl;
 use crate::mqtt::client::Peer;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Link, Message, PublishOutcome};
 
-/// A broker that has not answered by then is out of reach.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A broker that has not acknowledged everything by then is out of reach. A cluster that has just lost a
+/// node elects new leaders of its queues first, which takes more than ten seconds on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A message that the broker is to retain.
 #[derive(Debug, Clone, PartialEq, Eq)]
