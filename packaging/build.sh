@@ -37,9 +37,11 @@ gcc_prefix() {
 for architecture in $architectures; do rust_target "$architecture" >/dev/null; done
 [ "$(id -u)" = 0 ] || { echo "run it as root: it makes a Debian root" >&2; exit 1; }
 
-# Runs a command in the root, as in a fresh login.
+# Runs a command in the root, as in a fresh login, with a /proc of its own: cargo-deb looks for its own
+# program there. Its processes and the mount end with it.
 inside() {
-  chroot "$root" env -i PATH=/build/tools/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C \
+  unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" \
+    chroot "$root" env -i PATH=/build/tools/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C \
     CARGO_HOME=/build/cargo SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" "$@"
 }
 
