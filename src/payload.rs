@@ -347,7 +347,8 @@ pub struct Contacts {
 pub struct Contact {
     /// The customer's opaque handle.
     pub client: String,
-    /// Mean RSSI, in dBm; absent if unknown.
+    /// Mean RSSI, in dBm, as an average phone would be received where the registry knows the
+    /// model; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rssi: Option<i8>,
     /// Number of advertisements.

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use grelot::config::registry::Reading;
-use grelot::pipeline::Now;
 use grelot::pipeline::advert::{Echo, eddystone, ibeacon, token};
-use grelot::pipeline::event::{Address, AddressKind, GatewayIndex, Sighting};
+use grelot::pipeline::event::{Address, AddressKind, GatewayIndex, Input, Sighting, Start};
 use grelot::pipeline::identity::key::{ClientKey, Message, Midstates};
 use grelot::pipeline::identity::window::{day_of, opens_at, window_at};
-use grelot::pipeline::identity::{Identity, Registry, eid};
-use grelot::pipeline::units::{Clock, Tick, WallTime};
+use grelot::pipeline::identity::{Identity, PhoneModel, Registry, eid};
+use grelot::pipeline::restored::Restored;
+use grelot::pipeline::units::{Clock, Dbm, Tick, WallTime};
+use grelot::pipeline::{Now, Pipeline, Settings, policy, presence};
 use proptest::prelude::*;
 
 const STORE: u16 = 42;
@@ -624,4 +625,75 @@ proptest! {
         let mut gateway = gateway(&lines(), time);
         prop_assert_eq!(heard(&mut gateway, time, &payload), None);
     }
+}
+
+/// What the gateway hears of the phone of customer 1 in ten minutes, and announces.
+fn walked_in(lines: &[String], rssi: i16) -> Vec<String> {
+    let begun = set(at(W, 1000));
+    let settings = Settings {
+        store: STORE,
+        gateways: Vec::new(),
+        zones: [None; 16],
+        beacons: Vec::new(),
+        presence: presence::Settings::default(),
+        policy: policy::Settings::default(),
+    };
+    let registry = load(lines, begun.clock);
+    let (mut pipeline, _) =
+        Pipeline::new(settings, registry, Restored::default(), Start::Followed, begun);
+    let payload = identifiers(1, STORE, 0, W);
+    let address = Address { kind: AddressKind::Random, octets: [0xc0; 6] };
+    let mut happened = Vec::new();
+    for second in 1..=500 {
+        let now = set(at(W, 1000 + second * 1000));
+        let level = if second < 60 { rssi - 25 } else { rssi };
+        let rssi = Dbm::measured(level);
+        let heard = Sighting { gateway: GatewayIndex(0), address, rssi, payload: &payload };
+        let effects = pipeline.handle(now, Input::Advertisement(heard));
+        happened.extend(effects.iter().map(|effect| format!("{second}: {effect:?}")));
+    }
+    happened
+}
+
+fn of_model(line: &str, tx_db: f64, rx_db: f64) -> String {
+    line.replace(
+        r#""consent""#,
+        &format!(r#""phone":{{"tx_db":{tx_db},"rx_db":{rx_db}}},"consent""#),
+    )
+}
+
+#[test]
+fn a_loud_model_of_phone_counts_as_an_average_one_would() {
+    let line = token_line(1, 20454..20455);
+    let average = walked_in(&[line.clone()], -58);
+    assert!(average.iter().any(|effect| effect.contains("Arrived")), "{average:?}");
+    assert_eq!(walked_in(&[of_model(&line, 9.4, 0.0)], -49), average);
+    assert_ne!(walked_in(&[line], -49), average);
+}
+
+#[test]
+fn the_model_is_the_phones_and_no_cards() {
+    let time = at(W, 1000);
+    let card = format!(
+        r#"{{"client":"c-1","tier":"gold","scheme":"beacon","altbeacon":"{}",{}}}"#,
+        "ab".repeat(20),
+        consent()
+    );
+    let token = of_model(&token_line(1, 20454..20455), -7.0, 4.0);
+    let reading = Reading::new(STORE, set(time).clock);
+    let both = format!("{token}\n{}", of_model(&card, 3.0, 0.0));
+    let (_, report) = reading.load_from(both.as_bytes(), Path::new("test")).unwrap();
+    let refusals: Vec<_> = report.refusals.iter().map(ToString::to_string).collect();
+    assert_eq!(refusals, ["line 2: phone: only with scheme token or irk"]);
+
+    let mut gateway = gateway(&[card, token], set(time));
+    let mut model = |payload: &[u8]| {
+        let address = Address { kind: AddressKind::Random, octets: [0xc0; 6] };
+        let sighting = Sighting { gateway: GatewayIndex(0), address, rssi: None, payload };
+        let found = gateway.identify(set(time), &sighting).unwrap();
+        gateway.phone(found)
+    };
+    let card = [&hex::decode("1bff1801beac").unwrap()[..], &[0xab; 20], &[0xc5, 0]].concat();
+    assert_eq!(model(&card), PhoneModel::default());
+    assert_eq!(model(&identifiers(1, STORE, 0, W)), PhoneModel { tx_db: -7, rx_db: 4 });
 }

@@ -300,6 +300,7 @@ fn enrolment(settings: &Settings, now: WallTime) -> Enrolment {
         }),
         card: None,
         quiet: None,
+        phone: None,
     }
 }
 

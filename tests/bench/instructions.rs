@@ -181,6 +181,7 @@ fn registry() -> Registry {
             }),
             card: None,
             quiet: None,
+            phone: None,
         };
         loader.enrol(number + 1, &enrolment);
     }

@@ -62,8 +62,14 @@ const FAMILY_SEED: u64 = 300_000;
 const DAYS: u64 = 3;
 
 /// What the gateway knows of the shop.
-const WAYS: [&str; 4] =
-    ["first day", "first day, walk test", "fourth day", "fourth day, walk test"];
+const WAYS: [&str; 6] = [
+    "first day",
+    "first day, walk test",
+    "fourth day",
+    "fourth day, walk test",
+    "first day, phones known",
+    "fourth day, phones known",
+];
 
 /// Limits of the confidence classes of the reliability table.
 const SURE: [f32; 6] = [0.5, 0.8, 0.9, 0.95, 0.98, 1.01];
@@ -81,8 +87,8 @@ struct Played {
 fn play(days: &[Tape], settings: &[Settings; 2]) -> Played {
     let [no_walk_test, walk_test] = settings;
     let mut announced = Vec::new();
-    let mut trial = |days: &[Tape], settings: &Settings| {
-        let (mut trial, mut last) = (Trial::default(), Score::default());
+    let mut trial = |days: &[Tape], settings: &Settings, knows_phones| {
+        let (mut trial, mut last) = (Trial { knows_phones, ..Trial::default() }, Score::default());
         for day in days {
             let (score, sure) = trial.play(day, settings);
             announced.extend(sure);
@@ -92,10 +98,12 @@ fn play(days: &[Tape], settings: &[Settings; 2]) -> Played {
     };
     let today = &days[days.len().saturating_sub(1)..];
     let scores = [
-        trial(today, no_walk_test),
-        trial(today, walk_test),
-        trial(days, no_walk_test),
-        trial(days, walk_test),
+        trial(today, no_walk_test, false),
+        trial(today, walk_test, false),
+        trial(days, no_walk_test, false),
+        trial(days, walk_test, false),
+        trial(today, no_walk_test, true),
+        trial(days, no_walk_test, true),
     ];
     Played { scores, announced }
 }
@@ -132,7 +140,7 @@ fn print_cells(shops: u64, only: Option<&str>) {
                 play(&days, &[false, true].map(|walk_test| shop.settings(walk_test)))
             });
             let way = |nth: usize| figures(&sum(played.iter().map(|one| one.scores[nth].clone())));
-            let figures = [0, 1, 2, 3].map(way);
+            let figures = std::array::from_fn(way);
             print_row(equipment.name(), world.name(), figures);
             rows.push(figures);
             announced.extend(played.into_iter().flat_map(|one| one.announced));
@@ -170,7 +178,7 @@ fn print_row(equipment: &str, cell: &str, figures: [Figures; WAYS.len()]) {
 /// The median cell and the worst one, for each figure.
 fn print_summary(equipment: &str, rows: &[[Figures; WAYS.len()]]) {
     let of = |pick: fn(Vec<f64>, bool) -> f64| {
-        [0, 1, 2, 3].map(|way| {
+        std::array::from_fn::<_, { WAYS.len() }, _>(|way| {
             let column = |figure: usize| rows.iter().map(|row| row[way][figure]).collect();
             [0, 1, 2].map(|figure| pick(column(figure), figure < 2))
         })
@@ -182,11 +190,19 @@ fn print_summary(equipment: &str, rows: &[[Figures; WAYS.len()]]) {
 /// For each class of confidence, the fraction of announced customers who were inside; and the
 /// expected calibration error.
 fn print_reliability(announced: &[Announced]) {
+    for knew_phone in [false, true] {
+        println!("\nPhones' models {}:", if knew_phone { "known" } else { "not known" });
+        let some = announced.iter().filter(|one| one.knew_phone == knew_phone);
+        print_classes(&some.collect::<Vec<_>>());
+    }
+}
+
+fn print_classes(announced: &[&Announced]) {
     println!("\n| confidence | announced | mean confidence | were inside |");
     println!("|---|---|---|---|");
     let mut error = 0.0;
     for bounds in SURE.windows(2) {
-        let within = |one: &&Announced| (bounds[0]..bounds[1]).contains(&one.confidence);
+        let within = |one: &&&Announced| (bounds[0]..bounds[1]).contains(&one.confidence);
         let some: Vec<_> = announced.iter().filter(within).collect();
         if some.is_empty() {
             continue;

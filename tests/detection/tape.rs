@@ -7,8 +7,9 @@ use std::time::Duration;
 use grelot::commands::score::Fact;
 use grelot::pipeline::advert::Echo;
 use grelot::pipeline::event::Sighting;
-use grelot::pipeline::identity::Identity;
+use grelot::pipeline::identity::{Identity, PhoneModel};
 use grelot::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
+use grelot::sources::simulated::Random;
 use grelot::sources::{GroundTruth, Record, RecordKind, ReplayError, ReplaySource};
 
 /// One contact, in eight octets, because there are millions of them.
@@ -60,6 +61,8 @@ pub struct Tape {
     /// In the order of time.
     pub facts: Vec<Fact>,
     pub clients: Vec<String>,
+    /// What a registry says of each customer's phone; empty where it says nothing.
+    pub phones: Vec<PhoneModel>,
     /// The length of the scene.
     pub ended_at: Duration,
 }
@@ -74,6 +77,16 @@ impl Tape {
             _ => inside,
         })
     }
+}
+
+/// Standard deviation of phones of one model, in dB: assumed, since no survey of it is known.
+const MODEL_DB: f64 = 2.0;
+
+/// What a registry says of a phone that sends and receives by these many dB louder than an average one.
+pub fn of_model(sends_db: f64, hears_db: f64, random: &mut Random) -> PhoneModel {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 30")]
+    let mut whole = |db: f64| (db + MODEL_DB * random.normal()).round().clamp(-30.0, 30.0) as i8;
+    PhoneModel { tx_db: whole(sends_db), rx_db: whole(hears_db) }
 }
 
 /// A replay source that records its contacts on a tape while it is played.

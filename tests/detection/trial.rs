@@ -15,11 +15,15 @@ pub struct Announced {
     pub confidence: f32,
     /// Whether the customer was inside.
     pub inside: bool,
+    /// Whether the registry named the phone's model.
+    pub knew_phone: bool,
 }
 
 /// A shop's gateway, day after day.
 #[derive(Default)]
 pub struct Trial {
+    /// Whether the registry names the models of phones.
+    pub knows_phones: bool,
     /// The statistics of the traffic so far.
     pub survey: Survey,
 }
@@ -29,13 +33,14 @@ impl Trial {
     pub fn play(&mut self, tape: &Tape, settings: &Settings) -> (Score, Vec<Announced>) {
         let survey = std::mem::take(&mut self.survey);
         let mut presence = Presence::new(settings.clone(), survey, Start::Followed, Tick::ZERO);
+        let knew_phone = self.knows_phones;
         let (mut events, mut announced) = (Vec::new(), Vec::new());
         let mut say = |at: Tick, event: PresenceEvent| {
             let client = tape.clients.get(event.who.0 as usize).cloned().unwrap_or_default();
             let kind = match event.what {
                 PresenceChange::Arrived { confidence, .. } => {
                     let inside = tape.is_inside(&client, at.since(Tick::ZERO));
-                    announced.push(Announced { confidence, inside });
+                    announced.push(Announced { confidence, inside, knew_phone });
                     EventKind::Arrival
                 }
                 PresenceChange::Departed { .. } => EventKind::Departure,
@@ -47,8 +52,12 @@ impl Trial {
             let now = contact.at();
             pass(&mut presence, now, &mut say);
             let (gateway, who) = (GatewayIndex(contact.gateway), contact.customer.into());
-            let heard =
-                presence.hear(CustomerIndex(who), now, gateway, contact.rssi(), contact.echo());
+            let phones = self.knows_phones.then_some(&tape.phones);
+            let phone = phones.and_then(|all| all.get(usize::from(contact.customer)));
+            let phone = phone.copied().unwrap_or_default();
+            let rssi = contact.rssi().map(|rssi| phone.average_rssi(rssi));
+            let echo = contact.echo().map(|echo| phone.average_echo(echo));
+            let heard = presence.hear(CustomerIndex(who), now, gateway, rssi, echo);
             if let Some(event) = heard {
                 say(now, event);
             }

@@ -18,7 +18,7 @@ use crate::pipeline::units::WallTime;
 /// What a column can be.
 const FIELDS: &str = "client, tier, scheme, ck, ik, k, offset_s, irk, uuid, major, minor, \
                       namespace, instance, altbeacon, given_at, text, expires_at, show_name, \
-                      stores, name, language, note, quiet";
+                      stores, name, language, note, quiet, tx_db, rx_db";
 /// Number of mistakes that are printed.
 const MOST_SHOWN: usize = 20;
 
@@ -32,9 +32,10 @@ Examples:
       --set tier=gold --set scheme=token --new-keys
 
 Fields: client, tier, scheme, ck, ik, k, offset_s, irk, uuid, major, minor, namespace, instance,
-altbeacon, given_at, text, expires_at, show_name, stores, name, language, note, quiet. A column
-that is called like a field needs no --map; other columns are ignored. Dates without a time count
-from midnight UTC, `stores` are numbers with spaces between them, `show_name` is true or false.
+altbeacon, given_at, text, expires_at, show_name, stores, name, language, note, quiet, tx_db,
+rx_db. A column that is called like a field needs no --map; other columns are ignored. Dates without
+a time count from midnight UTC, `stores` are numbers with spaces between them, `show_name` is true
+or false, `tx_db` and `rx_db` say how loud the phone's model is (docs/app-protocol.md).
 A customer who is in the customer list already keeps the long-term key, unless the file brings another.")]
 pub struct Args {
     /// The CSV file, with a row of column names
@@ -229,6 +230,15 @@ fn object<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> Result<Object, String> 
     if let (Some(namespace), Some(instance)) = (cell("namespace"), cell("instance")) {
         let uid = json!({"namespace": namespace, "instance": instance});
         object.insert("eddystone_uid".to_owned(), uid);
+    }
+    let decibels = |name: &str| -> Result<Option<f64>, String> {
+        let read = |text: &str| text.parse().map_err(|_| format!("{name}: no number of dB"));
+        cell(name).map(read).transpose()
+    };
+    let (tx_db, rx_db) = (decibels("tx_db")?, decibels("rx_db")?);
+    if tx_db.is_some() || rx_db.is_some() {
+        let phone = json!({"tx_db": tx_db.unwrap_or(0.0), "rx_db": rx_db.unwrap_or(0.0)});
+        object.insert("phone".to_owned(), phone);
     }
     if let Some(consent) = consent(&cell)? {
         object.insert("consent".to_owned(), consent);

@@ -12,6 +12,7 @@ use self::identity::IdentityWire;
 use crate::pipeline::advert::beacon::{BeaconIdentity, IDENTITIES};
 use crate::pipeline::event::Card;
 use crate::pipeline::identity::key::Key;
+use crate::pipeline::identity::phone_model::{MOST_DB, PhoneModel};
 use crate::pipeline::identity::{Consent, Credential, EidCard, Enrolment, Quiet};
 use crate::pipeline::units::WallTime;
 
@@ -96,6 +97,16 @@ struct Wire<'a> {
     consent: Option<ConsentWire<'a>>,
     card: Option<CardWire<'a>>,
     quiet: Option<Cow<'a, str>>,
+    phone: Option<PhoneWire>,
+}
+
+/// In dB.
+#[derive(Deserialize)]
+struct PhoneWire {
+    #[serde(default)]
+    tx_db: f64,
+    #[serde(default)]
+    rx_db: f64,
 }
 
 #[derive(Deserialize)]
@@ -146,6 +157,7 @@ impl Wire<'_> {
             consent: self.consent.as_ref().map(ConsentWire::read).transpose()?,
             card: self.card.as_ref().map(CardWire::read).transpose()?,
             quiet: self.quiet.as_deref().map(quiet).transpose()?,
+            phone: self.phone()?,
         })
     }
 
@@ -163,6 +175,15 @@ impl Wire<'_> {
             }
             _ => Err("scheme: only token, eid, beacon and irk are known here".to_owned()),
         }
+    }
+
+    /// A card has no model of phone.
+    fn phone(&self) -> Result<Option<PhoneModel>, String> {
+        let Some(wire) = &self.phone else { return Ok(None) };
+        if !matches!(self.scheme.as_deref(), Some("token" | "irk")) {
+            return Err("phone: only with scheme token or irk".to_owned());
+        }
+        wire.read().map(Some)
     }
 
     fn eid_card(&self) -> Result<EidCard, String> {
@@ -191,6 +212,24 @@ impl Wire<'_> {
         let format = IDENTITIES.iter().find(|format| format.key == key);
         wire.read(format.ok_or_else(|| format!("{key}: not known here"))?)
     }
+}
+
+impl PhoneWire {
+    fn read(&self) -> Result<PhoneModel, String> {
+        Ok(PhoneModel {
+            tx_db: whole_db("phone.tx_db", self.tx_db)?,
+            rx_db: whole_db("phone.rx_db", self.rx_db)?,
+        })
+    }
+}
+
+/// To the whole dB.
+fn whole_db(key: &str, db: f64) -> Result<i8, String> {
+    if db.abs() > f64::from(MOST_DB) {
+        return Err(format!("{key}: -{MOST_DB} to {MOST_DB} dB is allowed"));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "its range is checked")]
+    Ok(db.round() as i8)
 }
 
 impl ConsentWire<'_> {

@@ -74,6 +74,8 @@ fn every_mistake_names_its_key_and_repeats_no_value() {
             "quiet: null, \"today:<date>\", \"until:<time>\" or \"greet_only_if_asked\" is needed",
         ),
         ("\"quiet\":null", "\"quiet\":\"today:2026-02-30\"", "quiet: no date after today:"),
+        ("\"quiet\":null", "\"phone\":{\"tx_db\":31}", "phone.tx_db: -30 to 30 dB is allowed"),
+        ("\"quiet\":null", "\"phone\":{\"rx_db\":-1e9}", "phone.rx_db: -30 to 30 dB is allowed"),
     ] {
         assert_eq!(refusals(&with(old, new)), [format!("line 1: {reason}")], "{old} -> {new}");
     }

@@ -5,7 +5,7 @@ use crate::pipeline::event::{CustomerContact, Effect};
 use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::gateway::HERE;
 use crate::pipeline::identity::clones::Counts;
-use crate::pipeline::identity::customer::Match;
+use crate::pipeline::identity::customer::{Match, Sender};
 use crate::pipeline::peers::aggregator::PeerContact;
 use crate::pipeline::policy::consent;
 use crate::pipeline::sighting::{Answer, Sighting};
@@ -19,7 +19,7 @@ impl Pipeline {
         if let Some(found) = self.identity.identify(now, sighting)
             && self.is_original(now, found, sighting, effects)
         {
-            self.contact(now, found, sighting.gateway, sighting.rssi, effects);
+            self.own_contact(now, found, sighting.gateway, sighting.rssi, effects);
         }
     }
 
@@ -31,7 +31,7 @@ impl Pipeline {
         sighting: &Sighting<'_>,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        if !found.is_fixed {
+        if found.sender != Sender::FixedCard {
             return true;
         }
         let Sighting { gateway, address, rssi, .. } = *sighting;
@@ -45,8 +45,23 @@ impl Pipeline {
     pub(super) fn take_answer(&mut self, now: Now, answer: &Answer, effects: &mut Vec<Effect>) {
         let Answer { gateway, address, rssi, nonce, octets } = answer;
         if let Some(found) = self.identity.accept_answer(now, *address, nonce, octets) {
-            self.contact(now, found, *gateway, *rssi, effects);
+            self.own_contact(now, found, *gateway, *rssi, effects);
         }
+    }
+
+    /// A contact that this gateway received: from here on its levels are those of an average phone.
+    fn own_contact(
+        &mut self,
+        now: Now,
+        found: Match,
+        gateway: GatewayIndex,
+        rssi: Option<Dbm>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let phone = self.identity.phone(found);
+        let rssi = rssi.map(|rssi| phone.average_rssi(rssi));
+        let found = found.with_echo(found.echo.map(|echo| phone.average_echo(echo)));
+        self.contact(now, found, gateway, rssi, effects);
     }
 
     pub(super) fn peer_contact(
@@ -62,7 +77,7 @@ impl Pipeline {
                 let first = (at, self.gateway_name(gateway).to_owned());
                 self.pending.defer_to(customer, first, now.tick);
             }
-            let found = Match::new(customer, contact.echo);
+            let found = Match::new(customer, Sender::Unknown).with_echo(contact.echo);
             self.contact(now, found, gateway, contact.rssi, effects);
         }
     }
@@ -76,7 +91,8 @@ impl Pipeline {
     ) {
         let CustomerContact { client, gateway, rssi, echo } = contact;
         if let Some(customer) = self.identity.index_of(client) {
-            self.contact(now, Match::new(customer, *echo), *gateway, *rssi, effects);
+            let found = Match::new(customer, Sender::Unknown).with_echo(*echo);
+            self.contact(now, found, *gateway, *rssi, effects);
         }
     }
 

@@ -48,13 +48,27 @@ pub struct Match {
     pub customer: CustomerIndex,
     /// The shop's beacon that their phone receives best (scheme `token` only).
     pub echo: Option<Echo>,
-    /// Whether the identity never changes, so that another device can copy it.
-    pub is_fixed: bool,
+    pub sender: Sender,
+}
+
+/// What sent a matched advertisement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    Phone,
+    Card,
+    /// A card whose identity never changes, so that another device can copy it.
+    FixedCard,
+    /// Another gateway received it, and does not say what sent it.
+    Unknown,
 }
 
 impl Match {
-    /// A match by something that only the customer's own device can send.
-    pub const fn new(customer: CustomerIndex, echo: Option<Echo>) -> Self {
-        Self { customer, echo, is_fixed: false }
+    /// A match without an echo.
+    pub const fn new(customer: CustomerIndex, sender: Sender) -> Self {
+        Self { customer, echo: None, sender }
+    }
+
+    pub const fn with_echo(self, echo: Option<Echo>) -> Self {
+        Self { echo, ..self }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::enrolment::Enrolment;
 use super::index_table::{IndexTable, hash};
+use super::phone_model::PhoneModel;
 use super::window_tables::zeroize_slice;
 use crate::pipeline::card::Card;
 use crate::pipeline::identity::customer::{Agreement, Customer, CustomerIndex, Quiet};
@@ -34,6 +35,8 @@ pub struct CustomerTable {
     phrases: Vec<Phrase>,
     /// The wishes of the few customers who have one.
     quiet: BTreeMap<u32, Quiet>,
+    /// Each customer's model of phone; shorter than the other columns where the last ones have none.
+    phones: Vec<PhoneModel>,
     by_handle: IndexTable,
     /// Withdrawn, or refused after loading: one bit for each customer.
     gone: Vec<u64>,
@@ -59,7 +62,7 @@ impl CustomerTable {
         self.text.capacity()
             + self.ends.capacity() * 4
             + self.expires.capacity() * 4
-            + self.tier.capacity() * 2
+            + (self.tier.capacity() + self.phones.capacity()) * 2
             + (self.gone.capacity() + self.doubtful.capacity()) * 8
             + self.by_handle.octets()
     }
@@ -100,6 +103,9 @@ impl CustomerTable {
         set_bit(&mut self.gone, at);
         set_bit(&mut self.doubtful, at);
         self.quiet.remove(&at);
+        if let Some(phone) = self.phones.get_mut(at as usize) {
+            *phone = PhoneModel::default();
+        }
     }
 
     /// When the customer's consent ends.
@@ -115,6 +121,11 @@ impl CustomerTable {
             (false, false) => return None,
         };
         Some(Agreement { expires_at, quiet: self.quiet.get(&at) })
+    }
+
+    /// The customer's model of phone; the average one where it is not known.
+    pub fn phone(&self, at: u32) -> PhoneModel {
+        self.phones.get(at as usize).copied().unwrap_or_default()
     }
 
     /// Everything that may be known of a customer who is not gone.
@@ -154,6 +165,7 @@ impl CustomerTable {
             return true;
         }
         self.phrases.clear();
+        self.phones = Vec::new();
         zeroize_slice(&mut self.text, SLICE)
             || zeroize_slice(&mut self.ends, SLICE / 4)
             || zeroize_slice(&mut self.expires, SLICE / 4)
@@ -263,7 +275,11 @@ impl CustomerTableBuilder {
                     && known.quiet == enrolment.quiet
                     && known.consent_expires_at == WallTime::from_unix_secs(i64::from(expires))
             });
-            return if same { Ok(at) } else { Err(EnrolmentError::Contradiction) };
+            if !same {
+                return Err(EnrolmentError::Contradiction);
+            }
+            self.set_phone(at, enrolment.phone);
+            return Ok(at);
         }
         let at = u32::try_from(self.customers.len()).map_err(|_| EnrolmentError::TooMany)?;
         let tier = self.tier_number(&enrolment.tier).ok_or(EnrolmentError::TooMany)?;
@@ -277,8 +293,21 @@ impl CustomerTableBuilder {
         if let Some(quiet) = &enrolment.quiet {
             customers.quiet.insert(at, quiet.clone());
         }
+        self.set_phone(at, enrolment.phone);
         self.index(at, &enrolment.client);
         Ok(at)
+    }
+
+    /// Of several lines of one customer the last one that names a model counts.
+    fn set_phone(&mut self, at: u32, phone: Option<PhoneModel>) {
+        let Some(phone) = phone else { return };
+        let (phones, at) = (&mut self.customers.phones, at as usize);
+        if phones.len() <= at {
+            phones.resize(at + 1, PhoneModel::default());
+        }
+        if let Some(place) = phones.get_mut(at) {
+            *place = phone;
+        }
     }
 
     /// Releases spare capacity, and marks the customers whose consent ends soon.
@@ -289,6 +318,7 @@ impl CustomerTableBuilder {
         customers.ends.shrink_to_fit();
         customers.expires.shrink_to_fit();
         customers.tier.shrink_to_fit();
+        customers.phones.shrink_to_fit();
         customers.gone.shrink_to_fit();
         self.rebuild_index(self.customers.len());
         self.customers

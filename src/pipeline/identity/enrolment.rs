@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::key::Key;
+use super::phone_model::PhoneModel;
 use crate::pipeline::advert::BeaconIdentity;
 use crate::pipeline::card::Card;
 use crate::pipeline::identity::customer::Quiet;
@@ -21,6 +22,8 @@ pub struct Enrolment {
     pub card: Option<Card>,
     /// The customer's wish not to be greeted, if any.
     pub quiet: Option<Quiet>,
+    /// Their phone's model, where the app reported it.
+    pub phone: Option<PhoneModel>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,6 +20,7 @@ mod index_table;
 pub mod irk;
 pub mod key;
 mod loader;
+pub mod phone_model;
 pub mod registry;
 mod rpa_cache;
 pub mod token;
@@ -29,6 +30,7 @@ mod window_tables;
 pub use customer::{Agreement, Customer, CustomerIndex, Match, Quiet};
 pub use enrolment::{Consent, Credential, EidCard, Enrolment};
 pub use loader::{LineError, Loader, Reason, Report, Skipped, TooManyIrks};
+pub use phone_model::PhoneModel;
 pub use registry::Registry;
 
 use std::time::Duration;
@@ -42,6 +44,7 @@ use super::advert::{self, Echo, Identifier};
 use super::units::{Clock, Now, Tick, WallTime};
 use crate::pipeline::address::Address;
 use crate::pipeline::sighting::Sighting;
+use customer::Sender;
 use gatt_sessions::GattSessionCache;
 use key::Message;
 use window_tables::Priority;
@@ -128,7 +131,8 @@ impl Identity {
             return None;
         }
         let customer = CustomerIndex(tokens.owners.of(credential)?);
-        self.admitted(Match::new(customer, Some(Echo::from_byte(*echo))), now.clock)
+        let found = Match::new(customer, Sender::Phone).with_echo(Some(Echo::from_byte(*echo)));
+        self.admitted(found, now.clock)
     }
 
     /// Checks an answer, and remembers the phone's address for as long as the phone uses it.
@@ -142,6 +146,14 @@ impl Identity {
         let found = self.check_answer(now, nonce, answer)?;
         self.gatt_sessions.add(address, found.customer, now.tick);
         Some(found)
+    }
+
+    /// The model of the phone that sent what was matched; the average one where it is not known, or
+    /// no phone sent it.
+    pub fn phone(&self, found: Match) -> PhoneModel {
+        let known = (found.sender == Sender::Phone)
+            .then(|| self.registry.customers.phone(found.customer.0));
+        known.unwrap_or_default()
     }
 
     /// The customer at `index`; `None` after they withdrew.
@@ -214,7 +226,7 @@ impl Identity {
         let tokens = &self.registry.tokens;
         let (credential, _) = tokens.credentials.find(token, clock)?;
         let customer = CustomerIndex(tokens.owners.of(credential)?);
-        Some(Match::new(customer, Some(echo)))
+        Some(Match::new(customer, Sender::Phone).with_echo(Some(echo)))
     }
 
     #[inline]
@@ -223,7 +235,8 @@ impl Identity {
         let customer = match *said {
             Identifier::Eid(eid) => {
                 let card = registry.eids.credentials.find(eid, clock)?;
-                return Some(Match::new(CustomerIndex(registry.eids.owners.of(card)?), None));
+                let customer = CustomerIndex(registry.eids.owners.of(card)?);
+                return Some(Match::new(customer, Sender::Card));
             }
             Identifier::Beacon { identity, .. } => {
                 let card = registry.beacons.credentials.find(&identity?)?;
@@ -232,7 +245,7 @@ impl Identity {
             // Tokens are looked up elsewhere; a hint identifies no customer.
             Identifier::Token { .. } | Identifier::OverflowHint => return None,
         };
-        Some(Match { is_fixed: true, ..Match::new(CustomerIndex(customer), None) })
+        Some(Match::new(CustomerIndex(customer), Sender::FixedCard))
     }
 
     /// A phone that answered a challenge, as long as it keeps its address. The content of its
@@ -240,7 +253,7 @@ impl Identity {
     /// services it knows, so the token of an app that comes to the foreground then is not received.
     fn recall(&mut self, address: Address, now: Now) -> Option<Match> {
         let customer = self.gatt_sessions.who(address, now.tick)?;
-        self.admitted(Match::new(customer, None), now.clock)
+        self.admitted(Match::new(customer, Sender::Phone), now.clock)
     }
 
     #[inline]
@@ -251,7 +264,7 @@ impl Identity {
             self.due = Some(now.tick.plus(SOON));
         }
         let customer = CustomerIndex(irks.owners.of(found?)?);
-        self.admitted(Match::new(customer, None), now.clock)
+        self.admitted(Match::new(customer, Sender::Phone), now.clock)
     }
 
     /// `None` for customers who withdrew, or whose consent has ended since the registry was loaded.

@@ -18,7 +18,7 @@ use grelot::pipeline::units::Dbm;
 use grelot::sources::GroundTruth;
 use grelot::sources::simulated::Random;
 
-use super::tape::{Contact, Tape};
+use super::tape::{Contact, Tape, of_model};
 use people::{Plan, Way};
 use radio::Link;
 use shop::{Equipment, Point, Shop, Spot};
@@ -77,7 +77,9 @@ pub fn tape(shop: &Shop, seed: u64, day: u64, customers: u8) -> Tape {
         let starts_s = random.between(0.0, TAPE_S - 900.0);
         let way = Way::draw(shop, plan, starts_s, &mut random);
         record_truth(&mut tape, &way, &client, starts_s);
-        follow(shop, &way, nth, &mut tape.contacts, &mut random);
+        let phone = follow(shop, &way, nth, &mut tape.contacts, &mut random);
+        let mut models = Random::new(seed, &[u64::from(b'm'), day, nth.into()]);
+        tape.phones.push(of_model(phone.sends_db, phone.hears_db, &mut models));
         tape.clients.push(client);
     }
     tape.contacts.sort_by_key(|contact| contact.at());
@@ -100,7 +102,14 @@ fn record_truth(tape: &mut Tape, way: &Way, client: &str, starts_s: f64) {
     }
 }
 
-fn follow(shop: &Shop, way: &Way, nth: u8, contacts: &mut Vec<Contact>, random: &mut Random) {
+/// The contacts of one customer; returns their phone.
+fn follow(
+    shop: &Shop,
+    way: &Way,
+    nth: u8,
+    contacts: &mut Vec<Contact>,
+    random: &mut Random,
+) -> Phone {
     let phone = Phone::draw(random);
     let mut links = vec![Link::default(); shop.gateways.len()];
     let mut heard = vec![Link::default(); shop.beacons.len()];
@@ -125,6 +134,7 @@ fn follow(shop: &Shop, way: &Way, nth: u8, contacts: &mut Vec<Contact>, random: 
         }
         at_s += random.between(phone.every_s.0, phone.every_s.1) + random.between(0.0, 0.01);
     }
+    phone
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the casts saturate")]

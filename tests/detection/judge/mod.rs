@@ -12,6 +12,7 @@ mod world;
 use std::time::Duration;
 
 use grelot::commands::score::Fact;
+use grelot::pipeline::identity::PhoneModel;
 use grelot::pipeline::{Gateway, Levels, Place, Settings, policy, presence};
 use grelot::sources::GroundTruth;
 use grelot::sources::simulated::Random;
@@ -19,7 +20,7 @@ use grelot::sources::simulated::Random;
 pub use world::{Equipment, World};
 
 use super::scenes::STORE;
-use super::tape::{Contact, Tape};
+use super::tape::{Contact, Tape, of_model};
 use people::{Errand, STEP_S, Walker};
 use plan::{FloorPlan, Point};
 use radio::{Body, Carried, gain_db};
@@ -147,6 +148,8 @@ struct Customer {
     walker: Walker,
     carried: Carried,
     sends_dbm: f64,
+    /// What a registry says of the phone.
+    model: PhoneModel,
     hears_db: f64,
     interval_s: f64,
     next_s: f64,
@@ -195,17 +198,23 @@ impl<'a> Day<'a> {
             ];
             errands.extend(random.pick(&others));
         }
+        let mut models = Random::new(shop.seed, &[u64::from(b'm'), nth]);
         let customers = (0_u8..).zip(errands).map(|(number, errand)| {
             let route = errand.route(&shop.plan, &mut random);
             let begins_s = random.between(0.0, OPEN_S);
+            let walker = Walker::new(route, &mut random);
+            let carried = Carried::draw(&mut random);
+            let sends_db = (SENDS_DB * random.normal()).clamp(-15.0, 15.0);
+            let hears_db = HEARS_DB * random.normal();
             Customer {
                 number,
                 errand,
                 begins_s,
-                walker: Walker::new(route, &mut random),
-                carried: Carried::draw(&mut random),
-                sends_dbm: PHONE_DBM + (SENDS_DB * random.normal()).clamp(-15.0, 15.0),
-                hears_db: HEARS_DB * random.normal(),
+                walker,
+                carried,
+                sends_dbm: PHONE_DBM + sends_db,
+                model: of_model(sends_db, hears_db, &mut models),
+                hears_db,
                 interval_s: shop.world.interval_s(&mut random),
                 next_s: begins_s + random.unit(),
                 echo: 0,
@@ -219,6 +228,7 @@ impl<'a> Day<'a> {
         let customers: Vec<_> = customers.collect();
         let tape = Tape {
             clients: customers.iter().map(|one| format!("c-{nth}-{}", one.number)).collect(),
+            phones: customers.iter().map(|one| one.model).collect(),
             ..Tape::default()
         };
         let (within, _) = shop.world.crowd();
