@@ -27,6 +27,7 @@ mod status;
 mod tablets;
 mod tls;
 mod token;
+#[cfg(feature = "head-office")]
 mod tune;
 mod walk_test;
 
@@ -81,6 +82,7 @@ enum Command {
     /// Runs recordings through the pipeline in virtual time
     Replay(replay::Args),
     /// Searches the detection settings on recordings
+    #[cfg(feature = "head-office")]
     Tune(tune::Args),
     /// Prints what staff reported about visits, for tuning
     Labels(labels::Args),
@@ -154,6 +156,7 @@ pub fn run() -> ExitCode {
         Command::Record(args) => record::run(&cli.global, args),
         Command::Replay(args) => replay::run(&cli.global, args),
         Command::WalkTest(args) => walk_test::run(&cli.global, args),
+        #[cfg(feature = "head-office")]
         Command::Tune(args) => tune::run(&cli.global, args),
         Command::Labels(args) => labels::run(&cli.global, args),
         Command::Customers(args) => customers::run(&cli.global, args),

@@ -1,4 +1,4 @@
-//! What `grelot tune --fleet` searches on: traces of contacts in head office's file, by layout or by
+//! What `grelot tune --fleet` searches on: traces of contacts in head office's database, by layout or by
 //! store. A day of a store takes the place of a recording.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use crate::config::detection::Detection;
 use crate::config::layers::{Layers, Reach};
 use crate::config::pushed::Rules;
 use crate::daemon::trace_playback;
-use crate::fleet::{FleetStore, StoredTrace};
+use crate::fleet::{FleetStore, Location, StoredTrace};
 use crate::payload::Trace;
 use crate::payload::trace::TracePlace;
 use crate::pipeline::Place;
@@ -37,7 +37,7 @@ pub struct Group {
     slug: String,
     pub stores: Vec<u16>,
     /// Head office's.
-    file: PathBuf,
+    database: Location,
     /// Whether head office knows no other store.
     is_all: bool,
     /// Of the first of the stores.
@@ -58,15 +58,17 @@ pub struct Group {
 /// The groups in head office's file: one store, each store, or each layout.
 ///
 /// # Errors
-/// The file cannot be read, a pushed document is wrong, or staff judged no trace.
+/// The database cannot be read, a pushed document is wrong, or staff judged no trace.
 pub fn read(
-    file: &Path,
+    database: &Location,
     config: &Config,
     store: Option<u16>,
     each_store: bool,
 ) -> anyhow::Result<Vec<Group>> {
-    ensure!(file.exists(), "{}: there is no such file", file.display());
-    let mut fleet = FleetStore::open(file)?;
+    if let Location::File(file) = database {
+        ensure!(file.exists(), "{database}: there is no such file");
+    }
+    let mut fleet = FleetStore::open(database.clone())?;
     let stores = match store {
         Some(store) => vec![store],
         None => fleet.traced_stores()?,
@@ -86,23 +88,22 @@ pub fn read(
             store => (format!("store {store}"), store.to_string()),
         };
         if traces.iter().any(|one| matches!(Stay::of(one), Some(Stay::Here(_) | Stay::NotHere))) {
-            found.push(Group::of((&mut fleet, file), config, (name, slug), traces)?);
+            found.push(Group::of((&mut fleet, database), config, (name, slug), traces)?);
         } else {
             complain(&format!("{name}: left out, staff judged no visit that there is a trace of"));
         }
     }
     ensure!(
         !found.is_empty(),
-        "{}: no trace of contacts that staff judged\n  hint: gateways report traces with \
-         `head_office.traces = true`, and staff say on the tablets whether the customer was here",
-        file.display()
+        "{database}: no trace of contacts that staff judged\n  hint: gateways report traces with \
+         `head_office.traces = true`, and staff say on the tablets whether the customer was here"
     );
     Ok(found)
 }
 
 impl Group {
     fn of(
-        (fleet, file): (&mut FleetStore, &Path),
+        (fleet, database): (&mut FleetStore, &Location),
         config: &Config,
         (name, slug): (String, String),
         traces: Vec<StoredTrace>,
@@ -121,7 +122,7 @@ impl Group {
         let mut group = Self {
             name,
             slug,
-            file: file.to_owned(),
+            database: database.clone(),
             is_all: known.is_subset(&stores),
             stores: stores.into_iter().collect(),
             in_force: pushed(fleet, &config, reaches, now)?,
@@ -211,7 +212,7 @@ impl Group {
     /// The commands that follow, with the configuration at `config`: what the document replaces, the
     /// shadow, then a ring.
     pub fn next(&self, out: &Path, config: &Path) -> Vec<(&'static str, String)> {
-        let (out, config, state) = (out.display(), config.display(), self.file.display());
+        let (out, config, state) = (out.display(), config.display(), &self.database);
         let mut next = Vec::new();
         if let Some(serial) = self.replaces {
             next.push(("Replaces", format!("grelot fleet diff {serial} {out} --state {state}")));

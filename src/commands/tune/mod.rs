@@ -38,6 +38,7 @@ use super::{Exit, Global, print};
 use crate::config::detection::Detection;
 use crate::config::registry::Reading;
 use crate::config::{self, Config};
+use crate::fleet::Location;
 use crate::pipeline::units::Clock;
 use crate::sources;
 use corpus::{Known, Recording};
@@ -74,10 +75,10 @@ pub struct Args {
     /// Recordings or captures
     #[arg(required_unless_present = "fleet", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Head office's file instead of recordings: traces of contacts that gateways reported, and what
-    /// staff said of them; one search for each layout of stores
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "labels", "registry"])]
-    fleet: Option<PathBuf>,
+    /// Head office's database instead of recordings: traces of contacts that gateways reported, and
+    /// what staff said of them; one search for each layout of stores
+    #[arg(long, value_name = "FILE|URL", conflicts_with_all = ["files", "labels", "registry"])]
+    fleet: Option<Location>,
     /// This store's traces alone
     #[arg(long, value_name = "NUMBER", requires = "fleet", value_parser = clap::value_parser!(u16).range(1..))]
     store: Option<u16>,
@@ -138,8 +139,8 @@ struct Outcome<'a> {
 /// written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let config = config::load_for_replay(&global.config)?;
-    if let Some(fleet) = &args.fleet {
-        return from_fleet(global, args, fleet, &config);
+    if let Some(database) = &args.fleet {
+        return from_fleet(global, args, database, &config);
     }
     let customers = inputs::customers(args, &config)?;
     if let Some(out) = &args.out {
@@ -171,8 +172,13 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// One search for each group of stores.
-fn from_fleet(global: &Global, args: &Args, file: &Path, config: &Config) -> anyhow::Result<Exit> {
-    let groups = fleet::read(file, config, args.store, args.all)?;
+fn from_fleet(
+    global: &Global,
+    args: &Args,
+    database: &Location,
+    config: &Config,
+) -> anyhow::Result<Exit> {
+    let groups = fleet::read(database, config, args.store, args.all)?;
     let out = |group: &Group| {
         let out = args.out.as_ref()?;
         let several = groups.len() > 1 || args.all;
