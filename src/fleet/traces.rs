@@ -61,14 +61,15 @@ impl FleetStore {
         Ok(stored.collect())
     }
 
-    /// Deletes traces that are older than this number of days; returns how many.
+    /// Deletes traces that are older than this number of days, and those of a gateway whose clock is
+    /// ahead: they would never be old. Returns how many.
     ///
     /// # Errors
     /// Where the database cannot be written.
     pub fn age_traces(&mut self, now: WallTime, days: u32) -> Result<usize, FleetError> {
         let oldest = day(now) - i64::from(days);
-        let sql = "DELETE FROM traces WHERE day < ?1";
-        self.db().execute(sql, values![oldest])
+        let sql = "DELETE FROM traces WHERE day < ?1 OR day > ?2";
+        self.db().execute(sql, values![oldest, day(now) + 1])
     }
 }
 
@@ -162,6 +163,9 @@ mod tests {
         assert_eq!(store.age_traces(NOW.plus(day * 30), 30).unwrap(), 0);
         assert_eq!(store.age_traces(NOW.plus(day * 31), 30).unwrap(), 1);
         assert!(known(&mut store).is_empty());
+        report(&mut store, 2, vec![trace(2, None)]);
+        assert_eq!(store.age_traces(NOW.minus(day), 30).unwrap(), 0, "ahead by a time zone");
+        assert_eq!(store.age_traces(NOW.minus(day * 2), 30).unwrap(), 1);
     }
 
     #[test]

@@ -8,7 +8,9 @@
 use super::*;
 use crate::daemon::trace_recorder::{Finished, TraceRecorder};
 use crate::payload::trace::{TraceCut, TraceEvent};
-use crate::pipeline::Place;
+use crate::pipeline::event::{PeerState, Visit};
+use crate::pipeline::peers::PeerContact;
+use crate::pipeline::{Place, VisitId};
 use crate::sources::simulated::Random;
 
 const CUSTOMERS: u32 = 24;
@@ -240,4 +242,72 @@ fn a_withdrawal_new_settings_and_a_check_in_end_a_trace_without_a_report() {
         assert!(shop.finished.is_empty(), "{nth}: {:?}", shop.finished);
         assert_eq!(shop.pipeline.followed(), 0, "{nth}");
     }
+}
+
+/// A customer at the door, where this gateway hangs, for a minute; the till's gateway, a peer, receives
+/// them at `peer_dbm`.
+fn beside_a_peer(own_dbm: i16, peer_dbm: i16, lasts_s: u64) -> Shop {
+    let mut shop = Shop::open();
+    let mut tick = Tick::ZERO.plus(OPENED);
+    shop.handle(tick, Input::Broker(true));
+    shop.handle(tick, Input::Peer(GatewayIndex(1), PeerState::Online));
+    for step in 0..lasts_s * 4 {
+        tick = tick.plus(Duration::from_millis(250));
+        shop.pass_time(tick);
+        let (client, echo): (Arc<str>, _) = ("c-1".into(), None);
+        let (gateway, rssi) = (GatewayIndex(0), Dbm::measured(own_dbm - (step % 3) as i16));
+        shop.began.entry(Arc::clone(&client)).or_insert(tick);
+        let own = CustomerContact { client: Arc::clone(&client), gateway, rssi, echo };
+        shop.handle(tick, Input::Contact(own));
+        let rssi = Dbm::measured(peer_dbm - (step % 2) as i16);
+        let contact = PeerContact { client, rssi, count: 1, echo, arriving_at: None };
+        shop.handle(tick, Input::PeerContact(GatewayIndex(1), contact));
+    }
+    shop
+}
+
+#[test]
+fn a_stay_that_gateways_decide_together_is_recorded_where_it_rings() {
+    let mut shop = beside_a_peer(-50, -48, 90);
+    shop.pass_time(Tick::ZERO.plus(OPENED * 2));
+    let [Finished { trace, visit: Some(_), .. }] = &shop.finished[..] else {
+        panic!("{:?}", shop.finished)
+    };
+    let (client, rang) = &shop.arrived[0];
+    let decided = trace.arrived().unwrap();
+    assert!(decided < rang.since(shop.began[client]), "it waited for the other gateway");
+    let again = arrivals(trace, detection(), registry().unwrap());
+    assert_eq!(again, [decided], "and would not have waited alone");
+}
+
+#[test]
+fn a_stay_of_another_gateway_is_left_to_it() {
+    let ended = |mut shop: Shop| {
+        shop.pass_time(Tick::ZERO.plus(OPENED * 2));
+        (shop.finished.len(), shop.arrived.len())
+    };
+    assert_eq!(ended(beside_a_peer(-90, -95, 10)), (1, 0), "a passer-by who is louder here");
+    assert_eq!(ended(beside_a_peer(-95, -90, 10)), (0, 0), "a passer-by who is louder there");
+
+    let mut shop = beside_a_peer(-90, -90, 5);
+    let now = Tick::ZERO.plus(OPENED).plus(Duration::from_secs(6));
+    let arrived_at = moment(now).clock.reading();
+    let theirs = Visit {
+        id: VisitId::of(1, "c-1", arrived_at, "till"),
+        client: "c-1".into(),
+        tier: "gold".into(),
+        card: None,
+        discreet: false,
+        gateway: GatewayIndex(1),
+        arrived_at,
+        confidence: 0.99,
+        claim: None,
+        dismissed: false,
+        announced: true,
+        escalated: false,
+        checked_in_until: None,
+        revision: 0,
+    };
+    shop.handle(now, Input::Retained(theirs.id, Some(Box::new(theirs))));
+    assert_eq!(ended(shop), (0, 0), "a visit that the other gateway opened");
 }
