@@ -4,13 +4,13 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::database::FleetError;
-use super::inbox::{Inbox, Received};
-use super::responder::{Job, KeepDays, Publication, Reply, Responder};
+use super::desk::Desk;
+use super::inbox::Received;
+use super::responder::{KeepDays, Publication, Reply, Responder};
 use super::store::FleetStore;
 use crate::clock::Clocks;
 use crate::config::BrokerUrl;
@@ -19,7 +19,6 @@ use crate::mqtt::backoff::Backoff;
 use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link, Message};
 use crate::mqtt::topics::{Filter, Topic, Topics, is_level};
 use crate::payload;
-use crate::pipeline::units::Tick;
 use crate::telemetry::brief;
 
 /// Interval of checks for entries that are not acknowledged yet.
@@ -28,14 +27,8 @@ const REPEAT_EVERY: Duration = Duration::from_secs(10);
 /// Interval of checks for reports that are too old.
 const AGE_EVERY: Duration = Duration::from_mins(10);
 
-/// Messages of gateways that are committed together.
-const MOST_TOGETHER: usize = 200;
-
 /// Messages that wait to be published; what does not fit is repeated later.
 const MOST_WAITING: usize = 10_000;
-
-/// Before the database is tried again.
-const DATABASE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Head office's name, where it asks stores for their state.
 const NAME: &str = "head-office";
@@ -45,28 +38,10 @@ pub struct Keeper {
     brokers: Vec<BrokerUrl>,
     identity: Identity,
     clocks: Clocks,
-    inbox: Inbox,
     desk: Desk,
     waiting: VecDeque<Publication>,
     /// Stores that are asked for their state.
     asked: BTreeSet<u16>,
-}
-
-/// The responder at work, or ready for it.
-struct Desk {
-    responder: Option<Responder>,
-    working: Option<JoinHandle<Worked>>,
-    repeat_is_due: bool,
-    age_is_due: bool,
-    /// When the database is tried again, where it is away.
-    away_until: Option<Tick>,
-    inbox_is_full: bool,
-}
-
-struct Worked {
-    responder: Responder,
-    job: Job,
-    result: Result<Vec<Reply>, FleetError>,
 }
 
 impl Keeper {
@@ -78,17 +53,9 @@ impl Keeper {
         clocks: Clocks,
         keep: KeepDays,
     ) -> Self {
-        let responder = Responder::new(store, clocks.clone(), keep);
-        let desk = Desk {
-            responder: Some(responder),
-            working: None,
-            repeat_is_due: false,
-            age_is_due: false,
-            away_until: None,
-            inbox_is_full: false,
-        };
+        let desk = Desk::new(Responder::new(store, clocks.clone(), keep));
         let (waiting, asked) = (VecDeque::new(), BTreeSet::new());
-        Self { brokers, identity, clocks, inbox: Inbox::default(), desk, waiting, asked }
+        Self { brokers, identity, clocks, desk, waiting, asked }
     }
 
     /// Connects, answers and repeats until `stop`.
@@ -97,10 +64,7 @@ impl Keeper {
     /// Where the database cannot be read or written, except while its server is away.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), FleetError> {
         let served = self.serve_all(stop).await;
-        // What was begun is committed.
-        if let Some(working) = self.desk.working.take() {
-            let _ = working.await;
-        }
+        self.desk.end().await;
         served
     }
 
@@ -146,7 +110,7 @@ impl Keeper {
         self.asked.clear();
         loop {
             let now = self.clocks.now().tick;
-            self.desk.begin(&mut self.inbox, now);
+            self.desk.begin(now);
             self.submit(link);
             tokio::select! {
                 event = link.next_event() => match event {
@@ -169,11 +133,13 @@ impl Keeper {
                     ConnectionEvent::Disconnected(lost) => return Ok(lost),
                     _ => {}
                 },
-                worked = self.desk.progress(now) => if let Some(worked) = worked {
-                    self.answer(worked)?;
-                },
-                _ = repeat.tick(), if link.is_connected() => self.desk.repeat_is_due = true,
-                _ = age.tick() => self.desk.age_is_due = true,
+                replies = self.desk.progress(now) => {
+                    for reply in replies? {
+                        self.reply(reply);
+                    }
+                }
+                _ = repeat.tick(), if link.is_connected() => self.desk.repeat(),
+                _ = age.tick() => self.desk.age(),
             }
         }
     }
@@ -185,43 +151,7 @@ impl Keeper {
             return;
         }
         let (gateway, at) = (gateway.to_owned(), self.clocks.now().clock.reading());
-        let message = Received { topic, store, gateway, payload, at };
-        if !self.inbox.put(message) && !self.desk.inbox_is_full {
-            self.desk.inbox_is_full = true;
-            tracing::error!("what gateways say fills the memory set aside for it: it is not taken");
-        }
-    }
-
-    /// A job is done, or is to be done again.
-    fn answer(&mut self, worked: Worked) -> Result<(), FleetError> {
-        let Worked { responder, job, result } = worked;
-        self.desk.responder = Some(responder);
-        match result {
-            Ok(replies) => {
-                if self.desk.away_until.take().is_some() {
-                    tracing::info!("head office's database is back");
-                }
-                self.desk.inbox_is_full = false;
-                for reply in replies {
-                    self.reply(reply);
-                }
-                Ok(())
-            }
-            Err(error) if error.may_pass() => {
-                if self.desk.away_until.is_none() {
-                    let why = brief::line(&error);
-                    tracing::error!(why, "head office's database is away: what gateways say waits");
-                }
-                self.desk.away_until = Some(self.clocks.now().tick.plus(DATABASE_AGAIN));
-                match job {
-                    Job::Messages(messages) => self.inbox.put_back(messages),
-                    Job::Repeat => self.desk.repeat_is_due = true,
-                    Job::Age => self.desk.age_is_due = true,
-                }
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        self.desk.take(Received { topic, store, gateway, payload, at });
     }
 
     fn reply(&mut self, reply: Reply) {
@@ -247,52 +177,6 @@ impl Keeper {
             && let Some(Publication { topic, payload, retain, expiry }) = self.waiting.pop_front()
         {
             link.publish((), &Message { topic: &topic, payload: &payload, retain, expiry });
-        }
-    }
-}
-
-impl Desk {
-    /// Begins the next job, if there is one and the responder is ready.
-    fn begin(&mut self, inbox: &mut Inbox, now: Tick) {
-        if self.away_until.is_some_and(|until| now < until) {
-            return;
-        }
-        let Some(mut responder) = self.responder.take() else { return };
-        let Some(job) = self.next(inbox) else {
-            self.responder = Some(responder);
-            return;
-        };
-        self.working = Some(tokio::task::spawn_blocking(move || {
-            let result = responder.work(&job);
-            Worked { responder, job, result }
-        }));
-    }
-
-    fn next(&mut self, inbox: &mut Inbox) -> Option<Job> {
-        if std::mem::take(&mut self.repeat_is_due) {
-            return Some(Job::Repeat);
-        }
-        if std::mem::take(&mut self.age_is_due) {
-            return Some(Job::Age);
-        }
-        (!inbox.is_empty()).then(|| Job::Messages(inbox.take(MOST_TOGETHER)))
-    }
-
-    /// The job that is done; `None` once the database, which is away, is tried again. Cancel-safe.
-    async fn progress(&mut self, now: Tick) -> Option<Worked> {
-        let Some(working) = &mut self.working else {
-            match self.away_until {
-                Some(until) => sleep(until.since(now)).await,
-                None => std::future::pending().await,
-            }
-            return None;
-        };
-        let ended = working.await;
-        self.working = None;
-        match ended {
-            Ok(worked) => Some(worked),
-            // It has panicked: so does the task that waited for it.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 }

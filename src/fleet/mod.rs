@@ -5,6 +5,7 @@
 //! Invariant: a number of a store's list is given once, and no number is left out.
 
 mod database;
+mod desk;
 pub mod documents;
 pub mod figures;
 mod inbox;

@@ -52,7 +52,13 @@ impl Postgres {
                 postgres.file(to, &fs::read_to_string(tls.join(from)).unwrap());
             }
             settings.push_str("ssl = on\nssl_cert_file = '../server.crt'\n");
-            settings.push_str("ssl_key_file = '../server.key'\n");
+            settings.push_str("ssl_key_file = '../server.key'\nssl_ca_file = '../ca.pem'\n");
+            postgres.file("ca.pem", &fs::read_to_string(tls.join("ca.pem")).unwrap());
+            // One database asks for a client certificate.
+            let hba = postgres.data().join("pg_hba.conf");
+            let rule = "hostssl template1 all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n";
+            let rules = fs::read_to_string(&hba).unwrap();
+            fs::write(hba, rule.to_owned() + &rules).unwrap();
         }
         fs::write(postgres.data().join("postgresql.auto.conf"), settings).unwrap();
         postgres.restart();
@@ -92,9 +98,23 @@ impl Postgres {
 
     /// SIGINT: it rolls back what is open, and ends.
     pub fn stop(&mut self) {
+        if self.process.is_some() {
+            self.freeze(false);
+        }
         let Some(mut process) = self.process.take() else { return };
         let _ = Command::new("kill").args(["-INT", &process.id().to_string()]).status();
         let _ = process.wait();
+    }
+
+    /// SIGSTOP and SIGCONT to it and its children: it keeps its connections and does not answer.
+    pub fn freeze(&self, frozen: bool) {
+        let parent = self.process.as_ref().unwrap().id().to_string();
+        let children = Command::new("pgrep").args(["-P", &parent]).output().unwrap().stdout;
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let mut command = Command::new("kill");
+        command.args([signal, &parent]).args(String::from_utf8(children).unwrap().split('\n'));
+        // A child may have ended meanwhile.
+        let _ = command.stderr(Stdio::null()).status();
     }
 
     /// With the password in it.

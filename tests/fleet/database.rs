@@ -404,6 +404,14 @@ fn a_server_is_verified_where_the_url_asks_for_tls() {
     let (code, said) =
         history(folder.path(), &format!("{url}?sslmode=require&sslrootcert=tls/ca.pem"), None);
     assert!(code == Some(1) && said.contains("invalid peer certificate"), "{said}");
+    let with = |own: &str| {
+        let url = secured.url().replace("/postgres", "/template1");
+        let url = format!("{url}?sslmode=require&sslrootcert=tls/ca.pem{own}");
+        history(folder.path(), &url, None)
+    };
+    assert_eq!(with("&sslcert=tls/gateway.pem&sslkey=tls/gateway.key"), (Some(0), String::new()));
+    let (code, said) = with("");
+    assert!(code == Some(1) && said.contains("requires a valid client certificate"), "{said}");
     let (code, said) = run(&secured, "sslmode=require&sslrootcert=absent.pem");
     assert!(code == Some(1) && said.contains("absent.pem"), "{said}");
     let (code, said) =

@@ -178,6 +178,37 @@ fn a_database_that_is_killed_in_the_middle_loses_no_report() {
     assert!(!log().contains(PASSWORD) && !log().contains(ENCODED), "{}", log());
 }
 
+#[test]
+fn a_database_that_hangs_is_reported_and_keeps_neither_gateways_nor_the_programs_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
+    let postgres = Postgres::start(None, false);
+    let office = Office::new(&dir.path().join("office"), &[broker.port]);
+    let url = postgres.url();
+    let arguments = ["--config", "grelot.toml", "fleet", "serve", "--state", &url];
+    let mut serving = start(&office.folder, &arguments);
+    let said =
+        |what: &str| fs::read_to_string(office.folder.join("log")).unwrap().matches(what).count();
+    let door = Gateway::start(dir.path(), broker.port);
+    eventually("head office is at its desk", || said("connected to the broker") == 1);
+    door.report_until(TOGETHER);
+
+    postgres.freeze(true);
+    door.report();
+    eventually("head office notices it", || said("head office's database does not answer") == 1);
+    postgres.freeze(false);
+    eventually("head office is at work again", || said("head office's database is back") == 1);
+    door.report_until(2 * TOGETHER);
+    assert_eq!(said("connected to the broker"), 1, "the broker noticed nothing");
+
+    postgres.freeze(true);
+    door.report();
+    serving.stop();
+    postgres.freeze(false);
+    let kept: u64 = postgres.sql("SELECT count(*) FROM grelot.reports").parse().unwrap();
+    assert!(kept >= door.confirmed());
+}
+
 /// Withdrawals, settings and troubles, from the command line.
 #[test]
 fn every_command_of_the_fleet_takes_a_servers_url() {

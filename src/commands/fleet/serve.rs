@@ -59,7 +59,8 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let clocks = Clocks::machine();
     let keep = KeepDays { reports: args.keep_days, traces: args.keep_traces_days };
     let keeper = Keeper::new(store, peer.brokers, peer.identity, clocks.clone(), keep);
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let stop = CancellationToken::new();
@@ -85,5 +86,8 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
             page.ended(PAGE_ENDS_WITHIN).await;
         }
         Ok(Exit::Done)
-    })
+    });
+    // A database that hangs does not keep the program from its end.
+    runtime.shutdown_background();
+    ended
 }

@@ -24,6 +24,8 @@ const SOCKET: &str = "/run/postgresql";
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(20);
 const KEEPALIVE: Duration = Duration::from_secs(20);
+const PROBE_AGAIN: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
 
 /// A server's URL.
 #[derive(Clone)]
@@ -111,6 +113,9 @@ fn limit(config: &mut Config) {
         config.tcp_user_timeout(ACKNOWLEDGE_WITHIN);
     }
     config.keepalives_idle(config.get_keepalives_idle().min(KEEPALIVE));
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(PROBE_AGAIN).keepalives_retries(PROBES);
+    }
     if config.get_application_name().is_none() {
         config.application_name("grelot");
     }
