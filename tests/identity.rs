@@ -665,7 +665,7 @@ fn of_model(line: &str, tx_db: f64, rx_db: f64) -> String {
 #[test]
 fn a_loud_model_of_phone_counts_as_an_average_one_would() {
     let line = token_line(1, 20454..20455);
-    let average = walked_in(&[line.clone()], -58);
+    let average = walked_in(std::slice::from_ref(&line), -58);
     assert!(average.iter().any(|effect| effect.contains("Arrived")), "{average:?}");
     assert_eq!(walked_in(&[of_model(&line, 9.4, 0.0)], -49), average);
     assert_ne!(walked_in(&[line], -49), average);

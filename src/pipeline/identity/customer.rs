@@ -68,6 +68,7 @@ impl Match {
         Self { customer, echo: None, sender }
     }
 
+    #[must_use]
     pub const fn with_echo(self, echo: Option<Echo>) -> Self {
         Self { echo, ..self }
     }
