@@ -117,7 +117,7 @@ warm_up_secs = 0
         self.disk.serve()
         self.console = self.folder / f"console-{number}"
         return subprocess.Popen(
-            ["qemu-system-x86_64", "-M", "q35", "-smp", "2", "-m", "512", "-nodefaults", "-no-user-config",
+            ["qemu-system-x86_64", "-M", "q35", "-smp", "1", "-m", "512", "-nodefaults", "-no-user-config",
              "-display", "none", "-no-reboot", "-accel", "tcg,thread=multi", "-cpu", "max",
              "-kernel", BED / "vmlinuz", "-initrd", self.initramfs,
              "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check",

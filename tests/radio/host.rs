@@ -21,9 +21,11 @@ const TOOLS: [(&str, &str); 6] = [
 
 /// The kernel's options. Without its own tests of ciphers: that of ECDH is too slow under emulation,
 /// and without ECDH the kernel resolves no private address. The machine has no PIT: on a busy host the
-/// kernel would measure the speed of its clock against it, wrong by up to five times.
+/// kernel would measure the speed of its clock against it, wrong by up to five times. `init` starts the
+/// second processor: while the kernel starts it changes its own instructions, which an emulated
+/// processor that runs them at that moment does not stand.
 const KERNEL: &str = "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check \
-                      cryptomgr.notests=1";
+                      maxcpus=1 cryptomgr.notests=1";
 
 /// The longest run before the machine is taken for dead.
 const LONGEST_RUN: Duration = Duration::from_mins(90);
@@ -101,8 +103,7 @@ impl Bed {
         results.into_iter().map(Outcome::read).collect()
     }
 
-    /// Boots, and once more where the machine's kernel crashed before anything of ours ran: emulated
-    /// processors sometimes run an instruction that another has already replaced.
+    /// Boots, and once more where the machine's kernel crashed before anything of ours ran.
     fn boot_until_begun(&self, share: &Path) -> String {
         let console = self.boot(share);
         let crashed = console.contains("Oops") || console.contains("Kernel panic");
