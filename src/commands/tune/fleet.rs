@@ -315,3 +315,142 @@ fn date(day: i64) -> String {
     let midnight = WallTime::from_unix_secs(day.saturating_mul(DAY_S)).to_string();
     midnight.split('T').next().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use TracePlace::{Door, Inside};
+
+    use super::*;
+    use crate::fleet::store::Said;
+    use crate::payload::trace::{TraceContact, TraceDecision, TraceEvent, TraceGateway};
+    use crate::payload::{Report, ReportBatch, ReportKind, VisitLabel};
+
+    const NOW: WallTime = WallTime::from_unix_secs(1_767_603_600);
+
+    fn config() -> Config {
+        let text = "[store]\nid = 1\n[gateway]\nname = \"office\"\n[presence]\ndwell_secs = 4\n";
+        crate::config::parse(text, "head-office.toml", Path::new(".")).unwrap()
+    }
+
+    /// A database in which each of the stores has a judged visit, with gateways at these places.
+    fn database(stores: &[(u16, &[TracePlace])]) -> (tempfile::TempDir, Location) {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::from(folder.path().join("fleet.db"));
+        let mut fleet = FleetStore::open(location.clone()).unwrap();
+        for (store, places) in stores {
+            let visit = format!("{store:016x}");
+            let gateway = |(nth, place): (u32, &TracePlace)| TraceGateway {
+                name: format!("g{nth}"),
+                place: Some(*place),
+            };
+            let arrived = TraceDecision { at_us: 9, what: TraceEvent::Arrived, confidence: None };
+            let trace = Trace {
+                trace: visit.clone(),
+                visit: Some(visit.clone()),
+                gateways: (0..).zip(*places).map(gateway).collect(),
+                received: vec![TraceContact(0, 0, Some(-60), None)],
+                decisions: vec![arrived],
+                ended_us: 9,
+                ..Trace::default()
+            };
+            let label = VisitLabel { visit, was_here: true };
+            let both = [ReportKind::Trace(Box::new(trace)), ReportKind::Label(label)];
+            let reports =
+                (1..).zip(both).map(|(n, what)| Report { n, at: NOW.to_string(), what }).collect();
+            let batch = ReportBatch { v: 1, queue: "q".to_owned(), dropped: 0, reports };
+            assert_eq!(fleet.report(*store, "g0", &batch).unwrap(), 2);
+            fleet.heard(*store, "g0", Said::Health("{}"), NOW).unwrap();
+        }
+        (folder, location)
+    }
+
+    fn commands(group: &Group) -> Vec<String> {
+        let next = group.next(Path::new("tuned.toml"), Path::new("office.toml"));
+        let short = |(_, command): (&str, String)| {
+            let end = command.find(" --state").unwrap_or(command.len());
+            command.chars().take(end).collect()
+        };
+        next.into_iter().map(short).collect()
+    }
+
+    #[test]
+    fn stores_are_searched_by_layout_store_by_store_or_alone() {
+        let (_folder, location) =
+            database(&[(7, &[Door, Inside]), (8, &[Inside, Door]), (9, &[Door])]);
+        let names = |store, each| {
+            let groups = read(&location, &config(), store, each).unwrap();
+            let name = |group: Group| (group.name.clone(), group.stores, group.slug);
+            groups.into_iter().map(name).collect::<Vec<_>>()
+        };
+        let of = |name: &str, stores: &[u16], slug: &str| {
+            (name.to_owned(), stores.to_vec(), slug.to_owned())
+        };
+        let layouts = [
+            of("stores with 1 gateway (door)", &[9], "layout-1"),
+            of("stores with 2 gateways (door, inside)", &[7, 8], "layout-2"),
+        ];
+        assert_eq!(names(None, false), layouts);
+        let each = [7, 8, 9].map(|n: u16| of(&format!("store {n}"), &[n], &n.to_string()));
+        assert_eq!(names(None, true), each);
+        assert_eq!(names(Some(8), false), [of("store 8", &[8], "8")]);
+        let groups = read(&location, &config(), None, false).unwrap();
+        assert_eq!(groups[1].beside(Path::new("a/tuned.toml")), Path::new("a/tuned-layout-2.toml"));
+        assert_eq!(groups[1].recordings.len(), 2, "a day of each store");
+        assert_eq!(
+            commands(&groups[1]),
+            [
+                "grelot --config office.toml fleet shadow tuned.toml --store 7",
+                "grelot --config office.toml fleet shadow tuned.toml --store 8",
+                "grelot fleet shadow --results",
+                "grelot --config office.toml fleet push tuned.toml --store 7",
+                "grelot --config office.toml fleet push tuned.toml --store 8",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_pushed_counts_from_the_start_and_is_said_to_be_replaced() {
+        let (_folder, location) = database(&[(7, &[Door]), (8, &[Door])]);
+        let mut fleet = FleetStore::open(location.clone()).unwrap();
+        let mut push = |topic: &str, head: &str, presence: &str| {
+            let text =
+                |n: u64| Ok(format!("[document]\nserial = {n}\n{head}[presence]\n{presence}\n"));
+            fleet.push::<crate::fleet::FleetError>(topic, "", "", text).unwrap();
+        };
+        push("grelot/v1/config/fleet", "", "dwell_secs = 7\nrejoin_secs = 60");
+        push("grelot/v1/config/fleet", "shadow = true\n", "dwell_secs = 30");
+        push("grelot/v1/8/config", "", "dwell_secs = 9");
+        let all = read(&location, &config(), None, false).unwrap();
+        let [all] = &all[..] else { panic!("one layout") };
+        let dwell = |group: &Group| group.in_force.presence.dwell.as_secs();
+        assert_eq!(dwell(all), 7, "what runs in the shadow is not in force");
+        assert_eq!(
+            commands(all),
+            [
+                "grelot fleet diff 2 tuned.toml",
+                "grelot --config office.toml fleet shadow tuned.toml",
+                "grelot fleet shadow --results",
+                "grelot --config office.toml fleet push tuned.toml --ring 5",
+            ]
+        );
+        let each = read(&location, &config(), None, true).unwrap();
+        assert_eq!(each.iter().map(dwell).collect::<Vec<_>>(), [7, 9]);
+        assert_eq!(each.iter().map(|one| one.replaces).collect::<Vec<_>>(), [None, Some(3)]);
+    }
+
+    #[test]
+    fn a_database_without_judged_traces_is_refused_with_a_hint() {
+        let (folder, location) = database(&[]);
+        let refused = |location: &Location| {
+            read(location, &config(), None, false).err().map(|error| error.to_string()).unwrap()
+        };
+        assert!(
+            refused(&location).contains("hint: gateways report traces"),
+            "{}",
+            refused(&location)
+        );
+        let missing = folder.path().join("flet.db");
+        assert!(refused(&Location::from(missing.clone())).contains("there is no such file"));
+        assert!(!missing.exists());
+    }
+}
