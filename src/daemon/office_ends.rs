@@ -94,6 +94,9 @@ impl OfficeParts {
         let (health, healths) = mpsc::channel(1);
         let (show, link) = watch::channel(OfficeLink::default());
         let waiting = self.waiting.clone();
+        if keep_traces.is_none() {
+            self.reports.delete_traces();
+        }
         let channels = Channels {
             status: delivery.status(),
             health: healths,

@@ -107,19 +107,23 @@ impl TraceRecorder {
         if self.surveyed != surveyed {
             self.surveyed = surveyed;
             for open in self.open.values_mut().filter(|open| open.is_exact(now)) {
-                let at_us = open.at_us(now);
-                open.trace.surveys.push(TraceSurvey::of(survey, at_us));
                 open.limit(now);
+                if open.is_whole() {
+                    let at_us = open.at_us(now);
+                    open.trace.surveys.push(TraceSurvey::of(survey, at_us));
+                }
             }
         }
         let (_, blind) = pipeline.receiving();
         let changed = std::mem::replace(&mut self.blind, blind) ^ blind;
         for gateway in gateways(changed) {
             for open in self.open.values_mut().filter(|open| open.is_whole()) {
-                let at_us = open.at_us(now);
-                let is_blind = blind & (1 << gateway) != 0;
-                open.trace.reception.push(TraceReception { at_us, gateway, blind: is_blind });
                 open.limit(now);
+                if open.is_whole() {
+                    let at_us = open.at_us(now);
+                    let is_blind = blind & (1 << gateway) != 0;
+                    open.trace.reception.push(TraceReception { at_us, gateway, blind: is_blind });
+                }
             }
         }
     }
@@ -198,6 +202,7 @@ impl TraceRecorder {
                 continue;
             }
             self.today.1 += 1;
+            open.limit(now.tick);
             if open.is_whole() {
                 open.trace.ended_us = open.at_us(now.tick);
             }
@@ -278,16 +283,20 @@ impl Recording {
     }
 
     fn decide(&mut self, at: Tick, what: TraceEvent, confidence: Option<f32>) {
+        self.limit(at);
         if self.is_whole() {
             let at_us = self.at_us(at);
             let confidence = confidence.map(|one| (f64::from(one) * 1000.0).round() / 1000.0);
             self.trace.decisions.push(TraceDecision { at_us, what, confidence });
-            self.limit(at);
         }
     }
 
-    /// Ends a trace that has as much as it may.
+    /// Ends a trace that has as much as it may; to be called before more is added.
     fn limit(&mut self, now: Tick) {
+        if !self.is_whole() {
+            return;
+        }
+        let now = now.max(self.last);
         let trace = &self.trace;
         let changes = [trace.surveys.len(), trace.reception.len(), trace.decisions.len()];
         let is_full = trace.received.len() >= MOST_CONTACTS

@@ -164,13 +164,19 @@ impl FleetStore {
         queue: &str,
         report: &Report,
     ) -> Result<bool, FleetError> {
+        if WallTime::parse(&report.at).is_none() {
+            tracing::warn!(store, gateway, "a report without a valid time is refused");
+            return Ok(false);
+        }
         match &report.what {
             ReportKind::Hour(_) => return figures::count(&mut self.db, store, gateway, report),
             ReportKind::Trace(trace) => {
                 return trace_rows::put(&mut self.db, store, gateway, report, trace);
             }
             ReportKind::WithdrawnTraces(withdrawn) => {
+                // The report itself is not kept: it would say which traces were of one customer.
                 trace_rows::withdraw(&mut self.db, store, gateway, report, withdrawn)?;
+                return Ok(false);
             }
             ReportKind::Visit(_) | ReportKind::Label(_) | ReportKind::Shadow(_) => {}
         }

@@ -140,7 +140,10 @@ impl FleetStore {
         let oldest = now.unix_millis() / 1000 - i64::from(days) * DAY_S;
         let before = WallTime::from_unix_millis(oldest * 1000).to_string();
         let db = self.db();
-        let reports = db.execute("DELETE FROM reports WHERE at < ?1", values![&before])?;
+        // A gateway whose clock is ahead, or a forger: they would be the latest for ever.
+        let ahead = WallTime::from_unix_millis(now.unix_millis() + DAY_S * 1000).to_string();
+        let sql = "DELETE FROM reports WHERE at < ?1 OR at > ?2";
+        let reports = db.execute(sql, values![&before, &ahead])?;
         let hours = db.execute("DELETE FROM hours WHERE at < ?1", values![oldest])?;
         db.execute("DELETE FROM days WHERE day < ?1", values![oldest.div_euclid(DAY_S)])?;
         Ok(reports + hours)

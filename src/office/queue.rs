@@ -113,6 +113,11 @@ impl ReportQueue {
         traces::forget(&self.db, customers, at)
     }
 
+    /// Deletes the traces that wait.
+    pub(super) fn delete_traces(&self) -> Result<()> {
+        self.db.execute("DELETE FROM reports WHERE trace IS NOT NULL", []).map(drop)
+    }
+
     /// The oldest reports, as one message; `None` where none waits.
     pub(super) fn batch(&self) -> Result<Option<ReportBatch>> {
         let mut query =

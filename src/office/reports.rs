@@ -32,6 +32,7 @@ enum Request {
     Add(Box<Draft>),
     Trace(Box<TraceDraft>),
     Forget(Vec<Arc<str>>, WallTime),
+    ForgetAll,
     Acknowledged(u64),
 }
 
@@ -121,6 +122,12 @@ impl Reports {
         self.requests.try_send(Request::Forget(clients, at)).is_ok()
     }
 
+    /// Deletes the traces that wait: none are to go up any more. Withdrawals still reach those that
+    /// went up.
+    pub fn delete_traces(&self) {
+        self.request(Request::ForgetAll);
+    }
+
     /// Head office has all up to this number.
     pub(super) fn acknowledged(&self, last: u64) {
         // What is not deleted is published again, under the same number.
@@ -160,9 +167,20 @@ fn run(dir: &Path, mut requests: mpsc::Receiver<Request>, show: &watch::Sender<W
                 if show.borrow().trouble != trouble {
                     tracing::error!(%error, "reports to head office cannot be kept on the disk");
                 }
-                show.send_modify(|waiting| waiting.trouble = trouble);
+                let withdrawn = backlog.iter().any(is_withdrawal);
+                show.send_modify(|waiting| {
+                    waiting.trouble = trouble;
+                    if withdrawn {
+                        // It may hold traces of customers who have withdrawn.
+                        waiting.next = None;
+                    }
+                });
                 queue = None;
-                backlog.truncate(WAITING);
+                let mut others = 0;
+                backlog.retain(|request| {
+                    others += usize::from(!is_withdrawal(request));
+                    is_withdrawal(request) || others <= WAITING
+                });
             }
         }
         let Some(request) = requests.blocking_recv() else { return };
@@ -171,6 +189,11 @@ fn run(dir: &Path, mut requests: mpsc::Receiver<Request>, show: &watch::Sender<W
             backlog.push(more);
         }
     }
+}
+
+/// A withdrawal waits for as long as the disk fails.
+const fn is_withdrawal(request: &Request) -> bool {
+    matches!(request, Request::Forget(..) | Request::ForgetAll)
 }
 
 fn attend(
@@ -195,8 +218,9 @@ fn attend(
             Request::Trace(draft) => add_trace(queue, draft)?,
             Request::Forget(clients, at) => {
                 let customer = |client: &Arc<str>| hash(queue.secret(), client);
-                queue.forget(&clients.iter().map(customer).collect::<Vec<_>>(), *at)?;
+                queue.forget(&clients.iter().map(customer).collect::<Vec<_>>(), day(*at))?;
             }
+            Request::ForgetAll => queue.delete_traces()?,
             Request::Acknowledged(last) => queue.acknowledged(*last)?,
         }
         backlog.remove(0);
@@ -208,8 +232,12 @@ fn add_trace(queue: &ReportQueue, draft: &TraceDraft) -> rusqlite::Result<()> {
     let visit = draft.visit.map(|visit| reference(queue.secret(), visit));
     let trace = Trace { visit, ..draft.trace.clone() };
     let customer = hash(queue.secret(), &draft.client);
-    let day = WallTime::from_unix_secs(draft.at.unix_secs().div_euclid(DAY_S) * DAY_S);
-    queue.add_trace(trace, &customer, day, draft.until)
+    queue.add_trace(trace, &customer, day(draft.at), draft.until)
+}
+
+/// The beginning of its day, UTC.
+fn day(at: WallTime) -> WallTime {
+    WallTime::from_unix_secs(at.unix_secs().div_euclid(DAY_S) * DAY_S)
 }
 
 fn report(secret: &[u8], Draft { at, visit, what }: &Draft) -> Report {

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, Result, params};
 
-use crate::payload::trace::WithdrawnTraces;
+use crate::payload::trace::{MOST_WITHDRAWN, WithdrawnTraces};
 use crate::payload::{Report, ReportKind};
 use crate::pipeline::units::WallTime;
 
@@ -12,9 +12,6 @@ const MOST: i64 = 500;
 
 /// Octets of a trace: no message to head office is longer than 64 KiB.
 const LONGEST: usize = 60 * 1024;
-
-/// Ids of traces in one report.
-const MOST_WITHDRAWN: usize = 500;
 
 /// A new random id.
 pub(super) fn new_id(db: &Connection) -> Result<String> {

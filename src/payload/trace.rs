@@ -17,6 +17,9 @@ pub const MOST_CONTACTS: usize = 1_500;
 /// Decisions, surveys and changes of reception of one trace.
 pub const MOST_CHANGES: usize = 50;
 
+/// Ids of traces in one report of a withdrawal.
+pub const MOST_WITHDRAWN: usize = 500;
+
 /// The longest trace.
 pub const LONGEST: Duration = Duration::from_hours(24);
 

@@ -30,7 +30,7 @@ pub enum Stay {
 }
 
 impl Stay {
-    /// `None` where it cannot be told: staff said nothing, or the trace ends before.
+    /// `None` where that is not known: staff said nothing, or the trace ends before.
     pub fn of(stored: &StoredTrace) -> Option<Self> {
         match (stored.trace.arrived(), stored.was_here) {
             (Some(at), Some(true)) => Some(Self::Here(at)),

@@ -34,7 +34,7 @@ pub enum FleetError {
 }
 
 impl FleetError {
-    /// Whether the same may work later without anybody's help here.
+    /// Whether the same may work later without a change here.
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Away { .. })
     }

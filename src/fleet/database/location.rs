@@ -20,7 +20,7 @@ pub enum Location {
 impl<T: AsRef<OsStr>> From<T> for Location {
     fn from(argument: T) -> Self {
         let argument = argument.as_ref();
-        match argument.to_str().and_then(Url::of) {
+        match Url::of(&argument.to_string_lossy()) {
             Some(url) => Self::Server(url),
             None => Self::File(argument.into()),
         }

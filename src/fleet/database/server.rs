@@ -23,7 +23,7 @@ const STEPS: [&str; 2] = [include_str!("postgres_1.sql"), include_str!("postgres
 /// One transaction of grelot writes at a time, as in a file: the name of its lock is "grelot" in ASCII.
 const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(x'6772656c6f74'::bigint)";
 
-/// What is acknowledged to gateways is on the disk, whatever is usual on this server.
+/// What is acknowledged to gateways is on the disk, also where the server's default is off.
 const SESSION: &str = "SET search_path TO grelot;
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'";
@@ -69,7 +69,7 @@ impl Postgres {
         let mut session = match self.session.take() {
             Some(session) => session,
             None if self.in_transaction => return Err(self.away("the connection broke".to_owned())),
-            None => self.connect()?,
+            None => self.reconnect()?,
         };
         let worked = work(&mut session);
         match worked {
@@ -81,6 +81,14 @@ impl Postgres {
                 worked.map_err(|error| self.refused(&error))
             }
         }
+    }
+
+    /// A password file or a certificate that cannot be used may be in the midst of a replacement.
+    fn reconnect(&self) -> Result<Session, FleetError> {
+        self.connect().map_err(|error| match error {
+            FleetError::Unusable { problem, .. } => self.away(problem),
+            error => error,
+        })
     }
 
     fn connect(&self) -> Result<Session, FleetError> {

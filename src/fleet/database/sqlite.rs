@@ -110,6 +110,8 @@ fn cell(value: ValueRef<'_>) -> Cell {
 fn prepare(file: &Connection) -> Result<()> {
     file.busy_timeout(BUSY)?;
     file.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // What a customer withdrew is overwritten.
+    file.pragma_update(None, "secure_delete", true)?;
     file.pragma_update(None, "synchronous", "FULL")
 }
 

@@ -17,6 +17,10 @@ use crate::config::Tls;
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
+/// The library's own words repeat a part of the URL, which may be a part of the password.
+const NOT_UNDERSTOOD: &str = "the URL has an unknown parameter, or is not one: in a password, write \
+                              % as %25, ? as %3F, # as %23, / as %2F, : as %3A";
+
 /// Debian's, where the URL names no host.
 const SOCKET: &str = "/run/postgresql";
 
@@ -43,9 +47,12 @@ pub(super) struct Server {
 }
 
 impl Url {
-    /// `None` where the text is of another scheme.
+    /// `None` where the text is a file's name. What may have a password in it is a URL, although it may
+    /// not be a valid one: a file's name is shown.
     pub(super) fn of(text: &str) -> Option<Self> {
-        SCHEMES.iter().any(|scheme| text.starts_with(scheme)).then(|| {
+        let lower = text.to_ascii_lowercase();
+        let begins = ["postgres:", "postgresql:"].iter().any(|scheme| lower.starts_with(scheme));
+        (begins || lower.contains("://") || lower.contains("password=")).then(|| {
             let shown = parse(text).map_or("postgres://…".to_owned(), |one| shown(&one.config));
             Self { text: text.to_owned(), shown }
         })
@@ -70,6 +77,9 @@ impl fmt::Debug for Url {
 }
 
 fn parse(text: &str) -> Result<Server, String> {
+    if !SCHEMES.iter().any(|scheme| text.starts_with(scheme)) {
+        return Err("a URL of a database begins with postgres://".to_owned());
+    }
     let (address, parameters) = text.split_once('?').unwrap_or((text, ""));
     let (mut tls, mut mode, mut passfile) = (Tls::default(), None, None);
     let mut others = Vec::new();
@@ -87,7 +97,7 @@ fn parse(text: &str) -> Result<Server, String> {
     }
     let mut config: Config = format!("{address}?{}", others.join("&"))
         .parse()
-        .map_err(|error: postgres::Error| with_causes(&error))?;
+        .map_err(|_: postgres::Error| NOT_UNDERSTOOD.to_owned())?;
     if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
         return Err("a second @: one in the password is written %40".to_owned());
     }
@@ -182,6 +192,10 @@ mod tests {
             ("postgres://fleet:secret@db.example:secret/grelot", "postgres://…"),
             ("postgres://fleet:se@cret@db.example/grelot", "postgres://…"),
             ("postgres://fleet:secret@a?sslmode=secret", "postgres://…"),
+            ("postgres://fleet:se?cret=x@a/grelot", "postgres://fleet@a/grelot"),
+            ("Postgres://fleet:secret@a/grelot", "postgres://…"),
+            ("postgres:/fleet:secret@a", "postgres://…"),
+            ("host=a password=secret", "postgres://…"),
         ] {
             let url = url(text);
             let error = url.server().err().map(|error| error.to_string()).unwrap_or_default();
