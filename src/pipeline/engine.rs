@@ -52,6 +52,8 @@ pub struct Pipeline {
     latest: Now,
     /// The earliest time that was read from the wall clock as it runs now.
     clock_since: WallTime,
+    /// When the next visit is escalated.
+    escalation: Option<WallTime>,
 }
 
 impl Pipeline {
@@ -93,12 +95,14 @@ impl Pipeline {
             last_contact: None,
             latest: now,
             clock_since,
+            escalation: None,
         };
         let mut effects = Vec::new();
         // Before the visits, which need the offsets.
         effects.extend(restored.phones.into_iter().filter_map(|phone| pipeline.recall(phone, now)));
         let visits = restored.visits.into_iter();
         effects.extend(visits.filter_map(|visit| pipeline.restore(visit, away, now)));
+        pipeline.plan_escalation();
         (pipeline, effects)
     }
 
@@ -140,6 +144,9 @@ impl Pipeline {
         }
         self.flush_contacts(now, &mut effects);
         effects.extend(self.presence.take_survey(now.tick).map(Effect::Surveyed));
+        if may_escalate || !effects.is_empty() {
+            self.plan_escalation();
+        }
         effects
     }
 
@@ -153,6 +160,7 @@ impl Pipeline {
         }
         while let Some(gateway) = self.peers.give_up(now.tick) {
             self.presence.hearing(gateway, Hearing::Listening, now.tick);
+            self.plan_escalation();
         }
         while let Some(beacon) = self.beacons.expire(now.tick) {
             effects.push(Effect::Beacon(beacon));

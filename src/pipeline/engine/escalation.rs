@@ -22,11 +22,18 @@ impl Pipeline {
         }
     }
 
+    /// Finds the next visit to be escalated: needed only when visits, gateways or settings may have
+    /// changed, since it looks at all open visits.
+    pub(super) fn plan_escalation(&mut self) {
+        self.escalation = self.settings.policy.escalate_after.and_then(|after| {
+            let owned = self.visits.open().filter(|visit| self.owns(visit));
+            owned.filter_map(|visit| visit.escalates_at(after)).min()
+        });
+    }
+
     /// In the wall clock's reading at the last input.
     pub(super) fn next_escalation(&self) -> Option<Tick> {
-        let after = self.settings.policy.escalate_after?;
-        let owned = self.visits.open().filter(|visit| self.owns(visit));
-        let next = owned.filter_map(|visit| visit.escalates_at(after)).min()?;
+        let next = self.escalation?;
         let reading = self.latest.clock.reading();
         let left = next.unix_millis().saturating_sub(reading.unix_millis());
         // Never at once: an escalation that was due has been performed with the last input.
