@@ -9,7 +9,7 @@ use grelot::pipeline::advert::{Echo, eddystone, ibeacon, token};
 use grelot::pipeline::event::{Address, AddressKind, GatewayIndex, Input, Sighting, Start};
 use grelot::pipeline::identity::key::{ClientKey, Message, Midstates};
 use grelot::pipeline::identity::window::{day_of, opens_at, window_at};
-use grelot::pipeline::identity::{Identity, PhoneModel, Registry, eid};
+use grelot::pipeline::identity::{Identity, Registry, eid};
 use grelot::pipeline::restored::Restored;
 use grelot::pipeline::units::{Clock, Dbm, Tick, WallTime};
 use grelot::pipeline::{Now, Pipeline, Settings, policy, presence};
@@ -687,13 +687,16 @@ fn the_model_is_the_phones_and_no_cards() {
     assert_eq!(refusals, ["line 2: phone: only with scheme token or irk"]);
 
     let mut gateway = gateway(&[card, token], set(time));
-    let mut model = |payload: &[u8]| {
+    let mut levels = |payload: &[u8]| {
         let address = Address { kind: AddressKind::Random, octets: [0xc0; 6] };
-        let sighting = Sighting { gateway: GatewayIndex(0), address, rssi: None, payload };
+        let rssi = Dbm::measured(-60);
+        let sighting = Sighting { gateway: GatewayIndex(0), address, rssi, payload };
         let found = gateway.identify(set(time), &sighting).unwrap();
-        gateway.phone(found)
+        let (found, rssi) = gateway.as_average(found, rssi);
+        (rssi.unwrap().value(), found.echo)
     };
     let card = [&hex::decode("1bff1801beac").unwrap()[..], &[0xab; 20], &[0xc5, 0]].concat();
-    assert_eq!(model(&card), PhoneModel::default());
-    assert_eq!(model(&identifiers(1, STORE, 0, W)), PhoneModel { tx_db: -7, rx_db: 4 });
+    assert_eq!(levels(&card), (-60, None));
+    let quieter = Echo { level: ECHO.level - 1, ..ECHO };
+    assert_eq!(levels(&identifiers(1, STORE, 0, W)), (-53, Some(quieter)));
 }

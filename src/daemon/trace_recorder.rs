@@ -107,8 +107,7 @@ impl TraceRecorder {
         if self.surveyed != surveyed {
             self.surveyed = surveyed;
             for open in self.open.values_mut().filter(|open| open.is_exact(now)) {
-                open.limit(now);
-                if open.is_whole() {
+                if open.has_room(now) {
                     let at_us = open.at_us(now);
                     open.trace.surveys.push(TraceSurvey::of(survey, at_us));
                 }
@@ -117,9 +116,8 @@ impl TraceRecorder {
         let (_, blind) = pipeline.receiving();
         let changed = std::mem::replace(&mut self.blind, blind) ^ blind;
         for gateway in gateways(changed) {
-            for open in self.open.values_mut().filter(|open| open.is_whole()) {
-                open.limit(now);
-                if open.is_whole() {
+            for open in self.open.values_mut() {
+                if open.has_room(now) {
                     let at_us = open.at_us(now);
                     let is_blind = blind & (1 << gateway) != 0;
                     open.trace.reception.push(TraceReception { at_us, gateway, blind: is_blind });
@@ -202,8 +200,7 @@ impl TraceRecorder {
                 continue;
             }
             self.today.1 += 1;
-            open.limit(now.tick);
-            if open.is_whole() {
+            if open.has_room(now.tick) {
                 open.trace.ended_us = open.at_us(now.tick);
             }
             finished.push(Finished { client, visit: open.visit, trace: open.trace });
@@ -265,11 +262,8 @@ impl Recording {
             self.loudest = rssi.map(|rssi| (rssi, gateway)).or(self.loudest);
         }
         let repeats = |last: &Tick| now.since(*last) < THINNED_TO;
-        if !self.is_whole() || !self.is_exact(now) && self.kept.get(&gateway).is_some_and(repeats) {
-            return;
-        }
-        self.limit(now);
-        if !self.is_whole() {
+        let is_left_out = !self.is_exact(now) && self.kept.get(&gateway).is_some_and(repeats);
+        if is_left_out || !self.has_room(now) {
             return;
         }
         let since = now.since(std::mem::replace(&mut self.last, now)).as_micros();
@@ -283,18 +277,17 @@ impl Recording {
     }
 
     fn decide(&mut self, at: Tick, what: TraceEvent, confidence: Option<f32>) {
-        self.limit(at);
-        if self.is_whole() {
+        if self.has_room(at) {
             let at_us = self.at_us(at);
             let confidence = confidence.map(|one| (f64::from(one) * 1000.0).round() / 1000.0);
             self.trace.decisions.push(TraceDecision { at_us, what, confidence });
         }
     }
 
-    /// Ends a trace that has as much as it may; to be called before more is added.
-    fn limit(&mut self, now: Tick) {
+    /// Whether more may be added. Ends a trace that has as much as it may.
+    fn has_room(&mut self, now: Tick) -> bool {
         if !self.is_whole() {
-            return;
+            return false;
         }
         let now = now.max(self.last);
         let trace = &self.trace;
@@ -306,6 +299,7 @@ impl Recording {
             self.trace.cut = Some(if is_full { TraceCut::Full } else { TraceCut::Long });
             self.trace.ended_us = self.at_us(now.min(self.began.plus(LONGEST)));
         }
+        self.is_whole()
     }
 }
 

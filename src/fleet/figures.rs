@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::database::{Database, FleetError, values};
-use crate::payload::{HourReport, Report, ReportKind};
+use crate::payload::{HourReport, ReportKind};
 use crate::pipeline::units::WallTime;
 
 /// Seconds of a day.
@@ -52,10 +52,10 @@ pub(super) fn count(
     db: &mut Database,
     store: u16,
     gateway: &str,
-    report: &Report,
+    at: WallTime,
+    what: &ReportKind,
 ) -> Result<bool, FleetError> {
-    let Some(at) = WallTime::parse(&report.at) else { return Ok(false) };
-    let figures = match &report.what {
+    let figures = match what {
         ReportKind::Hour(hour) => {
             if !insert_hour(db, store, gateway, at, hour)? {
                 return Ok(false);

@@ -164,18 +164,20 @@ impl FleetStore {
         queue: &str,
         report: &Report,
     ) -> Result<bool, FleetError> {
-        if WallTime::parse(&report.at).is_none() {
+        let Some(at) = WallTime::parse(&report.at) else {
             tracing::warn!(store, gateway, "a report without a valid time is refused");
             return Ok(false);
-        }
+        };
         match &report.what {
-            ReportKind::Hour(_) => return figures::count(&mut self.db, store, gateway, report),
+            ReportKind::Hour(_) => {
+                return figures::count(&mut self.db, store, gateway, at, &report.what);
+            }
             ReportKind::Trace(trace) => {
-                return trace_rows::put(&mut self.db, store, gateway, report, trace);
+                return trace_rows::put(&mut self.db, store, gateway, at, report, trace);
             }
             ReportKind::WithdrawnTraces(withdrawn) => {
                 // The report itself is not kept: it would say which traces were of one customer.
-                trace_rows::withdraw(&mut self.db, store, gateway, report, withdrawn)?;
+                trace_rows::withdraw(&mut self.db, store, gateway, at, withdrawn)?;
                 return Ok(false);
             }
             ReportKind::Visit(_) | ReportKind::Label(_) | ReportKind::Shadow(_) => {}
@@ -187,7 +189,7 @@ impl FleetStore {
         let row = values![store, gateway, queue, report.n, &report.at, kind, &text];
         let new = self.db.execute(sql, row)? == 1;
         if new {
-            figures::count(&mut self.db, store, gateway, report)?;
+            figures::count(&mut self.db, store, gateway, at, &report.what)?;
         }
         Ok(new)
     }

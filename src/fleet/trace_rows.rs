@@ -14,17 +14,14 @@ pub(super) fn put(
     db: &mut Database,
     store: u16,
     gateway: &str,
+    at: WallTime,
     report: &Report,
     trace: &Trace,
 ) -> Result<bool, FleetError> {
-    let at = WallTime::parse(&report.at).ok_or("its day is no time");
-    let day = match trace.check().and(at) {
-        Ok(at) => day(at),
-        Err(why) => {
-            tracing::warn!(store, gateway, why, "a trace of contacts is refused");
-            return Ok(false);
-        }
-    };
+    if let Err(why) = trace.check() {
+        tracing::warn!(store, gateway, why, "a trace of contacts is refused");
+        return Ok(false);
+    }
     let sql = "SELECT count(*) FROM traces WHERE store = ?1 AND report <> ''";
     let known: u32 = db.first(sql, values![store], |row| row.number(0))?.unwrap_or(0);
     if known >= MOST_OF_A_STORE {
@@ -35,7 +32,7 @@ pub(super) fn put(
     let text = serde_json::to_string(&Report { n: 0, ..report.clone() }).unwrap_or_default();
     let sql = "INSERT INTO traces (store, trace, gateway, day, report) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT (store, trace) DO NOTHING";
-    Ok(db.execute(sql, values![store, &trace.trace, gateway, day, &text])? == 1)
+    Ok(db.execute(sql, values![store, &trace.trace, gateway, day(at), &text])? == 1)
 }
 
 /// Deletes the traces of a customer who withdrew consent.
@@ -43,10 +40,9 @@ pub(super) fn withdraw(
     db: &mut Database,
     store: u16,
     gateway: &str,
-    report: &Report,
+    at: WallTime,
     withdrawn: &WithdrawnTraces,
 ) -> Result<(), FleetError> {
-    let Some(at) = WallTime::parse(&report.at) else { return Ok(()) };
     let ids = || withdrawn.traces.iter().filter(|trace| is_reference(trace)).take(MOST_WITHDRAWN);
     let sql = "UPDATE traces SET report = '' WHERE store = ?1 AND trace = ?2 AND gateway = ?3";
     for trace in ids() {

@@ -32,7 +32,7 @@ enum Request {
     Add(Box<Draft>),
     Trace(Box<TraceDraft>),
     Forget(Vec<Arc<str>>, WallTime),
-    ForgetAll,
+    DeleteTraces,
     Acknowledged(u64),
 }
 
@@ -125,7 +125,7 @@ impl Reports {
     /// Deletes the traces that wait: none are to go up any more. Withdrawals still reach those that
     /// went up.
     pub fn delete_traces(&self) {
-        self.request(Request::ForgetAll);
+        self.request(Request::DeleteTraces);
     }
 
     /// Head office has all up to this number.
@@ -167,19 +167,19 @@ fn run(dir: &Path, mut requests: mpsc::Receiver<Request>, show: &watch::Sender<W
                 if show.borrow().trouble != trouble {
                     tracing::error!(%error, "reports to head office cannot be kept on the disk");
                 }
-                let withdrawn = backlog.iter().any(is_withdrawal);
+                let deletes = backlog.iter().any(is_deletion);
                 show.send_modify(|waiting| {
                     waiting.trouble = trouble;
-                    if withdrawn {
-                        // It may hold traces of customers who have withdrawn.
+                    if deletes {
+                        // It may hold what is to be deleted.
                         waiting.next = None;
                     }
                 });
                 queue = None;
                 let mut others = 0;
                 backlog.retain(|request| {
-                    others += usize::from(!is_withdrawal(request));
-                    is_withdrawal(request) || others <= WAITING
+                    others += usize::from(!is_deletion(request));
+                    is_deletion(request) || others <= WAITING
                 });
             }
         }
@@ -191,9 +191,9 @@ fn run(dir: &Path, mut requests: mpsc::Receiver<Request>, show: &watch::Sender<W
     }
 }
 
-/// A withdrawal waits for as long as the disk fails.
-const fn is_withdrawal(request: &Request) -> bool {
-    matches!(request, Request::Forget(..) | Request::ForgetAll)
+/// Deletions wait for as long as the disk fails.
+const fn is_deletion(request: &Request) -> bool {
+    matches!(request, Request::Forget(..) | Request::DeleteTraces)
 }
 
 fn attend(
@@ -220,7 +220,7 @@ fn attend(
                 let customer = |client: &Arc<str>| hash(queue.secret(), client);
                 queue.forget(&clients.iter().map(customer).collect::<Vec<_>>(), day(*at))?;
             }
-            Request::ForgetAll => queue.delete_traces()?,
+            Request::DeleteTraces => queue.delete_traces()?,
             Request::Acknowledged(last) => queue.acknowledged(*last)?,
         }
         backlog.remove(0);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -207,12 +208,14 @@ fn is_field(name: &str) -> bool {
     FIELDS.split(", ").any(|field| field == name)
 }
 
+/// A cell's value; `wrong` says what is wrong with one that is none.
+fn parsed<T: FromStr>(name: &str, cell: Option<&str>, wrong: &str) -> Result<Option<T>, String> {
+    cell.map(|text| text.parse().map_err(|_| format!("{name}: {wrong}"))).transpose()
+}
+
 /// A row as a line of the customer list.
 fn object<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> Result<Object, String> {
-    let number = |name: &str| -> Result<Option<i64>, String> {
-        let read = |text: &str| text.parse().map_err(|_| format!("{name}: no whole number"));
-        cell(name).map(read).transpose()
-    };
+    let number = |name: &str| parsed::<i64>(name, cell(name), "no whole number");
     let mut object = Object::new();
     object.insert("client".to_owned(), json!(cell("client").ok_or("client: missing")?));
     object.insert("tier".to_owned(), json!(cell("tier").unwrap_or("standard")));
@@ -231,10 +234,7 @@ fn object<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> Result<Object, String> 
         let uid = json!({"namespace": namespace, "instance": instance});
         object.insert("eddystone_uid".to_owned(), uid);
     }
-    let decibels = |name: &str| -> Result<Option<f64>, String> {
-        let read = |text: &str| text.parse().map_err(|_| format!("{name}: no number of dB"));
-        cell(name).map(read).transpose()
-    };
+    let decibels = |name: &str| parsed::<f64>(name, cell(name), "no number of dB");
     let (tx_db, rx_db) = (decibels("tx_db")?, decibels("rx_db")?);
     if tx_db.is_some() || rx_db.is_some() {
         let phone = json!({"tx_db": tx_db.unwrap_or(0.0), "rx_db": rx_db.unwrap_or(0.0)});

@@ -19,7 +19,8 @@ impl Pipeline {
         if let Some(found) = self.identity.identify(now, sighting)
             && self.is_original(now, found, sighting, effects)
         {
-            self.own_contact(now, found, sighting.gateway, sighting.rssi, effects);
+            let (found, rssi) = self.identity.as_average(found, sighting.rssi);
+            self.contact(now, found, sighting.gateway, rssi, effects);
         }
     }
 
@@ -45,23 +46,9 @@ impl Pipeline {
     pub(super) fn take_answer(&mut self, now: Now, answer: &Answer, effects: &mut Vec<Effect>) {
         let Answer { gateway, address, rssi, nonce, octets } = answer;
         if let Some(found) = self.identity.accept_answer(now, *address, nonce, octets) {
-            self.own_contact(now, found, *gateway, *rssi, effects);
+            let (found, rssi) = self.identity.as_average(found, *rssi);
+            self.contact(now, found, *gateway, rssi, effects);
         }
-    }
-
-    /// A contact that this gateway received: from here on its levels are those of an average phone.
-    fn own_contact(
-        &mut self,
-        now: Now,
-        found: Match,
-        gateway: GatewayIndex,
-        rssi: Option<Dbm>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let phone = self.identity.phone(found);
-        let rssi = rssi.map(|rssi| phone.average_rssi(rssi));
-        let found = found.with_echo(found.echo.map(|echo| phone.average_echo(echo)));
-        self.contact(now, found, gateway, rssi, effects);
     }
 
     pub(super) fn peer_contact(
@@ -96,6 +83,8 @@ impl Pipeline {
         }
     }
 
+    /// A contact at this gateway or another one: its levels are those of an average phone, where the
+    /// gateway that received it knows the model.
     pub(super) fn contact(
         &mut self,
         now: Now,

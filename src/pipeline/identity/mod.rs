@@ -41,7 +41,7 @@ use super::advert::beacon::Section;
 use super::advert::structure::Structures;
 use super::advert::token::Token;
 use super::advert::{self, Echo, Identifier};
-use super::units::{Clock, Now, Tick, WallTime};
+use super::units::{Clock, Dbm, Now, Tick, WallTime};
 use crate::pipeline::address::Address;
 use crate::pipeline::sighting::Sighting;
 use customer::Sender;
@@ -148,12 +148,15 @@ impl Identity {
         Some(found)
     }
 
-    /// The model of the phone that sent what was matched; the average one where it is not known, or
-    /// no phone sent it.
-    pub fn phone(&self, found: Match) -> PhoneModel {
-        let known = (found.sender == Sender::Phone)
-            .then(|| self.registry.customers.phone(found.customer.0));
-        known.unwrap_or_default()
+    /// The match and its RSSI as if an average phone had sent it; unchanged where the phone's model is
+    /// not known, or no phone sent it.
+    pub fn as_average(&self, found: Match, rssi: Option<Dbm>) -> (Match, Option<Dbm>) {
+        if found.sender != Sender::Phone {
+            return (found, rssi);
+        }
+        let model = self.registry.customers.phone(found.customer.0);
+        let echo = found.echo.map(|echo| model.average_echo(echo));
+        (found.with_echo(echo), rssi.map(|rssi| model.average_rssi(rssi)))
     }
 
     /// The customer at `index`; `None` after they withdrew.
