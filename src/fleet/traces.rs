@@ -20,7 +20,7 @@ pub struct StoredTrace {
 }
 
 impl FleetStore {
-    /// Stores of which there are traces.
+    /// Stores that have traces.
     ///
     /// # Errors
     /// Where the database cannot be read.

@@ -31,7 +31,7 @@ fn publish(port: u16, topic: &str, payload: &str) {
     assert!(command.args(["-t", topic, "-m", payload]).status().unwrap().success());
 }
 
-/// A gateway's reports, of which head office confirms what it has.
+/// A gateway's reports: head office confirms those that it has.
 struct Gateway {
     broker: u16,
     confirmed: PathBuf,

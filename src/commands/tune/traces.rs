@@ -10,7 +10,7 @@ use crate::fleet::StoredTrace;
 use crate::payload::Trace;
 use crate::pipeline::identity::Registry;
 
-/// Traces of which it is known whether the customer was here.
+/// Traces whose customer is known to have been here, or not.
 #[derive(Debug)]
 pub struct Judged {
     traces: Vec<(Trace, Stay)>,

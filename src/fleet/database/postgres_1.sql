@@ -72,7 +72,7 @@ CREATE TABLE days (
     blind_s   BIGINT NOT NULL DEFAULT 0,
     arrivals  BIGINT NOT NULL DEFAULT 0,
     alerts    BIGINT NOT NULL DEFAULT 0,
-    announced BIGINT NOT NULL DEFAULT 0,   -- visits that ended, of which staff were alerted
+    announced BIGINT NOT NULL DEFAULT 0,   -- visits that alerted staff and have ended
     claimed   BIGINT NOT NULL DEFAULT 0,   -- of those, the ones that staff took care of
     claimed_s BIGINT NOT NULL DEFAULT 0,   -- until then, in all
     here      BIGINT NOT NULL DEFAULT 0,   -- labels

@@ -168,7 +168,7 @@ pub(super) fn login(config: &Config) -> [String; 4] {
     [host, port, database, user]
 }
 
-/// An error with its causes, the last of which says what happened.
+/// An error with its causes: the last one says what happened.
 pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

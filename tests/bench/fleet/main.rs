@@ -76,7 +76,7 @@ impl Database {
         }
     }
 
-    /// The days of so many stores, until today.
+    /// The days of this many stores, until today.
     fn fill_days(&self, stores: u16) {
         let today = now().unix_millis() / 86_400_000;
         let first = today - i64::try_from(DAYS).unwrap();
