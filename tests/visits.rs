@@ -586,6 +586,59 @@ fn the_same_inputs_give_the_same_effects() {
     assert_eq!(run(), run());
 }
 
+/// Customers who stayed and who passed, as the survey counts, once the visit is over.
+fn surveyed(shop: &mut Shop) -> (f32, f32) {
+    shop.wait(1800.0);
+    (shop.pipeline.survey().stays, shop.pipeline.survey().passes)
+}
+
+#[test]
+fn the_survey_counts_what_staff_say_of_a_visit() {
+    let lea = at_tablet("Léa", "a1");
+    let counts = |acts: &dyn Fn(&mut Desk)| {
+        let mut desk = Desk::open();
+        acts(&mut desk);
+        surveyed(&mut desk.shop)
+    };
+    let said = |desk: &mut Desk, was_here| {
+        let visit = desk.visit;
+        desk.shop.feed(Input::Feedback { visit, was_here });
+    };
+    let stays_on = |desk: &mut Desk| desk.shop.heard(LEA, 0.5, 120.0, -60.0, -60.0);
+    assert_eq!(counts(&|_| ()), (0.0, 1.0), "received for half a minute");
+    assert_eq!(counts(&stays_on), (1.0, 0.0));
+    assert_eq!(counts(&|desk| desk.act(&lea, StaffAction::Claim)), (1.0, 0.0));
+    let given_back = |desk: &mut Desk| {
+        desk.act(&lea, StaffAction::Claim);
+        desk.act(&lea, StaffAction::Release);
+    };
+    assert_eq!(counts(&given_back), (0.0, 1.0));
+    let not_found = |desk: &mut Desk| {
+        desk.act(&lea, StaffAction::Claim);
+        said(desk, Some(false));
+        stays_on(desk);
+    };
+    assert_eq!(counts(&not_found), (0.0, 1.0));
+    let mistaken = |desk: &mut Desk| {
+        said(desk, Some(false));
+        said(desk, None);
+        stays_on(desk);
+    };
+    assert_eq!(counts(&mistaken), (1.0, 0.0));
+    let restarted = |desk: &mut Desk| {
+        desk.act(&lea, StaffAction::Claim);
+        desk.restart(desk.visit());
+        desk.shop.heard(LEA, 0.5, 10.0, -60.0, -60.0);
+    };
+    assert_eq!(counts(&restarted), (1.0, 0.0));
+    let too_late = |desk: &mut Desk| {
+        stays_on(desk);
+        desk.shop.wait(300.0);
+        said(desk, Some(false));
+    };
+    assert_eq!(counts(&too_late), (1.0, 0.0), "what is counted stays counted");
+}
+
 /// A visit of a minute or two at the usual level of the shop's inside and `above_db` more, and the
 /// way out; then half an hour passes.
 fn visit(shop: &mut Shop, above_db: f64) {

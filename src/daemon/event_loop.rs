@@ -422,6 +422,7 @@ impl EventLoop {
             Inbound::Feedback { visit, was_here } => {
                 tracing::info!(%visit, ?was_here, "staff say whether the customer was here");
                 self.delivery.label(visit, was_here, now).await;
+                self.feed(now, Input::Feedback { visit, was_here }).await;
                 if let Some(was_here) = was_here {
                     self.guard.judged(was_here);
                 }

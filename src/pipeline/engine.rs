@@ -23,7 +23,7 @@ use super::units::{Dbm, Now, Tick, WallTime};
 use super::visits::{Phase, Visits};
 use crate::pipeline::gateway::HERE;
 use crate::pipeline::gateway::{GatewayIndex, Hearing, PeerState};
-use crate::pipeline::identity::customer::Match;
+use crate::pipeline::identity::customer::{CustomerIndex, Match};
 use crate::pipeline::identity::registry::Registry;
 use crate::pipeline::restored::Restored;
 use crate::pipeline::settings::Settings;
@@ -138,6 +138,7 @@ impl Pipeline {
             Input::Withdrawn(client) => self.withdraw(client, &mut effects),
             Input::CheckIn(said) => self.check_in(now, said, &mut effects),
             Input::Staff { visit, by, action } => self.staff(now, visit, by, &action, &mut effects),
+            Input::Feedback { visit, was_here } => self.feedback(visit, was_here),
         }
         if may_escalate {
             self.escalate(now, &mut effects);
@@ -277,6 +278,23 @@ impl Pipeline {
             visit.staff(by, action, now.clock.reading());
             // The state is published even if it did not change: a second claimer learns who was first.
             effects.push(Effect::Changed(visit.clone()));
+        }
+        self.note_claim(who);
+    }
+
+    /// The survey counts a customer of whom someone takes care as inside.
+    fn note_claim(&mut self, who: CustomerIndex) {
+        if let Some((visit, Phase::Open)) = self.visits.get(who) {
+            self.presence.claimed(who, visit.claim.is_some());
+        }
+    }
+
+    /// What staff say counts while the visit is open.
+    fn feedback(&mut self, visit: VisitId, was_here: Option<bool>) {
+        if let Some(who) = self.visits.customer(visit)
+            && let Some((_, Phase::Open)) = self.visits.get(who)
+        {
+            self.presence.judged(who, was_here);
         }
     }
 

@@ -50,6 +50,8 @@ pub enum Input<'a> {
     Withdrawn(&'a str),
     /// A member of staff acted on a visit.
     Staff { visit: VisitId, by: &'a Member, action: StaffAction },
+    /// A member of staff says whether the customer was really here; `None` takes it back.
+    Feedback { visit: VisitId, was_here: Option<bool> },
     /// The customer's app, or staff, say that the customer is here.
     CheckIn(CheckIn<'a>),
     /// `next_deadline()` has come, without another input.

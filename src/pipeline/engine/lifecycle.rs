@@ -51,6 +51,7 @@ impl Pipeline {
             self.presence.restore_open(who, now.tick);
             self.visits.put(who, visit, Phase::Open);
         }
+        self.note_claim(who);
         None
     }
 

@@ -46,6 +46,7 @@ impl Pipeline {
             Some((true, phase)) => self.reconcile(Meeting { who, phase, theirs }, now, effects),
             Some((false, phase)) => self.unite(Meeting { who, phase, theirs }, now, effects),
         }
+        self.note_claim(who);
     }
 
     /// Takes the later of two states of one visit.

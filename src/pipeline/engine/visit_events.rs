@@ -125,6 +125,7 @@ impl Pipeline {
             self.explain(who, Some(visit.id), Why::Returned { rejoin, confidence }, effects);
             effects.push(Effect::Returned(visit));
         }
+        self.note_claim(who);
     }
 
     /// Each gateway that tracked a visit learns the phone's RSSI offset from its own contacts.

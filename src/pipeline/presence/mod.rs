@@ -5,7 +5,7 @@
 //! gateway and beacon that follow from them, with `gaussian.rs`), `belief.rs` and `grid.rs` (a
 //! hidden Markov filter over eight places and seven RSSI offsets of the phone), `head.rs` (a small
 //! network that turns the filter's state into a calibrated confidence), `track.rs` (the state of
-//! one customer).
+//! one customer), `labels.rs` (what staff say of a customer, for the survey).
 //!
 //! Fast in, slow out: a few loud readings open a visit, a long silence or a long doubt closes it.
 //! Departures are driven by timers on monotonic time, and a blind gateway never causes one.
@@ -20,6 +20,7 @@ pub mod head;
 #[expect(clippy::approx_constant, reason = "weights, not constants")]
 mod head_fitted;
 mod interval;
+mod labels;
 pub mod loudness;
 pub mod places;
 pub mod settings;
@@ -48,6 +49,7 @@ use super::units::{Dbm, Tick};
 use crate::pipeline::gateway::{GatewayIndex, Hearing};
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::start::Start;
+use labels::Labels;
 use loudness::Phones;
 use site_model::SiteModel;
 use timers::Timers;
@@ -72,6 +74,7 @@ pub struct Presence {
     /// Boxed: a map's nodes are half empty, and a track is far larger than its key.
     tracks: BTreeMap<CustomerIndex, Box<Track>>,
     phones: Phones,
+    labels: Labels,
     timers: Timers,
     /// A bit for each gateway whose radio receives nothing.
     blind: u64,
@@ -95,6 +98,7 @@ impl Presence {
             listening: 0,
             tracks: BTreeMap::new(),
             phones: Phones::default(),
+            labels: Labels::default(),
             timers: Timers::default(),
             blind: 0,
             warm_until,
@@ -127,6 +131,16 @@ impl Presence {
         self.survey = survey;
         self.survey.keep(&self.settings.gateways);
         self.site = SiteModel::new(&self.settings, &self.survey);
+    }
+
+    /// A member of staff takes care of the customer, or no longer does.
+    pub fn claimed(&mut self, who: CustomerIndex, claimed: bool) {
+        self.labels.claimed(who, claimed);
+    }
+
+    /// Staff say whether the customer was inside; `None` takes it back.
+    pub fn judged(&mut self, who: CustomerIndex, was_here: Option<bool>) {
+        self.labels.judged(who, was_here);
     }
 
     /// Restores the RSSI offset of a customer's phone, to be deleted at `until`.
@@ -220,7 +234,9 @@ impl Presence {
             let mut event = track.after_time(who, now, &self.settings.presence, deaf);
             if event.is_some() {
                 let heard = track.take_heard();
-                if self.survey.add(&heard, &self.settings.gateways) {
+                if let Some(stays) = self.labels.take(who).or_else(|| heard.stays())
+                    && self.survey.add(&heard, stays, &self.settings.gateways)
+                {
                     self.site = SiteModel::new(&self.settings, &self.survey);
                     self.surveyed = true;
                 }
@@ -281,6 +297,7 @@ impl Presence {
     /// longer enrolled.
     pub fn reindex(&mut self, moved: impl Fn(CustomerIndex) -> Option<CustomerIndex>) {
         self.phones.reindex(&moved);
+        self.labels.reindex(&moved);
         let tracks = std::mem::take(&mut self.tracks);
         self.timers.clear();
         for (who, track) in tracks {
@@ -292,6 +309,7 @@ impl Presence {
 
     pub fn forget(&mut self, who: CustomerIndex) {
         self.phones.forget(who);
+        self.labels.take(who);
         if let Some(track) = self.tracks.remove(&who) {
             self.timers.disarm(who, track.armed);
         }

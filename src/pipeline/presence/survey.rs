@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::pipeline::gateway::{Gateway, GatewayIndex, Place};
 use crate::pipeline::units::Tick;
 
-/// A customer who is received for at least this long counts as staying ...
+/// A customer of whom staff say nothing counts as staying if received for at least this long ...
 const STAYS: Duration = Duration::from_secs(100);
-/// ... and one who is received for at most this long as passing.
+/// ... and as passing if received for at most this long.
 const PASSES: Duration = Duration::from_secs(40);
 /// A reading counts for the time since the last one, at most this many seconds.
 const SPEAKS_FOR_S: f32 = 5.0;
@@ -184,6 +184,13 @@ impl Heard {
         }
         gap_s
     }
+
+    /// Whether the customer stays, by the time of reception alone; `None` where that decides
+    /// nothing.
+    pub fn stays(&self) -> Option<bool> {
+        let lasted = Duration::from_millis(self.last_ms.wrapping_sub(self.first_ms).into());
+        (self.begun && (lasted >= STAYS || lasted <= PASSES)).then_some(lasted >= STAYS)
+    }
 }
 
 /// The lower half of the milliseconds since the start: the difference of two moments within weeks
@@ -194,14 +201,10 @@ pub fn millis(now: Tick) -> u32 {
 }
 
 impl Survey {
-    /// Adds one customer of the store with these gateways. Returns whether the survey changed.
-    pub fn add(&mut self, heard: &Heard, gateways: &[Gateway]) -> bool {
+    /// Adds one customer of the store with these gateways, who stayed or passed. Returns whether
+    /// the survey changed.
+    pub fn add(&mut self, heard: &Heard, stays: bool, gateways: &[Gateway]) -> bool {
         if !heard.begun {
-            return false;
-        }
-        let lasted = Duration::from_millis(heard.last_ms.wrapping_sub(heard.first_ms).into());
-        let stays = lasted >= STAYS;
-        if !stays && lasted > PASSES {
             return false;
         }
         let count = if stays { &mut self.stays } else { &mut self.passes };

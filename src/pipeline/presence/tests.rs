@@ -160,3 +160,76 @@ fn the_survey_is_taken_at_most_every_quarter_of_an_hour() {
     assert_eq!([pass(0), pass(700), pass(1400)], [None, Some(2.0), None]);
     assert_eq!(pass(2100), Some(4.0));
 }
+
+/// Customers who are received for some seconds, each followed by half an hour of silence.
+struct Shop {
+    presence: Presence,
+    now: Tick,
+}
+
+impl Shop {
+    fn open(gateways: Vec<Gateway>) -> Self {
+        Self { presence: fresh(store(gateways)), now: Tick::ZERO }
+    }
+
+    fn receive(&mut self, gateway: u8, seconds: u32, dbm: i16) {
+        for _ in 0..seconds {
+            self.now = self.now.plus(Duration::from_secs(1));
+            self.presence.hear(LEA, self.now, GatewayIndex(gateway), Dbm::measured(dbm), None);
+        }
+    }
+
+    fn silence(&mut self) {
+        self.now = self.now.plus(Duration::from_mins(30));
+        while self.presence.expire(self.now).is_some() {}
+    }
+
+    /// Customers who stayed and who passed, as the survey counts.
+    fn counts(&self) -> (f32, f32) {
+        (self.presence.survey().stays, self.presence.survey().passes)
+    }
+}
+
+/// What staff say of a customer, until it is known.
+type Say = fn(&mut Presence);
+
+#[test]
+fn what_staff_say_of_a_customer_outweighs_the_time_of_reception() {
+    let nothing: Say = |_| ();
+    let claimed: Say = |presence| presence.claimed(LEA, true);
+    let was_here: Say = |presence| presence.judged(LEA, Some(true));
+    let was_not_here: Say = |presence| {
+        presence.claimed(LEA, true);
+        presence.judged(LEA, Some(false));
+    };
+    let cases: [(Say, u32, (f32, f32)); 8] = [
+        (nothing, 20, (0.0, 1.0)),
+        (nothing, 70, (0.0, 0.0)),
+        (nothing, 150, (1.0, 0.0)),
+        (claimed, 20, (1.0, 0.0)),
+        (claimed, 70, (1.0, 0.0)),
+        (was_here, 70, (1.0, 0.0)),
+        (was_not_here, 70, (0.0, 1.0)),
+        (was_not_here, 150, (0.0, 1.0)),
+    ];
+    for (nth, (say, seconds, counts)) in cases.into_iter().enumerate() {
+        let mut shop = Shop::open(vec![gateway(0, Place::Inside, None)]);
+        shop.receive(0, seconds, -60);
+        say(&mut shop.presence);
+        shop.silence();
+        assert_eq!(shop.counts(), counts, "case {nth}, {seconds} s");
+        let traffic = shop.presence.survey().gateways.get("g0").copied().unwrap_or_default();
+        assert_eq!((traffic.stays.count, traffic.passes.count), counts, "case {nth}");
+    }
+}
+
+#[test]
+fn what_staff_say_of_a_visit_does_not_count_for_the_next() {
+    let mut shop = Shop::open(vec![gateway(0, Place::Inside, None)]);
+    shop.receive(0, 20, -60);
+    shop.presence.claimed(LEA, true);
+    shop.silence();
+    shop.receive(0, 20, -80);
+    shop.silence();
+    assert_eq!(shop.counts(), (1.0, 1.0));
+}

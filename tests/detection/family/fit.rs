@@ -138,7 +138,9 @@ pub fn survey(shop: &Shop, tapes: &[Tape]) -> Survey {
                 let dbm = contact.rssi().map(f32::from);
                 heard.add(contact.at(), GatewayIndex(contact.gateway), dbm, echo);
             }
-            survey.add(&heard, &gateways);
+            if let Some(stays) = heard.stays() {
+                survey.add(&heard, stays, &gateways);
+            }
         }
     }
     survey
