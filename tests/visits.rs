@@ -639,6 +639,21 @@ fn the_survey_counts_what_staff_say_of_a_visit() {
     assert_eq!(counts(&too_late), (1.0, 0.0), "what is counted stays counted");
 }
 
+#[test]
+fn a_survey_that_is_begun_again_is_kept_at_once() {
+    let mut desk = Desk::open();
+    desk.shop.wait(1800.0);
+    assert!(desk.shop.pipeline.survey().gateways.contains_key("door"));
+    let kept = |shop: &Shop| match shop.said.last() {
+        Some((_, Effect::Surveyed(survey))) => Some((survey.passes, survey.gateways.len())),
+        _ => None,
+    };
+    desk.shop.feed(Input::ForgetSite(Some("door")));
+    assert_eq!(kept(&desk.shop), Some((1.0, 0)));
+    desk.shop.feed(Input::ForgetSite(None));
+    assert_eq!(kept(&desk.shop), Some((0.0, 0)));
+}
+
 /// A visit of a minute or two at the usual level of the shop's inside and `above_db` more, and the
 /// way out; then half an hour passes.
 fn visit(shop: &mut Shop, above_db: f64) {

@@ -3,6 +3,7 @@
 mod broker;
 mod check;
 mod customers;
+mod daemon_or_store;
 mod decode;
 mod demo;
 mod doctor;
@@ -24,6 +25,7 @@ mod run;
 mod scan;
 pub mod score;
 mod status;
+mod survey;
 mod tablets;
 mod tls;
 mod token;
@@ -92,6 +94,8 @@ enum Command {
     Token(token::Args),
     /// Shows the state of the running daemon
     Status(status::Args),
+    /// Begins to learn the shop's radio again, after a gateway was moved
+    Survey(survey::Args),
     /// Pairs, lists and revokes tablets
     Tablets(tablets::Args),
     /// Makes a certificate for the page, and shows tablets how to trust it
@@ -162,6 +166,7 @@ pub fn run() -> ExitCode {
         Command::Customers(args) => customers::run(&cli.global, args),
         Command::Token(args) => token::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
+        Command::Survey(args) => survey::run(&cli.global, args),
         Command::Tablets(args) => tablets::run(&cli.global, args),
         Command::Tls(args) => tls::run(&cli.global, args),
         Command::Broker(args) => broker::run(&cli.global, args),

@@ -20,6 +20,7 @@ use super::replay_sources::{Pace, ReplaySources};
 use super::shadow::Shadow;
 use super::since::Since;
 use super::status::Question;
+use super::survey;
 use super::systemd::{self, Watchdog};
 use super::tablet_watch::TabletWatch;
 use super::tap::Tap;
@@ -76,6 +77,8 @@ pub struct Inputs {
     pub check_ins: mpsc::Receiver<desk::Request>,
     /// Questions of `grelot status`.
     pub questions: mpsc::Receiver<Question>,
+    /// Requests of `grelot survey`.
+    pub surveys: mpsc::Receiver<survey::Request>,
 }
 
 /// What ended the event loop's wait.
@@ -85,6 +88,7 @@ enum Wake {
     Registry(registry::RegistryUpdate),
     CheckIn(desk::Request),
     Question(Question),
+    Survey(survey::Request),
     Connection,
     Trouble,
     Beat,
@@ -157,6 +161,7 @@ impl EventLoop {
                 Some(news) = inputs.registries.recv() => Wake::Registry(news),
                 Some(request) = inputs.check_ins.recv() => Wake::CheckIn(request),
                 Some(question) = inputs.questions.recv() => Wake::Question(question),
+                Some(request) = inputs.surveys.recv() => Wake::Survey(request),
                 Ok(()) = connection.changed() => Wake::Connection,
                 Ok(()) = trouble.changed() => Wake::Trouble,
                 () = beat_of(&mut beat) => Wake::Beat,
@@ -177,6 +182,7 @@ impl EventLoop {
                     // The asking client may be gone.
                     let _ = question.send(self.snapshot());
                 }
+                Wake::Survey(request) => self.on_survey(request).await,
                 Wake::Connection => {
                     let connection = connection.borrow_and_update().clone();
                     self.on_connection(&connection).await;
@@ -514,6 +520,18 @@ impl EventLoop {
         let _ = answer.send(outcome);
     }
 
+    async fn on_survey(&mut self, request: survey::Request) {
+        let survey::Request { reset, answer } = request;
+        let now = self.now();
+        let becomes = survey::Answer::to(&reset, self.pipeline.survey());
+        if let survey::Answer::Forgotten { gateways, beacons } = &becomes {
+            tracing::info!(?gateways, beacons, "what was learned of the shop's radio is forgotten");
+            self.feed(now, Input::ForgetSite(reset.gateway.as_deref())).await;
+        }
+        // The asking client may be gone.
+        let _ = answer.send(becomes);
+    }
+
     async fn hear(&mut self, now: Now, source: usize, heard: &Advertisement) {
         if let Some(source) = self.health.sources.get_mut(source) {
             source.count(now.tick);
@@ -738,6 +756,7 @@ fn for_shadow<'a>(input: &Input<'a>) -> Option<Input<'a>> {
         Input::Retained(visit, state) => Input::Retained(*visit, state.clone()),
         Input::Registry(registry) => Input::Registry(Box::new(registry.without_credentials())),
         Input::Withdrawn(client) => Input::Withdrawn(client),
+        Input::ForgetSite(gateway) => Input::ForgetSite(*gateway),
         _ => return None,
     })
 }

@@ -22,6 +22,7 @@ pub mod socket;
 pub mod source_set;
 pub mod start;
 pub mod status;
+pub mod survey;
 pub mod systemd;
 mod tablet_watch;
 pub mod tap;

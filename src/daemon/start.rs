@@ -25,7 +25,7 @@ use super::tablet_watch::TabletWatch;
 use super::tap::{self, Tap};
 use super::trace_recorder::TraceRecorder;
 use super::traces::{Exporter, resource};
-use super::{labels, measures, socket, status, systemd};
+use super::{labels, measures, socket, status, survey, systemd};
 use crate::certificates::Certificates;
 use crate::clock::Clocks;
 use crate::clock::kernel::Boot;
@@ -92,6 +92,8 @@ impl Daemon {
             tasks.push(tasks::spawn("metrics", served));
         }
         tasks.extend(serve_status(&config, ask, &stop)?);
+        let (resetting, surveys) = mpsc::channel(1);
+        tasks.extend(serve_survey(&config, resetting, &stop)?);
 
         let mut source_set = SourceSet::open(&config)?;
         let clocks = match source_set.pace {
@@ -220,7 +222,7 @@ impl Daemon {
             contact_rates: ContactRates::default(),
         };
         let replays = source_set.replays;
-        let inputs = Inputs { replays, radio, inbound, registries, check_ins, questions };
+        let inputs = Inputs { replays, radio, inbound, registries, check_ins, questions, surveys };
         Ok(Self { event_loop, inputs, stop, broker, tablets, tasks })
     }
 
@@ -297,6 +299,17 @@ fn serve_status(
     let path = status::socket(&config.state);
     let listener = socket::listen_if_writable(&path, "grelot status")?;
     Ok(listener.map(|listener| tasks::spawn("status", status::serve(listener, ask, stop.clone()))))
+}
+
+fn serve_survey(
+    config: &Config,
+    requests: mpsc::Sender<survey::Request>,
+    stop: &CancellationToken,
+) -> io::Result<Option<Task<()>>> {
+    let path = survey::socket(&config.state);
+    let listener = socket::listen_if_writable(&path, "grelot survey")?;
+    let serve = |listener| survey::serve(listener, requests, stop.clone());
+    Ok(listener.map(|listener| tasks::spawn("survey", serve(listener))))
 }
 
 fn serve_tap(

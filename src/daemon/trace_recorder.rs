@@ -70,7 +70,7 @@ impl TraceRecorder {
     /// What the pipeline is about to receive: what is not the filter's own decision ends a trace.
     pub fn precede(&mut self, input: &Input<'_>) {
         match input {
-            Input::Settings(_) => self.open.clear(),
+            Input::Settings(_) | Input::ForgetSite(_) => self.open.clear(),
             // Another gateway's visit of the customer continues here.
             Input::Retained(visit, Some(state)) => {
                 let own = |open: &Recording| open.visit == Some(*visit);

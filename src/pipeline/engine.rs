@@ -139,6 +139,9 @@ impl Pipeline {
             Input::CheckIn(said) => self.check_in(now, said, &mut effects),
             Input::Staff { visit, by, action } => self.staff(now, visit, by, &action, &mut effects),
             Input::Feedback { visit, was_here } => self.feedback(visit, was_here),
+            Input::ForgetSite(gateway) => {
+                effects.push(Effect::Surveyed(self.presence.forget_site(gateway, now.tick)));
+            }
         }
         if may_escalate {
             self.escalate(now, &mut effects);

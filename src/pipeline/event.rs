@@ -52,6 +52,9 @@ pub enum Input<'a> {
     Staff { visit: VisitId, by: &'a Member, action: StaffAction },
     /// A member of staff says whether the customer was really here; `None` takes it back.
     Feedback { visit: VisitId, was_here: Option<bool> },
+    /// What was learned of the radio of one gateway, by its name, is to be deleted; or of all
+    /// gateways and beacons.
+    ForgetSite(Option<&'a str>),
     /// The customer's app, or staff, say that the customer is here.
     CheckIn(CheckIn<'a>),
     /// `next_deadline()` has come, without another input.

@@ -35,6 +35,7 @@ pub use webhooks::{DeadMessage, MOST_WAITING, WebhookMessage};
 
 use crate::pipeline::Settings;
 use crate::pipeline::event::{Away, Restored};
+use crate::pipeline::presence::Survey;
 use crate::pipeline::units::WallTime;
 use crate::private;
 use crate::state_file;
@@ -289,6 +290,14 @@ impl Store {
     /// The file cannot be read.
     pub fn published(&self) -> Result<Vec<Published>, StoreError> {
         published::all(&self.db).map_err(|source| self.failed(source))
+    }
+
+    /// What is learned of the shop's radio.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn survey(&self) -> Result<Survey, StoreError> {
+        survey::get(&self.db).map_err(|source| self.failed(source))
     }
 
     /// Staff feedback on visits, oldest visit first.

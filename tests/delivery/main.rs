@@ -44,4 +44,5 @@ mod retained;
 mod scene;
 mod secure;
 mod shop;
+mod survey;
 mod webhooks;

@@ -46,7 +46,7 @@ use std::time::Duration;
 use super::advert::Echo;
 use super::settings::Settings as StoreSettings;
 use super::units::{Dbm, Tick};
-use crate::pipeline::gateway::{GatewayIndex, Hearing};
+use crate::pipeline::gateway::{Gateway, GatewayIndex, Hearing};
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::start::Start;
 use labels::Labels;
@@ -131,6 +131,21 @@ impl Presence {
         self.survey = survey;
         self.survey.keep(&self.settings.gateways);
         self.site = SiteModel::new(&self.settings, &self.survey);
+    }
+
+    /// Deletes what was learned of one gateway, by its name, or of all gateways and beacons. Returns
+    /// what is left.
+    pub fn forget_site(&mut self, gateway: Option<&str>, now: Tick) -> Survey {
+        let named = |one: &Gateway| Some(one.name.as_str()) == gateway;
+        let nth = self.settings.gateways.iter().position(named);
+        let nth = nth.and_then(|nth| u8::try_from(nth).ok()).map(GatewayIndex);
+        if gateway.is_none() || nth.is_some() {
+            self.tracks.values_mut().for_each(|track| track.forget_levels(nth));
+        }
+        self.survey.forget(gateway);
+        self.site = SiteModel::new(&self.settings, &self.survey);
+        (self.surveyed, self.survey_due) = (false, now.plus(SURVEY_EVERY));
+        self.survey.clone()
     }
 
     /// A member of staff takes care of the customer, or no longer does.

@@ -191,6 +191,20 @@ impl Heard {
         let lasted = Duration::from_millis(self.last_ms.wrapping_sub(self.first_ms).into());
         (self.begun && (lasted >= STAYS || lasted <= PASSES)).then_some(lasted >= STAYS)
     }
+
+    /// Deletes the levels at one gateway, or all.
+    pub fn forget(&mut self, gateway: Option<GatewayIndex>) {
+        match gateway {
+            Some(gateway) => {
+                if let Some(level) = self.gateways.get_mut(usize::from(gateway.0)) {
+                    *level = Level::default();
+                }
+            }
+            None => {
+                (self.gateways, self.beacons) = ([Level::default(); _], [Level::default(); _]);
+            }
+        }
+    }
 }
 
 /// The lower half of the milliseconds since the start: the difference of two moments within weeks
@@ -244,6 +258,14 @@ impl Survey {
             }
         }
         true
+    }
+
+    /// Deletes what was learned of one gateway; without a name, of all gateways and beacons.
+    pub fn forget(&mut self, gateway: Option<&str>) {
+        match gateway {
+            Some(gateway) => drop(self.gateways.remove(gateway)),
+            None => *self = Self::default(),
+        }
     }
 
     /// Deletes gateways that the store no longer has.

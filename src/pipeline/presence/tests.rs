@@ -233,3 +233,34 @@ fn what_staff_say_of_a_visit_does_not_count_for_the_next() {
     shop.silence();
     assert_eq!(shop.counts(), (1.0, 1.0));
 }
+
+#[test]
+fn a_gateway_is_forgotten_alone_or_with_everything_else() {
+    let gateways = vec![gateway(0, Place::Door, None), gateway(1, Place::Inside, None)];
+    let mut shop = Shop::open(gateways);
+    let both = |shop: &mut Shop, dbm| {
+        shop.receive(0, 60, dbm);
+        shop.receive(1, 60, dbm);
+    };
+    let names = |survey: &Survey| survey.gateways.keys().cloned().collect::<Vec<_>>();
+    both(&mut shop, -60);
+    shop.silence();
+    assert_eq!(names(shop.presence.survey()), ["g0", "g1"]);
+
+    // Someone is inside while the second gateway is moved: what it received before does not count.
+    both(&mut shop, -90);
+    let left = shop.presence.forget_site(Some("g1"), shop.now);
+    assert_eq!((names(&left), left.stays), (vec!["g0".to_owned()], 1.0));
+    shop.receive(1, 60, -50);
+    shop.silence();
+    let survey = shop.presence.survey();
+    assert_eq!((survey.gateways["g0"].stays.count, survey.gateways["g1"].stays.count), (2.0, 1.0));
+    assert!((survey.gateways["g1"].stays.mean + 50.0).abs() < 1.0, "{survey:?}");
+
+    let known = survey.clone();
+    assert_eq!(shop.presence.forget_site(Some("elsewhere"), shop.now), known);
+    both(&mut shop, -90);
+    assert_eq!(shop.presence.forget_site(None, shop.now), Survey::default());
+    shop.silence();
+    assert!(shop.presence.survey().gateways.is_empty(), "{:?}", shop.presence.survey());
+}

@@ -191,6 +191,11 @@ impl Track {
         std::mem::replace(&mut self.heard, Heard::nothing())
     }
 
+    /// Deletes what this customer would add of one gateway, or of all gateways and beacons.
+    pub fn forget_levels(&mut self, gateway: Option<GatewayIndex>) {
+        self.heard.forget(gateway);
+    }
+
     /// The radio received nothing until now: silence counts from here on.
     pub fn restart_silence(&mut self, now: Tick) {
         self.silent_since = self.silent_since.max(now);
