@@ -6,6 +6,9 @@
 //! median and the worst cell, on the first day and once the gateway has learned from three days of
 //! traffic; and how often an announcement was right, by its confidence.
 //!
+//! `cargo run --release --example judge -- days [SHOPS]` prints how the figures grow with the days,
+//! and recover after a gateway was moved.
+//!
 //! `cargo run --release --example judge -- family [SHOPS]` prints the same of the first family of
 //! random shops (`family/mod.rs`), which constants are fitted on: another radio, other people. `--
 //! measured DATA` plays the measured doors and walks, `-- fit` counts the constants of
@@ -23,6 +26,7 @@
 
 mod belief;
 mod crew;
+mod days;
 #[path = "judge/mod.rs"]
 mod elsewhere;
 mod family;
@@ -115,6 +119,7 @@ fn main() {
     match word(0) {
         Some("fit") => family::fit::print(),
         Some("rows") => family::rows::write(word(1).unwrap_or("rows"), number(2, 700)),
+        Some("days") => days::print(number(1, SHOPS)),
         Some("measured") => print_measured(word(1).unwrap_or(".")),
         Some("family") => {
             let shops = FAMILY_SEED..FAMILY_SEED + number(1, FAMILY_SHOPS);
@@ -125,7 +130,7 @@ fn main() {
 }
 
 fn print_cells(shops: u64, only: Option<&str>) {
-    print_head("world");
+    print_head("world", &WAYS);
     let mut announced = Vec::new();
     for equipment in Equipment::ALL {
         if only.is_some_and(|only| !equipment.name().contains(only)) {
@@ -164,21 +169,21 @@ fn print_measured(data: &str) {
     }
 }
 
-fn print_head(cells: &str) {
+fn print_head(cells: &str, ways: &[&str]) {
     println!("Within 10 s / within 60 s / false, for 100 visits.\n");
-    println!("| equipment | {cells} | {} |", WAYS.join(" | "));
-    println!("|---|---|{}", "---|".repeat(WAYS.len()));
+    println!("| equipment | {cells} | {} |", ways.join(" | "));
+    println!("|---|---|{}", "---|".repeat(ways.len()));
 }
 
-fn print_row(equipment: &str, cell: &str, figures: [Figures; WAYS.len()]) {
+fn print_row<const N: usize>(equipment: &str, cell: &str, figures: [Figures; N]) {
     let cells = figures.map(|[ten, sixty, wrong]| format!("{ten:.0} / {sixty:.0} / {wrong:.1}"));
     println!("| {equipment} | {cell} | {} |", cells.join(" | "));
 }
 
 /// The median cell and the worst one, for each figure.
-fn print_summary(equipment: &str, rows: &[[Figures; WAYS.len()]]) {
+fn print_summary<const N: usize>(equipment: &str, rows: &[[Figures; N]]) {
     let of = |pick: fn(Vec<f64>, bool) -> f64| {
-        std::array::from_fn::<_, { WAYS.len() }, _>(|way| {
+        std::array::from_fn::<_, N, _>(|way| {
             let column = |figure: usize| rows.iter().map(|row| row[way][figure]).collect();
             [0, 1, 2].map(|figure| pick(column(figure), figure < 2))
         })

@@ -36,7 +36,7 @@ fn row(seed: u64) -> Row {
 pub fn print(seeds: std::ops::Range<u64>) {
     let seeds: Vec<u64> = seeds.collect();
     let rows = crew::each(&seeds, |seed| row(*seed));
-    print_head("cell");
+    print_head("cell", &WAYS);
     for equipment in Equipment::ALL {
         let mut cells: BTreeMap<(&str, &str), [Score; WAYS.len()]> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.equipment == equipment) {

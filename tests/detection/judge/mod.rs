@@ -66,6 +66,14 @@ impl Shop {
         Self { world, seed: random.bits(), plan, hung, loss }
     }
 
+    /// The same shop with its last gateway at another place.
+    pub fn moved(&self) -> Self {
+        let mut random = Random::new(self.seed, &[u64::from(b'r')]);
+        let hung = self.hung.moved(&self.plan, &mut random);
+        let Self { world, seed, loss, .. } = *self;
+        Self { world, seed, plan: self.plan.clone(), hung, loss }
+    }
+
     /// Its configuration: places are declared; levels are those of a walk test with one phone, or
     /// none.
     pub fn settings(&self, walk_test: bool) -> Settings {

@@ -93,6 +93,23 @@ pub struct Hung {
     pub beacons: Vec<Point>,
 }
 
+/// A gateway that is moved hangs at least this far from where it was, in metres.
+const MOVED_M: f64 = 2.0;
+
+impl Hung {
+    /// The same with the last gateway at another random socket.
+    pub fn moved(&self, plan: &FloorPlan, random: &mut Random) -> Self {
+        let mut hung = self.clone();
+        if let Some(gateway) = hung.gateways.last_mut() {
+            let was = *gateway;
+            while gateway.distance(was) < MOVED_M {
+                *gateway = anywhere(plan, random);
+            }
+        }
+        hung
+    }
+}
+
 /// The place that IT would declare for a gateway at `at`.
 pub fn declared(at: Point) -> Place {
     if at.y < 0.0 {
