@@ -1,8 +1,10 @@
 #!/bin/bash
-# Builds the Debian packages for amd64, arm64 and armhf on a Debian amd64 machine, from the commit
-# that is checked out. The same commit and the same compiler give the same bytes.
+# Builds the Debian packages on a Debian amd64 machine, from the commit that is checked out: gateways' for
+# amd64, arm64 and armhf, and head office's for amd64. The same commit and the same compiler give the same
+# bytes.
 #
-#   sudo packaging/build.sh FOLDER [ARCHITECTURE...]     sudo packaging/build.sh target/debian
+#   sudo packaging/build.sh FOLDER [amd64|arm64|armhf|head-office...]
+#   sudo packaging/build.sh target/debian
 #
 # Everything happens in a Debian 12 root of its own, which holds Debian's compilers and nothing else
 # from outside but the crates that Cargo.lock names, and cargo-deb. Debian 12 has two Rusts: the one of
@@ -12,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
-architectures=${*:-amd64 arm64 armhf}
+packages=${*:-amd64 arm64 armhf head-office}
 root=${GRELOT_BUILD_ROOT:-$PWD/target/build-root}
 cargo_deb=3.8.0
 suite=bookworm
@@ -24,7 +26,7 @@ rust_target() {
     amd64) echo x86_64-unknown-linux-gnu ;;
     arm64) echo aarch64-unknown-linux-gnu ;;
     armhf) echo armv7-unknown-linux-gnueabihf ;;
-    *) echo "no architecture $1: amd64, arm64 or armhf" >&2; return 1 ;;
+    *) echo "no package $1: amd64, arm64, armhf or head-office" >&2; return 1 ;;
   esac
 }
 gcc_prefix() {
@@ -34,7 +36,7 @@ gcc_prefix() {
     armhf) echo arm-linux-gnueabihf ;;
   esac
 }
-for architecture in $architectures; do rust_target "$architecture" >/dev/null; done
+for package in $packages; do [ "$package" = head-office ] || rust_target "$package" >/dev/null; done
 [ "$(id -u)" = 0 ] || { echo "run it as root: it makes a Debian root" >&2; exit 1; }
 
 # Runs a command in the root, as in a fresh login, with a /proc of its own: cargo-deb looks for its own
@@ -113,28 +115,44 @@ newest_glibc() {
   inside "$(gcc_prefix "$1")-objdump" -T "$2" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1
 }
 
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
-export SOURCE_DATE_EPOCH
-[ -e "$root/build/complete" ] || make_root
-lay_sources
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
-echo "== man pages, completions, copyright, bill of materials"
-compile amd64 --example package-files
-inside sh -c 'cd /build/grelot &&
-  target/x86_64-unknown-linux-gnu/dist/examples/package-files target/package'
-cp "$root/build/grelot/target/package/sbom.cdx.json" "$out/grelot_$version.cdx.json"
-inside dpkg-query -W -f '${binary:Package} ${Version}\n' > "$out/BUILDINFO"
-for architecture in $architectures; do
+# Man pages, completions, copyright and bill of materials of a package, with these features.
+package_files() {
+  local name=$1 features=$2
+  echo "== $name: man pages, completions, copyright, bill of materials"
+  compile amd64 --no-default-features --features "$features" --example package-files
+  inside sh -c 'cd /build/grelot && rm -rf target/package &&
+    target/x86_64-unknown-linux-gnu/dist/examples/package-files target/package'
+  cp "$root/build/grelot/target/package/sbom.cdx.json" "$out/${name}_$version.cdx.json"
+}
+
+# One package: its name, architecture and features; then what `cargo deb` needs to know.
+package() {
+  local name=$1 architecture=$2 features=$3 target newest
+  shift 3
   target=$(rust_target "$architecture")
-  echo "== $architecture: compiling for $target"
-  compile "$architecture" --bin grelot
+  echo "== $name for $architecture: compiling for $target"
+  compile "$architecture" --no-default-features --features "$features" --bin grelot
   newest=$(newest_glibc "$architecture" "/build/grelot/target/$target/dist/grelot")
   if [ "$(printf '%s\nGLIBC_2.36\n' "$newest" | sort -V | tail -1)" != GLIBC_2.36 ]; then
     echo "$architecture: the program asks for $newest, and Debian 12 has GLIBC_2.36" >&2
     exit 1
   fi
-  echo "== $architecture: at most $newest"
-  inside /build/grelot/packaging/package.sh /build/grelot/target/debian --profile dist --target "$target"
-  cp "$root/build/grelot/target/debian/grelot_${version}_$architecture.deb" "$out/"
-done
+  echo "== $name for $architecture: $(stat -c %s "$root/build/grelot/target/$target/dist/grelot") octets, at most $newest"
+  inside /build/grelot/packaging/package.sh /build/grelot/target/debian --profile dist --target "$target" "$@"
+  cp "$root/build/grelot/target/debian/${name}_${version}_$architecture.deb" "$out/"
+}
+
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
+[ -e "$root/build/complete" ] || make_root
+lay_sources
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+inside dpkg-query -W -f '${binary:Package} ${Version}\n' > "$out/BUILDINFO"
+gateways=$(echo "$packages" | tr ' ' '\n' | grep -v head-office || true)
+[ -z "$gateways" ] || package_files grelot ""
+for architecture in $gateways; do package grelot "$architecture" ""; done
+if [[ " $packages " == *" head-office "* ]]; then
+  package_files grelot-head-office head-office
+  package grelot-head-office amd64 head-office --variant head-office
+fi
 ls -l "$out"/*.deb

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes a release: three packages, SHA256SUMS, its signature, and a bill of materials, from the commit
-# that is checked out.
+# Makes a release: gateways' three packages and head office's, bills of materials, SHA256SUMS and its
+# signature, from the commit that is checked out.
 #
 #   sudo packaging/release.sh FOLDER KEY      sudo packaging/release.sh target/release-0.1.0 minisign.key
 #
@@ -14,8 +14,8 @@ key=$2
 [ -z "$(git status --porcelain)" ] || { echo "there are changes that are not committed" >&2; exit 1; }
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 packaging/build.sh "$out"
-for architecture in amd64 arm64 armhf; do
-  [ -s "$out/grelot_${version}_$architecture.deb" ] || { echo "no package for $architecture" >&2; exit 1; }
+for package in grelot_"$version"_{amd64,arm64,armhf} grelot-head-office_"$version"_amd64; do
+  [ -s "$out/$package.deb" ] || { echo "no package $package" >&2; exit 1; }
 done
 
 cd "$out"

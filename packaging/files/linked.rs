@@ -20,11 +20,16 @@ pub struct Linked {
     pub folder: PathBuf,
 }
 
-/// All crates that are compiled into the program, by `cargo tree`, with where their sources are.
+/// All crates that are compiled into the program, by `cargo tree`, with where their sources are. The
+/// program's features are those that this tool was built with.
 pub fn all() -> anyhow::Result<Vec<Linked>> {
+    let features = if cfg!(feature = "head-office") { "head-office" } else { "" };
     let tree = cargo(&[
         "tree",
         "--locked",
+        "--no-default-features",
+        "--features",
+        features,
         "--edges",
         "normal,no-proc-macro",
         "--target",

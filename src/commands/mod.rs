@@ -42,6 +42,12 @@ use crate::config::Problems;
 
 #[derive(Debug, Parser)]
 #[command(name = "grelot", version, about, long_about = None, propagate_version = true)]
+#[cfg_attr(
+    not(feature = "head-office"),
+    command(
+        after_help = "`grelot fleet` and `grelot tune` are in the package grelot-head-office."
+    )
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,

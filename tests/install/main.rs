@@ -1,10 +1,11 @@
-//! The guides of `docs/`, followed to the letter with the Debian package on a fresh Debian 12 under
+//! The guides of `docs/`, followed to the letter with the Debian package on a fresh Debian under
 //! systemd: install, set-up, update with an open visit and an alert that waits, a downgrade that is
-//! refused, purge.
+//! refused, head office's package in the place of the gateway's and back, purge.
 //!
 //! The package is built from the test's own, unoptimised program. What the test cannot show:
 //! Bluetooth, which a root without a kernel of its own has not (`tests/radio` has it), and limits of
-//! memory. Advertisements come as HCI packets over a pipe instead.
+//! memory. Advertisements come as HCI packets over a pipe instead. `GRELOT_LONG=1` (`tests/all.sh --long`)
+//! takes Debian 13 as well as 12.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -48,18 +49,19 @@ fn advertisement() -> Vec<u8> {
     packet
 }
 
-/// Builds the package of this checkout's program, as version `version`.
-fn package(version: &str, folder: &Path) -> PathBuf {
+/// Builds a package of this checkout's program, which has head office's commands in either package here.
+fn package(name: &str, version: &str, folder: &Path) -> PathBuf {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
-    files::write(&checkout.join("target/package")).unwrap();
+    let variant: &[&str] = if name == "grelot" { &[] } else { &["--variant", "head-office"] };
     let built = Command::new(checkout.join("packaging/package.sh"))
         .arg(folder)
         .args(["--fast", "--deb-version", version, "--profile", "dev"])
+        .args(variant)
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&built.stderr);
     assert!(built.status.success(), "packaging/package.sh (needs cargo-deb):\n{errors}");
-    let package = folder.join(format!("grelot_{version}_amd64.deb"));
+    let package = folder.join(format!("{name}_{version}_amd64.deb"));
     assert!(package.exists(), "no {}", package.display());
     package
 }
@@ -84,13 +86,33 @@ fn commands(guide: &str) -> String {
 #[test]
 fn the_guides_work_to_the_letter_on_a_fresh_debian() {
     let packages = tempfile::tempdir().unwrap();
-    let debian = FreshDebian::new("bookworm");
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    files::write(&checkout.join("target/package")).unwrap();
     let this = env!("CARGO_PKG_VERSION");
-    let [now, next] =
-        [this.to_owned(), format!("{this}+next")].map(|version| package(&version, packages.path()));
-    fs::copy(&now, debian.at("root").join(now.file_name().unwrap())).unwrap();
+    let next = format!("{this}+next");
+    let made = [("grelot", this), ("grelot", &next), ("grelot-head-office", &next)]
+        .map(|(name, version)| package(name, version, packages.path()));
+    let long = std::env::var_os("GRELOT_LONG").is_some();
+    for suite in if long { &["bookworm", "trixie"][..] } else { &["bookworm"] } {
+        follow_the_guides(suite, &made);
+    }
+
+    for package in [&made[0], &made[2]] {
+        let lintian = Command::new("lintian").arg("--fail-on=error,warning").arg(package).output();
+        let lintian = lintian.expect("lintian (the Debian package) is installed");
+        let said = String::from_utf8_lossy(&lintian.stdout);
+        assert!(lintian.status.success(), "{said}");
+    }
+}
+
+fn follow_the_guides(suite: &str, [now, next, head_office]: &[PathBuf; 3]) {
+    let debian = FreshDebian::new(suite);
     fs::create_dir(debian.at("root/next")).unwrap();
-    fs::copy(&next, debian.at("root/next").join(next.file_name().unwrap())).unwrap();
+    fs::create_dir(debian.at("root/head-office")).unwrap();
+    for (package, folder) in [(now, "root"), (next, "root/next"), (head_office, "root/head-office")]
+    {
+        fs::copy(package, debian.at(folder).join(package.file_name().unwrap())).unwrap();
+    }
     // The machine has no network of its own: the packages that apt needs are there already.
     let wanted = "apt-get -qq update; cd /root; apt-get -qq install -y --download-only \
                   ./grelot_*.deb mosquitto mosquitto-clients";
@@ -104,6 +126,7 @@ fn the_guides_work_to_the_letter_on_a_fresh_debian() {
         "sandbox.sh",
         "sandbox-inside.sh",
         "downgrade.sh",
+        "head-office.sh",
     ] {
         fs::copy(tests.join(script), debian.at("root").join(script)).unwrap();
     }
@@ -112,14 +135,17 @@ fn the_guides_work_to_the_letter_on_a_fresh_debian() {
     let script = [
         (OPERATES, ". /root/first-boot.sh"),
         (UPDATES, ". /root/visit.sh\ncd /root/next"),
-        (REMOVES, ". /root/updated.sh\n. /root/sandbox.sh\n. /root/downgrade.sh"),
+        (
+            REMOVES,
+            ". /root/updated.sh\n. /root/sandbox.sh\n. /root/downgrade.sh\n. /root/head-office.sh",
+        ),
     ];
     let script = script.into_iter().fold(guides, |guides, (before, commands)| {
         assert!(guides.contains(before), "{guides}");
         guides.replace(before, &format!("{commands}\n{before}"))
     });
     let (output, exit) = debian.run(&script);
-    assert_eq!(exit, "0", "{output}");
+    assert_eq!(exit, "0", "{suite}: {output}");
     assert!(output.contains(", 1 customer, "), "the check finds no customer:\n{output}");
 
     let left = Command::new("find")
@@ -132,9 +158,4 @@ fn the_guides_work_to_the_letter_on_a_fresh_debian() {
     assert_eq!(String::from_utf8_lossy(&left.stdout), "", "left after the last block");
     let users = fs::read_to_string(debian.at("etc/passwd")).unwrap();
     assert!(!users.contains("grelot"), "{users}");
-
-    let lintian = Command::new("lintian").arg("--fail-on=error,warning").arg(&now).output();
-    let lintian = lintian.expect("lintian (the Debian package) is installed");
-    let said = String::from_utf8_lossy(&lintian.stdout);
-    assert!(lintian.status.success(), "{said}");
 }
