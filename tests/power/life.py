@@ -7,12 +7,15 @@ The whole `grelot run` with a recording that goes `speed` times as fast as the c
 tablet that the broker knows. Every customer comes once, and stays. Faults: grelot or the broker killed with
 -9, grelot restarted as by an update, the network cut or gone silent, the radio silent, the disk full. An
 alert is due if the customer was received for two minutes in one go. Needs mosquitto and its clients; root
-for the disk, which is a small tmpfs. The same seed draws the same customers and faults.
+for the disk, which is a small tmpfs. The same seed draws the same customers and faults. A life of several
+days prints its results so far after each; SIGTERM ends it with those.
 """
 import json
+import math
 import os
 import random
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -35,11 +38,21 @@ EPOCH = datetime(2026, 1, 5, 8, tzinfo=timezone.utc).timestamp()
 VISITS_AN_HOUR = 25
 STAY_S = (240, 2400)
 EVERY_S = 4             # between two advertisements of a card
-BETWEEN_FAULTS_S = 900  # on average
-LASTS_S = (20, 300)
-DUE_AFTER_S = 120
+# Time of the clock on the wall, since that is what grelot and the broker need to recover: a fault every
+# quarter of an hour on average, for 20 s to 5 minutes, at 120 times the clock's speed.
+BETWEEN_FAULTS_S = 7.5 * SPEED
+LASTS_S = (SPEED / 6, 2.5 * SPEED)
+DUE_AFTER_S = max(120, 0.5 * SPEED)
+REJOIN_S = 10 * SPEED
+# The longest that the configuration takes.
+ALERT_TTL_S = 86400
+# The recording ends this long after the next restart is due.
+SPARE_S = 15 * SPEED
+# The registry has the customers of this long before and after.
+ENROLLED_S = ALERT_TTL_S
 FAULTS = ["grelot", "broker", "update", "cut", "silence", "radio", "disk"]
-DISK = "size=16m"
+RESTARTS = ["grelot", "update", "radio"]
+DISK = "size=32m"
 
 
 class Network(threading.Thread):
@@ -106,6 +119,7 @@ class Life:
         self.random = random.Random(SEED)
         self.visits = self.draw_visits()
         self.faults = self.draw_faults()
+        self.suffered = defaultdict(int)
         self.state = folder / "state"
         self.state.mkdir()
         self.has_disk = os.geteuid() == 0
@@ -115,11 +129,10 @@ class Life:
         self.network = Network(self.broker.port)
         self.heard = folder / "heard"
         self.tablet = subscribe(self.broker.port, "%U %t %p", open(self.heard, "w"), "arrivals", "departures")
-        (folder / "customers.jsonl").write_text("\n".join(customer(n) for n in range(len(self.visits))) + "\n")
         self.grelot = None
         self.log = open(folder / "log", "w")
-        # When grelot received, in virtual seconds, and how far its clock is behind this one's: it begins
-        # once grelot has started, which takes part of a second.
+        # When grelot received, in virtual seconds; how far its clock is behind this one's, since it begins
+        # once grelot has started, which takes part of a second; where its recording ends.
         self.up = []
         self.curve = []
         self.begun = time.time()
@@ -132,7 +145,7 @@ class Life:
 
     def draw_faults(self):
         faults, at = [], 600.0
-        while (at := at + self.random.expovariate(1 / BETWEEN_FAULTS_S)) < HOURS * 3600 - 900:
+        while (at := at + self.random.expovariate(1 / BETWEEN_FAULTS_S)) < HOURS * 3600 - BETWEEN_FAULTS_S:
             lasts = self.random.uniform(*LASTS_S)
             faults.append((at, self.random.choice(FAULTS), lasts))
             at += lasts
@@ -147,24 +160,30 @@ class Life:
             self.look()
 
     def start(self, silent_until=0.0):
-        """The recording of what is left of the life; nothing is received before `silent_until`."""
+        """The recording up to the next restart; nothing is received before `silent_until`."""
         now = self.now()
+        restarts = (at for at, kind, _ in self.faults if at > now and kind in RESTARTS)
+        until = max(next(restarts, math.inf), silent_until) + SPARE_S
+        near = [n for n, (begin, leave) in enumerate(self.visits)
+                if leave > now - ENROLLED_S and begin < until + ENROLLED_S]
+        (self.folder / "customers.jsonl").write_text("\n".join(map(customer, near)) + "\n")
         lines = []
-        for n, (begin, leave) in enumerate(self.visits):
+        for n in near:
+            begin, leave = self.visits[n]
             at = max(begin, now, silent_until)
-            while at < leave:
-                lines.append((at - now, n))
+            rest = recorded(0, n, -52).removeprefix('{"t": 0')
+            while at < min(leave, until):
+                lines.append((at - now, rest))
                 at += EVERY_S
         started_at = datetime.fromtimestamp(EPOCH + now, timezone.utc).isoformat().replace("+00:00", "Z")
-        lines = [recorded(t, n, -52) for t, n in sorted(lines)]
+        lines = [f'{{"t": {t:.2f}{rest}' for t, rest in sorted(lines)]
         (self.folder / "life.jsonl").write_text("\n".join([head(started_at), *lines]) + "\n")
-        configure(self.folder, self.network.port, "life.jsonl", SPEED, self.state, """
+        configure(self.folder, self.network.port, "life.jsonl", SPEED, self.state, f"""
 [policy]
 min_hours_between_alerts = 0
-alert_ttl_secs = 3600
+alert_ttl_secs = {ALERT_TTL_S:.0f}
 [presence]
-# A restart takes seconds of the clock on the wall, which are minutes here.
-rejoin_secs = 1200
+rejoin_secs = {REJOIN_S:.0f}
 [tablets]
 escalate_secs = 0
 """)
@@ -173,7 +192,7 @@ escalate_secs = 0
         socket_file = self.state / "status.sock"
         while not self.answers(socket_file):
             time.sleep(0.01)
-        self.up.append([max(now, silent_until), None, self.now() - now])
+        self.up.append([max(now, silent_until), None, self.now() - now, until])
 
     def answers(self, path):
         with socket.socket(socket.AF_UNIX) as asking:
@@ -207,7 +226,7 @@ escalate_secs = 0
 
     def suffer(self, kind, lasts):
         over = self.now() + lasts
-        if kind in ("grelot", "update", "radio"):
+        if kind in RESTARTS:
             self.stop(kill=kind == "grelot")
             if kind == "grelot":
                 self.until(over)
@@ -231,21 +250,45 @@ escalate_secs = 0
             self.until(over)
             ballast.unlink()
 
+    def recover(self):
+        """Waits until no alert waits any longer: on a busy machine that takes longer than to the next fault."""
+        asking = [GRELOT, "--json", "--config", self.folder / "grelot.toml", "status"]
+        for _ in range(600):
+            said = subprocess.run(asking, capture_output=True, text=True).stdout
+            if '"queued":0' in said.replace(" ", ""):
+                return
+            time.sleep(0.2)
+            self.look()
+
     def run(self):
-        for at, kind, lasts in self.faults:
-            self.until(at)
-            self.suffer(kind, lasts)
-        self.until(HOURS * 3600 + 600)
+        day = 1
+        try:
+            for at, kind, lasts in self.faults:
+                self.until(at)
+                if at > day * 86400 + 7200:
+                    print(f"-- day {day}", flush=True)
+                    self.tell(day * 86400)
+                    day += 1
+                self.suffer(kind, lasts)
+                self.suffered[kind] += 1
+                self.recover()
+            self.until(HOURS * 3600 + 600)
+        except KeyboardInterrupt:
+            print(f"-- ended after {self.now() / 3600:.0f} hours", flush=True)
+            return self.now() - 7200
         time.sleep(3)
         self.stop(kill=False)
+        return math.inf
 
     def due(self, n):
         """When the alert of this customer was due; None if they were never received for long enough."""
         begin, leave = self.visits[n]
-        spans = [(max(begin, up), min(leave, down - behind), behind) for up, down, behind in self.up]
+        spans = [(max(begin, up), min(leave, until, (down or self.now()) - behind), behind)
+                 for up, down, behind, until in self.up]
         return min((start + behind for start, over, behind in spans if over - start >= DUE_AFTER_S), default=None)
 
-    def tell(self):
+    def tell(self, until=math.inf):
+        """What became of the customers who were to be announced before `until`."""
         visits, first = defaultdict(set), {}
         messages = 0
         for line in self.heard.read_text().splitlines():
@@ -256,15 +299,14 @@ escalate_secs = 0
                 visits[said["client"]].add(said["visit"])
                 first.setdefault(said["client"], (float(at) - self.begun) * SPEED)
         due = {f"c-{n}": self.due(n) for n in range(len(self.visits))}
-        due = {client: at for client, at in due.items() if at is not None}
+        due = {client: at for client, at in due.items() if at is not None and at < until}
         lost = sorted(client for client in due if client not in first)
         doubled = sorted(client for client, ids in visits.items() if len(ids) > 1)
         late = sorted(first[client] - at for client, at in due.items() if client in first)
-        kinds = defaultdict(int)
-        for _, kind, _ in self.faults:
-            kinds[kind] += 1
-        print(f"seed {SEED}: {HOURS:g} hours at {SPEED:g} times the clock's speed; faults: "
-              + ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())))
+        print(f"seed {SEED}: {min(HOURS, self.now() / 3600):.0f} hours at {SPEED:g} times the clock's speed; faults: "
+              + ", ".join(f"{kind} {number}" for kind, number in sorted(self.suffered.items())))
+        starts = sorted(behind / SPEED for _, _, behind, _ in self.up)
+        print(f"starts: {len(starts)}, median {starts[len(starts) // 2]:.2f} s, longest {starts[-1]:.2f} s of the clock")
         print("| alerts due | delivered | within 30 s | after more than 5 min | lost | doubled | sent again |\n"
               "|---|---|---|---|---|---|---|")
         print(f"| {len(due)} | {len(due) - len(lost)} | {sum(x <= 30 for x in late)} | {sum(x > 300 for x in late)} "
@@ -275,7 +317,9 @@ escalate_secs = 0
         print(f"highest: {max(memory):.1f} MiB, {max(disk):.0f} KiB")
         for client in lost + doubled:
             n = int(client[2:])
-            print(f"{client}: here {self.visits[n]}, due {due.get(client)}, visits {sorted(visits[client])}")
+            print(f"{client}: here {self.visits[n]}, due {due.get(client)}, visits {sorted(visits[client])}, first "
+                  f"{first.get(client)}")
+        sys.stdout.flush()
         return not lost and not doubled
 
     def close(self):
@@ -287,11 +331,11 @@ escalate_secs = 0
 
 
 def main():
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         life = Life(Path(folder))
         try:
-            life.run()
-            well = life.tell()
+            well = life.tell(life.run())
         finally:
             life.close()
     sys.exit(0 if well else 1)
