@@ -123,7 +123,8 @@ impl Shadow {
                     if let (Some(place), Some(visit)) =
                         (self.because.get_mut(side as usize), why.visit)
                     {
-                        *place = Some((visit, why.why.to_string()));
+                        // It goes to head office, which does not learn where a customer was.
+                        *place = Some((visit, why.why.clone().without_places().to_string()));
                     }
                 }
                 Effect::Arrived { visit, announcement } => {

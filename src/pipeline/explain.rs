@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::pipeline::gateway::Place;
-use crate::pipeline::presence::loudness::Loudness;
+use crate::pipeline::presence::{Loudness, PlaceShares};
 use crate::pipeline::visit::{Announcement, DepartureReason};
 use crate::pipeline::visit_id::VisitId;
 
@@ -69,4 +69,19 @@ pub struct Evidence {
     pub echo: Option<(Place, i8)>,
     /// The phone's RSSI offset.
     pub phone: Loudness,
+    /// Where the filter placed the customer; `None` where nothing was measured.
+    pub places: Option<PlaceShares>,
+    /// The phone had stayed at the inside level for long enough.
+    pub steady: bool,
+}
+
+impl Why {
+    /// The same without the places, which stay on the gateway.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        if let Self::Arrived { evidence, .. } | Self::Passed { evidence, .. } = &mut self {
+            evidence.places = None;
+        }
+        self
+    }
 }

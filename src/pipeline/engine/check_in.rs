@@ -9,7 +9,7 @@ use crate::pipeline::gateway::HERE;
 use crate::pipeline::identity::customer::CustomerIndex;
 use crate::pipeline::peers::PendingArrival;
 use crate::pipeline::policy::consent;
-use crate::pipeline::presence::{Loudness, PeakEvidence};
+use crate::pipeline::presence::PeakEvidence;
 use crate::pipeline::units::{Clock, Now};
 use crate::pipeline::visits::Phase;
 
@@ -34,7 +34,7 @@ impl Pipeline {
                 let Some(mut visit) = self.begin(who, HERE, CERTAIN, now) else { return };
                 visit.checked_in_until = until;
                 self.presence.check_in(who, now.tick, said.stay);
-                let grounds = PeakEvidence { level: None, echo: None, phone: Loudness::UNKNOWN };
+                let grounds = PeakEvidence::none();
                 let (unfollowed, heard_for) = (false, Duration::ZERO);
                 let arrival = PendingArrival { visit, unfollowed, heard_for, grounds };
                 self.open(who, arrival, now, effects);

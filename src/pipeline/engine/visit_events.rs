@@ -188,6 +188,8 @@ impl Pipeline {
             level: grounds.level.map(|(gateway, dbm)| (name(gateway), dbm)),
             echo,
             phone: grounds.phone,
+            places: grounds.places,
+            steady: grounds.steady,
         }
     }
 

@@ -127,7 +127,6 @@ impl PendingArrivals {
 mod tests {
     use super::*;
     use crate::pipeline::gateway::GatewayIndex;
-    use crate::pipeline::presence::loudness::Loudness;
     use crate::pipeline::visit_id::VisitId;
 
     fn at(millis: u64) -> Tick {
@@ -153,7 +152,7 @@ mod tests {
             checked_in_until: None,
             revision: 0,
         };
-        let grounds = PeakEvidence { level: None, echo: None, phone: Loudness::UNKNOWN };
+        let grounds = PeakEvidence::none();
         let arrival =
             PendingArrival { visit, unfollowed: false, heard_for: Duration::ZERO, grounds };
         let who = CustomerIndex(0);

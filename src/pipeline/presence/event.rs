@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::loudness::Loudness;
+use super::places::ByPlace;
 use crate::pipeline::advert::Echo;
 use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::identity::customer::CustomerIndex;
@@ -65,4 +66,48 @@ pub struct PeakEvidence {
     pub echo: Option<Echo>,
     /// The phone's RSSI offset from earlier visits.
     pub phone: Loudness,
+    /// Where the filter placed the customer; `None` where nothing was measured.
+    pub places: Option<PlaceShares>,
+    /// The phone had stayed at the inside level for long enough.
+    pub steady: bool,
+}
+
+impl PeakEvidence {
+    /// Nothing was received.
+    pub const fn none() -> Self {
+        let phone = Loudness::UNKNOWN;
+        Self { level: None, echo: None, phone, places: None, steady: false }
+    }
+}
+
+/// Where the filter places a customer: the probability of each place, in percent. The parts of the
+/// shop are one place, since grelot does not say where in the shop a customer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlaceShares {
+    pub street: u8,
+    /// In front of the shop, walking or standing.
+    pub in_front: u8,
+    pub next_door: u8,
+    /// The first steps behind the door.
+    pub threshold: u8,
+    pub inside: u8,
+}
+
+impl PlaceShares {
+    pub fn of(by_place: &ByPlace) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it saturates, and nothing is below 0"
+        )]
+        let percent = |share: f32| (share * 100.0).round() as u8;
+        let [street, walking, standing, next_door, threshold, near, middle, back] = *by_place;
+        Self {
+            street: percent(street),
+            in_front: percent(walking + standing),
+            next_door: percent(next_door),
+            threshold: percent(threshold),
+            inside: percent(near + middle + back),
+        }
+    }
 }

@@ -35,7 +35,7 @@ mod timers;
 mod track;
 
 pub use belief::PERIOD_US;
-pub use event::{PeakEvidence, PresenceChange, PresenceEvent};
+pub use event::{PeakEvidence, PlaceShares, PresenceChange, PresenceEvent};
 pub use loudness::Loudness;
 pub use settings::Settings;
 pub use survey::Survey;

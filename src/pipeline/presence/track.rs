@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::belief::{Belief, Whereabouts};
-use super::event::{PeakEvidence, PresenceChange, PresenceEvent};
+use super::event::{PeakEvidence, PlaceShares, PresenceChange, PresenceEvent};
 use super::head::{self, Trend};
 use super::interval::Interval;
 use super::loudness::{Loudness, Voice};
@@ -93,11 +93,15 @@ enum Stage {
     Gone { until: Tick, sure_since: Option<Tick> },
 }
 
-/// The evidence at the moment of highest confidence.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+/// The evidence at the moment of highest confidence, in a compact form.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Surest {
-    level: Option<(GatewayIndex, f32)>,
+    /// In dBm; not finite where no level was measured.
+    rssi_dbm: f32,
+    gateway: GatewayIndex,
     echo: Option<Echo>,
+    places: Option<PlaceShares>,
+    steady: bool,
 }
 
 impl Track {
@@ -111,7 +115,7 @@ impl Track {
             Stage::Passing {
                 first: now,
                 best: 0.0,
-                surest: Surest::default(),
+                surest: Surest::NOTHING,
                 sure_since: None,
                 unfollowed,
             },
@@ -321,14 +325,15 @@ impl Track {
         set: &Settings,
     ) {
         let confidence = self.confidence;
-        let sure = confidence >= set.arrive_confidence || self.is_steady();
+        let steady = self.is_steady();
+        let sure = confidence >= set.arrive_confidence || steady;
         let at_door = !self.door_hears || whereabouts.on_the_threshold() >= AT_THE_DOOR;
         let wavering = confidence < f32::midpoint(set.arrive_confidence, 0.5);
         match &mut self.stage {
             Stage::Passing { best, surest, sure_since, .. } => {
                 if confidence >= *best {
                     *best = confidence;
-                    *surest = Surest::of(reading);
+                    *surest = Surest::of(reading, whereabouts, steady);
                 }
                 set_since(sure_since, sure, wavering, now);
             }
@@ -421,13 +426,25 @@ impl Track {
 }
 
 impl Surest {
-    fn of(reading: &Reading<'_>) -> Self {
-        let level = reading.rssi_dbm.map(|rssi_dbm| (reading.gateway, rssi_dbm));
-        Self { level, echo: reading.echo }
+    const NOTHING: Self = Self {
+        rssi_dbm: f32::NEG_INFINITY,
+        gateway: GatewayIndex(0),
+        echo: None,
+        places: None,
+        steady: false,
+    };
+
+    fn of(reading: &Reading<'_>, whereabouts: &Whereabouts, steady: bool) -> Self {
+        let rssi_dbm = reading.rssi_dbm.unwrap_or(Self::NOTHING.rssi_dbm);
+        let places = PlaceShares::of(whereabouts.by_place.as_array());
+        let places = reading.is_evidence().then_some(places);
+        Self { rssi_dbm, gateway: reading.gateway, echo: reading.echo, places, steady }
     }
 
     fn on(self, phone: Loudness) -> PeakEvidence {
-        PeakEvidence { level: self.level, echo: self.echo, phone }
+        let Self { rssi_dbm, gateway, echo, places, steady } = self;
+        let level = rssi_dbm.is_finite().then_some((gateway, rssi_dbm));
+        PeakEvidence { level, echo, phone, places, steady }
     }
 }
 
