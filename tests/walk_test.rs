@@ -195,7 +195,7 @@ fn a_walk_without_a_difference_is_refused_with_the_reason() {
         (&["--from", "walk.jsonl", "--gateway", "street"], "--gateway door or --gateway till"),
         (
             &["--from", "walk.jsonl", "--gateway", "till", "--client", "c-me"],
-            "differ by less than 3 dB",
+            "differ by less than 6 dB",
         ),
         (&["--from", "nowhere.jsonl"], "cannot read nowhere.jsonl"),
         (
@@ -218,6 +218,86 @@ fn a_walk_without_a_difference_is_refused_with_the_reason() {
     assert_eq!(shop.config(), CONFIG);
     shop.write("shop.toml", "[store]\nid = 0\n");
     assert_eq!(shop.fails(&["--from", "walk.jsonl"]).0, Some(78));
+}
+
+/// A walk with a phone that runs the shop's app. Before the door and in it the phone receives the
+/// beacon of zone 1 best, inside that of `inside`.
+fn walk_of_an_app(shop: &Shop, inside: &str) -> String {
+    let advertises = |echo: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_grelot"))
+            .current_dir(shop.folder.path())
+            .args(["--json", "token", "c-app", "--registry", "app.jsonl"])
+            .args(["--at", "2026-01-01T09:00:00Z", "--echo", echo])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        said["carriers"]["service_data"].as_str().unwrap().to_owned()
+    };
+    let stands = [
+        ("outside", -80, advertises("1:5")),
+        ("door", -72, advertises("1:10")),
+        ("inside", -60, advertises(inside)),
+    ];
+    let mut lines = "{\"grelot\":\"recording\",\"version\":1,\"started_at\":\"2026-01-01T09:00:00Z\",\"store\":42,\"gateways\":[\"door\"]}\n".to_owned();
+    for (nth, (word, rssi, payload)) in stands.iter().enumerate() {
+        for second in nth * 10..(nth + 1) * 10 {
+            if second == nth * 10 {
+                writeln!(lines, "{{\"t\":{second},\"walk\":\"{word}\"}}").unwrap();
+            }
+            writeln!(
+                lines,
+                "{{\"t\":{second},\"gw\":\"door\",\"addr\":\"5a:00:00:00:00:01\",\"kind\":\"random\",\"rssi\":{rssi},\"adv\":\"{payload}\"}}"
+            )
+            .unwrap();
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_beacons_that_the_phone_reports_are_measured_too() {
+    let shop = Shop::new();
+    shop.write("app.jsonl", "{\"client\":\"c-app\",\"tier\":\"gold\",\"scheme\":\"token\",\"days\":{\"20454\":\"09105c3e5587169051414225f96c0d79\"},\"consent\":{\"expires_at\":\"2099-11-02T00:00:00Z\"}}\n");
+    let zones = "zones = { 1 = \"door\", 2 = \"inside\" }\ngateways = {";
+    let config = CONFIG.replace("gateways = {", zones).replace("customers.jsonl", "app.jsonl");
+    shop.write("shop.toml", &config);
+    shop.write("app-walk.jsonl", &walk_of_an_app(&shop, "2:8"));
+    let walked = ["--from", "app-walk.jsonl", "--client", "c-app", "--dry-run"];
+    let proposal = shop.walk_test(&walked);
+    let reported = |dbm: f64| serde_json::json!({"share": 1.0, "mean_dbm": dbm});
+    assert_eq!(
+        proposal["beacons"],
+        serde_json::json!([
+            {"zone": 1, "place": "door", "outside": reported(-80.0), "door": reported(-60.0), "inside": null},
+            {"zone": 2, "place": "inside", "outside": null, "door": null, "inside": reported(-68.0)},
+        ])
+    );
+    let notes = |proposal: &Value| proposal["notes"].to_string();
+    assert!(!notes(&proposal).contains("beacon"), "{proposal}");
+    let text = String::from_utf8(shop.grelot(&walked).stdout).unwrap();
+    let line = "zone 1 (door): outside 100 %, -80 dBm; door 100 %, -60 dBm; inside never\n";
+    assert!(text.contains(line), "{text}");
+
+    shop.write("app-walk.jsonl", &walk_of_an_app(&shop, "1:8"));
+    let proposal = shop.walk_test(&walked);
+    assert!(notes(&proposal).contains("zone 2 (inside) was never the loudest"), "{proposal}");
+    assert!(notes(&proposal).contains("do not tell inside from outside"), "{proposal}");
+}
+
+#[test]
+fn a_gateway_that_receives_outside_better_gets_no_levels_unless_it_hangs_there() {
+    let shop = Shop::new();
+    let reversed = ["--from", "bare.jsonl", "--outside", "50-70", "--inside", "0-20"];
+    let arguments = [&reversed[..], &["--client", "c-me", "--yes"]].concat();
+    let (code, complaint) = shop.fails(&arguments);
+    assert_eq!(code, Some(1), "{complaint}");
+    assert!(complaint.contains("store.gateways = { NAME = \"outside\" }"), "{complaint}");
+    assert_eq!(shop.config(), CONFIG);
+    shop.write("shop.toml", &CONFIG.replace("door = \"door\"", "door = \"outside\""));
+    let proposal = shop.walk_test(&arguments);
+    assert_eq!(proposal["written"], true);
+    assert!(proposal["notes"].to_string().contains("none at the door"), "{proposal}");
 }
 
 #[test]

@@ -196,8 +196,9 @@ impl Guide {
         let who = self.identity.identify(now, &sighting);
         let customer = who.and_then(|who| self.identity.customer(who.customer));
         let client = customer.map(|customer| customer.client.to_string());
+        let echo = who.and_then(|who| who.echo);
         let at = now.tick.since(began);
-        self.steps.push(Step { at, stand, heard, client });
+        self.steps.push(Step { at, stand, heard, client, echo });
     }
 }
 

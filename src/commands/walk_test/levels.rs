@@ -15,8 +15,8 @@ const LOUDNESS_DB: f64 = 5.0;
 /// dB.
 const LEAST_SPREAD_DB: f64 = 2.0;
 
-/// Levels closer than this decide nothing, dB.
-const LEAST_STEP_DB: f64 = 3.0;
+/// Levels closer than this decide nothing, dB: phones alone differ by more.
+const LEAST_STEP_DB: f64 = 6.0;
 
 /// Fewer seconds are no measurement.
 pub const LEAST_SECONDS: u32 = 5;
@@ -65,6 +65,18 @@ pub enum NoLevels {
         /// Mean level, dBm.
         outside: f64,
     },
+    /// A gateway that does not hang outside receives outside better.
+    #[error(
+        "outside ({outside:.1} dBm) is louder than inside ({inside:.1} dBm): such levels would \
+         announce passers-by\n  hint: move the gateway further in; one that hangs outside is \
+         declared so, store.gateways = {{ NAME = \"outside\" }}"
+    )]
+    Reversed {
+        /// Mean level, dBm.
+        inside: f64,
+        /// Mean level, dBm.
+        outside: f64,
+    },
 }
 
 fn faint_hint(place: &str) -> &'static str {
@@ -76,11 +88,16 @@ fn faint_hint(place: &str) -> &'static str {
     }
 }
 
-/// Proposes levels; `offset_db` is what the configuration adds to everything this gateway measures.
+/// Proposes levels for a gateway that hangs outside, or does not; `offset_db` is what the
+/// configuration adds to everything that it measures.
 ///
 /// # Errors
 /// The walk does not support levels; the error gives the reason.
-pub fn propose(loudness: &Loudness, offset_db: f64) -> Result<Proposal, NoLevels> {
+pub fn propose(
+    loudness: &Loudness,
+    offset_db: f64,
+    hangs_outside: bool,
+) -> Result<Proposal, NoLevels> {
     let enough = |stand: Stand| {
         let measured = loudness.at(stand);
         let seconds = measured.map_or(0, |measured| measured.seconds);
@@ -94,6 +111,9 @@ pub fn propose(loudness: &Loudness, offset_db: f64) -> Result<Proposal, NoLevels
     let step = inside_dbm - outside_dbm;
     if step.abs() < LEAST_STEP_DB {
         return Err(NoLevels::Alike { inside: inside_dbm, outside: outside_dbm });
+    }
+    if step < 0.0 && !hangs_outside {
+        return Err(NoLevels::Reversed { inside: inside_dbm, outside: outside_dbm });
     }
     let this = inside.pooled_spread_db(&outside).max(LEAST_SPREAD_DB);
     let any = this.hypot(LOUDNESS_DB);
@@ -156,7 +176,7 @@ mod tests {
 
     #[test]
     fn levels_are_the_means_and_the_error_follows_from_step_and_spread() {
-        let proposal = propose(&walk([-80.0, -70.0, -60.0], 4.0), -3.0).unwrap();
+        let proposal = propose(&walk([-80.0, -70.0, -60.0], 4.0), -3.0, false).unwrap();
         assert_eq!((proposal.inside_dbm, proposal.outside_dbm), (-63.0, -83.0));
         let spread = (2.0 * 20.0 * 16.0 / 38.0_f64).sqrt();
         assert!((proposal.this_phone - phi(-10.0 / spread)).abs() < 1e-9);
@@ -166,21 +186,26 @@ mod tests {
 
     #[test]
     fn a_gateway_outside_hears_it_the_other_way_round() {
-        let proposal = propose(&walk([-60.0, -64.0, -80.0], 1.0), 0.0).unwrap();
+        let walk = walk([-60.0, -64.0, -80.0], 1.0);
+        let proposal = propose(&walk, 0.0, true).unwrap();
         assert!(proposal.inside_dbm < proposal.outside_dbm);
         assert!(proposal.at_door.unwrap() < 0.2, "at the door is nearly outside");
+        let refused = propose(&walk, 0.0, false).unwrap_err();
+        assert_eq!(refused, NoLevels::Reversed { inside: -80.0, outside: -60.0 });
+        assert!(refused.to_string().contains("{ NAME = \"outside\" }"), "{refused}");
     }
 
     #[test]
     fn levels_without_a_difference_are_not_proposed() {
-        let alike = propose(&walk([-70.0, -69.0, -68.0], 1.0), 0.0);
-        assert!(matches!(alike, Err(NoLevels::Alike { .. })));
+        let alike = |inside| propose(&walk([-70.0, -69.0, inside], 1.0), 0.0, false);
+        assert!(matches!(alike(-64.5), Err(NoLevels::Alike { .. })));
+        assert!(alike(-63.5).is_ok());
         let mut faint = Loudness::default();
         faint.add(Stand::Outside, Duration::ZERO, -90.0);
         for second in 0..20 {
             faint.add(Stand::Inside, Duration::from_secs(second), -60.0);
         }
-        let reason = propose(&faint, 0.0).unwrap_err();
+        let reason = propose(&faint, 0.0, false).unwrap_err();
         assert_eq!(reason, NoLevels::Faint { place: "outside", seconds: 1 });
         assert!(reason.to_string().contains("needs no levels"), "{reason}");
     }

@@ -1,5 +1,6 @@
 //! `grelot walk-test`: this gateway's levels, from standing outside, at the door and inside.
 
+mod beacons;
 mod document;
 mod guide;
 mod levels;
@@ -16,6 +17,7 @@ use anyhow::{Context as _, bail};
 
 use super::{Exit, Global, print};
 use crate::config::{self, Config};
+use crate::pipeline::Place;
 use document::Levels;
 use guide::{Keyboard, Pace};
 use recorded::Span;
@@ -86,12 +88,19 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let (gateway, steps) = walk(args, &config, &mut keyboard)?;
     let chosen = whom::choose(&whom(args), &steps)?;
     let offset_db = config.gateway_offset_db.get(&gateway).copied().map_or(0.0, f64::from);
-    let proposal = levels::propose(&chosen.loudness, offset_db)
+    let places = &config.store.gateways;
+    let hangs = |place: Place| places.values().any(|one| *one == place);
+    let shop = report::Shop {
+        zones: &config.store.zones,
+        lacks_door: hangs(Place::Outside) && hangs(Place::Inside) && !hangs(Place::Door),
+    };
+    let hangs_outside = places.get(&gateway) == Some(&Place::Outside);
+    let proposal = levels::propose(&chosen.loudness, offset_db, hangs_outside)
         .with_context(|| format!("{} at gateway {gateway}", chosen.name))?;
     let (inside_dbm, outside_dbm) = (proposal.inside_dbm, proposal.outside_dbm);
     let levels = Levels { gateway: &gateway, inside_dbm, outside_dbm };
     if !global.json {
-        print(&report::text(&chosen, &proposal, &levels))?;
+        print(&report::text(&chosen, &proposal, &levels, shop))?;
     }
     let written = may_write(global, args, &mut keyboard)?;
     if written {
@@ -102,7 +111,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         })?;
     }
     if global.json {
-        print(&report::json(&chosen, &proposal, &levels, offset_db, written).to_string())?;
+        print(&report::json(&chosen, &proposal, &levels, shop, offset_db, written).to_string())?;
     } else if written {
         print(&format!(
             "Written to {}. A running daemon takes them up when it is restarted.",

@@ -104,8 +104,9 @@ pub fn read(
         let who = identity.identify(moment(tick), &gateways.sighting(&heard));
         let customer = who.and_then(|who| identity.customer(who.customer));
         let client = customer.map(|customer| customer.client.to_string());
+        let echo = who.and_then(|who| who.echo);
         let at = record.at.saturating_sub(Duration::from_secs_f64(span.from));
-        steps.push(Step { at, stand: span.stand, heard, client });
+        steps.push(Step { at, stand: span.stand, heard, client, echo });
     }
     Ok((gateway, steps))
 }

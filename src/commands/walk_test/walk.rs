@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::pipeline::advert::Echo;
 use crate::sources::Advertisement;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,8 @@ pub struct Step {
     pub heard: Advertisement,
     /// The customer who sent it, if one did.
     pub client: Option<String>,
+    /// What the customer's phone reports of the shop's beacons.
+    pub echo: Option<Echo>,
 }
 
 /// One transmitter's RSSI over the walk: at each stand the mean of every second in which it was

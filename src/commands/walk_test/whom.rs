@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 
+use super::beacons::Beacons;
 use super::levels::LEAST_SECONDS;
 use super::walk::{Loudness, Stand, Step};
 use crate::pipeline::advert::beacon::{IDENTITIES, IdentityFormat};
@@ -42,6 +43,8 @@ pub struct Chosen {
     pub doubt: Option<String>,
     /// Its RSSI at each place.
     pub loudness: Loudness,
+    /// What it reports of the shop's beacons.
+    pub beacons: Beacons,
 }
 
 /// A transmitter, as far as its advertisements distinguish it from others.
@@ -84,7 +87,8 @@ pub fn choose(whom: &Whom, steps: &[Step]) -> anyhow::Result<Chosen> {
                  hint: does it advertise? `grelot scan` shows what is received"
             );
         }
-        Ok(Chosen { by, name, doubt: None, loudness })
+        let beacons = beacons(steps.iter().filter(|step| wanted(step)));
+        Ok(Chosen { by, name, doubt: None, loudness, beacons })
     };
     match whom {
         Whom::Client(client) => named("client", format!("customer {client}"), &|step| {
@@ -109,6 +113,16 @@ fn gather<'a>(steps: impl Iterator<Item = &'a Step>) -> Loudness {
         }
     }
     loudness
+}
+
+fn beacons<'a>(steps: impl Iterator<Item = &'a Step>) -> Beacons {
+    let mut beacons = Beacons::default();
+    for step in steps {
+        if let Some(echo) = step.echo {
+            beacons.add(step.stand, step.at, echo);
+        }
+    }
+    beacons
 }
 
 /// The transmitter whose RSSI changed most between outside and inside, compared with its own spread
@@ -138,8 +152,9 @@ fn follower(steps: &[Step]) -> anyhow::Result<Chosen> {
                 who.name()
             )
         });
+    let beacons = beacons(steps.iter().filter(|step| Transmitter::of(step) == who));
     let name = format!("{}, which followed the walk best of {devices} received", who.name());
-    Ok(Chosen { by: "followed", name, doubt, loudness })
+    Ok(Chosen { by: "followed", name, doubt, loudness, beacons })
 }
 
 /// How far inside is from outside, in standard deviations of a second.
@@ -213,6 +228,7 @@ mod tests {
                         payload: vec![2, 1, 6],
                     },
                     client: None,
+                    echo: None,
                 });
             }
         }
