@@ -150,6 +150,6 @@ pub(super) fn day(at: WallTime) -> i64 {
 /// No gateway counts more in an hour; sums of what is credible fit into a column.
 const MOST_IN_AN_HOUR: u64 = 1 << 40;
 
-fn credible(count: u64) -> u64 {
+pub(super) fn credible(count: u64) -> u64 {
     count.min(MOST_IN_AN_HOUR)
 }

@@ -18,7 +18,11 @@ use crate::mqtt::tls::{self, TlsError};
 use crate::tasks;
 
 /// The steps from nothing to the newest schema. SQLite's have their own numbers.
-const STEPS: [&str; 2] = [include_str!("postgres_1.sql"), include_str!("postgres_2.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("postgres_1.sql"),
+    include_str!("postgres_2.sql"),
+    include_str!("postgres_3.sql"),
+];
 
 /// One transaction of grelot writes at a time, as in a file: the name of its lock is "grelot" in ASCII.
 const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(x'6772656c6f74'::bigint)";

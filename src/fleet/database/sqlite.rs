@@ -15,13 +15,14 @@ use crate::private;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// The steps from nothing to the newest schema.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("sqlite_1.sql"),
     include_str!("sqlite_2.sql"),
     include_str!("sqlite_3.sql"),
     include_str!("sqlite_4.sql"),
     include_str!("sqlite_5.sql"),
     include_str!("sqlite_6.sql"),
+    include_str!("sqlite_7.sql"),
 ];
 
 /// An open file.
