@@ -223,6 +223,19 @@ impl World {
         report["tune"].take()
     }
 
+    /// The page of `grelot fleet serve` shows the last one for the same stores.
+    fn proposals_are_kept(&self, first: &Value, last: &Value) {
+        let mut store = FleetStore::open(self.office.folder.join("fleet.db")).unwrap();
+        let kept = store.proposals(9).unwrap();
+        let group = |report: &Value| report["group"].as_str().unwrap().to_owned();
+        let names: Vec<String> = kept.iter().map(|one| one.name.clone()).collect();
+        assert_eq!(names, [group(last), group(first)]);
+        let found = kept[1].found().unwrap();
+        assert_eq!(Some(found.now.falsely), first["now"]["false"].as_u64());
+        assert_eq!(found.unseen.unwrap().better_than_now, first["unseen"]["better_than_now"]);
+        assert!(kept[1].document.contains("[presence]"), "{}", kept[1].document);
+    }
+
     /// Runs a command as it is printed.
     fn say(&self, command: &Value) {
         let command = command.as_str().unwrap();
@@ -337,7 +350,7 @@ fn garbage_neither_counts_nor_hinders(world: &World, all: &[StoredTrace]) {
 }
 
 fn settings_are_found_shadowed_and_pushed(world: &World, rang_at_the_window: usize) {
-    let report = world.tune("--store 42 --points 12 --out tuned.toml");
+    let report = world.tune("--store 42 --points 12 --out tuned.toml --shadow");
     let (now, chosen) = (&report["now"], &report["chosen"]);
     assert_eq!((&report["stores"][0], report["recordings"].as_u64()), (&42.into(), Some(4)));
     // Those in force are what staff saw.
@@ -348,13 +361,12 @@ fn settings_are_found_shadowed_and_pushed(world: &World, rang_at_the_window: usi
     let unseen = &report["unseen"];
     assert!(unseen["folds"] == 4 && unseen["better_than_now"].as_f64() > Some(0.9), "{unseen}");
 
-    // The commands that follow work as they are printed.
+    // The shadow is opened, and the commands that follow work as they are printed.
     let mut door = world.shop.run(0);
     let document = || status(&world.shop.folder)["configuration"]["documents"][0].clone();
-    let [shadow, results, push] = &report["next"].as_array().unwrap()[..] else {
-        panic!("{report}")
-    };
-    world.say(shadow);
+    let opened = serde_json::json!([{"serial": 1, "topic": "grelot/v1/42/config"}]);
+    assert_eq!(report["shadows"], opened);
+    let [results, push] = &report["next"].as_array().unwrap()[..] else { panic!("{report}") };
     eventually("it runs in the shadow", || document()["state"] == "shadow");
     world.say(results);
     world.say(push);
@@ -364,7 +376,11 @@ fn settings_are_found_shadowed_and_pushed(world: &World, rang_at_the_window: usi
     assert_eq!(again["now"]["false"], chosen["false"], "the search begins with it");
     assert_eq!(again["group"], "stores with 1 gateway (door)");
     assert_eq!(again["next"][0], "grelot fleet diff 2 next.toml --state fleet.db");
+    assert!(again["next"][1].as_str().unwrap().contains("fleet shadow"), "{again}");
+    assert_eq!(again["shadows"], serde_json::json!([]));
     world.say(&again["next"][0]);
+    world.say(&again["next"][1]);
+    world.proposals_are_kept(&report, &again);
 }
 
 #[test]

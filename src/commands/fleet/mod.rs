@@ -11,6 +11,8 @@ mod status;
 
 use super::{Exit, Global};
 use crate::fleet::Location;
+pub(super) use push::{Signing, Target};
+pub(super) use shadow::open as open_shadow;
 
 /// Arguments of `grelot fleet`.
 #[derive(Debug, clap::Args)]

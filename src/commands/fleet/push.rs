@@ -68,8 +68,8 @@ pub struct Args {
 }
 
 /// The gateways a document is for; the whole fleet, if none is named.
-#[derive(Debug, clap::Args)]
-pub(super) struct Target {
+#[derive(Debug, Default, clap::Args)]
+pub(in crate::commands) struct Target {
     /// The stores of this group
     #[arg(long, conflicts_with_all = ["store", "gateway"])]
     group: Option<String>,
@@ -83,7 +83,7 @@ pub(super) struct Target {
 
 /// How a document is signed.
 #[derive(Debug, clap::Args)]
-pub(super) struct Signing {
+pub(in crate::commands) struct Signing {
     /// The secret key of `grelot customers keygen`; gateways pin its public key
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -93,6 +93,11 @@ pub(super) struct Signing {
 }
 
 impl Signing {
+    /// Whether documents are signed.
+    pub(in crate::commands) const fn is_wanted(&self) -> bool {
+        self.key.is_some()
+    }
+
     pub(super) fn key(&self) -> anyhow::Result<Option<SecretKey>> {
         let key = |path: &PathBuf| signing_key(path, self.password_file.as_deref());
         self.key.as_ref().map(key).transpose()
@@ -149,7 +154,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         store.guard(document.serial, back)?;
     }
     out(global, &document)?;
-    tell(global, &document)?;
+    tell(global, std::slice::from_ref(&document))?;
     if args.wait == 0 {
         return Ok(Exit::Done);
     }
@@ -204,12 +209,17 @@ fn written(
     Ok(pushed::signed(&text, &signature.into_string()))
 }
 
-pub(super) fn tell(global: &Global, document: &Document) -> anyhow::Result<()> {
+/// Publishes documents that are in the database.
+pub(super) fn tell(global: &Global, documents: &[Document]) -> anyhow::Result<()> {
     let peer = Peer::of_tool(&config::load(&global.config)?, "push")?;
-    let message =
-        Retained { topic: document.topic.clone(), payload: document.text.clone().into_bytes() };
-    publish(&peer, &[message], Needs::Nothing).map(drop).with_context(|| {
-        format!("document {} is in head office's database and not published", document.serial)
+    let message = |document: &Document| Retained {
+        topic: document.topic.clone(),
+        payload: document.text.clone().into_bytes(),
+    };
+    let messages: Vec<Retained> = documents.iter().map(message).collect();
+    publish(&peer, &messages, Needs::Nothing).map(drop).with_context(|| {
+        let numbers: Vec<String> = documents.iter().map(|one| one.serial.to_string()).collect();
+        format!("document {} is in head office's database and not published", numbers.join(", "))
     })
 }
 
@@ -224,6 +234,11 @@ pub(super) fn out(global: &Global, document: &Document) -> anyhow::Result<()> {
 }
 
 impl Target {
+    /// The gateways of one store.
+    pub(in crate::commands) fn of_store(store: u16) -> Self {
+        Self { store: Some(store), ..Self::default() }
+    }
+
     /// The topic of a document whose settings are sound.
     pub(super) fn checked(&self, text: &str) -> anyhow::Result<String> {
         let table: toml::Table = text.parse().unwrap_or_default();

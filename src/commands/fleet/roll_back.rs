@@ -38,6 +38,6 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let head = Head::default();
     let document = enter(&mut store, &earlier.topic, &note, &head, &body, &args.signing)?;
     out(global, &document)?;
-    tell(global, &document)?;
+    tell(global, std::slice::from_ref(&document))?;
     Ok(Exit::Done)
 }

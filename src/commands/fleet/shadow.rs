@@ -8,7 +8,7 @@ use super::super::{Exit, Global, print};
 use super::Common;
 use super::push::{Head, Signing, Target, enter, out, share, tell};
 use crate::config::pushed;
-use crate::fleet::FleetStore;
+use crate::fleet::{Document, FleetStore};
 use crate::payload::ShadowKind;
 use crate::text::displayable;
 
@@ -49,13 +49,42 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let Some(file) = &args.file else { return results(global, &mut store) };
     let text =
         std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    let topic = args.target.checked(&text)?;
-    let head = Head { ring: args.ring, shadow: true, ..Head::default() };
-    let body = pushed::signable(&text);
-    let document = enter(&mut store, &topic, "in the shadow", &head, &body, &args.signing)?;
-    out(global, &document)?;
-    tell(global, &document)?;
+    let targets = std::slice::from_ref(&args.target);
+    let opened = enter_all(&mut store, &text, targets, args.ring, &args.signing)?;
+    opened.iter().try_for_each(|document| out(global, document))?;
+    tell(global, &opened)?;
     Ok(Exit::Done)
+}
+
+/// Opens the shadow of settings at all of `targets`.
+///
+/// # Errors
+/// Where the settings are wrong, the database cannot be used, or no broker takes them.
+pub(in crate::commands) fn open(
+    global: &Global,
+    store: &mut FleetStore,
+    text: &str,
+    targets: &[Target],
+    signing: &Signing,
+) -> anyhow::Result<Vec<Document>> {
+    let opened = enter_all(store, text, targets, None, signing)?;
+    tell(global, &opened)?;
+    Ok(opened)
+}
+
+fn enter_all(
+    store: &mut FleetStore,
+    text: &str,
+    targets: &[Target],
+    ring: Option<f64>,
+    signing: &Signing,
+) -> anyhow::Result<Vec<Document>> {
+    let head = Head { ring, shadow: true, ..Head::default() };
+    let body = pushed::signable(text);
+    let enter = |target: &Target| {
+        enter(store, &target.checked(text)?, "in the shadow", &head, &body, signing)
+    };
+    targets.iter().map(enter).collect()
 }
 
 fn results(global: &Global, store: &mut FleetStore) -> anyhow::Result<Exit> {

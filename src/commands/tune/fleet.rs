@@ -12,14 +12,14 @@ use super::state::Key;
 use super::traces::{Judged, Stay};
 use crate::clock::Clocks;
 use crate::commands::complain;
+use crate::commands::fleet::Target;
 use crate::config::Config;
 use crate::config::detection::Detection;
 use crate::config::layers::{Layers, Reach};
 use crate::config::pushed::Rules;
 use crate::daemon::trace_playback;
-use crate::fleet::{FleetStore, Location, StoredTrace};
+use crate::fleet::{FleetStore, Location, StoredTrace, layout};
 use crate::payload::Trace;
-use crate::payload::trace::TracePlace;
 use crate::pipeline::Place;
 use crate::pipeline::units::WallTime;
 
@@ -37,7 +37,7 @@ pub struct Group {
     slug: String,
     pub stores: Vec<u16>,
     /// Head office's.
-    database: Location,
+    pub database: Location,
     /// Whether head office knows no other store.
     is_all: bool,
     /// Of the first of the stores.
@@ -237,6 +237,14 @@ impl Group {
         next
     }
 
+    /// For whom a document is that all of these stores are to have.
+    pub fn targets(&self) -> Vec<Target> {
+        if self.is_whole_fleet() {
+            return vec![Target::default()];
+        }
+        self.stores.iter().map(|store| Target::of_store(*store)).collect()
+    }
+
     /// A push of the document is for the whole fleet, and may begin with a ring.
     fn is_whole_fleet(&self) -> bool {
         self.is_all && self.stores.len() > 1
@@ -294,22 +302,6 @@ fn receivers(traces: &[StoredTrace]) -> Vec<(String, Option<Place>)> {
     found.into_iter().collect()
 }
 
-/// How many gateways a store has, and where they and its beacons stand.
-fn layout(trace: &Trace) -> String {
-    let word = |place: TracePlace| Place::from(place).word();
-    let mut gateways: Vec<&str> =
-        trace.gateways.iter().map(|one| one.place.map_or("anywhere", word)).collect();
-    gateways.sort_unstable();
-    let beacons: BTreeSet<&str> = trace.zones.iter().map(|one| word(one.place)).collect();
-    let beacons: Vec<&str> = beacons.into_iter().collect();
-    let gateways = format!("{} ({})", counted(gateways.len(), "gateway"), gateways.join(", "));
-    if beacons.is_empty() {
-        gateways
-    } else {
-        format!("{gateways}, beacons {}", beacons.join(", "))
-    }
-}
-
 /// As people write it.
 fn date(day: i64) -> String {
     let midnight = WallTime::from_unix_secs(day.saturating_mul(DAY_S)).to_string();
@@ -318,6 +310,7 @@ fn date(day: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::payload::trace::TracePlace;
     use TracePlace::{Door, Inside};
 
     use super::*;

@@ -34,11 +34,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
+use super::fleet::{Signing, open_shadow};
 use super::{Exit, Global, print};
+use crate::clock::Clocks;
 use crate::config::detection::Detection;
 use crate::config::registry::Reading;
 use crate::config::{self, Config};
-use crate::fleet::Location;
+use crate::fleet::{Document, FleetStore, Location, Proposal};
 use crate::pipeline::units::Clock;
 use crate::sources;
 use corpus::{Known, Recording};
@@ -57,6 +59,7 @@ const MOST_FOLDS: usize = 10;
 
 /// Arguments of `grelot tune`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = "\
 Examples:
   grelot --config shop.toml tune monday.jsonl.zst tuesday.jsonl.zst --out tuned.toml
@@ -64,12 +67,13 @@ Examples:
   grelot --config shop.toml tune *.jsonl.zst --labels labels.jsonl --out tuned.toml
   grelot --config head-office.toml tune --fleet fleet.db --store 42 --out tuned.toml
   grelot --config head-office.toml tune --fleet fleet.db --all --out tuned.toml
+  grelot --config head-office.toml tune --fleet fleet.db --out tuned.toml --shadow --key grelot.key
 
 Recordings need the truth ({\"t\":12.3,\"truth\":\"enter\",\"client\":\"c-7f3a\"}), or labels as
 `grelot labels` prints them. --out also draws the trade-off (tuned.svg) and keeps what was tried
 (tuned.toml.state): a run that was killed goes on there, and other weights need no new trials.
 With --fleet the search begins with the configuration's [presence] and what head office has pushed; several
-searches write tuned-42.toml, or tuned-layout-1.toml.
+searches write tuned-42.toml, or tuned-layout-1.toml; the page of `grelot fleet serve` shows what was found.
 The document has [presence] alone, to be put into the configuration or pushed over MQTT.")]
 pub struct Args {
     /// Recordings or captures
@@ -85,6 +89,12 @@ pub struct Args {
     /// One search for each store, not for each layout
     #[arg(long, requires = "fleet", conflicts_with = "store")]
     all: bool,
+    /// Lets the chosen settings run in the shadow of those in force, at all stores that were searched,
+    /// unless those in force are better
+    #[arg(long, requires_all = ["fleet", "out"])]
+    shadow: bool,
+    #[command(flatten)]
+    signing: Signing,
     /// Writes the chosen settings here, a picture and the state of the search beside
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -138,6 +148,10 @@ struct Outcome<'a> {
 /// The configuration is wrong, recordings cannot be read or show no visit, or a result cannot be
 /// written.
 pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
+    ensure!(
+        args.shadow || !args.signing.is_wanted(),
+        "--key signs the document of a shadow\n  hint: add --shadow, or give the key to `grelot fleet push`"
+    );
     let config = config::load_for_replay(&global.config)?;
     if let Some(database) = &args.fleet {
         return from_fleet(global, args, database, &config);
@@ -167,7 +181,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         took: progress.end(),
         group: None,
     };
-    tell(global, out, &config, &outcome)?;
+    tell(global, args, out, &config, &outcome)?;
     Ok(Exit::Done)
 }
 
@@ -211,7 +225,7 @@ fn from_fleet(
             took: progress.end(),
             group: Some(group),
         };
-        tell(global, out, &group.config, &outcome)?;
+        tell(global, args, out, &group.config, &outcome)?;
     }
     Ok(Exit::Done)
 }
@@ -287,34 +301,82 @@ fn check(bench: &Bench<'_>, customers: &Path, offers: [&Offer; 2]) -> anyhow::Re
 
 fn tell(
     global: &Global,
+    args: &Args,
     out: Option<&Path>,
     config: &Config,
     outcome: &Outcome<'_>,
 ) -> anyhow::Result<()> {
     let text = document::write(outcome, config)?;
-    let next = out
-        .map(|out| outcome.group.map(|group| group.next(out, &global.config)).unwrap_or_default());
-    if global.json {
-        print(&report::json(outcome, next.as_deref()).to_string())?;
-    } else {
+    if !global.json {
         print(report::text(outcome).trim_end())?;
     }
-    let Some(out) = out else { return Ok(()) };
-    let picture = out.with_extension("svg");
-    document::put(out, &text)?;
-    document::put(&picture, &picture::draw(outcome))?;
-    let (out, picture, store) = (out.display(), picture.display(), config.store.id);
-    if let (Some(next), false) = (next.filter(|next| !next.is_empty()), global.json) {
-        print(&format!("\nWritten  {out}, {picture}"))?;
-        for (what, command) in next {
-            print(&format!("{what:<8} {command}"))?;
+    let mut opened = Vec::new();
+    if let Some(out) = out {
+        document::put(out, &text)?;
+        document::put(&out.with_extension("svg"), &picture::draw(outcome))?;
+        if let Some(group) = outcome.group {
+            opened = hand_over(global, args, group, &text, outcome)?;
         }
-    } else if !global.json {
+    }
+    let next = out.map(|out| {
+        let next = outcome.group.map(|group| group.next(out, &global.config)).unwrap_or_default();
+        // What is opened is not to be opened again.
+        let next = next.into_iter().filter(|(what, _)| opened.is_empty() || *what != "Shadow");
+        next.collect::<Vec<_>>()
+    });
+    if global.json {
+        return print(&report::json(outcome, next.as_deref(), &opened).to_string());
+    }
+    let Some(out) = out else { return Ok(()) };
+    lead_on(out, config.store.id, next.unwrap_or_default(), &opened, args.shadow)
+}
+
+/// Head office's database gets what was found, for the page, and the shadow is opened where it is wanted.
+fn hand_over(
+    global: &Global,
+    args: &Args,
+    group: &Group,
+    text: &str,
+    outcome: &Outcome<'_>,
+) -> anyhow::Result<Vec<Document>> {
+    let mut store = FleetStore::open(group.database.clone())?;
+    let report = report::json(outcome, None, &[]);
+    store.propose(&Proposal {
+        name: group.name.clone(),
+        at: Clocks::machine().now().clock.reading().to_string(),
+        report: report.get("tune").map(ToString::to_string).unwrap_or_default(),
+        document: text.to_owned(),
+    })?;
+    if !args.shadow || !report::is_worth_a_shadow(outcome) {
+        return Ok(Vec::new());
+    }
+    open_shadow(global, &mut store, text, &group.targets(), &args.signing)
+}
+
+/// Where the result is, and what follows.
+fn lead_on(
+    out: &Path,
+    store: u16,
+    next: Vec<(&'static str, String)>,
+    opened: &[Document],
+    wanted: bool,
+) -> anyhow::Result<()> {
+    let (picture, out) = (out.with_extension("svg"), out.display());
+    print(&format!("\nWritten  {out}, {}", picture.display()))?;
+    for Document { serial, topic, .. } in opened {
+        print(&format!("Opened   document {serial} for {topic}, in the shadow"))?;
+    }
+    if wanted && opened.is_empty() {
+        print("Shadow   not opened: nothing that was tried is better on days it was not found on")?;
+    }
+    if next.is_empty() {
         print(&format!(
-            "\nWritten  {out}, {picture}\n\
-             Try it   grelot --config CONFIG replay --diff OTHER FILE…\n\
+            "Try it   grelot --config CONFIG replay --diff OTHER FILE…\n\
              Push it  mosquitto_pub -r -q 1 -t grelot/v1/{store}/config -f {out}"
         ))?;
+    }
+    for (what, command) in next {
+        print(&format!("{what:<8} {command}"))?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::pareto::Offer;
 use super::progress::clock;
 use super::space::Space;
 use super::verdict::Unseen;
+use crate::fleet::Document;
 
 /// Below this the choice may be due to chance.
 const SURELY: f64 = 0.9;
@@ -148,8 +149,16 @@ pub fn remarks(outcome: &Outcome<'_>) -> Vec<String> {
     remarks
 }
 
-/// `next` are the commands that follow, where there is a document.
-pub fn json(outcome: &Outcome<'_>, next: Option<&[(&str, String)]>) -> Value {
+/// Whether the choice may be better than the settings in force.
+pub fn is_worth_a_shadow(outcome: &Outcome<'_>) -> bool {
+    let verdict = &outcome.verdict;
+    let better = verdict.unseen.as_ref().is_none_or(|unseen| unseen.better >= EVEN);
+    better && verdict.chosen.point != verdict.now.point
+}
+
+/// `next` are the commands that follow, where there is a document; `shadows` are documents that were
+/// opened in the shadow.
+pub fn json(outcome: &Outcome<'_>, next: Option<&[(&str, String)]>, shadows: &[Document]) -> Value {
     let verdict = &outcome.verdict;
     let offer = |offer: &Offer| {
         let mut value = counts(&offer.counts);
@@ -192,6 +201,8 @@ pub fn json(outcome: &Outcome<'_>, next: Option<&[(&str, String)]>) -> Value {
         report.insert("stores".to_owned(), json!(group.stores));
         let commands = next.unwrap_or_default().iter().map(|(_, command)| command);
         report.insert("next".to_owned(), json!(commands.collect::<Vec<_>>()));
+        let shadows = shadows.iter().map(|one| json!({"serial": one.serial, "topic": one.topic}));
+        report.insert("shadows".to_owned(), shadows.collect());
     }
     json!({ "tune": report })
 }
