@@ -138,6 +138,15 @@ impl FleetStore {
         self.db().first(&sql, values![topic], document)
     }
 
+    /// The newest documents of any topic, at most `most`.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn latest(&mut self, most: u32) -> Result<Vec<Document>, FleetError> {
+        let sql = format!("SELECT {COLUMNS} FROM documents ORDER BY serial DESC LIMIT ?1");
+        self.db().query(&sql, values![most], document)
+    }
+
     /// All documents, the newest first; of one topic, where one is named.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub mod store;
 pub mod stores;
 mod trace_rows;
 pub mod traces;
+mod tuning;
 
 pub use database::{FleetError, Location};
 pub use documents::Document;

@@ -16,7 +16,7 @@ use super::database::{FleetError, Location};
 use super::overview::{Condition, GatewayOverview};
 use super::store::FleetStore;
 use super::stores::StoreOverview;
-use super::{measures, picture};
+use super::{measures, picture, tuning};
 use crate::assets::{Assets, CSS, HTML, SCRIPT, SVG};
 use crate::clock::Clocks;
 use crate::pipeline::units::Tick;
@@ -37,6 +37,9 @@ const MOST_ROWS: usize = 100;
 /// How long one reading of the stores serves all requests.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// How long the page on tuning is as it is: it counts a month.
+const TUNING_FRESH: Duration = Duration::from_secs(10);
+
 /// How far a store's history goes back.
 const STORY_HOURS: i64 = 7 * 24;
 
@@ -54,6 +57,8 @@ struct Fleet {
     open: Arc<Mutex<Option<FleetStore>>>,
     clocks: Clocks,
     seen: Arc<Mutex<Option<Reading>>>,
+    /// The page on tuning, and when it was made.
+    tuning: Arc<Mutex<Option<(Tick, Bytes)>>>,
 }
 
 /// Why there is no answer.
@@ -94,9 +99,16 @@ pub fn routes(location: Location, clocks: Clocks) -> Router {
         .route("/stores.json", get(stores))
         .route("/stores/{store}", get(story))
         .route("/map.svg", get(map))
+        .route("/tuning", get(tuning))
         .route("/metrics", get(metrics))
         .layer(middleware::map_response(protect))
-        .with_state(Fleet { location, open: Arc::default(), clocks, seen: Arc::default() })
+        .with_state(Fleet {
+            location,
+            open: Arc::default(),
+            clocks,
+            seen: Arc::default(),
+            tuning: Arc::default(),
+        })
 }
 
 /// The page loads nothing from elsewhere, and is shown in no other page.
@@ -299,6 +311,26 @@ async fn story(
 async fn map(State(fleet): State<Fleet>) -> Result<Response, Unanswered> {
     let stores = fleet.stores().await?;
     Ok(([(header::CONTENT_TYPE, SVG)], picture::map(&stores)).into_response())
+}
+
+/// What staff say, what is proposed, and how far it has come, as HTML without a script.
+async fn tuning(State(fleet): State<Fleet>) -> Result<Response, Unanswered> {
+    let made = fleet
+        .read(|this, store| {
+            // Others may have waited for the same.
+            let mut made = this.tuning.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = this.clocks.now();
+            if let Some((at, page)) = &*made
+                && now.tick.since(*at) < TUNING_FRESH
+            {
+                return Ok(page.clone());
+            }
+            let page = Bytes::from(tuning::page(store, now.clock.reading())?);
+            *made = Some((now.tick, page.clone()));
+            Ok(page)
+        })
+        .await?;
+    Ok(([(header::CONTENT_TYPE, HTML)], made).into_response())
 }
 
 async fn metrics(State(fleet): State<Fleet>) -> Result<Response, Unanswered> {

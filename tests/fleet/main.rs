@@ -34,3 +34,4 @@ mod prometheus;
 mod roll_out;
 mod shadow;
 mod traces;
+mod tuning;
