@@ -47,6 +47,9 @@ const VISITS: u32 = 24;
 const OPEN_S: f64 = 2400.0;
 const CLOSED_S: f64 = 4200.0;
 
+/// Who is this far beyond the door's line has crossed it, in metres.
+const BEYOND_M: f64 = 0.6;
+
 /// One shop of a cell.
 pub struct Shop {
     world: World,
@@ -165,6 +168,8 @@ struct Customer {
     echo_next: u8,
     echo_at_s: f64,
     inside: bool,
+    /// When the customer crossed the door's line, while it is not certain.
+    crossed_s: Option<f64>,
     stays: u32,
     passed: bool,
 }
@@ -229,6 +234,7 @@ impl<'a> Day<'a> {
                 echo_next: 0,
                 echo_at_s: begins_s,
                 inside: false,
+                crossed_s: None,
                 stays: 0,
                 passed: false,
             }
@@ -258,6 +264,7 @@ impl<'a> Day<'a> {
             now_s += STEP_S;
         }
         self.tape.contacts.sort_by_key(|contact| contact.at());
+        self.tape.facts.sort_by_key(|fact| fact.at);
         self.tape.ended_at = Duration::from_secs_f64(now_s);
         self.tape
     }
@@ -296,26 +303,34 @@ impl<'a> Day<'a> {
             one.walker.step(now_s, &others, &mut self.random);
             let (x, y) = one.walker.body.at;
             let client = &self.tape.clients[usize::from(one.number)];
-            let mut state = |word| {
-                let at = Duration::from_secs_f64(now_s);
+            let mut state = |at_s, word| {
+                let at = Duration::from_secs_f64(at_s);
                 self.tape.facts.push(Fact { at, word, client: client.clone() });
             };
-            if one.errand.comes_in() && one.inside != (y > 0.0) {
+            if (y > 0.0) == one.inside {
+                one.crossed_s = None;
+            } else if one.errand.comes_in() {
+                // Others push people across the line for a moment; who is beyond it has crossed it.
+                let crossed_s = *one.crossed_s.get_or_insert(now_s);
+                if y.abs() < BEYOND_M {
+                    continue;
+                }
                 one.inside = y > 0.0;
                 let out = one.errand == Errand::StepOut && one.stays == 1;
-                state(match (one.inside, out) {
+                let word = match (one.inside, out) {
                     (true, false) => GroundTruth::Enter,
                     (true, true) => GroundTruth::StepIn,
                     (false, _) if one.errand == Errand::StepOut && one.stays == 0 => {
                         GroundTruth::StepOut
                     }
                     (false, _) => GroundTruth::Leave,
-                });
+                };
+                state(crossed_s, word);
                 one.stays += u32::from(!one.inside);
             }
             if !one.errand.comes_in() && !one.passed && x.abs() < 8.0 {
                 one.passed = true;
-                state(GroundTruth::Pass);
+                state(now_s, GroundTruth::Pass);
             }
         }
     }
