@@ -14,8 +14,8 @@ use crate::pipeline::presence::{Loudness, PERIOD_US};
 use crate::pipeline::units::{Clock, Dbm, Now, Tick, WallTime};
 use crate::pipeline::{Effect, Gateway, Input, Pipeline, Settings};
 
-/// The customer of every trace.
-const CLIENT: &str = "trace";
+/// The customer of every trace, by whether the phone's model was known.
+const CLIENTS: [&str; 2] = ["trace", "trace of a known model"];
 
 /// Any time at which the customer's consent is in force: times of day are not in a trace.
 const NOON: WallTime = WallTime::from_unix_secs(1_767_614_400);
@@ -23,16 +23,22 @@ const NOON: WallTime = WallTime::from_unix_secs(1_767_614_400);
 /// How long the pipeline keeps the phone's offset; it is longer than a trace.
 const KNOWN_FOR: Duration = Duration::from_hours(48);
 
-/// The registry of a synthetic customer, who has a card with a fixed identity that no one carries.
+/// The registry of the synthetic customers, who have a card with a fixed identity that no one
+/// carries. What the model's offset is does not matter: a trace has levels as an average phone's.
 ///
 /// # Errors
-/// Never: the line is a constant.
+/// Never: the lines are constants.
 pub fn registry() -> Result<Registry, registry::Error> {
-    let line = format!(
-        r#"{{"client":"{CLIENT}","tier":"trace","scheme":"beacon","ibeacon":{{"uuid":"00000000-0000-0000-0000-000000000000","major":0,"minor":0}},"consent":{{"expires_at":"9999-01-01T00:00:00Z"}}}}"#
-    );
+    let line = |(client, phone): (&str, &str)| {
+        let major = phone.len();
+        format!(
+            r#"{{"client":"{client}","tier":"trace",{phone}"scheme":"beacon","ibeacon":{{"uuid":"00000000-0000-0000-0000-000000000000","major":{major},"minor":0}},"consent":{{"expires_at":"9999-01-01T00:00:00Z"}}}}"#
+        )
+    };
+    let [unknown, known] = CLIENTS;
+    let lines = [(unknown, ""), (known, r#""phone":{"tx_db":1},"#)].map(line).join("\n");
     let reading = Reading::new(1, Clock::Set(NOON)).keeping_every_day();
-    Ok(reading.load_from(line.as_bytes(), "a trace's customer".as_ref())?.0)
+    Ok(reading.load_from(lines.as_bytes(), "a trace's customers".as_ref())?.0)
 }
 
 /// The settings of the trace's store, with these of head office.
@@ -91,7 +97,9 @@ impl Playback {
         let began = Tick::from_micros(PERIOD_US + trace.phase_us);
         let now = moment(began);
         let loudness = Loudness { above_usual_db: trace.phone_db.into(), visits: 1 };
-        let phone = KnownPhone { client: CLIENT.into(), loudness, at: now.clock.reading() };
+        let [unknown, known] = CLIENTS;
+        let client: Arc<str> = if trace.phone_model_known { known } else { unknown }.into();
+        let phone = KnownPhone { client: Arc::clone(&client), loudness, at: now.clock.reading() };
         let restored = Restored {
             phones: vec![phone],
             survey: trace.surveys.first().map(TraceSurvey::survey).unwrap_or_default(),
@@ -100,7 +108,7 @@ impl Playback {
         };
         let settings = settings(trace, detection);
         let (pipeline, _) = Pipeline::new(settings, registry, restored, Start::Followed, now);
-        Self { pipeline, began, client: CLIENT.into(), arrivals: Vec::new() }
+        Self { pipeline, began, client, arrivals: Vec::new() }
     }
 
     /// What changed for all customers up to `until_us`.

@@ -226,6 +226,7 @@ impl Recording {
             zones: (0..).zip(&settings.zones).filter_map(zone).collect(),
             phase_us: now.as_micros() % PERIOD_US,
             phone_db: pipeline.discount_db(client),
+            phone_model_known: pipeline.knows_model(client),
             listening: gateways(listening).collect(),
             reception: blind
                 .map(|gateway| TraceReception { at_us: 0, gateway, blind: true })

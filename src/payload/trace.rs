@@ -48,6 +48,9 @@ pub struct Trace {
     /// The RSSI offset of the phone from earlier visits, in whole dB from -6 to 6.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub phone_db: i8,
+    /// Whether the registry says how loud the phone's model is; levels are then an average phone's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub phone_model_known: bool,
     /// Gateways, by index, whose silence meant something from the beginning.
     pub listening: Vec<u8>,
     /// Gateways that stopped receiving, or received again.

@@ -354,6 +354,7 @@ fn a_trace_of_contacts_is_as_the_document_describes_it() {
         zones: vec![TraceZone { zone: 1, place: TracePlace::Inside }],
         phase_us: 1_048_575_999_999,
         phone_db: -6,
+        phone_model_known: true,
         listening: vec![0],
         reception: vec![TraceReception { at_us: 7, gateway: 0, blind: true }],
         surveys: vec![TraceSurvey {

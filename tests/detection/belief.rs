@@ -135,7 +135,7 @@ pub fn judge_knowing(tape: &Tape, settings: &Settings, phones: &mut Phones) -> S
         pass(&mut presence, now, &mut say);
         let gateway = GatewayIndex(contact.gateway);
         let who = CustomerIndex(contact.customer.into());
-        let event = presence.hear(who, now, gateway, contact.rssi(), contact.echo());
+        let event = presence.hear(who, now, gateway, contact.rssi(), contact.echo(), false);
         if let Some(event) = event {
             say(now, event);
         }

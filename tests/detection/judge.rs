@@ -1,5 +1,5 @@
 //! Arrivals in shops that nothing was fitted on: `cargo run --release --example judge -- [SHOPS
-//! [EQUIPMENT]]`.
+//! [EQUIPMENT [CONFIDENCE]]]`, the last for another `presence.arrive_confidence`.
 //!
 //! Every cell is one equipment in one radio world, drawn `SHOPS` times (six by default) by the
 //! second generator (`judge/mod.rs`). Prints a row for each cell and, for each equipment, the
@@ -12,8 +12,8 @@
 //! `cargo run --release --example judge -- family [SHOPS]` prints the same of the first family of
 //! random shops (`family/mod.rs`), which constants are fitted on: another radio, other people. `--
 //! measured DATA` plays the measured doors and walks, `-- fit` counts the constants of
-//! `pipeline::presence::fitted`, `-- rows FILE [SHOPS]` writes what `fit/head.py` fits the network
-//! on.
+//! `pipeline::presence::fitted`, `-- rows FILE [SHOPS]` writes what `fit/recurrent.py` fits the
+//! network on, `-- bound FILE [SHOPS]` the same of the second generator, for an upper bound.
 
 #![expect(clippy::print_stdout, reason = "the tables are what it is for")]
 #![allow(dead_code, reason = "the modules are the other table's, which needs more of them")]
@@ -56,7 +56,10 @@ use trial::{Announced, Trial};
 const SHOPS: u64 = 6;
 
 /// First seed of the shops for evaluation.
-const FIRST_SEED: u64 = 700_000;
+const FIRST_SEED: u64 = 740_000;
+
+/// The same for shops that the upper bound is fitted on.
+const BOUND_SEED: u64 = 710_000;
 
 /// The same for the family, where equipment and places take turns.
 const FAMILY_SHOPS: u64 = 400;
@@ -118,18 +121,41 @@ fn main() {
     let number = |nth, or| word(nth).and_then(|word| word.parse().ok()).unwrap_or(or);
     match word(0) {
         Some("fit") => family::fit::print(),
-        Some("rows") => family::rows::write(word(1).unwrap_or("rows"), number(2, 700)),
+        Some("rows") => family::rows::write_family(word(1).unwrap_or("rows"), number(2, 2160)),
         Some("days") => days::print(number(1, SHOPS)),
+        Some("bound") => {
+            write_bound(word(1).unwrap_or("rows"), number(2, 12), number(3, BOUND_SEED));
+        }
         Some("measured") => print_measured(word(1).unwrap_or(".")),
         Some("family") => {
             let shops = FAMILY_SEED..FAMILY_SEED + number(1, FAMILY_SHOPS);
             family::table::print(shops);
         }
-        _ => print_cells(number(0, SHOPS), word(1)),
+        _ => print_cells(number(0, SHOPS), word(1), word(2).and_then(|word| word.parse().ok())),
     }
 }
 
-fn print_cells(shops: u64, only: Option<&str>) {
+/// The same of shops of the second generator, which nothing is fitted on but an upper bound; not
+/// those that the tables are of.
+fn write_bound(path: &str, shops: u64, first_seed: u64) {
+    let cells: Vec<_> =
+        Equipment::ALL.iter().flat_map(|of| World::ALL.map(|world| (*of, world))).collect();
+    let all = cells.len() as u64;
+    let nth: Vec<u64> = (0..shops * all).collect();
+    family::rows::write(path, &nth, |nth| {
+        let cell = usize::try_from(nth % all).expect("there are few cells");
+        let shop = Shop::draw(cells[cell].0, cells[cell].1, first_seed + nth / all);
+        family::rows::Shop {
+            settings: shop.settings(false),
+            before: (1..=DAYS).rev().map(|day| shop.day(day)).collect(),
+            today: shop.day(0),
+            woken: 0.0,
+        }
+    });
+}
+
+/// With `sure`, customers are announced from that confidence on.
+fn print_cells(shops: u64, only: Option<&str>, sure: Option<f32>) {
     print_head("world", &WAYS);
     let mut announced = Vec::new();
     for equipment in Equipment::ALL {
@@ -142,7 +168,13 @@ fn print_cells(shops: u64, only: Option<&str>) {
             let played = crew::each(&seeds, |seed| {
                 let shop = Shop::draw(equipment, world, *seed);
                 let days: Vec<_> = (0..=DAYS).rev().map(|day| shop.day(day)).collect();
-                play(&days, &[false, true].map(|walk_test| shop.settings(walk_test)))
+                let settings = |walk_test| {
+                    let mut settings = shop.settings(walk_test);
+                    let usual = settings.presence.arrive_confidence;
+                    settings.presence.arrive_confidence = sure.unwrap_or(usual);
+                    settings
+                };
+                play(&days, &[false, true].map(settings))
             });
             let way = |nth: usize| figures(&sum(played.iter().map(|one| one.scores[nth].clone())));
             let figures = std::array::from_fn(way);

@@ -57,7 +57,8 @@ impl Trial {
             let phone = phone.copied().unwrap_or_default();
             let rssi = contact.rssi().map(|rssi| phone.average_rssi(rssi));
             let echo = contact.echo().map(|echo| phone.average_echo(echo));
-            let heard = presence.hear(CustomerIndex(who), now, gateway, rssi, echo);
+            let heard =
+                presence.hear(CustomerIndex(who), now, gateway, rssi, echo, phones.is_some());
             if let Some(event) = heard {
                 say(now, event);
             }

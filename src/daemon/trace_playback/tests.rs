@@ -153,7 +153,7 @@ fn a_trace_replays_to_the_tick_of_its_arrival() {
         resurveyed += u32::from(trace.surveys.len() > 1);
     }
     println!("{arrived} arrived, {passed} passed, {known} known, {resurveyed} resurveyed");
-    assert!(arrived > 15 && passed > 10 && known > 3 && resurveyed > 20);
+    assert!(arrived > 15 && passed > 10 && known > 3 && resurveyed > 15);
     // Nothing is left out, and the traces say what the shop did.
     let arrivals: Vec<_> = shop.arrived.iter().map(|(client, _)| Arc::clone(client)).collect();
     let visits = shop.finished.iter().filter(|one| one.visit.is_some());

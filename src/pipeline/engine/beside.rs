@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use crate::pipeline::event::CustomerContact;
+use crate::pipeline::identity::customer::{Match, Sender};
 use crate::pipeline::presence::Survey;
 use crate::pipeline::restored::{Restored, RestoredVisit};
 use crate::pipeline::settings::Settings;
@@ -29,6 +30,12 @@ impl Pipeline {
     pub fn discount_db(&self, client: &str) -> i8 {
         let who = self.identity.index_of(client);
         who.map_or(0, |who| self.presence.discount_db(who, self.latest.tick))
+    }
+
+    /// Whether the registry says how loud the model of the customer's phone is.
+    pub fn knows_model(&self, client: &str) -> bool {
+        let who = self.identity.index_of(client);
+        who.is_some_and(|who| self.identity.knows_model(&Match::new(who, Sender::Phone)))
     }
 
     /// The gateways whose silence means something, and those that receive nothing: a bit for each.

@@ -103,7 +103,8 @@ impl Pipeline {
         if gateway == HERE && self.peers.any_present() {
             self.aggregator.add(found.customer, rssi, found.echo, now.tick);
         }
-        let event = self.presence.hear(found.customer, now.tick, gateway, rssi, found.echo);
+        let known = self.identity.knows_model(&found);
+        let event = self.presence.hear(found.customer, now.tick, gateway, rssi, found.echo, known);
         if let Some(event) = event {
             self.perform(event, now, effects);
         }

@@ -159,6 +159,13 @@ impl Identity {
         (found.with_echo(echo), rssi.map(|rssi| model.average_rssi(rssi)))
     }
 
+    /// Whether the registry says how loud the model of the customer's phone is. A contact of another
+    /// gateway counts as the phone's.
+    pub fn knows_model(&self, found: &Match) -> bool {
+        matches!(found.sender, Sender::Phone | Sender::Unknown)
+            && self.registry.customers.phone(found.customer.0) != PhoneModel::default()
+    }
+
     /// The customer at `index`; `None` after they withdrew.
     pub fn customer(&self, index: CustomerIndex) -> Option<Customer> {
         self.registry.customers.customer(index)

@@ -62,7 +62,7 @@ pub struct Whereabouts {
 
 impl Belief {
     /// A customer who is received for the first time.
-    pub fn new() -> Self {
+    pub fn first() -> Self {
         Self { fresh: true, ..Self::inside() }
     }
 
@@ -120,8 +120,7 @@ impl Belief {
         let rest_ms = (steps.fract() * SHORTEST_STEP_S * 1000.0) as u32;
         self.updated = millis(now).wrapping_sub(rest_ms).max(1);
         self.fresh = false;
-        let [.., a, b, c, d] = (now.as_micros() % PERIOD_US).to_be_bytes();
-        self.share = Packed::new(&grid, u32::from_be_bytes([a, b, c, d]));
+        self.share = Packed::new(&grid, chance(now));
         Whereabouts::of(&grid)
     }
 
@@ -198,6 +197,12 @@ const STAMP_S: f32 = 0.016;
 /// Ticks that differ by this, in microseconds, are the same to the filter: the stamps wrap, and the
 /// dither repeats. So a customer's contacts give the same result again at another time.
 pub const PERIOD_US: u64 = 16_000 << 16;
+
+/// What dither is drawn from.
+pub fn chance(now: Tick) -> u32 {
+    let [.., a, b, c, d] = (now.as_micros() % PERIOD_US).to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
 
 impl Elapsed {
     fn until(now: Tick, recent: bool) -> Self {

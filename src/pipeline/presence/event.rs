@@ -94,6 +94,10 @@ pub struct PlaceShares {
 }
 
 impl PlaceShares {
+    /// Stands for "not known": known shares add up to a hundred, nearly.
+    pub const UNKNOWN: Self =
+        Self { street: 0, in_front: 0, next_door: 0, threshold: 0, inside: 0 };
+
     pub fn of(by_place: &ByPlace) -> Self {
         #[expect(
             clippy::cast_possible_truncation,

@@ -72,7 +72,7 @@ impl Grid {
 
 /// The exponential of numbers up to zero, with a relative error of 1e-5; the result is at least
 /// e^-80. By `exp(x) = 2^n exp(r)` with |r| < 0.35, and the first terms of its series.
-fn exp(x: f32x8) -> f32x8 {
+pub fn exp(x: f32x8) -> f32x8 {
     use std::f32::consts::{LN_2, LOG2_E};
     let x = x.fast_max(f32x8::splat(-80.0));
     let power = (x * f32x8::splat(LOG2_E)).fast_round_int();

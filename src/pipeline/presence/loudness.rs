@@ -63,6 +63,28 @@ impl Loudness {
     }
 }
 
+/// The same in four octets, for each customer who is followed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CompactLoudness {
+    /// In 1/128 dB.
+    above_usual: i16,
+    visits: u8,
+}
+
+impl From<Loudness> for CompactLoudness {
+    fn from(Loudness { above_usual_db, visits }: Loudness) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "it saturates")]
+        let above_usual = (above_usual_db * 128.0).round() as i16;
+        Self { above_usual, visits }
+    }
+}
+
+impl From<CompactLoudness> for Loudness {
+    fn from(CompactLoudness { above_usual, visits }: CompactLoudness) -> Self {
+        Self { above_usual_db: f32::from(above_usual) / 128.0, visits }
+    }
+}
+
 /// The estimate of one visit: the mean offset, weighted by time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Voice {

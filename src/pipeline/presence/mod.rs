@@ -3,36 +3,40 @@
 //! Parts: `places.rs` and `fitted.rs` (what is known of every shop, counted on random shops),
 //! `survey.rs` (statistics of this shop's own traffic), `site_model.rs` (the usual levels of each
 //! gateway and beacon that follow from them, with `gaussian.rs`), `belief.rs` and `grid.rs` (a
-//! hidden Markov filter over eight places and seven RSSI offsets of the phone), `head.rs` (a small
-//! network that turns the filter's state into a calibrated confidence), `track.rs` (the state of
-//! one customer), `labels.rs` (what staff say of a customer, for the survey).
+//! hidden Markov filter over eight places and seven RSSI offsets of the phone), `recurrent.rs` (a
+//! network that says how sure it is that a customer is inside, with `known.rs`), `trend.rs`
+//! (running levels), `track.rs` (the state of one customer), `labels.rs` (what staff say of a
+//! customer, for the survey).
 //!
 //! Fast in, slow out: a few loud readings open a visit, a long silence or a long doubt closes it.
 //! Departures are driven by timers on monotonic time, and a blind gateway never causes one.
 
-mod belief;
+pub mod belief;
 pub mod event;
 mod fitted;
 mod gaussian;
 mod grid;
-#[expect(clippy::indexing_slicing, clippy::similar_names, reason = "there are two sides")]
-pub mod head;
-#[expect(clippy::approx_constant, reason = "weights, not constants")]
-mod head_fitted;
 mod interval;
+mod known;
 mod labels;
 pub mod loudness;
 pub mod places;
+#[expect(clippy::indexing_slicing, reason = "there are two groups")]
+pub mod recurrent;
+#[expect(clippy::approx_constant, reason = "weights, not constants")]
+mod recurrent_fitted;
 pub mod settings;
 #[expect(
     clippy::indexing_slicing,
     clippy::cast_precision_loss,
     reason = "places are few and known"
 )]
-mod site_model;
+pub mod site_model;
 pub mod survey;
 mod timers;
 mod track;
+#[expect(clippy::indexing_slicing, reason = "there are two sides")]
+mod trend;
 
 pub use belief::PERIOD_US;
 pub use event::{PeakEvidence, PlaceShares, PresenceChange, PresenceEvent};
@@ -58,6 +62,9 @@ use track::Track;
 /// How often the survey is stored: an SD card wears out, and losing a few customers does not
 /// matter.
 const SURVEY_EVERY: Duration = Duration::from_mins(15);
+/// Customers who pass count for the survey from so long after reception began or came back: before,
+/// who is received for a short time may have been inside for long.
+const SETTLED_AFTER: Duration = Duration::from_mins(5);
 
 /// Presence of all customers: one track for each who is or was just received.
 #[derive(Debug)]
@@ -78,6 +85,8 @@ pub struct Presence {
     timers: Timers,
     /// A bit for each gateway whose radio receives nothing.
     blind: u64,
+    /// When reception began, or last came back.
+    receives_since: Tick,
     warm_until: Tick,
 }
 
@@ -101,6 +110,7 @@ impl Presence {
             labels: Labels::default(),
             timers: Timers::default(),
             blind: 0,
+            receives_since: now,
             warm_until,
         }
     }
@@ -219,7 +229,8 @@ impl Presence {
         self.tracks.insert(who, track);
     }
 
-    /// Takes one contact of a customer.
+    /// Takes one contact of a customer. `of_known_model` where the registry says how loud the phone's
+    /// model is; its levels are then an average phone's.
     pub fn hear(
         &mut self,
         who: CustomerIndex,
@@ -227,9 +238,10 @@ impl Presence {
         gateway: GatewayIndex,
         rssi: Option<Dbm>,
         echo: Option<Echo>,
+        of_known_model: bool,
     ) -> Option<PresenceEvent> {
         self.listening |= 1 << (gateway.0 % 64);
-        let reading = &self.site.reading(gateway, rssi, echo);
+        let reading = &self.site.reading(gateway, rssi, echo, of_known_model);
         let around = (&self.site, self.listening & !self.blind);
         let unfollowed = now < self.warm_until;
         let anew = || Box::new(Track::passing(now, self.phones.of(who, now), unfollowed));
@@ -247,9 +259,14 @@ impl Presence {
             let Some(track) = self.tracks.get_mut(&who) else { continue };
             let deaf = track.is_here() && self.blind != 0 && is_deaf(self.blind, track);
             let mut event = track.after_time(who, now, &self.settings.presence, deaf);
-            if event.is_some() {
+            if let Some(PresenceEvent { what, .. }) = event {
                 let heard = track.take_heard();
-                if let Some(stays) = self.labels.take(who).or_else(|| heard.stays())
+                // Who was announced did not pass.
+                let passed = !matches!(what, PresenceChange::Departed { .. })
+                    && self.blind == 0
+                    && now >= self.receives_since.plus(SETTLED_AFTER);
+                let stays = heard.stays().filter(|stays| *stays || passed);
+                if let Some(stays) = self.labels.take(who).or(stays)
                     && self.survey.add(&heard, stays, &self.settings.gateways)
                 {
                     self.site = SiteModel::new(&self.settings, &self.survey);
@@ -288,6 +305,7 @@ impl Presence {
             Hearing::Blind => self.blind |= bit,
             Hearing::Listening if self.blind & bit != 0 => {
                 self.blind &= !bit;
+                self.receives_since = now;
                 for track in self.tracks.values_mut().filter(|track| track.heard_by(gateway)) {
                     track.restart_silence(now);
                 }
@@ -356,13 +374,6 @@ impl Presence {
         }
         (self.surveyed, self.survey_due) = (false, now.plus(SURVEY_EVERY));
         Some(self.survey.clone())
-    }
-
-    /// The inputs of the network of [`head`], for a customer whom `gateway` has just received: for
-    /// fitting it.
-    pub fn inputs(&self, who: CustomerIndex, gateway: GatewayIndex) -> Option<[f32; head::INPUTS]> {
-        let track = self.tracks.get(&who)?;
-        Some(track.inputs(self.site.usual(gateway), &self.site))
     }
 
     /// Number of customers who are tracked, inside or not.

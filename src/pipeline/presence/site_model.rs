@@ -10,6 +10,7 @@ use super::fitted::{
 };
 use super::gaussian::Joint;
 use super::grid::{Grid, OFFSET_DB};
+use super::known::{self, Known, Shop};
 use super::places::{
     BEACON_OBSERVED, ByPlace, OBSERVED, PASSING, PLACES, STANDING, STREET, THRESHOLD,
 };
@@ -83,10 +84,9 @@ pub struct Usual {
     pub steady: Steady,
     /// Relative to `inside_dbm`, in dB.
     pub steady_db: f32,
-    /// Difference, in dB, between the mean level inside and those of passers-by, of people who
-    /// stand in front of the shop, and on the threshold.
-    pub apart_db: [f32; 3],
     pub place: Place,
+    /// Inputs of the network.
+    pub known: Known,
 }
 
 /// The levels at which phones receive the beacons at one kind of place.
@@ -113,9 +113,8 @@ pub struct SiteModel {
     pub both_sides: bool,
     /// All gateways hang at one kind of place: levels alone do not show where a customer is.
     pub of_one_place: bool,
-    /// Inputs of the network: log-odds of coming in, logarithm of the number of customers counted,
-    /// number of gateways.
-    pub about: [f32; 3],
+    /// Inputs of the network that are the same for all gateways.
+    pub shop: Shop,
 }
 
 /// One contact with what the model says of its gateway and echo.
@@ -127,6 +126,8 @@ pub struct Reading<'a> {
     pub usual: &'a Usual,
     /// As measured, offset added; `None` where the driver reports no level.
     pub rssi_dbm: Option<f32>,
+    /// The registry says how loud the phone's model is.
+    pub of_known_model: bool,
     /// The beacon that the phone receives best, and how well.
     pub echo: Option<Echo>,
     /// Where that beacon stands, if known.
@@ -180,7 +181,13 @@ impl SiteModel {
         let beacon = |place| Some(Beacon::new(place, survey.beacons.get(kind(place))?));
         let traffic =
             |one: &Gateway| survey.gateways.get(&one.name).unwrap_or(&GatewayTraffic::NONE);
-        let usual_at: Vec<_> = gateways.iter().map(|one| of(Some(one), traffic(one))).collect();
+        let mut usual_at: Vec<_> = gateways.iter().map(|one| of(Some(one), traffic(one))).collect();
+        let places: Vec<Place> = usual_at.iter().map(|usual| usual.place).collect();
+        let groups = known::groups(&places);
+        for (usual, group) in usual_at.iter_mut().zip(&groups) {
+            usual.known.group = *group;
+        }
+        let shop = Shop::new(survey, &groups);
         Self {
             gateways: usual_at,
             unknown: of(None, &GatewayTraffic::NONE),
@@ -189,7 +196,7 @@ impl SiteModel {
             moves,
             both_sides,
             of_one_place: usize::from(door) + usize::from(inside) + usize::from(outside) < 2,
-            about: about(survey, gateways.len()),
+            shop,
         }
     }
 
@@ -199,14 +206,15 @@ impl SiteModel {
         gateway: GatewayIndex,
         rssi: Option<Dbm>,
         echo: Option<Echo>,
+        of_known_model: bool,
     ) -> Reading<'_> {
         let usual = self.usual(gateway);
-        let zone = |echo: Echo| self.zones.get(usize::from(echo.zone)).copied().flatten();
-        let echo_place = echo.and_then(zone);
+        let echo_place = echo.and_then(|echo| self.place_of(echo));
         Reading {
             gateway,
             usual,
             rssi_dbm: rssi.map(|rssi| f32::from(rssi) + usual.offset_db),
+            of_known_model,
             echo,
             echo_place,
             echo_likelihood: echo
@@ -215,9 +223,19 @@ impl SiteModel {
         }
     }
 
+    /// Where the beacon of an echo stands, if known.
+    pub fn place_of(&self, echo: Echo) -> Option<Place> {
+        self.zones.get(usize::from(echo.zone)).copied().flatten()
+    }
+
+    /// The model of the gateway at `nth`.
+    pub fn usual_at(&self, nth: usize) -> &Usual {
+        self.gateways.get(nth).unwrap_or(&self.unknown)
+    }
+
     /// The model of a gateway.
     pub fn usual(&self, gateway: GatewayIndex) -> &Usual {
-        self.gateways.get(usize::from(gateway.0)).unwrap_or(&self.unknown)
+        self.usual_at(gateway.0.into())
     }
 
     /// What each gateway measures of a phone that stays inside, in dBm.
@@ -327,7 +345,6 @@ impl Usual {
 
         let received = received(&mean);
         let inside_dbm = mean.iter().zip(&STAYING).map(|(mean, part)| mean * part).sum::<f32>();
-        let apart_db = [PASSING, STANDING, THRESHOLD].map(|place| inside_dbm - mean[place]);
         let (steady, steady_dbm) = match steady_dbm(walk, usual, traffic) {
             _ if place == Place::Outside => (Steady::Outside, mean[THRESHOLD]),
             Some((dbm, least_db)) if innermost && !both_sides => (Steady::Inside { least_db }, dbm),
@@ -342,10 +359,10 @@ impl Usual {
             at_the_door,
             offset_db: gateway.map_or(0.0, |gateway| gateway.offset_db),
             inside_dbm,
-            apart_db,
             steady,
             steady_db: steady_dbm - inside_dbm,
             place,
+            known: Known::new(gateway, place, traffic, shift),
         }
     }
 }
@@ -448,13 +465,6 @@ fn steady_dbm(walk: Option<Levels>, usual: Levels, traffic: &GatewayTraffic) -> 
     // Between the two levels only time decides.
     let least_db = walk.map_or(0.0, |_| 0.5 * (outside_dbm - inside_dbm));
     Some((inside_dbm, least_db))
-}
-
-fn about(survey: &Survey, gateways: usize) -> [f32; 3] {
-    let (stays, passes) = COUNTED_BEFORE;
-    let counted = (1.0 + (survey.stays + survey.passes).min(200.0)).ln();
-    let gateways = gateways.min(3) as f32;
-    [((survey.stays + stays) / (survey.passes + passes)).ln(), counted, gateways]
 }
 
 /// The configured place; most gateways stand at the door.

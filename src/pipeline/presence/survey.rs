@@ -103,8 +103,6 @@ struct Level {
     mean: i16,
     /// Time that the mean covers, in tenths of a second.
     tenths: u16,
-    /// In dBm; 0 is none.
-    peak: i8,
 }
 
 impl Level {
@@ -120,12 +118,6 @@ impl Level {
         {
             self.mean = mean as i16;
             self.tenths = all as u16;
-            let peak = f32::from(self.peak);
-            if self.peak == 0 {
-                self.peak = dbm as i8;
-            } else if dbm > peak {
-                self.peak = f32::midpoint(peak, dbm).ceil() as i8;
-            }
         }
     }
 
@@ -142,17 +134,20 @@ pub struct Heard {
     last_ms: u32,
     begun: bool,
     gateways: [Level; GATEWAYS],
+    /// The highest level at each gateway, in dBm; 0 is none.
+    peaks: [i8; GATEWAYS],
     beacons: [Level; KINDS],
 }
 
 impl Heard {
     pub const fn nothing() -> Self {
-        const NONE: Level = Level { mean: 0, tenths: 0, peak: 0 };
+        const NONE: Level = Level { mean: 0, tenths: 0 };
         Self {
             first_ms: 0,
             last_ms: 0,
             begun: false,
             gateways: [NONE; GATEWAYS],
+            peaks: [0; GATEWAYS],
             beacons: [NONE; KINDS],
         }
     }
@@ -173,9 +168,11 @@ impl Heard {
         let since_ms = now_ms.wrapping_sub(std::mem::replace(&mut self.last_ms, now_ms));
         let gap_s = Duration::from_millis(since_ms.into()).as_secs_f32();
         let seconds = gap_s.min(SPEAKS_FOR_S);
-        let level = self.gateways.get_mut(usize::from(gateway.0));
-        if let (Some(level), Some(dbm)) = (level, dbm) {
-            level.add(dbm.clamp(-127.0, -1.0), seconds);
+        let nth = usize::from(gateway.0);
+        let at = self.gateways.get_mut(nth).zip(self.peaks.get_mut(nth));
+        if let (Some((level, peak)), Some(dbm)) = (at, dbm.map(|dbm| dbm.clamp(-127.0, -1.0))) {
+            level.add(dbm, seconds);
+            *peak = follow(*peak, dbm);
         }
         if let Some((kind, dbm)) = echo
             && let Some(level) = self.beacons.get_mut(kind)
@@ -194,16 +191,25 @@ impl Heard {
 
     /// Deletes the levels at one gateway, or all.
     pub fn forget(&mut self, gateway: Option<GatewayIndex>) {
-        match gateway {
-            Some(gateway) => {
-                if let Some(level) = self.gateways.get_mut(usize::from(gateway.0)) {
-                    *level = Level::default();
-                }
-            }
-            None => {
-                (self.gateways, self.beacons) = ([Level::default(); _], [Level::default(); _]);
-            }
+        let Some(gateway) = gateway else {
+            (self.gateways, self.beacons) = ([Level::default(); _], [Level::default(); _]);
+            self.peaks = [0; _];
+            return;
+        };
+        let nth = usize::from(gateway.0);
+        if let Some((level, peak)) = self.gateways.get_mut(nth).zip(self.peaks.get_mut(nth)) {
+            (*level, *peak) = (Level::default(), 0);
         }
+    }
+}
+
+/// A highest level that follows single readings half-way, because one may be an accident of fading.
+#[expect(clippy::cast_possible_truncation, reason = "a level")]
+fn follow(peak: i8, dbm: f32) -> i8 {
+    match f32::from(peak) {
+        0.0 => dbm as i8,
+        before if dbm > before => f32::midpoint(before, dbm).ceil() as i8,
+        _ => peak,
     }
 }
 
@@ -226,17 +232,17 @@ impl Survey {
         if self.stays + self.passes > 2.0 * MOST {
             (self.stays, self.passes) = (self.stays * 0.9, self.passes * 0.9);
         }
-        for (gateway, level) in gateways.iter().zip(&heard.gateways) {
+        for ((gateway, level), peak) in gateways.iter().zip(&heard.gateways).zip(&heard.peaks) {
             if level.tenths == 0 {
                 continue;
             }
             let traffic = self.gateways.entry(gateway.name.clone()).or_default();
             if !stays {
-                traffic.passes.add(level.peak.into(), MOST);
+                traffic.passes.add((*peak).into(), MOST);
                 continue;
             }
             traffic.stays.add(level.mean_dbm(), MOST);
-            traffic.stay_peaks.add(level.peak.into(), MOST);
+            traffic.stay_peaks.add((*peak).into(), MOST);
             traffic.recent.add(level.mean_dbm(), RECENT);
             let off_db = traffic.recent.mean - traffic.stays.mean;
             if traffic.stays.count >= MOVED_AFTER && off_db.abs() > MOVED_DB {

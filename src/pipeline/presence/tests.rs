@@ -35,7 +35,7 @@ fn arrival(settings: StoreSettings, levels: impl Iterator<Item = (f32, f32)>) ->
         let now = Tick::ZERO.plus(Duration::from_secs_f32(at_s));
         #[expect(clippy::cast_possible_truncation, reason = "a level")]
         let rssi = Dbm::measured(dbm.round() as i16);
-        let event = presence.hear(LEA, now, GatewayIndex(0), rssi, None);
+        let event = presence.hear(LEA, now, GatewayIndex(0), rssi, None, false);
         if event.is_some_and(|event| matches!(event.what, PresenceChange::Arrived { .. })) {
             return Some(at_s);
         }
@@ -99,7 +99,7 @@ proptest! {
         for (gateway, rssi, gap_ms) in heard {
             now = now.plus(Duration::from_millis(gap_ms));
             while presence.expire(now).is_some() {}
-            let event = presence.hear(LEA, now, GatewayIndex(gateway), Dbm::measured(rssi), None);
+            let event = presence.hear(LEA, now, GatewayIndex(gateway), Dbm::measured(rssi), None, false);
             if let Some(PresenceEvent { what: PresenceChange::Arrived { confidence, .. }, .. }) = event {
                 prop_assert!((0.0..=1.0).contains(&confidence));
             }
@@ -112,8 +112,8 @@ fn the_silence_of_a_gateway_inside_is_evidence() {
     let settings = store(vec![gateway(0, Place::Door, None), gateway(1, Place::Inside, None)]);
     let inside = |listening: u64| {
         let site = SiteModel::new(&settings, &Survey::default());
-        let mut belief = belief::Belief::new();
-        let reading = site.reading(GatewayIndex(0), Dbm::measured(-70), None);
+        let mut belief = belief::Belief::first();
+        let reading = site.reading(GatewayIndex(0), Dbm::measured(-70), None, false);
         let mut at = |nth: u32| {
             let now = Tick::ZERO.plus(Duration::from_millis(500) * nth);
             belief.hear(now, &reading, &site, listening).inside()
@@ -133,7 +133,7 @@ fn a_gateway_that_was_moved_is_learned_again() {
         for _ in 0..count {
             for _ in 0..150 {
                 now = now.plus(Duration::from_secs(1));
-                presence.hear(LEA, now, GatewayIndex(0), Dbm::measured(dbm), None);
+                presence.hear(LEA, now, GatewayIndex(0), Dbm::measured(dbm), None, false);
             }
             now = now.plus(Duration::from_mins(20));
             while presence.expire(now).is_some() {}
@@ -152,7 +152,7 @@ fn the_survey_is_taken_at_most_every_quarter_of_an_hour() {
     let mut pass = |from_s: u64| {
         let at = |s: u64| Tick::ZERO.plus(Duration::from_secs(from_s + s));
         (0..10).for_each(|s| {
-            presence.hear(LEA, at(s), GatewayIndex(0), Dbm::measured(-80), None);
+            presence.hear(LEA, at(s), GatewayIndex(0), Dbm::measured(-80), None, false);
         });
         while presence.expire(at(600)).is_some() {}
         presence.take_survey(at(600)).map(|survey| survey.passes)
@@ -175,7 +175,14 @@ impl Shop {
     fn receive(&mut self, gateway: u8, seconds: u32, dbm: i16) {
         for _ in 0..seconds {
             self.now = self.now.plus(Duration::from_secs(1));
-            self.presence.hear(LEA, self.now, GatewayIndex(gateway), Dbm::measured(dbm), None);
+            self.presence.hear(
+                LEA,
+                self.now,
+                GatewayIndex(gateway),
+                Dbm::measured(dbm),
+                None,
+                false,
+            );
         }
     }
 
@@ -203,7 +210,7 @@ fn what_staff_say_of_a_customer_outweighs_the_time_of_reception() {
         presence.judged(LEA, Some(false));
     };
     let cases: [(Say, u32, (f32, f32)); 8] = [
-        (nothing, 20, (0.0, 1.0)),
+        (nothing, 20, (0.0, 0.0)), // Announced.
         (nothing, 70, (0.0, 0.0)),
         (nothing, 150, (1.0, 0.0)),
         (claimed, 20, (1.0, 0.0)),
@@ -263,4 +270,24 @@ fn a_gateway_is_forgotten_alone_or_with_everything_else() {
     assert_eq!(shop.presence.forget_site(None, shop.now), Survey::default());
     shop.silence();
     assert!(shop.presence.survey().gateways.is_empty(), "{:?}", shop.presence.survey());
+}
+
+#[test]
+fn what_a_restart_or_a_fault_cuts_short_is_no_one_who_passed() {
+    let settings = store(vec![gateway(0, Place::Inside, None)]);
+    let mut presence = fresh(settings);
+    let at = |s: u64| Tick::ZERO.plus(Duration::from_secs(s));
+    let receive = |presence: &mut Presence, from_s: u64| {
+        for s in 0..10 {
+            presence.hear(LEA, at(from_s + s), GatewayIndex(0), Dbm::measured(-80), None, false);
+        }
+        while presence.expire(at(from_s + 150)).is_some() {}
+        format!("{}", presence.survey().passes)
+    };
+    assert_eq!(receive(&mut presence, 0), "0", "received when grelot started");
+    assert_eq!(receive(&mut presence, 400), "1");
+    presence.hearing(GatewayIndex(0), Hearing::Blind, at(600));
+    presence.hearing(GatewayIndex(0), Hearing::Listening, at(700));
+    assert_eq!(receive(&mut presence, 700), "1", "received when the radio came back");
+    assert_eq!(receive(&mut presence, 1000), "2");
 }

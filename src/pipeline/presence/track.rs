@@ -1,15 +1,17 @@
 //! The state of one customer: passing, here, gone.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::belief::{Belief, Whereabouts};
+use super::belief::{Belief, Whereabouts, chance};
 use super::event::{PeakEvidence, PlaceShares, PresenceChange, PresenceEvent};
-use super::head::{self, Trend};
 use super::interval::Interval;
-use super::loudness::{Loudness, Voice};
+use super::loudness::{CompactLoudness, Loudness, Voice};
+use super::recurrent::Memory;
 use super::settings::Settings;
-use super::site_model::{Reading, SiteModel, Steady, Usual};
+use super::site_model::{Reading, SiteModel, Steady};
 use super::survey::{Heard, millis};
+use super::trend::Trend;
 use crate::pipeline::advert::Echo;
 use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::identity::customer::CustomerIndex;
@@ -27,14 +29,14 @@ const LOUDEST_FADES_DB_PER_S: f32 = 3.0;
 /// sooner.
 const UNMEASURED_STAY: Duration = Duration::from_mins(1);
 
-/// A phone is inside after this many seconds at the inside level, wherever it came from ...
-pub const STEADY_S: f32 = 10.0;
+/// A phone is inside after this many milliseconds at the inside level, wherever it came from ...
+const STEADY_MS: u16 = 10_000;
 /// ... or at most this far below it ...
 const JUST_BELOW_DB: f32 = 1.0;
 /// ... with moments at most this far below that ...
 const STEADY_DB: f32 = 4.0;
-/// ... or after this many seconds above half-way to the measured outside level.
-const NEAR_S: f32 = 60.0;
+/// ... or after this many milliseconds above half-way to the measured outside level.
+const NEAR_MS: u16 = 60_000;
 /// A reading counts for this long at most, in seconds.
 const SPEAKS_FOR_S: f32 = 5.0;
 /// Time counts once more for each of these dB above the inside level ...
@@ -51,19 +53,20 @@ const AT_THE_DOOR: f32 = 0.9;
 /// ... at most this long before. A customer who leaves passes the door; a customer who turns their
 /// back on the gateway at the far end of the shop is received like somebody down the street, and
 /// does not.
-const WALKS_OFF: Duration = Duration::from_secs(20);
+const WALKS_OFF_MS: u32 = 20_000;
 
 /// The state of one customer who is received, or was a short while ago.
 #[derive(Debug, Clone)]
 pub struct Track {
     belief: Belief,
+    memory: Memory,
     trend: Trend,
     confidence: f32,
-    /// Seconds at the inside level; and above half-way to the outside level.
-    steady_s: f32,
-    near_s: f32,
+    /// Milliseconds at the inside level; and above half-way to the outside level.
+    steady_ms: u16,
+    near_ms: u16,
     /// The phone's RSSI offset from earlier visits.
-    phone: Loudness,
+    phone: CompactLoudness,
     interval: Interval,
     /// What this customer will add to the survey.
     heard: Heard,
@@ -71,8 +74,8 @@ pub struct Track {
     silent_since: Tick,
     /// Whether that was the last contact.
     heard_then: bool,
-    /// With the time, as in [`millis`].
-    loudest: Option<(GatewayIndex, f32, u32)>,
+    /// In 1/128 dBm, with the time as in [`millis`].
+    loudest: Option<(GatewayIndex, i16, u32)>,
     heard_by: u64,
     /// One of them stands at the door: a customer who leaves is loud there.
     door_hears: bool,
@@ -86,9 +89,22 @@ pub struct Track {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Stage {
     /// Received; not inside, or not for long enough.
-    Passing { first: Tick, best: f32, surest: Surest, sure_since: Option<Tick>, unfollowed: bool },
+    Passing {
+        first: Tick,
+        /// The highest confidence, in 1/65,535.
+        best: u16,
+        surest: Surest,
+        sure_since: Option<Tick>,
+        unfollowed: bool,
+    },
     /// A visit is open; `voice` estimates the phone's RSSI offset.
-    Here { opened: Tick, at_the_door: Option<Tick>, doubtful_since: Option<Tick>, voice: Voice },
+    Here {
+        opened: Tick,
+        /// As in [`millis`].
+        at_the_door: Option<NonZeroU32>,
+        doubtful_since: Option<Tick>,
+        voice: Voice,
+    },
     /// A visit was closed; it continues if the customer comes back before `until`.
     Gone { until: Tick, sure_since: Option<Tick> },
 }
@@ -96,11 +112,12 @@ enum Stage {
 /// The evidence at the moment of highest confidence, in a compact form.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Surest {
-    /// In dBm; not finite where no level was measured.
-    rssi_dbm: f32,
+    /// In 1/128 dBm; [`Self::UNMEASURED`] where no level was measured.
+    level: i16,
     gateway: GatewayIndex,
     echo: Option<Echo>,
-    places: Option<PlaceShares>,
+    /// All zero where they are not known.
+    places: PlaceShares,
     steady: bool,
 }
 
@@ -111,10 +128,10 @@ impl Track {
         Self::new(
             now,
             phone,
-            Belief::new(),
+            Belief::first(),
             Stage::Passing {
                 first: now,
-                best: 0.0,
+                best: 0,
                 surest: Surest::NOTHING,
                 sure_since: None,
                 unfollowed,
@@ -129,17 +146,18 @@ impl Track {
 
     /// A customer whose visit was closed before a restart and may continue.
     pub fn gone(now: Tick, phone: Loudness, until: Tick) -> Self {
-        Self::new(now, phone, Belief::new(), Stage::Gone { until, sure_since: None })
+        Self::new(now, phone, Belief::first(), Stage::Gone { until, sure_since: None })
     }
 
     fn new(now: Tick, phone: Loudness, belief: Belief, stage: Stage) -> Self {
         Self {
-            trend: if belief.is_fresh() { Trend::NEW } else { Trend::INSIDE },
+            memory: if belief.is_fresh() { Memory::NEW } else { Memory::INSIDE },
+            trend: Trend::NEW,
             belief,
             confidence: 0.0,
-            steady_s: 0.0,
-            near_s: 0.0,
-            phone,
+            steady_ms: 0,
+            near_ms: 0,
+            phone: phone.into(),
             interval: Interval::new(),
             heard: Heard::nothing(),
             silent_since: now,
@@ -173,21 +191,17 @@ impl Track {
     /// gave an estimate.
     pub fn release(&mut self, now: Tick, set: &Settings) -> Option<Loudness> {
         let learned = match self.stage {
-            Stage::Here { voice, .. } => voice.teach(self.phone),
+            Stage::Here { voice, .. } => voice.teach(self.phone.into()),
             Stage::Passing { .. } | Stage::Gone { .. } => None,
         };
         self.stage = Stage::Gone { until: now.plus(set.rejoin), sure_since: None };
-        self.belief = Belief::new();
+        self.belief = Belief::first();
+        self.memory = Memory::NEW;
         self.trend = Trend::NEW;
         self.confidence = 0.0;
-        (self.steady_s, self.near_s) = (0.0, 0.0);
-        self.phone = learned.unwrap_or(self.phone);
+        (self.steady_ms, self.near_ms) = (0, 0);
+        self.phone = learned.map_or(self.phone, Into::into);
         learned
-    }
-
-    /// The inputs of the network.
-    pub fn inputs(&self, usual: &Usual, site: &SiteModel) -> [f32; head::INPUTS] {
-        self.trend.inputs(usual, site, &self.belief.whereabouts())
     }
 
     /// Takes what this customer adds to the survey.
@@ -244,12 +258,15 @@ impl Track {
             }
             return self.note(now, &self.belief.whereabouts(), reading, set);
         }
-        let known = self.phone.discount(reading);
+        let known = Loudness::from(self.phone).discount(reading);
         let whereabouts = self.belief.hear(now, &known, site, listening);
-        self.trend.hear(gap_s, &known, whereabouts.inside());
-        let inputs = self.trend.inputs(reading.usual, site, &whereabouts);
-        self.confidence =
-            if site.both_sides { whereabouts.inside() } else { head::confidence(&inputs) };
+        self.trend.hear(gap_s, &known);
+        let step = self.memory.hear(gap_s, &known, &whereabouts, site);
+        if site.both_sides {
+            self.confidence = whereabouts.inside();
+        } else if let Some(inputs) = step {
+            self.confidence = self.memory.step(&inputs, chance(now));
+        }
         let rather_inside = site.of_one_place || whereabouts.inside() >= 0.5;
         self.stay_steady(reading, gap_s, rather_inside);
         if self.is_steady() {
@@ -264,11 +281,11 @@ impl Track {
         let rssi = reading.rssi_dbm.unwrap_or(f32::from(i8::MIN));
         let louder = self.loudest.is_none_or(|(_, loudest, at)| {
             let gone_ms = millis(now).wrapping_sub(at);
-            rssi >= loudest
+            rssi >= f32::from(loudest) / 128.0
                 - Duration::from_millis(gone_ms.into()).as_secs_f32() * LOUDEST_FADES_DB_PER_S
         });
         if louder {
-            self.loudest = Some((gateway, rssi, millis(now)));
+            self.loudest = Some((gateway, units(rssi), millis(now)));
         }
         self.note(now, &whereabouts, reading, set);
     }
@@ -278,34 +295,36 @@ impl Track {
     /// receives as on the threshold, or that gateways at different places together place in front
     /// of the shop.
     fn stay_steady(&mut self, reading: &Reading<'_>, gap_s: f32, rather_inside: bool) {
-        let gap_s = gap_s.clamp(0.01, SPEAKS_FOR_S);
+        let lasted_ms = 1000.0 * gap_s.clamp(0.01, SPEAKS_FOR_S);
         let above_db = self.trend.level_db(reading.usual) - reading.usual.steady_db;
         let from_db =
             |begun: bool, least_db: f32| if begun { least_db - STEADY_DB } else { least_db };
-        let (loud, near) = (self.steady_s > 0.0, self.near_s > 0.0);
+        let (loud, near) = (self.steady_ms > 0, self.near_ms > 0);
         if !self.trend.has_no_echo() || !rather_inside {
-            (self.steady_s, self.near_s) = (0.0, 0.0);
+            (self.steady_ms, self.near_ms) = (0, 0);
             return;
         }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "15 s at most")]
+        let longer = |so_far: u16, times: f32| so_far.saturating_add((lasted_ms * times) as u16);
         match reading.usual.steady {
             Steady::Inside { least_db } => {
                 let louder = (1.0 + above_db.max(0.0) / LOUDER_DB).min(LOUDEST);
                 let stays = above_db >= from_db(loud, -JUST_BELOW_DB);
-                self.steady_s = if stays { self.steady_s + gap_s * louder } else { 0.0 };
+                self.steady_ms = if stays { longer(self.steady_ms, louder) } else { 0 };
                 let stays = above_db >= from_db(near, least_db);
-                self.near_s = if stays { self.near_s + gap_s } else { 0.0 };
+                self.near_ms = if stays { longer(self.near_ms, 1.0) } else { 0 };
             }
-            Steady::Outside if above_db >= 0.0 => (self.steady_s, self.near_s) = (0.0, 0.0),
+            Steady::Outside if above_db >= 0.0 => (self.steady_ms, self.near_ms) = (0, 0),
             Steady::Outside | Steady::Neither => {
-                self.steady_s += if loud { gap_s } else { 0.0 };
-                self.near_s += if near { gap_s } else { 0.0 };
+                self.steady_ms = if loud { longer(self.steady_ms, 1.0) } else { 0 };
+                self.near_ms = if near { longer(self.near_ms, 1.0) } else { 0 };
             }
         }
     }
 
     /// Whether either time is long enough.
     fn is_steady(&self) -> bool {
-        self.steady_s >= STEADY_S || self.near_s >= NEAR_S
+        self.steady_ms >= STEADY_MS || self.near_ms >= NEAR_MS
     }
 
     /// Whether a customer stays in reception and no level was ever measured.
@@ -331,6 +350,12 @@ impl Track {
         let wavering = confidence < f32::midpoint(set.arrive_confidence, 0.5);
         match &mut self.stage {
             Stage::Passing { best, surest, sure_since, .. } => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "0 to 1"
+                )]
+                let confidence = (confidence * f32::from(u16::MAX)) as u16;
                 if confidence >= *best {
                     *best = confidence;
                     *surest = Surest::of(reading, whereabouts, steady);
@@ -340,9 +365,10 @@ impl Track {
             Stage::Gone { sure_since, .. } => set_since(sure_since, sure, wavering, now),
             Stage::Here { at_the_door, doubtful_since, .. } => {
                 if at_door {
-                    *at_the_door = Some(now);
+                    *at_the_door = NonZeroU32::new(millis(now).max(1));
                 }
-                let leaving = at_the_door.is_some_and(|at| now.since(at) <= WALKS_OFF);
+                let ago = |at: NonZeroU32| millis(now).wrapping_sub(at.get());
+                let leaving = at_the_door.is_some_and(|at| ago(at) <= WALKS_OFF_MS);
                 set_since(doubtful_since, confidence < DOUBTFUL && leaving, confidence >= 0.5, now);
             }
         }
@@ -361,7 +387,7 @@ impl Track {
         let what = match self.stage {
             Stage::Passing { sure_since, unfollowed, first, surest, .. } if inside(sure_since) => {
                 let (confidence, heard_for) = (confidence(), now.since(first));
-                let grounds = surest.on(self.phone);
+                let grounds = surest.on(self.phone.into());
                 PresenceChange::Arrived { gateway, confidence, unfollowed, heard_for, grounds }
             }
             Stage::Gone { sure_since, .. } if inside(sure_since) => {
@@ -387,9 +413,9 @@ impl Track {
         }
         let what = match self.stage {
             Stage::Passing { first, best, surest, .. } => PresenceChange::Passed {
-                best,
+                best: f32::from(best) / f32::from(u16::MAX),
                 heard_for: self.silent_since.since(first),
-                grounds: surest.on(self.phone),
+                grounds: surest.on(self.phone.into()),
             },
             Stage::Gone { .. } => PresenceChange::Closed,
             Stage::Here { opened, doubtful_since, .. } => {
@@ -426,24 +452,31 @@ impl Track {
 }
 
 impl Surest {
+    const UNMEASURED: i16 = i16::MIN;
+
     const NOTHING: Self = Self {
-        rssi_dbm: f32::NEG_INFINITY,
+        level: Self::UNMEASURED,
         gateway: GatewayIndex(0),
         echo: None,
-        places: None,
+        places: PlaceShares::UNKNOWN,
         steady: false,
     };
 
     fn of(reading: &Reading<'_>, whereabouts: &Whereabouts, steady: bool) -> Self {
-        let rssi_dbm = reading.rssi_dbm.unwrap_or(Self::NOTHING.rssi_dbm);
-        let places = PlaceShares::of(whereabouts.by_place.as_array());
-        let places = reading.is_evidence().then_some(places);
-        Self { rssi_dbm, gateway: reading.gateway, echo: reading.echo, places, steady }
+        let level = reading.rssi_dbm.map_or(Self::UNMEASURED, units);
+        let places = if reading.is_evidence() {
+            PlaceShares::of(whereabouts.by_place.as_array())
+        } else {
+            PlaceShares::UNKNOWN
+        };
+        Self { level, gateway: reading.gateway, echo: reading.echo, places, steady }
     }
 
     fn on(self, phone: Loudness) -> PeakEvidence {
-        let Self { rssi_dbm, gateway, echo, places, steady } = self;
-        let level = rssi_dbm.is_finite().then_some((gateway, rssi_dbm));
+        let Self { level, gateway, echo, places, steady } = self;
+        let measured = level != Self::UNMEASURED;
+        let level = measured.then_some((gateway, f32::from(level) / 128.0));
+        let places = Some(places).filter(|places| *places != PlaceShares::UNKNOWN);
         PeakEvidence { level, echo, phone, places, steady }
     }
 }
@@ -462,6 +495,12 @@ fn set_since(since: &mut Option<Tick>, yes: bool, no: bool, now: Tick) {
     } else if no {
         *since = None;
     }
+}
+
+/// A level in 1/128 dBm.
+#[expect(clippy::cast_possible_truncation, reason = "it saturates")]
+fn units(dbm: f32) -> i16 {
+    ((dbm * 128.0) as i16).max(Surest::UNMEASURED + 1)
 }
 
 fn bit(gateway: GatewayIndex) -> u64 {

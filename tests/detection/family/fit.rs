@@ -1,7 +1,7 @@
 //! Counts the constants of the presence filter on random shops, and prints them as
 //! `src/pipeline/presence/fitted.rs`.
 
-use grelot::pipeline::Place;
+use grelot::pipeline::{Gateway, Place};
 use grelot::sources::simulated::Random;
 
 use super::people::{Plan, Way};
@@ -123,9 +123,8 @@ fn levels(shop: &Shop, device: &Device, random: &mut Random) -> ([f64; PLACES], 
 }
 
 /// The survey of tapes, without a presence filter.
-pub fn survey(shop: &Shop, tapes: &[Tape]) -> Survey {
+pub fn survey(gateways: &[Gateway], tapes: &[Tape]) -> Survey {
     let mut survey = Survey::default();
-    let gateways = shop.settings(None).gateways;
     for tape in tapes {
         for customer in 0..tape.clients.len() {
             let mut heard = Heard::nothing();
@@ -139,7 +138,7 @@ pub fn survey(shop: &Shop, tapes: &[Tape]) -> Survey {
                 heard.add(contact.at(), GatewayIndex(contact.gateway), dbm, echo);
             }
             if let Some(stays) = heard.stays() {
-                survey.add(&heard, stays, &gateways);
+                survey.add(&heard, stays, gateways);
             }
         }
     }
@@ -150,7 +149,7 @@ fn count(seed: u64) -> Counted {
     let shop = shop(seed);
     let mut random = Random::new(seed, &[u64::from(b'f')]);
     let tapes: Vec<_> = (0..DAYS).map(|day| tape(&shop, seed, 100 + day, CUSTOMERS)).collect();
-    let survey = survey(&shop, &tapes);
+    let survey = survey(&shop.settings(None).gateways, &tapes);
     let walk = walk_test(&shop, seed);
     let mut counted = Counted {
         gateways: Vec::new(),

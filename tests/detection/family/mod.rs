@@ -57,7 +57,7 @@ impl Phone {
         };
         let carried = [0.0, 0.0, 2.0, 4.0, 6.0, 9.0];
         Self {
-            sends_db: (random.normal() * 6.0).clamp(-12.0, 12.0),
+            sends_db: (random.normal() * 7.4).clamp(-15.0, 15.0),
             hears_db: (random.normal() * 4.4).clamp(-10.0, 10.0),
             every_s: (low, high),
             echoes: random.chance(0.88),

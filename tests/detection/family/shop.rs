@@ -31,10 +31,12 @@ pub enum Equipment {
     OutsideDoor,
     OutsideInside,
     TwoBeacons,
+    TwoInside,
+    Four,
 }
 
 impl Equipment {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::One,
         Self::OneBeaconsAnywhere,
         Self::OneBeaconsWell,
@@ -42,6 +44,8 @@ impl Equipment {
         Self::OutsideDoor,
         Self::OutsideInside,
         Self::TwoBeacons,
+        Self::TwoInside,
+        Self::Four,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -53,6 +57,8 @@ impl Equipment {
             Self::OutsideDoor => "outside and at the door",
             Self::OutsideInside => "outside and inside",
             Self::TwoBeacons => "at the door and inside, two beacons",
+            Self::TwoInside => "two inside",
+            Self::Four => "outside, at the door, two inside",
         }
     }
 }
@@ -174,11 +180,19 @@ impl Shop {
         use Equipment as E;
         let one = self.spot;
         let inside = if one.place() == Place::Inside { one } else { Spot::Till };
+        let other = [Spot::TwoIn, Spot::FourIn, Spot::Till, Spot::BehindWall, Spot::Ceiling];
+        let other = if matches!(self.equipment, E::TwoInside | E::Four) {
+            random.pick(&other).unwrap_or(Spot::Till)
+        } else {
+            Spot::Till
+        };
         let spots: &[Option<Spot>] = match self.equipment {
             E::One | E::OneBeaconsAnywhere | E::OneBeaconsWell => &[Some(one)],
             E::DoorInside | E::TwoBeacons => &[Some(Spot::Door), Some(inside)],
             E::OutsideDoor => &[None, Some(Spot::Door)],
             E::OutsideInside => &[None, Some(inside)],
+            E::TwoInside => &[Some(inside), Some(other)],
+            E::Four => &[None, Some(Spot::Door), Some(inside), Some(other)],
         };
         for spot in spots {
             let (at, place) = if let Some(spot) = spot {
