@@ -642,10 +642,11 @@ fn the_survey_counts_what_staff_say_of_a_visit() {
 #[test]
 fn a_survey_that_is_begun_again_is_kept_at_once() {
     let mut desk = Desk::open();
+    desk.shop.heard(LEA, 0.5, 120.0, -60.0, -60.0);
     desk.shop.wait(1800.0);
     assert!(desk.shop.pipeline.survey().gateways.contains_key("door"));
     let kept = |shop: &Shop| match shop.said.last() {
-        Some((_, Effect::Surveyed(survey))) => Some((survey.passes, survey.gateways.len())),
+        Some((_, Effect::Surveyed(survey))) => Some((survey.stays, survey.gateways.len())),
         _ => None,
     };
     desk.shop.feed(Input::ForgetSite(Some("door")));

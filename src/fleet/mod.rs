@@ -19,6 +19,7 @@ pub mod proposals;
 mod responder;
 pub mod roll_out;
 pub mod shadow;
+mod shadow_sums;
 pub mod statistics;
 pub mod store;
 pub mod stores;

@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use super::database::{Database, FleetError, values};
-use super::figures::credible;
+use super::database::{FleetError, values};
 use super::store::{FleetStore, report};
-use crate::payload::{ReportKind, ShadowChange, ShadowReport};
+use crate::payload::{ReportKind, ShadowChange};
 
 /// Changes that are listed one by one.
 const MOST_TOLD: usize = 20;
@@ -77,37 +76,10 @@ impl FleetStore {
     }
 }
 
-/// Adds a report to the sums of its candidate, if head office has pushed one of this number.
-pub(super) fn add(db: &mut Database, store: u16, report: &ShadowReport) -> Result<(), FleetError> {
-    // PostgreSQL does not know the types of values in a list of columns.
-    let sql = "INSERT INTO shadows (serial, store, same, more, fewer, sooner, later, otherwise)
-               SELECT serial, CAST(?2 AS BIGINT), CAST(?3 AS BIGINT), CAST(?4 AS BIGINT),
-                   CAST(?5 AS BIGINT), CAST(?6 AS BIGINT), CAST(?7 AS BIGINT), CAST(?8 AS BIGINT)
-               FROM documents WHERE serial = ?1
-               ON CONFLICT (serial, store) DO UPDATE SET
-                   same = shadows.same + excluded.same,
-                   more = shadows.more + excluded.more,
-                   fewer = shadows.fewer + excluded.fewer,
-                   sooner = shadows.sooner + excluded.sooner,
-                   later = shadows.later + excluded.later,
-                   otherwise = shadows.otherwise + excluded.otherwise";
-    let row = values![
-        report.serial,
-        store,
-        credible(report.same),
-        credible(report.more),
-        credible(report.fewer),
-        credible(report.sooner),
-        credible(report.later),
-        credible(report.otherwise),
-    ];
-    db.execute(sql, row).map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::{Report, ReportBatch, ShadowKind};
+    use crate::payload::{Report, ReportBatch, ShadowKind, ShadowReport};
 
     fn batch(n: u64, serial: u64, more: u64) -> ReportBatch {
         let change = ShadowChange {

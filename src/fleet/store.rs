@@ -1,7 +1,7 @@
 //! Head office's database: withdrawals with their numbers, and what gateways reported.
 
 use super::database::{Database, FleetError, Location, Row, transaction, values};
-use super::{figures, shadow, trace_rows};
+use super::{figures, shadow_sums, trace_rows};
 use crate::mqtt::topics::Topics;
 use crate::payload::{self, Report, ReportBatch, ReportKind};
 use crate::pipeline::units::WallTime;
@@ -191,7 +191,7 @@ impl FleetStore {
         if new {
             figures::count(&mut self.db, store, gateway, at, &report.what)?;
             if let ReportKind::Shadow(shadow) = &report.what {
-                shadow::add(&mut self.db, store, shadow)?;
+                shadow_sums::add(&mut self.db, store, shadow)?;
             }
         }
         Ok(new)
