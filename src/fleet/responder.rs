@@ -3,7 +3,7 @@
 //! The database may make it wait: it runs on a thread for work that blocks. Invariant: an answer goes
 //! out once everything that it is about is committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -73,6 +73,9 @@ pub(super) struct Responder {
     clocks: Clocks,
     /// When each document was published last, by its topic.
     published: BTreeMap<String, Tick>,
+    /// Documents that a gateway lacks which came just after the last publication: it may have missed
+    /// that one.
+    missed: BTreeSet<String>,
     keep: KeepDays,
     /// Of documents that may be taken back.
     roll_outs: RollOuts,
@@ -93,6 +96,7 @@ impl Responder {
             store,
             clocks,
             published: BTreeMap::new(),
+            missed: BTreeSet::new(),
             keep,
             roll_outs: RollOuts::default(),
             look_at: Tick::ZERO,
@@ -103,6 +107,7 @@ impl Responder {
     /// All of a job, or nothing of it; what is to go out afterwards.
     pub(super) fn work(&mut self, job: &Job) -> Result<Vec<Reply>, FleetError> {
         self.replies.clear();
+        let missed = self.missed.clone();
         let worked = match job {
             Job::Messages(messages) => transaction(self, |this| {
                 messages.iter().try_for_each(|message| this.received(message))
@@ -113,6 +118,7 @@ impl Responder {
         if worked.is_err() {
             // None of it went out.
             self.published.clear();
+            self.missed.extend(missed);
         }
         worked.map(|()| std::mem::take(&mut self.replies))
     }
@@ -180,18 +186,25 @@ impl Responder {
             let Some(topic) = topic else { continue };
             let known = status.documents.iter().find(|known| known.reach == reach);
             let known = known.and_then(|known| known.serial).unwrap_or(0);
-            let recently = |at: &Tick| now.since(*at) < AGAIN_AFTER;
-            if self.published.get(&topic).is_some_and(recently) {
+            if self.store.newest(&topic)?.is_none_or(|document| document.serial <= known) {
                 continue;
             }
-            if let Some(document) = self.store.newest(&topic)?
-                && document.serial > known
-            {
-                tracing::info!(topic, serial = document.serial, "settings are published again");
-                self.published.insert(topic.clone(), now);
-                self.publish(topic, document.text.into_bytes(), true, None);
+            let recently = |at: &Tick| now.since(*at) < AGAIN_AFTER;
+            if self.published.get(&topic).is_some_and(recently) {
+                self.missed.insert(topic);
+            } else {
+                self.publish_again(topic)?;
             }
         }
+        Ok(())
+    }
+
+    /// The newest document of a topic, once for all gateways that lack it.
+    fn publish_again(&mut self, topic: String) -> Result<(), FleetError> {
+        let Some(document) = self.store.newest(&topic)? else { return Ok(()) };
+        tracing::info!(topic, serial = document.serial, "settings are published again");
+        self.published.insert(topic.clone(), self.clocks.now().tick);
+        self.publish(topic, document.text.into_bytes(), true, None);
         Ok(())
     }
 
@@ -305,6 +318,9 @@ impl Responder {
         for gateway in behind {
             self.tell(gateway.store, gateway.serial)?;
         }
+        for topic in std::mem::take(&mut self.missed) {
+            self.publish_again(topic)?;
+        }
         self.look_at_roll_outs()
     }
 
@@ -377,4 +393,52 @@ fn reports(payload: &[u8]) -> Option<Reported> {
     let unreadable = sent - all.len();
     let batch: payload::ReportBatch = read_value(value)?;
     is_level(&batch.queue).then_some(Reported { batch, last, unreadable })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::{DocumentState, DocumentStatus, GatewayState, Status};
+
+    fn status(store: u16, serial: u64) -> Received {
+        let known = DocumentStatus {
+            reach: "fleet".to_owned(),
+            serial: Some(serial),
+            state: DocumentState::InForce,
+            from: None,
+            why: None,
+        };
+        let status = Status {
+            v: payload::VERSION,
+            state: GatewayState::Online,
+            label: None,
+            version: "0.1.0".to_owned(),
+            config: String::new(),
+            since: None,
+            connected_at: None,
+            refused: Vec::new(),
+            warnings: Vec::new(),
+            group: None,
+            documents: vec![known],
+        };
+        let (topic, gateway) = (Topic::Status, "door".to_owned());
+        let at = WallTime::from_unix_secs(1_767_603_600);
+        Received { topic, store, gateway, payload: payload::encode(&status), at }
+    }
+
+    #[test]
+    fn a_gateway_that_returns_just_after_settings_were_published_again_gets_them_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = FleetStore::open(folder.path().join("fleet.db")).unwrap();
+        let text = |n: u64| Ok::<_, FleetError>(format!("[document]\nserial = {n}\n"));
+        store.push("grelot/v1/config/fleet", "", "", text).unwrap();
+        let keep = KeepDays { reports: 90, traces: 30 };
+        let mut responder = Responder::new(store, Clocks::machine(), keep);
+        let mut published = |job: Job| responder.work(&job).unwrap().len();
+        assert_eq!(published(Job::Messages(vec![status(1, 0)])), 1);
+        assert_eq!(published(Job::Messages(vec![status(2, 0), status(3, 0)])), 0, "at once");
+        assert_eq!(published(Job::Repeat), 1, "a while later, for both");
+        assert_eq!(published(Job::Messages(vec![status(2, 1)])), 0);
+        assert_eq!(published(Job::Repeat), 0);
+    }
 }
