@@ -72,6 +72,12 @@ impl RabbitMq {
         self.nodes[node].as_ref().map_or(0, Running::memory)
     }
 
+    /// Processor time of a node, in clock ticks.
+    #[allow(dead_code, reason = "tests/bench/gateways asks")]
+    pub fn processor_time(&self, node: usize) -> u64 {
+        self.nodes[node].as_ref().map_or(0, Running::processor_time)
+    }
+
     fn environment(&self, node: usize) -> String {
         let folder = format!("/{}/{node}", self.folder.display());
         format!(
@@ -115,7 +121,7 @@ impl RabbitMq {
              cluster_formation.peer_discovery_backend = classic_config\n\
              cluster_formation.target_cluster_size_hint = {}\n\
              cluster_partition_handling = pause_minority\n\
-             vm_memory_high_watermark.absolute = 400MB\n\
+             vm_memory_high_watermark.absolute = 2GB\n\
              disk_free_limit.absolute = 100MB\n\
              load_definitions = /{}/definitions.json\n\
              log.console = false\n",
