@@ -85,6 +85,15 @@ pub fn exp(x: f32x8) -> f32x8 {
     bytemuck::cast(bits + (power << 23))
 }
 
+/// The next eight fractions to round up by, in 2^-32: a Weyl sequence by the golden ratio, with a
+/// different phase for each lane.
+pub fn dither(chance: &mut u32) -> u32x8 {
+    const GOLDEN: u32 = 0x9e37_79b9;
+    const LANES: u32x8 = u32x8::new([0, 5, 2, 7, 4, 1, 6, 3]);
+    *chance = chance.wrapping_add(0x5555_5555);
+    u32x8::splat(chance.wrapping_mul(GOLDEN)) + (LANES << 29)
+}
+
 /// Quantised probabilities, one octet each: a floating-point number with four bits of exponent and
 /// four bits of mantissa, from 2^-16 to 31/32. So no place is ever impossible or certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,12 +108,8 @@ impl Packed {
     /// Rounds up or down by dither: `chance` differs each time, so that changes below the
     /// resolution are not lost on average.
     pub fn new(grid: &Grid, mut chance: u32) -> Self {
-        // A Weyl sequence by the golden ratio, with a different phase for each of eight lanes.
-        const GOLDEN: u32 = 0x9e37_79b9;
-        const LANES: u32x8 = u32x8::new([0, 5, 2, 7, 4, 1, 6, 3]);
         Self(grid.0.map(|row| {
-            chance = chance.wrapping_add(0x5555_5555);
-            let add = u32x8::splat(chance.wrapping_mul(GOLDEN)) + (LANES << 29);
+            let add = dither(&mut chance);
             let bits: u32x8 = bytemuck::cast(row);
             let code: i32x8 =
                 bytemuck::cast((bits + (add >> (32 - Self::LEFT_AWAY))) >> Self::LEFT_AWAY);

@@ -5,10 +5,10 @@
 //!
 //! Of each group of gateways (`known.rs`) the loudest counts.
 
-use wide::{bytemuck, f32x8, i32x8, u32x8};
+use wide::{bytemuck, f32x8, i32x8};
 
 use super::belief::Whereabouts;
-use super::grid::exp;
+use super::grid::{dither, exp};
 use super::known::{ABOUT, GROUPS, absolute, indicator};
 pub use super::recurrent_fitted::INPUTS;
 use super::recurrent_fitted::{
@@ -202,15 +202,9 @@ fn add(gates: &mut [[f32x8; UNITS]; 3], input: f32, weights: &[[[f32; 8]; UNITS]
 }
 
 /// Units as octets, rounded up or down by dither.
-fn packed(units: &[f32x8; UNITS], chance: u32) -> [[i8; 8]; UNITS] {
-    // A Weyl sequence by the golden ratio, with a different phase for each of eight lanes.
-    const GOLDEN: u32 = 0x9e37_79b9;
-    const LANES: u32x8 = u32x8::new([0, 5, 2, 7, 4, 1, 6, 3]);
-    let mut chance = chance;
+fn packed(units: &[f32x8; UNITS], mut chance: u32) -> [[i8; 8]; UNITS] {
     units.map(|some| {
-        chance = chance.wrapping_add(0x5555_5555);
-        let add = u32x8::splat(chance.wrapping_mul(GOLDEN)) + (LANES << 29);
-        let add: i32x8 = bytemuck::cast(add >> 8);
+        let add: i32x8 = bytemuck::cast(dither(&mut chance) >> 8);
         let dither = add.round_float() * f32x8::splat(1.0 / 16_777_216.0) - f32x8::splat(0.5);
         #[expect(clippy::cast_possible_truncation, reason = "it saturates")]
         (some * f32x8::splat(UNIT) + dither).to_array().map(|unit| unit.round() as i8)

@@ -11,7 +11,7 @@ use super::recurrent::Memory;
 use super::settings::Settings;
 use super::site_model::{Reading, SiteModel, Steady};
 use super::survey::{Heard, millis};
-use super::trend::Trend;
+use super::trend::{SILENT, Trend, units};
 use crate::pipeline::advert::Echo;
 use crate::pipeline::gateway::GatewayIndex;
 use crate::pipeline::identity::customer::CustomerIndex;
@@ -112,7 +112,7 @@ enum Stage {
 /// The evidence at the moment of highest confidence, in a compact form.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Surest {
-    /// In 1/128 dBm; [`Self::UNMEASURED`] where no level was measured.
+    /// In 1/128 dBm; [`SILENT`] where no level was measured.
     level: i16,
     gateway: GatewayIndex,
     echo: Option<Echo>,
@@ -452,10 +452,8 @@ impl Track {
 }
 
 impl Surest {
-    const UNMEASURED: i16 = i16::MIN;
-
     const NOTHING: Self = Self {
-        level: Self::UNMEASURED,
+        level: SILENT,
         gateway: GatewayIndex(0),
         echo: None,
         places: PlaceShares::UNKNOWN,
@@ -463,7 +461,7 @@ impl Surest {
     };
 
     fn of(reading: &Reading<'_>, whereabouts: &Whereabouts, steady: bool) -> Self {
-        let level = reading.rssi_dbm.map_or(Self::UNMEASURED, units);
+        let level = reading.rssi_dbm.map_or(SILENT, units);
         let places = if reading.is_evidence() {
             PlaceShares::of(whereabouts.by_place.as_array())
         } else {
@@ -474,7 +472,7 @@ impl Surest {
 
     fn on(self, phone: Loudness) -> PeakEvidence {
         let Self { level, gateway, echo, places, steady } = self;
-        let measured = level != Self::UNMEASURED;
+        let measured = level != SILENT;
         let level = measured.then_some((gateway, f32::from(level) / 128.0));
         let places = Some(places).filter(|places| *places != PlaceShares::UNKNOWN);
         PeakEvidence { level, echo, phone, places, steady }
@@ -495,12 +493,6 @@ fn set_since(since: &mut Option<Tick>, yes: bool, no: bool, now: Tick) {
     } else if no {
         *since = None;
     }
-}
-
-/// A level in 1/128 dBm.
-#[expect(clippy::cast_possible_truncation, reason = "it saturates")]
-fn units(dbm: f32) -> i16 {
-    ((dbm * 128.0) as i16).max(Surest::UNMEASURED + 1)
 }
 
 fn bit(gateway: GatewayIndex) -> u64 {

@@ -15,7 +15,8 @@ pub struct Trend {
     echoed: bool,
 }
 
-const SILENT: i16 = i16::MIN;
+/// Stands for "no level"; [`units`] never gives it.
+pub const SILENT: i16 = i16::MIN;
 
 impl Trend {
     /// A customer who is received for the first time.
@@ -50,8 +51,9 @@ fn side(place: Place) -> usize {
     usize::from(place != Place::Inside)
 }
 
+/// A level in 1/128 dB.
 #[expect(clippy::cast_possible_truncation, reason = "it saturates")]
-fn units(decibels: f32) -> i16 {
+pub fn units(decibels: f32) -> i16 {
     ((decibels * 128.0) as i16).max(SILENT + 1)
 }
 
