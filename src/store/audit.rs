@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Result, params};
 
+use super::rows::truncate_journal;
 use super::{Change, is_corrupt};
 use crate::pipeline::units::{ClockStep, WallTime};
 
@@ -106,8 +107,8 @@ impl Audit {
         }
         transaction.commit()?;
         if deleted > 0 {
-            // Until a checkpoint the journal still holds the old pages.
-            db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            // Until then the journal still holds the old pages.
+            truncate_journal(db)?;
         }
         if changes.iter().any(|change| matches!(change, Change::Heartbeat { .. })) {
             // A connection takes 150 KB: none is kept in an empty shop.

@@ -84,6 +84,8 @@ pub struct Store {
     reserve: Reserve,
     /// What is wrong with the file, while `db` cannot be written.
     unwritable: Option<String>,
+    /// The journal was emptied to make room on a full disk, and no commit has succeeded since.
+    reclaimed: bool,
 }
 
 impl Store {
@@ -146,7 +148,7 @@ impl Store {
         tracing::error!(%error, "the store cannot be written; alerts go out from memory");
         let (reserve, unwritable) = (Reserve::open(dir), Some(error.to_string()));
         let inode = inode(&path);
-        Ok(Self { path, inode, removed: false, db, audit: None, reserve, unwritable })
+        Ok(Self { path, inode, removed: false, db, audit: None, reserve, unwritable, reclaimed: false })
     }
 
     /// What is wrong with the disk, while the store works in memory.
@@ -190,6 +192,7 @@ impl Store {
             audit: None,
             reserve,
             unwritable: None,
+            reclaimed: false,
         };
         if store.reserve.clients().next().is_some()
             && let Err(error) = store.commit(&[])
@@ -321,7 +324,7 @@ impl Store {
         for change in changes.clone() {
             all.push(change);
         }
-        if let Err(error) = self.write(all) {
+        if let Err(error) = self.write(&all) {
             self.reserve.keep(changes);
             return Err(error);
         }
@@ -359,16 +362,25 @@ impl Store {
         Ok(())
     }
 
-    fn write<'a>(
-        &mut self,
-        changes: impl IntoIterator<Item = &'a Change>,
-    ) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[&Change]) -> Result<(), StoreError> {
         if self.unwritable.is_some() {
             let Self { db, inode, .. } = Self::open_file(&self.path)?;
             (self.db, self.inode, self.unwritable) = (db, inode, None);
         }
         self.put_back()?;
-        rows::commit(&mut self.db, changes).map_err(|source| explain(&self.path, source))
+        let mut written = self.commit_rows(changes);
+        if written.as_ref().is_err_and(is_full) && !self.reclaimed {
+            // The journal may hold megabytes that the file has room for. Tried once until a commit
+            // succeeds: a disk that stays full is not written again and again.
+            self.reclaimed = true;
+            written = rows::truncate_journal(&self.db).and_then(|()| self.commit_rows(changes));
+        }
+        self.reclaimed &= written.is_err();
+        written.map_err(|source| self.failed(source))
+    }
+
+    fn commit_rows(&mut self, changes: &[&Change]) -> rusqlite::Result<()> {
+        rows::commit(&mut self.db, changes.iter().copied())
     }
 
     fn failed(&self, source: rusqlite::Error) -> StoreError {
@@ -396,6 +408,10 @@ fn explain(path: &Path, source: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse(path),
         _ => StoreError::Sqlite { path, source },
     }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 fn is_corrupt(error: &rusqlite::Error) -> bool {

@@ -44,10 +44,15 @@ pub(super) fn commit<'a>(
     }
     transaction.commit()?;
     if forgot {
-        // Until a checkpoint the journal still holds the old pages.
-        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        // Until then the journal still holds the old pages.
+        truncate_journal(db)?;
     }
     Ok(())
+}
+
+/// Writes what the journal holds into the file, and gives its room back.
+pub(super) fn truncate_journal(db: &Connection) -> Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 fn apply(db: &Transaction<'_>, change: &Change) -> Result<()> {
