@@ -148,7 +148,16 @@ impl Store {
         tracing::error!(%error, "the store cannot be written; alerts go out from memory");
         let (reserve, unwritable) = (Reserve::open(dir), Some(error.to_string()));
         let inode = inode(&path);
-        Ok(Self { path, inode, removed: false, db, audit: None, reserve, unwritable, reclaimed: false })
+        Ok(Self {
+            path,
+            inode,
+            removed: false,
+            db,
+            audit: None,
+            reserve,
+            unwritable,
+            reclaimed: false,
+        })
     }
 
     /// What is wrong with the disk, while the store works in memory.
