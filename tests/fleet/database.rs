@@ -317,6 +317,56 @@ fn a_database_of_a_later_grelot_is_refused() {
     assert_eq!(refused, format!("{}: {later}", postgres.shown()));
 }
 
+/// What an earlier grelot has, in words that both databases understand: a candidate, and what two gateways
+/// of one store reported of it.
+const OF_AN_EARLIER_GRELOT: &str = "
+    INSERT INTO documents VALUES (7, 'grelot/v1/fleet/shadow', '', '2026-01-05T08:00:00Z', '');
+    INSERT INTO reports VALUES
+        (42, 'door', 'a', 1, '2026-01-05T09:00:00Z', 'shadow',
+         '{\"serial\":7,\"same\":5,\"more\":1,\"fewer\":0,\"sooner\":2,\"later\":0,\"otherwise\":0}'),
+        (42, 'till', 'b', 1, '2026-01-05T09:00:00Z', 'shadow',
+         '{\"serial\":7,\"same\":4,\"more\":0,\"fewer\":3,\"sooner\":0,\"later\":0,\"otherwise\":0}'),
+        (42, 'door', 'a', 2, '2026-01-05T09:00:00Z', 'shadow',
+         '{\"serial\":6,\"same\":9,\"more\":9,\"fewer\":9,\"sooner\":9,\"later\":9,\"otherwise\":9}');";
+
+#[test]
+fn a_database_of_an_earlier_grelot_is_migrated_and_adds_up_what_it_has() {
+    let steps = [
+        include_str!("../../src/fleet/database/sqlite_1.sql"),
+        include_str!("../../src/fleet/database/sqlite_2.sql"),
+        include_str!("../../src/fleet/database/sqlite_3.sql"),
+        include_str!("../../src/fleet/database/sqlite_4.sql"),
+        include_str!("../../src/fleet/database/sqlite_5.sql"),
+        include_str!("../../src/fleet/database/sqlite_6.sql"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fleet.db");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    steps.iter().for_each(|step| file.execute_batch(step).unwrap());
+    file.execute_batch(OF_AN_EARLIER_GRELOT).unwrap();
+    file.pragma_update(None, "user_version", 6).unwrap();
+    drop(file);
+
+    let postgres = Postgres::start(None, false);
+    let steps = [
+        include_str!("../../src/fleet/database/postgres_1.sql"),
+        include_str!("../../src/fleet/database/postgres_2.sql"),
+    ];
+    postgres.sql(&format!(
+        "CREATE SCHEMA grelot; SET search_path TO grelot; {} {OF_AN_EARLIER_GRELOT}
+         UPDATE version SET version = {};",
+        steps.concat(),
+        steps.len()
+    ));
+
+    for location in [Location::from(path), Location::from(postgres.url())] {
+        let sums = open(&location).shadow_sums().unwrap();
+        let [sum] = &sums[..] else { panic!("{sums:?}") };
+        assert_eq!((sum.serial, sum.stores), (7, 1), "{sums:?}");
+        assert_eq!([sum.same, sum.more, sum.fewer, sum.sooner, sum.later], [9, 1, 3, 2, 0]);
+    }
+}
+
 #[test]
 fn a_file_that_is_no_database_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
