@@ -62,6 +62,9 @@ pub struct ConnectOptions<'a> {
     /// Whether to resume the session of the connection before, so that its last will is not
     /// published.
     pub resume: bool,
+    /// The session ends with the connection, and the last will is published at once. On RabbitMQ a
+    /// session that is kept costs a queue with a copy on three nodes.
+    pub keep_no_session: bool,
     /// The broker is known to refuse retained messages: none is marked as one.
     pub without_retain: bool,
 }
@@ -380,19 +383,20 @@ fn options(broker: &BrokerUrl, identity: &Identity, dial: ConnectOptions<'_>) ->
         options.set_transport(Transport::tls_with_config(tls));
     }
     if let Some(will) = dial.will {
-        options.set_session_expiry_interval(Some(WILL_DELAY_SECS));
-        options.set_session_store(EmptySession {
-            expiry_secs: WILL_DELAY_SECS,
-            in_flight_limit: IN_FLIGHT_LIMIT,
-        });
-        options.set_last_will(last_will(will, !dial.without_retain));
+        let delay = (!dial.keep_no_session).then_some(WILL_DELAY_SECS);
+        if let Some(expiry_secs) = delay {
+            options.set_session_expiry_interval(Some(expiry_secs));
+            options
+                .set_session_store(EmptySession { expiry_secs, in_flight_limit: IN_FLIGHT_LIMIT });
+        }
+        options.set_last_will(last_will(will, delay, !dial.without_retain));
     }
     options
 }
 
-fn last_will(will: &Message<'_>, retains: bool) -> LastWill {
+fn last_will(will: &Message<'_>, delay_interval: Option<u32>, retains: bool) -> LastWill {
     let properties = LastWillProperties {
-        delay_interval: Some(WILL_DELAY_SECS),
+        delay_interval,
         payload_format_indicator: Some(1),
         message_expiry_interval: None,
         content_type: Some("application/json".to_owned()),

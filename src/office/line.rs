@@ -138,7 +138,12 @@ impl Line {
         let payload = self.offline();
         let topic = self.here.status();
         let will = Message { topic: &topic, payload: &payload, retain: true, expiry: None };
-        let options = ConnectOptions { will: Some(&will), ..ConnectOptions::default() };
+        // Everything is repeated until it is acknowledged: a session would be of no use.
+        let options = ConnectOptions {
+            will: Some(&will),
+            keep_no_session: true,
+            ..ConnectOptions::default()
+        };
         Session {
             link: Link::connect(broker, &self.identity, options),
             subscribed: false,
