@@ -235,24 +235,30 @@ fn print_reliability(announced: &[Announced]) {
 }
 
 fn print_classes(announced: &[&Announced]) {
-    println!("\n| confidence | announced | mean confidence | were inside |");
-    println!("|---|---|---|---|");
-    let mut error = 0.0;
+    println!(
+        "\n| confidence | announced | mean confidence | were inside | or came in within 5 s |"
+    );
+    println!("|---|---|---|---|---|");
+    let mut errors = [0.0; 2];
     for bounds in SURE.windows(2) {
         let within = |one: &&&Announced| (bounds[0]..bounds[1]).contains(&one.confidence);
         let some: Vec<_> = announced.iter().filter(within).collect();
         if some.is_empty() {
             continue;
         }
-        #[expect(clippy::cast_precision_loss, reason = "thousands")]
         let (all, count) = (announced.len() as f64, some.len() as f64);
         let sure = some.iter().map(|one| f64::from(one.confidence)).sum::<f64>() / count;
-        #[expect(clippy::cast_precision_loss, reason = "thousands")]
-        let inside = some.iter().filter(|one| one.inside).count() as f64 / count;
-        error += count / all * (sure - inside).abs();
-        println!("| {:.2} to {:.2} | {count} | {sure:.3} | {inside:.3} |", bounds[0], bounds[1]);
+        let right: [fn(&Announced) -> bool; 2] = [|one| one.inside, |one| one.found];
+        let right = right.map(|right| some.iter().filter(|one| right(one)).count() as f64 / count);
+        for (error, right) in errors.iter_mut().zip(right) {
+            *error += count / all * (sure - right).abs();
+        }
+        let [inside, found] = right;
+        let (from, to) = (bounds[0], bounds[1]);
+        println!("| {from:.2} to {to:.2} | {count} | {sure:.3} | {inside:.3} | {found:.3} |");
     }
-    println!("\nExpected calibration error: {error:.3}");
+    let [inside, found] = errors;
+    println!("\nExpected calibration error: {inside:.3}, as the score counts {found:.3}");
 }
 
 fn figures(score: &Score) -> Figures {

@@ -1,6 +1,6 @@
 //! The presence filter over tapes, day after day.
 
-use grelot::commands::score::{Event, EventKind, Score};
+use grelot::commands::score::{EARLY, Event, EventKind, Score};
 use grelot::pipeline::Settings;
 
 use crate::belief::score;
@@ -15,6 +15,8 @@ pub struct Announced {
     pub confidence: f32,
     /// Whether the customer was inside.
     pub inside: bool,
+    /// Whether the customer was, or came in so soon after that the score counts it as found.
+    pub found: bool,
     /// Whether the registry named the phone's model.
     pub knew_phone: bool,
 }
@@ -39,8 +41,10 @@ impl Trial {
             let client = tape.clients.get(event.who.0 as usize).cloned().unwrap_or_default();
             let kind = match event.what {
                 PresenceChange::Arrived { confidence, .. } => {
-                    let inside = tape.is_inside(&client, at.since(Tick::ZERO));
-                    announced.push(Announced { confidence, inside, knew_phone });
+                    let at = at.since(Tick::ZERO);
+                    let inside = tape.is_inside(&client, at);
+                    let found = inside || tape.is_inside(&client, at + EARLY);
+                    announced.push(Announced { confidence, inside, found, knew_phone });
                     EventKind::Arrival
                 }
                 PresenceChange::Departed { .. } => EventKind::Departure,

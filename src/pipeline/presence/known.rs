@@ -3,7 +3,7 @@
 //! Gateways are in two groups, so that any number of them fits: those inside and those at the door
 //! or outside, or two halves where all hang at one side.
 
-use super::survey::{BeaconTraffic, GatewayTraffic, Mean, Survey, kind};
+use super::survey::{BeaconTraffic, GatewayTraffic, KINDS, Mean, Survey, kind};
 use crate::pipeline::gateway::{Gateway, Levels, Place};
 
 /// Groups of gateways.
@@ -32,6 +32,17 @@ pub struct Shop {
     pub about: [f32; SHOP],
     /// The first gateway of each group.
     pub first: [Option<usize>; GROUPS],
+    /// By [`kind`] of place.
+    pub echoes: [KnownEcho; KINDS],
+}
+
+/// What phones report of the beacons at one kind of place.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct KnownEcho {
+    /// Mean levels of customers who stay and who pass, in dBm.
+    pub dbm: [Option<f32>; 2],
+    /// The fraction of their echoes that name it, from -1 to 1; 0 where it is not known.
+    pub share: [f32; 2],
 }
 
 /// Inputs that are known of a gateway.
@@ -84,21 +95,26 @@ impl Shop {
             inputs.copy_from_slice(&beacon(traffic));
         }
         let first = [0, 1].map(|group| groups.iter().position(|one| *one == group));
-        Self { about, first }
+        let echoes = survey.beacons.map(|traffic| KnownEcho::new(&traffic));
+        Self { about, first, echoes }
+    }
+}
+
+impl KnownEcho {
+    fn new(traffic: &BeaconTraffic) -> Self {
+        let share = |mean: Mean| known(mean).map_or(0.0, |share| 2.0 * share - 1.0);
+        Self {
+            dbm: [known(traffic.stays), known(traffic.passes)],
+            share: [share(traffic.stay_share), share(traffic.pass_share)],
+        }
     }
 }
 
 fn beacon(traffic: &BeaconTraffic) -> [f32; 6] {
-    let level = |mean: Mean| known(mean).map_or(0.0, absolute);
-    let share = |mean: Mean| known(mean).map_or(0.0, |share| 2.0 * share - 1.0);
-    [
-        part(traffic.stays),
-        level(traffic.stays),
-        share(traffic.stay_share),
-        part(traffic.passes),
-        level(traffic.passes),
-        share(traffic.pass_share),
-    ]
+    let KnownEcho { dbm, share } = KnownEcho::new(traffic);
+    let [stays, passes] = dbm.map(|dbm| dbm.map_or(0.0, absolute));
+    let [stay_share, pass_share] = share;
+    [part(traffic.stays), stays, stay_share, part(traffic.passes), passes, pass_share]
 }
 
 /// The group of each gateway.

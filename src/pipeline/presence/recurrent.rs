@@ -12,9 +12,11 @@ use super::grid::{dither, exp};
 use super::known::{ABOUT, GROUPS, absolute, indicator};
 pub use super::recurrent_fitted::INPUTS;
 use super::recurrent_fitted::{
-    BIAS, FROM_HIDDEN, FROM_INPUT, INSIDE, MIDDLE, MIDDLE_BIAS, NEW_BIAS, OUT, OUT_BIAS, UNITS,
+    BIAS, FROM_FEATURE, FROM_HIDDEN, INPUT, INPUT_BIAS, INSIDE, MIDDLE, MIDDLE_BIAS, NEW_BIAS, OUT,
+    OUT_BIAS, UNITS,
 };
 use super::site_model::{Reading, SiteModel};
+use super::survey::kind;
 use crate::pipeline::advert::Echo;
 use crate::pipeline::gateway::Place;
 
@@ -135,7 +137,6 @@ impl Memory {
                 put((1.0 + f32::from(self.count[group])).ln());
                 put(absolute(mean - known.shift_db));
                 put(absolute(peak - known.shift_db));
-                let apart = |from: f32, of: Option<f32>| of.map_or(0.0, |of| (from - of) / 10.0);
                 known.mean_dbm.iter().for_each(|of| put(apart(mean, *of)));
                 known.peak_dbm.iter().for_each(|of| put(apart(peak, *of)));
             } else {
@@ -147,7 +148,11 @@ impl Memory {
         let place = echo.and_then(|echo| site.place_of(echo));
         put(indicator(place.is_some_and(|place| place != Place::Inside)));
         put(indicator(place == Some(Place::Inside)));
-        put(echo.and_then(Echo::rssi).map_or(0.0, |dbm| absolute(dbm.into())));
+        let dbm = echo.and_then(Echo::rssi).map(f32::from);
+        put(dbm.map_or(0.0, absolute));
+        let usual = place.map(|place| site.shop.echoes[kind(place)]).unwrap_or_default();
+        usual.dbm.iter().for_each(|of| put(dbm.map_or(0.0, |dbm| apart(dbm, *of))));
+        usual.share.iter().for_each(|share| put(*share));
         site.shop.about.iter().for_each(|value| put(*value));
         inputs
     }
@@ -157,10 +162,17 @@ impl Memory {
     pub fn step(&mut self, inputs: &[f32; INPUTS], chance: u32) -> f32 {
         let before =
             self.units.map(|octets| f32x8::from(octets.map(f32::from)) * f32x8::splat(1.0 / UNIT));
-        // Reset, update and new, the input's part; the new gate's hidden part stays apart.
+        let mut features = INPUT_BIAS.map(f32x8::new);
+        for (input, weights) in inputs.iter().zip(&INPUT).filter(|(input, _)| **input != 0.0) {
+            for (sum, weights) in features.iter_mut().zip(weights) {
+                *sum += f32x8::new(*weights) * *input;
+            }
+        }
+        // Reset, update and new, the features' part; the new gate's hidden part stays apart.
         let mut gates = BIAS.map(|gate| gate.map(f32x8::new));
-        for (input, weights) in inputs.iter().zip(&FROM_INPUT) {
-            add(&mut gates, *input, weights);
+        let features = features.iter().flat_map(|some| some.fast_max(f32x8::ZERO).to_array());
+        for (feature, weights) in features.zip(&FROM_FEATURE) {
+            add(&mut gates, feature, weights);
         }
         let mut hidden = [[f32x8::ZERO; UNITS], [f32x8::ZERO; UNITS], NEW_BIAS.map(f32x8::new)];
         for (unit, weights) in before.iter().flat_map(|some| some.to_array()).zip(&FROM_HIDDEN) {
@@ -189,14 +201,14 @@ impl Memory {
     }
 }
 
-/// Adds an input's part to the three gates.
-fn add(gates: &mut [[f32x8; UNITS]; 3], input: f32, weights: &[[[f32; 8]; UNITS]; 3]) {
-    if input == 0.0 {
+/// Adds the part of a feature, or of a unit, to the three gates.
+fn add(gates: &mut [[f32x8; UNITS]; 3], value: f32, weights: &[[[f32; 8]; UNITS]; 3]) {
+    if value == 0.0 {
         return;
     }
     for (gate, weights) in gates.iter_mut().zip(weights) {
         for (sum, weights) in gate.iter_mut().zip(weights) {
-            *sum += f32x8::new(*weights) * input;
+            *sum += f32x8::new(*weights) * value;
         }
     }
 }
@@ -220,6 +232,11 @@ fn sigmoid(x: f32x8) -> f32x8 {
 
 fn tanh(x: f32x8) -> f32x8 {
     sigmoid(x + x) * f32x8::splat(2.0) - f32x8::ONE
+}
+
+/// A level relative to another, if that is known.
+fn apart(dbm: f32, of: Option<f32>) -> f32 {
+    of.map_or(0.0, |of| (dbm - of) / 10.0)
 }
 
 fn logit(part: f32) -> f32 {

@@ -30,7 +30,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             arrive_rssi_dbm: -70.0,
-            arrive_confidence: 0.95,
+            arrive_confidence: 0.9,
             leave_rssi_dbm: -78.0,
             leave_after: Duration::from_mins(1),
             dwell: Duration::ZERO,
