@@ -37,8 +37,12 @@ const IN_FLIGHT_LIMIT: u16 = 100;
 /// An answer after this is of no use.
 const QUESTION_LIFE: Duration = Duration::from_secs(10);
 
-/// For TCP, TLS and CONNECT together.
+/// For TCP, TLS and CONNECT together; at a shop's own broker.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// The same at a broker that thousands return to at once: an attempt that is given up is work in vain
+/// for the broker, and all of them together keep it from any other.
+const CONNECT_TO_CLUSTER_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long the broker waits for the gateway's return before it publishes the last will, and how
 /// long it keeps the session: a connection that breaks and comes back within this is not reported.
@@ -62,9 +66,10 @@ pub struct ConnectOptions<'a> {
     /// Whether to resume the session of the connection before, so that its last will is not
     /// published.
     pub resume: bool,
-    /// The session ends with the connection, and the last will is published at once. On RabbitMQ a
-    /// session that is kept costs a queue with a copy on three nodes.
-    pub keep_no_session: bool,
+    /// The broker is a cluster that thousands of clients share. The session ends with the connection,
+    /// and the last will is published at once: on RabbitMQ a session that is kept costs a queue with a
+    /// copy on three nodes.
+    pub is_cluster: bool,
     /// The broker is known to refuse retained messages: none is marked as one.
     pub without_retain: bool,
 }
@@ -157,6 +162,7 @@ pub struct Link<T = InFlight> {
     client: AsyncClient,
     /// A stream, because dropping rumqttc's `poll` half-way would lose what it was writing.
     events: Pin<Box<dyn Stream<Item = Result<Event, ConnectionError>> + Send>>,
+    connect_within: Duration,
     in_flight: FuturesUnordered<BoxFuture<'static, (T, Acknowledged)>>,
     window: usize,
     largest: usize,
@@ -179,6 +185,7 @@ impl<T: Send + 'static> Link<T> {
         Self {
             client,
             events: Box::pin(events),
+            connect_within: connect_within(dial),
             in_flight: FuturesUnordered::new(),
             window: WINDOW,
             largest: usize::MAX,
@@ -290,7 +297,7 @@ impl<T: Send + 'static> Link<T> {
                 Some((id, answer)) = self.in_flight.next() => outcome(id, answer),
                 event = self.events.next() => match event {
                     Some(Ok(event)) => self.on_event(event),
-                    Some(Err(error)) => Some(ConnectionEvent::Disconnected(disconnect_of(&error))),
+                    Some(Err(error)) => Some(ConnectionEvent::Disconnected(disconnect_of(&error, self.connect_within))),
                     None => Some(ConnectionEvent::Disconnected(Disconnect::Unreachable("connection closed".to_owned()))),
                 },
             };
@@ -360,11 +367,15 @@ fn outcome<T>(id: T, acknowledged: Acknowledged) -> Option<ConnectionEvent<T>> {
     Some(ConnectionEvent::Acknowledged(id, answer))
 }
 
+const fn connect_within(dial: ConnectOptions<'_>) -> Duration {
+    if dial.is_cluster { CONNECT_TO_CLUSTER_WITHIN } else { CONNECT_WITHIN }
+}
+
 fn options(broker: &BrokerUrl, identity: &Identity, dial: ConnectOptions<'_>) -> MqttOptions {
     let mut options = MqttOptions::new(&identity.client_id, (broker.host.clone(), broker.port));
     options.set_clean_start(!dial.resume);
     options.set_keep_alive(KEEP_ALIVE_SECS);
-    options.set_connect_timeout(CONNECT_WITHIN);
+    options.set_connect_timeout(connect_within(dial));
     options.set_outgoing_inflight_upper_limit(IN_FLIGHT_LIMIT);
     options.set_connect_properties(ConnectProperties {
         receive_maximum: Some(RECEIVE_MAXIMUM),
@@ -383,7 +394,7 @@ fn options(broker: &BrokerUrl, identity: &Identity, dial: ConnectOptions<'_>) ->
         options.set_transport(Transport::tls_with_config(tls));
     }
     if let Some(will) = dial.will {
-        let delay = (!dial.keep_no_session).then_some(WILL_DELAY_SECS);
+        let delay = (!dial.is_cluster).then_some(WILL_DELAY_SECS);
         if let Some(expiry_secs) = delay {
             options.set_session_expiry_interval(Some(expiry_secs));
             options
@@ -435,7 +446,7 @@ fn subscribed<T>(answer: &SubAck) -> ConnectionEvent<T> {
     ConnectionEvent::Subscribed { refused: codes.len() - codes.iter().filter(granted).count() }
 }
 
-fn disconnect_of(error: &ConnectionError) -> Disconnect {
+fn disconnect_of(error: &ConnectionError, connect_within: Duration) -> Disconnect {
     match error {
         ConnectionError::ConnectionRefused(code)
         | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => {
@@ -443,7 +454,7 @@ fn disconnect_of(error: &ConnectionError) -> Disconnect {
         }
         ConnectionError::Tls(error) => Disconnect::Refused(format!("TLS: {error}")),
         ConnectionError::Timeout(_) => {
-            Disconnect::Unreachable(format!("no answer within {} s", CONNECT_WITHIN.as_secs()))
+            Disconnect::Unreachable(format!("no answer within {} s", connect_within.as_secs()))
         }
         ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
             Disconnect::Unreachable(error.to_string())

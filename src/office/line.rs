@@ -139,11 +139,8 @@ impl Line {
         let topic = self.here.status();
         let will = Message { topic: &topic, payload: &payload, retain: true, expiry: None };
         // Everything is repeated until it is acknowledged: a session would be of no use.
-        let options = ConnectOptions {
-            will: Some(&will),
-            keep_no_session: true,
-            ..ConnectOptions::default()
-        };
+        let options =
+            ConnectOptions { will: Some(&will), is_cluster: true, ..ConnectOptions::default() };
         Session {
             link: Link::connect(broker, &self.identity, options),
             subscribed: false,

@@ -34,7 +34,7 @@ impl Client {
             will: Some(&will),
             resume: now.tick.since(self.lost_at) < RESUME_WITHIN,
             without_retain: self.without_retain,
-            keep_no_session: false,
+            is_cluster: false,
         };
         self.link = Some(Link::connect(broker, &self.peer.identity, dial));
     }

@@ -27,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 /// takes so long that its gateway gives up.
 const CONNECTING: usize = 64;
 
+/// `head_office.longest_wait_secs`, as it is by default.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
 /// What a gateway has, as it reports itself.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
@@ -149,7 +152,7 @@ async fn gateway(
         link,
     };
     crowd.change(store, |_| {});
-    let running = Line::new(brokers, identity, here, Duration::from_secs(5), channels).run(stop);
+    let running = Line::new(brokers, identity, here, LONGEST_WAIT, channels).run(stop);
     let mut running = std::pin::pin!(running);
     let mut minute = interval(Duration::from_mins(1));
     loop {

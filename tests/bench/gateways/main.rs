@@ -47,7 +47,7 @@ use rabbitmq::RabbitMq;
 /// Gateways that share a cable that is cut, at most; where there are fewer than twice as many, half.
 const CUT: u16 = 1_000;
 
-/// How long it is cut: the longest wait of the gateways' lines is five seconds.
+/// How long it is cut.
 const CUT_FOR: Duration = Duration::from_secs(20);
 
 /// How long the gateways are left alone while messages are counted.
