@@ -61,7 +61,8 @@ fn simulated_customers_are_found_as_often_and_as_soon_as_published() {
     let figures = SETUPS.map(|setup| figures(&play(&setup, 5, scenes::street).0));
     // A shop on its first day after a walk test. A filter that was fitted to this very shop had 31, 45,
     // 36 and 45 within ten seconds at 2, 2, 2 and 1 false; in other shops it had far more false ones.
-    let published = [[45, 26, 37, 8, 0], [45, 44, 44, 5, 0], [45, 11, 37, 0, 0], [45, 44, 45, 2, 0]];
+    let published =
+        [[45, 26, 37, 8, 0], [45, 44, 44, 5, 0], [45, 11, 37, 0, 0], [45, 44, 45, 2, 0]];
     assert_eq!(figures, published);
 }
 

@@ -342,7 +342,9 @@ fn a_database_of_an_earlier_grelot_is_migrated_and_adds_up_what_it_has() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fleet.db");
     let file = rusqlite::Connection::open(&path).unwrap();
-    steps.iter().for_each(|step| file.execute_batch(step).unwrap());
+    for step in steps {
+        file.execute_batch(step).unwrap();
+    }
     file.execute_batch(OF_AN_EARLIER_GRELOT).unwrap();
     file.pragma_update(None, "user_version", 6).unwrap();
     drop(file);
