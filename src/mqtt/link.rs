@@ -31,6 +31,10 @@ const RECEIVE_MAXIMUM: u16 = 64;
 /// Half a minute of silence proves a dead connection; a missing acknowledgement proves it sooner.
 const KEEP_ALIVE_SECS: u16 = 15;
 
+/// The same at a cluster, which may take half a minute to subscribe a thousand clients that return at
+/// once, and answers nothing meanwhile.
+const CLUSTER_KEEP_ALIVE_SECS: u16 = 60;
+
 /// rumqttc's own limit; above [`WINDOW`], so that it never delays a message.
 const IN_FLIGHT_LIMIT: u16 = 100;
 
@@ -374,7 +378,7 @@ const fn connect_within(dial: ConnectOptions<'_>) -> Duration {
 fn options(broker: &BrokerUrl, identity: &Identity, dial: ConnectOptions<'_>) -> MqttOptions {
     let mut options = MqttOptions::new(&identity.client_id, (broker.host.clone(), broker.port));
     options.set_clean_start(!dial.resume);
-    options.set_keep_alive(KEEP_ALIVE_SECS);
+    options.set_keep_alive(if dial.is_cluster { CLUSTER_KEEP_ALIVE_SECS } else { KEEP_ALIVE_SECS });
     options.set_connect_timeout(connect_within(dial));
     options.set_outgoing_inflight_upper_limit(IN_FLIGHT_LIMIT);
     options.set_connect_properties(ConnectProperties {
