@@ -268,9 +268,12 @@ impl Line {
         let known = self.channels.known.borrow().clone();
         let answered = self.channels.link.borrow().answered;
         if !answered || known.has_gap {
-            let before = session.ask.as_ref().map(|(_, every)| *every);
-            let every = before.map_or(ASK_EVERY.0, |every| (every * 2).min(ASK_EVERY.1));
-            let ask = login::random_token().unwrap_or_else(|_| "ask".to_owned());
+            // A repeated question keeps its name: head office, which thousands ask at once, may answer
+            // the first one after the second was sent.
+            let (ask, every) = match session.ask.take() {
+                Some((ask, every)) => (ask, (every * 2).min(ASK_EVERY.1)),
+                None => (login::random_token().unwrap_or_else(|_| "ask".to_owned()), ASK_EVERY.0),
+            };
             session.ask = Some((ask, every));
             session.say_in(every);
         }

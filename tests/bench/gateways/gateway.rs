@@ -162,7 +162,13 @@ async fn gateway(
                 let Inbound::Configuration { reach, document } = news else { continue };
                 crowd.documents.fetch_add(1, Ordering::Relaxed);
                 head_office.push(&config, reach, &document, clocks.now().clock.known());
-                say.send_replace(status(&head_office));
+                // As the gateway does: a status that is as before is not published again.
+                let status = status(&head_office);
+                say.send_if_modified(|before| {
+                    let differs = *before != status;
+                    *before = status;
+                    differs
+                });
                 crowd.change(store, |one| {
                     one.serial = head_office.documents().first().and_then(|one| one.serial);
                     one.refused = head_office.refused().to_vec();
