@@ -28,29 +28,43 @@ const WINDOW: usize = 20;
 /// QoS 1 messages the broker may send before the first is acknowledged (Receive Maximum).
 const RECEIVE_MAXIMUM: u16 = 64;
 
-/// Half a minute of silence proves a dead connection; a missing acknowledgement proves it sooner.
-const KEEP_ALIVE_SECS: u16 = 15;
-
-/// The same at a cluster, which may take half a minute to subscribe a thousand clients that return at
-/// once, and answers nothing meanwhile.
-const CLUSTER_KEEP_ALIVE_SECS: u16 = 60;
-
 /// rumqttc's own limit; above [`WINDOW`], so that it never delays a message.
 const IN_FLIGHT_LIMIT: u16 = 100;
 
 /// An answer after this is of no use.
 const QUESTION_LIFE: Duration = Duration::from_secs(10);
 
-/// For TCP, TLS and CONNECT together; at a shop's own broker.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// What a client expects of its broker.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Twice this of silence proves a dead connection; a missing acknowledgement proves it sooner.
+    keep_alive_secs: u16,
+    /// For TCP, TLS and CONNECT together.
+    connect_within: Duration,
+    /// How long the broker waits for the client's return before it publishes the last will, and keeps
+    /// the session: a connection that breaks and comes back within this is not reported. Without it
+    /// the session ends, and the last will is published, with the connection.
+    session_secs: Option<u32>,
+}
 
-/// The same at a broker that thousands return to at once: an attempt that is given up is work in vain
-/// for the broker, and all of them together keep it from any other.
-const CONNECT_TO_CLUSTER_WITHIN: Duration = Duration::from_secs(30);
+impl Terms {
+    /// Of a shop's own broker.
+    pub const SHOP: Self =
+        Self { keep_alive_secs: 15, connect_within: Duration::from_secs(5), session_secs: Some(5) };
 
-/// How long the broker waits for the gateway's return before it publishes the last will, and how
-/// long it keeps the session: a connection that breaks and comes back within this is not reported.
-const WILL_DELAY_SECS: u32 = 5;
+    /// Of a cluster that thousands of clients share, and may return to at once. It may take half a
+    /// minute to subscribe them, and answers nothing meanwhile; an attempt that is given up is work
+    /// in vain, and all of them together keep it from any other. On RabbitMQ a session that is kept
+    /// costs a queue with a copy on three nodes.
+    pub const CLUSTER: Self =
+        Self { keep_alive_secs: 60, connect_within: Duration::from_secs(30), session_secs: None };
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self::SHOP
+    }
+}
 
 /// How this gateway presents itself to any broker.
 #[derive(Clone)]
@@ -70,10 +84,7 @@ pub struct ConnectOptions<'a> {
     /// Whether to resume the session of the connection before, so that its last will is not
     /// published.
     pub resume: bool,
-    /// The broker is a cluster that thousands of clients share. The session ends with the connection,
-    /// and the last will is published at once: on RabbitMQ a session that is kept costs a queue with a
-    /// copy on three nodes.
-    pub is_cluster: bool,
+    pub terms: Terms,
     /// The broker is known to refuse retained messages: none is marked as one.
     pub without_retain: bool,
 }
@@ -166,7 +177,7 @@ pub struct Link<T = InFlight> {
     client: AsyncClient,
     /// A stream, because dropping rumqttc's `poll` half-way would lose what it was writing.
     events: Pin<Box<dyn Stream<Item = Result<Event, ConnectionError>> + Send>>,
-    connect_within: Duration,
+    terms: Terms,
     in_flight: FuturesUnordered<BoxFuture<'static, (T, Acknowledged)>>,
     window: usize,
     largest: usize,
@@ -189,7 +200,7 @@ impl<T: Send + 'static> Link<T> {
         Self {
             client,
             events: Box::pin(events),
-            connect_within: connect_within(dial),
+            terms: dial.terms,
             in_flight: FuturesUnordered::new(),
             window: WINDOW,
             largest: usize::MAX,
@@ -301,7 +312,7 @@ impl<T: Send + 'static> Link<T> {
                 Some((id, answer)) = self.in_flight.next() => outcome(id, answer),
                 event = self.events.next() => match event {
                     Some(Ok(event)) => self.on_event(event),
-                    Some(Err(error)) => Some(ConnectionEvent::Disconnected(disconnect_of(&error, self.connect_within))),
+                    Some(Err(error)) => Some(ConnectionEvent::Disconnected(disconnect_of(&error, self.terms))),
                     None => Some(ConnectionEvent::Disconnected(Disconnect::Unreachable("connection closed".to_owned()))),
                 },
             };
@@ -337,7 +348,7 @@ impl<T: Send + 'static> Link<T> {
         self.up = true;
         self.resumed = connack.session_present;
         let granted = connack.properties.as_ref().and_then(|all| all.session_expiry_interval);
-        self.keeps_session = granted.is_none_or(|granted| granted >= WILL_DELAY_SECS);
+        self.keeps_session = granted.is_none_or(|granted| Some(granted) >= self.terms.session_secs);
         if let Some(properties) = &connack.properties {
             if let Some(most) = properties.receive_max {
                 self.window = usize::from(most).clamp(1, WINDOW);
@@ -371,15 +382,11 @@ fn outcome<T>(id: T, acknowledged: Acknowledged) -> Option<ConnectionEvent<T>> {
     Some(ConnectionEvent::Acknowledged(id, answer))
 }
 
-const fn connect_within(dial: ConnectOptions<'_>) -> Duration {
-    if dial.is_cluster { CONNECT_TO_CLUSTER_WITHIN } else { CONNECT_WITHIN }
-}
-
 fn options(broker: &BrokerUrl, identity: &Identity, dial: ConnectOptions<'_>) -> MqttOptions {
     let mut options = MqttOptions::new(&identity.client_id, (broker.host.clone(), broker.port));
     options.set_clean_start(!dial.resume);
-    options.set_keep_alive(if dial.is_cluster { CLUSTER_KEEP_ALIVE_SECS } else { KEEP_ALIVE_SECS });
-    options.set_connect_timeout(connect_within(dial));
+    options.set_keep_alive(dial.terms.keep_alive_secs);
+    options.set_connect_timeout(dial.terms.connect_within);
     options.set_outgoing_inflight_upper_limit(IN_FLIGHT_LIMIT);
     options.set_connect_properties(ConnectProperties {
         receive_maximum: Some(RECEIVE_MAXIMUM),
@@ -398,7 +405,7 @@ fn options(broker: &BrokerUrl, identity: &Identity, dial: ConnectOptions<'_>) ->
         options.set_transport(Transport::tls_with_config(tls));
     }
     if let Some(will) = dial.will {
-        let delay = (!dial.is_cluster).then_some(WILL_DELAY_SECS);
+        let delay = dial.terms.session_secs;
         if let Some(expiry_secs) = delay {
             options.set_session_expiry_interval(Some(expiry_secs));
             options
@@ -450,16 +457,17 @@ fn subscribed<T>(answer: &SubAck) -> ConnectionEvent<T> {
     ConnectionEvent::Subscribed { refused: codes.len() - codes.iter().filter(granted).count() }
 }
 
-fn disconnect_of(error: &ConnectionError, connect_within: Duration) -> Disconnect {
+fn disconnect_of(error: &ConnectionError, terms: Terms) -> Disconnect {
     match error {
         ConnectionError::ConnectionRefused(code)
         | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => {
             connect_refused(*code)
         }
         ConnectionError::Tls(error) => Disconnect::Refused(format!("TLS: {error}")),
-        ConnectionError::Timeout(_) => {
-            Disconnect::Unreachable(format!("no answer within {} s", connect_within.as_secs()))
-        }
+        ConnectionError::Timeout(_) => Disconnect::Unreachable(format!(
+            "no answer within {} s",
+            terms.connect_within.as_secs()
+        )),
         ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
             Disconnect::Unreachable(error.to_string())
         }

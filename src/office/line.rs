@@ -15,7 +15,7 @@ use crate::mqtt::backoff::Spread;
 use crate::mqtt::client::{KnownWithdrawals, OfficeAnswer, WithdrawalNews};
 use crate::mqtt::inbound::{self, Inbound};
 use crate::mqtt::link::{
-    ConnectOptions, ConnectionEvent, Disconnect, Link, Message, PublishOutcome,
+    ConnectOptions, ConnectionEvent, Disconnect, Link, Message, PublishOutcome, Terms,
 };
 use crate::mqtt::login;
 use crate::mqtt::topics::Addressee;
@@ -139,8 +139,11 @@ impl Line {
         let topic = self.here.status();
         let will = Message { topic: &topic, payload: &payload, retain: true, expiry: None };
         // Everything is repeated until it is acknowledged: a session would be of no use.
-        let options =
-            ConnectOptions { will: Some(&will), is_cluster: true, ..ConnectOptions::default() };
+        let options = ConnectOptions {
+            will: Some(&will),
+            terms: Terms::CLUSTER,
+            ..ConnectOptions::default()
+        };
         Session {
             link: Link::connect(broker, &self.identity, options),
             subscribed: false,

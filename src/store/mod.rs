@@ -377,19 +377,16 @@ impl Store {
             (self.db, self.inode, self.unwritable) = (db, inode, None);
         }
         self.put_back()?;
-        let mut written = self.commit_rows(changes);
+        let mut written = rows::commit(&mut self.db, changes);
         if written.as_ref().is_err_and(is_full) && !self.reclaimed {
             // The journal may hold megabytes that the file has room for. Tried once until a commit
             // succeeds: a disk that stays full is not written again and again.
             self.reclaimed = true;
-            written = rows::truncate_journal(&self.db).and_then(|()| self.commit_rows(changes));
+            written =
+                rows::truncate_journal(&self.db).and_then(|()| rows::commit(&mut self.db, changes));
         }
         self.reclaimed &= written.is_err();
         written.map_err(|source| self.failed(source))
-    }
-
-    fn commit_rows(&mut self, changes: &[&Change]) -> rusqlite::Result<()> {
-        rows::commit(&mut self.db, changes.iter().copied())
     }
 
     fn failed(&self, source: rusqlite::Error) -> StoreError {

@@ -26,10 +26,7 @@ struct CardRow {
     note: Option<String>,
 }
 
-pub(super) fn commit<'a>(
-    db: &mut Connection,
-    changes: impl IntoIterator<Item = &'a Change>,
-) -> Result<()> {
+pub(super) fn commit(db: &mut Connection, changes: &[&Change]) -> Result<()> {
     let transaction = db.transaction()?;
     let mut forgot = false;
     for change in changes {

@@ -10,7 +10,7 @@ use super::inbound::Received;
 use super::{Client, Phase};
 use crate::mqtt::backoff::{self, Backoff};
 use crate::mqtt::connection_state::{Abilities, ConnectionState, ConsentState};
-use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link, Message};
+use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link, Message, Terms};
 use crate::payload::{self, GatewayState, Status};
 use crate::telemetry::brief;
 
@@ -34,7 +34,7 @@ impl Client {
             will: Some(&will),
             resume: now.tick.since(self.lost_at) < RESUME_WITHIN,
             without_retain: self.without_retain,
-            is_cluster: false,
+            terms: Terms::SHOP,
         };
         self.link = Some(Link::connect(broker, &self.peer.identity, dial));
     }

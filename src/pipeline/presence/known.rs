@@ -91,11 +91,12 @@ impl Shop {
         let odds = ((survey.stays + 1.0) / (survey.passes + 3.0)).ln();
         let mut about = [0.0; SHOP];
         about[..3].copy_from_slice(&[log(survey.stays), log(survey.passes), odds]);
-        for (inputs, traffic) in about[3..].chunks_exact_mut(6).zip(&survey.beacons) {
-            inputs.copy_from_slice(&beacon(traffic));
+        let echoes = survey.beacons.map(|traffic| KnownEcho::new(&traffic));
+        let beacons = survey.beacons.iter().zip(&echoes);
+        for (inputs, (traffic, echo)) in about[3..].chunks_exact_mut(6).zip(beacons) {
+            inputs.copy_from_slice(&beacon(traffic, echo));
         }
         let first = [0, 1].map(|group| groups.iter().position(|one| *one == group));
-        let echoes = survey.beacons.map(|traffic| KnownEcho::new(&traffic));
         Self { about, first, echoes }
     }
 }
@@ -110,10 +111,9 @@ impl KnownEcho {
     }
 }
 
-fn beacon(traffic: &BeaconTraffic) -> [f32; 6] {
-    let KnownEcho { dbm, share } = KnownEcho::new(traffic);
-    let [stays, passes] = dbm.map(|dbm| dbm.map_or(0.0, absolute));
-    let [stay_share, pass_share] = share;
+fn beacon(traffic: &BeaconTraffic, echo: &KnownEcho) -> [f32; 6] {
+    let [stays, passes] = echo.dbm.map(|dbm| dbm.map_or(0.0, absolute));
+    let [stay_share, pass_share] = echo.share;
     [part(traffic.stays), stays, stay_share, part(traffic.passes), passes, pass_share]
 }
 

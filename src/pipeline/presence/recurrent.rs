@@ -163,20 +163,18 @@ impl Memory {
         let before =
             self.units.map(|octets| f32x8::from(octets.map(f32::from)) * f32x8::splat(1.0 / UNIT));
         let mut features = INPUT_BIAS.map(f32x8::new);
-        for (input, weights) in inputs.iter().zip(&INPUT).filter(|(input, _)| **input != 0.0) {
-            for (sum, weights) in features.iter_mut().zip(weights) {
-                *sum += f32x8::new(*weights) * *input;
-            }
+        for (input, weights) in inputs.iter().zip(&INPUT) {
+            add(&mut features, *input, weights);
         }
         // Reset, update and new, the features' part; the new gate's hidden part stays apart.
         let mut gates = BIAS.map(|gate| gate.map(f32x8::new));
         let features = features.iter().flat_map(|some| some.fast_max(f32x8::ZERO).to_array());
         for (feature, weights) in features.zip(&FROM_FEATURE) {
-            add(&mut gates, feature, weights);
+            add_to_gates(&mut gates, feature, weights);
         }
         let mut hidden = [[f32x8::ZERO; UNITS], [f32x8::ZERO; UNITS], NEW_BIAS.map(f32x8::new)];
         for (unit, weights) in before.iter().flat_map(|some| some.to_array()).zip(&FROM_HIDDEN) {
-            add(&mut hidden, unit, weights);
+            add_to_gates(&mut hidden, unit, weights);
         }
         let [[reset, update, new], [from_reset, from_update, from_new]] = [gates, hidden];
         let mut after = before;
@@ -189,9 +187,7 @@ impl Memory {
         self.units = packed(&after, chance);
         let mut middle = MIDDLE_BIAS.map(f32x8::new);
         for (unit, weights) in after.iter().flat_map(|some| some.to_array()).zip(&MIDDLE) {
-            for (sum, weights) in middle.iter_mut().zip(weights) {
-                *sum += f32x8::new(*weights) * unit;
-            }
+            add(&mut middle, unit, weights);
         }
         let out = middle.iter().zip(&OUT).fold(f32x8::ZERO, |sum, (middle, out)| {
             sum + middle.fast_max(f32x8::ZERO) * f32x8::new(*out)
@@ -202,14 +198,19 @@ impl Memory {
 }
 
 /// Adds the part of a feature, or of a unit, to the three gates.
-fn add(gates: &mut [[f32x8; UNITS]; 3], value: f32, weights: &[[[f32; 8]; UNITS]; 3]) {
+fn add_to_gates(gates: &mut [[f32x8; UNITS]; 3], value: f32, weights: &[[[f32; 8]; UNITS]; 3]) {
+    for (gate, weights) in gates.iter_mut().zip(weights) {
+        add(gate, value, weights);
+    }
+}
+
+/// Adds the part of one value to the sums of a layer.
+fn add<const N: usize>(sums: &mut [f32x8; N], value: f32, weights: &[[f32; 8]; N]) {
     if value == 0.0 {
         return;
     }
-    for (gate, weights) in gates.iter_mut().zip(weights) {
-        for (sum, weights) in gate.iter_mut().zip(weights) {
-            *sum += f32x8::new(*weights) * value;
-        }
+    for (sum, weights) in sums.iter_mut().zip(weights) {
+        *sum += f32x8::new(*weights) * value;
     }
 }
 
