@@ -5,7 +5,7 @@
 
 ROWS has a row of 32-bit floats for each step of each customer of random shops: shop, customer, seconds, inside
 or not, seconds since entering, whether this customer comes in at all, and the inputs of the network. Of ten
-shops nine are for fitting. Needs numpy and torch; about fifteen minutes on two cores, after as long for the rows of 14 GB. The report goes to
+shops nine are for fitting. Needs numpy and torch; about 25 minutes on two busy cores, after a quarter of an hour for the rows of 15 GB. The report goes to
 standard error.
 """
 
