@@ -5,8 +5,8 @@
 
 ROWS has a row of 32-bit floats for each step of each customer of random shops: shop, customer, seconds, inside
 or not, seconds since entering, whether this customer comes in at all, and the inputs of the network. Of ten
-shops nine are for fitting. Needs numpy and torch; about 25 minutes on two busy cores, after a quarter of an hour for the rows of 15 GB. The report goes to
-standard error.
+shops nine are for fitting. Needs numpy and torch; about 25 minutes on two busy cores, after a quarter of an
+hour for the rows of 15 GB. The report goes to standard error.
 """
 
 import sys
