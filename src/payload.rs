@@ -450,6 +450,17 @@ pub struct Reported {
     pub n: u64,
 }
 
+/// `gateways/<gateway>/missed`: a document of settings that this gateway lacks, from head office to it
+/// alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissedSettings {
+    pub v: u8,
+    /// The topic of settings that the document was published on.
+    pub topic: String,
+    /// The document as it was published there: TOML, with its signature.
+    pub document: String,
+}
+
 /// One report. A report with a known number is a repetition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {

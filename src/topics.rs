@@ -49,6 +49,8 @@ pub enum Topic {
     Reports,
     /// Head office has a gateway's reports.
     Reported,
+    /// A document of settings that a gateway lacks, sent to it alone.
+    MissedSettings,
     /// A gateway's synthetic customer has arrived.
     Canary,
 }
@@ -78,7 +80,7 @@ const fn row(
 }
 
 /// The table. The index of a row is its [`Topic`].
-pub const TABLE: [Definition; 23] = [
+pub const TABLE: [Definition; 24] = [
     row(Topic::Arrivals, "arrivals", "{store}/arrivals", 1, false),
     row(Topic::Departures, "departures", "{store}/departures", 1, false),
     row(Topic::Escalations, "escalations", "{store}/escalations", 1, false),
@@ -101,6 +103,7 @@ pub const TABLE: [Definition; 23] = [
     row(Topic::Withdrawals, "withdrawals", "{store}/gateways/{gateway}/withdrawals", 1, false),
     row(Topic::Reports, "reports", "{store}/gateways/{gateway}/reports", 1, false),
     row(Topic::Reported, "reported", "{store}/gateways/{gateway}/reported", 1, false),
+    row(Topic::MissedSettings, "missedSettings", "{store}/gateways/{gateway}/missed", 1, false),
     row(Topic::Canary, "canary", "{store}/gateways/{gateway}/canary", 1, false),
 ];
 

@@ -3,7 +3,6 @@
 //! The database may make it wait: it runs on a thread for work that blocks. Invariant: an answer goes
 //! out once everything that it is about is committed.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -27,9 +26,6 @@ const MOST_REPEATED: u32 = 100;
 
 /// An answer is of no use to a later connection.
 const LIFE: Duration = Duration::from_mins(1);
-
-/// Least time between two publications of one document: one message reaches all its gateways.
-const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// For how long what gateways report is kept, in days.
 #[derive(Debug, Clone, Copy)]
@@ -71,11 +67,6 @@ pub(super) struct Publication {
 pub(super) struct Responder {
     store: FleetStore,
     clocks: Clocks,
-    /// When each document was published last, by its topic.
-    published: BTreeMap<String, Tick>,
-    /// Documents that a gateway lacks which came just after the last publication: it may have missed
-    /// that one.
-    missed: BTreeSet<String>,
     keep: KeepDays,
     /// Of documents that may be taken back.
     roll_outs: RollOuts,
@@ -95,8 +86,6 @@ impl Responder {
         Self {
             store,
             clocks,
-            published: BTreeMap::new(),
-            missed: BTreeSet::new(),
             keep,
             roll_outs: RollOuts::default(),
             look_at: Tick::ZERO,
@@ -107,7 +96,6 @@ impl Responder {
     /// All of a job, or nothing of it; what is to go out afterwards.
     pub(super) fn work(&mut self, job: &Job) -> Result<Vec<Reply>, FleetError> {
         self.replies.clear();
-        let missed = self.missed.clone();
         let worked = match job {
             Job::Messages(messages) => transaction(self, |this| {
                 messages.iter().try_for_each(|message| this.received(message))
@@ -115,11 +103,6 @@ impl Responder {
             Job::Repeat => transaction(self, Self::repeat),
             Job::Age => self.age(),
         };
-        if worked.is_err() {
-            // None of it went out.
-            self.published.clear();
-            self.missed.extend(missed);
-        }
         worked.map(|()| std::mem::take(&mut self.replies))
     }
 
@@ -158,7 +141,8 @@ impl Responder {
         Ok(())
     }
 
-    /// A gateway's status with the settings that it has: it is sent newer ones.
+    /// A gateway's status with the settings that it has: it is sent newer ones. Published for all once
+    /// more, they would reach thousands that have them.
     fn status(
         &mut self,
         store: u16,
@@ -167,7 +151,6 @@ impl Responder {
         status: &payload::Status,
         at: WallTime,
     ) -> Result<(), FleetError> {
-        let now = self.clocks.now().tick;
         self.store.heard(store, gateway, Said::Status(text), at)?;
         if status.documents.iter().any(|one| one.state == payload::DocumentState::FellBack) {
             self.look_at = Tick::ZERO;
@@ -186,25 +169,16 @@ impl Responder {
             let Some(topic) = topic else { continue };
             let known = status.documents.iter().find(|known| known.reach == reach);
             let known = known.and_then(|known| known.serial).unwrap_or(0);
-            if self.store.newest(&topic)?.is_none_or(|document| document.serial <= known) {
+            let newest = self.store.newest(&topic)?;
+            let Some(document) = newest.filter(|document| document.serial > known) else {
                 continue;
-            }
-            let recently = |at: &Tick| now.since(*at) < AGAIN_AFTER;
-            if self.published.get(&topic).is_some_and(recently) {
-                self.missed.insert(topic);
-            } else {
-                self.publish_again(topic)?;
-            }
+            };
+            tracing::debug!(store, gateway, topic, document.serial, "a gateway lacks settings");
+            let document = document.text;
+            let missed = payload::MissedSettings { v: payload::VERSION, topic, document };
+            let topic = topics.topic(Topic::MissedSettings, &[gateway]);
+            self.publish(topic, payload::encode(&missed), false, Some(LIFE));
         }
-        Ok(())
-    }
-
-    /// The newest document of a topic, once for all gateways that lack it.
-    fn publish_again(&mut self, topic: String) -> Result<(), FleetError> {
-        let Some(document) = self.store.newest(&topic)? else { return Ok(()) };
-        tracing::info!(topic, serial = document.serial, "settings are published again");
-        self.published.insert(topic.clone(), self.clocks.now().tick);
-        self.publish(topic, document.text.into_bytes(), true, None);
         Ok(())
     }
 
@@ -318,9 +292,6 @@ impl Responder {
         for gateway in behind {
             self.tell(gateway.store, gateway.serial)?;
         }
-        for topic in std::mem::take(&mut self.missed) {
-            self.publish_again(topic)?;
-        }
         self.look_at_roll_outs()
     }
 
@@ -427,18 +398,33 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_that_returns_just_after_settings_were_published_again_gets_them_too() {
+    fn settings_that_gateways_lack_are_sent_to_them_alone() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = FleetStore::open(folder.path().join("fleet.db")).unwrap();
         let text = |n: u64| Ok::<_, FleetError>(format!("[document]\nserial = {n}\n"));
         store.push("grelot/v1/config/fleet", "", "", text).unwrap();
         let keep = KeepDays { reports: 90, traces: 30 };
         let mut responder = Responder::new(store, Clocks::machine(), keep);
-        let mut published = |job: Job| responder.work(&job).unwrap().len();
-        assert_eq!(published(Job::Messages(vec![status(1, 0)])), 1);
-        assert_eq!(published(Job::Messages(vec![status(2, 0), status(3, 0)])), 0, "at once");
-        assert_eq!(published(Job::Repeat), 1, "a while later, for both");
-        assert_eq!(published(Job::Messages(vec![status(2, 1)])), 0);
-        assert_eq!(published(Job::Repeat), 0);
+        let mut published = |job: Job| {
+            let replies = responder.work(&job).unwrap();
+            let publications = replies.into_iter().filter_map(|reply| match reply {
+                Reply::Publish(publication) => Some(publication),
+                Reply::AskForStatus(_) => None,
+            });
+            publications.collect::<Vec<_>>()
+        };
+        let sent = published(Job::Messages(vec![status(1, 0), status(2, 1), status(3, 0)]));
+        let topics: Vec<&str> = sent.iter().map(|one| one.topic.as_str()).collect();
+        assert_eq!(
+            topics,
+            ["grelot/v1/1/gateways/door/missed", "grelot/v1/3/gateways/door/missed"]
+        );
+        assert!(sent.iter().all(|one| !one.retain));
+        let missed: payload::MissedSettings = serde_json::from_slice(&sent[0].payload).unwrap();
+        assert_eq!(missed.topic, "grelot/v1/config/fleet");
+        assert!(missed.document.contains("serial = 1"), "{missed:?}");
+        assert_eq!(published(Job::Messages(vec![status(1, 0)])).len(), 1, "it asks once more");
+        assert_eq!(published(Job::Messages(vec![status(1, 1)])), []);
+        assert_eq!(published(Job::Repeat), []);
     }
 }

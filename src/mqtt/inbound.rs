@@ -162,19 +162,16 @@ enum VerdictWire {
 pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Refused> {
     let topic = std::str::from_utf8(topic).map_err(|_| Refused::Topic)?;
     let (topic, parameters) = Topic::parse(topic).ok_or(Refused::Topic)?;
-    let configuration = |reach| Ok(Inbound::Configuration { reach, document: payload.to_owned() });
-    let of_store = match (topic, parameters.as_slice()) {
-        (Topic::FleetSettings, []) => return configuration(Reach::Fleet),
-        (Topic::GroupSettings, [group]) if to.group.as_deref() == Some(*group) => {
-            return configuration(Reach::Group);
-        }
-        (_, [store, of_store @ ..]) if store.parse() == Ok(to.topics.store()) => of_store,
+    if let Some(reach) = to.reach(topic, &parameters) {
+        return Ok(Inbound::Configuration { reach, document: payload.to_owned() });
+    }
+    let of_store = match parameters.as_slice() {
+        [store, of_store @ ..] if store.parse() == Ok(to.topics.store()) => of_store,
         _ => return Err(Refused::Topic),
     };
     match (topic, of_store) {
-        (Topic::StoreSettings, []) => return configuration(Reach::Store),
-        (Topic::GatewaySettings, [gateway]) if *gateway == to.gateway => {
-            return configuration(Reach::Gateway);
+        (Topic::MissedSettings, [gateway]) if *gateway == to.gateway => {
+            return missed_settings(to, payload);
         }
         _ if payload.len() > LONGEST => return Err(Refused::TooLong(payload.len())),
         _ => {}
@@ -199,6 +196,14 @@ pub fn parse(to: &Addressee, topic: &[u8], payload: &[u8]) -> Result<Inbound, Re
         }
         _ => Err(Refused::Topic),
     }
+}
+
+fn missed_settings(to: &Addressee, payload: &[u8]) -> Result<Inbound, Refused> {
+    let payload::MissedSettings { v, topic, document } = read(payload)?;
+    known_version(v)?;
+    let reach = Topic::parse(&topic).and_then(|(topic, parameters)| to.reach(topic, &parameters));
+    let reach = reach.ok_or(Refused::OutOfBounds("`topic` has no settings for this gateway"))?;
+    Ok(Inbound::Configuration { reach, document: document.into_bytes() })
 }
 
 fn visit_id(level: &str) -> Result<VisitId, Refused> {
@@ -401,6 +406,36 @@ mod tests {
             ("grelot/v1/42/arrivals", false),
         ] {
             assert_eq!(read(topic, "x").is_ok(), heard, "{topic}");
+        }
+    }
+
+    #[test]
+    fn missed_settings_are_those_of_the_topic_that_they_name() {
+        let missed = |gateway: &str, topic: &str| {
+            let (topic, document) = (topic.to_owned(), "x = 1".to_owned());
+            let payload = payload::encode(&payload::MissedSettings { v: 1, topic, document });
+            let payload = String::from_utf8(payload).unwrap();
+            read(&Topics::of(42).topic(Topic::MissedSettings, &[gateway]), &payload)
+        };
+        for (topic, reach) in [
+            ("grelot/v1/config/fleet", Reach::Fleet),
+            ("grelot/v1/config/group/north", Reach::Group),
+            ("grelot/v1/42/config", Reach::Store),
+            ("grelot/v1/42/gateways/door/config", Reach::Gateway),
+        ] {
+            let heard = Inbound::Configuration { reach, document: b"x = 1".to_vec() };
+            assert_eq!(missed("door", topic), Ok(heard), "{topic}");
+            assert_eq!(missed("till", topic), Err(Refused::Topic), "another gateway's: {topic}");
+        }
+        for topic in [
+            "grelot/v1/config/group/south",
+            "grelot/v1/43/config",
+            "grelot/v1/42/gateways/till/config",
+            "grelot/v1/42/gateways/door/missed",
+            "grelot/v1/42/withdrawn/c-1",
+            "",
+        ] {
+            assert!(matches!(missed("door", topic), Err(Refused::OutOfBounds(_))), "{topic}");
         }
     }
 

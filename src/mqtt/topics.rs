@@ -1,6 +1,7 @@
 //! Where each message is published. The names are promises: tablets, tools and head office rely on
 //! them.
 
+use crate::config::layers::Reach;
 use crate::pipeline::VisitId;
 use crate::store::{Kind, MessageKind, OutboundMessage, Published};
 
@@ -192,6 +193,25 @@ impl Addressee {
         [vec![Filter { qos: Qos::AtMostOnce, ..all(Topic::Withdrawn) }], filters]
     }
 
+    /// How far settings reach that are published on this topic; `None` where it has none for this
+    /// gateway.
+    pub fn reach(&self, topic: Topic, parameters: &[&str]) -> Option<Reach> {
+        let here = |store: &str| store.parse() == Ok(self.topics.store());
+        match (topic, parameters) {
+            (Topic::FleetSettings, []) => Some(Reach::Fleet),
+            (Topic::GroupSettings, [group]) if self.group.as_deref() == Some(*group) => {
+                Some(Reach::Group)
+            }
+            (Topic::StoreSettings, [store]) if here(store) => Some(Reach::Store),
+            (Topic::GatewaySettings, [store, gateway])
+                if here(store) && *gateway == self.gateway =>
+            {
+                Some(Reach::Gateway)
+            }
+            _ => None,
+        }
+    }
+
     /// Head office's settings for it.
     fn settings(&self) -> Vec<Filter> {
         let group = self.group.as_ref().map(|group| Topic::GroupSettings.of(&[group.as_str()]));
@@ -200,6 +220,7 @@ impl Addressee {
             group,
             Some(self.topics.topic(Topic::StoreSettings, &[])),
             Some(self.topics.topic(Topic::GatewaySettings, &[&self.gateway])),
+            Some(self.topics.topic(Topic::MissedSettings, &[&self.gateway])),
         ];
         all.into_iter().flatten().map(Filter::new).collect()
     }

@@ -339,8 +339,8 @@ fn every_example_is_heard_and_fits_its_schema() {
         }
     }
     assert_eq!(
-        heard, 10,
-        "claim, feedback, withdrawal, announcement, four scopes of settings, withdrawals, reported"
+        heard, 11,
+        "claim, feedback, withdrawal, announcement, four scopes of settings, withdrawals, reported, missed settings"
     );
 }
 

@@ -5,13 +5,14 @@ use crate::mqtt::role::Role;
 use crate::mqtt::topics::{ROOT, Topic, Topics};
 
 /// Of a store; the last two to retire a gateway or beacon that is gone.
-const HEAD_OFFICE_WRITES: [Topic; 9] = [
+const HEAD_OFFICE_WRITES: [Topic; 10] = [
     Topic::StoreSettings,
     Topic::GatewaySettings,
     Topic::Registry,
     Topic::Withdrawn,
     Topic::Withdrawals,
     Topic::Reported,
+    Topic::MissedSettings,
     Topic::Sync,
     Topic::Status,
     Topic::Beacon,
@@ -100,6 +101,7 @@ impl Rights {
         let mut reads: Vec<String> = all(&[
             Topic::StoreSettings,
             Topic::GatewaySettings,
+            Topic::MissedSettings,
             Topic::Registry,
             Topic::Withdrawn,
             Topic::Withdrawals,
@@ -252,7 +254,9 @@ mod tests {
     #[test]
     fn head_office_configures_and_withdraws_and_announces_no_one() {
         let (rights, topic) = of(Role::HeadOffice);
-        for below in ["config", "gateways/till/config", "registry", "withdrawn/c-1"] {
+        for below in
+            ["config", "gateways/till/config", "gateways/till/missed", "registry", "withdrawn/c-1"]
+        {
             assert!(rights.may_write(&topic(below)), "{below}");
         }
         assert!(rights.may_write("grelot/v1/config/fleet"));
