@@ -3,7 +3,7 @@
 #
 #   tests/all.sh           within half an hour on two cores, from a clean checkout
 #   tests/all.sh --long    also lints, dependencies, every fuzz target for a minute, every picture of the
-#                          page, power cuts, wear, and a shop's day with faults
+#                          page, power cuts, wear, a shop's day with faults, and head office on rmqtt
 #
 # Real parts are used: a broker, a browser, a virtual machine with BlueZ. What this machine lacks
 # of them is installed with apt-get, as root or through sudo. Services that a package starts are
@@ -74,6 +74,15 @@ long_form() {
     command -v cargo-fuzz >/dev/null || step cargo install --quiet --locked cargo-fuzz
     step tests/fuzz/run.sh 60
     campaigns
+    on_rmqtt
+}
+
+# Head office on a cluster of rmqtt, which is built first: ten minutes of two cores.
+on_rmqtt() {
+    command -v protoc >/dev/null || step as_root apt-get install -qq -y protobuf-compiler
+    step cargo build --quiet --manifest-path tests/cluster/rmqtt/Cargo.toml \
+        --target-dir "${CARGO_TARGET_DIR:-target}/rmqtt"
+    step cargo nextest run --locked --bench rmqtt
 }
 
 # Power cuts, wear, and a day of a shop with faults; the machine and the disk of the first are those of

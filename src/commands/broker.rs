@@ -6,7 +6,8 @@ use serde_json::json;
 use super::{Exit, Global, print};
 use crate::config::{self, BrokerLocation, Config};
 use crate::mqtt::Role;
-use crate::mqtt::broker::{Rights, rabbitmq};
+use crate::mqtt::broker::{Rights, rabbitmq, rmqtt};
+use crate::mqtt::login;
 use crate::mqtt::logins::Logins;
 use crate::mqtt::topics::Topics;
 
@@ -19,6 +20,7 @@ use crate::mqtt::topics::Topics;
     sudo -u grelot grelot broker remove counter\n  \
     grelot broker rules gateway till --user 42-till\n  \
     grelot broker rules gateway till --user 42-till --rabbitmq\n  \
+    grelot broker rules gateway till --user 42-till --rmqtt\n  \
     grelot broker rules head-office fleet --all-stores\n\n\
     A running daemon knows a new login at once. What each role may do: docs/mqtt.md.")]
 pub struct Args {
@@ -37,7 +39,8 @@ enum Action {
     },
     /// The logins and their roles
     List,
-    /// Prints the access rules of a role, for a mosquitto or a RabbitMQ that several stores share
+    /// Prints the access rules of a role, for a broker that several stores share: a mosquitto, a RabbitMQ or an
+    /// rmqtt
     Rules {
         /// gateway, tablet, head-office or reader
         role: Role,
@@ -52,6 +55,9 @@ enum Action {
         /// As definitions of RabbitMQ, for `rabbitmqctl import_definitions`
         #[arg(long)]
         rabbitmq: bool,
+        /// As rules of rmqtt-acl.toml, with a new random password
+        #[arg(long, conflicts_with = "rabbitmq")]
+        rmqtt: bool,
     },
     /// Removes a login; its connections can no longer do anything
     Remove {
@@ -70,7 +76,7 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let unusable = || format!("cannot use the state folder {}", config.state.display());
     match &args.action {
         Action::Add { role, name } => add(global, &config, &logins, *role, name),
-        Action::Rules { role, name, user, all_stores, rabbitmq } => {
+        Action::Rules { role, name, user, all_stores, rabbitmq, rmqtt } => {
             anyhow::ensure!(
                 !all_stores || *role == Role::HeadOffice,
                 "--all-stores is for head-office"
@@ -82,6 +88,10 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
             print(&if *rabbitmq {
                 let ids = rabbitmq::client_ids(*role, name, user, &topics);
                 serde_json::to_string_pretty(&rabbitmq::definitions(&rights, user, &ids))?
+            } else if *rmqtt {
+                let (ids, password) =
+                    (rmqtt::client_ids(*role, name, &topics), login::random_token()?);
+                rmqtt::rules(&rights, user, &password, &ids).trim_end().to_owned()
             } else {
                 rights.mosquitto(user).trim_end().to_owned()
             })?;

@@ -39,7 +39,7 @@ pub struct RabbitMq {
 impl RabbitMq {
     /// Starts that many nodes at once and waits until each serves. `rights` are what `grelot broker
     /// rules --rabbitmq` prints, for a user each; a client without a login may do everything.
-    pub fn start(nodes: usize, rights: &[Value]) -> Self {
+    pub fn start(nodes: usize, rights: &[String]) -> Self {
         let root = debian_root();
         let folder = PathBuf::from(format!("var/lib/rabbitmq/{}", std::process::id()));
         fs::create_dir_all(root.join(&folder)).unwrap();
@@ -156,7 +156,9 @@ impl RabbitMq {
 }
 
 /// Users with their rights, and the one without a login.
-fn definitions(rights: &[Value]) -> Value {
+fn definitions(rights: &[String]) -> Value {
+    let rights: Vec<Value> =
+        rights.iter().map(|printed| serde_json::from_str(printed).unwrap()).collect();
     let of = |key: &'static str| {
         rights.iter().flat_map(move |one| one[key].as_array().unwrap()).cloned()
     };

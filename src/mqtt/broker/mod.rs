@@ -12,6 +12,7 @@ mod earlier;
 pub mod rabbitmq;
 mod retained;
 mod rights;
+pub mod rmqtt;
 
 pub use accounts::Accounts;
 pub use rights::Rights;

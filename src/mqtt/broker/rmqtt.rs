@@ -1,0 +1,68 @@
+//! The rights of a role as rules of rmqtt's access control, for `rules` in `rmqtt-acl.toml`.
+//!
+//! A rule has the password in clear, and names one client id, not a pattern. rmqtt compares a
+//! subscription's filter with a rule's filters as it does a topic.
+
+use toml::Value;
+
+use super::rights::Rights;
+use crate::mqtt::role::Role;
+use crate::mqtt::topics::Topics;
+
+/// The client ids that a login may use; empty where they cannot be listed. Another's session cannot be
+/// taken over with an id that is not among them.
+pub fn client_ids(role: Role, name: &str, topics: &Topics) -> Vec<String> {
+    match role {
+        Role::Gateway => {
+            let own = format!("grelot-{}-{name}", topics.store());
+            let office = format!("{own}-office");
+            vec![own, office]
+        }
+        // Commands of head office have one of their own each time.
+        Role::HeadOffice | Role::Tablet | Role::Reader => Vec::new(),
+    }
+}
+
+/// The rules of `user`, a line each.
+pub fn rules(rights: &Rights, user: &str, password: &str, client_ids: &[String]) -> String {
+    let quoted = |text: &str| Value::String(text.to_owned()).to_string();
+    let (user, password) = (quoted(user), quoted(password));
+    let connect = |id: String| {
+        format!("[\"allow\", {{ user = {user}, password = {password}{id} }}, \"connect\"],\n")
+    };
+    let mut text: String =
+        client_ids.iter().map(|id| connect(format!(", clientid = {}", quoted(id)))).collect();
+    if client_ids.is_empty() {
+        text = connect(String::new());
+    }
+    for (action, filters) in [("subscribe", rights.reads()), ("publish", rights.writes())] {
+        let filters: Vec<String> = filters.iter().map(|filter| quoted(filter)).collect();
+        if !filters.is_empty() {
+            let filters = filters.join(", ");
+            text.push_str(&format!(
+                "[\"allow\", {{ user = {user} }}, \"{action}\", [{filters}]],\n"
+            ));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_connects_as_itself_and_has_the_rights_of_its_role() {
+        let topics = Topics::of(42);
+        let rights = Rights::of(Role::Gateway, "door", &topics);
+        let ids = client_ids(Role::Gateway, "door", &topics);
+        let rules = rules(&rights, "42-\"door\"", "secret", &ids);
+        let rules: toml::Table = toml::from_str(&format!("rules = [\n{rules}]\n")).unwrap();
+        let rules = rules["rules"].as_array().unwrap();
+        assert_eq!(rules.len(), 4, "{rules:?}");
+        assert_eq!(rules[0][1]["user"].as_str(), Some("42-\"door\""));
+        assert_eq!(rules[1][1]["clientid"].as_str(), Some("grelot-42-door-office"));
+        assert_eq!(rules[2][3].as_array().unwrap().len(), rights.reads().len());
+        assert_eq!(rules[3][3].as_array().unwrap().len(), rights.writes().len());
+    }
+}
