@@ -29,6 +29,8 @@ const WALK_DB: f32 = 4.0;
 const APART_DB: f32 = 6.0;
 /// Few passers-by are louder than their mean by this much.
 const LOUDER_DB: f32 = 12.0;
+/// Of a phone above the default inside level, so that it is surely inside: chosen on random shops.
+pub const SURELY_DB: f32 = 5.0;
 /// With fewer passers-by their mean level is not used.
 const FEW: f32 = 15.0;
 /// The level at which a receiver loses half of all packets, in dBm; and how soft that limit is, in
@@ -54,6 +56,9 @@ pub enum Steady {
     Inside {
         /// Half-way to the outside level, in dB from `steady_db`; 0 where no walk test measured it.
         least_db: f32,
+        /// From here on whatever the network says, in dB from `steady_db`; `None` where a walk test
+        /// measured the level or head office set it, which count without the network.
+        surely_db: Option<f32>,
     },
     /// The phone is in front of the shop.
     Outside,
@@ -238,11 +243,12 @@ impl SiteModel {
         self.usual_at(gateway.0.into())
     }
 
-    /// What each gateway measures of a phone that stays inside, in dBm.
+    /// What each gateway measures of a phone that stays inside, at least, so that it is recognised
+    /// whatever else is known, in dBm.
     pub fn inside_levels(&self) -> impl Iterator<Item = (GatewayIndex, f32)> {
         (0..).map(GatewayIndex).zip(&self.gateways).map(|(gateway, usual)| {
             let above_db = match usual.steady {
-                Steady::Inside { .. } => usual.steady_db,
+                Steady::Inside { surely_db, .. } => usual.steady_db + surely_db.unwrap_or(0.0),
                 Steady::Outside | Steady::Neither => 0.0,
             };
             (gateway, usual.inside_dbm + above_db - usual.offset_db)
@@ -347,7 +353,10 @@ impl Usual {
         let inside_dbm = mean.iter().zip(&STAYING).map(|(mean, part)| mean * part).sum::<f32>();
         let (steady, steady_dbm) = match steady_dbm(walk, usual, traffic) {
             _ if place == Place::Outside => (Steady::Outside, mean[THRESHOLD]),
-            Some((dbm, least_db)) if innermost && !both_sides => (Steady::Inside { least_db }, dbm),
+            Some((dbm, least_db)) if innermost && !both_sides => {
+                let is_default = walk.is_none() && usual == USUAL;
+                (Steady::Inside { least_db, surely_db: is_default.then_some(SURELY_DB) }, dbm)
+            }
             _ => (Steady::Neither, inside_dbm),
         };
         Self {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::site_model::SURELY_DB;
 use super::*;
 use crate::pipeline::gateway::{Gateway, Levels, Place};
 use crate::pipeline::policy;
@@ -71,6 +72,23 @@ proptest! {
             (at_s, level(at_s, db))
         });
         let most_s = COMES_S + 15.0 + settings.presence.dwell.as_secs_f32();
+        let within = readings.take_while(|(at_s, _)| *at_s <= most_s);
+        prop_assert!(arrival(settings, within).is_some());
+    }
+
+    /// The same with the default level, which may not be this shop's: at once where the phone is louder, else
+    /// after a minute at most.
+    #[test]
+    fn a_phone_that_stays_at_the_default_inside_level_is_announced(
+        above_db in 0.0_f32..20.0,
+        place in prop::sample::select(vec![Place::Door, Place::Inside]),
+        every_s in 0.1_f32..2.0,
+    ) {
+        let settings = store(vec![gateway(0, place, None)]);
+        let (dwell_s, inside_dbm) =
+            (settings.presence.dwell.as_secs_f32(), settings.presence.arrive_rssi_dbm);
+        let most_s = dwell_s + if above_db.round() >= SURELY_DB { 15.0 } else { 65.0 };
+        let readings = (0_u16..).map(|nth| (f32::from(nth) * every_s, inside_dbm + above_db));
         let within = readings.take_while(|(at_s, _)| *at_s <= most_s);
         prop_assert!(arrival(settings, within).is_some());
     }

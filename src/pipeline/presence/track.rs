@@ -37,6 +37,9 @@ const JUST_BELOW_DB: f32 = 1.0;
 const STEADY_DB: f32 = 4.0;
 /// ... or after this many milliseconds above half-way to the measured outside level.
 const NEAR_MS: u16 = 60_000;
+/// Only the longer time counts while the network is less sure than this and the level, a default one, is not
+/// surely that of a phone inside: chosen on random shops.
+const UNLIKELY: f32 = 0.3;
 /// A reading counts for this long at most, in seconds.
 const SPEAKS_FOR_S: f32 = 5.0;
 /// Time counts once more for each of these dB above the inside level ...
@@ -307,11 +310,13 @@ impl Track {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "15 s at most")]
         let longer = |so_far: u16, times: f32| so_far.saturating_add((lasted_ms * times) as u16);
         match reading.usual.steady {
-            Steady::Inside { least_db } => {
+            Steady::Inside { least_db, surely_db } => {
+                let doubted = self.confidence < UNLIKELY
+                    && surely_db.is_some_and(|surely| above_db < surely - JUST_BELOW_DB);
                 let louder = (1.0 + above_db.max(0.0) / LOUDER_DB).min(LOUDEST);
-                let stays = above_db >= from_db(loud, -JUST_BELOW_DB);
+                let stays = !doubted && above_db >= from_db(loud, -JUST_BELOW_DB);
                 self.steady_ms = if stays { longer(self.steady_ms, louder) } else { 0 };
-                let stays = above_db >= from_db(near, least_db);
+                let stays = above_db >= from_db(near, least_db.min(-JUST_BELOW_DB));
                 self.near_ms = if stays { longer(self.near_ms, 1.0) } else { 0 };
             }
             Steady::Outside if above_db >= 0.0 => (self.steady_ms, self.near_ms) = (0, 0),
