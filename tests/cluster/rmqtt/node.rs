@@ -73,7 +73,8 @@ async fn main() -> anyhow::Result<()> {
         .allow_anonymous(rules.is_empty())
         .min_keepalive(0)
         .max_session_expiry_interval(Duration::ZERO)
-        .message_expiry_interval(Duration::ZERO);
+        // 0 would mean no limit to messages, and no time at all to retained ones.
+        .message_expiry_interval(Duration::from_hours(24 * 365));
     MqttServer::new(context).listener(listener.bind()?.tcp()?).build().run().await?;
     Ok(())
 }
