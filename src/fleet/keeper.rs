@@ -16,7 +16,9 @@ use crate::clock::Clocks;
 use crate::config::BrokerUrl;
 use crate::mqtt::Identity;
 use crate::mqtt::backoff::Backoff;
-use crate::mqtt::link::{ConnectOptions, ConnectionEvent, Disconnect, Link, Message};
+use crate::mqtt::link::{
+    ConnectOptions, ConnectionEvent, Disconnect, Link, Message, PublishOutcome,
+};
 use crate::mqtt::topics::{Filter, Topic, Topics, is_level};
 use crate::payload;
 use crate::telemetry::brief;
@@ -108,6 +110,7 @@ impl Keeper {
         age.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.waiting.clear();
         self.asked.clear();
+        let mut refused = false;
         loop {
             let now = self.clocks.now().tick;
             self.desk.begin(now);
@@ -129,6 +132,10 @@ impl Keeper {
                     }
                     ConnectionEvent::Received { topic, payload, retained, .. } => {
                         self.received(&topic, payload, retained);
+                    }
+                    ConnectionEvent::Acknowledged((), PublishOutcome::Refused(why)) if !refused => {
+                        refused = true;
+                        tracing::warn!(why, "the broker does not accept what head office sends: see its access rules");
                     }
                     ConnectionEvent::Disconnected(lost) => return Ok(lost),
                     _ => {}

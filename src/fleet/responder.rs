@@ -3,6 +3,7 @@
 //! The database may make it wait: it runs on a thread for work that blocks. Invariant: an answer goes
 //! out once everything that it is about is committed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -26,6 +27,13 @@ const MOST_REPEATED: u32 = 100;
 
 /// An answer is of no use to a later connection.
 const LIFE: Duration = Duration::from_mins(1);
+
+/// Settings that a gateway lacks are sent to it again after this long at first, and at most: it may
+/// refuse them.
+const SEND_AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(5));
+
+/// Documents that are sent again at once; the rest follows.
+const MOST_SENT_AGAIN: usize = 500;
 
 /// For how long what gateways report is kept, in days.
 #[derive(Debug, Clone, Copy)]
@@ -63,10 +71,23 @@ pub(super) struct Publication {
     pub(super) expiry: Option<Duration>,
 }
 
+/// A store, a gateway, and the topic of settings.
+type Lacking = (u16, String, String);
+
+/// A document that a gateway lacks, as it was sent last.
+#[derive(Debug)]
+struct Sent {
+    serial: u64,
+    again_at: Tick,
+    wait: Duration,
+}
+
 /// Head office's side of all conversations.
 pub(super) struct Responder {
     store: FleetStore,
     clocks: Clocks,
+    /// Documents that gateways lack.
+    lacking: BTreeMap<Lacking, Sent>,
     keep: KeepDays,
     /// Of documents that may be taken back.
     roll_outs: RollOuts,
@@ -86,6 +107,7 @@ impl Responder {
         Self {
             store,
             clocks,
+            lacking: BTreeMap::new(),
             keep,
             roll_outs: RollOuts::default(),
             look_at: Tick::ZERO,
@@ -103,6 +125,11 @@ impl Responder {
             Job::Repeat => transaction(self, Self::repeat),
             Job::Age => self.age(),
         };
+        if worked.is_err() {
+            // None of it went out.
+            let now = self.clocks.now().tick;
+            self.lacking.values_mut().for_each(|sent| sent.again_at = now);
+        }
         worked.map(|()| std::mem::take(&mut self.replies))
     }
 
@@ -141,8 +168,8 @@ impl Responder {
         Ok(())
     }
 
-    /// A gateway's status with the settings that it has: it is sent newer ones. Published for all once
-    /// more, they would reach thousands that have them.
+    /// A gateway's status with the settings that it has: newer ones are sent to it alone, since thousands
+    /// of others have them.
     fn status(
         &mut self,
         store: u16,
@@ -156,6 +183,7 @@ impl Responder {
             self.look_at = Tick::ZERO;
         }
         if status.state == payload::GatewayState::Offline {
+            self.lacking.retain(|(of, name, _), _| (*of, name.as_str()) != (store, gateway));
             return Ok(());
         }
         let topics = Topics::of(store);
@@ -169,15 +197,45 @@ impl Responder {
             let Some(topic) = topic else { continue };
             let known = status.documents.iter().find(|known| known.reach == reach);
             let known = known.and_then(|known| known.serial).unwrap_or(0);
-            let newest = self.store.newest(&topic)?;
-            let Some(document) = newest.filter(|document| document.serial > known) else {
-                continue;
-            };
-            tracing::debug!(store, gateway, topic, document.serial, "a gateway lacks settings");
-            let document = document.text;
-            let missed = payload::MissedSettings { v: payload::VERSION, topic, document };
-            let topic = topics.topic(Topic::MissedSettings, &[gateway]);
-            self.publish(topic, payload::encode(&missed), false, Some(LIFE));
+            let newest = self.store.newest(&topic)?.filter(|document| document.serial > known);
+            let lacking = (store, gateway.to_owned(), topic);
+            let sent = self.lacking.get(&lacking).map(|sent| sent.serial);
+            match newest {
+                None => drop(self.lacking.remove(&lacking)),
+                // The status is new for another reason, or the gateway refuses the document.
+                Some(document) if sent == Some(document.serial) => {}
+                Some(document) => self.send_to_one(lacking, document, SEND_AGAIN.0),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a document to the gateway that lacks it, and once more after `wait`.
+    fn send_to_one(&mut self, lacking: Lacking, document: Document, wait: Duration) {
+        let (store, gateway, topic) = &lacking;
+        let Document { serial, text: document, .. } = document;
+        tracing::debug!(store, gateway, topic, serial, "a gateway lacks settings");
+        let missed =
+            payload::MissedSettings { v: payload::VERSION, topic: topic.clone(), document };
+        let topic = Topics::of(*store).topic(Topic::MissedSettings, &[gateway]);
+        self.publish(topic, payload::encode(&missed), false, Some(LIFE));
+        let again_at = self.clocks.now().tick.plus(wait);
+        self.lacking.insert(lacking, Sent { serial, again_at, wait });
+    }
+
+    /// Sends documents again that were sent a while ago and that no status shows since.
+    fn send_again(&mut self) -> Result<(), FleetError> {
+        let now = self.clocks.now().tick;
+        let due = self.lacking.iter().filter(|(_, sent)| sent.again_at <= now);
+        let due: Vec<(Lacking, Duration)> = due
+            .map(|(lacking, sent)| (lacking.clone(), (sent.wait * 2).min(SEND_AGAIN.1)))
+            .take(MOST_SENT_AGAIN)
+            .collect();
+        for (lacking, wait) in due {
+            match self.store.newest(&lacking.2)? {
+                Some(document) => self.send_to_one(lacking, document, wait),
+                None => drop(self.lacking.remove(&lacking)),
+            }
         }
         Ok(())
     }
@@ -292,6 +350,7 @@ impl Responder {
         for gateway in behind {
             self.tell(gateway.store, gateway.serial)?;
         }
+        self.send_again()?;
         self.look_at_roll_outs()
     }
 
@@ -405,15 +464,7 @@ mod tests {
         store.push("grelot/v1/config/fleet", "", "", text).unwrap();
         let keep = KeepDays { reports: 90, traces: 30 };
         let mut responder = Responder::new(store, Clocks::machine(), keep);
-        let mut published = |job: Job| {
-            let replies = responder.work(&job).unwrap();
-            let publications = replies.into_iter().filter_map(|reply| match reply {
-                Reply::Publish(publication) => Some(publication),
-                Reply::AskForStatus(_) => None,
-            });
-            publications.collect::<Vec<_>>()
-        };
-        let sent = published(Job::Messages(vec![status(1, 0), status(2, 1), status(3, 0)]));
+        let sent = published(&mut responder, &[status(1, 0), status(2, 1), status(3, 0)]);
         let topics: Vec<&str> = sent.iter().map(|one| one.topic.as_str()).collect();
         assert_eq!(
             topics,
@@ -423,8 +474,37 @@ mod tests {
         let missed: payload::MissedSettings = serde_json::from_slice(&sent[0].payload).unwrap();
         assert_eq!(missed.topic, "grelot/v1/config/fleet");
         assert!(missed.document.contains("serial = 1"), "{missed:?}");
-        assert_eq!(published(Job::Messages(vec![status(1, 0)])).len(), 1, "it asks once more");
-        assert_eq!(published(Job::Messages(vec![status(1, 1)])), []);
-        assert_eq!(published(Job::Repeat), []);
+        assert_eq!(published(&mut responder, &[status(1, 0)]), [], "it refuses them");
+        assert_eq!(published(&mut responder, &[status(1, 1)]), [], "it has them");
+
+        // The other one did not get it, and is sent it again after a while, and a longer while.
+        assert_eq!(published(&mut responder, &[]), [], "it has time");
+        for waits in [SEND_AGAIN.0 * 2, SEND_AGAIN.0 * 4] {
+            responder.lacking.values_mut().for_each(|sent| sent.again_at = Tick::ZERO);
+            let again = published(&mut responder, &[]);
+            assert_eq!(again.len(), 1);
+            assert_eq!(again[0].topic, "grelot/v1/3/gateways/door/missed");
+            assert!(responder.lacking.values().all(|sent| sent.wait == waits));
+        }
+
+        // One that is offline is not; as soon as it returns, it is.
+        let mut offline = status(3, 0);
+        let mut said: Status = serde_json::from_slice(&offline.payload).unwrap();
+        said.state = GatewayState::Offline;
+        offline.payload = payload::encode(&said);
+        assert_eq!(published(&mut responder, &[offline]), []);
+        assert!(responder.lacking.is_empty());
+        assert_eq!(published(&mut responder, &[status(3, 0)]).len(), 1);
+    }
+
+    /// What goes out because of these messages, or else at the next look at what is not acknowledged.
+    fn published(responder: &mut Responder, messages: &[Received]) -> Vec<Publication> {
+        let job = if messages.is_empty() { Job::Repeat } else { Job::Messages(messages.to_vec()) };
+        let publications =
+            responder.work(&job).unwrap().into_iter().filter_map(|reply| match reply {
+                Reply::Publish(publication) => Some(publication),
+                Reply::AskForStatus(_) => None,
+            });
+        publications.collect()
     }
 }

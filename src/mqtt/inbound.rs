@@ -13,7 +13,7 @@ use crate::pipeline::event::{Member, PeerState, StaffAction};
 /// what is read, so that a message that is too long is reported.
 pub const LARGEST_PACKET: u32 = 1024 * 1024;
 
-/// The longest message that is read; only a configuration may be longer (`config::layers`).
+/// The longest message that is read; only settings may be longer (`config::layers`).
 pub const LONGEST: usize = 64 * 1024;
 
 /// Longest of everything but contacts, a gateway's status and configuration.
