@@ -29,7 +29,8 @@ const WALK_DB: f32 = 4.0;
 const APART_DB: f32 = 6.0;
 /// Few passers-by are louder than their mean by this much.
 const LOUDER_DB: f32 = 12.0;
-/// Of a phone above the default inside level, so that it is surely inside: chosen on random shops.
+/// A phone is surely inside if it is louder than the default inside level by this much: chosen on random
+/// shops.
 pub const SURELY_DB: f32 = 5.0;
 /// With fewer passers-by their mean level is not used.
 const FEW: f32 = 15.0;
@@ -56,8 +57,9 @@ pub enum Steady {
     Inside {
         /// Half-way to the outside level, in dB from `steady_db`; 0 where no walk test measured it.
         least_db: f32,
-        /// From here on whatever the network says, in dB from `steady_db`; `None` where a walk test
-        /// measured the level or head office set it, which count without the network.
+        /// A phone this far above `steady_db` counts without the network's consent, in dB, `JUST_BELOW_DB`
+        /// less included; `None` where a walk test measured the level or head office set another one than
+        /// the default: then every phone at the level does.
         surely_db: Option<f32>,
     },
     /// The phone is in front of the shop.

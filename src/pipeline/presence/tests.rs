@@ -105,6 +105,17 @@ proptest! {
         prop_assert_eq!(arrival(settings, readings), None);
     }
 
+    /// A gateway at the door measures people on the pavement, too: at the default level of a shop where
+    /// nothing was measured, a quarter of a minute says little.
+    #[test]
+    fn a_phone_at_the_default_inside_level_is_not_announced_at_once(every_s in 0.2_f32..1.0) {
+        let settings = store(vec![gateway(0, Place::Door, None)]);
+        let inside_dbm = settings.presence.arrive_rssi_dbm;
+        let readings = (0_u16..).map(|nth| (f32::from(nth) * every_s, inside_dbm));
+        let within = readings.take_while(|(at_s, _)| *at_s <= 30.0);
+        prop_assert_eq!(arrival(settings, within), None);
+    }
+
     #[test]
     fn confidence_stays_a_probability(
         heard in prop::collection::vec((0_u8..12, -127_i16..20, 0_u64..100_000), 1..200),
