@@ -90,8 +90,8 @@ pub fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
                 serde_json::to_string_pretty(&rabbitmq::definitions(&rights, user, &ids))?
             } else if *rmqtt {
                 let (ids, password) =
-                    (rmqtt::client_ids(*role, name, &topics), login::random_token()?);
-                rmqtt::rules(&rights, user, &password, &ids).trim_end().to_owned()
+                    (rmqtt::client_ids(*role, name, user, &topics), login::random_token()?);
+                rmqtt::rules(&rights, user, &password, ids.as_deref()).trim_end().to_owned()
             } else {
                 rights.mosquitto(user).trim_end().to_owned()
             })?;

@@ -46,6 +46,18 @@ fn is_refused(answer: std::io::Result<u8>) -> bool {
     answer.map_or(true, |code| code >= FAILURE)
 }
 
+#[allow(dead_code, reason = "for rmqtt alone: RabbitMQ lets a login use any client id")]
+pub fn a_stolen_tablet_reads_no_claims(port: u16) {
+    let mut tablet = connect(port, "42-tablet", "42-tablet");
+    assert_eq!(tablet.subscribe("grelot/v1/42/visits/+").unwrap(), GRANTED);
+    for filter in ["grelot/v1/42/visits/#", "grelot/v1/42/visits/+/claim", "grelot/v1/42/#"] {
+        let mut tablet = connect(port, "42-tablet", "42-tablet");
+        assert!(is_refused(tablet.subscribe(filter)), "{filter}");
+    }
+    let other = Client::log_in(port, "grelot-42-door", ("42-tablet", PASSWORD)).unwrap();
+    assert!(other.is_err(), "it ends no gateway's connection");
+}
+
 pub fn a_stolen_login_reads_and_writes_its_own_store_alone(port: u16) {
     let stolen = || connect(port, "grelot-43-door", "43-door");
     let mut own = stolen();

@@ -9,41 +9,45 @@ use super::rights::Rights;
 use crate::mqtt::role::Role;
 use crate::mqtt::topics::Topics;
 
-/// The client ids that a login may use; empty where they cannot be listed. Another's session cannot be
-/// taken over with an id that is not among them.
-pub fn client_ids(role: Role, name: &str, topics: &Topics) -> Vec<String> {
+/// The client ids that a login may use: with another one it could end another client's connection and take
+/// its session over. `None` for head office, whose commands have one of their own each time.
+pub fn client_ids(role: Role, name: &str, user: &str, topics: &Topics) -> Option<Vec<String>> {
     match role {
         Role::Gateway => {
             let own = format!("grelot-{}-{name}", topics.store());
             let office = format!("{own}-office");
-            vec![own, office]
+            Some(vec![own, office])
         }
-        // Commands of head office have one of their own each time.
-        Role::HeadOffice | Role::Tablet | Role::Reader => Vec::new(),
+        Role::HeadOffice => None,
+        Role::Tablet | Role::Reader => Some(vec![user.to_owned()]),
     }
 }
 
 /// The rules of `user`, a line each.
-pub fn rules(rights: &Rights, user: &str, password: &str, client_ids: &[String]) -> String {
+pub fn rules(rights: &Rights, user: &str, password: &str, client_ids: Option<&[String]>) -> String {
     let quoted = |text: &str| Value::String(text.to_owned()).to_string();
     let (user, password) = (quoted(user), quoted(password));
     let connect = |id: String| {
         format!("[\"allow\", {{ user = {user}, password = {password}{id} }}, \"connect\"],\n")
     };
-    let mut text: String =
-        client_ids.iter().map(|id| connect(format!(", clientid = {}", quoted(id)))).collect();
-    if client_ids.is_empty() {
-        text = connect(String::new());
-    }
-    for (action, filters) in [("subscribe", rights.reads()), ("publish", rights.writes())] {
-        let filters: Vec<String> = filters.iter().map(|filter| quoted(filter)).collect();
+    let id = |id: &String| connect(format!(", clientid = {}", quoted(id)));
+    let mut text =
+        client_ids.map_or_else(|| connect(String::new()), |ids| ids.iter().map(id).collect());
+    let mut rule = |access: &str, action: &str, filters: Vec<String>| {
         if !filters.is_empty() {
             let filters = filters.join(", ");
             text.push_str(&format!(
-                "[\"allow\", {{ user = {user} }}, \"{action}\", [{filters}]],\n"
+                "[\"{access}\", {{ user = {user} }}, \"{action}\", [{filters}]],\n"
             ));
         }
-    }
+    };
+    let all = |filters: &[String]| filters.iter().map(|filter| quoted(filter)).collect();
+    // The `+` of a rule lets a filter with `#` through.
+    let wider = rights.reads().iter().filter_map(|filter| filter.strip_suffix('+'));
+    let wider = wider.map(|before| format!("{{ eq = {} }}", quoted(&format!("{before}#"))));
+    rule("deny", "subscribe", wider.collect());
+    rule("allow", "subscribe", all(rights.reads()));
+    rule("allow", "publish", all(rights.writes()));
     text
 }
 
@@ -55,8 +59,8 @@ mod tests {
     fn a_gateway_connects_as_itself_and_has_the_rights_of_its_role() {
         let topics = Topics::of(42);
         let rights = Rights::of(Role::Gateway, "door", &topics);
-        let ids = client_ids(Role::Gateway, "door", &topics);
-        let rules = rules(&rights, "42-\"door\"", "secret", &ids);
+        let ids = client_ids(Role::Gateway, "door", "42-\"door\"", &topics);
+        let rules = rules(&rights, "42-\"door\"", "secret", ids.as_deref());
         let rules: toml::Table = toml::from_str(&format!("rules = [\n{rules}]\n")).unwrap();
         let rules = rules["rules"].as_array().unwrap();
         assert_eq!(rules.len(), 4, "{rules:?}");

@@ -65,12 +65,12 @@ async fn withdrawals_settings_and_alerts_survive_a_killed_node() {
     let mut cluster = Rmqtt::start(&dir.path().join("cluster"), 3, &rules(dir.path()));
     let ports = cluster.ports();
     rights::a_stolen_login_reads_and_writes_its_own_store_alone(ports[2]);
+    rights::a_stolen_tablet_reads_no_claims(ports[2]);
     let office =
         Office::with_login(&dir.path().join("office"), &[ports[0], ports[2]], "head-office");
-    let tablet = |topic: &str| ["-u", "42-tablet", "-P", PASSWORD, "-t", topic].map(str::to_owned);
-    let filter = tablet("grelot/v1/42/arrivals");
-    let filter: Vec<&str> = filter.iter().map(String::as_str).collect();
-    let mut staff = Subscriber::start(ports[2], &filter).await;
+    let tablet = ["-i", "42-tablet", "-u", "42-tablet", "-P", PASSWORD];
+    let arrivals = ["-t", "grelot/v1/42/arrivals"];
+    let mut staff = Subscriber::start(ports[2], &[&tablet[..], &arrivals].concat()).await;
 
     office.run("customers withdraw c-1 --fleet fleet.db");
     let serving = office.serve();
@@ -108,6 +108,7 @@ async fn withdrawals_settings_and_alerts_survive_a_killed_node() {
 
     // Settings reach a gateway that was away when they were pushed.
     drop(till);
+    let before = hash(&door);
     std::fs::write(office.folder.join("one.toml"), "[presence]\ndwell_secs = 5\n").unwrap();
     office.run("fleet push one.toml");
     let till = gateway("till", &[ports[0], ports[2]]);
