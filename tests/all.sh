@@ -82,7 +82,7 @@ on_rmqtt() {
     command -v protoc >/dev/null || step as_root apt-get install -qq -y protobuf-compiler
     step cargo build --quiet --manifest-path tests/cluster/rmqtt/Cargo.toml \
         --target-dir "${CARGO_TARGET_DIR:-target}/rmqtt"
-    step cargo nextest run --locked --bench rmqtt
+    step cargo test --locked --bench rmqtt
 }
 
 # Power cuts, wear, and a day of a shop with faults; the machine and the disk of the first are those of

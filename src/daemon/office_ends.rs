@@ -81,15 +81,15 @@ impl OfficeParts {
     ) -> Result<(OfficeEnds, Task<()>), StartError> {
         let HeadOffice { urls, username, password, tls, longest_wait, keep_traces } = self.line;
         let secure = urls.iter().any(|url| url.tls);
-        let identity = Identity {
-            client_id: format!("grelot-{}-{}-office", config.store.id, config.gateway),
-            login: username.zip(password),
-            tls: if secure { Some(tls::client(&tls)?) } else { None },
-        };
         let here = Addressee {
             topics: Topics::of(config.store.id),
             gateway: config.gateway.clone(),
             group: config.store.group.clone(),
+        };
+        let identity = Identity {
+            client_id: here.topics.office_client_id(&here.gateway),
+            login: username.zip(password),
+            tls: if secure { Some(tls::client(&tls)?) } else { None },
         };
         let (health, healths) = mpsc::channel(1);
         let (show, link) = watch::channel(OfficeLink::default());

@@ -23,6 +23,16 @@ impl Topics {
         self.store
     }
 
+    /// The client id of a gateway at its store's broker.
+    pub fn client_id(&self, gateway: &str) -> String {
+        format!("grelot-{}-{gateway}", self.store)
+    }
+
+    /// The client id of a gateway's line to head office.
+    pub fn office_client_id(&self, gateway: &str) -> String {
+        self.client_id(gateway) + "-office"
+    }
+
     /// Such as `grelot/v1/42/<below>`.
     pub fn under(&self, below: &str) -> String {
         format!("{ROOT}/{}/{below}", self.store)

@@ -13,9 +13,10 @@ use crate::rights;
 #[tokio::test]
 async fn a_withdrawn_customer_is_not_announced_on_a_cluster_that_forgets_withdrawals() {
     let dir = tempfile::tempdir().unwrap();
-    let mut cluster = RabbitMq::start(3, &rights::printed(dir.path(), "--rabbitmq"));
+    let mut cluster = RabbitMq::start(3, &rights::printed(dir.path(), &rights::RABBITMQ));
     let ports = cluster.ports.clone();
-    rights::a_stolen_login_reads_and_writes_its_own_store_alone(ports[2]);
+    rights::a_stolen_login_reads_and_writes_its_own_store_alone(&rights::RABBITMQ, ports[2]);
+    rights::a_stolen_tablet_reads_no_claims(&rights::RABBITMQ, ports[2]);
     let office =
         Office::with_login(&dir.path().join("office"), &[ports[0], ports[2]], "head-office");
 

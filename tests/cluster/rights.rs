@@ -3,24 +3,39 @@
 use std::fs;
 use std::path::Path;
 
-use crate::client::{Client, GRANTED, SUCCESS};
+use crate::client::{Client, GRANTED, NOT_AUTHORIZED, SUCCESS};
 use crate::office::{PASSWORD, grelot};
 
-/// Reason codes of MQTT 5 from here on are failures: not authorized, or unspecified.
-const FAILURE: u8 = 0x80;
+/// What a broker does for rights.
+pub struct Engine {
+    /// The argument of `grelot broker rules`.
+    rules: &'static str,
+    /// The reason code of what is refused.
+    refusal: u8,
+    /// Whether a login connects under its own client ids alone.
+    checks_client_ids: bool,
+}
+
+#[allow(dead_code, reason = "tests/cluster/rmqtt uses the other one")]
+pub const RABBITMQ: Engine =
+    Engine { rules: "--rabbitmq", refusal: NOT_AUTHORIZED, checks_client_ids: false };
+
+/// It refuses a subscription with "unspecified error", and closes the connection of who publishes.
+#[allow(dead_code, reason = "tests/cluster uses the other one")]
+pub const RMQTT: Engine = Engine { rules: "--rmqtt", refusal: 0x80, checks_client_ids: true };
 
 /// The reason code of a message that is taken and delivered to no one.
 const NO_SUBSCRIBERS: u8 = 0x10;
 
 /// What `grelot broker rules` prints for an engine: of head office, the gateways and tablets of store 42,
 /// and a gateway of store 43.
-pub fn printed(folder: &Path, engine: &str) -> Vec<String> {
+pub fn printed(folder: &Path, engine: &Engine) -> Vec<String> {
     let of = |store: u16, arguments: &str| {
         fs::write(folder.join("grelot.toml"), format!("[store]\nid = {store}\n")).unwrap();
         let arguments: Vec<&str> = ["--config", "grelot.toml", "broker", "rules"]
             .into_iter()
             .chain(arguments.split(' '))
-            .chain([engine])
+            .chain([engine.rules])
             .collect();
         let output = grelot(folder, &arguments);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -41,24 +56,33 @@ fn connect(port: u16, id: &str, user: &str) -> Client {
     })
 }
 
-/// It says so, or closes the connection.
-fn is_refused(answer: std::io::Result<u8>) -> bool {
-    answer.map_or(true, |code| code >= FAILURE)
-}
-
-#[allow(dead_code, reason = "for rmqtt alone: RabbitMQ lets a login use any client id")]
-pub fn a_stolen_tablet_reads_no_claims(port: u16) {
-    let mut tablet = connect(port, "42-tablet", "42-tablet");
-    assert_eq!(tablet.subscribe("grelot/v1/42/visits/+").unwrap(), GRANTED);
-    for filter in ["grelot/v1/42/visits/#", "grelot/v1/42/visits/+/claim", "grelot/v1/42/#"] {
-        let mut tablet = connect(port, "42-tablet", "42-tablet");
-        assert!(is_refused(tablet.subscribe(filter)), "{filter}");
+impl Engine {
+    /// It says so, or closes the connection.
+    fn refuses(&self, answer: std::io::Result<u8>) -> bool {
+        answer.map_or(true, |code| code == self.refusal)
     }
-    let other = Client::log_in(port, "grelot-42-door", ("42-tablet", PASSWORD)).unwrap();
-    assert!(other.is_err(), "it ends no gateway's connection");
+
+    /// A login does not get the session of the gateway `42-door`.
+    fn keeps_sessions_apart(&self, port: u16, user: &str, own: &str) {
+        let other = Client::log_in(port, "grelot-42-door", (user, PASSWORD)).unwrap();
+        if self.checks_client_ids {
+            assert_eq!(other.err(), Some(NOT_AUTHORIZED), "{user}");
+        } else {
+            assert!(self.refuses(other.ok().unwrap().subscribe(own)), "{user}");
+        }
+    }
 }
 
-pub fn a_stolen_login_reads_and_writes_its_own_store_alone(port: u16) {
+pub fn a_stolen_tablet_reads_no_claims(engine: &Engine, port: u16) {
+    let stolen = || connect(port, "42-tablet", "42-tablet");
+    assert_eq!(stolen().subscribe("grelot/v1/42/visits/+").unwrap(), GRANTED);
+    for filter in ["grelot/v1/42/visits/#", "grelot/v1/42/visits/+/claim", "grelot/v1/42/#"] {
+        assert!(engine.refuses(stolen().subscribe(filter)), "{filter}");
+    }
+    engine.keeps_sessions_apart(port, "42-tablet", "grelot/v1/42/visits/+");
+}
+
+pub fn a_stolen_login_reads_and_writes_its_own_store_alone(engine: &Engine, port: u16) {
     let stolen = || connect(port, "grelot-43-door", "43-door");
     let mut own = stolen();
     assert_eq!(own.subscribe("grelot/v1/43/#").unwrap(), GRANTED);
@@ -68,11 +92,11 @@ pub fn a_stolen_login_reads_and_writes_its_own_store_alone(port: u16) {
         let code = stolen().publish(&topic, b"{}", false).unwrap();
         assert!([SUCCESS, NO_SUBSCRIBERS].contains(&code), "{topic}: {code:#x}");
         let topic = format!("grelot/v1/42/{below}");
-        assert!(is_refused(stolen().publish(&topic, b"{}", false)), "{topic}");
+        assert!(engine.refuses(stolen().publish(&topic, b"{}", false)), "{topic}");
     }
     for filter in ["#", "grelot/#", "grelot/v1/#", "grelot/v1/+/arrivals", "grelot/v1/42/visits/+"]
     {
-        assert!(is_refused(stolen().subscribe(filter)), "{filter}");
+        assert!(engine.refuses(stolen().subscribe(filter)), "{filter}");
     }
     for topic in [
         "grelot/v1/43/config",
@@ -82,15 +106,13 @@ pub fn a_stolen_login_reads_and_writes_its_own_store_alone(port: u16) {
         "grelot/v1/config/fleet",
         "grelot/v1/42/withdrawn/c-1",
     ] {
-        assert!(is_refused(stolen().publish(topic, b"{}", false)), "{topic}");
+        assert!(engine.refuses(stolen().publish(topic, b"{}", false)), "{topic}");
     }
-    // It does not get another's session.
-    let other = Client::log_in(port, "grelot-42-door", ("43-door", PASSWORD)).unwrap();
-    assert!(other.map_or(true, |mut other| is_refused(other.subscribe("grelot/v1/43/#"))));
+    engine.keeps_sessions_apart(port, "43-door", "grelot/v1/43/#");
 
     let mut office = connect(port, "grelot-fleet-0123456789abcdef", "head-office");
     assert_eq!(office.subscribe("grelot/v1/+/gateways/+/health").unwrap(), GRANTED);
     let code = office.publish("grelot/v1/config/fleet", b"", false).unwrap();
     assert!([SUCCESS, NO_SUBSCRIBERS].contains(&code), "{code:#x}");
-    assert!(is_refused(office.publish("grelot/v1/42/arrivals", b"{}", false)));
+    assert!(engine.refuses(office.publish("grelot/v1/42/arrivals", b"{}", false)));
 }

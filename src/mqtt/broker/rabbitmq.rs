@@ -14,7 +14,7 @@ use crate::mqtt::topics::Topics;
 pub fn client_ids(role: Role, name: &str, user: &str, topics: &Topics) -> String {
     match role {
         // Its line to the shop's own broker, and to head office's.
-        Role::Gateway => format!("grelot-{}-{}(-office)?", topics.store(), escaped(name)),
+        Role::Gateway => topics.client_id(&escaped(name)) + "(-office)?",
         // The commands' own.
         Role::HeadOffice => "grelot-[a-z]+-[0-9a-f]{16}".to_owned(),
         Role::Tablet | Role::Reader => format!("{}[^.]*", escaped(user)),

@@ -13,11 +13,7 @@ use crate::mqtt::topics::Topics;
 /// its session over. `None` for head office, whose commands have one of their own each time.
 pub fn client_ids(role: Role, name: &str, user: &str, topics: &Topics) -> Option<Vec<String>> {
     match role {
-        Role::Gateway => {
-            let own = format!("grelot-{}-{name}", topics.store());
-            let office = format!("{own}-office");
-            Some(vec![own, office])
-        }
+        Role::Gateway => Some(vec![topics.client_id(name), topics.office_client_id(name)]),
         Role::HeadOffice => None,
         Role::Tablet | Role::Reader => Some(vec![user.to_owned()]),
     }

@@ -43,7 +43,7 @@ impl Peer {
             gateway: config.gateway.clone(),
             group: config.store.group.clone(),
         };
-        let client_id = format!("grelot-{}-{}", config.store.id, config.gateway);
+        let client_id = here.topics.client_id(&here.gateway);
         Ok(Self { brokers, identity: Identity { client_id, login, tls }, here })
     }
 

@@ -43,7 +43,7 @@ use office::{Gateway, Office, PASSWORD};
 
 /// Of head office, the gateways and tablets of store 42, and a gateway of store 43; no one else.
 fn rules(folder: &std::path::Path) -> String {
-    let printed = rights::printed(folder, "--rmqtt").concat();
+    let printed = rights::printed(folder, &rights::RMQTT).concat();
     let rules: toml::Table = toml::from_str(&format!("rules = [\n{printed}]\n")).unwrap();
     let mut rules = rules["rules"].as_array().unwrap().clone();
     for who in rules.iter_mut().filter_map(|rule| rule[1].as_table_mut()) {
@@ -60,12 +60,12 @@ fn rules(folder: &std::path::Path) -> String {
 }
 
 #[tokio::test]
-async fn withdrawals_settings_and_alerts_survive_a_killed_node() {
+async fn withdrawals_and_settings_survive_a_killed_node() {
     let dir = tempfile::tempdir().unwrap();
     let mut cluster = Rmqtt::start(&dir.path().join("cluster"), 3, &rules(dir.path()));
     let ports = cluster.ports();
-    rights::a_stolen_login_reads_and_writes_its_own_store_alone(ports[2]);
-    rights::a_stolen_tablet_reads_no_claims(ports[2]);
+    rights::a_stolen_login_reads_and_writes_its_own_store_alone(&rights::RMQTT, ports[2]);
+    rights::a_stolen_tablet_reads_no_claims(&rights::RMQTT, ports[2]);
     let office =
         Office::with_login(&dir.path().join("office"), &[ports[0], ports[2]], "head-office");
     let tablet = ["-i", "42-tablet", "-u", "42-tablet", "-P", PASSWORD];
