@@ -50,6 +50,7 @@ inside() {
 make_root() {
   echo "== a Debian root with Debian's compilers: $root"
   rm -rf "$root"
+  mkdir -p "$(dirname "$root")"
   mmdebstrap --quiet --variant=apt --architectures=amd64,arm64 --dpkgopt=force-unsafe-io \
     --include=ca-certificates,rustc-web,cargo-web,libstd-rust-web-dev,libstd-rust-web-dev:arm64 \
     --include=gcc,make,libc6-dev,gcc-aarch64-linux-gnu,libc6-dev-arm64-cross \
