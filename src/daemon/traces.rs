@@ -6,10 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{self as wire, ResourceSpans, ScopeSpans};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -21,6 +17,7 @@ use crate::http::{self, Connection};
 use crate::pipeline::Now;
 use crate::pipeline::units::Tick;
 use crate::telemetry::spans::{self, Span};
+use wire::{AnyValue, KeyValue, Request, Resource, ResourceSpans, Scope, ScopeSpans};
 
 /// Spans that end within this time are sent together.
 const TOGETHER: Duration = Duration::from_secs(1);
@@ -45,7 +42,7 @@ pub fn resource(config: &Config) -> Resource {
         ("grelot.gateway", config.gateway.clone()),
     ];
     let attributes = attributes.map(|(key, value)| attribute(key, value)).into();
-    Resource { attributes, ..Resource::default() }
+    Resource { attributes }
 }
 
 impl Exporter {
@@ -88,18 +85,13 @@ impl Exporter {
 
     fn encode(&self, spans: &[Span], zero: &mut Zero) -> Bytes {
         zero.follow(self.clocks.now());
-        let scope = InstrumentationScope { name: "grelot".to_owned(), ..Default::default() };
         let spans = ScopeSpans {
-            scope: Some(scope),
+            scope: Some(Scope { name: "grelot".to_owned() }),
             spans: spans.iter().map(|span| on_the_wire(span, zero)).collect(),
-            ..ScopeSpans::default()
         };
-        let of_gateway = ResourceSpans {
-            resource: Some(self.resource.clone()),
-            scope_spans: vec![spans],
-            ..ResourceSpans::default()
-        };
-        ExportTraceServiceRequest { resource_spans: vec![of_gateway] }.encode_to_vec().into()
+        let of_gateway =
+            ResourceSpans { resource: Some(self.resource.clone()), scope_spans: vec![spans] };
+        Request { resource_spans: vec![of_gateway] }.encode_to_vec().into()
     }
 }
 
@@ -131,14 +123,92 @@ fn on_the_wire(span: &Span, zero: &Zero) -> wire::Span {
         span_id: span.id.to_vec(),
         parent_span_id: span.parent.map(Vec::from).unwrap_or_default(),
         name: span.name.to_owned(),
-        kind: wire::span::SpanKind::Internal.into(),
+        kind: wire::INTERNAL,
         start_time_unix_nano: zero.nanos(span.from),
         end_time_unix_nano: zero.nanos(span.until),
-        ..wire::Span::default()
     }
 }
 
 fn attribute(key: &str, value: String) -> KeyValue {
-    let value = Some(AnyValue { value: Some(any_value::Value::StringValue(value)) });
-    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { string_value: Some(value) }) }
+}
+
+/// What is sent of OTLP 1.10's messages: `opentelemetry/proto/{common,resource,trace}/v1` and
+/// `collector/trace/v1/trace_service.proto` of opentelemetry-proto. The crate of that name brings all of them,
+/// with OpenTelemetry's SDK; the tests read what is sent with it.
+mod wire {
+    use prost::Message;
+
+    /// `SPAN_KIND_INTERNAL`.
+    pub const INTERNAL: i32 = 1;
+
+    /// `ExportTraceServiceRequest`.
+    #[derive(Clone, PartialEq, Message)]
+    pub struct Request {
+        #[prost(message, repeated, tag = "1")]
+        pub resource_spans: Vec<ResourceSpans>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct ResourceSpans {
+        #[prost(message, optional, tag = "1")]
+        pub resource: Option<Resource>,
+        #[prost(message, repeated, tag = "2")]
+        pub scope_spans: Vec<ScopeSpans>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct Resource {
+        #[prost(message, repeated, tag = "1")]
+        pub attributes: Vec<KeyValue>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct KeyValue {
+        #[prost(string, tag = "1")]
+        pub key: String,
+        #[prost(message, optional, tag = "2")]
+        pub value: Option<AnyValue>,
+    }
+
+    /// Of the kinds of value the one that is sent.
+    #[derive(Clone, PartialEq, Message)]
+    pub struct AnyValue {
+        #[prost(string, optional, tag = "1")]
+        pub string_value: Option<String>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct ScopeSpans {
+        #[prost(message, optional, tag = "1")]
+        pub scope: Option<Scope>,
+        #[prost(message, repeated, tag = "2")]
+        pub spans: Vec<Span>,
+    }
+
+    /// `InstrumentationScope`.
+    #[derive(Clone, PartialEq, Message)]
+    pub struct Scope {
+        #[prost(string, tag = "1")]
+        pub name: String,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub struct Span {
+        #[prost(bytes = "vec", tag = "1")]
+        pub trace_id: Vec<u8>,
+        #[prost(bytes = "vec", tag = "2")]
+        pub span_id: Vec<u8>,
+        #[prost(bytes = "vec", tag = "4")]
+        pub parent_span_id: Vec<u8>,
+        #[prost(string, tag = "5")]
+        pub name: String,
+        /// `SpanKind`.
+        #[prost(int32, tag = "6")]
+        pub kind: i32,
+        #[prost(fixed64, tag = "7")]
+        pub start_time_unix_nano: u64,
+        #[prost(fixed64, tag = "8")]
+        pub end_time_unix_nano: u64,
+    }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::browser::Chromium;
 use crate::common::free_port;
 use crate::common::mosquitto::{BrokerOptions, Mosquitto};
+use crate::common::process::Running;
 use crate::common::waiting::eventually;
 use crate::http;
 use crate::office::{Office, start};
@@ -94,18 +95,24 @@ fn day(store: u16, now: WallTime) -> ReportBatch {
     ReportBatch { v: 1, queue: "q".to_owned(), dropped: 0, reports: reports.collect() }
 }
 
+/// Head office with its page; returns the page's port.
+pub fn serve(office: &Office) -> (Running, u16) {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let serving = start(
+        &office.folder,
+        &["--config", "grelot.toml", "fleet", "serve", "--state", "fleet.db", "--listen", &listen],
+    );
+    (serving, port)
+}
+
 #[test]
 fn ten_thousand_stores_are_sorted_searched_and_told_on_one_page() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let office = Office::new(&dir.path().join("office"), &[broker.port]);
     fill(&office.folder.join("fleet.db"));
-    let port = free_port();
-    let listen = format!("127.0.0.1:{port}");
-    let _serving = start(
-        &office.folder,
-        &["--config", "grelot.toml", "fleet", "serve", "--state", "fleet.db", "--listen", &listen],
-    );
+    let (_serving, port) = serve(&office);
     let get = |path: &str| http::request(port, "GET", path, &[("Host", "127.0.0.1")], "");
     eventually("the page is up", || get("/stores.json").is_ok_and(|answer| answer.status == 200));
 

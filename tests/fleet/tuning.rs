@@ -11,11 +11,11 @@ use grelot::pipeline::units::WallTime;
 use serde_json::{Value, json};
 
 use crate::browser::Chromium;
-use crate::common::free_port;
 use crate::common::mosquitto::{BrokerOptions, Mosquitto};
 use crate::common::waiting::eventually;
 use crate::http;
-use crate::office::{Office, start};
+use crate::office::Office;
+use crate::page;
 
 const STORES: u16 = 60;
 
@@ -136,12 +136,7 @@ fn the_page_on_tuning_says_what_staff_say_what_is_proposed_and_how_far_it_has_co
     let dir = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(dir.path(), &BrokerOptions::default());
     let office = Office::new(&dir.path().join("office"), &[broker.port]);
-    let port = free_port();
-    let listen = format!("127.0.0.1:{port}");
-    let _serving = start(
-        &office.folder,
-        &["--config", "grelot.toml", "fleet", "serve", "--state", "fleet.db", "--listen", &listen],
-    );
+    let (_serving, port) = page::serve(&office);
     let get = |path: &str| http::request(port, "GET", path, &[("Host", "127.0.0.1")], "");
     eventually("the page is up", || get("/stores.json").is_ok_and(|answer| answer.status == 200));
     fill(&office.folder.join("fleet.db"));

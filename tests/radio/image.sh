@@ -116,7 +116,7 @@ printf 'passwd: files\ngroup: files\n' > "$root/etc/nsswitch.conf"
 echo 0123456789abcdef0123456789abcdef > "$root/etc/machine-id"
 dpkg-deb -f "$(ls "$apt_folder"/cache/archives/bluez_*.deb)" Version > "$folder/bluez-version"
 echo "$version" > "$folder/kernel-version"
-(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) > "$folder/base.cpio.new"
+(cd "$root" && find . | cpio -o -H newc --quiet) > "$folder/base.cpio.new"   # an emulated processor unpacks slowly
 cp "$files/boot/vmlinuz-$version" "$folder/vmlinuz"
 rm -rf "$files" "$root" "$apt_folder"
 mv "$folder/base.cpio.new" "$folder/base.cpio"

@@ -7,8 +7,16 @@ ROWS has a row of 32-bit floats for each step of each customer of random shops: 
 or not, seconds since entering, whether this customer comes in at all, and the inputs of the network. Of ten
 shops nine are for fitting. Needs numpy and torch; about 25 minutes on two busy cores, after a quarter of an
 hour for the rows of 15 GB. The report goes to standard error.
+
+With a third argument, a file that it printed before, it begins with these weights, and changes them less: for
+the upper bound, whose rows are of fewer shops.
+
+    cargo run --release --example judge -- bound ROWS 36
+    python tests/detection/fit/recurrent.py ROWS src/pipeline/presence/recurrent_fitted.rs >bound.rs
 """
 
+import json
+import re
 import sys
 import time
 
@@ -18,7 +26,7 @@ from torch import nn
 
 ABOUT, INPUTS = 6, 64
 FEATURES, UNITS, MIDDLE = 48, 48, 16
-EPOCHS, BATCH, RATE = 4, 96, 5e-3
+EPOCHS, BATCH, RATE, RATE_GOING_ON = 4, 96, 5e-3, 1e-3
 # A customer who has been inside for long is an easy case, and there are many.
 LONG_S, LONG_COUNTS = 40, 0.15
 
@@ -69,11 +77,38 @@ def loss_of(network, inputs, inside, counts):
     return (each * counts).sum(), counts.sum()
 
 
-def fit(fitting, held):
-    network, chance = Network(), np.random.default_rng(1)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
+def read(network, path):
+    """Takes the weights over from a file that `main` printed."""
+    text = open(path).read()
+
+    def value(name, *shape):
+        literal = re.search(rf"pub (?:static|const) {name}: [^=]+ = ([^;]+);", text)[1]
+        literal = re.sub(r",\s*\]", "]", literal)
+        return torch.tensor(json.loads(literal), dtype=torch.float32).reshape(shape)
+
+    biases = value("BIAS", 3 * UNITS)
+    hidden_biases = torch.cat([torch.zeros(2 * UNITS), value("NEW_BIAS", UNITS)])
+    network.load_state_dict(
+        {
+            "features.weight": value("INPUT", INPUTS, FEATURES).T,
+            "features.bias": value("INPUT_BIAS", FEATURES),
+            "gru.weight_ih_l0": value("FROM_FEATURE", FEATURES, 3 * UNITS).T,
+            "gru.weight_hh_l0": value("FROM_HIDDEN", UNITS, 3 * UNITS).T,
+            "gru.bias_ih_l0": biases,
+            "gru.bias_hh_l0": hidden_biases,
+            "middle.weight": value("MIDDLE", UNITS, MIDDLE).T,
+            "middle.bias": value("MIDDLE_BIAS", MIDDLE),
+            "out.weight": value("OUT", 1, MIDDLE),
+            "out.bias": value("OUT_BIAS", 1),
+        }
+    )
+
+
+def fit(network, fitting, held, rate):
+    chance = np.random.default_rng(1)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-3)
     steps = EPOCHS * (len(fitting) // BATCH + 1)
-    rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
     begun = time.time()
     for epoch in range(EPOCHS):
         sums = []
@@ -89,7 +124,6 @@ def fit(fitting, held):
             others = [tuple(map(float, loss_of(network, *batch))) for _, *batch in batches(held, size=256)]
         mean = lambda some: sum(loss for loss, _ in some) / sum(count for _, count in some)
         log(f"{epoch}: log-loss {mean(sums):.4f}, on held-out shops {mean(others):.4f}, {time.time() - begun:.0f} s")
-    return network
 
 
 def evaluate(network, of, name):
@@ -139,7 +173,11 @@ def main():
     fitting = [rows for rows in everyone if int(rows[0, 0]) % 10 != 0]
     held = [rows for rows in everyone if int(rows[0, 0]) % 10 == 0]
     log(len(fitting), "customers for fitting,", len(held), "held out")
-    network = fit(fitting, held)
+    network, rate = Network(), RATE
+    if len(sys.argv) > 2:
+        read(network, sys.argv[2])
+        rate = RATE_GOING_ON
+    fit(network, fitting, held, rate)
     for kind in range(9):
         some = [rows for rows in held if int(rows[0, 0] + 200_000) % 9 == kind]
         if some:

@@ -27,12 +27,13 @@ const GROUP_BLUETOOTH: u32 = 101;
 
 /// The capability that the HCI monitor needs, by its number in Linux.
 const CAP_NET_RAW: u32 = 13;
-/// `grelot` without and with that capability on the file. The capability has no effect below
-/// systemd's /tmp, which is mounted with `nosuid`.
-const GRELOT: &str = "./grelot";
-const GRELOT_NET_RAW: &str = "/usr/bin/grelot-net-raw";
+/// `grelot` as the host shares it. It is run from memory: the share has no cache.
+const SHARED: &str = "./grelot";
 /// Where the units expect it.
-const INSTALLED: &str = "/usr/bin/grelot";
+pub const GRELOT: &str = "/usr/bin/grelot";
+/// The same with that capability on the file. The capability has no effect below systemd's /tmp,
+/// which is mounted with `nosuid`.
+const GRELOT_NET_RAW: &str = "/usr/bin/grelot-net-raw";
 
 /// The unit as it is shipped; only the path of the bed's shop is changed.
 const SERVICE_UNIT: &str = "grelot.service";
@@ -190,8 +191,8 @@ impl Listener {
 }
 
 /// Installs `grelot` where the units expect it, and a copy with the capability.
-pub fn grant_net_raw() {
-    fs::copy(GRELOT, INSTALLED).expect("grelot can be copied");
+pub fn install() {
+    fs::copy(SHARED, GRELOT).expect("grelot can be copied");
     fs::copy(GRELOT, GRELOT_NET_RAW).expect("grelot can be copied");
     // `struct vfs_cap_data` of Linux, revision 2, effective: permitted and inheritable, the lower
     // 32 capabilities first.

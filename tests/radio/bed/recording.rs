@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+use super::listener::GRELOT;
 use super::shop;
 
 /// The figures of a recording.
@@ -83,7 +84,7 @@ fn spread(mut ages: Vec<u64>) -> [u64; 3] {
 }
 
 fn replay(file: &Path) -> Vec<Value> {
-    let mut command = Command::new("./grelot");
+    let mut command = Command::new(GRELOT);
     command.args(["replay", "--json", "--config", shop::CONFIGURED]).arg(file);
     let said = command.output().expect("grelot replays");
     let text = String::from_utf8_lossy(&said.stdout).into_owned();

@@ -28,7 +28,7 @@ pub fn run(folder: &Path) {
     let mut files: Vec<_> =
         fs::read_dir(folder).expect("the folder is there").flatten().map(|f| f.path()).collect();
     files.sort();
-    listener::grant_net_raw();
+    listener::install();
     let mut machine = Machine::new();
     let mut results = Vec::new();
     for file in files {
