@@ -37,20 +37,21 @@ impl Chromium {
     }
 
     fn run(driver: &mut Command) -> Self {
-        let mut driver = driver
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver (Debian package chromium-driver)");
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
-            })
-            .expect("chromedriver says on which port it listens");
-        Self { driver, port }
+        driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null());
+        (0..5).find_map(|_| Self::listening(driver)).expect("chromedriver listens on a port")
+    }
+
+    /// It takes a free port of IPv6, and ends where somebody else has the same of IPv4: then `None`.
+    fn listening(driver: &mut Command) -> Option<Self> {
+        let mut driver = driver.spawn().expect("chromedriver (Debian package chromium-driver)");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.find_map(|line| {
+            line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
+        });
+        if port.is_none() {
+            driver.wait().unwrap();
+        }
+        Some(Self { port: port?, driver })
     }
 
     /// A tablet with this browser language and size.
