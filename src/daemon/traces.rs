@@ -120,8 +120,8 @@ impl Zero {
 fn on_the_wire(span: &Span, zero: &Zero) -> wire::Span {
     wire::Span {
         trace_id: span.trace.to_vec(),
-        span_id: span.id.to_vec(),
-        parent_span_id: span.parent.map(Vec::from).unwrap_or_default(),
+        id: span.id.to_vec(),
+        parent: span.parent.map(Vec::from).unwrap_or_default(),
         name: span.name.to_owned(),
         kind: wire::INTERNAL,
         start_time_unix_nano: zero.nanos(span.from),
@@ -198,9 +198,9 @@ mod wire {
         #[prost(bytes = "vec", tag = "1")]
         pub trace_id: Vec<u8>,
         #[prost(bytes = "vec", tag = "2")]
-        pub span_id: Vec<u8>,
+        pub id: Vec<u8>,
         #[prost(bytes = "vec", tag = "4")]
-        pub parent_span_id: Vec<u8>,
+        pub parent: Vec<u8>,
         #[prost(string, tag = "5")]
         pub name: String,
         /// `SpanKind`.

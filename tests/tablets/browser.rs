@@ -48,10 +48,11 @@ impl Chromium {
         let port = lines.find_map(|line| {
             line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
         });
-        if port.is_none() {
+        let Some(port) = port else {
             driver.wait().unwrap();
-        }
-        Some(Self { port: port?, driver })
+            return None;
+        };
+        Some(Self { driver, port })
     }
 
     /// A tablet with this browser language and size.
