@@ -60,7 +60,9 @@ fn take(stream: TcpStream) -> Vec<u8> {
 fn decoded(bodies: &Bodies) -> (BTreeMap<String, Span>, BTreeSet<(String, String)>) {
     let (mut spans, mut attributes) = (BTreeMap::new(), BTreeSet::new());
     for body in bodies.lock().unwrap().iter() {
-        for of_gateway in ExportTraceServiceRequest::decode(&body[..]).unwrap().resource_spans {
+        let request = ExportTraceServiceRequest::decode(&body[..]).unwrap();
+        assert_eq!(&request.encode_to_vec(), body, "as OpenTelemetry's own types are encoded");
+        for of_gateway in request.resource_spans {
             for one in of_gateway.resource.unwrap().attributes {
                 let Some(StringValue(value)) = one.value.unwrap().value else { panic!("no text") };
                 attributes.insert((one.key, value));

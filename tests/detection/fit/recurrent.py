@@ -8,8 +8,9 @@ or not, seconds since entering, whether this customer comes in at all, and the i
 shops nine are for fitting. Needs numpy and torch; about 25 minutes on two busy cores, after a quarter of an
 hour for the rows of 15 GB. The report goes to standard error.
 
-With a third argument, a file that it printed before, it begins with these weights, and changes them less: for
-the upper bound, whose rows are of fewer shops.
+With a second argument, a file that it printed before, it begins with these weights, and changes them less: for
+the upper bound, whose rows are of fewer shops. (The report's kinds of equipment are the family's; of other rows
+only its last lines, of all, mean something.)
 
     cargo run --release --example judge -- bound ROWS 36
     python tests/detection/fit/recurrent.py ROWS src/pipeline/presence/recurrent_fitted.rs >bound.rs
