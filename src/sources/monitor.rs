@@ -68,7 +68,7 @@ impl Monitor {
                 Ok(ready) => ready,
                 Err(error) => return error,
             };
-            let (chains, at) = (&mut self.chains, self.clocks.now().tick.since(Tick::ZERO));
+            let (chains, at) = (&mut self.chains, now(&self.clocks));
             let read = ready.try_io(|socket| read_all(socket.get_mut(), chains, at, &mut receive));
             if let Ok(Err(error)) = read {
                 return error;
@@ -79,6 +79,17 @@ impl Monitor {
             tokio::time::sleep(BATCH).await;
         }
     }
+
+    /// Passes what has come and was not read to `receive`.
+    pub fn drain(&mut self, mut receive: impl FnMut(u16, Report<'_>)) {
+        let at = now(&self.clocks);
+        // It ends with an error when nothing is left.
+        let _ = read_all(self.socket.get_mut(), &mut self.chains, at, &mut receive);
+    }
+}
+
+fn now(clocks: &Clocks) -> Duration {
+    clocks.now().tick.since(Tick::ZERO)
 }
 
 /// Whether this process may not open the channel: it has no capability, or systemd allows it no

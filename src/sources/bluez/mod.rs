@@ -29,6 +29,7 @@ mod session;
 mod supervisor;
 mod values;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,34 +84,19 @@ impl Radio {
         Self { settings, selection, clocks, status: watch::Sender::new(Status::starting()) }
     }
 
-    /// Runs the HCI monitor, where this process may open it, and opens it again after each fault.
+    /// Runs the HCI monitor where this process may open it.
     async fn monitor(&self, mux: &AdvertisementMux) {
-        let receive = |index, report: Report<'_>| {
-            let hci = Hci(index);
-            if self.selection.includes(hci) {
-                mux.receive(hci, CapturePath::Monitor, report.into());
-            }
-        };
         if self.settings.capture_path == Some(CapturePath::Dbus) {
             return std::future::pending().await;
         }
         let mut status = self.status.subscribe();
         let mut pause = REOPEN;
         loop {
-            let opened = Monitor::open(self.clocks.clone()).await;
-            match opened {
-                Ok(mut monitor) => {
-                    tracing::info!("receiving through the HCI monitor");
+            match Monitor::open(self.clocks.clone()).await {
+                Ok(monitor) => {
                     pause = REOPEN;
-                    let lose = |lost| mux.queue.count_lost(lost);
-                    tokio::select! {
-                        error = monitor.listen(receive, lose) => {
-                            tracing::warn!(%error, "the HCI monitor failed");
-                        }
-                        () = changed(&mut status, is_fault) => {
-                            tracing::debug!("a fault: opening the HCI monitor again");
-                        }
-                    }
+                    let error = self.listen(monitor, mux, &mut status).await;
+                    tracing::warn!(%error, "the HCI monitor failed");
                     tokio::time::sleep(SETTLE).await;
                 }
                 Err(error) => {
@@ -125,6 +111,46 @@ impl Radio {
                 }
             }
         }
+    }
+
+    /// Receives through the monitor until it fails. It is opened again after each fault, and read
+    /// until then: it may still work.
+    async fn listen(
+        &self,
+        mut monitor: Monitor,
+        mux: &AdvertisementMux,
+        status: &mut watch::Receiver<Status>,
+    ) -> io::Error {
+        let receive = |index, report: Report<'_>| {
+            let hci = Hci(index);
+            if self.selection.includes(hci) {
+                mux.receive(hci, CapturePath::Monitor, report.into());
+            }
+        };
+        let lose = |lost| mux.queue.count_lost(lost);
+        loop {
+            tracing::info!("receiving through the HCI monitor");
+            let opened = tokio::select! {
+                error = monitor.listen(receive, lose) => return error,
+                opened = self.open_after_fault(status) => opened,
+            };
+            match opened {
+                Ok(mut another) => {
+                    monitor.drain(receive);
+                    // Since it was opened it has the same.
+                    another.drain(|_, _| {});
+                    monitor = another;
+                }
+                Err(error) => tracing::warn!(%error, "the HCI monitor was not opened again"),
+            }
+        }
+    }
+
+    async fn open_after_fault(&self, status: &mut watch::Receiver<Status>) -> io::Result<Monitor> {
+        changed(status, is_fault).await;
+        tokio::time::sleep(SETTLE).await;
+        tracing::debug!("a fault: opening the HCI monitor again");
+        Monitor::open(self.clocks.clone()).await
     }
 
     /// Runs one session with BlueZ after the other; each ends with its connection to the bus.
