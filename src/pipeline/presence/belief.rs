@@ -11,7 +11,7 @@ use std::time::Duration;
 use wide::f32x8;
 
 use super::fitted::STAYING;
-use super::grid::{Grid, OFFSET_DB, Packed};
+use super::grid::{Grid, OFFSET_DB, Packed, each};
 use super::places::THRESHOLD;
 use super::site_model::{Reading, SHORTEST_STEP_S, STEPS, SiteModel, Usual};
 use super::survey::millis;
@@ -237,9 +237,9 @@ fn walk(mut grid: Grid, site: &SiteModel, steps: f32) -> Grid {
 fn weigh(evidence: &mut Grid, rssi_dbm: f32, usual: &Usual, weight: f32) {
     let certain = usual.log_spread * weight;
     let precision = usual.precision * weight;
-    let furthest = f32x8::splat(-0.5 * FURTHEST * FURTHEST * weight);
+    let furthest = each(-0.5 * FURTHEST * FURTHEST * weight);
     for (row, offset) in evidence.0.iter_mut().zip(&OFFSET_DB) {
-        let away = f32x8::splat(rssi_dbm - offset) - usual.mean;
+        let away = each(rssi_dbm - offset) - usual.mean;
         *row = *row + (precision * away * away).fast_max(furthest) - certain;
     }
 }

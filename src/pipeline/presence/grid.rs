@@ -14,6 +14,14 @@ pub type ByOffset<T> = [T; OFFSETS];
 /// The RSSI offsets: how much louder than an average phone, in dB.
 pub const OFFSET_DB: ByOffset<f32> = [-15.0, -10.0, -5.0, 0.0, 5.0, 10.0, 15.0];
 
+/// The same number for each place.
+///
+/// Where the compiler saves space, an array of eight equal expressions, as in `f32x8::splat`, becomes a loop
+/// that stores each of them. One that is written in another way prevents it.
+pub const fn each(number: f32) -> f32x8 {
+    f32x8::new([number, number, number, number, number, number, number, number.copysign(number)])
+}
+
 /// A number for each RSSI offset and place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Grid(pub ByOffset<f32x8>);
@@ -25,16 +33,16 @@ impl Grid {
     }
 
     /// Applies `of` to each row, the places of one RSSI offset.
-    pub fn map(self, of: impl FnMut(f32x8) -> f32x8) -> Self {
-        Self(self.0.map(of))
+    #[expect(clippy::many_single_char_names, reason = "they differ in nothing")]
+    pub fn map(self, mut of: impl FnMut(f32x8) -> f32x8) -> Self {
+        let [a, b, c, d, e, f, g] = self.0;
+        Self([of(a), of(b), of(c), of(d), of(e), of(f), of(g)])
     }
 
     /// Combines the grids row by row.
-    pub fn zip(mut self, other: &Self, of: impl Fn(f32x8, f32x8) -> f32x8) -> Self {
-        for (row, other) in self.0.iter_mut().zip(&other.0) {
-            *row = of(*row, *other);
-        }
-        self
+    pub fn zip(self, other: &Self, of: impl Fn(f32x8, f32x8) -> f32x8) -> Self {
+        let mut others = other.0.iter();
+        self.map(|row| others.next().map_or(row, |other| of(row, *other)))
     }
 
     /// Sums over the RSSI offsets.
@@ -44,19 +52,19 @@ impl Grid {
 
     /// The highest number of all.
     pub fn highest(&self) -> f32 {
-        let highest = self.0.iter().fold(f32x8::splat(f32::MIN), |best, row| best.fast_max(*row));
+        let highest = self.0.iter().fold(const { each(f32::MIN) }, |best, row| best.fast_max(*row));
         highest.as_array().iter().fold(f32::MIN, |highest, some| highest.max(*some))
     }
 
     /// Scaled so that the sum is one.
     pub fn normalised(self) -> Self {
-        let part = f32x8::splat(self.by_place().reduce_add().max(f32::MIN_POSITIVE).recip());
+        let part = each(self.by_place().reduce_add().max(f32::MIN_POSITIVE).recip());
         self.map(|row| row * part)
     }
 
     /// Multiplied by likelihoods, which are given as logarithms and up to a common factor.
     pub fn weighed(self, evidence: &Self) -> Self {
-        let best = f32x8::splat(evidence.highest());
+        let best = each(evidence.highest());
         self.zip(evidence, |part, evidence| part * exp(evidence - best))
     }
 
@@ -65,20 +73,20 @@ impl Grid {
     pub fn moved(self, matrix: &ByPlace<f32x8>) -> Self {
         self.map(|row| {
             let parts: ByPlace = bytemuck::cast(row);
-            parts.iter().zip(matrix).fold(f32x8::ZERO, |sum, (part, to)| sum + *to * *part)
+            parts.iter().zip(matrix).fold(f32x8::ZERO, |sum, (part, to)| sum + *to * each(*part))
         })
     }
 }
 
-/// The exponential of numbers up to zero, with a relative error of 1e-5; the result is at least
-/// e^-80. By `exp(x) = 2^n exp(r)` with |r| < 0.35, and the first terms of its series.
+/// The exponential, with a relative error of 1e-5, of numbers from -80 to 80; of others, that of the nearer
+/// limit. By `exp(x) = 2^n exp(r)` with |r| < 0.35, and the first terms of its series.
 pub fn exp(x: f32x8) -> f32x8 {
     use std::f32::consts::{LN_2, LOG2_E};
-    let x = x.fast_max(f32x8::splat(-80.0));
-    let power = (x * f32x8::splat(LOG2_E)).fast_round_int();
-    let r = x - power.round_float() * f32x8::splat(LN_2);
-    let near = f32x8::splat(1.0 / 120.0) * r + f32x8::splat(1.0 / 24.0);
-    let near = (near * r + f32x8::splat(1.0 / 6.0)) * r + f32x8::splat(0.5);
+    let x = x.fast_max(const { each(-80.0) }).fast_min(const { each(80.0) });
+    let power = (x * const { each(LOG2_E) }).fast_round_int();
+    let r = x - power.round_float() * const { each(LN_2) };
+    let near = const { each(1.0 / 120.0) } * r + const { each(1.0 / 24.0) };
+    let near = (near * r + const { each(1.0 / 6.0) }) * r + const { each(0.5) };
     let near = (near * r + f32x8::ONE) * r + f32x8::ONE;
     // Adding to the exponent bits of a floating-point number multiplies it by a power of two.
     let bits: i32x8 = bytemuck::cast(near);
@@ -91,7 +99,9 @@ pub fn dither(chance: &mut u32) -> u32x8 {
     const GOLDEN: u32 = 0x9e37_79b9;
     const LANES: u32x8 = u32x8::new([0, 5, 2, 7, 4, 1, 6, 3]);
     *chance = chance.wrapping_add(0x5555_5555);
-    u32x8::splat(chance.wrapping_mul(GOLDEN)) + (LANES << 29)
+    let phase = chance.wrapping_mul(GOLDEN);
+    u32x8::new([phase, phase, phase, phase, phase, phase, phase, phase.rotate_left(32)])
+        + (LANES << 29)
 }
 
 /// Quantised probabilities, one octet each: a floating-point number with four bits of exponent and
@@ -104,6 +114,7 @@ impl Packed {
     const LEFT_AWAY: u32 = 19;
     /// ... and the code of 2^-16 among what is left.
     const LOWEST: i32 = (127 - 16) << 4;
+    const LOWEST_OF_EACH: i32x8 = i32x8::splat(Self::LOWEST);
 
     /// Rounds up or down by dither: `chance` differs each time, so that changes below the
     /// resolution are not lost on average.
@@ -113,7 +124,7 @@ impl Packed {
             let bits: u32x8 = bytemuck::cast(row);
             let code: i32x8 =
                 bytemuck::cast((bits + (add >> (32 - Self::LEFT_AWAY))) >> Self::LEFT_AWAY);
-            let code = i16x8::from_i32x8_saturate(code - i32x8::splat(Self::LOWEST));
+            let code = i16x8::from_i32x8_saturate(code - Self::LOWEST_OF_EACH);
             let [low, _]: [[u8; 8]; 2] = bytemuck::cast(u8x16::narrow_i16x8(code, code));
             low
         }))

@@ -5,10 +5,10 @@
 //!
 //! Of each group of gateways (`known.rs`) the loudest counts.
 
-use wide::{bytemuck, f32x8, i32x8};
+use wide::{bytemuck, f32x8, i8x16, i16x8, i32x8};
 
 use super::belief::Whereabouts;
-use super::grid::{dither, exp};
+use super::grid::{dither, each, exp};
 use super::known::{ABOUT, GROUPS, absolute, indicator};
 pub use super::recurrent_fitted::INPUTS;
 use super::recurrent_fitted::{
@@ -160,23 +160,22 @@ impl Memory {
     /// Takes a step. Returns the probability of being inside. `chance` differs each time, so that
     /// changes below a unit's resolution are not lost on average.
     pub fn step(&mut self, inputs: &[f32; INPUTS], chance: u32) -> f32 {
-        let before =
-            self.units.map(|octets| f32x8::from(octets.map(f32::from)) * f32x8::splat(1.0 / UNIT));
-        let mut features = INPUT_BIAS.map(f32x8::new);
-        for (input, weights) in inputs.iter().zip(&INPUT) {
-            add(&mut features, *input, weights);
-        }
-        // Reset, update and new, the features' part; the new gate's hidden part stays apart.
-        let mut gates = BIAS.map(|gate| gate.map(f32x8::new));
-        let features = features.iter().flat_map(|some| some.fast_max(f32x8::ZERO).to_array());
-        for (feature, weights) in features.zip(&FROM_FEATURE) {
-            add_to_gates(&mut gates, feature, weights);
-        }
-        let mut hidden = [[f32x8::ZERO; UNITS], [f32x8::ZERO; UNITS], NEW_BIAS.map(f32x8::new)];
-        for (unit, weights) in before.iter().flat_map(|some| some.to_array()).zip(&FROM_HIDDEN) {
-            add_to_gates(&mut hidden, unit, weights);
-        }
-        let [[reset, update, new], [from_reset, from_update, from_new]] = [gates, hidden];
+        let before = self
+            .units
+            .map(|octets| f32x8::from(octets.map(f32::from)) * const { each(1.0 / UNIT) });
+        let features = layer(&INPUT_BIAS, inputs, INPUT.iter());
+        let features: [f32; 8 * UNITS] =
+            bytemuck::cast(features.map(|some| some.fast_max(f32x8::ZERO)));
+        let units: [f32; 8 * UNITS] = bytemuck::cast(before);
+        // The reset, update and new gate, whose hidden part stays apart.
+        let from_features = |gate: usize| {
+            layer(&BIAS[gate], &features, FROM_FEATURE.iter().map(|gates| &gates[gate]))
+        };
+        let from_units =
+            |gate: usize, bias| layer(bias, &units, FROM_HIDDEN.iter().map(|gates| &gates[gate]));
+        let (reset, from_reset) = (from_features(0), from_units(0, &NOTHING));
+        let (update, from_update) = (from_features(1), from_units(1, &NOTHING));
+        let (new, from_new) = (from_features(2), from_units(2, &NEW_BIAS));
         let mut after = before;
         for nth in 0..UNITS {
             let reset = sigmoid(reset[nth] + from_reset[nth]);
@@ -185,54 +184,71 @@ impl Memory {
             after[nth] = new + update * (before[nth] - new);
         }
         self.units = packed(&after, chance);
-        let mut middle = MIDDLE_BIAS.map(f32x8::new);
-        for (unit, weights) in after.iter().flat_map(|some| some.to_array()).zip(&MIDDLE) {
-            add(&mut middle, unit, weights);
+        let units: [f32; 8 * UNITS] = bytemuck::cast(after);
+        let [mut low, mut high] = MIDDLE_BIAS.map(f32x8::new);
+        for (unit, [to_low, to_high]) in units.iter().zip(&MIDDLE) {
+            low += f32x8::new(*to_low) * each(*unit);
+            high += f32x8::new(*to_high) * each(*unit);
         }
-        let out = middle.iter().zip(&OUT).fold(f32x8::ZERO, |sum, (middle, out)| {
+        let out = [low, high].iter().zip(&OUT).fold(f32x8::ZERO, |sum, (middle, out)| {
             sum + middle.fast_max(f32x8::ZERO) * f32x8::new(*out)
         });
-        let [inside, ..] = sigmoid(f32x8::splat(out.reduce_add() + OUT_BIAS)).to_array();
+        let [inside, ..] = sigmoid(each(out.reduce_add() + OUT_BIAS)).to_array();
         inside
     }
 }
 
-/// Adds the part of a feature, or of a unit, to the three gates.
-fn add_to_gates(gates: &mut [[f32x8; UNITS]; 3], value: f32, weights: &[[[f32; 8]; UNITS]; 3]) {
-    for (gate, weights) in gates.iter_mut().zip(weights) {
-        add(gate, value, weights);
-    }
-}
+/// One number for each unit, in vectors of eight.
+type Units = [[f32; 8]; UNITS];
 
-/// Adds the part of one value to the sums of a layer.
-fn add<const N: usize>(sums: &mut [f32x8; N], value: f32, weights: &[[f32; 8]; N]) {
-    if value == 0.0 {
-        return;
+const NOTHING: Units = [[0.0; 8]; UNITS];
+
+/// The sums of a layer: its bias, and each value times its weights. The sums have names so that they
+/// stay in registers where the compiler saves space.
+#[expect(clippy::many_single_char_names, reason = "they differ in nothing")]
+fn layer<'w>(
+    bias: &Units,
+    values: &[f32],
+    weights: impl Iterator<Item = &'w Units>,
+) -> [f32x8; UNITS] {
+    let [mut a, mut b, mut c, mut d, mut e, mut f] = bias.map(f32x8::new);
+    for (value, [to_a, to_b, to_c, to_d, to_e, to_f]) in values.iter().zip(weights) {
+        if *value == 0.0 {
+            continue;
+        }
+        let value = each(*value);
+        a += f32x8::new(*to_a) * value;
+        b += f32x8::new(*to_b) * value;
+        c += f32x8::new(*to_c) * value;
+        d += f32x8::new(*to_d) * value;
+        e += f32x8::new(*to_e) * value;
+        f += f32x8::new(*to_f) * value;
     }
-    for (sum, weights) in sums.iter_mut().zip(weights) {
-        *sum += f32x8::new(*weights) * value;
-    }
+    [a, b, c, d, e, f]
 }
 
 /// Units as octets, rounded up or down by dither.
 fn packed(units: &[f32x8; UNITS], mut chance: u32) -> [[i8; 8]; UNITS] {
     units.map(|some| {
         let add: i32x8 = bytemuck::cast(dither(&mut chance) >> 8);
-        let dither = add.round_float() * f32x8::splat(1.0 / 16_777_216.0) - f32x8::splat(0.5);
-        #[expect(clippy::cast_possible_truncation, reason = "it saturates")]
-        (some * f32x8::splat(UNIT) + dither).to_array().map(|unit| unit.round() as i8)
+        let dither = add.round_float() * const { each(1.0 / 16_777_216.0) } - const { each(0.5) };
+        let whole = (some * const { each(UNIT) } + dither).fast_round_int();
+        let whole = i8x16::from_i16x16_saturate(bytemuck::cast([
+            i16x8::from_i32x8_saturate(whole),
+            i16x8::ZERO,
+        ]));
+        let [low, _]: [[i8; 8]; 2] = bytemuck::cast(whole);
+        low
     })
 }
 
-/// 1 / (1 + e^-x), from the exponential of numbers up to zero.
+/// 1 / (1 + e^-x).
 fn sigmoid(x: f32x8) -> f32x8 {
-    let small = exp(f32x8::ZERO - x.abs());
-    let of_positive = f32x8::ONE / (f32x8::ONE + small);
-    x.simd_lt(f32x8::ZERO).select(f32x8::ONE - of_positive, of_positive)
+    f32x8::ONE / (f32x8::ONE + exp(f32x8::ZERO - x))
 }
 
 fn tanh(x: f32x8) -> f32x8 {
-    sigmoid(x + x) * f32x8::splat(2.0) - f32x8::ONE
+    sigmoid(x + x) * const { each(2.0) } - f32x8::ONE
 }
 
 /// A level relative to another, if that is known.

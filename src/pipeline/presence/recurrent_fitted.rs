@@ -4,9 +4,8 @@ pub const INPUTS: usize = 64;
 /// In vectors of eight.
 pub const UNITS: usize = 6;
 const MIDDLE_UNITS: usize = 2;
-const FEATURES: usize = 6;
 /// From each input to the features.
-pub static INPUT: [[[f32; 8]; FEATURES]; INPUTS] = [
+pub static INPUT: [[[f32; 8]; UNITS]; INPUTS] = [
     [
         [0.3143, -0.0831, -0.1597, -0.5996, -0.0336, 0.1625, -0.3360, -0.5411],
         [-0.5682, 0.1500, -0.1514, 0.3149, -0.1835, -0.0491, -0.4918, 0.0500],
@@ -520,7 +519,7 @@ pub static INPUT: [[[f32; 8]; FEATURES]; INPUTS] = [
         [-0.0370, -0.1548, 0.3348, -0.1485, 0.1098, 0.0556, -0.1384, 0.2681],
     ],
 ];
-pub static INPUT_BIAS: [[f32; 8]; FEATURES] = [
+pub static INPUT_BIAS: [[f32; 8]; UNITS] = [
     [-0.1923, -0.3819, 0.0529, -0.1264, 0.1181, -0.3156, 0.0048, -0.0657],
     [-0.4018, 0.2150, 0.0401, 0.0198, 0.0447, -0.4464, 0.1415, -0.0570],
     [0.0438, 0.0483, -0.2339, -0.7286, -0.3165, 0.6764, -0.1083, -0.1824],
@@ -529,7 +528,7 @@ pub static INPUT_BIAS: [[f32; 8]; FEATURES] = [
     [-0.1235, -0.1685, -0.4439, 0.0752, 0.0096, -0.1314, 0.1179, -0.3687],
 ];
 /// From each feature to the gates: reset, update, new.
-pub static FROM_FEATURE: [[[[f32; 8]; UNITS]; 3]; 8 * FEATURES] = [
+pub static FROM_FEATURE: [[[[f32; 8]; UNITS]; 3]; 8 * UNITS] = [
     [
         [
             [0.2423, 0.6476, 0.3207, 0.0709, -0.0586, 0.1929, 0.0374, -0.5469],

@@ -9,7 +9,7 @@ use super::fitted::{
     BEACON_LEVELS, BEACON_SPREAD_DB, COUNTED, GATEWAY_LEVELS, GATEWAY_SPREAD_DB, MOVES, STAYING,
 };
 use super::gaussian::Joint;
-use super::grid::{Grid, OFFSET_DB};
+use super::grid::{Grid, OFFSET_DB, each};
 use super::known::{self, Known, Shop};
 use super::places::{
     BEACON_OBSERVED, ByPlace, OBSERVED, PASSING, PLACES, STANDING, STREET, THRESHOLD,
@@ -265,12 +265,12 @@ impl SiteModel {
     /// Log-likelihood of an echo at each place: that beacon has this level and those elsewhere are
     /// no louder, because a phone reports the one that it receives best.
     fn likelihood(&self, echo: Echo, here: Place) -> Option<f32x8> {
-        let dbm = f32x8::splat(f32::from(echo.rssi()?));
+        let dbm = each(f32::from(echo.rssi()?));
         let mut sum = f32x8::ZERO;
         for beacon in &self.beacons {
             let away = (dbm - beacon.mean) * beacon.inverse_spread;
             sum += if beacon.place == here {
-                away * away * f32x8::splat(-0.5) - beacon.log_spread
+                away * away * const { each(-0.5) } - beacon.log_spread
             } else {
                 no_louder(away)
             };
@@ -366,7 +366,7 @@ impl Usual {
             precision: f32x8::new(spread.map(|spread| -0.5 / (spread * spread))),
             log_spread: f32x8::new(spread.map(f32::ln)),
             first: first(&received, moves),
-            silence: received.map(|part| (f32x8::ONE - part * f32x8::splat(1.0 - LOST)).ln()),
+            silence: received.map(|part| (f32x8::ONE - part * const { each(1.0 - LOST) }).ln()),
             at_the_door,
             offset_db: gateway.map_or(0.0, |gateway| gateway.offset_db),
             inside_dbm,
@@ -402,8 +402,7 @@ fn received(mean: &ByPlace) -> Grid {
     let mut offsets = OFFSET_DB.iter();
     Grid::all(f32x8::new(*mean)).map(|level| {
         let offset = offsets.next().copied().unwrap_or_default();
-        let above =
-            (level + f32x8::splat(offset - FAINTEST_DBM)) * f32x8::splat(1.0 / FAINTEST_EDGE_DB);
+        let above = (level + each(offset - FAINTEST_DBM)) * const { each(1.0 / FAINTEST_EDGE_DB) };
         f32x8::ONE / (f32x8::ONE + (f32x8::ZERO - above).exp())
     })
 }
@@ -485,7 +484,7 @@ fn place_of(about: Option<&Gateway>) -> Place {
 
 /// Logarithm of the normal distribution function, approximated by the logistic one.
 fn no_louder(away: f32x8) -> f32x8 {
-    let steep = away * f32x8::splat(-1.7);
+    let steep = away * const { each(-1.7) };
     let above = steep.fast_max(f32x8::ZERO);
     let below = (f32x8::ZERO - steep.abs()).exp() + f32x8::ONE;
     f32x8::ZERO - above - below.ln()

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 ABOUT, INPUTS = 6, 64
-FEATURES, UNITS, MIDDLE = 48, 48, 16
+UNITS, MIDDLE = 48, 16
 EPOCHS, BATCH, RATE, RATE_GOING_ON = 4, 96, 5e-3, 1e-3
 # A customer who has been inside for long is an easy case, and there are many.
 LONG_S, LONG_COUNTS = 40, 0.15
@@ -39,7 +39,7 @@ def log(*words):
 class Network(nn.Module):
     def __init__(self):
         super().__init__()
-        self.features, self.gru = nn.Linear(INPUTS, FEATURES), nn.GRU(FEATURES, UNITS, batch_first=True)
+        self.features, self.gru = nn.Linear(INPUTS, UNITS), nn.GRU(UNITS, UNITS, batch_first=True)
         self.middle, self.out = nn.Linear(UNITS, MIDDLE), nn.Linear(MIDDLE, 1)
 
     def forward(self, inputs):
@@ -91,9 +91,9 @@ def read(network, path):
     hidden_biases = torch.cat([torch.zeros(2 * UNITS), value("NEW_BIAS", UNITS)])
     network.load_state_dict(
         {
-            "features.weight": value("INPUT", INPUTS, FEATURES).T,
-            "features.bias": value("INPUT_BIAS", FEATURES),
-            "gru.weight_ih_l0": value("FROM_FEATURE", FEATURES, 3 * UNITS).T,
+            "features.weight": value("INPUT", INPUTS, UNITS).T,
+            "features.bias": value("INPUT_BIAS", UNITS),
+            "gru.weight_ih_l0": value("FROM_FEATURE", UNITS, 3 * UNITS).T,
             "gru.weight_hh_l0": value("FROM_HIDDEN", UNITS, 3 * UNITS).T,
             "gru.bias_ih_l0": biases,
             "gru.bias_hh_l0": hidden_biases,
@@ -194,12 +194,11 @@ def main():
     print(f"pub const INPUTS: usize = {INPUTS};")
     print(f"/// In vectors of eight.\npub const UNITS: usize = {UNITS // 8};")
     print(f"const MIDDLE_UNITS: usize = {MIDDLE // 8};")
-    print(f"const FEATURES: usize = {FEATURES // 8};")
     print("/// From each input to the features.")
-    print(f"pub static INPUT: [[[f32; 8]; FEATURES]; INPUTS] = {rust(vectors(of['features.weight'].T))};")
-    print(f"pub static INPUT_BIAS: [[f32; 8]; FEATURES] = {rust(vectors(of['features.bias']))};")
+    print(f"pub static INPUT: [[[f32; 8]; UNITS]; INPUTS] = {rust(vectors(of['features.weight'].T))};")
+    print(f"pub static INPUT_BIAS: [[f32; 8]; UNITS] = {rust(vectors(of['features.bias']))};")
     print("/// From each feature to the gates: reset, update, new.")
-    print(f"pub static FROM_FEATURE: [[{units}; 3]; 8 * FEATURES] = {rust(gates(of['gru.weight_ih_l0']))};")
+    print(f"pub static FROM_FEATURE: [[{units}; 3]; 8 * UNITS] = {rust(gates(of['gru.weight_ih_l0']))};")
     print("/// From each unit to the gates.")
     print(f"pub static FROM_HIDDEN: [[{units}; 3]; 8 * UNITS] = {rust(gates(of['gru.weight_hh_l0']))};")
     print(f"pub static BIAS: [{units}; 3] = {rust(vectors(bias))};")
