@@ -80,10 +80,12 @@ impl Grid {
 
 /// The exponential, with a relative error of 1e-5, of numbers from -80 to 80; of others, that of the nearer
 /// limit. By `exp(x) = 2^n exp(r)` with |r| < 0.35, and the first terms of its series.
+///
+/// `f32x8::exp` and its rounding differ between processors in the last bit.
 pub fn exp(x: f32x8) -> f32x8 {
     use std::f32::consts::{LN_2, LOG2_E};
     let x = x.fast_max(const { each(-80.0) }).fast_min(const { each(80.0) });
-    let power = (x * const { each(LOG2_E) }).fast_round_int();
+    let power = nearest(x * const { each(LOG2_E) });
     let r = x - power.round_float() * const { each(LN_2) };
     let near = const { each(1.0 / 120.0) } * r + const { each(1.0 / 24.0) };
     let near = (near * r + const { each(1.0 / 6.0) }) * r + const { each(0.5) };
@@ -91,6 +93,16 @@ pub fn exp(x: f32x8) -> f32x8 {
     // Adding to the exponent bits of a floating-point number multiplies it by a power of two.
     let bits: i32x8 = bytemuck::cast(near);
     bytemuck::cast(bits + (power << 23))
+}
+
+/// The nearest whole numbers to numbers from -128 to 127.
+pub fn nearest(x: f32x8) -> i32x8 {
+    (x + const { each(128.5) }).fast_trunc_int() - const { i32x8::splat(128) }
+}
+
+/// The natural logarithm; `f32x8::ln` differs between processors in the last bit.
+pub fn ln(x: f32x8) -> f32x8 {
+    f32x8::new(x.to_array().map(f32::ln))
 }
 
 /// The next eight fractions to round up by, in 2^-32: a Weyl sequence by the golden ratio, with a

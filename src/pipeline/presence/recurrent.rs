@@ -8,7 +8,7 @@
 use wide::{bytemuck, f32x8, i8x16, i16x8, i32x8};
 
 use super::belief::Whereabouts;
-use super::grid::{dither, each, exp};
+use super::grid::{dither, each, exp, nearest};
 use super::known::{ABOUT, GROUPS, absolute, indicator};
 pub use super::recurrent_fitted::INPUTS;
 use super::recurrent_fitted::{
@@ -232,7 +232,7 @@ fn packed(units: &[f32x8; UNITS], mut chance: u32) -> [[i8; 8]; UNITS] {
     units.map(|some| {
         let add: i32x8 = bytemuck::cast(dither(&mut chance) >> 8);
         let dither = add.round_float() * const { each(1.0 / 16_777_216.0) } - const { each(0.5) };
-        let whole = (some * const { each(UNIT) } + dither).fast_round_int();
+        let whole = nearest(some * const { each(UNIT) } + dither);
         let whole = i8x16::from_i16x16_saturate(bytemuck::cast([
             i16x8::from_i32x8_saturate(whole),
             i16x8::ZERO,

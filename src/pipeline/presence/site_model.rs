@@ -9,7 +9,7 @@ use super::fitted::{
     BEACON_LEVELS, BEACON_SPREAD_DB, COUNTED, GATEWAY_LEVELS, GATEWAY_SPREAD_DB, MOVES, STAYING,
 };
 use super::gaussian::Joint;
-use super::grid::{Grid, OFFSET_DB, each};
+use super::grid::{Grid, OFFSET_DB, each, exp, ln};
 use super::known::{self, Known, Shop};
 use super::places::{
     BEACON_OBSERVED, ByPlace, OBSERVED, PASSING, PLACES, STANDING, STREET, THRESHOLD,
@@ -366,7 +366,7 @@ impl Usual {
             precision: f32x8::new(spread.map(|spread| -0.5 / (spread * spread))),
             log_spread: f32x8::new(spread.map(f32::ln)),
             first: first(&received, moves),
-            silence: received.map(|part| (f32x8::ONE - part * const { each(1.0 - LOST) }).ln()),
+            silence: received.map(|part| ln(f32x8::ONE - part * const { each(1.0 - LOST) })),
             at_the_door,
             offset_db: gateway.map_or(0.0, |gateway| gateway.offset_db),
             inside_dbm,
@@ -403,7 +403,7 @@ fn received(mean: &ByPlace) -> Grid {
     Grid::all(f32x8::new(*mean)).map(|level| {
         let offset = offsets.next().copied().unwrap_or_default();
         let above = (level + each(offset - FAINTEST_DBM)) * const { each(1.0 / FAINTEST_EDGE_DB) };
-        f32x8::ONE / (f32x8::ONE + (f32x8::ZERO - above).exp())
+        f32x8::ONE / (f32x8::ONE + exp(f32x8::ZERO - above))
     })
 }
 
@@ -486,6 +486,6 @@ fn place_of(about: Option<&Gateway>) -> Place {
 fn no_louder(away: f32x8) -> f32x8 {
     let steep = away * const { each(-1.7) };
     let above = steep.fast_max(f32x8::ZERO);
-    let below = (f32x8::ZERO - steep.abs()).exp() + f32x8::ONE;
-    f32x8::ZERO - above - below.ln()
+    let below = exp(f32x8::ZERO - steep.abs()) + f32x8::ONE;
+    f32x8::ZERO - above - ln(below)
 }
