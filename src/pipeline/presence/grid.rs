@@ -100,7 +100,7 @@ pub fn nearest(x: f32x8) -> i32x8 {
     (x + const { each(128.5) }).fast_trunc_int() - const { i32x8::splat(128) }
 }
 
-/// The natural logarithm; `f32x8::ln` differs between processors in the last bit.
+/// The natural logarithm of the C library; `f32x8::ln` differs between processors in the last bit.
 pub fn ln(x: f32x8) -> f32x8 {
     f32x8::new(x.to_array().map(f32::ln))
 }
