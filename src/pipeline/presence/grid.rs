@@ -81,7 +81,7 @@ impl Grid {
 /// The exponential, with a relative error of 1e-5, of numbers from -80 to 80; of others, that of the nearer
 /// limit. By `exp(x) = 2^n exp(r)` with |r| < 0.35, and the first terms of its series.
 ///
-/// `f32x8::exp` and its rounding differ between processors in the last bit.
+/// `f32x8::exp` differs between processors in the last bit, and `f32x8::round_int` half-way between numbers.
 pub fn exp(x: f32x8) -> f32x8 {
     use std::f32::consts::{LN_2, LOG2_E};
     let x = x.fast_max(const { each(-80.0) }).fast_min(const { each(80.0) });
@@ -126,7 +126,6 @@ impl Packed {
     const LEFT_AWAY: u32 = 19;
     /// ... and the code of 2^-16 among what is left.
     const LOWEST: i32 = (127 - 16) << 4;
-    const LOWEST_OF_EACH: i32x8 = i32x8::splat(Self::LOWEST);
 
     /// Rounds up or down by dither: `chance` differs each time, so that changes below the
     /// resolution are not lost on average.
@@ -136,7 +135,7 @@ impl Packed {
             let bits: u32x8 = bytemuck::cast(row);
             let code: i32x8 =
                 bytemuck::cast((bits + (add >> (32 - Self::LEFT_AWAY))) >> Self::LEFT_AWAY);
-            let code = i16x8::from_i32x8_saturate(code - Self::LOWEST_OF_EACH);
+            let code = i16x8::from_i32x8_saturate(code - const { i32x8::splat(Self::LOWEST) });
             let [low, _]: [[u8; 8]; 2] = bytemuck::cast(u8x16::narrow_i16x8(code, code));
             low
         }))
